@@ -1,0 +1,1 @@
+"""Records, units and named errors shared by every room. numpy only; imports nothing from the package."""

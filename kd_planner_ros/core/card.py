@@ -1,0 +1,60 @@
+"""The card beside the weights: facts about the weights, never choices of the site."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kd_planner_ros.core.errors import CardError
+
+CARD_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Facts about shipped weights. ``network`` is a folder of networks/, ``config`` its config's fields.
+
+    ``weights_sha256`` guards weights.safetensors; ``training`` says data, recipe, seed and command; ``scores`` hold
+    figures, each with the command that made it.
+    """
+
+    name: str
+    network: str
+    config: dict[str, Any]
+    weights_sha256: str
+    parameters: int
+    card_version: int = CARD_VERSION
+    weights_version: str = "1.0"
+    training: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    licence: str = "Apache-2.0"
+
+    def to_json(self) -> str:
+        """The card as indented JSON with sorted keys: equal cards are equal bytes."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+
+def read_card(folder: Path) -> ModelCard:
+    """The card in ``folder``.
+
+    Raises:
+        CardError: no card, no JSON, a missing or unknown field, or a card version this code does not know.
+    """
+    path = folder / "card.json"
+    try:
+        data = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise CardError(f"a model card at {path}", "no such file", "run 'kd-planner models list'") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CardError(f"JSON in {path}", str(error), "restore the card or train again") from None
+    if not isinstance(data, dict):
+        raise CardError(f"a JSON object in {path}", type(data).__name__, "restore the card or train again")
+    if data.get("card_version") != CARD_VERSION:
+        raise CardError(f"card version {CARD_VERSION} in {path}", repr(data.get("card_version")),
+                        "train again with this version of kd_planner_ros, or install the version of the card")
+    try:
+        return ModelCard(**data)
+    except TypeError as error:
+        raise CardError(f"the fields of a model card in {path}", str(error), "restore the card or train again") from None

@@ -1,0 +1,43 @@
+"""Named errors.
+
+Every message is one line: what was expected, what came, what to do. The command line prints it and exits with
+status 2; a node turns it into a diagnostic and a safe stop.
+"""
+
+from __future__ import annotations
+
+
+class KdPlannerError(Exception):
+    """Base of all errors a user can cause or mend. Never raised itself."""
+
+    def __init__(self, expected: str, got: str, remedy: str):
+        super().__init__(f"expected {expected}; got {got}; {remedy}")
+        self.expected, self.got, self.remedy = expected, got, remedy
+
+
+class MapError(KdPlannerError):
+    """A road network is missing, broken, or of a kind we cannot read."""
+
+
+class RouteError(KdPlannerError):
+    """A route file is broken, or a key point does not lie on the map."""
+
+
+class PlannerError(KdPlannerError):
+    """A planner is unknown, or its code breaks the planner contract."""
+
+
+class CardError(KdPlannerError):
+    """A model card, its weights and the code do not fit together."""
+
+
+class BagError(KdPlannerError):
+    """A recording is missing, truncated, or lacks a topic."""
+
+
+class SensorError(KdPlannerError):
+    """An image or a point cloud has the wrong encoding, size or content."""
+
+
+class ConfigError(KdPlannerError):
+    """A parameter, an argument or a settings file has a value that cannot be used."""

@@ -1,0 +1,120 @@
+"""What travels through the stack: the car's own state, a frame of sensor data, a plan, a control.
+
+Frames: ``map`` is ROS ENU (x east, y north, z up; CARLA (x, y) is map (x, -y)); ``base_link`` is the vehicle frame
+(x forward, y left, z up; origin at the actor's centre on the ground, as CARLA has it). SI units, angles in radians,
+counter-clockwise positive, steering positive to the LEFT. Other conventions live in one adapter or processor each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Mapping
+
+import numpy as np
+
+
+class Command(IntEnum):
+    """Route command, CARLA's ``RoadOption``."""
+
+    VOID = -1
+    LEFT = 1
+    RIGHT = 2
+    STRAIGHT = 3
+    LANE_FOLLOW = 4
+    CHANGE_LANE_LEFT = 5
+    CHANGE_LANE_RIGHT = 6
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Position in metres and intrinsic yaw-pitch-roll in radians, right-handed."""
+
+    x: float = 0.0
+    y: float = 0.0
+    z: float = 0.0
+    yaw: float = 0.0
+    pitch: float = 0.0
+    roll: float = 0.0
+
+
+@dataclass(frozen=True)
+class EgoState:
+    """The ego vehicle at ``stamp_ns``: pose in ``map``, motion in ``base_link``."""
+
+    stamp_ns: int
+    pose: Pose
+    speed_mps: float  # signed, forward positive
+    yaw_rate_rps: float = 0.0
+    acceleration_mps2: float = 0.0  # along x
+    lateral_mps: float = 0.0
+
+
+@dataclass(frozen=True)
+class NavigationGoal:
+    """Where the route leads next: a point in ``base_link`` [2] and the command that holds there."""
+
+    target_point: np.ndarray
+    command: Command
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One synchronised set of inputs: everything a planner may see.
+
+    ``images`` maps a camera id to RGB uint8 [H, W, 3]; ``clouds`` maps a LiDAR id to float32 [N, 4]
+    (x, y, z, intensity) in that sensor's frame (x forward, y left, z up); ``ages_s`` maps a sensor id to its age at
+    ``stamp_ns``. ``v2x`` holds what roadside units sent.
+    """
+
+    stamp_ns: int
+    ego: EgoState
+    goal: NavigationGoal
+    images: Mapping[str, np.ndarray] = field(default_factory=dict)
+    clouds: Mapping[str, np.ndarray] = field(default_factory=dict)
+    ages_s: Mapping[str, float] = field(default_factory=dict)
+    v2x: tuple = ()
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Future positions [T, 2] in ``base_link`` at ``stamp_ns``; ``times_s`` [T] counts from there, increasing."""
+
+    stamp_ns: int
+    points: np.ndarray
+    times_s: np.ndarray
+
+
+@dataclass(frozen=True)
+class Control:
+    """Pedals and steering: throttle and brake in [0, 1], steer in [-1, 1] of full lock, positive LEFT.
+
+    ``stamp_ns`` is the stamp of the sensor set that led to it. ``reason`` is empty in normal driving, else the name
+    of the rule that changed or replaced the planner's wish.
+    """
+
+    stamp_ns: int = 0
+    throttle: float = 0.0
+    steer: float = 0.0
+    brake: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a planner gives back for one frame.
+
+    ``control`` is the wish of a network that has a control branch (before fusion with the trajectory's controller).
+    ``candidates`` [K, T, 2] with ``scores`` [K]; ``attention`` float32 [h, w] over the first camera, sum 1;
+    ``turning`` and other small facts for reports go to ``notes``.
+    """
+
+    stamp_ns: int
+    trajectory: Trajectory
+    goal: NavigationGoal
+    control: Control | None = None
+    candidates: np.ndarray | None = None
+    scores: np.ndarray | None = None
+    attention: np.ndarray | None = None
+    inference_ms: float = 0.0
+    notes: Mapping[str, float] = field(default_factory=dict)

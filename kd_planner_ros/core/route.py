@@ -1,0 +1,34 @@
+"""A route: what the navigation hands to the car."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Route:
+    """Dense plan, about 1 m apart, in ``map``: ``points`` [N, 2] metres, ``yaws`` [N] rad, ``commands`` int8 [N].
+
+    ``name`` is unique in its file; ``town`` names the map; ``key_points`` [K, 2] are the file's own way points (the
+    legacy length of the benchmark is measured on them).
+    """
+
+    name: str
+    town: str
+    points: np.ndarray
+    yaws: np.ndarray
+    commands: np.ndarray
+    key_points: np.ndarray
+
+    @property
+    def arc_m(self) -> np.ndarray:
+        """Distance along the route at each point [N], metres."""
+        steps = np.linalg.norm(np.diff(self.points, axis=0), axis=1)
+        return np.concatenate([[0.0], np.cumsum(steps)])
+
+    @property
+    def length_m(self) -> float:
+        """Length of the dense plan in metres."""
+        return float(self.arc_m[-1])
