@@ -1,0 +1,41 @@
+# `make drive` and `make test` do all the set-up; a second call does none. Nothing but Python 3.10 to 3.12 is needed.
+#
+# In a shell where ROS 2 is sourced the distribution's rclpy and messages are used; elsewhere the wheels of the lock file.
+# PYTHON=python3.11   the interpreter the environment is made from
+# ARGS="..."          more arguments for the command (see `make help`)
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.10 || command -v python3)
+VENV   := .venv
+PY     := $(VENV)/bin/python
+KD     := $(VENV)/bin/kd-planner
+SOURCED_ROS := $(shell [ -n "$$ROS_DISTRO" ] && python3 -c 'import rclpy' 2>/dev/null && echo yes)
+LOCK   := $(if $(SOURCED_ROS),requirements/sourced_ros.lock,requirements/plain.lock)
+READY  := $(VENV)/ready-$(notdir $(basename $(LOCK)))
+
+.PHONY: help drive test test-all setup colcon clean
+
+help:
+	@sed -n '1,6s/^# \{0,1\}//p' Makefile
+	@echo "targets: setup, drive, test, colcon, clean; e.g.  make drive ARGS='--planner constant_velocity'"
+
+setup: $(READY)
+
+$(READY): $(LOCK) setup.py
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 12) else "expected Python 3.10 to 3.12; got %d.%d; name one, e.g. make PYTHON=python3.11" % v)'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PY) -m pip install --quiet --upgrade pip
+	$(PY) -m pip install --quiet --requirement $(LOCK)
+	$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+drive: $(READY)
+	$(KD) drive $(ARGS)
+
+test: $(READY)
+	ROS_PYTHON_CHECK_FIELDS=1 $(PY) -m pytest $(ARGS)
+
+colcon: $(READY)
+	PY=$(CURDIR)/$(PY) bash test/colcon/run.sh
+
+clean:
+	rm -rf $(VENV) build install log
