@@ -1,0 +1,213 @@
+"""The folder of one drive: what ``ros/drive.py`` and ``closed_loop`` write and ``report`` reads.
+
+==================  ====================================================================================
+``run.json``        who drove where: planner, route, weather, seed, the camera of the pictures (``RunInfo``)
+``telemetry.csv``   one row a tick, columns ``TELEMETRY_COLUMNS``; ``map`` frame, SI, steer positive left
+``plans.jsonl``     one object a plan, keys ``PLAN_KEYS``; points and goal in ``base_link`` at ``stamp_s``
+``events.jsonl``    one object an infraction: ``stamp_s``, ``kind``, ``x``, ``y``, ``text``; ``map`` frame
+``frames/``         pictures of the first camera, ``<stamp in ms, 8 digits>.jpg``
+``statistics.json`` the leaderboard's statistics of this route, by ``evaluation/score.py``
+==================  ====================================================================================
+
+Rows are written as they happen, so a drive that is killed leaves a folder that can still be read.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Mapping
+
+import numpy as np
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.records import Command, Control, EgoState, Plan, Pose
+from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.scene import Weather
+from kd_planner_ros.core.sensors import CameraSpec
+
+FORMAT = 1
+TELEMETRY_COLUMNS = ("stamp_s", "x", "y", "yaw", "speed_mps", "throttle", "brake", "steer", "target_speed_mps",
+                     "reason")
+PLAN_KEYS = ("stamp_s", "points", "times_s", "goal", "command", "attention", "inference_ms")
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """Who drove where. ``camera`` took the pictures (None: no pictures); ``card`` is the model card as a dict, empty
+    for a planner without weights; ``facts`` are further lines for the report (engine, device, vehicles ...)."""
+
+    planner: str
+    route: Route
+    weather: Weather
+    seed: int
+    camera: CameraSpec | None = None
+    card: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` in one step: a reader sees the old file or the new one, never half of one."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(text)
+    part.replace(path)
+
+
+class RunWriter:
+    """Writes one run folder; a context manager.
+
+    Args:
+        folder: is made; files of an earlier run in it are replaced.
+        frame_period_s: pictures closer together than this are left out (simulated seconds).
+    """
+
+    def __init__(self, folder: Path, info: RunInfo, frame_period_s: float = 0.2):
+        self.folder, self._period_ns, self._last_frame_ns = Path(folder), round(frame_period_s * 1e9), None
+        (self.folder / "frames").mkdir(parents=True, exist_ok=True)
+        for old in [*(self.folder / "frames").glob("*.jpg"), self.folder / "statistics.json"]:
+            old.unlink(missing_ok=True)
+        write_text(self.folder / "run.json", _info_to_json(info))
+        self._telemetry = (self.folder / "telemetry.csv").open("w", buffering=1, newline="")
+        self._rows = csv.writer(self._telemetry, lineterminator="\n")
+        self._rows.writerow(TELEMETRY_COLUMNS)
+        self._plans = (self.folder / "plans.jsonl").open("w", buffering=1)
+        self._events = (self.folder / "events.jsonl").open("w", buffering=1)
+
+    def tick(self, ego: EgoState, control: Control, target_speed_mps: float | None = None) -> None:
+        """One telemetry row: the car's state and the control it was given in it."""
+        pose = ego.pose
+        target = "" if target_speed_mps is None else f"{target_speed_mps:.4f}"
+        self._rows.writerow([
+            f"{ego.stamp_ns / 1e9:.3f}", f"{pose.x:.4f}", f"{pose.y:.4f}", f"{pose.yaw:.5f}", f"{ego.speed_mps:.4f}",
+            f"{control.throttle:.4f}", f"{control.brake:.4f}", f"{control.steer:.4f}", target, control.reason])
+
+    def plan(self, plan: Plan) -> None:
+        """One line with the plan's trajectory, goal and attention."""
+        attention = None if plan.attention is None else np.round(np.asarray(plan.attention, float), 5).tolist()
+        self._plans.write(json.dumps({
+            "stamp_s": round(plan.stamp_ns / 1e9, 3), "points": _rounded(plan.trajectory.points),
+            "times_s": _rounded(plan.trajectory.times_s), "goal": _rounded(plan.goal.target_point),
+            "command": Command(plan.goal.command).name, "attention": attention,
+            "inference_ms": round(float(plan.inference_ms), 3)}) + "\n")
+
+    def event(self, stamp_ns: int, kind: str, x: float, y: float, text: str = "") -> None:
+        """One infraction at (x, y) metres in ``map``; ``kind`` as in the leaderboard's infraction table."""
+        self._events.write(json.dumps({"stamp_s": round(stamp_ns / 1e9, 3), "kind": kind, "x": round(float(x), 3),
+                                       "y": round(float(y), 3), "text": text}) + "\n")
+
+    def frame(self, stamp_ns: int, rgb: np.ndarray) -> bool:
+        """Keep the picture ``rgb`` uint8 [H, W, 3] unless the last kept one is too recent; True if it was kept."""
+        if self._last_frame_ns is not None and stamp_ns - self._last_frame_ns < self._period_ns:
+            return False
+        from PIL import Image  # only runs with pictures pay for it
+
+        self._last_frame_ns = stamp_ns
+        packed = io.BytesIO()
+        Image.fromarray(rgb).save(packed, "JPEG", quality=88)
+        (self.folder / "frames" / f"{stamp_ns // 1_000_000:08d}.jpg").write_bytes(packed.getvalue())
+        return True
+
+    def finish(self, statistics: Mapping[str, Any]) -> None:
+        """Write the final statistics and close the folder."""
+        write_text(self.folder / "statistics.json", json.dumps(statistics, indent=2, sort_keys=True) + "\n")
+        self.close()
+
+    def close(self) -> None:
+        """Close the files; safe to call twice."""
+        for file in (self._telemetry, self._plans, self._events):
+            file.close()
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder in memory. ``telemetry`` maps a column to float64 [N] (``reason``: list of str; an empty target
+    speed is NaN); ``plans`` and ``events`` are the files' objects; ``frames`` maps a stamp in ms to a picture's path;
+    ``statistics`` is None while the drive has not ended."""
+
+    folder: Path
+    info: RunInfo
+    telemetry: dict[str, Any]
+    plans: list[dict[str, Any]]
+    events: list[dict[str, Any]]
+    frames: dict[int, Path]
+    statistics: dict[str, Any] | None
+
+
+def read_run(folder: Path) -> Run:
+    """The run in ``folder``; a last line cut short by a killed drive is left out.
+
+    Raises:
+        ConfigError: no run.json, or one that is broken or of a format this code does not know.
+    """
+    folder = Path(folder)
+    info = _info_from_json(folder / "run.json")
+    frames = {int(path.stem): path for path in sorted((folder / "frames").glob("*.jpg"))}
+    statistics = folder / "statistics.json"
+    return Run(folder, info, _read_telemetry(folder / "telemetry.csv"), _read_lines(folder / "plans.jsonl"),
+               _read_lines(folder / "events.jsonl"), frames,
+               json.loads(statistics.read_text()) if statistics.exists() else None)
+
+
+def _rounded(values: np.ndarray) -> list:
+    return np.round(np.asarray(values, float), 4).tolist()
+
+
+def _info_to_json(info: RunInfo) -> str:
+    route = {"name": info.route.name, "town": info.route.town, "points": _rounded(info.route.points),
+             "yaws": _rounded(info.route.yaws), "commands": np.asarray(info.route.commands, int).tolist(),
+             "key_points": _rounded(info.route.key_points)}
+    return json.dumps({
+        "format": FORMAT, "planner": info.planner, "route": route, "weather": asdict(info.weather),
+        "seed": int(info.seed), "camera": asdict(info.camera) if info.camera else None,
+        "card": dict(info.card), "facts": dict(info.facts)}, indent=1, sort_keys=True) + "\n"
+
+
+def _info_from_json(path: Path) -> RunInfo:
+    try:
+        data = json.loads(path.read_text())
+        if data["format"] != FORMAT:
+            raise ConfigError(f"run format {FORMAT} in {path}", repr(data["format"]), "drive again with this version")
+        route = data["route"]
+        points = {key: np.asarray(route[key], float).reshape(-1, 2) for key in ("points", "key_points")}
+        camera = data["camera"] and CameraSpec(**{**data["camera"], "pose": Pose(**data["camera"]["pose"])})
+        return RunInfo(data["planner"],
+                       Route(route["name"], route["town"], points["points"], np.asarray(route["yaws"], float),
+                             np.asarray(route["commands"], np.int8), points["key_points"]),
+                       Weather(**data["weather"]), data["seed"], camera, data["card"], data["facts"])
+    except FileNotFoundError:
+        raise ConfigError(f"a run folder at {path.parent}", "no run.json in it",
+                          "give the folder that 'kd-planner drive' or 'evaluate closed-loop' wrote") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ConfigError(f"run facts in {path}", f"{type(error).__name__} {error}", "drive again") from None
+
+
+def _read_telemetry(path: Path) -> dict[str, Any]:
+    rows = []
+    if path.exists():
+        with path.open(newline="") as file:
+            rows = [row for row in csv.reader(file) if len(row) == len(TELEMETRY_COLUMNS)][1:]
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(TELEMETRY_COLUMNS)
+    table: dict[str, Any] = {name: np.array([float(cell) if cell else np.nan for cell in column])
+                             for name, column in zip(TELEMETRY_COLUMNS[:-1], columns, strict=False)}
+    table["reason"] = list(columns[-1])
+    return table
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    found = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:  # the line a killed process was writing
+            continue
+    return found
