@@ -1,0 +1,131 @@
+"""Residual backbones of BasicBlocks: ResNet-34, -18, -10 and the three-stage ResNet-6 of PlanKD."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from kd_planner_ros.core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ResNetSpec:
+    """Shape of a backbone: BasicBlocks, width and stride of every stage; ``fc_width`` is the embedding D_e."""
+
+    blocks: tuple[int, ...]
+    widths: tuple[int, ...]
+    strides: tuple[int, ...]
+    fc_width: int
+
+
+_FOUR = (64, 128, 256, 512)
+RESNETS = {
+    "resnet34": ResNetSpec((3, 4, 6, 3), _FOUR, (1, 2, 2, 2), 1000),
+    "resnet18": ResNetSpec((2, 2, 2, 2), _FOUR, (1, 2, 2, 2), 1000),
+    "resnet10": ResNetSpec((1, 1, 1, 1), _FOUR, (1, 2, 2, 2), 1000),
+    "resnet6": ResNetSpec((1, 1, 1), _FOUR[:3], (1, 2, 4), 256),
+}
+"""PlanKD's backbones. ResNet-6 strides 4 in its last stage, so all four end at stride 32."""
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions with a skip connection (He et al., CVPR 2016, figure 5 left)."""
+
+    def __init__(self, width_in: int, width: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(width_in, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.downsample: nn.Module | None = None
+        if stride != 1 or width_in != width:
+            self.downsample = nn.Sequential(nn.Conv2d(width_in, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C_in, H, W] to [B, C, ceil(H / stride), ceil(W / stride)]."""
+        skip = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(x)) + skip)
+
+
+class ResNet(nn.Module):
+    """A backbone with torchvision's parameter names, so that its ImageNet files fit.
+
+    The classifier ``fc`` is kept: TCP uses its output as the image embedding.
+    """
+
+    def __init__(self, spec: ResNetSpec, channels_in: int = 3):
+        super().__init__()
+        self.spec = spec
+        self.conv1 = nn.Conv2d(channels_in, 64, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        width_in = 64
+        for stage, (count, width, stride) in enumerate(zip(spec.blocks, spec.widths, spec.strides), start=1):
+            blocks = [BasicBlock(width_in if i == 0 else width, width, stride if i == 0 else 1) for i in range(count)]
+            self.add_module(f"layer{stage}", nn.Sequential(*blocks))
+            width_in = width
+        self.fc = nn.Linear(width_in, spec.fc_width)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Feature maps of all stages, shallow to deep: [B, widths[i], H_i, W_i]; the last has stride 32."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(image))))
+        stages = []
+        for stage in range(1, len(self.spec.blocks) + 1):
+            x = getattr(self, f"layer{stage}")(x)
+            stages.append(x)
+        return tuple(stages)
+
+    def embed(self, last: Tensor) -> Tensor:
+        """fc(global average of the last stage's map ``last`` [B, C, h, w]): [B, fc_width]."""
+        return self.fc(last.mean((2, 3)))
+
+
+def build_resnet(name: str, channels_in: int = 3) -> ResNet:
+    """The backbone ``name`` of ``RESNETS``, He-initialised from torch's global generator.
+
+    Raises:
+        ConfigError: no such backbone.
+    """
+    if name not in RESNETS:
+        raise ConfigError(f"a backbone out of {', '.join(RESNETS)}", repr(name), "correct the name")
+    return ResNet(RESNETS[name], channels_in)
+
+
+def grid_size(spec: ResNetSpec, height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of the last stage's map for an input of ``height`` x ``width`` pixels; 256 x 900 gives 8 x 29."""
+    strides = (2, 2, *spec.strides)
+    for stride in strides:
+        height, width = -(-height // stride), -(-width // stride)
+    return height, width
+
+
+def load_pretrained(backbone: ResNet, path: Path) -> None:
+    """Fill ``backbone`` from a local ``.safetensors`` or ``.pth`` file with torchvision's names. Nothing is fetched.
+
+    Raises:
+        ConfigError: the file is missing, unreadable, or belongs to another backbone.
+    """
+    remedy = "give a state dict of the same ResNet, as torchvision saves it"
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        backbone.load_state_dict(state)
+    except FileNotFoundError:
+        raise ConfigError(f"backbone weights at {path}", "no such file", remedy) from None
+    except Exception as error:  # torch and safetensors raise many kinds for one broken file
+        raise ConfigError(f"backbone weights in {path}", str(error).splitlines()[0], remedy) from None
