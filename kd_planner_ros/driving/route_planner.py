@@ -1,0 +1,79 @@
+"""From the route and the car's pose to the navigation goal: the leaderboard's sparse plan and its follower."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kd_planner_ros.core.errors import RouteError
+from kd_planner_ros.core.records import Command, EgoState, NavigationGoal
+from kd_planner_ros.core.route import Route
+from kd_planner_ros.geometry.frames import to_base
+
+SPARSE_STEP_M = 50.0
+_LANE_CHANGES = (Command.CHANGE_LANE_LEFT, Command.CHANGE_LANE_RIGHT)
+
+
+def sparse_indices(route: Route, step_m: float = SPARSE_STEP_M) -> np.ndarray:
+    """Indices [K] of the dense plan's points that agents are given.
+
+    A point is kept when its command is a lane change, when its command differs from the point before it (unless that
+    was a lane change), when more than ``step_m`` was passed since the last kept one, and when it is the last.
+
+    Source: leaderboard ``downsample_route``; ``spec/plankd.md`` 0.
+    """
+    kept: list[int] = []
+    steps = np.hypot(*np.diff(route.points, axis=0).T)
+    before, passed, last = None, 0.0, len(route.points) - 1
+    for i, command in enumerate(route.commands.tolist()):
+        if command in _LANE_CHANGES or (command != before and before not in _LANE_CHANGES) or passed > step_m or i == last:
+            kept.append(i)
+            passed = 0.0
+        elif i:
+            passed += float(steps[i - 1])
+        before = command
+    return np.array(kept, dtype=np.int64)
+
+
+class RoutePlanner:
+    """RoutePlanner(4, 50) on the sparse plan: TCP's and InterFuser's navigation while driving.
+
+    Each step walks at most ``max_m`` along the rest of the plan, so a route that crosses itself stays in order; of the
+    points within ``min_m`` of the car the farthest is taken, and all before it are dropped.
+
+    Raises:
+        RouteError: the route has fewer than two points, or arrays of unequal length.
+
+    Source: TCP ``team_code/planner.py``; ``spec/plankd.md`` 0.
+    """
+
+    def __init__(self, route: Route, min_m: float = 4.0, max_m: float = 50.0):
+        if not 2 <= len(route.points) == len(route.commands):
+            raise RouteError("a route of at least two points, one command each",
+                             f"{len(route.points)} points and {len(route.commands)} commands in route {route.name!r}",
+                             "plan the route again")
+        self.min_m, self.max_m = min_m, max_m
+        kept = sparse_indices(route)
+        if len(kept) < 2:
+            kept = np.array([0, len(route.points) - 1])
+        self._points = np.asarray(route.points, float)[kept]
+        self._commands = route.commands[kept]
+        self._gaps = np.hypot(*np.diff(self._points, axis=0).T)
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the start of the route."""
+        self._first = 0
+
+    def step(self, ego: EgoState) -> NavigationGoal:
+        """The next sparse point in ``base_link`` and its command, seen from ``ego``. Call once per tick."""
+        here = np.array([ego.pose.x, ego.pose.y])
+        drop, farthest, walked = 0, -1.0, 0.0
+        for ahead in range(1, len(self._points) - self._first):
+            if walked > self.max_m:
+                break
+            walked += self._gaps[self._first + ahead - 1]
+            distance = float(np.hypot(*(self._points[self._first + ahead] - here)))
+            if farthest < distance <= self.min_m:
+                drop, farthest = ahead, distance
+        self._first = min(self._first + drop, len(self._points) - 2)
+        return NavigationGoal(to_base(self._points[self._first + 1], ego.pose), Command(int(self._commands[self._first + 1])))
