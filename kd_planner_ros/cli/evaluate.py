@@ -1,0 +1,55 @@
+"""``kd-planner evaluate closed-loop | open-loop``: score a planner without the ROS graph."""
+
+from __future__ import annotations
+
+import argparse
+
+from kd_planner_ros.cli.options import add_fields, add_json, from_args
+
+EPILOG = """\
+examples:
+  kd-planner evaluate closed-loop --planner tcp_13m --seeds 3 --jobs 2 --out runs/student
+  kd-planner evaluate closed-loop --planner expert --map Town05.net.xml --routes routes_town05_short.xml --out runs/e
+  kd-planner evaluate open-loop --bag bags/default/route_0 --planner tcp_13m --json
+
+Open-loop error is not driving quality: read it next to the closed-loop score, never alone."""
+CLOSED = """\
+example:
+  kd-planner evaluate closed-loop --planner constant_velocity --seeds 3 --jobs 2 --out runs/baseline
+
+Writes OUT/statistics.json (the CARLA leaderboard's fields; means and deviations over seeds), one folder a route below
+OUT/seed_S/, and a report.html in each where pictures are kept. The same command goes on where it was stopped."""
+OPEN = """\
+example:
+  kd-planner evaluate open-loop --bag bags/default/route_0 --planner constant_velocity --json
+
+Metres of L2 at 0.5, 1, 1.5 and 2 s against where the recorded car really went, the share of plans that would touch a
+recorded actor by then, and the steering error against the recorded expert (share of full lock)."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the two ways of evaluation."""
+    from kd_planner_ros.evaluation.closed_loop import ClosedLoopConfig
+    from kd_planner_ros.evaluation.open_loop import OpenLoopConfig
+
+    parser.epilog = EPILOG
+    ways = parser.add_subparsers(dest="way", metavar="WAY", required=True)
+    for name, config, run, epilog, summary in (
+            ("closed-loop", ClosedLoopConfig, _closed, CLOSED, "drive routes in the built-in world and score them"),
+            ("open-loop", OpenLoopConfig, _open, OPEN, "compare plans with what a recording's driver did")):
+        way = ways.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=epilog)
+        add_fields(way, config)
+        add_json(way)
+        way.set_defaults(run=run)
+
+
+def _closed(args: argparse.Namespace) -> dict:
+    from kd_planner_ros.evaluation.closed_loop import ClosedLoopConfig, run
+
+    return run(from_args(ClosedLoopConfig, args))
+
+
+def _open(args: argparse.Namespace) -> dict:
+    from kd_planner_ros.evaluation.open_loop import OpenLoopConfig, run
+
+    return run(from_args(OpenLoopConfig, args))

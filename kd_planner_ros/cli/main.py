@@ -1,0 +1,85 @@
+"""``kd-planner``: finds the subcommand, runs it, and turns errors into one line and an exit status.
+
+Exit status: 0 done; 2 bad input (one line on stderr says what was expected, what came, what to do); 130 stopped with
+Ctrl-C. A subcommand is one module of this folder with ``configure(parser)``; it is imported only when it is asked for,
+so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from kd_planner_ros import __version__
+from kd_planner_ros.cli.options import Parser
+from kd_planner_ros.core.errors import KdPlannerError
+
+COMMANDS = {
+    "drive": "drive a planner through the built-in world over a real ROS 2 graph, and write a report",
+    "record": "let the expert drive and record rosbag2 recordings to train on",
+    "train": "train a planner from recordings and write it to models/",
+    "evaluate": "score a planner, in closed loop or against a recording",
+    "replay": "play a recording through the real ROS 2 graph and score the plans",
+    "bench": "measure speed: world, record, train, latency, drive",
+    "models": "list the shipped planners, count a network's parameters, check weights against cards",
+}
+EPILOG = """\
+begin here:
+  kd-planner drive                                       watch the shipped planner drive; needs no data
+  kd-planner models list                                 what there is to drive with
+  kd-planner evaluate closed-loop --planner constant_velocity --out runs/baseline
+
+'kd-planner COMMAND --help' describes every option. Every measuring command takes --json and then prints one JSON
+object as its last line."""
+
+
+def build_parser(wanted: str | None) -> argparse.ArgumentParser:
+    """The parser; only the subcommand ``wanted`` has its options, the others their one-line help."""
+    parser = Parser(prog="kd-planner", epilog=EPILOG,
+                    description="Distilled end-to-end driving planners for ROS 2: drive, record, train, evaluate.")
+    parser.add_argument("--version", action="version", version=f"kd_planner_ros {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        sub = subparsers.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == wanted:
+            importlib.import_module(f"kd_planner_ros.cli.{name}").configure(sub)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv`` (default: the process's own) and give back the exit status."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    wanted = next((word for word in argv if not word.startswith("-")), None)
+    try:
+        args = build_parser(wanted).parse_args(argv)
+        result = args.run(args)
+        if getattr(args, "json", False):
+            print(json.dumps(result, sort_keys=True))
+        sys.stdout.flush()
+    except KdPlannerError as error:
+        return _refuse(str(error))
+    except BrokenPipeError:  # the reader of our output has left, as in 'kd-planner models list | head -1'
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _refuse(f"expected to use {error.filename}; got {error.strerror}; "
+                       "give another path or mend its permissions")
+    except KeyboardInterrupt:
+        print("kd-planner: stopped; what was finished is kept", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _refuse(sentence: str) -> int:
+    print(f"kd-planner: error: {' '.join(sentence.split())}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""Command-line options from the fields of a config dataclass, so that each default and help text stands in one place.
+
+A field becomes ``--field-name``. Its metadata may hold ``help`` (say the unit), ``choices``, ``metavar`` and ``cli``
+(False leaves it out). Types: str, int, float, bool (gives ``--x`` and ``--no-x``), Path, tuples of these (several
+words), and unions, of which the first type but None counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import types
+import typing
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+Config = TypeVar("Config")
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that shows defaults, keeps the epilog's lines, and refuses in one line."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        kwargs.setdefault("formatter_class", _Formatter)
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"kd-planner: error: {message}; see '{self.prog} --help'\n")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str):
+        super().__init__(prog, max_help_position=30, width=110)
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        if action.option_strings and action.default not in (None, argparse.SUPPRESS, False, ()) \
+                and "default" not in text:
+            default = " ".join(map(str, action.default)) if isinstance(action.default, tuple) else action.default
+            text += f" (default: {str(default).replace('%', '%%')})"
+        return text
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Give ``parser`` the ``--json`` option."""
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object on the last line")
+
+
+def add_fields(parser: argparse.ArgumentParser, config: type, skip: tuple[str, ...] = ()) -> None:
+    """Give ``parser`` one option for each field of dataclass ``config`` but those in ``skip``."""
+    hints = typing.get_type_hints(config)
+    for field in dataclasses.fields(config):
+        if field.name in skip or not field.init or field.metadata.get("cli") is False:
+            continue
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        settings: dict[str, Any] = {"help": field.metadata.get("help", ""), "dest": field.name}
+        settings |= {"required": True} if required else {"default": _default(field)}
+        for key in ("choices", "metavar"):
+            if key in field.metadata:
+                settings[key] = field.metadata[key]
+        parser.add_argument("--" + field.name.replace("_", "-"), **settings, **_kind(hints[field.name]))
+
+
+def from_args(config: type[Config], args: argparse.Namespace, **fixed: Any) -> Config:
+    """The ``config`` that ``args`` describe; ``fixed`` sets fields that have no option."""
+    values = {}
+    for field in dataclasses.fields(config):
+        if field.init and field.name not in fixed and hasattr(args, field.name):
+            value = getattr(args, field.name)
+            values[field.name] = tuple(value) if isinstance(value, list) else value
+    return config(**values, **fixed)
+
+
+def _default(field: dataclasses.Field) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _kind(hint: Any) -> dict[str, Any]:
+    """The argparse settings of a type hint."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return _kind(next(part for part in typing.get_args(hint) if part is not type(None)))
+    if hint is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if typing.get_origin(hint) in (tuple, list):
+        return {"nargs": "*", "type": typing.get_args(hint)[0]}
+    if hint in (int, float, str, Path):
+        return {"type": hint}
+    raise TypeError(f"no command-line option can be made for a field of type {hint!r}")

@@ -1,0 +1,30 @@
+"""``kd-planner record``: the expert drives, rosbag2 recordings come out."""
+
+from __future__ import annotations
+
+import argparse
+
+from kd_planner_ros.cli.options import add_fields, add_json, from_args
+
+EPILOG = """\
+examples:
+  kd-planner record --out bags/default                   routes of the default town at 2 FPS, to train on
+  kd-planner record --map Town01.net.xml --routes town01_short.xml --out bags/town01 --jobs 2
+
+Stop it at any time; the same command goes on behind the last finished route. 'ros2 bag info' reads the recordings."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``record``."""
+    from kd_planner_ros.bags.record import RecordConfig
+
+    parser.epilog = EPILOG
+    add_fields(parser, RecordConfig)
+    add_json(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> dict:
+    from kd_planner_ros.bags.record import RecordConfig, record
+
+    return record(from_args(RecordConfig, args))

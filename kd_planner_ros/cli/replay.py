@@ -1,0 +1,30 @@
+"""``kd-planner replay``: a recording through the real ROS 2 graph, scored."""
+
+from __future__ import annotations
+
+import argparse
+
+from kd_planner_ros.cli.options import add_fields, add_json, from_args
+
+EPILOG = """\
+example:
+  kd-planner replay --bag bags/default/route_0 --planner constant_velocity --json
+
+The recording is played in simulated time through the planner node. Frames that the node did not answer are counted;
+above the limit the run is refused rather than scored. 'kd-planner evaluate open-loop' does the same without ROS."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``replay``."""
+    from kd_planner_ros.ros.replay import ReplayConfig
+
+    parser.epilog = EPILOG
+    add_fields(parser, ReplayConfig)
+    add_json(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> dict:
+    from kd_planner_ros.ros.replay import ReplayConfig, replay
+
+    return replay(from_args(ReplayConfig, args))
