@@ -1,0 +1,1 @@
+"""From weights on disk to a running planner: cards, engines, warm-up, parity, latency. torch; no ROS."""

@@ -1,0 +1,142 @@
+"""Weights and their card on disk: written atomically in 16 bits, read back with every check and without running code."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Mapping
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from kd_planner_ros.core.card import ModelCard, read_card
+from kd_planner_ros.core.errors import CardError
+from kd_planner_ros.networks.registry import find_network
+
+WEIGHTS = "weights.safetensors"
+CARD = "card.json"
+_HALF_MAX = 65504.0
+
+
+def half_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``state`` as it is shipped: matrices and kernels in fp16 (bf16 where fp16 would overflow), vectors, which are
+    few but delicate (biases, batch-norm statistics), and integers as they are. Contiguous, on the CPU."""
+    shipped = {}
+    for name, tensor in state.items():
+        tensor = tensor.detach().cpu()
+        if tensor.is_floating_point():
+            tensor = tensor.float()
+            if tensor.ndim > 1:
+                tensor = tensor.half() if tensor.abs().max() <= _HALF_MAX else tensor.bfloat16()
+        shipped[name] = tensor.contiguous()
+    return shipped
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` through a temporary file beside it: a reader sees the old file or the new one."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def save_model(folder: Path, network: str, config: Any, state_dict: Mapping[str, Tensor],
+               training: Mapping[str, Any] | None = None, scores: Mapping[str, Any] | None = None) -> ModelCard:
+    """Write ``weights.safetensors`` and ``card.json`` into ``folder`` (its name is the model's) and give the card back.
+
+    The card, which holds the weights' hash, is written last: a crash in between leaves a pair that the loader refuses,
+    never one that it takes. ``config`` is an instance of the network's config class.
+
+    Raises:
+        CardError: ``state_dict`` holds a value that is not finite, or does not fit the network and the config.
+    """
+    folder = Path(folder)
+    state = half_weights(state_dict)
+    bad = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if bad:
+        raise CardError(f"finite weights for {folder.name}", f"NaN or infinity in {', '.join(bad[:3])}",
+                        "train again with a lower learning rate, or take an earlier checkpoint")
+    model = build_empty(network, config)
+    fill(model, state, folder.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    data = save_tensors(state)
+    card = ModelCard(
+        name=folder.name, network=network, config=asdict(config), weights_sha256=hashlib.sha256(data).hexdigest(),
+        parameters=sum(p.numel() for p in model.parameters()), training=dict(training or {}), scores=dict(scores or {}))
+    write_atomic(folder / WEIGHTS, data)
+    write_atomic(folder / CARD, card.to_json().encode())
+    return card
+
+
+def build_empty(network: str, config: Any) -> nn.Module:
+    """The network's module, its weights yet to be filled; torch's random state is left as it was."""
+    with torch.random.fork_rng(devices=()):
+        return find_network(network).build_model(config)
+
+
+def load_model(folder: Path) -> tuple[nn.Module, Any, ModelCard]:
+    """The module (float32, CPU, eval mode), its config and its card from ``folder``.
+
+    Raises:
+        CardError: card or weights are missing, broken, or do not fit each other or this code.
+        PlannerError: the card names a network that this version does not have.
+    """
+    folder = Path(folder)
+    card = read_card(folder)
+    config = find_network(card.network).config(card.config)
+    state = _read_weights(folder, card)
+    model = build_empty(card.network, config)
+    count = sum(p.numel() for p in model.parameters())
+    if count != card.parameters:
+        raise CardError(f"{card.parameters:,} parameters as the card of '{card.name}' says", f"{count:,} in this code",
+                        "install the version of kd_planner_ros that wrote the card, or train again")
+    fill(model, state, card.name)
+    return model.eval(), config, card
+
+
+def _read_weights(folder: Path, card: ModelCard) -> dict[str, Tensor]:
+    path = folder / WEIGHTS
+    remedy = "restore the file, or train again with 'kd-planner train'"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CardError(f"weights at {path}", error.strerror or str(error), remedy) from None
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != card.weights_sha256:
+        raise CardError(f"weights of '{card.name}' with sha256 {card.weights_sha256[:12]}...", f"{digest[:12]}...",
+                        remedy)
+    try:
+        return load_tensors(data)
+    except SafetensorError as error:
+        raise CardError(f"a safetensors file at {path}", str(error), remedy) from None
+
+
+def fill(model: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+    """Put ``state`` into ``model``, in the model's own precision.
+
+    Raises:
+        CardError: a tensor is missing, left over, or of another shape; the first of them is named.
+    """
+    wanted = model.state_dict()
+    remedy = "the weights belong to another config or version: restore the matching pair, or train again"
+    if missing := sorted(set(wanted) - set(state)):
+        raise CardError(f"tensor '{missing[0]}' in the weights of '{name}'", f"{len(missing)} missing", remedy)
+    if extra := sorted(set(state) - set(wanted)):
+        raise CardError(f"only tensors of the network in '{name}'", f"{len(extra)} unknown, first '{extra[0]}'", remedy)
+    for key, tensor in wanted.items():
+        if tensor.shape != state[key].shape:
+            raise CardError(f"'{key}' of shape {list(tensor.shape)} in '{name}'", f"{list(state[key].shape)}", remedy)
+    model.load_state_dict(dict(state))
