@@ -1,0 +1,55 @@
+"""Finds a map by what the user calls it: the default town, a town from a seed, a SUMO network or an OpenDRIVE file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kd_planner_ros.core.errors import MapError
+from kd_planner_ros.core.road import RoadMap
+from kd_planner_ros.world.netfile import read_net
+from kd_planner_ros.world.sumo_tools import cached_file, run_tool
+from kd_planner_ros.world.town import town_file
+
+DEFAULT_SEED = 5
+
+
+def load_map(spec: str) -> RoadMap:
+    """The road network called ``spec``.
+
+    Args:
+        spec: ``default`` (the generated town everyone sees first), ``generated:SEED``, or the path of a SUMO ``.net.xml``
+            or an OpenDRIVE ``.xodr`` file.
+
+    Raises:
+        MapError: the file is missing or broken, the seed no number, or the kind unknown.
+    """
+    spec = str(spec)
+    if spec == "default":
+        return read_net(town_file(DEFAULT_SEED), "default")
+    if spec.startswith("generated:"):
+        return read_net(town_file(_seed(spec)), spec)
+    path = Path(spec).expanduser()
+    if spec.endswith(".xodr"):
+        return read_net(_convert(path), path.stem)
+    if spec.endswith(".net.xml"):
+        return read_net(path, path.name.removesuffix(".net.xml"))
+    raise MapError("'default', 'generated:SEED', or a path ending in .net.xml or .xodr", repr(spec),
+                   "name the map by its file, for example maps/Town05.net.xml")
+
+
+def _seed(spec: str) -> int:
+    text = spec.split(":", 1)[1]
+    if not text.isdecimal():
+        raise MapError("generated:SEED with a whole number from 0", repr(spec), "write for example generated:7")
+    return int(text)
+
+
+def _convert(path: Path) -> Path:
+    """The SUMO network made from an OpenDRIVE file, kept by the file's content."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise MapError(f"an OpenDRIVE file at {path}", error.strerror or "no file", "check the path") from None
+    return cached_file(b"xodr 1" + content, ".net.xml", lambda target: run_tool(
+        "netconvert", "--opendrive-files", str(path.resolve()), "-o", str(target), "--no-turnarounds.except-deadend", "true",
+        "--geometry.min-radius.fix", "false", "--opendrive.internal-shapes", "true"))

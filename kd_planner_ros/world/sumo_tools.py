@@ -1,0 +1,69 @@
+"""SUMO's command line tools and the folder where what they make is kept. Imported by maps and town."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Callable
+
+from kd_planner_ros.core.errors import MapError
+
+TIMEOUT_S = 120.0
+
+
+def sumo_home() -> Path:
+    """The folder of the installed ``eclipse-sumo``.
+
+    Raises:
+        MapError: the package is not installed.
+    """
+    try:
+        import sumo
+    except ImportError:
+        raise MapError("the Python package eclipse-sumo", "no such package", "run 'pip install eclipse-sumo'") from None
+    return Path(sumo.SUMO_HOME)
+
+
+def run_tool(name: str, *arguments: str) -> None:
+    """Runs one of SUMO's binaries (``netgenerate``, ``netconvert``) to its end.
+
+    Raises:
+        MapError: the tool failed; the message carries its first error line.
+    """
+    environment = dict(os.environ, SUMO_HOME=str(sumo_home()))
+    command = [str(sumo_home() / "bin" / name), *arguments, "--xml-validation", "never"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, env=environment)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MapError(f"{name} to run", str(error).splitlines()[0], "reinstall eclipse-sumo") from None
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("Error")] or ["no message"]
+        raise MapError(f"a road network {name} can read", lines[0], "check the map file")
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for made maps; the temporary folder where a home cannot be written."""
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    for folder in (root / "kd_planner_ros" / "maps", Path(tempfile.gettempdir()) / f"kd_planner_ros-{os.getuid()}"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK):
+                return folder
+        except OSError:
+            continue
+    raise MapError("a writable cache folder", str(root), "set XDG_CACHE_HOME")
+
+
+def cached_file(key: bytes, suffix: str, make: Callable[[Path], None]) -> Path:
+    """The file whose content follows from ``key``; ``make(path)`` writes it the first time, then it is renamed."""
+    target = cache_folder() / (hashlib.sha256(key).hexdigest()[:24] + suffix)
+    if target.exists():
+        return target
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        fresh = Path(folder) / ("fresh" + suffix)
+        make(fresh)
+        os.replace(fresh, target)
+    return target
