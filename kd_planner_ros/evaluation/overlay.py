@@ -15,6 +15,9 @@ PLAN_NEAR, PLAN_FAR, GOAL = (52, 211, 153), (56, 189, 248), (251, 191, 36)
 """RGB of the plan's near and far end and of the navigation goal."""
 
 
+HEAT_LOW, HEAT_HIGH = np.array([255.0, 60.0, 0.0], np.float32), np.array([255.0, 240.0, 40.0], np.float32)
+
+
 def to_camera(points_base: np.ndarray, pose: Pose) -> np.ndarray:
     """Points [N, 3] of ``base_link`` in the camera's frame [N, 3]: x along the optical axis, y left, z up."""
     return (np.asarray(points_base, float) - (pose.x, pose.y, pose.z)) @ rotation_3d(pose)
@@ -56,14 +59,14 @@ def heat(attention: np.ndarray, height: int, width: int) -> np.ndarray:
     attention = np.asarray(attention, np.float32)
     relative = attention * attention.size / max(float(attention.sum()), 1e-9)
     strength = np.clip((relative - 1.0) / 7.0, 0.0, 1.0)
-    return np.clip(cv2.resize(strength, (width, height), interpolation=cv2.INTER_CUBIC), 0.0, 1.0)
+    return np.clip(cv2.resize(strength, (width, height), interpolation=cv2.INTER_LINEAR), 0.0, 1.0)
 
 
 def draw_attention(rgb: np.ndarray, attention: np.ndarray) -> np.ndarray:
     """A copy of ``rgb`` uint8 [H, W, 3] with ``attention`` [h, w] as warm colour where it exceeds uniform."""
     strength = heat(attention, *rgb.shape[:2])[..., None]
-    colour = cv2.applyColorMap((strength * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    share = 0.6 * np.sqrt(strength)
+    colour = HEAT_LOW + strength * (HEAT_HIGH - HEAT_LOW)
+    share = 0.65 * np.sqrt(strength)
     return np.rint(rgb * (1.0 - share) + colour * share).astype(np.uint8)
 
 

@@ -5,6 +5,7 @@
 ``telemetry.csv``   one row a tick, columns ``TELEMETRY_COLUMNS``; ``map`` frame, SI, steer positive left
 ``plans.jsonl``     one object a plan, keys ``PLAN_KEYS``; points and goal in ``base_link`` at ``stamp_s``
 ``events.jsonl``    one object an infraction: ``stamp_s``, ``kind``, ``x``, ``y``, ``text``; ``map`` frame
+``lanes.json``      the roads near the route, for the map: ``[[width_m, [[x, y], ..]], ..]``; may be absent
 ``frames/``         pictures of the first camera, ``<stamp in ms, 8 digits>.jpg``
 ``statistics.json`` the leaderboard's statistics of this route, by ``evaluation/score.py``
 ==================  ====================================================================================
@@ -26,6 +27,7 @@ import numpy as np
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Command, Control, EgoState, Plan, Pose
+from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.sensors import CameraSpec
@@ -63,14 +65,17 @@ class RunWriter:
     Args:
         folder: is made; files of an earlier run in it are replaced.
         frame_period_s: pictures closer together than this are left out (simulated seconds).
+        road: where given, the lanes near the route are kept for the report's map.
     """
 
-    def __init__(self, folder: Path, info: RunInfo, frame_period_s: float = 0.2):
+    def __init__(self, folder: Path, info: RunInfo, frame_period_s: float = 0.2, road: RoadMap | None = None):
         self.folder, self._period_ns, self._last_frame_ns = Path(folder), round(frame_period_s * 1e9), None
         (self.folder / "frames").mkdir(parents=True, exist_ok=True)
-        for old in [*(self.folder / "frames").glob("*.jpg"), self.folder / "statistics.json"]:
+        for old in [*(self.folder / "frames").glob("*.jpg"), self.folder / "lanes.json", self.folder / "statistics.json"]:
             old.unlink(missing_ok=True)
         write_text(self.folder / "run.json", _info_to_json(info))
+        if road is not None:
+            write_text(self.folder / "lanes.json", json.dumps(_lanes_near(road, info.route)) + "\n")
         self._telemetry = (self.folder / "telemetry.csv").open("w", buffering=1, newline="")
         self._rows = csv.writer(self._telemetry, lineterminator="\n")
         self._rows.writerow(TELEMETRY_COLUMNS)
@@ -131,14 +136,15 @@ class RunWriter:
 @dataclass(frozen=True)
 class Run:
     """A run folder in memory. ``telemetry`` maps a column to float64 [N] (``reason``: list of str; an empty target
-    speed is NaN); ``plans`` and ``events`` are the files' objects; ``frames`` maps a stamp in ms to a picture's path;
-    ``statistics`` is None while the drive has not ended."""
+    speed is NaN); ``plans`` and ``events`` are the files' objects; ``lanes`` holds (width, points [N, 2]) pairs;
+    ``frames`` maps a stamp in ms to a picture's path; ``statistics`` is None while the drive has not ended."""
 
     folder: Path
     info: RunInfo
     telemetry: dict[str, Any]
     plans: list[dict[str, Any]]
     events: list[dict[str, Any]]
+    lanes: list[tuple[float, np.ndarray]]
     frames: dict[int, Path]
     statistics: dict[str, Any] | None
 
@@ -152,14 +158,24 @@ def read_run(folder: Path) -> Run:
     folder = Path(folder)
     info = _info_from_json(folder / "run.json")
     frames = {int(path.stem): path for path in sorted((folder / "frames").glob("*.jpg"))}
-    statistics = folder / "statistics.json"
+    lanes = [(float(width), np.asarray(points, float)) for width, points in _read_json(folder / "lanes.json") or ()]
     return Run(folder, info, _read_telemetry(folder / "telemetry.csv"), _read_lines(folder / "plans.jsonl"),
-               _read_lines(folder / "events.jsonl"), frames,
-               json.loads(statistics.read_text()) if statistics.exists() else None)
+               _read_lines(folder / "events.jsonl"), lanes, frames, _read_json(folder / "statistics.json"))
 
 
 def _rounded(values: np.ndarray) -> list:
     return np.round(np.asarray(values, float), 4).tolist()
+
+
+def _lanes_near(road: RoadMap, route: Route, margin_m: float = 60.0) -> list:
+    low, high = route.points.min(0) - margin_m, route.points.max(0) + margin_m
+    near = [lane for lane in road.lanes.values()
+            if lane.kind == "driving" and ((lane.centre >= low) & (lane.centre <= high)).all(axis=1).any()]
+    return [[round(float(lane.width), 2), np.round(np.asarray(lane.centre, float), 2).tolist()] for lane in near]
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text()) if path.exists() else None
 
 
 def _info_to_json(info: RunInfo) -> str:

@@ -1,0 +1,193 @@
+"""A run folder as one HTML page: scores, what the car saw and planned, where it drove, and what went wrong."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from kd_planner_ros import __version__
+from kd_planner_ros.evaluation import animation, plots
+from kd_planner_ros.evaluation.overlay import project, ribbon
+from kd_planner_ros.evaluation.run_folder import Run, read_run, write_text
+
+KEY_PICTURES = 6
+MOST_FRAMES = 900
+COMMAND_TEXT = {"LANE_FOLLOW": "follow the lane"}
+
+
+def write(run_dir: Path) -> Path:
+    """Write ``report.html`` and ``drive.webp`` into the run folder ``run_dir``; gives back the page's path.
+
+    The page needs no network. Key pictures, plots and map are inside it; the film strip and the animation are files
+    beside it. A drive that was cut short, has no pictures or no plans gives a page that says so.
+
+    Raises:
+        ConfigError: ``run_dir`` is no run folder.
+    """
+    run = read_run(run_dir)
+    animated = animation.write(run, run.folder / "drive.webp")
+    environment = jinja2.Environment(loader=jinja2.PackageLoader("kd_planner_ros.evaluation"), autoescape=True,
+                                     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    drawing, view = plots.route_map(run)
+    page = environment.get_template("report.html.j2").render(
+        run=run, version=__version__, animated=animated, left=plots.LEFT, right=plots.RIGHT, width=plots.PLOT_SIZE[0], cards=score_cards(run), status=_status(run), map=drawing,
+        legend=plots.speed_levels(run.telemetry["speed_mps"]).tolist(), charts=_charts(run),
+        events=_events(run), pictures=_key_pictures(run), facts=_facts(run), weather=_weather(run),
+        film=json.dumps(_film(run, view)).replace("</", "<\\/"))
+    path = run.folder / "report.html"
+    write_text(path, page)
+    return path
+
+
+def record(run: Run) -> dict[str, Any]:
+    """The leaderboard's record of this route out of the statistics; empty while the drive has not ended."""
+    records = ((run.statistics or {}).get("_checkpoint") or {}).get("records") or [{}]
+    return records[0]
+
+
+def score_cards(run: Run) -> list[dict[str, str]]:
+    """What stands on top of the page: ``label``, ``value`` with ``unit``, and a ``note``."""
+    scores, table = record(run).get("scores", {}), run.telemetry
+    cards = []
+    if scores:
+        cards += [{"label": "Driving score", "value": f'{scores["score_composed"]:.1f}', "unit": "/ 100",
+                   "note": "completion times penalty", "hero": True},
+                  {"label": "Completion", "value": f'{scores["score_route"]:.1f}', "unit": "%",
+                   "note": f"of {run.info.route.length_m:.0f} m"},
+                  {"label": "Penalty", "value": f'{scores["score_penalty"]:.2f}', "unit": "",
+                   "note": "1 is a clean drive"}]
+    cards.append({"label": "Infractions", "value": str(len(run.events)), "unit": "", "note": "listed below"})
+    if len(table["stamp_s"]) > 1:
+        driven = np.hypot(np.diff(table["x"]), np.diff(table["y"])).sum()
+        lasted = table["stamp_s"][-1] - table["stamp_s"][0]
+        cards.append({"label": "Driven", "value": f"{driven:.0f}", "unit": "m",
+                      "note": f"in {lasted:.0f} s, {3.6 * driven / max(lasted, 1e-6):.0f} km/h on average"})
+    if run.plans:
+        p50, p95 = np.percentile([plan["inference_ms"] for plan in run.plans], [50, 95])
+        cards.append({"label": "Inference", "value": f"{p50:.1f}", "unit": "ms", "note": f"median; 95 % below {p95:.1f} ms"})
+    return cards
+
+
+def _status(run: Run) -> str:
+    return record(run).get("status") or "the drive has not ended"
+
+
+def _weather(run: Run) -> str:
+    weather = run.info.weather
+    return (f"{weather.name}, sun {weather.sun_altitude_deg:.0f}° high, cloudiness {weather.cloudiness:.0f} %, "
+            f"rain {weather.precipitation:.0f} %")
+
+
+def _charts(run: Run) -> list[dict[str, Any]]:
+    table = run.telemetry
+    marks = [event["stamp_s"] for event in run.events]
+
+    def chart(title: str, unit: str, *series: plots.Series, **limits: float) -> dict[str, Any]:
+        return {"title": title, "unit": unit, "series": series,
+                "svg": plots.time_plot(table["stamp_s"], series, unit, marks_s=marks, **limits)}
+
+    speed = [plots.Series("speed", table["speed_mps"], "s1")]
+    if np.isfinite(table["target_speed_mps"]).any():
+        speed.append(plots.Series("wanted speed", table["target_speed_mps"], "s2"))
+    return [chart("Speed", "m/s", *speed, low=0.0),
+            chart("Steering", "share of full lock, left positive", plots.Series("steering", table["steer"], "s1"),
+                  low=-1.0, high=1.0),
+            chart("Pedals", "share of full travel", plots.Series("throttle", table["throttle"], "s2"),
+                  plots.Series("brake", table["brake"], "s3"), low=0.0, high=1.0)]
+
+
+def _events(run: Run) -> list[dict[str, str]]:
+    return [{"time": f'{event["stamp_s"]:.2f} s', "kind": event["kind"].replace("_", " "),
+             "place": f'{event["x"]:.1f}, {event["y"]:.1f}', "text": event["text"]} for event in run.events]
+
+
+def _key_pictures(run: Run) -> list[dict[str, str]]:
+    """Evenly spread pictures with the plan over them, and the ones nearest to infractions, as data URIs."""
+    stamps = sorted(run.frames)
+    if not stamps:
+        return []
+    wanted = [stamps[round(i)] for i in np.linspace(0, len(stamps) - 1, min(KEY_PICTURES, len(stamps)))]
+    for event in run.events[:3]:
+        wanted.append(min(stamps, key=lambda stamp: abs(stamp - 1000 * event["stamp_s"])))
+    pictures = []
+    for stamp in sorted(set(wanted)):
+        packed = io.BytesIO()
+        Image.fromarray(animation.annotated(run, stamp)).save(packed, "JPEG", quality=80)
+        plan = animation.plan_at(run, stamp)
+        command = plan["command"] if plan else ""
+        pictures.append({"uri": "data:image/jpeg;base64," + base64.b64encode(packed.getvalue()).decode(),
+                         "time": f"{stamp / 1000:.1f} s",
+                         "command": COMMAND_TEXT.get(command, command.replace("_", " ").lower())})
+    return pictures
+
+
+def _facts(run: Run) -> list[tuple[str, str]]:
+    """Name and value of everything known about the planner and the drive."""
+    card = dict(run.info.card)
+    rows = [("planner", run.info.planner)]
+    rows += [(key.replace("_", " "), _plain(card[key])) for key in
+             ("network", "parameters", "weights_version", "weights_sha256", "licence", "config", "training", "scores")
+             if card.get(key)]
+    if not card:
+        rows.append(("weights", "none: this planner has nothing learned"))
+    rows += [("map", run.info.route.town), ("route", run.info.route.name), ("seed", str(run.info.seed))]
+    if run.info.camera:
+        spec = run.info.camera
+        rows.append(("camera", f"{spec.id}: {spec.width} x {spec.height}, {spec.fov_deg:g}° wide, at x {spec.pose.x:g} m, "
+                               f"z {spec.pose.z:g} m"))
+    return rows + [(key.replace("_", " "), _plain(value)) for key, value in run.info.facts.items()]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(inner)}" for key, inner in value.items())
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}".replace(",", " ") if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _film(run: Run, view: plots.MapView) -> dict[str, Any]:
+    """What the page's player needs: for each picture its plan in pixels, the attention, the car on the map."""
+    stamps = sorted(run.frames)
+    stamps = stamps[::max(1, -(-len(stamps) // MOST_FRAMES))]
+    table, camera = run.telemetry, run.info.camera
+    frames = []
+    for stamp in stamps if len(table["stamp_s"]) else ():
+        row = min(int(np.searchsorted(table["stamp_s"], stamp / 1000.0)), len(table["stamp_s"]) - 1)
+        at = view(np.array([table["x"][row], table["y"][row]]))[0]
+        frame = {"t": stamp / 1000.0, "src": f"frames/{run.frames[stamp].name}", "x": round(at[0], 1), "y": round(at[1], 1),
+                 "yaw": round(-float(np.degrees(table["yaw"][row])), 1), "v": round(float(table["speed_mps"][row]), 1),
+                 "steer": round(float(table["steer"][row]), 3), "throttle": round(float(table["throttle"][row]), 3),
+                 "brake": round(float(table["brake"][row]), 3), "reason": table["reason"][row].replace("_", " ")}
+        plan = animation.plan_at(run, stamp)
+        if plan and camera:
+            frame |= _plan_pixels(plan, camera)
+        frames.append(frame)
+    size = [camera.width, camera.height] if camera else [16, 9]
+    return {"size": size, "frames": frames}
+
+
+def _plan_pixels(plan: dict[str, Any], camera: Any) -> dict[str, Any]:
+    points = np.asarray(plan["points"], float).reshape(-1, 2)
+    left, right = (project(edge, camera) for edge in ribbon(points, step_m=0.8))
+    good = np.isfinite(left).all(axis=1) & np.isfinite(right).all(axis=1) if len(left) else np.zeros(0, bool)
+    strip = np.vstack([left[good], right[good][::-1]]) if good.any() else np.zeros((0, 2))
+    dots = project(points, camera) if len(points) else np.zeros((0, 2))
+    goal = project(np.array([[*plan["goal"], 0.0], [*plan["goal"], 2.5]]), camera)
+    found = {"strip": plots.path_text(np.clip(strip, -9999, 9999)),
+             "dots": np.round(dots[np.isfinite(dots).all(axis=1)], 1).tolist(),
+             "goal": np.round(goal, 1).tolist() if np.isfinite(goal).all() else None,
+             "command": COMMAND_TEXT.get(plan["command"], plan["command"].replace("_", " ").lower())}
+    if plan["attention"] is not None:
+        weights = np.asarray(plan["attention"], float)
+        strength = np.clip((weights * weights.size / max(weights.sum(), 1e-9) - 1.0) / 7.0, 0.0, 1.0)
+        found |= {"att": base64.b64encode((strength * 255).astype(np.uint8).tobytes()).decode(),
+                  "grid": list(weights.shape)}
+    return found
