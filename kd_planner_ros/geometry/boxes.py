@@ -1,4 +1,4 @@
-"""Oriented boxes in the plane: corners, overlap, distance to a polygon's inside. Pure functions on numpy arrays.
+"""Oriented boxes in the plane: corners and overlap; points in polygons, crossing segments. Pure functions on numpy arrays.
 
 A box is a row (x, y, yaw, length, width): centre in metres, heading in radians, full dimensions in metres.
 """
