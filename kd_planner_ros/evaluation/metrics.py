@@ -1,0 +1,128 @@
+"""Open-loop metrics: how far planned positions lie from where the recorded car went, whether a plan would touch a
+recorded actor, and how far its steering is from the recorded driver's. Pure functions on arrays.
+
+Open-loop error is not driving quality; it belongs next to a closed-loop score, never alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kd_planner_ros.core.records import Trajectory
+from kd_planner_ros.geometry.boxes import overlap_one
+from kd_planner_ros.geometry.frames import rotation_2d
+from kd_planner_ros.world.ego_body import EGO_LENGTH_M, EGO_WIDTH_M
+
+HORIZONS_S = (0.5, 1.0, 1.5, 2.0)
+LONGEST_GAP_NS = 600_000_000
+"""Between recorded poses farther apart than this nothing is interpolated."""
+SAME_TIME_NS = 60_000_000
+"""Recorded actors count for a time at most this far from their stamp."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a recording says happened, in ``map``; row order is time order.
+
+    ``stamps_ns`` int64 [N]; ``poses`` [N, 3] (x, y, yaw) of the ego; ``steers`` [N] of its driver, share of full lock,
+    positive left, NaN where unknown; ``actors``: for each row boxes [M, 5] (x, y, yaw, length, width) of all others.
+    """
+
+    stamps_ns: np.ndarray
+    poses: np.ndarray
+    steers: np.ndarray
+    actors: Sequence[np.ndarray]
+
+
+def positions_at(recorded: Recorded, stamps_ns: np.ndarray) -> np.ndarray:
+    """Where the ego was [K, 2] in ``map`` at ``stamps_ns`` [K]: linear between records; NaN outside or in a gap."""
+    stamps_ns = np.asarray(stamps_ns, np.int64)
+    after = np.searchsorted(recorded.stamps_ns, stamps_ns, side="left")
+    last = len(recorded.stamps_ns) - 1
+    inside = (after <= last) & ((after > 0) | (stamps_ns == recorded.stamps_ns[0]))
+    after, before = np.clip(after, 0, last), np.clip(after - 1, 0, last)
+    gap = recorded.stamps_ns[after] - recorded.stamps_ns[before]
+    exact = recorded.stamps_ns[after] == stamps_ns
+    share = np.where(gap > 0, (stamps_ns - recorded.stamps_ns[before]) / np.maximum(gap, 1), 1.0)[:, None]
+    between = recorded.poses[before, :2] * (1 - share) + recorded.poses[after, :2] * share
+    found = np.where(exact[:, None], recorded.poses[after, :2], between)
+    return np.where((inside & (exact | (gap <= LONGEST_GAP_NS)))[:, None], found, np.nan)
+
+
+def planned_poses(plan: Trajectory, pose: np.ndarray, horizons_s: Sequence[float] = HORIZONS_S) -> np.ndarray:
+    """Where ``plan`` wants the car [K, 3] (x, y, yaw) in ``map`` at ``horizons_s`` [K]; NaN beyond its last time.
+
+    ``pose`` [3] is the car's at the plan's stamp. Positions are linear between way points, from the car itself at
+    time 0; the heading is that of the stretch that leads there, and the car's own where it hardly moves (< 0.1 m).
+    """
+    times = np.concatenate([[0.0], plan.times_s])
+    points = np.vstack([[0.0, 0.0], np.asarray(plan.points, float).reshape(-1, 2)])
+    found = np.full((len(horizons_s), 3), np.nan)
+    for row, horizon in enumerate(horizons_s):
+        if horizon > times[-1] + 1e-6:
+            continue
+        here = np.array([np.interp(horizon, times, points[:, axis]) for axis in (0, 1)])
+        stretch = here - points[max(int(np.searchsorted(times, horizon - 1e-6)) - 1, 0)]
+        heading = np.arctan2(stretch[1], stretch[0]) if np.hypot(*stretch) > 0.1 else 0.0
+        found[row] = *(rotation_2d(pose[2]) @ here + pose[:2]), pose[2] + heading
+    return found
+
+
+def score_plans(plans: Sequence[Trajectory], steers: Sequence[float | None], recorded: Recorded,
+                horizons_s: Sequence[float] = HORIZONS_S) -> dict:
+    """Open-loop figures of ``plans``, JSON-ready.
+
+    Args:
+        plans: trajectories whose stamps are stamps of ``recorded`` (others are left out and counted as ``unmatched``).
+        steers: the steering each plan led to, share of full lock, positive left; None where there is none.
+
+    Returns:
+        ``l2_m`` {horizon: mean distance in metres at that time}, ``collision_rate`` {horizon: share of plans whose
+        car box touches a recorded actor at that time or an earlier horizon}, ``l2_mean_m``, ``steer_mae`` (share of
+        full lock), ``plans``, ``unmatched``, and ``counted`` {horizon: [plans behind l2, plans behind collisions]}.
+        A figure without a single plan behind it is None.
+
+    Source: ST-P3 / UniAD open-loop protocol in the form of values AT each horizon, not averages up to it.
+    """
+    rows = {int(stamp): row for row, stamp in enumerate(recorded.stamps_ns)}
+    matched = [(plan, steer, rows[int(plan.stamp_ns)]) for plan, steer in zip(plans, steers, strict=True)
+               if int(plan.stamp_ns) in rows]
+    distances = np.full((len(matched), len(horizons_s)), np.nan)
+    hits = np.full((len(matched), len(horizons_s)), np.nan)
+    offsets = np.round(np.asarray(horizons_s) * 1e9).astype(np.int64)
+    for index, (plan, _, row) in enumerate(matched):
+        wanted = planned_poses(plan, recorded.poses[row], horizons_s)
+        stamps = int(plan.stamp_ns) + offsets
+        distances[index] = np.linalg.norm(wanted[:, :2] - positions_at(recorded, stamps), axis=1)
+        hits[index] = _hits(wanted, stamps, recorded)
+    hits = np.where(np.isfinite(hits), np.fmax.accumulate(np.nan_to_num(hits), axis=1), np.nan)
+    errors = [abs(steer - recorded.steers[row]) for _, steer, row in matched
+              if steer is not None and np.isfinite(recorded.steers[row])]
+    names = [f"{horizon:g}" for horizon in horizons_s]
+    l2 = [_mean(distances[:, k]) for k in range(len(names))]
+    return {
+        "plans": len(plans), "unmatched": len(plans) - len(matched), "l2_m": dict(zip(names, l2, strict=True)),
+        "l2_mean_m": _mean(np.array([value for value in l2 if value is not None])),
+        "collision_rate": {name: _mean(hits[:, k]) for k, name in enumerate(names)},
+        "counted": {name: [int(np.isfinite(distances[:, k]).sum()), int(np.isfinite(hits[:, k]).sum())]
+                    for k, name in enumerate(names)},
+        "steer_mae": _mean(np.asarray(errors, float))}
+
+
+def _hits(wanted: np.ndarray, stamps_ns: np.ndarray, recorded: Recorded) -> np.ndarray:
+    """1 or 0 [K] whether the car's box at ``wanted`` [K, 3] touches an actor; NaN where no actors were recorded then."""
+    found = np.full(len(wanted), np.nan)
+    for k, (pose, stamp) in enumerate(zip(wanted, stamps_ns, strict=True)):
+        nearest = int(np.abs(recorded.stamps_ns - stamp).argmin())
+        if np.isfinite(pose).all() and abs(int(recorded.stamps_ns[nearest]) - int(stamp)) <= SAME_TIME_NS:
+            others = np.asarray(recorded.actors[nearest], float).reshape(-1, 5)
+            found[k] = float(len(others) > 0 and overlap_one(np.array([*pose, EGO_LENGTH_M, EGO_WIDTH_M]), others).any())
+    return found
+
+
+def _mean(values: np.ndarray) -> float | None:
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if len(values) else None
