@@ -1,0 +1,161 @@
+"""The last word before the actuators: limits, plausibility, staleness and the safe stop. Never raises."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kd_planner_ros.core.records import Control, EgoState, Plan
+
+
+class Reason:
+    """Names that ``Control.reason`` can carry. Everything but LIMITED means a safe stop."""
+
+    LIMITED = "limited"
+    NO_PLAN = "no_plan"
+    PLAN_STALE = "plan_stale"
+    SENSOR_STALE = "sensor_stale"
+    INPUT_FAILED = "input_failed"
+    PLANNER_FAILED = "planner_failed"
+    PLAN_NOT_FINITE = "plan_not_finite"
+    PLAN_TIMES = "plan_times"
+    PLAN_INTERVAL = "plan_interval"
+    PLAN_START = "plan_start"
+    PLAN_CURVATURE = "plan_curvature"
+    PLAN_ACCELERATION = "plan_acceleration"
+    CONTROL_NOT_FINITE = "control_not_finite"
+    EGO_NOT_FINITE = "ego_not_finite"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is accepted. The trajectory's limits are those of Autoware's planning validator where it has one."""
+
+    max_plan_age_s: float = 0.5
+    max_sensor_age_s: float = 0.5
+    max_interval_m: float = 100.0
+    max_speed_mps: float = 45.0
+    max_start_gap_m: float = 10.0
+    max_curvature_per_m: float = 1.0
+    max_lateral_mps2: float = 9.8
+    max_acceleration_mps2: float = 9.8
+    min_segment_m: float = 1.0  # the heading of shorter segments is noise
+    max_throttle: float = 0.8
+    brake_rise_per_s: float = 1.0
+    stop_brake: float = 0.8
+    tick_s: float = 0.05
+
+
+class Supervisor:
+    """Checks one wish a tick. ``counts`` maps each reason to how often it was given since ``reset``."""
+
+    def __init__(self, limits: Limits = Limits()):
+        self.limits = limits
+        self.counts: Counter[str] = Counter()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the last control and all counts."""
+        self.counts.clear()
+        self._last = Control(brake=0.0)
+        self._last_ns: int | None = None
+
+    def accepts(self, plan: Plan, ego: EgoState) -> bool:
+        """Whether the controller may be run on ``plan``: a NaN would stay in its error windows for two seconds."""
+        return bool(np.isfinite(ego.speed_mps)) and not check_trajectory(plan, ego.speed_mps, self.limits)
+
+    def check(self, control: Control | None, plan: Plan | None, ego: EgoState, now_ns: int,
+              sensor_ages_s: dict[str, float] | None = None, failed: str = "") -> Control:
+        """The control to send: the wish, limited; or the safe stop with the name of the first rule that failed.
+
+        Args:
+            control: the controller's wish, or None when there is none.
+            plan: what the wish follows, or None before the first one.
+            now_ns: the time of this tick on the clock that stamps the sensors.
+            sensor_ages_s: age of each sensor's newest message; one that is too old stops the car.
+            failed: a reason that the caller found itself (INPUT_FAILED, PLANNER_FAILED).
+        """
+        reason = failed or self._fault(control, plan, ego, now_ns, sensor_ages_s or {})
+        sent = self._stop(ego, now_ns, reason) if reason else self._limit(control)
+        if sent.reason:
+            self.counts[sent.reason] += 1
+        self._last, self._last_ns = sent, now_ns
+        return sent
+
+    def _fault(self, control: Control | None, plan: Plan | None, ego: EgoState, now_ns: int,
+               ages_s: dict[str, float]) -> str:
+        values = (ego.pose.x, ego.pose.y, ego.pose.yaw, ego.speed_mps)
+        if not all(map(np.isfinite, values)):
+            return Reason.EGO_NOT_FINITE
+        if any(not age <= self.limits.max_sensor_age_s for age in ages_s.values()):
+            return Reason.SENSOR_STALE
+        if plan is None:
+            return Reason.NO_PLAN
+        age_s = (now_ns - plan.stamp_ns) * 1e-9
+        if not -self.limits.max_plan_age_s <= age_s <= self.limits.max_plan_age_s:
+            return Reason.PLAN_STALE
+        if reason := check_trajectory(plan, ego.speed_mps, self.limits):
+            return reason
+        if control is None:
+            return Reason.NO_PLAN
+        if not all(map(np.isfinite, (control.throttle, control.steer, control.brake))):
+            return Reason.CONTROL_NOT_FINITE
+        return ""
+
+    def _limit(self, control: Control) -> Control:
+        throttle = float(np.clip(control.throttle, 0.0, self.limits.max_throttle))
+        steer, brake = float(np.clip(control.steer, -1.0, 1.0)), float(np.clip(control.brake, 0.0, 1.0))
+        changed = (throttle, steer, brake) != (control.throttle, control.steer, control.brake)
+        return replace(control, throttle=throttle, steer=steer, brake=brake,
+                       reason=Reason.LIMITED if changed else control.reason)
+
+    def _stop(self, ego: EgoState, now_ns: int, reason: str) -> Control:
+        """Brake rising at a steady rate to ``stop_brake``, steering fading to straight; held once the car stands."""
+        passed_s = self.limits.tick_s if self._last_ns is None else (now_ns - self._last_ns) * 1e-9
+        passed_s = min(max(passed_s, 0.0), 0.5)
+        standing = np.isfinite(ego.speed_mps) and abs(ego.speed_mps) < 0.1
+        brake = 1.0 if standing else min(self.limits.stop_brake,
+                                         max(self._last.brake, 0.0) + self.limits.brake_rise_per_s * passed_s)
+        return Control(now_ns, 0.0, self._last.steer * 0.5 ** (passed_s / 0.5), brake, reason)
+
+
+def check_trajectory(plan: Plan, speed_mps: float, limits: Limits = Limits()) -> str:
+    """The name of the first rule that ``plan``'s trajectory breaks, or "".
+
+    Checked: finite values, increasing times, length and speed of every segment, the gap to the car, curvature where
+    the car really moves, lateral and longitudinal acceleration.
+    """
+    points, times = np.asarray(plan.trajectory.points, float), np.asarray(plan.trajectory.times_s, float)
+    if points.ndim != 2 or len(points) < 2 or len(points) != len(times):
+        return Reason.PLAN_TIMES
+    goal = np.asarray(plan.goal.target_point, float)
+    if not (np.isfinite(points).all() and np.isfinite(times).all() and np.isfinite(goal).all()):
+        return Reason.PLAN_NOT_FINITE
+    if times[0] < 0.0 or (np.diff(times) <= 0.0).any():
+        return Reason.PLAN_TIMES
+    steps = np.diff(points, axis=0)
+    lengths = np.hypot(steps[:, 0], steps[:, 1])
+    speeds = lengths / np.diff(times)
+    if lengths.max() > limits.max_interval_m or speeds.max() > limits.max_speed_mps:
+        return Reason.PLAN_INTERVAL
+    if np.hypot(*points[0]) > limits.max_start_gap_m + abs(speed_mps) * times[0]:
+        return Reason.PLAN_START
+    curvature = _curvature(steps, lengths, limits.min_segment_m)
+    lateral = curvature * np.minimum(speeds[1:], speeds[:-1]) ** 2
+    if len(curvature) and curvature.max() > limits.max_curvature_per_m:
+        return Reason.PLAN_CURVATURE
+    gains = np.abs(np.diff(speeds)) / np.diff((times[1:] + times[:-1]) / 2.0)
+    if (len(lateral) and lateral.max() > limits.max_lateral_mps2) or (
+            len(gains) and gains.max() > limits.max_acceleration_mps2):
+        return Reason.PLAN_ACCELERATION
+    return ""
+
+
+def _curvature(steps: np.ndarray, lengths: np.ndarray, min_segment_m: float) -> np.ndarray:
+    """Absolute curvature [T - 2] in 1/m at the inner points; 0 where a neighbouring segment is too short to tell."""
+    before, after = steps[:-1], steps[1:]
+    turn = np.abs(np.arctan2(before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0], (before * after).sum(1)))
+    short = np.minimum(lengths[:-1], lengths[1:]) < min_segment_m
+    return np.where(short, 0.0, turn / np.maximum((lengths[:-1] + lengths[1:]) / 2.0, 1e-6))
