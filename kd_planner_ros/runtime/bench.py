@@ -1,0 +1,36 @@
+"""How long a planner takes, from pixels to waypoints."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
+from kd_planner_ros.networks.planner import Planner
+
+
+def noise_frame(planner: Planner, seed: int = 0) -> Frame:
+    """A frame with everything ``planner`` declares: noise pictures, empty street ahead."""
+    random = np.random.default_rng(seed)
+    images = {camera.id: random.integers(0, 256, (camera.height, camera.width, 3), dtype=np.uint8)
+              for camera in planner.rig.cameras}
+    clouds = {lidar.id: np.zeros((0, 4), np.float32) for lidar in planner.rig.lidars}
+    goal = NavigationGoal(np.array([30.0, 0.0]), Command.LANE_FOLLOW)
+    return Frame(0, EgoState(0, Pose(), 5.0), goal, images, clouds)
+
+
+def bench_latency(planner: Planner, n: int = 100, warm: int = 5) -> dict[str, Any]:
+    """Wall time of ``planner.plan`` on ``n`` equal frames after ``warm`` unmeasured ones, in milliseconds."""
+    frame = noise_frame(planner)
+    times_ms = []
+    for index in range(warm + n):
+        start = time.perf_counter()
+        planner.plan(frame)
+        if index >= warm:
+            times_ms.append((time.perf_counter() - start) * 1e3)
+    engine = getattr(planner, "engine", None)
+    return {"planner": planner.name, "engine": engine.describe if engine else "none", "n": n,
+            "p50_ms": round(float(np.percentile(times_ms, 50)), 3), "p95_ms": round(float(np.percentile(times_ms, 95)), 3),
+            "mean_ms": round(float(np.mean(times_ms)), 3), "max_ms": round(float(np.max(times_ms)), 3)}

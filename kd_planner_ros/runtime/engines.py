@@ -1,0 +1,178 @@
+"""Engines: the same tensors in, the same tensors out, whichever library multiplies.
+
+``torch`` always works. ``openvino`` and ``onnxruntime`` are optional packages; both start from ``torch.export``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.networks.registry import Network
+
+ENGINES = ("auto", "torch", "openvino", "onnxruntime")
+PACKAGES = {"torch": (), "openvino": ("openvino",), "onnxruntime": ("onnx", "onnxscript", "onnxruntime")}
+"""What each engine imports beside torch."""
+TOLERANCE = {"float32": 2e-3, "bfloat16": 5e-2}
+"""Largest deviation from torch float32 accepted at warm-up, relative to 1 + the largest value of each output."""
+
+
+class Engine(ABC):
+    """A network made ready to run. ``describe`` is a short text for diagnostics and reports."""
+
+    describe: str
+    tolerance: float
+
+    @abstractmethod
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The network's declared outputs for ``inputs`` (CPU tensors of the example's shapes), on the CPU."""
+
+
+class _Exportable(nn.Module):
+    """The network as a function from a tuple to a tuple, as exporters want it."""
+
+    def __init__(self, model: nn.Module, outputs: tuple[str, ...]):
+        super().__init__()
+        self.model, self.outputs = model, outputs
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """The declared outputs in their declared order."""
+        found = self.model(*inputs)
+        return tuple(found[name] for name in self.outputs)
+
+
+class TorchEngine(Engine):
+    """Eager torch: float32, or bfloat16 autocast where the processor has instructions for it; channels last."""
+
+    def __init__(self, model: nn.Module, network: Network, device: str = "cpu", compiled: bool = False):
+        self._device = torch.device(device)
+        self._half = fast_bfloat16(self._device)
+        self._model = model.eval().to(self._device, memory_format=torch.channels_last)
+        self._call = torch.compile(self._model) if compiled else self._model
+        self._outputs = network.outputs
+        precision = "bfloat16" if self._half else "float32"
+        self.tolerance = TOLERANCE[precision]
+        self.describe = f"torch {precision} {self._device.type}{' compiled' if compiled else ''}"
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See ``Engine.run``."""
+        with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
+            found = self._call(**{name: tensor.to(self._device) for name, tensor in inputs.items()})
+        return {name: found[name].float().cpu() for name in self._outputs}
+
+
+class OpenVinoEngine(Engine):
+    """OpenVINO on the CPU in float32; the graph is converted in this process, nothing is downloaded.
+
+    ``cache`` names a file (without its ending) where the converted graph is kept, as conversion takes seconds.
+    """
+
+    def __init__(self, model: nn.Module, network: Network, example: Mapping[str, Tensor], cache: Path | None = None):
+        import openvino
+        ready = cache is not None and cache.with_suffix(".xml").is_file() and cache.with_suffix(".bin").is_file()
+        if ready:
+            graph = openvino.Core().read_model(cache.with_suffix(".xml"))
+        else:
+            graph = openvino.convert_model(export(model, network, example))
+            if cache is not None:
+                _store(openvino, graph, cache)
+        threads = torch.get_num_threads()
+        compiled = openvino.Core().compile_model(graph, "CPU", {
+            "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"})
+        self._request = compiled.create_infer_request()
+        self._inputs, self._outputs = network.inputs, network.outputs
+        self.from_cache = ready
+        self.tolerance = TOLERANCE["float32"]
+        self.describe = f"openvino {openvino.__version__.split('-')[0]} float32 cpu, {threads} threads"
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See ``Engine.run``."""
+        arrays = [inputs[name].contiguous().numpy() for name in self._inputs]
+        found = self._request.infer(arrays)
+        return {name: torch.from_numpy(found[index].copy()) for index, name in enumerate(self._outputs)}
+
+
+class OnnxRuntimeEngine(Engine):
+    """ONNX Runtime on the CPU in float32, from a graph exported in memory. Needs onnx, onnxscript and onnxruntime."""
+
+    def __init__(self, model: nn.Module, network: Network, example: Mapping[str, Tensor]):
+        import onnxruntime
+        program = torch.onnx.export(_Exportable(model, network.outputs).eval(), tuple(example[n] for n in network.inputs),
+                                    input_names=list(network.inputs), output_names=list(network.outputs), dynamo=True,
+                                    verbose=False)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self._session = onnxruntime.InferenceSession(
+            program.model_proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        self._inputs, self._outputs = network.inputs, network.outputs
+        self.tolerance = TOLERANCE["float32"]
+        self.describe = f"onnxruntime {onnxruntime.__version__} float32 cpu, {options.intra_op_num_threads} threads"
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See ``Engine.run``."""
+        feed = {name: inputs[name].contiguous().numpy() for name in self._inputs}
+        found = self._session.run(list(self._outputs), feed)
+        return {name: torch.from_numpy(array) for name, array in zip(self._outputs, found)}
+
+
+def export(model: nn.Module, network: Network, example: Mapping[str, Tensor]) -> torch.export.ExportedProgram:
+    """``model`` as one graph with fixed shapes; its time steps are unrolled."""
+    with torch.no_grad():
+        return torch.export.export(_Exportable(model, network.outputs).eval(), tuple(example[n] for n in network.inputs))
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is faster than float32 on ``device``: on GPUs that have it, on CPUs with AMX or AVX512-BF16."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+
+
+def require_engine(engine: str, device: str) -> str:
+    """The engine to use for ``device``; ``auto`` takes openvino on a CPU where it can be imported, else torch.
+
+    Raises:
+        ConfigError: an unknown engine, one whose package is missing or that cannot use the device, or no such device.
+    """
+    if engine not in ENGINES:
+        raise ConfigError(f"an engine out of {', '.join(ENGINES)}", repr(engine), "correct the engine")
+    require_device(device)
+    if engine == "auto":
+        return "openvino" if device == "cpu" and importlib.util.find_spec("openvino") else "torch"
+    if engine != "torch" and device != "cpu":
+        raise ConfigError(f"device cpu with engine {engine}", repr(device), "use engine torch on a GPU")
+    for package in PACKAGES[engine]:
+        if importlib.util.find_spec(package) is None:
+            raise ConfigError(f"package {package} for engine {engine}", "no such package",
+                              f"pip install {' '.join(PACKAGES[engine])}, or use engine torch")
+    return engine
+
+
+def require_device(device: str) -> None:
+    """Raise ConfigError where ``device`` (cpu, cuda, cuda:N) is not there."""
+    kind, _, index = device.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
+        raise ConfigError("device cpu, cuda or cuda:N", repr(device), "correct the device")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"a GPU for device {device}", f"{torch.cuda.device_count()} visible to torch",
+                          "use device cpu, or install torch for CUDA")
+
+
+def _store(openvino, graph, cache: Path) -> None:
+    """Keep ``graph``; a cache that cannot be written is no error, the next start converts again."""
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache.parent) as scratch:
+            openvino.save_model(graph, str(Path(scratch) / "graph.xml"), compress_to_fp16=False)
+            for suffix in (".bin", ".xml"):
+                os.replace(Path(scratch) / f"graph{suffix}", cache.with_suffix(suffix))
+    except OSError:
+        return

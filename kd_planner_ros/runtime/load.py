@@ -1,0 +1,106 @@
+"""A planner by its name: the one door for node, evaluator and notebook."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from kd_planner_ros.core.card import CARD_VERSION, ModelCard, read_card
+from kd_planner_ros.core.errors import CardError, PlannerError
+from kd_planner_ros.networks.planner import Planner, require_planner
+from kd_planner_ros.networks.registry import Network, build_weightless, find_network, folders, is_weightless
+from kd_planner_ros.runtime import engines
+from kd_planner_ros.runtime.paths import models_folder
+from kd_planner_ros.runtime.planner import NetworkPlanner, warm_up
+from kd_planner_ros.runtime.store import CARD, load_model
+
+
+def load_planner(name: str, device: str = "cpu", engine: str = "auto", models_dir: str | Path | None = None) -> Planner:
+    """The planner ``name``, checked, warmed up and ready.
+
+    Args:
+        name: a folder of ``models_dir``, a path to such a folder, or a planner without weights (constant_velocity).
+        device: cpu, cuda or cuda:N.
+        engine: auto, torch, openvino or onnxruntime.
+        models_dir: where models lie; the shipped ones when None.
+
+    Raises:
+        PlannerError: nothing of that name; the message lists what there is.
+        CardError: card, weights and code do not fit, or the engine's results are wrong.
+        ConfigError: an engine or a device that is not there.
+    """
+    chosen = engines.require_engine(engine, device)
+    if is_weightless(name):
+        return require_planner(build_weightless(name))
+    model, config, card = load_model(find_model(name, models_dir))
+    network = find_network(card.network)
+    example = network.example_inputs(config)
+    cache = _cache_path(card, network)
+    runner = _build_engine(chosen, model, network, example, device, cache)
+    try:
+        warm_up(runner, model if device == "cpu" else load_model(find_model(name, models_dir))[0], example, card.name)
+    except CardError:
+        if not getattr(runner, "from_cache", False):
+            raise
+        runner = engines.OpenVinoEngine(model, network, example)  # a stale cache must never decide
+        warm_up(runner, model, example, card.name)
+    return require_planner(NetworkPlanner(card.name, config, network.build_processor(config), runner, card))
+
+
+def find_model(name: str, models_dir: str | Path | None = None) -> Path:
+    """The folder of model ``name``: a path that holds a card, else a folder of ``models_dir``.
+
+    Raises:
+        PlannerError: nothing of that name.
+    """
+    base = Path(models_dir) if models_dir is not None else models_folder()
+    for folder in (base / name, Path(name)):
+        if name and (folder / CARD).is_file():
+            return folder
+    known = [path.name for path in list_models(base)] + [folder for folder in folders() if is_weightless(folder)]
+    raise PlannerError(f"a planner out of {', '.join(known)}, or a folder with a {CARD}", repr(name),
+                       "correct the name, or give --models")
+
+
+def list_models(models_dir: str | Path | None = None) -> list[Path]:
+    """Folders of ``models_dir`` that hold a card, sorted by name."""
+    base = Path(models_dir) if models_dir is not None else models_folder()
+    return sorted(path.parent for path in base.glob(f"*/{CARD}")) if base.is_dir() else []
+
+
+def list_cards(models_dir: str | Path | None = None) -> list[ModelCard]:
+    """Cards of all models of ``models_dir``, sorted by folder.
+
+    Raises:
+        CardError: one of them is broken.
+    """
+    return [read_card(folder) for folder in list_models(models_dir)]
+
+
+def _build_engine(chosen: str, model, network: Network, example: dict, device: str, cache: Path) -> engines.Engine:
+    if chosen == "openvino":
+        return engines.OpenVinoEngine(model, network, example, cache)
+    if chosen == "onnxruntime":
+        return engines.OnnxRuntimeEngine(model, network, example)
+    return engines.TorchEngine(model, network, device)
+
+
+def _cache_path(card: ModelCard, network: Network) -> Path:
+    """Where the converted graph of these weights is kept, without ending: in the user's cache folder.
+
+    The name holds the weights' hash, the config and the code's version; the parity check guards the rest.
+    """
+    from kd_planner_ros import __version__
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    facts = (card.weights_sha256, sorted(card.config.items()), card.network, CARD_VERSION, __version__, network.outputs,
+             _library_version("openvino"))
+    return root / "kd_planner_ros" / hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
+
+
+def _library_version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

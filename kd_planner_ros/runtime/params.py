@@ -1,0 +1,55 @@
+"""Parameters and multiply-accumulates of every configuration, beside what the paper counts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from kd_planner_ros.networks.registry import find_network
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of weights, batch-norm statistics not among them."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def count_macs(model: nn.Module, example: dict[str, torch.Tensor]) -> int:
+    """Multiply-accumulates of one forward pass on ``example``: half the FLOPs of convolutions and matrix products.
+
+    Element-wise work is left out, as in the papers. Runs on the meta device: nothing is computed.
+    """
+    meta = model.to("meta").eval()
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        meta(**{name: tensor.to("meta") for name, tensor in example.items()})
+    return counter.get_total_flops() // 2
+
+
+def table(network: str, **overrides: Any) -> list[dict[str, Any]]:
+    """One row a configuration of ``network``: size, input, parameters, MACs, and the paper's figures where they apply.
+
+    ``overrides`` replace config fields in every row (input_height=128, input_width=448).
+
+    Raises:
+        PlannerError: no such network.
+        CardError, ConfigError: an override that the network does not know or refuses.
+    """
+    found = find_network(network)
+    rows = []
+    for base in found.configurations:
+        config = found.config({**asdict(base), **overrides})
+        with torch.random.fork_rng(devices=()):
+            model = found.build_model(config)
+        parameters = count_parameters(model)
+        row = {"network": network, "size": config.size, "input": [config.input_height, config.input_width],
+               "parameters": parameters, "macs": count_macs(model, found.example_inputs(config))}
+        if config.grid == base.grid:  # the paper's figures hold for its own input size alone
+            row |= {"paper_parameters": config.spec.parameters, "paper_gmacs": config.spec.paper_gmacs,
+                    "paper_ms": config.spec.paper_ms,
+                    "mac_deviation_percent": round(100.0 * (row["macs"] / 1e9 / config.spec.paper_gmacs - 1.0), 2)}
+        rows.append(row)
+    return rows
