@@ -1,0 +1,77 @@
+"""IMU and GNSS readings of the ego, with the leaderboard's noise as an option, and what ``World.sense`` gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Mapping
+
+import numpy as np
+
+from kd_planner_ros.core.records import EgoState
+from kd_planner_ros.core.sensors import CameraImage
+from kd_planner_ros.geometry.frames import map_to_gnss, yaw_to_compass
+
+GRAVITY_MPS2 = 9.81
+
+
+@dataclass(frozen=True)
+class SensorNoise:
+    """Standard deviations. Default: none, as PlanKD, InterFuser and TCP drive; ``LEADERBOARD_NOISE`` is the official board's."""
+
+    gnss_deg: float = 0.0
+    accelerometer_mps2: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    gyroscope_rps: float = 0.0
+
+
+LEADERBOARD_NOISE = SensorNoise(5e-6, (0.001, 0.001, 0.015), 0.001)
+
+
+@dataclass(frozen=True)
+class ImuReading:
+    """Specific force [3] in m/s^2 (9.81 up at rest) and turn rates [3] in rad/s in ``base_link``; ``yaw`` is the ENU
+    heading, ``compass`` CARLA's (0 = north, clockwise), both in radians."""
+
+    acceleration: np.ndarray
+    angular_velocity: np.ndarray
+    yaw: float
+    compass: float
+
+
+@dataclass(frozen=True)
+class GnssReading:
+    """Degrees and metres."""
+
+    latitude: float
+    longitude: float
+    altitude: float = 0.0
+
+
+@dataclass(frozen=True)
+class SensorData:
+    """What the sensors due at ``stamp_ns`` measured. ``images`` and ``clouds`` are keyed by sensor id, roadside units'
+    included; a sensor that is not due is missing. ``clouds`` are float32 [N, 4] in their sensor's frame."""
+
+    stamp_ns: int
+    images: Mapping[str, CameraImage] = field(default_factory=dict)
+    clouds: Mapping[str, np.ndarray] = field(default_factory=dict)
+    imu: ImuReading | None = None
+    gnss: GnssReading | None = None
+
+
+def read_imu(ego: EgoState, force_mps2: tuple[float, float], rng: np.random.Generator, noise: SensorNoise) -> ImuReading:
+    """The IMU's reading; ``force_mps2`` is the mean acceleration along x and y of ``base_link`` over the tick."""
+    acceleration = np.array([*force_mps2, GRAVITY_MPS2])
+    turning = np.array([0.0, 0.0, ego.yaw_rate_rps])
+    if any(noise.accelerometer_mps2):
+        acceleration = acceleration + rng.normal(0.0, noise.accelerometer_mps2)
+    if noise.gyroscope_rps:
+        turning = turning + rng.normal(0.0, noise.gyroscope_rps, 3)
+    return ImuReading(acceleration, turning, ego.pose.yaw, yaw_to_compass(ego.pose.yaw))
+
+
+def read_gnss(ego: EgoState, rng: np.random.Generator, noise: SensorNoise) -> GnssReading:
+    """The GNSS reading of the ego's centre."""
+    latitude, longitude = map_to_gnss(np.array([ego.pose.x, ego.pose.y]))
+    if noise.gnss_deg:
+        latitude, longitude = np.array([latitude, longitude]) + rng.normal(0.0, noise.gnss_deg, 2)
+    return GnssReading(float(latitude), float(longitude))
