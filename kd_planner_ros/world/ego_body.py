@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from kd_planner_ros.core.records import Pose
@@ -9,6 +11,8 @@ from kd_planner_ros.core.records import Pose
 EGO_LENGTH_M = 4.90
 EGO_WIDTH_M = 2.12
 EGO_WHEELBASE_M = 2.86
+EGO_MAX_STEER_RAD = math.radians(70.0)
+"""Wheel angle at steer = 1: CARLA's ``max_steer_angle`` for this car."""
 
 
 def ego_box(pose: Pose) -> np.ndarray:

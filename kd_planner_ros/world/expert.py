@@ -1,0 +1,222 @@
+"""The rule-based driver with privileged state: it records the training data and bounds what a student can reach."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from kd_planner_ros.core.records import Control, EgoState
+from kd_planner_ros.core.road import RoadMap
+from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.scene import ActorKind, LightState, SceneState
+from kd_planner_ros.world import hazards as hz
+from kd_planner_ros.world.drive_path import CRUISE_MPS, DrivePath, Gate
+from kd_planner_ros.world.ego_body import EGO_MAX_STEER_RAD, EGO_WHEELBASE_M
+from kd_planner_ros.world.forecast import Forecaster
+from kd_planner_ros.world.hazards import HALF_LENGTH_M, Hazard
+from kd_planner_ros.world.lane_index import LaneIndex
+from kd_planner_ros.world.planning_states import LIGHT_RANGE_M, label_states, light_state
+
+STOP_BEFORE_LINE_M = 1.2
+LIGHT_BRAKING_MPS2 = 1.8
+YELLOW_BRAKING_MPS2 = 3.0
+STOPPED_MPS = 0.08
+STOP_SIGN_HOLD_TICKS = 10
+PATIENCE_TICKS = (200, 700)
+"""After so many ticks of standing for others' predicted ways the expert looks less far ahead, so that two drivers who
+wait for each other do not do so for ever."""
+
+
+@dataclass(frozen=True)
+class ExpertDecision:
+    """What the expert does this tick and why. ``states``: the eight planning states by ``STATE_NAMES``, in that order."""
+
+    control: Control
+    states: dict[str, int]
+    target_speed_mps: float
+    hazards: tuple[Hazard, ...]
+
+
+class Expert:
+    """Follows ``route`` on ``road``: pure pursuit along the line, and the most progressive speed without a conflict.
+
+    Call ``step`` once per 20 Hz tick. ``legacy_light`` labels lights as PlanKD's collector did. Deterministic: the same
+    scenes give the same decisions.
+    """
+
+    def __init__(self, road: RoadMap, route: Route, legacy_light: bool = False, cruise_mps: float = CRUISE_MPS):
+        self.path = DrivePath(road, route, cruise_mps)
+        self.index = LaneIndex(road)
+        self.legacy_light, self.cruise_mps = legacy_light, cruise_mps
+        self._forecaster = Forecaster(road, self.index, hz.TIMES_S)
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the start of the route."""
+        self._arc, self._waited, self._last_accel = 0.0, 0, 0.0
+        self._stood: dict[float, int] = {}
+        self._forecaster.reset()
+
+    def step(self, scene: SceneState) -> ExpertDecision:
+        """The decision for the scene after this tick."""
+        ego = scene.ego
+        self._arc, offset = self.path.locate(ego.pose.x, ego.pose.y, self._arc)
+        found: list[Hazard] = []
+        accel = self._cruise_accel(ego.speed_mps)
+        for limit, hazard in self._gate_limits(scene):
+            accel = min(accel, limit)
+            found += [hazard] if hazard else []
+        rows = self._relevant(scene)
+        limit, lead = hz.lead_limit(self.path, self._arc, ego.speed_mps, self.cruise_mps, scene, rows)
+        if lead is not None and limit < accel:
+            found.append(lead)
+        accel = min(accel, limit)
+        accel, conflict = self._avoid(scene, rows, accel, offset, bool(found))
+        if conflict is not None:
+            found.append(conflict)
+        control = self._control(ego, accel)
+        target = max(0.0, min(self._limit_mps(), ego.speed_mps + accel)) if accel > -2.5 else 0.0
+        return ExpertDecision(control, self._states(scene, control), target, tuple(found))
+
+    # Speed
+
+    def _limit_mps(self) -> float:
+        return float(np.interp(self._arc + 1.0, self.path.arc_m, self.path.limit_mps))
+
+    def _cruise_accel(self, speed_mps: float) -> float:
+        return float(np.clip(1.5 * (self._limit_mps() - speed_mps), -3.0, 1.8))
+
+    def _gate_limits(self, scene: SceneState):
+        """(acceleration limit, hazard) of each stop line ahead that holds the ego now."""
+        speed, front = scene.ego.speed_mps, self._arc + HALF_LENGTH_M
+        for gate in self.path.gates:
+            distance = gate.arc_m - front
+            if distance < -1.0:
+                continue
+            if distance > LIGHT_RANGE_M:
+                break
+            if gate.kind == "signal":
+                if self._must_stop_for(int(scene.signals["state"][gate.row]), distance, speed):
+                    yield _stop_accel(distance - STOP_BEFORE_LINE_M, speed), Hazard("signal", distance)
+            elif not self._stop_sign_done(gate, distance, speed):
+                yield _stop_accel(distance - STOP_BEFORE_LINE_M, speed), Hazard("stop", distance)
+
+    def _must_stop_for(self, colour: int, distance_m: float, speed_mps: float) -> bool:
+        needed = speed_mps**2 / (2.0 * max(distance_m, 0.1))
+        if colour == LightState.RED:
+            return distance_m > -0.5 or speed_mps < 0.5
+        return colour == LightState.YELLOW and distance_m > 0.0 and needed <= YELLOW_BRAKING_MPS2
+
+    def _stop_sign_done(self, gate: Gate, distance_m: float, speed_mps: float) -> bool:
+        if distance_m < 4.0 and speed_mps < STOPPED_MPS:
+            self._stood[gate.arc_m] = self._stood.get(gate.arc_m, 0) + 1
+        return self._stood.get(gate.arc_m, 0) >= STOP_SIGN_HOLD_TICKS
+
+    # Others
+
+    def _relevant(self, scene: SceneState) -> np.ndarray:
+        """Rows of the actors that matter: near, and not following in the ego's own lane."""
+        rows = hz.near_rows(scene)
+        actors, pose = scene.actors[rows], scene.ego.pose
+        dx, dy = actors["x"] - pose.x, actors["y"] - pose.y
+        c, s = math.cos(pose.yaw), math.sin(pose.yaw)
+        along, aside = dx * c + dy * s, np.abs(dy * c - dx * s)
+        follows = ((along < -HALF_LENGTH_M - 0.5 * actors["length"] + 1.0) & (aside < 1.6)
+                   & (np.cos(actors["yaw"] - pose.yaw) > 0.8))
+        return rows[~follows]
+
+    def _avoid(self, scene: SceneState, rows: np.ndarray, accel: float, offset: float,
+               held: bool) -> tuple[float, Hazard | None]:
+        """The acceleration closest to ``accel`` whose forecast meets nobody, and who was in the way."""
+        speed = scene.ego.speed_mps
+        self._waited = self._waited + 1 if speed < 0.2 and not held else 0
+        if len(rows) == 0:
+            return accel, None
+        others = self._forecaster.boxes(scene, rows)
+        pedestrian = scene.actors["kind"][rows] == ActorKind.PEDESTRIAN
+        choices = np.array([accel] + [a for a in (0.4, -0.6, -1.5, -3.0, -5.0, -8.0) if a < accel - 0.2])
+        poses, speeds = hz.roll_out(self.path, self._arc, offset, speed, choices, self._limit_mps())
+        hit = hz.conflicts(poses[:1], others, pedestrian, self._margin())
+        hit = self._excuse(hit, poses[:1], others, speeds[:1])
+        if not hit.any() or len(choices) == 1:
+            return accel, None
+        instant, actor = np.argwhere(hit[0])[0]
+        hit = self._excuse(hz.conflicts(poses, others, pedestrian, self._margin()), poses, others, speeds)
+        first = np.where(hit.any(axis=2), hz.TIMES_S[None], np.inf).min(axis=1)
+        clear = np.flatnonzero(np.isinf(first))
+        best = int(clear[0]) if len(clear) else len(first) - 1 - int(first[::-1].argmax())
+        kind = "pedestrian" if pedestrian[actor] else "crossing"
+        distance = float(np.hypot(others[instant, actor, 0] - scene.ego.pose.x, others[instant, actor, 1] - scene.ego.pose.y))
+        return float(choices[best]), Hazard(kind, distance, int(scene.actors["id"][rows[actor]]))
+
+    def _margin(self) -> float:
+        return 1.0 if self._waited < PATIENCE_TICKS[0] else 0.5
+
+    def _excuse(self, hit: np.ndarray, poses: np.ndarray, others: np.ndarray, speeds: np.ndarray) -> np.ndarray:
+        """Takes out contacts that are not the ego's to avoid: from behind (unless it is about to change lanes), and,
+        when it has waited long, those far in the future."""
+        if not self._about_to_change_lane():
+            hit = hit & ~hz.behind(poses, others)
+        if self._waited >= PATIENCE_TICKS[0]:
+            horizon = 2.5 if self._waited < PATIENCE_TICKS[1] else 1.5
+            hit = hit & (hz.TIMES_S <= horizon)[None, :, None]
+        return hit
+
+    def _about_to_change_lane(self) -> bool:
+        return any(start - 10.0 < self._arc < start + 5.0 for start, _ in self.path.changes)
+
+    # Control
+
+    def _control(self, ego: EgoState, accel: float) -> Control:
+        throttle, brake = pedals(accel, ego.speed_mps)
+        return Control(ego.stamp_ns, throttle, self._steer(ego), brake)
+
+    def _steer(self, ego: EgoState) -> float:
+        """Pure pursuit of the rear axle, in [-1, 1], left positive.
+
+        Source: Coulter, "Implementation of the pure pursuit path tracking algorithm", CMU-RI-TR-92-01.
+        """
+        rear = np.array([ego.pose.x, ego.pose.y]) - 0.5 * EGO_WHEELBASE_M * np.array(
+            [math.cos(ego.pose.yaw), math.sin(ego.pose.yaw)])
+        reach = float(np.clip(0.55 * ego.speed_mps + 1.2, 2.8, 6.0))
+        aim = self.path.at(np.array(self._arc + reach))
+        angle = math.atan2(aim[1] - rear[1], aim[0] - rear[0]) - ego.pose.yaw
+        distance = float(np.hypot(*(aim[:2] - rear)))
+        wheel = math.atan2(2.0 * EGO_WHEELBASE_M * math.sin(angle), distance)
+        return float(np.clip(wheel / EGO_MAX_STEER_RAD, -1.0, 1.0))
+
+    # Labels
+
+    def _states(self, scene: SceneState, control: Control) -> dict[str, int]:
+        front, distance, colour, stop = self._arc + HALF_LENGTH_M, None, LightState.OFF, False
+        for gate in self.path.gates:
+            ahead = gate.arc_m - front
+            if ahead > LIGHT_RANGE_M or ahead < -1.0:
+                continue
+            if gate.kind == "signal" and distance is None:
+                distance, colour = ahead, int(scene.signals["state"][gate.row])
+            stop |= gate.kind == "stop" and ahead < 20.0 and self._stood.get(gate.arc_m, 0) < 1
+        changing = any(start - 5.0 < self._arc < end + 5.0 for start, end in self.path.changes)
+        here = self.index.nearest(scene.ego.pose.x, scene.ego.pose.y, scene.ego.pose.yaw)
+        return label_states(scene, self.index, here, light_state(distance, colour, self.legacy_light), stop, changing, control)
+
+
+def _stop_accel(distance_m: float, speed_mps: float) -> float:
+    """Acceleration that brings the car to rest ``distance_m`` ahead: none too early, firm enough when it is due."""
+    if distance_m <= 0.1:
+        return -3.0
+    reachable = math.sqrt(2.0 * LIGHT_BRAKING_MPS2 * distance_m)
+    if speed_mps > 0.92 * reachable:
+        return -max(speed_mps**2 / (2.0 * distance_m), 0.5)
+    return 1.5 * (reachable - speed_mps)
+
+
+def pedals(accel_mps2: float, speed_mps: float) -> tuple[float, float]:
+    """Throttle in [0, 0.75] and brake in [0, 1] that give about ``accel_mps2`` at ``speed_mps``."""
+    if speed_mps < 0.3 and accel_mps2 < 0.1:
+        return 0.0, 0.6
+    if accel_mps2 >= -0.25:
+        return float(np.clip(0.1 + 0.012 * speed_mps + accel_mps2 / 4.5, 0.0, 0.75)), 0.0
+    return 0.0, float(np.clip(-(accel_mps2 + 0.25) / 7.0, 0.05, 1.0))

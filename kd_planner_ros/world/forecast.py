@@ -1,0 +1,169 @@
+"""Where every other road user near the ego will be in the next seconds, from privileged truth.
+
+Vehicles follow their lane (indicators choose the way at forks), hold or keep losing speed, and stop at red lights if they
+still can; all others, and vehicles off every lane, keep their velocity and turn rate.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kd_planner_ros.core.road import Lane, RoadMap
+from kd_planner_ros.core.scene import INDICATOR_LEFT, INDICATOR_RIGHT, ActorKind, LightState, SceneState
+from kd_planner_ros.geometry.frames import wrap_angle
+from kd_planner_ros.geometry.polyline import arc_lengths, at_arc
+from kd_planner_ros.world.lane_index import LaneHit, LaneIndex
+
+_STEP_M, _COUNT = 2.0, 40
+_LINE_END_M = _STEP_M * (_COUNT - 1)
+_RENEW_TICKS = 40
+HARDEST_STOP_MPS2 = 4.5
+"""A vehicle that would need more than this to stop at a red light is expected to run it."""
+
+
+class Forecaster:
+    """Forecasts actors over fixed ``times_s`` [T]; remembers each actor's line and speed from tick to tick."""
+
+    def __init__(self, road: RoadMap, index: LaneIndex, times_s: np.ndarray):
+        self.road, self.index, self.times_s = road, index, np.asarray(times_s, float)
+        self._lines_at_signal = np.array([s.stop_line.mean(axis=0) for s in road.signals], float).reshape(-1, 2)
+        self._signal_yaw = np.array([_end_yaw(road.lanes[s.lane]) for s in road.signals])
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every actor."""
+        self._lines: dict[int, tuple[int, int, np.ndarray]] = {}  # id -> (tick, indicator, line)
+        self._motion: dict[int, tuple[int, float, float, float, float]] = {}  # id -> (tick, speed, yaw, accel, turn rate)
+        self._tick = 0
+
+    def boxes(self, scene: SceneState, rows: np.ndarray) -> np.ndarray:
+        """Boxes [T, K, 5] (x, y, yaw, length, width; ``map``) of the actors ``rows`` [K]. Call once per tick."""
+        self._tick += 1
+        if self._tick % 400 == 0:
+            self._motion = {k: v for k, v in self._motion.items() if self._tick - v[0] < 40}
+            self._lines = {k: v for k, v in self._lines.items() if self._tick - v[0] < 2 * _RENEW_TICKS}
+        actors = scene.actors[rows]
+        x, y, yaw = (actors[f].astype(float) for f in ("x", "y", "yaw"))
+        speed = np.hypot(actors["vx"], actors["vy"]).astype(float)
+        accel, turn = self._track(actors["id"].tolist(), speed.tolist(), yaw.tolist())
+        travelled = _travelled(speed, accel, self.times_s[:, None])
+        on_road = (actors["kind"] != ActorKind.PEDESTRIAN) & (actors["kind"] != ActorKind.STATIC) & (speed > 0.3)
+        free = self._straight(actors, x, y, yaw, speed, turn, travelled, on_road)
+        out = np.empty((len(self.times_s), len(rows), 5))
+        out[..., :3] = free
+        out[..., 3], out[..., 4] = actors["length"], actors["width"]
+        moving = np.flatnonzero(on_road)
+        if len(moving):
+            self._along_lanes(out, moving, actors, x, y, yaw, speed, travelled, scene)
+        return out
+
+    def _track(self, ids: list, speeds: list, yaws: list) -> tuple[np.ndarray, np.ndarray]:
+        """Smoothed acceleration (never positive) and turn rate of each actor from its last ticks."""
+        accel, turn = np.zeros(len(ids)), np.zeros(len(ids))
+        for k, (identity, speed, yaw) in enumerate(zip(ids, speeds, yaws)):
+            before = self._motion.get(identity)
+            a = w = 0.0
+            if before is not None and self._tick - before[0] <= 4:
+                dt = 0.05 * (self._tick - before[0])
+                a = 0.8 * before[3] + 0.2 * (speed - before[1]) / dt
+                w = 0.8 * before[4] + 0.2 * ((yaw - before[2] + np.pi) % (2 * np.pi) - np.pi) / dt
+            self._motion[identity] = (self._tick, speed, yaw, a, w)
+            accel[k], turn[k] = min(max(a, -4.0), 0.0), min(max(w, -0.7), 0.7)
+        return accel, turn
+
+    def _straight(self, actors, x, y, yaw, speed, turn, travelled, on_road) -> np.ndarray:
+        """Constant velocity; vehicles turn on at their rate for one second."""
+        direction = np.where(speed > 0.1, np.arctan2(actors["vy"], actors["vx"]), yaw)
+        bend = np.where(on_road & (speed > 1.0), turn, 0.0) * np.minimum(self.times_s[:, None], 1.0)
+        middle = direction + 0.5 * bend
+        pose = np.empty((*travelled.shape, 3))
+        pose[..., 0] = x + travelled * np.cos(middle)
+        pose[..., 1] = y + travelled * np.sin(middle)
+        pose[..., 2] = yaw + bend
+        return pose
+
+    def _along_lanes(self, out, moving, actors, x, y, yaw, speed, travelled, scene) -> None:
+        """Overwrites ``out`` for the vehicles that keep to a lane."""
+        lines = np.stack([self._line(actors[k], x[k], y[k], yaw[k]) for k in moving])
+        start, along = lines[:, :-1], np.diff(lines, axis=1)
+        rel_x, rel_y = x[moving, None] - start[..., 0], y[moving, None] - start[..., 1]
+        fraction = np.clip((rel_x * along[..., 0] + rel_y * along[..., 1])
+                           / np.maximum((along**2).sum(-1), 1e-9), 0.0, 1.0)
+        gap = (rel_x - fraction * along[..., 0]) ** 2 + (rel_y - fraction * along[..., 1]) ** 2
+        segment = gap.argmin(axis=1)
+        k = np.arange(len(moving))
+        heading = np.arctan2(along[k, segment, 1], along[k, segment, 0])
+        offset = rel_y[k, segment] * np.cos(heading) - rel_x[k, segment] * np.sin(heading)
+        keeps = (np.abs(offset) < 1.6) & (np.abs(wrap_angle(heading - yaw[moving])) < 0.6)
+        arc = (segment + fraction[k, segment]) * _STEP_M
+        reach = np.minimum(travelled[:, moving], self._room_to_red(scene, actors[moving], x[moving], y[moving],
+                                                                   yaw[moving], speed[moving])[None])
+        position = np.clip((arc + reach) / _STEP_M, 0.0, _COUNT - 1.001)
+        cell = position.astype(int)
+        step = along[k[None], cell]
+        base = start[k[None], cell] + (position - cell)[..., None] * step
+        length = np.maximum(np.hypot(step[..., 0], step[..., 1]), 1e-6)
+        pose = np.stack([base[..., 0] - step[..., 1] / length * offset, base[..., 1] + step[..., 0] / length * offset,
+                         np.arctan2(step[..., 1], step[..., 0])], axis=-1)
+        out[:, moving[keeps], :3] = pose[:, keeps]
+
+    def _line(self, actor, x: float, y: float, yaw: float) -> np.ndarray:
+        """The line [40, 2] every 2 m that the actor is expected to follow, from a little behind it."""
+        identity, indicator = int(actor["id"]), int(actor["lights"]) & (INDICATOR_LEFT | INDICATOR_RIGHT)
+        kept = self._lines.get(identity)
+        if kept is not None and self._tick - kept[0] < _RENEW_TICKS and kept[1] == indicator:
+            return kept[2]
+        hit = self.index.nearest(x, y, yaw)
+        line = _ahead(self.road, hit, indicator) if hit is not None else np.tile([x, y + 1e3], (_COUNT, 1))
+        self._lines[identity] = (self._tick, indicator, line)
+        return line
+
+    def _room_to_red(self, scene: SceneState, actors, x, y, yaw, speed) -> np.ndarray:
+        """How far [K] each vehicle may still go before a red or yellow light it can stop at; inf where none."""
+        room = np.full(len(x), np.inf)
+        lit = np.flatnonzero(np.isin(scene.signals["state"], (LightState.RED, LightState.YELLOW)))
+        if len(lit) == 0:
+            return room
+        c, s = np.cos(self._signal_yaw[lit]), np.sin(self._signal_yaw[lit])
+        dx = self._lines_at_signal[lit, 0] - x[:, None]
+        dy = self._lines_at_signal[lit, 1] - y[:, None]
+        ahead = dx * c + dy * s - 0.5 * actors["length"][:, None]
+        aside = np.abs(dy * c - dx * s)
+        governs = (ahead > -0.5) & (ahead < 60.0) & (aside < 1.7) & (np.cos(self._signal_yaw[lit] - yaw[:, None]) > 0.9)
+        can = speed[:, None] ** 2 / (2.0 * np.maximum(ahead, 0.3)) < HARDEST_STOP_MPS2
+        return np.where(governs & can, np.maximum(ahead, 0.0), np.inf).min(axis=1)
+
+
+def _travelled(speed: np.ndarray, accel: np.ndarray, times_s: np.ndarray) -> np.ndarray:
+    """Distance [T, K] at constant acceleration <= 0, standing once stopped."""
+    until = np.where(accel < -0.05, speed / np.maximum(-accel, 0.05), np.inf)
+    t = np.minimum(times_s, until)
+    return speed * t + 0.5 * accel * t * t
+
+
+def _end_yaw(lane: Lane) -> float:
+    step = lane.centre[-1] - lane.centre[-2]
+    return float(np.arctan2(step[1], step[0]))
+
+
+def _ahead(road: RoadMap, hit: LaneHit, indicator: int) -> np.ndarray:
+    """Lane centres from 6 m behind the hit onwards, joined over successors and cut to 40 points 2 m apart."""
+    wanted = {INDICATOR_LEFT: "l", INDICATOR_RIGHT: "r"}.get(indicator, "s")
+    lane, pieces = hit.lane, [hit.lane.centre]
+    length = float(arc_lengths(lane.centre)[-1]) - hit.arc_m
+    while length < _LINE_END_M and len(pieces) < 12:
+        onward = [road.lanes[s] for s in lane.successors if s in road.lanes and road.lanes[s].kind == "driving"]
+        if not onward:
+            break
+        lane = min(onward, key=lambda other: (other.turn != wanted if other.junction else False, other.turn == "t", other.id))
+        pieces.append(lane.centre)
+        length += float(arc_lengths(lane.centre)[-1])
+    points = np.concatenate(pieces)
+    keep = np.concatenate([[True], np.hypot(*np.diff(points, axis=0).T) > 1e-3])
+    points = points[keep]
+    arc = arc_lengths(points)
+    wanted_arc = max(hit.arc_m - 6.0, 0.0) + _STEP_M * np.arange(_COUNT)
+    line = at_arc(points, arc, wanted_arc)
+    beyond = wanted_arc - arc[-1]
+    end = points[-1] - points[-2]
+    return line + np.maximum(beyond, 0.0)[:, None] * end / max(float(np.hypot(*end)), 1e-6)

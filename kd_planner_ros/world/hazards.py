@@ -1,0 +1,123 @@
+"""What can make the ego brake: the vehicle ahead (car following), and paths that would meet (prediction)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kd_planner_ros.core.scene import ActorKind, SceneState
+from kd_planner_ros.geometry.boxes import overlap
+from kd_planner_ros.geometry.frames import wrap_angle
+from kd_planner_ros.world.drive_path import STEP_M, DrivePath
+from kd_planner_ros.world.ego_body import EGO_LENGTH_M, EGO_WIDTH_M
+
+HALF_LENGTH_M, HALF_WIDTH_M = 0.5 * EGO_LENGTH_M, 0.5 * EGO_WIDTH_M
+TIMES_S = np.arange(1, 17) * 0.25
+"""Instants of the forecast [T]."""
+
+GAP_M, HEADWAY_S, COMFORT_MPS2, ACCEL_MPS2 = 2.5, 1.1, 2.0, 2.0
+LOOK_AHEAD_M = 45.0
+
+
+@dataclass(frozen=True)
+class Hazard:
+    """Why the ego slows down: ``kind`` is lead | crossing | pedestrian | signal | stop; distance to its place in metres
+    along the route; ``actor_id`` -1 for lights and signs."""
+
+    kind: str
+    distance_m: float
+    actor_id: int = -1
+
+
+def near_rows(scene: SceneState, top_mps: float = 8.0) -> np.ndarray:
+    """Rows [K] of the actors that could meet the ego within the forecast, nearest reach first come first."""
+    pose, actors = scene.ego.pose, scene.actors
+    dx, dy = actors["x"] - pose.x, actors["y"] - pose.y
+    distance = np.hypot(dx, dy)
+    speed = np.hypot(actors["vx"], actors["vy"])
+    reach = TIMES_S[-1] * (max(scene.ego.speed_mps, 3.0) + np.minimum(speed, top_mps * 2.0)) + 10.0
+    return np.flatnonzero(distance < np.minimum(np.maximum(reach, 25.0), 70.0))
+
+
+def lead_limit(path: DrivePath, arc_m: float, speed_mps: float, cruise_mps: float, scene: SceneState,
+               rows: np.ndarray) -> tuple[float, Hazard | None]:
+    """Acceleration of the Intelligent Driver Model behind the nearest actor in the ego's swept corridor.
+
+    Actors that cross it quickly are left to the forecast.
+
+    Source: Treiber, Hennecke, Helbing, Phys. Rev. E 62 (2000) 1805, eq. 3.
+    """
+    if len(rows) == 0:
+        return np.inf, None
+    first = max(0, int(arc_m / STEP_M))
+    stretch = slice(first, min(first + int(LOOK_AHEAD_M / STEP_M), len(path.points)), 2)
+    points, yaws, arcs = path.points[stretch], path.yaws[stretch], path.arc_m[stretch]
+    actors = scene.actors[rows]
+    dx, dy = actors["x"][:, None] - points[:, 0], actors["y"][:, None] - points[:, 1]
+    c, s = np.cos(yaws), np.sin(yaws)
+    along, aside = dx * c + dy * s, np.abs(dy * c - dx * s)
+    turn = wrap_angle(actors["yaw"][:, None] - yaws)
+    cos, sin = np.abs(np.cos(turn)), np.abs(np.sin(turn))
+    long_half = 0.5 * (actors["length"][:, None] * cos + actors["width"][:, None] * sin)
+    wide_half = 0.5 * (actors["length"][:, None] * sin + actors["width"][:, None] * cos)
+    forward = actors["vx"][:, None] * c + actors["vy"][:, None] * s
+    sideways = np.abs(actors["vy"][:, None] * c - actors["vx"][:, None] * s)
+    inside = (np.abs(along) < 0.6) & (aside < HALF_WIDTH_M + wide_half + 0.25) & ((sideways < 1.0) | (forward > sideways))
+    # The nearest path point may lie within the actor's own length: its rear is what counts.
+    gap = np.where(inside, arcs - arc_m - HALF_LENGTH_M - long_half, np.inf)
+    gap[arcs - arc_m + 0 * gap < 0.5] = np.inf
+    nearest = np.unravel_index(int(gap.argmin()), gap.shape)
+    distance = float(gap[nearest])
+    if not np.isfinite(distance):
+        return np.inf, None
+    lead_mps = max(float(forward[nearest]), 0.0)
+    closing = speed_mps - lead_mps
+    wanted = GAP_M + max(0.0, speed_mps * HEADWAY_S + speed_mps * closing / (2.0 * np.sqrt(ACCEL_MPS2 * COMFORT_MPS2)))
+    if distance <= 0.3:
+        limit = -8.0
+    else:
+        limit = ACCEL_MPS2 * (1.0 - (speed_mps / cruise_mps) ** 4 - (wanted / distance) ** 2)
+    kind = "pedestrian" if actors["kind"][nearest[0]] == ActorKind.PEDESTRIAN else "lead"
+    return float(limit), Hazard(kind, distance, int(actors["id"][nearest[0]]))
+
+
+def roll_out(path: DrivePath, arc_m: float, offset_m: float, speed_mps: float, accel_mps2: np.ndarray,
+             top_mps: float) -> tuple[np.ndarray, np.ndarray]:
+    """Ego poses [C, T, 3] and speeds [C, T] along the route at constant accelerations ``accel_mps2`` [C], between
+    standing and ``top_mps``; the present lateral offset fades over 2 s."""
+    a, t = np.asarray(accel_mps2, float)[:, None], TIMES_S[None]
+    until = np.where(a < 0.0, speed_mps / np.maximum(-a, 1e-6), np.maximum(top_mps - speed_mps, 0.0) / np.maximum(a, 1e-6))
+    under = np.minimum(t, until)
+    final = np.clip(speed_mps + a * until, 0.0, max(top_mps, speed_mps))
+    distance = speed_mps * under + 0.5 * a * under**2 + (t - under) * np.where(a < 0.0, 0.0, final)
+    pose = path.at(arc_m + distance)
+    fade = offset_m * np.clip(1.0 - t / 2.0, 0.0, 1.0)
+    pose[..., 0] -= np.sin(pose[..., 2]) * fade
+    pose[..., 1] += np.cos(pose[..., 2]) * fade
+    return pose, np.clip(speed_mps + a * t, 0.0, max(top_mps, speed_mps))
+
+
+def conflicts(ego: np.ndarray, others: np.ndarray, pedestrian: np.ndarray, margin: float = 1.0) -> np.ndarray:
+    """Whether the ego's poses ``ego`` [C, T, 3] meet the forecast boxes ``others`` [T, K, 5]: bool [C, T, K].
+
+    Both sides are widened, and more so later; ``pedestrian`` [K] get 0.8 m around them. ``margin`` scales the widening.
+    """
+    box = np.empty((*ego.shape[:2], 1, 5))
+    box[..., :3] = ego[:, :, None]
+    box[..., 3], box[..., 4] = EGO_LENGTH_M + 0.8 * margin, EGO_WIDTH_M + 0.3 * margin
+    wide = others.copy()
+    grow = margin * TIMES_S[:, None]
+    wide[..., 3] += np.where(pedestrian, 1.0 * margin, 0.4 * grow)
+    wide[..., 4] += np.where(pedestrian, 1.0 * margin, 0.1 * margin + 0.05 * grow)
+    return overlap(box, wide[None])
+
+
+def behind(ego: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Whether a box of ``others`` [T, K, 5] lies behind the ego's middle and points the same way: bool [C, T, K].
+
+    Such a contact is a rear-end one, and the follower's to avoid.
+    """
+    dx, dy = others[None, ..., 0] - ego[..., None, 0], others[None, ..., 1] - ego[..., None, 1]
+    yaw = ego[..., None, 2]
+    return ((dx * np.cos(yaw) + dy * np.sin(yaw) < -1.0) & (np.cos(others[None, ..., 2] - yaw) > 0.8))
