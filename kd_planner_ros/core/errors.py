@@ -14,6 +14,9 @@ class KdPlannerError(Exception):
         super().__init__(f"expected {expected}; got {got}; {remedy}")
         self.expected, self.got, self.remedy = expected, got, remedy
 
+    def __reduce__(self) -> tuple:
+        return type(self), (self.expected, self.got, self.remedy)  # so that a worker process can hand it back
+
 
 class MapError(KdPlannerError):
     """A road network is missing, broken, or of a kind we cannot read."""
@@ -41,3 +44,7 @@ class SensorError(KdPlannerError):
 
 class ConfigError(KdPlannerError):
     """A parameter, an argument or a settings file has a value that cannot be used."""
+
+
+class TrainingError(KdPlannerError):
+    """Training cannot go on: the loss is not finite, or a checkpoint does not belong to this run."""

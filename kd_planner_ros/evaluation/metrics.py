@@ -19,6 +19,7 @@ from kd_planner_ros.world.ego_body import EGO_LENGTH_M, EGO_WIDTH_M
 HORIZONS_S = (0.5, 1.0, 1.5, 2.0)
 LONGEST_GAP_NS = 600_000_000
 """Between recorded poses farther apart than this nothing is interpolated."""
+HALF_TICK_NS = 25_000_000
 SAME_TIME_NS = 60_000_000
 """Recorded actors count for a time at most this far from their stamp."""
 
@@ -28,13 +29,22 @@ class Recorded:
     """What a recording says happened, in ``map``; row order is time order.
 
     ``stamps_ns`` int64 [N]; ``poses`` [N, 3] (x, y, yaw) of the ego; ``steers`` [N] of its driver, share of full lock,
-    positive left, NaN where unknown; ``actors``: for each row boxes [M, 5] (x, y, yaw, length, width) of all others.
+    positive left, NaN where unknown. ``actors``: at each of ``actor_stamps_ns`` int64 [A] the boxes [M, 5] (x, y, yaw,
+    length, width) of all others; A may be 0.
     """
 
     stamps_ns: np.ndarray
     poses: np.ndarray
     steers: np.ndarray
+    actor_stamps_ns: np.ndarray
     actors: Sequence[np.ndarray]
+
+    def row(self, stamp_ns: int) -> int | None:
+        """The row at ``stamp_ns``, at most half a tick of 20 Hz away; None where there is none."""
+        if len(self.stamps_ns) == 0:
+            return None
+        nearest = int(np.abs(self.stamps_ns - stamp_ns).argmin())
+        return nearest if abs(int(self.stamps_ns[nearest]) - stamp_ns) <= HALF_TICK_NS else None
 
 
 def positions_at(recorded: Recorded, stamps_ns: np.ndarray) -> np.ndarray:
@@ -76,20 +86,19 @@ def score_plans(plans: Sequence[Trajectory], steers: Sequence[float | None], rec
     """Open-loop figures of ``plans``, JSON-ready.
 
     Args:
-        plans: trajectories whose stamps are stamps of ``recorded`` (others are left out and counted as ``unmatched``).
+        plans: trajectories; those whose stamp has no row in ``recorded`` are left out and counted as ``unmatched``.
         steers: the steering each plan led to, share of full lock, positive left; None where there is none.
 
     Returns:
         ``l2_m`` {horizon: mean distance in metres at that time}, ``collision_rate`` {horizon: share of plans whose
         car box touches a recorded actor at that time or an earlier horizon}, ``l2_mean_m``, ``steer_mae`` (share of
-        full lock), ``plans``, ``unmatched``, and ``counted`` {horizon: [plans behind l2, plans behind collisions]}.
+        full lock) over ``steered`` plans, ``plans``, ``unmatched``, and ``counted`` {horizon: [plans behind l2, plans behind collisions]}.
         A figure without a single plan behind it is None.
 
     Source: ST-P3 / UniAD open-loop protocol in the form of values AT each horizon, not averages up to it.
     """
-    rows = {int(stamp): row for row, stamp in enumerate(recorded.stamps_ns)}
-    matched = [(plan, steer, rows[int(plan.stamp_ns)]) for plan, steer in zip(plans, steers, strict=True)
-               if int(plan.stamp_ns) in rows]
+    matched = [(plan, steer, row) for plan, steer in zip(plans, steers, strict=True)
+               if (row := recorded.row(int(plan.stamp_ns))) is not None]
     distances = np.full((len(matched), len(horizons_s)), np.nan)
     hits = np.full((len(matched), len(horizons_s)), np.nan)
     offsets = np.round(np.asarray(horizons_s) * 1e9).astype(np.int64)
@@ -109,15 +118,17 @@ def score_plans(plans: Sequence[Trajectory], steers: Sequence[float | None], rec
         "collision_rate": {name: _mean(hits[:, k]) for k, name in enumerate(names)},
         "counted": {name: [int(np.isfinite(distances[:, k]).sum()), int(np.isfinite(hits[:, k]).sum())]
                     for k, name in enumerate(names)},
-        "steer_mae": _mean(np.asarray(errors, float))}
+        "steered": len(errors), "steer_mae": _mean(np.asarray(errors, float))}
 
 
 def _hits(wanted: np.ndarray, stamps_ns: np.ndarray, recorded: Recorded) -> np.ndarray:
     """1 or 0 [K] whether the car's box at ``wanted`` [K, 3] touches an actor; NaN where no actors were recorded then."""
     found = np.full(len(wanted), np.nan)
     for k, (pose, stamp) in enumerate(zip(wanted, stamps_ns, strict=True)):
-        nearest = int(np.abs(recorded.stamps_ns - stamp).argmin())
-        if np.isfinite(pose).all() and abs(int(recorded.stamps_ns[nearest]) - int(stamp)) <= SAME_TIME_NS:
+        if len(recorded.actors) == 0 or not np.isfinite(pose).all():
+            continue
+        nearest = int(np.abs(recorded.actor_stamps_ns - stamp).argmin())
+        if abs(int(recorded.actor_stamps_ns[nearest]) - int(stamp)) <= SAME_TIME_NS:
             others = np.asarray(recorded.actors[nearest], float).reshape(-1, 5)
             found[k] = float(len(others) > 0 and overlap_one(np.array([*pose, EGO_LENGTH_M, EGO_WIDTH_M]), others).any())
     return found

@@ -16,8 +16,8 @@ def _recorded(count: int = 5, actors=None, yaw: float = 0.0, steer: float = 0.2)
     """A car that drives 2 m every half second along ``yaw``."""
     along = 2.0 * np.arange(count)
     poses = np.column_stack([along * np.cos(yaw), along * np.sin(yaw), np.full(count, yaw)])
-    return Recorded(np.arange(count, dtype=np.int64) * HALF_S, poses, np.full(count, steer),
-                    actors or [np.zeros((0, 5))] * count)
+    stamps = np.arange(count, dtype=np.int64) * HALF_S
+    return Recorded(stamps, poses, np.full(count, steer), stamps, actors or [np.zeros((0, 5))] * count)
 
 
 def _plan(points, stamp_ns: int = 0, times=TIMES) -> Trajectory:
@@ -56,7 +56,7 @@ def test_a_standing_car_keeps_its_heading_and_a_short_plan_says_nothing_about_la
 
 def test_the_recording_is_interpolated_but_not_across_gaps_or_ends():
     recorded = Recorded(np.array([0, HALF_S, 4 * HALF_S]), np.array([[0.0, 0, 0], [2, 1, 0], [8, 0, 0]]),
-                        np.zeros(3), [np.zeros((0, 5))] * 3)
+                        np.zeros(3), np.zeros(0, np.int64), [])
     found = positions_at(recorded, np.array([-1, 0, HALF_S // 2, HALF_S, 2 * HALF_S, 4 * HALF_S, 5 * HALF_S]))
     np.testing.assert_allclose(found[[1, 2, 3, 5]], [[0, 0], [1, 0.5], [2, 1], [8, 0]])
     assert np.isnan(found[[0, 4, 6]]).all()
@@ -76,7 +76,7 @@ def test_an_actor_beside_the_lane_is_no_collision():
 
 
 def test_the_end_of_the_recording_is_left_out_and_counted():
-    score = score_plans([_plan(STRAIGHT, 3 * HALF_S), _plan(STRAIGHT, 17)], [0.0, 0.0], _recorded())
+    score = score_plans([_plan(STRAIGHT, 3 * HALF_S), _plan(STRAIGHT, 17 + HALF_S // 2)], [0.0, 0.0], _recorded())
     assert score["plans"] == 2 and score["unmatched"] == 1
     assert score["counted"] == {"0.5": [1, 1], "1": [0, 0], "1.5": [0, 0], "2": [0, 0]}
     assert score["l2_m"]["0.5"] == pytest.approx(0) and score["l2_m"]["2"] is None

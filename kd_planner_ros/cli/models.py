@@ -1,0 +1,113 @@
+"""``kd-planner models list | params | check | sensors``: what there is to drive with."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from kd_planner_ros.cli.options import add_json
+
+EPILOG = """\
+examples:
+  kd-planner models list                          every shipped planner with its size and scores
+  kd-planner models params tcp --json             every size of a network: parameters and multiply-accumulates
+  kd-planner models check                         do weights, cards and code fit each other?
+  kd-planner models sensors tcp_student --out sensors.json      the sensor file for carla_spawn_objects"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the four questions."""
+    parser.epilog = EPILOG
+    ways = parser.add_subparsers(dest="way", metavar="WAY", required=True)
+
+    def way(name: str, run: Any, summary: str) -> argparse.ArgumentParser:
+        sub = ways.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=EPILOG)
+        sub.set_defaults(run=run)
+        add_json(sub)
+        return sub
+
+    sub = way("list", _list, "list the planners in a models folder, and those without weights")
+    _add_models(sub)
+    sub = way("params", _params, "count parameters and multiply-accumulates of a network's every size")
+    sub.add_argument("name", metavar="NETWORK", help="a folder of networks/, for example tcp")
+    sub.add_argument("--input-height", type=int, help="picture height in pixels (default: the size's own)")
+    sub.add_argument("--input-width", type=int, help="picture width in pixels (default: the size's own)")
+    sub = way("check", _check, "load models and check weights against card and code")
+    sub.add_argument("names", metavar="NAME", nargs="*", help="models to check (default: all)")
+    _add_models(sub)
+    sub = way("sensors", _sensors, "write a planner's sensor file for carla_spawn_objects")
+    sub.add_argument("name", metavar="NAME", help="a planner, as 'models list' names it")
+    sub.add_argument("--role-name", default="ego_vehicle", help="the ego's role name in CARLA")
+    sub.add_argument("--out", type=Path, help="file to write (default: print it)")
+    _add_models(sub)
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--models", type=Path, metavar="DIR", help="folder of models (default: the shipped ones)")
+
+
+def _list(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.networks.registry import folders, is_weightless
+    from kd_planner_ros.runtime.load import list_cards
+
+    rows = [{"name": card.name, "network": card.network, "parameters": card.parameters, "version": card.weights_version,
+             "licence": card.licence, "scores": card.scores} for card in list_cards(args.models)]
+    rows += [{"name": name, "network": name, "parameters": 0, "version": "", "licence": "", "scores": {}}
+             for name in folders() if is_weightless(name)]
+    for row in rows:
+        size = f"{row['parameters']:,} parameters" if row["parameters"] else "no weights"
+        print(f"{row['name']:<28} {row['network']:<20} {size:<24} {_short(row['scores'])}")
+    return {"models": rows}
+
+
+def _short(scores: dict[str, Any]) -> str:
+    """The card's driving scores in a few words."""
+    found = []
+    for name, value in scores.items():
+        number = value.get("driving_score", value.get("value")) if isinstance(value, dict) else value
+        if isinstance(number, (int, float)):
+            found.append(f"{name} {number:.1f}")
+    return ", ".join(found)
+
+
+def _params(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.runtime.params import table
+
+    size = {"input_height": args.input_height, "input_width": args.input_width}
+    rows = table(args.name, **{key: value for key, value in size.items() if value is not None})
+    print(f"{'size':<8} {'input':<10} {'parameters':>12} {'paper':>12} {'GMACs':>8} {'paper':>8}")
+    for row in rows:
+        print(f"{row['size']:<8} {'x'.join(map(str, row['input'])):<10} {row['parameters']:>12,} "
+              f"{row['paper_parameters']:>12,} {row['macs'] / 1e9:>8.2f} {row['paper_gmacs']:>8.2f}")
+    return {"network": args.name, "configurations": rows}
+
+
+def _check(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.runtime.load import find_model, list_models
+    from kd_planner_ros.runtime.store import load_model
+
+    found = [find_model(name, args.models) for name in args.names] or list_models(args.models)
+    names = []
+    for folder in found:
+        _, _, card = load_model(folder)
+        names.append(card.name)
+        print(f"{card.name}: {card.parameters:,} parameters, weights {card.weights_sha256[:12]} fit card and code")
+    if not found:
+        print("no models to check: 'kd-planner train' makes one")
+    return {"checked": names}
+
+
+def _sensors(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.ros.carla_objects import to_objects, write_objects
+    from kd_planner_ros.runtime.load import load_planner
+
+    rig = load_planner(args.name, models_dir=args.models).rig
+    if args.out is None:
+        print(json.dumps(to_objects(rig, args.role_name), indent=2))
+    else:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        write_objects(args.out, rig, args.role_name)
+        print(f"{args.out}: {len(rig.cameras)} cameras, {len(rig.lidars)} LiDARs for {args.role_name}")
+    return to_objects(rig, args.role_name)

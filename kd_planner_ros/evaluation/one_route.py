@@ -1,0 +1,91 @@
+"""One route from start to end, without the ROS graph: the loop of the closed-loop evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kd_planner_ros.core.records import Control, EgoState, Frame, NavigationGoal, Plan, Pose
+from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.scene import SceneState, Weather
+from kd_planner_ros.core.sensors import CameraSpec, SensorRig
+from kd_planner_ros.driving.driver import Driver
+from kd_planner_ros.evaluation.run_folder import RunWriter
+
+if TYPE_CHECKING:
+    from kd_planner_ros.networks.planner import Planner
+    from kd_planner_ros.world.expert import Expert
+    from kd_planner_ros.world.simulation import World
+
+TICK_HZ = 20
+PICTURE_CAMERA = CameraSpec("rgb_front", Pose(x=-1.5, z=2.0), 900, 256, 100.0)
+"""TCP's camera: takes the report's pictures where the planner itself has none."""
+
+
+class DriverSide(Protocol):
+    """Who holds the wheel: gets the scene and what the sensors gave (None between planning ticks)."""
+
+    def step(self, scene: SceneState, sensed: Any | None) -> tuple[Control, Plan | None]: ...
+
+
+class PlannerSide:
+    """A planner behind its driver; sees the ego state and the sensors of its own rig only."""
+
+    def __init__(self, planner: Planner, route: Route):
+        self._rig, self._driver = planner.rig, Driver(planner, route)
+
+    def step(self, scene: SceneState, sensed: Any | None) -> tuple[Control, Plan | None]:
+        """The control of this tick and the plan made in it. The navigation follows every tick, as it does in the graph."""
+        goal = self._driver.goal(scene.ego)
+        return self._driver.step(None if sensed is None else self._frame(scene.ego, goal, sensed), scene.ego)
+
+    def _frame(self, ego: EgoState, goal: NavigationGoal, sensed: Any) -> Frame:
+        images = {spec.id: sensed.images[spec.id].rgb for spec in self._rig.cameras if spec.id in sensed.images}
+        clouds = {spec.id: sensed.clouds[spec.id] for spec in self._rig.lidars if spec.id in sensed.clouds}
+        return Frame(ego.stamp_ns, ego, goal, images, clouds, {sensor: 0.0 for sensor in (*images, *clouds)})
+
+
+class ExpertSide:
+    """The rule-based expert, which reads the truth and needs no sensors."""
+
+    def __init__(self, expert: Expert):
+        self._expert = expert
+        expert.reset()
+
+    def step(self, scene: SceneState, sensed: Any | None) -> tuple[Control, Plan | None]:
+        """The expert's control of this tick; it makes no plan."""
+        return self._expert.step(scene).control, None
+
+
+def mounted(planner_rig: SensorRig, pictures: bool) -> SensorRig:
+    """What the world mounts: the planner's rig, and a camera for the report where it has none and pictures are wanted."""
+    if pictures and not planner_rig.cameras:
+        return SensorRig((PICTURE_CAMERA,), planner_rig.lidars, planner_rig.roadside_cameras, planner_rig.roadside_lidars)
+    return planner_rig
+
+
+def drive(world: World, side: DriverSide, route: Route, seed: int, weather: Weather, rate_hz: float | None,
+          writer: RunWriter | None = None, picture_camera: str | None = None) -> Mapping[str, Any]:
+    """Drive ``route`` to its end and give back what the route monitor says about it (``RouteMonitor.result()``).
+
+    Sensors are read and a plan is made ``rate_hz`` times a simulated second (None: never, for the expert), the control
+    is renewed every tick (20 Hz) and acts in the tick that follows. Nothing depends on wall time: the same arguments
+    give the same result.
+    """
+    period = max(1, round(TICK_HZ / rate_hz)) if rate_hz else None
+    scene, tick, told = world.start(route, seed, weather), 0, 0
+    while not world.done:
+        sensed = world.sense() if period and tick % period == 0 else None
+        control, plan = side.step(scene, sensed)
+        if writer is not None:
+            writer.tick(scene.ego, control)
+            if plan is not None:
+                writer.plan(plan)
+            if picture_camera is not None and sensed is not None and picture_camera in sensed.images:
+                writer.frame(scene.stamp_ns, sensed.images[picture_camera].rgb)
+        scene = world.tick(control)
+        tick += 1
+        for event in world.monitor.events[told:] if writer is not None else ():
+            writer.event(event.stamp_ns, event.kind.value, event.x, event.y, event.message)
+        told = len(world.monitor.events)
+    return world.monitor.result()

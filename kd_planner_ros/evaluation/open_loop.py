@@ -1,0 +1,139 @@
+"""Open-loop evaluation: what would the planner have wanted where the recorded car was? Reads recordings without ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.records import Trajectory
+
+if TYPE_CHECKING:
+    from kd_planner_ros.bags.reader import Recording, Sample
+    from kd_planner_ros.evaluation.metrics import Recorded
+    from kd_planner_ros.networks.planner import Planner
+
+LEGAL_REASONS = ("", "limited")
+"""Reasons under which a control is still the planner's wish; all others mean a safe stop."""
+
+
+@dataclass(frozen=True)
+class OpenLoopConfig:
+    """What to compare. Each field is an option of ``kd-planner evaluate open-loop``."""
+
+    bag: Path = field(metadata={"help": "a rosbag2 folder, or a folder of them"})
+    planner: str = field(default="constant_velocity", metadata={
+        "help": "a folder of models/, a path to one, or constant_velocity"})
+    device: str = field(default="cpu", metadata={"help": "where the network runs: cpu, cuda, cuda:1 ..."})
+    engine: str = field(default="auto", metadata={"help": "inference engine: auto, torch, openvino, onnxruntime"})
+    role_name: str | None = field(default=None, metadata={
+        "help": "the ego's role name, needed where a recording holds two"})
+
+
+def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
+    """The figures of ``metrics.score_plans`` over all recordings in ``config.bag``, with ``bags``, ``refused`` (plans that
+    the supervisor would not drive) and ``incomplete`` (instants without every sensor) beside them.
+
+    Raises:
+        BagError: no recording, a broken one, or one that lacks a topic the planner needs.
+        PlannerError, CardError: from the planner.
+    """
+    from tqdm import tqdm
+
+    from kd_planner_ros.bags.reader import open_bag
+    from kd_planner_ros.runtime.load import load_planner
+
+    folders = recordings_in(Path(config.bag))
+    planner = load_planner(config.planner, config.device, config.engine)
+    parts = []
+    for folder in tqdm(folders, unit="bag", desc=config.planner, disable=not progress, dynamic_ncols=True):
+        recording = open_bag(folder, config.role_name)
+        parts.append(_score_one(recording, planner))
+    return {"planner": planner.name, "bags": len(folders), **merge(parts)}
+
+
+def recordings_in(path: Path) -> list[Path]:
+    """``path`` itself if it is a recording, else all recordings below it, sorted.
+
+    Raises:
+        BagError: there is none.
+    """
+    if (path / "metadata.yaml").is_file():
+        return [path]
+    found = sorted(file.parent for file in path.rglob("metadata.yaml")) if path.is_dir() else []
+    if not found:
+        raise BagError(f"a rosbag2 folder (metadata.yaml) at or below {path}", "none" if path.exists() else "no such folder",
+                       "check the path; 'kd-planner record' writes some")
+    return found
+
+
+def plan_along(planner: Planner, recording: Recording, samples: Iterable[Sample]) -> tuple[
+        list[Trajectory], list[float | None], list[tuple[int, np.ndarray]]]:
+    """Plans, the steering each led to (None where the supervisor refused), and the actor tables with their stamps.
+
+    The controller is ticked along the recorded ego states at their own rate, with the newest plan held in between, as
+    it is in the car: its PIDs are made for that.
+    """
+    from kd_planner_ros.driving.driver import Pilot
+
+    pilot, timeline, row = Pilot(), recording.timeline, 0
+    planner.reset()
+    plans, steers, actors = [], [], []
+    for sample in samples:
+        frame = sample.frame
+        while row < len(timeline.ego.stamps) and timeline.ego.stamps[row] < frame.ego.stamp_ns:
+            pilot.step(timeline.ego_state(row))
+            row += 1
+        plan = planner.plan(frame)
+        pilot.take(plan)
+        control = pilot.step(frame.ego)
+        row += 1
+        plans.append(plan.trajectory)
+        steers.append(control.steer if control.reason in LEGAL_REASONS else None)
+        if sample.truth.actors is not None:
+            actors.append((frame.stamp_ns, sample.truth.actors))
+    return plans, steers, actors
+
+
+def recorded(recording: Recording, actors: list[tuple[int, np.ndarray]]) -> Recorded:
+    """The recording's own drive as the metrics want it."""
+    from kd_planner_ros.bags.timeline import POSE_COLUMNS
+    from kd_planner_ros.evaluation.metrics import Recorded
+
+    timeline = recording.timeline
+    columns = [POSE_COLUMNS.index(name) for name in ("x", "y", "yaw")]
+    boxes = [np.stack([table[name] for name in ("x", "y", "yaw", "length", "width")], axis=1).astype(float)
+             for _, table in actors]
+    return Recorded(timeline.ego.stamps, timeline.ego.values[:, columns], timeline.control.take(timeline.ego.stamps)[:, 1],
+                    np.array([stamp for stamp, _ in actors], np.int64), boxes)
+
+
+def merge(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The figures over several recordings: means weighted by the number of plans behind each, counts added."""
+    counts = {key: sum(part[key] for part in parts) for key in ("plans", "unmatched", "refused", "incomplete")}
+    counted = {name: np.array([part["counted"][name] for part in parts]).sum(0).tolist() for name in parts[0]["counted"]}
+
+    def mean(pairs: list[tuple[float | None, int]]) -> float | None:
+        known = [(value, weight) for value, weight in pairs if value is not None and weight]
+        return sum(value * weight for value, weight in known) / sum(weight for _, weight in known) if known else None
+
+    l2 = {name: mean([(part["l2_m"][name], part["counted"][name][0]) for part in parts]) for name in counted}
+    hits = {name: mean([(part["collision_rate"][name], part["counted"][name][1]) for part in parts]) for name in counted}
+    known = [value for value in l2.values() if value is not None]
+    return {**counts, "counted": counted, "l2_m": l2, "l2_mean_m": sum(known) / len(known) if known else None,
+            "collision_rate": hits, "steered": sum(part["steered"] for part in parts),
+            "steer_mae": mean([(part["steer_mae"], part["steered"]) for part in parts])}
+
+
+def _score_one(recording: Recording, planner: Planner) -> dict[str, Any]:
+    from kd_planner_ros.evaluation.metrics import score_plans
+
+    cameras = tuple(spec.id for spec in planner.rig.cameras) or recording.cameras[:1]
+    samples = recording.samples(cameras, tuple(spec.id for spec in planner.rig.lidars))
+    plans, steers, actors = plan_along(planner, recording, samples)
+    score = score_plans(plans, steers, recorded(recording, actors))
+    return {**score, "refused": sum(steer is None for steer in steers), "incomplete": recording.incomplete}

@@ -1,0 +1,123 @@
+"""What one process of the closed-loop evaluation holds: map, planner and world, made once for all its drives."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kd_planner_ros.core.card import read_card
+from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.evaluation import one_route, score
+from kd_planner_ros.evaluation.closed_loop import ClosedLoopConfig, Drive, traffic
+from kd_planner_ros.evaluation.run_folder import RunInfo, RunWriter
+
+EXPERT_RATE_HZ = 10.0
+_setup: Setup | None = None
+
+
+class Setup:
+    """Map, planner and (from the first drive on) world of one process. The planner computes on one thread, so that the
+    number of processes changes no result.
+
+    Raises:
+        MapError, PlannerError, CardError: from the map and the planner.
+    """
+
+    def __init__(self, config: ClosedLoopConfig):
+        from kd_planner_ros.world.maps import load_map
+
+        self.config, self._world = config, None
+        self.road = load_map(config.map)
+        self.planner, self.card = (None, {}) if config.planner == "expert" else self._load_planner()
+        self.rig = one_route.mounted(self.planner.rig if self.planner else SensorRig(), config.report)
+        self.weights = self.card.get("weights_sha256", "")
+        self.sensors = [spec.id for spec in (*self.rig.cameras, *self.rig.lidars)]
+
+    def _load_planner(self) -> tuple[Any, Mapping[str, Any]]:
+        import torch
+
+        from kd_planner_ros.runtime.load import load_planner
+        from kd_planner_ros.runtime.paths import models_folder
+
+        torch.set_num_threads(1)
+        planner = load_planner(self.config.planner, self.config.device, self.config.engine)
+        for folder in (Path(self.config.planner), models_folder() / self.config.planner):
+            if (folder / "card.json").exists():
+                return planner, asdict(read_card(folder))
+        return planner, {}
+
+    def routes(self) -> list[Route]:
+        """The routes to drive.
+
+        Raises:
+            RouteError: the route file is missing or broken, or a route does not lie on the map.
+        """
+        from kd_planner_ros.world.routes import default_routes, plan_route, read_routes
+
+        if self.config.routes == "default":
+            return default_routes(self.road, self.config.route_seed, self.config.routes_count)
+        return [plan_route(self.road, spec) for spec in read_routes(self.config.routes)]
+
+    def world(self) -> Any:
+        """The world of this process; built at the first call."""
+        if self._world is None:
+            from kd_planner_ros.world.simulation import World
+
+            vehicles, walkers = traffic(self.config, self.road.name)
+            self._world = World(self.road, self.rig, vehicles=vehicles, walkers=walkers, scenarios=self.config.scenarios)
+        return self._world
+
+    def side(self, route: Route) -> one_route.DriverSide:
+        """The driver of ``route``."""
+        if self.planner is not None:
+            return one_route.PlannerSide(self.planner, route)
+        from kd_planner_ros.world.expert import Expert
+
+        return one_route.ExpertSide(Expert(self.road, route))
+
+    @property
+    def rate_hz(self) -> float | None:
+        """How often sensors are read; None: never."""
+        return self.planner.rate_hz if self.planner else EXPERT_RATE_HZ if self.config.report else None
+
+    def close(self) -> None:
+        """End the world, if there is one."""
+        if self._world is not None:
+            self._world.close()
+            self._world = None
+
+
+def drive_one(setup: Setup, drive: Drive) -> dict[str, Any]:
+    """Do one drive, write its run folder (and report), and give back its record in the leaderboard's form."""
+    config, camera = setup.config, setup.rig.cameras[0] if setup.rig.cameras and setup.config.report else None
+    vehicles, walkers = traffic(config, setup.road.name)
+    info = RunInfo(config.planner, drive.route, drive.weather, drive.seed, camera, setup.card, {
+        "engine": config.engine, "device": config.device, "vehicles": vehicles, "walkers": walkers,
+        "scenarios": config.scenarios})
+    with RunWriter(drive.folder, info, road=setup.road if config.report else None) as writer:
+        facts = one_route.drive(setup.world(), setup.side(drive.route), drive.route, drive.seed, drive.weather,
+                                setup.rate_hz, writer, camera.id if camera else None)
+        record = score.route_record(facts, index=drive.index, seed=drive.seed, notes={"weather": drive.weather.name})
+        writer.finish(score.statistics([record], 1, setup.sensors))
+    if config.report:
+        from kd_planner_ros.evaluation import report
+
+        report.write(drive.folder)
+    return record.to_json()
+
+
+def begin(config: ClosedLoopConfig) -> None:
+    """Make this worker process ready; Ctrl-C is the parent's affair."""
+    global _setup
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _setup = Setup(config)
+
+
+def drive_in_worker(drive: Drive) -> dict[str, Any]:
+    """``drive_one`` in a process that ``begin`` made ready."""
+    assert _setup is not None
+    return drive_one(_setup, drive)
