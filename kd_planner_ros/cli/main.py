@@ -65,6 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has left, as in 'kd-planner models list | head -1'
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "kd_planner_ros":
+            raise
+        return _refuse(f"expected the Python package {error.name.split('.')[0]!r}; got none; install it (for ROS packages: "
+                       "source your ROS 2 set-up file), or run 'make setup' and use .venv/bin/kd-planner")
     except OSError as error:
         if error.filename is None:
             raise

@@ -1,0 +1,122 @@
+"""Bad input: exit status 2, one line that says what to do, no traceback."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kd_planner_ros.cli import main as cli
+from kd_planner_ros.core.errors import ConfigError
+
+
+def _refused(capsys, *words: str) -> str:
+    try:
+        status = cli.main(list(words))
+    except SystemExit as stop:
+        status = stop.code
+    text = capsys.readouterr().err
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert status == 2 and len(lines) == 1 and lines[0].startswith("kd-planner: error: "), text
+    return lines[0]
+
+
+def test_unknown_command(capsys):
+    assert "drvie" in _refused(capsys, "drvie")
+
+
+def test_no_command(capsys):
+    assert "COMMAND" in _refused(capsys)
+
+
+def test_unknown_planner(capsys, tmp_path):
+    line = _refused(capsys, "evaluate", "closed-loop", "--planner", "nobody", "--out", str(tmp_path / "o"))
+    assert "nobody" in line and "constant_velocity" in line
+    assert not (tmp_path / "o").exists()
+
+
+def test_missing_map(capsys, tmp_path):
+    line = _refused(capsys, "evaluate", "closed-loop", "--planner", "expert", "--map", str(tmp_path / "no.net.xml"),
+                    "--out", str(tmp_path / "o"))
+    assert "no.net.xml" in line
+
+
+def test_broken_map(capsys, tmp_path):
+    (tmp_path / "bad.net.xml").write_text("<net")
+    line = _refused(capsys, "evaluate", "closed-loop", "--planner", "expert", "--map", str(tmp_path / "bad.net.xml"),
+                    "--out", str(tmp_path / "o"))
+    assert "bad.net.xml" in line
+
+
+def test_missing_route_file(capsys, tmp_path):
+    assert "no.xml" in _refused(capsys, "evaluate", "closed-loop", "--planner", "expert", "--routes",
+                                str(tmp_path / "no.xml"), "--out", str(tmp_path / "o"))
+
+
+@pytest.mark.parametrize(("option", "value"), [("--seeds", "0"), ("--jobs", "-1"), ("--weather", "Snow"), ("--weather", "21"),
+                                               ("--vehicles", "-3"), ("--route-ids", "none_such")])
+def test_values_out_of_range(capsys, tmp_path, option, value):
+    line = _refused(capsys, "evaluate", "closed-loop", "--planner", "constant_velocity", "--out", str(tmp_path / "o"),
+                    option, value)
+    assert value in line
+
+
+def test_missing_bag(capsys, tmp_path):
+    assert "no_bag" in _refused(capsys, "evaluate", "open-loop", "--bag", str(tmp_path / "no_bag"))
+
+
+def test_replay_of_a_missing_bag(capsys, tmp_path):
+    assert "no_bag" in _refused(capsys, "replay", "--bag", str(tmp_path / "no_bag"))
+
+
+def test_unknown_network(capsys):
+    assert "tcp" in _refused(capsys, "models", "params", "no_such")
+
+
+def test_broken_card(capsys, tmp_path):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "card.json").write_text("{")
+    assert "card.json" in _refused(capsys, "models", "list", "--models", str(tmp_path))
+
+
+def test_a_folder_that_cannot_be_written(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    line = _refused(capsys, "models", "sensors", "constant_velocity", "--out", str(tmp_path / "file" / "s.json"))
+    assert "file" in line
+
+
+def test_a_sentence_with_line_breaks_stays_one_line(capsys, monkeypatch):
+    def refuse(_):
+        raise ConfigError("one\nline", "two", "mend it")
+
+    monkeypatch.setattr("kd_planner_ros.cli.models._list", refuse)
+    assert "one line" in _refused(capsys, "models", "list")
+
+
+def test_a_package_that_is_not_installed_is_named(capsys, monkeypatch):
+    def need(_):
+        import no_such_package.inner  # noqa: F401
+
+    monkeypatch.setattr("kd_planner_ros.cli.models._list", need)
+    assert "'no_such_package'" in _refused(capsys, "models", "list")
+
+
+def test_ctrl_c_says_so(capsys, monkeypatch):
+    def stop(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kd_planner_ros.cli.models._list", stop)
+    assert cli.main(["models", "list"]) == 130
+    assert "stopped" in capsys.readouterr().err
+
+
+def test_json_is_the_last_line(capsys):
+    assert cli.main(["models", "list", "--json"]) == 0
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert "constant_velocity" in [row["name"] for row in last["models"]]
+
+
+def test_json_of_the_parameter_table_has_the_papers_counts(capsys):
+    assert cli.main(["models", "params", "tcp", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out.splitlines()[-1])["configurations"]
+    assert {row["parameters"] for row in rows} == {25_768_065, 13_915_201, 7_644_481, 3_107_417}
