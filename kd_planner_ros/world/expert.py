@@ -13,6 +13,8 @@ from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ActorKind, LightState, SceneState
 from kd_planner_ros.world import hazards as hz
 from kd_planner_ros.world.drive_path import CRUISE_MPS, DrivePath, Gate
+from kd_planner_ros.world.ego import (
+    COASTING_PER_S, DRAG_PER_M, MAX_BRAKE_MPS2, MAX_DRIVE_MPS2, ROLLING_MPS2, STEER_SHARE)
 from kd_planner_ros.world.ego_body import EGO_MAX_STEER_RAD, EGO_WHEELBASE_M
 from kd_planner_ros.world.forecast import Forecaster
 from kd_planner_ros.world.hazards import HALF_LENGTH_M, Hazard
@@ -185,7 +187,7 @@ class Expert:
         angle = math.atan2(aim[1] - rear[1], aim[0] - rear[0]) - ego.pose.yaw
         distance = float(np.hypot(*(aim[:2] - rear)))
         wheel = math.atan2(2.0 * EGO_WHEELBASE_M * math.sin(angle), distance)
-        return float(np.clip(wheel / EGO_MAX_STEER_RAD, -1.0, 1.0))
+        return float(np.clip(wheel / (EGO_MAX_STEER_RAD * np.interp(ego.speed_mps, *zip(*STEER_SHARE))), -1.0, 1.0))
 
     # Labels
 
@@ -214,9 +216,10 @@ def _stop_accel(distance_m: float, speed_mps: float) -> float:
 
 
 def pedals(accel_mps2: float, speed_mps: float) -> tuple[float, float]:
-    """Throttle in [0, 0.75] and brake in [0, 1] that give about ``accel_mps2`` at ``speed_mps``."""
+    """Throttle in [0, 0.75] and brake in [0, 1] that give ``accel_mps2`` at ``speed_mps`` in steady state."""
     if speed_mps < 0.3 and accel_mps2 < 0.1:
         return 0.0, 0.6
-    if accel_mps2 >= -0.25:
-        return float(np.clip(0.1 + 0.012 * speed_mps + accel_mps2 / 4.5, 0.0, 0.75)), 0.0
-    return 0.0, float(np.clip(-(accel_mps2 + 0.25) / 7.0, 0.05, 1.0))
+    needed = accel_mps2 + ROLLING_MPS2 + COASTING_PER_S * speed_mps + DRAG_PER_M * speed_mps**2
+    if needed >= -0.15:
+        return float(np.clip(needed / MAX_DRIVE_MPS2, 0.0, 0.75)), 0.0
+    return 0.0, float(np.clip(-needed / MAX_BRAKE_MPS2, 0.0, 1.0))

@@ -66,7 +66,7 @@ def lead_limit(path: DrivePath, arc_m: float, speed_mps: float, cruise_mps: floa
     inside = (np.abs(along) < 0.6) & (aside < HALF_WIDTH_M + wide_half + 0.25) & ((sideways < 1.0) | (forward > sideways))
     # The nearest path point may lie within the actor's own length: its rear is what counts.
     gap = np.where(inside, arcs - arc_m - HALF_LENGTH_M - long_half, np.inf)
-    gap[arcs - arc_m + 0 * gap < 0.5] = np.inf
+    gap[:, arcs - arc_m < 0.5] = np.inf
     nearest = np.unravel_index(int(gap.argmin()), gap.shape)
     distance = float(gap[nearest])
     if not np.isfinite(distance):
