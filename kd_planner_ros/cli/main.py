@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
 
 from kd_planner_ros import __version__
 from kd_planner_ros.cli.options import Parser
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = build_parser(wanted).parse_args(argv)
         result = args.run(args)
         if getattr(args, "json", False):
-            print(json.dumps(result, sort_keys=True))
+            print(json.dumps(asdict(result) if is_dataclass(result) else result, sort_keys=True, default=str))
         sys.stdout.flush()
     except KdPlannerError as error:
         return _refuse(str(error))

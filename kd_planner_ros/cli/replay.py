@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from kd_planner_ros.cli.options import add_fields, add_json, from_args
 
@@ -24,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(args: argparse.Namespace) -> dict:
+def _run(args: argparse.Namespace) -> Any:
     from kd_planner_ros.ros.replay import ReplayConfig, replay
 
     return replay(from_args(ReplayConfig, args))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from kd_planner_ros.cli.options import add_fields, add_json, from_args
 
@@ -25,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(args: argparse.Namespace) -> dict:
+def _run(args: argparse.Namespace) -> Any:
     from kd_planner_ros.distill.train import TrainConfig, train
 
     return train(from_args(TrainConfig, args))

@@ -1,7 +1,7 @@
 """Closed-loop evaluation: a planner drives routes in the built-in world and gets the leaderboard's scores. No ROS graph.
 
 Layout of the output folder: ``evaluation.json`` (what is evaluated), ``statistics.json`` (the leaderboard's file over all
-routes and seeds), ``summary.json`` (means over routes and their spread over seeds), and one run folder
+routes and seeds), ``summary.json`` (means over routes and their spread over seeds), ``report.html``, and one run folder
 (``run_folder.py``) a drive under ``seed_<S>/<route>_w<weather>/``. A drive is finished when its ``statistics.json`` is
 there; a second call skips finished drives.
 """
@@ -180,8 +180,9 @@ def claim_folder(config: ClosedLoopConfig, weights: str) -> None:
 
 
 def conclude(config: ClosedLoopConfig, drives: Sequence[Drive], sensors: Sequence[str]) -> dict[str, Any]:
-    """Put the drives' records together: writes ``statistics.json`` and ``summary.json``, gives back the latter."""
-    from kd_planner_ros.evaluation import score
+    """Put the drives' records together: writes ``statistics.json``, ``summary.json`` and ``report.html``, gives back the
+    summary."""
+    from kd_planner_ros.evaluation import overview, score
     from kd_planner_ros.evaluation.run_folder import write_text
 
     records = [replace(score.read_records(drive.folder / "statistics.json")[0], index=drive.index) for drive in drives]
@@ -194,9 +195,9 @@ def conclude(config: ClosedLoopConfig, drives: Sequence[Drive], sensors: Sequenc
     result = {"planner": config.planner, "map": config.map, "drives": len(records), "seeds": list(by_seed),
               "mean": {key: float(values.mean()) for key, values in spread.items()},
               "std": {key: float(values.std(ddof=1)) if len(values) > 1 else 0.0 for key, values in spread.items()},
-              "by_seed": {str(seed): summary for seed, summary in by_seed.items()},
-              "statistics": str(out / "statistics.json")}
+              "by_seed": {str(seed): summary for seed, summary in by_seed.items()}}
     write_text(out / "summary.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
+    overview.write(out, result, records, [drive.folder for drive in drives])
     return result
 
 

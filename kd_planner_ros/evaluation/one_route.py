@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from kd_planner_ros.core.records import Control, EgoState, Frame, NavigationGoal, Plan, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather
@@ -64,6 +66,12 @@ def mounted(planner_rig: SensorRig, pictures: bool) -> SensorRig:
     return planner_rig
 
 
+def wanted_speed(plan: Plan) -> float | None:
+    """Mean speed in m/s between the plan's way points; None for a single one."""
+    points, times = plan.trajectory.points, plan.trajectory.times_s
+    return float((np.hypot(*np.diff(points, axis=0).T) / np.diff(times)).mean()) if len(points) > 1 else None
+
+
 def drive(world: World, side: DriverSide, route: Route, seed: int, weather: Weather, rate_hz: float | None,
           writer: RunWriter | None = None, picture_camera: str | None = None) -> Mapping[str, Any]:
     """Drive ``route`` to its end and give back what the route monitor says about it (``RouteMonitor.result()``).
@@ -73,12 +81,13 @@ def drive(world: World, side: DriverSide, route: Route, seed: int, weather: Weat
     give the same result.
     """
     period = max(1, round(TICK_HZ / rate_hz)) if rate_hz else None
-    scene, tick, told = world.start(route, seed, weather), 0, 0
+    scene, tick, told, wanted_mps = world.start(route, seed, weather), 0, 0, None
     while not world.done:
         sensed = world.sense() if period and tick % period == 0 else None
         control, plan = side.step(scene, sensed)
         if writer is not None:
-            writer.tick(scene.ego, control)
+            wanted_mps = wanted_mps if plan is None else wanted_speed(plan)
+            writer.tick(scene.ego, control, wanted_mps)
             if plan is not None:
                 writer.plan(plan)
             if picture_camera is not None and sensed is not None and picture_camera in sensed.images:

@@ -1,0 +1,24 @@
+"""The page over all drives names each, links what exists, and shows the spread over seeds."""
+
+from __future__ import annotations
+
+from kd_planner_ros.evaluation import overview
+from kd_planner_ros.evaluation.score import INFRACTIONS, RouteRecord, summary
+
+
+def _record(seed: int, penalty: float, texts: dict) -> RouteRecord:
+    return RouteRecord(f"RouteScenario_{seed}", seed, "Completed", 100.0, penalty, {k: texts.get(k, ()) for k in INFRACTIONS},
+                       100.0, 70.7, 20.0, 0.0, seed, "default", {"weather": "ClearNoon"})
+
+
+def test_overview(tmp_path):
+    records = [_record(0, 1.0, {}), _record(1, 0.6, {"collisions_vehicle": ("hit <b>a bus",)})]
+    folders = [tmp_path / "seed_0" / "a", tmp_path / "seed_1" / "a"]
+    folders[0].mkdir(parents=True)
+    (folders[0] / "report.html").write_text("x")
+    means = summary(records)
+    facts = {"planner": "p", "map": "default", "drives": 2, "seeds": [0, 1], "mean": means,
+             "std": {key: 0.25 for key in means}}
+    page = overview.write(tmp_path, facts, records, folders).read_text()
+    assert 'href="seed_0/a/report.html"' in page and "seed_1/a/report.html" not in page
+    assert "hit &lt;b&gt;a bus" in page and "80.0" in page and "± 0.2" in page and "ClearNoon" in page
