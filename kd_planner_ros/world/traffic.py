@@ -1,0 +1,267 @@
+"""SUMO beside the ego: vehicles, walkers and signals, stepped in lock-step through libsumo.
+
+libsumo holds one simulation per process; a new ``Traffic.start`` ends the one before.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.road import RoadMap
+from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.scene import (
+    ACTOR_DTYPE, BRAKE_LIGHT, HEAD_LIGHT, INDICATOR_LEFT, INDICATOR_RIGHT, ActorKind)
+from kd_planner_ros.world.demand import Demand
+from kd_planner_ros.world.ego_body import EGO_LENGTH_M
+from kd_planner_ros.world.fleet import BY_NAME, VehicleType, define_types, draw_type
+from kd_planner_ros.world.lane_graph import LaneGraph
+from kd_planner_ros.world.lights import SignalTable, retime
+from kd_planner_ros.world.walkers import make_walkers
+
+TICK_S = 0.05
+TICKS_PER_S = 20
+WARM_UP_TICKS = 300
+CLEAR_M, CLEAR_BEHIND_M = 14.0, 40.0  # room round the ego when it appears
+SPAWN_AWAY_M = 70.0  # nothing appears or vanishes nearer to the ego
+SPAWN_GAP_M = 14.0
+WALK_M = 900.0
+EDGES_LEFT = 5
+STUCK_S = 90.0
+EGO = "ego"
+_SUMO_RIGHT, _SUMO_LEFT, _SUMO_BRAKE = 1, 2, 8
+
+
+class Traffic:
+    """All road users but the ego on ``road``: about ``vehicles`` driving and ``walkers`` on foot."""
+
+    def __init__(self, road: RoadMap, vehicles: int, walkers: int):
+        import libsumo
+
+        self.sumo: Any = libsumo
+        self.road, self.wanted = road, vehicles
+        self.graph = LaneGraph(road)
+        self.demand = Demand(self.graph)
+        self.signal_table = SignalTable(road)
+        self.walkers = make_walkers(road, walkers)
+        self._variables = (libsumo.constants.VAR_POSITION, libsumo.constants.VAR_ANGLE, libsumo.constants.VAR_SPEED,
+                           libsumo.constants.VAR_SIGNALS)
+        self.running = False
+
+    def start(self, route: Route, pose: Pose, seed: int, headlights: bool) -> None:
+        """Loads the network, fills the streets, lets traffic run in for 15 s and then puts the ego at ``pose``."""
+        self.close()
+        self.rng = np.random.default_rng([seed, 0x747261])
+        self.tick, self._next_id, self._headlights = 0, 1, HEAD_LIGHT if headlights else 0
+        self._types: dict[str, VehicleType] = {}
+        self._rows: dict[str, np.ndarray] = {}
+        self._ends: dict[str, str] = {}
+        self._waits: dict[str, int] = {}
+        self._present: dict = {}
+        self.sumo.start(["sumo", "-n", self.road.net_file, "--step-length", str(TICK_S), "--seed", str(seed % 2**31),
+                         "--no-step-log", "--no-warnings", "--duration-log.disable", "--collision.action", "none",
+                         "--time-to-teleport", "-1", "--lanechange.duration", "2.5", "--default.action-step-length", "0.2",
+                         "--xml-validation", "never", "--max-depart-delay", "3"])
+        self.running = True
+        define_types(self.sumo)
+        retime(self.sumo, self.rng)
+        for lane in self.road.lanes.values():
+            if lane.kind == "shoulder":
+                self.sumo.lane.setDisallowed(lane.id, ["all"])
+        self._fill()
+        self.walkers.start(self.sumo, self.rng, self.new_id)
+        for _ in range(WARM_UP_TICKS):
+            self._advance(None)
+        self._clear(pose)
+        self._ego_edges = self._edges_of(route)
+        self._add_ego(self._ego_edges)
+
+    def step(self, pose: Pose) -> None:
+        """Puts the ego at ``pose`` and lets 0.05 s pass for everyone."""
+        self._move_ego(pose)
+        self._advance(pose)
+
+    def new_id(self) -> int:
+        """A number no actor has had."""
+        self._next_id += 1
+        return self._next_id - 1
+
+    def actors(self) -> np.ndarray:
+        """ACTOR_DTYPE [N] in the order of ids: centres in ``map``."""
+        rows = []
+        for name, values in self._present.items():
+            if name == EGO:
+                continue
+            row = self._rows[name]
+            (x, y), angle, speed, signals = (values[key] for key in self._variables)
+            yaw = math.radians(90.0 - angle)
+            c, s = math.cos(yaw), math.sin(yaw)
+            half = 0.5 * self._types[name].length
+            row["x"], row["y"] = x - self.road.offset[0] - half * c, y - self.road.offset[1] - half * s
+            row["yaw"], row["vx"], row["vy"] = math.remainder(yaw, 2.0 * math.pi), speed * c, speed * s
+            row["lights"] = _lamps(signals) | self._headlights
+            rows.append(row)
+        table = np.array(rows, ACTOR_DTYPE) if rows else np.zeros(0, ACTOR_DTYPE)
+        table = np.concatenate([table, self.walkers.rows()])
+        return table[np.argsort(table["id"], kind="stable")]
+
+    def signals(self) -> np.ndarray:
+        """SIGNAL_DTYPE [S], in the order of the map's signal sites."""
+        return self.signal_table.refresh(self.sumo)
+
+    def close(self) -> None:
+        """Ends the simulation; a no-op when there is none."""
+        if getattr(self.sumo, "isLoaded", lambda: False)():
+            self.sumo.close()
+        self.running = False
+
+    def _advance(self, pose: Pose | None) -> None:
+        self.sumo.simulationStep()
+        self.tick += 1
+        for name in self.sumo.simulation.getDepartedIDList():
+            self.sumo.vehicle.subscribe(name, self._variables)
+        self._present = self.sumo.vehicle.getAllSubscriptionResults()
+        self.walkers.step(TICK_S)
+        self._tend(pose)
+
+    def _tend(self, pose: Pose | None) -> None:
+        """Once a second for each vehicle: lengthen its route, take it away if stuck; keep their number."""
+        for name in sorted(self._present):
+            number = 0 if name == EGO else int(name[1:])
+            if name == EGO or number % TICKS_PER_S != self.tick % TICKS_PER_S:
+                continue
+            standing = self._present[name][self._variables[2]] < 0.1
+            self._waits[name] = self._waits.get(name, 0) + 1 if standing else 0
+            self._lengthen(name)
+            if self._waits[name] > STUCK_S and self._far(name, pose):
+                self.sumo.vehicle.remove(name)
+                self._present.pop(name)
+        if self.tick % TICKS_PER_S == 0:
+            for name in [n for n in self._rows if n not in self._present and n not in self._pending()]:
+                for store in (self._rows, self._types, self._ends, self._waits):
+                    store.pop(name, None)
+            missing = self.wanted - len(self._rows)
+            for _ in range(min(missing, 3)):
+                self._spawn(self._room(pose))
+
+    def _pending(self) -> frozenset[str]:
+        return frozenset(self.sumo.simulation.getPendingVehicles())
+
+    def _far(self, name: str, pose: Pose | None) -> bool:
+        x, y = self._present[name][self._variables[0]]
+        return pose is None or math.hypot(x - self.road.offset[0] - pose.x, y - self.road.offset[1] - pose.y) > SPAWN_AWAY_M
+
+    def _lengthen(self, name: str) -> None:
+        route, index = self.sumo.vehicle.getRoute(name), self.sumo.vehicle.getRouteIndex(name)
+        if index < 0 or len(route) - index > EDGES_LEFT or self._ends[name] not in self.demand.onward:
+            return
+        edges, end = self.demand.walk(self._ends[name], WALK_M, self.rng)
+        try:
+            self.sumo.vehicle.setRoute(name, [*route[index:], *edges[1:]])
+            self._ends[name] = end
+        except self.sumo.TraCIException:
+            pass  # inside a junction; it is asked again in a second, with edges to spare
+
+    def _fill(self) -> None:
+        taken: list[tuple[str, float]] = []
+        for _ in range(20 * self.wanted):
+            if len(taken) == self.wanted or not self.demand.starts:
+                break
+            lane, arc = self.demand.start(self.rng)
+            if all(lane != other or abs(arc - at) > SPAWN_GAP_M for other, at in taken):
+                taken.append((lane, arc))
+        for place in taken:
+            self._spawn(place)
+
+    def _room(self, pose: Pose | None) -> tuple[str, float] | None:
+        """A free place on a lane, far from the ego."""
+        spots = np.array([v[self._variables[0]] for v in self._present.values()]).reshape(-1, 2) - self.road.offset
+        for _ in range(8):
+            lane, arc = self.demand.start(self.rng)
+            at = self._at(lane, arc)
+            clear = len(spots) == 0 or np.hypot(*(spots - at).T).min() > SPAWN_GAP_M
+            if clear and (pose is None or math.hypot(at[0] - pose.x, at[1] - pose.y) > SPAWN_AWAY_M):
+                return lane, arc
+        return None
+
+    def _at(self, lane: str, arc: float) -> np.ndarray:
+        arcs, centre = self.graph.arcs[lane], self.graph.lanes[lane].centre
+        return np.array([np.interp(arc, arcs, centre[:, 0]), np.interp(arc, arcs, centre[:, 1])])
+
+    def _spawn(self, place: tuple[str, float] | None) -> None:
+        if place is None:
+            return
+        lane, arc = place
+        number, item = self.new_id(), draw_type(self.rng)
+        name = f"v{number}"
+        edges, end = self.demand.walk(lane, WALK_M, self.rng)
+        self.sumo.route.add(name, edges)
+        self.sumo.vehicle.add(name, name, item.name, depart="now", departLane=str(self.graph.lanes[lane].index),
+                              departPos=f"{min(arc, self.sumo.lane.getLength(lane) - 1.0):.2f}", departSpeed="max")
+        row = np.zeros((), ACTOR_DTYPE)
+        row["id"], row["kind"], row["seed"] = number, item.kind, self.rng.integers(2**32)
+        row["length"], row["width"], row["height"] = item.length, item.width, item.height
+        self._rows[name], self._types[name], self._ends[name] = row, BY_NAME[item.name], end
+
+    def _clear(self, pose: Pose) -> None:
+        """Takes away whoever stands where the ego appears, or comes up behind it too fast to stop."""
+        c, s = math.cos(pose.yaw), math.sin(pose.yaw)
+        for name in sorted(self._present):
+            x, y = np.subtract(self._present[name][self._variables[0]], self.road.offset) - (pose.x, pose.y)
+            ahead, left = x * c + y * s, y * c - x * s
+            behind = -CLEAR_BEHIND_M < ahead < 0.0 and abs(left) < 2.5
+            if math.hypot(x, y) < CLEAR_M or behind:
+                self.sumo.vehicle.remove(name)
+                self._present.pop(name)
+        self.walkers.clear(pose)
+
+    def _edges_of(self, route: Route) -> list[str]:
+        """The edges under ``route``, and some more: a SUMO vehicle at the end of its route would vanish."""
+        edges: list[str] = []
+        lane = ""
+        for x, y in route.points[::3]:
+            place = self.graph.near(x, y, 0.0)[0]
+            if self.graph.lanes[place.lane].junction or place.distance_m > 2.0:
+                continue
+            lane = place.lane
+            if not edges or edges[-1] != self.graph.lanes[lane].edge:
+                edges.append(self.graph.lanes[lane].edge)
+        if not edges:
+            lane = self.demand.starts[0]
+            edges = [self.graph.lanes[lane].edge]
+        return edges + self.demand.walk(lane, WALK_M, np.random.default_rng(0))[0][1:]
+
+    def _add_ego(self, edges: list[str]) -> None:
+        name = f"ego{self.tick}"
+        for candidate in (edges, edges[:1]):
+            try:
+                self.sumo.route.add(name + str(len(candidate)), candidate)
+                self.sumo.vehicle.add(EGO, name + str(len(candidate)), "ego", depart="now", departSpeed="0")
+                break
+            except self.sumo.TraCIException:
+                continue
+        self.sumo.vehicle.setLaneChangeMode(EGO, 0)
+        self.sumo.vehicle.setSpeedMode(EGO, 0)
+
+    def _move_ego(self, pose: Pose) -> None:
+        """SUMO wants the middle of the front bumper and a compass angle. Bits 1 + 2: keep the route where it fits, and
+        take the position as it is, on the road or off it."""
+        if EGO not in self._present and self.tick > WARM_UP_TICKS and EGO not in self._pending():
+            self._add_ego([self.graph.lanes[self.graph.near(pose.x, pose.y, 0.0)[0].lane].edge])
+        x = pose.x + 0.5 * EGO_LENGTH_M * math.cos(pose.yaw) + self.road.offset[0]
+        y = pose.y + 0.5 * EGO_LENGTH_M * math.sin(pose.yaw) + self.road.offset[1]
+        self.sumo.vehicle.moveToXY(EGO, "", -1, x, y, 90.0 - math.degrees(pose.yaw), 2)
+
+
+def _lamps(signals: int) -> int:
+    lamps = BRAKE_LIGHT if signals & _SUMO_BRAKE else 0
+    lamps |= INDICATOR_RIGHT if signals & _SUMO_RIGHT else 0
+    return lamps | (INDICATOR_LEFT if signals & _SUMO_LEFT else 0)
+
+
+def is_vehicle(actors: np.ndarray) -> np.ndarray:
+    """bool [N]: which rows are vehicles, riders included."""
+    return (actors["kind"] != ActorKind.PEDESTRIAN) & (actors["kind"] != ActorKind.STATIC)

@@ -1,0 +1,161 @@
+"""People on foot: SUMO's own where the network has pavements, else walkers of ours along the kerbs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Callable
+
+import numpy as np
+
+from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.road import RoadMap
+from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
+from kd_planner_ros.geometry.polyline import arc_lengths, at_arc
+from kd_planner_ros.world.fleet import PEDESTRIAN_LENGTH_M, PEDESTRIAN_WIDTH_M
+from kd_planner_ros.world.lane_index import LaneIndex
+
+KERB_M = 1.3  # how far from the road's edge kerb walkers keep
+CLEAR_M = 4.0
+STAGES = 8  # walks in a row, so that a person lasts longer than any drive
+SHORTEST_KERB_M = 25.0
+
+
+def make_walkers(road: RoadMap, count: int) -> "PavementWalkers | KerbWalkers":
+    """The walkers for ``road``: on its pavements if it has any."""
+    pavements = any(lane.kind == "sidewalk" and not lane.junction for lane in road.lanes.values())
+    return PavementWalkers(road, count) if pavements else KerbWalkers(road, count)
+
+
+def pedestrian_row(number: int, seed: int) -> np.ndarray:
+    """A fresh ACTOR_DTYPE row of a grown-up or a child; the seed says which."""
+    row = np.zeros((), ACTOR_DTYPE)
+    row["id"], row["kind"], row["seed"] = number, ActorKind.PEDESTRIAN, seed
+    row["length"], row["width"] = PEDESTRIAN_LENGTH_M, PEDESTRIAN_WIDTH_M
+    row["height"] = 1.25 if seed % 10 == 0 else 1.6 + 0.03 * (seed % 9)
+    return row
+
+
+class PavementWalkers:
+    """Persons of SUMO: they keep to pavements and crossings, and SUMO's drivers see them."""
+
+    def __init__(self, road: RoadMap, count: int):
+        self.road, self.count = road, count
+        self._edges = sorted({lane.edge for lane in road.lanes.values() if lane.kind == "sidewalk" and not lane.junction})
+
+    def start(self, sumo: Any, rng: np.random.Generator, new_id: Callable[[], int]) -> None:
+        """Sends everyone off on a chain of walks."""
+        self._sumo, self._rng, self._new_id = sumo, rng, new_id
+        self._rows: dict[str, np.ndarray] = {}
+        self._variables = (sumo.constants.VAR_POSITION, sumo.constants.VAR_ANGLE, sumo.constants.VAR_SPEED)
+        self._ticks = 0
+        for _ in range(self.count):
+            self._send()
+
+    def step(self, dt_s: float) -> None:
+        """Replaces those who have arrived, one a second."""
+        self._ticks += 1
+        if self._ticks % 20 == 0:
+            alive = set(self._sumo.person.getIDList())
+            for name in [name for name in self._rows if name not in alive]:
+                self._rows.pop(name)
+            if len(self._rows) < self.count:
+                self._send()
+
+    def clear(self, pose: Pose) -> None:
+        """Nobody on a pavement is in the ego's way."""
+
+    def rows(self) -> np.ndarray:
+        """ACTOR_DTYPE [N]."""
+        rows = []
+        for name, values in self._sumo.person.getAllSubscriptionResults().items():
+            row = self._rows.get(name)
+            if row is None:
+                continue
+            (x, y), angle, speed = (values[key] for key in self._variables)
+            yaw = math.radians(90.0 - angle)
+            row["x"], row["y"] = x - self.road.offset[0], y - self.road.offset[1]
+            row["yaw"] = math.remainder(yaw, 2.0 * math.pi)
+            row["vx"], row["vy"] = speed * math.cos(yaw), speed * math.sin(yaw)
+            rows.append(row)
+        return np.array(rows, ACTOR_DTYPE) if rows else np.zeros(0, ACTOR_DTYPE)
+
+    def _send(self) -> None:
+        number = self._new_id()
+        name, edge = f"p{number}", self._draw()
+        person = self._sumo.person
+        person.add(name, edge, float(self._rng.uniform(0.0, self._sumo.lane.getLength(edge + "_0"))))
+        for _ in range(STAGES):
+            goal = self._draw()
+            stages = self._sumo.simulation.findIntermodalRoute(edge, goal) if goal != edge else ()
+            for stage in stages:
+                if stage.edges:
+                    person.appendWalkingStage(name, stage.edges, -5.0)
+                    edge = stage.edges[-1]
+        if edge and person.getRemainingStages(name) < 2:
+            person.appendWaitingStage(name, 5.0)
+        person.setSpeed(name, float(np.clip(self._rng.normal(1.3, 0.2), 0.8, 2.0)))
+        person.subscribe(name, self._variables)
+        self._rows[name] = pedestrian_row(number, int(self._rng.integers(2**32)))
+
+    def _draw(self) -> str:
+        return self._edges[int(self._rng.integers(len(self._edges)))]
+
+
+class KerbWalkers:
+    """Walkers of ours, to and fro beside the outer lanes of a network that has no pavements."""
+
+    def __init__(self, road: RoadMap, count: int):
+        self.road, self.count = road, count
+        self._paths = _kerbs(road)
+
+    def start(self, sumo: Any, rng: np.random.Generator, new_id: Callable[[], int]) -> None:
+        """Places everyone."""
+        count = self.count if self._paths else 0
+        lengths = np.array([path[1][-1] for path in self._paths])
+        self._path = rng.choice(len(self._paths), count, p=lengths / lengths.sum()) if count else np.zeros(0, int)
+        self._far = lengths[self._path] if count else np.zeros(0)
+        self._arc = rng.uniform(0.0, 1.0, count) * self._far
+        self._speed = np.clip(rng.normal(1.3, 0.2, count), 0.8, 2.0) * rng.choice([-1.0, 1.0], count)
+        rows = [pedestrian_row(new_id(), int(rng.integers(2**32))) for _ in range(count)]
+        self._table = np.array(rows, ACTOR_DTYPE) if rows else np.zeros(0, ACTOR_DTYPE)
+
+    def step(self, dt_s: float) -> None:
+        """Walks on; turns round at the path's end."""
+        self._arc = self._arc + self._speed * dt_s
+        over = (self._arc < 0.0) | (self._arc > self._far)
+        self._speed = np.where(over, -self._speed, self._speed)
+        self._arc = np.clip(self._arc, 0.0, self._far)
+
+    def clear(self, pose: Pose) -> None:
+        """Nobody on a kerb is in the ego's way."""
+
+    def rows(self) -> np.ndarray:
+        """ACTOR_DTYPE [N]."""
+        table = self._table.copy()
+        for row, index, arc, speed in zip(table, self._path, self._arc, self._speed):
+            points, arcs = self._paths[index]
+            here, onward = at_arc(points, arcs, np.array([arc, arc + 0.5])) if arc + 0.5 <= arcs[-1] else at_arc(
+                points, arcs, np.array([arc, arc - 0.5]))[::1]
+            heading = (onward - here) * (1.0 if arc + 0.5 <= arcs[-1] else -1.0) * np.sign(speed)
+            yaw = math.atan2(heading[1], heading[0])
+            row["x"], row["y"] = here
+            row["yaw"], row["vx"], row["vy"] = yaw, abs(speed) * math.cos(yaw), abs(speed) * math.sin(yaw)
+        return table
+
+
+def _kerbs(road: RoadMap) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Walkable lines (points [N, 2], arc lengths [N]) right of the outermost lanes, clear of every lane for cars."""
+    index, found = LaneIndex(road), []
+    for lane in road.lanes.values():
+        if lane.junction or lane.index or lane.kind not in ("driving", "shoulder"):
+            continue
+        arcs = arc_lengths(lane.centre)
+        if arcs[-1] < SHORTEST_KERB_M:
+            continue
+        inner = at_arc(lane.centre, arcs, np.arange(3.0, arcs[-1] - 3.0, 2.0))
+        along = np.gradient(inner, axis=0)
+        along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+        line = inner + np.stack([along[:, 1], -along[:, 0]], axis=1) * (0.5 * lane.width + KERB_M)
+        if all(index.outside_by(x, y) > 0.5 * KERB_M for x, y in line):
+            found.append((line, arc_lengths(line)))
+    return found
