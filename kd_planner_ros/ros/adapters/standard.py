@@ -1,0 +1,155 @@
+"""Plans as standard messages: for RViz and Foxglove (Path, MarkerArray), for controllers (MultiDOFJointTrajectory).
+
+A plan travels to our own controller as two messages of equal stamp: ``joint_trajectory`` holds the points in
+``base_link``, exact to the bit, and ``plan_state`` holds every scalar beside it by name. No message type is invented.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from geometry_msgs.msg import Point, Quaternion, Transform, Twist, Vector3
+from nav_msgs.msg import Path
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import ColorRGBA, Header
+from trajectory_msgs.msg import MultiDOFJointTrajectory, MultiDOFJointTrajectoryPoint
+from visualization_msgs.msg import Marker, MarkerArray
+
+from kd_planner_ros.core.records import Command, Control, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.geometry.frames import from_base
+from kd_planner_ros.ros.adapters.carla_bridge import MAP_FRAME
+from kd_planner_ros.ros.adapters.optional import message_type
+from kd_planner_ros.ros.adapters.poses import pose_stamped
+from kd_planner_ros.ros.adapters.tables import bytes_array
+from kd_planner_ros.ros.stamps import from_stamp, to_duration, to_stamp
+
+FAULT = "fault/"
+_WISH, _NOTE = "wish/", "note/"
+
+
+def headings(points: np.ndarray) -> np.ndarray:
+    """Driving direction [T] at points [T, 2], the first seen from the origin; a step under 1 cm keeps the last one."""
+    steps = np.diff(np.concatenate([np.zeros((1, 2)), points]), axis=0)
+    out, last = np.zeros(len(points)), 0.0
+    for i, (x, y) in enumerate(steps.tolist()):
+        last = math.atan2(y, x) if math.hypot(x, y) > 0.01 else last
+        out[i] = last
+    return out
+
+
+def trajectory_to_path(trajectory: Trajectory, ego: Pose) -> Path:
+    """The trajectory in ``map``; every pose is stamped with the time of arrival there."""
+    path = Path(header=Header(stamp=to_stamp(trajectory.stamp_ns), frame_id=MAP_FRAME))
+    points, yaws = from_base(trajectory.points, ego), headings(trajectory.points) + ego.yaw
+    for (x, y), yaw, time_s in zip(points.tolist(), yaws.tolist(), trajectory.times_s.tolist()):
+        arrival = to_stamp(trajectory.stamp_ns + round(time_s * 1e9))
+        path.poses.append(pose_stamped(x, y, yaw, Header(stamp=arrival, frame_id=MAP_FRAME)))
+    return path
+
+
+def trajectory_to_joints(trajectory: Trajectory, frame_id: str) -> MultiDOFJointTrajectory:
+    """The trajectory in the vehicle frame at its stamp; velocities are differences of points."""
+    message = MultiDOFJointTrajectory(header=Header(stamp=to_stamp(trajectory.stamp_ns), frame_id=frame_id),
+                                      joint_names=[frame_id])
+    points, times = np.asarray(trajectory.points, float), np.asarray(trajectory.times_s, float)
+    spans = np.diff(np.concatenate([[0.0], times]))
+    speeds = np.diff(np.concatenate([np.zeros((1, 2)), points]), axis=0) / np.maximum(spans, 1e-3)[:, None]
+    for (x, y), yaw, (vx, vy), time_s in zip(points.tolist(), headings(points).tolist(), speeds.tolist(),
+                                             times.tolist()):
+        rotation = Quaternion(x=0.0, y=0.0, z=math.sin(yaw / 2), w=math.cos(yaw / 2))
+        message.points.append(MultiDOFJointTrajectoryPoint(
+            transforms=[Transform(translation=Vector3(x=x, y=y, z=0.0), rotation=rotation)],
+            velocities=[Twist(linear=Vector3(x=vx, y=vy, z=0.0))], time_from_start=to_duration(time_s)))
+    return message
+
+
+def trajectory_from_joints(message: MultiDOFJointTrajectory) -> Trajectory:
+    """The trajectory of the first joint in ``message``."""
+    moves = [(p.transforms[0].translation.x, p.transforms[0].translation.y) for p in message.points]
+    times = [p.time_from_start.sec + p.time_from_start.nanosec / 1e9 for p in message.points]
+    return Trajectory(from_stamp(message.header.stamp), np.array(moves, float).reshape(-1, 2), np.array(times))
+
+
+def plan_to_state(plan: Plan, frame_id: str) -> JointState:
+    """Goal, the network's own control (steer positive LEFT), inference time and notes, as named numbers."""
+    values = {"target_x": plan.goal.target_point[0], "target_y": plan.goal.target_point[1],
+              "command": int(plan.goal.command), "inference_ms": plan.inference_ms}
+    if plan.control is not None:
+        values |= {_WISH + name: getattr(plan.control, name) for name in ("throttle", "steer", "brake")}
+    values |= {_NOTE + name: value for name, value in plan.notes.items()}
+    return JointState(header=Header(stamp=to_stamp(plan.stamp_ns), frame_id=frame_id), name=list(values),
+                      position=[float(value) for value in values.values()])
+
+
+def fault_to_state(stamp_ns: int, name: str, frame_id: str) -> JointState:
+    """Says that there will be no plan for ``stamp_ns``, and the ``name`` of the fault."""
+    return JointState(header=Header(stamp=to_stamp(stamp_ns), frame_id=frame_id), name=[FAULT + name], position=[1.0])
+
+
+def fault_from_state(message: JointState) -> str | None:
+    """The name of the fault that ``message`` reports, or None."""
+    return next((name[len(FAULT):] for name in message.name if name.startswith(FAULT)), None)
+
+
+def plan_from_msgs(joints: MultiDOFJointTrajectory, state: JointState, attention: np.ndarray | None = None) -> Plan:
+    """The plan in two messages of equal stamp."""
+    values = dict(zip(state.name, state.position))
+    stamp_ns = from_stamp(state.header.stamp)
+    wish = None
+    if _WISH + "throttle" in values:
+        wish = Control(stamp_ns, values[_WISH + "throttle"], values[_WISH + "steer"], values[_WISH + "brake"])
+    goal = NavigationGoal(np.array([values["target_x"], values["target_y"]]), Command(int(values["command"])))
+    notes = {name[len(_NOTE):]: value for name, value in values.items() if name.startswith(_NOTE)}
+    return Plan(stamp_ns, trajectory_from_joints(joints), goal, control=wish, attention=attention,
+                inference_ms=values["inference_ms"], notes=notes)
+
+
+def attention_to_msg(attention: np.ndarray, stamp_ns: int, frame_id: str) -> Image:
+    """Attention [h, w] over the first camera's picture as ``32FC1``."""
+    values = np.ascontiguousarray(attention, "<f4")
+    return Image(header=Header(stamp=to_stamp(stamp_ns), frame_id=frame_id), height=values.shape[0],
+                 width=values.shape[1], encoding="32FC1", is_bigendian=0, step=4 * values.shape[1],
+                 data=bytes_array(values))
+
+
+def attention_from_msg(message: Image) -> np.ndarray:
+    """Attention float32 [h, w]."""
+    return np.frombuffer(message.data, "<f4").reshape(message.height, message.width).copy()
+
+
+def plan_to_markers(plan: Plan, ego: Pose) -> MarkerArray:
+    """The trajectory as a line, its candidates as thin lines and the target point as a ball, all in ``map``."""
+    header = Header(stamp=to_stamp(plan.stamp_ns), frame_id=MAP_FRAME)
+    markers = [_line(header, "trajectory", 0, plan.trajectory.points, ego, 0.3, (0.1, 0.8, 0.2))]
+    for i, candidate in enumerate([] if plan.candidates is None else plan.candidates):
+        markers.append(_line(header, "candidates", i, candidate, ego, 0.08, (0.4, 0.5, 0.9)))
+    ball = Marker(header=header, ns="target_point", id=0, type=Marker.SPHERE, action=Marker.ADD,
+                  scale=Vector3(x=1.0, y=1.0, z=1.0), color=ColorRGBA(r=0.9, g=0.5, b=0.1, a=0.9))
+    x, y = from_base(plan.goal.target_point, ego).tolist()
+    ball.pose.position = Point(x=x, y=y, z=0.5)
+    return MarkerArray(markers=[*markers, ball])
+
+
+def _line(header: Header, namespace: str, number: int, points: np.ndarray, ego: Pose, width_m: float,
+          colour: tuple[float, float, float]) -> Marker:
+    r, g, b = colour
+    way = from_base(np.concatenate([np.zeros((1, 2)), points]), ego).tolist()
+    line = Marker(header=header, ns=namespace, id=number, type=Marker.LINE_STRIP, action=Marker.ADD,
+                  scale=Vector3(x=width_m, y=0.0, z=0.0), color=ColorRGBA(r=r, g=g, b=b, a=0.9),
+                  points=[Point(x=x, y=y, z=0.2) for x, y in way])
+    line.pose.orientation.w = 1.0
+    return line
+
+
+def steering_type():
+    """ackermann_msgs/AckermannDriveStamped, or None where it is not installed."""
+    return message_type("ackermann_msgs", "AckermannDriveStamped")
+
+
+def steering_to_msg(kind, control: Control, speed_mps: float, max_steer_rad: float, frame_id: str):
+    """The steering angle in radians, positive LEFT, and the speed held now, as ``kind``."""
+    message = kind(header=Header(stamp=to_stamp(control.stamp_ns), frame_id=frame_id))
+    message.drive.steering_angle = float(control.steer * max_steer_rad)
+    message.drive.speed = float(speed_mps)
+    return message

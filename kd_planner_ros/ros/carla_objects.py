@@ -1,0 +1,115 @@
+"""The sensor file of carla_spawn_objects, made from a planner's rig, and read back by the built-in world.
+
+One file tells CARLA and the built-in world what to mount, so a planner cannot be fed by sensors it did not declare.
+Poses are in ROS convention, angles in DEGREES, as that file has them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig
+
+CAMERA, LIDAR = "sensor.camera.rgb", "sensor.lidar.ray_cast"
+PSEUDO = ("sensor.pseudo.odom", "sensor.pseudo.speedometer", "sensor.pseudo.tf")
+_PSEUDO_IDS = {"sensor.pseudo.odom": "odometry", "sensor.pseudo.speedometer": "speedometer", "sensor.pseudo.tf": "tf"}
+_LIDAR_NAMES = {  # LidarSpec field -> CARLA attribute
+    "channels": "channels", "range_m": "range", "rotation_hz": "rotation_frequency",
+    "points_per_second": "points_per_second", "upper_fov_deg": "upper_fov", "lower_fov_deg": "lower_fov",
+    "attenuation_per_m": "atmosphere_attenuation_rate", "dropoff_general": "dropoff_general_rate",
+    "dropoff_intensity_limit": "dropoff_intensity_limit", "dropoff_zero_intensity": "dropoff_zero_intensity",
+    "noise_m": "noise_stddev",
+}
+_PERIOD = "kd_planner_period"
+"""Our own attribute: CARLA ignores it and sends every tick (its sensor_tick skips frames and stays 0)."""
+
+
+def to_objects(rig: SensorRig, role_name: str, vehicle: str = "vehicle.tesla.model3") -> dict[str, Any]:
+    """The sensor file's content: the ego with every sensor of ``rig``, and the roadside units."""
+    mounted = [_camera(spec) for spec in rig.cameras] + [_lidar(spec) for spec in rig.lidars]
+    mounted += [{"type": kind, "id": _PSEUDO_IDS[kind]} for kind in PSEUDO]
+    mounted += [{"type": "sensor.other.imu", "id": "imu", "spawn_point": _spawn(Pose())},
+                {"type": "sensor.other.gnss", "id": "gnss", "spawn_point": _spawn(Pose())}]
+    roadside = [_camera(spec) for spec in rig.roadside_cameras] + [_lidar(spec) for spec in rig.roadside_lidars]
+    return {"objects": [{"type": vehicle, "id": role_name, "sensors": mounted}, *roadside]}
+
+
+def from_objects(data: dict[str, Any], role_name: str) -> SensorRig:
+    """The rig in a sensor file's content; sensors of other kinds are left out.
+
+    Raises:
+        ConfigError: no object of this role, or a sensor without a needed attribute.
+    """
+    try:
+        objects = data["objects"]
+        ego = next((one for one in objects if one["id"] == role_name and "sensors" in one), None)
+        if ego is None:
+            raise ConfigError(f"an object with id {role_name!r} in the sensor file",
+                              ", ".join(one["id"] for one in objects) or "none", "make the file for this role name")
+        return SensorRig(*_sensors(ego["sensors"]), *_sensors(objects))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError("a sensor file of carla_spawn_objects", f"{type(error).__name__}: {error}",
+                          "make it with 'kd-planner models sensors' or see docs/ros.md") from None
+
+
+def write_objects(path: Path, rig: SensorRig, role_name: str) -> None:
+    """Write the sensor file of ``rig``."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(to_objects(rig, role_name), indent=2) + "\n")
+    part.replace(path)
+
+
+def read_objects(path: Path, role_name: str) -> SensorRig:
+    """The rig in the sensor file at ``path``.
+
+    Raises:
+        ConfigError: no such file, no JSON, or not a sensor file.
+    """
+    try:
+        return from_objects(json.loads(path.read_text()), role_name)
+    except FileNotFoundError:
+        raise ConfigError("a sensor file", f"no file {path}", "correct objects_definition_file") from None
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"JSON in {path}", str(error), "correct the file") from None
+
+
+def _spawn(pose: Pose) -> dict[str, float]:
+    return {"x": pose.x, "y": pose.y, "z": pose.z, "roll": math.degrees(pose.roll),
+            "pitch": math.degrees(pose.pitch), "yaw": math.degrees(pose.yaw)}
+
+
+def _pose(spawn: dict[str, Any]) -> Pose:
+    x, y, z, yaw, pitch, roll = (float(spawn.get(key, 0.0)) for key in ("x", "y", "z", "yaw", "pitch", "roll"))
+    return Pose(x, y, z, math.radians(yaw), math.radians(pitch), math.radians(roll))
+
+
+def _camera(spec: CameraSpec) -> dict[str, Any]:
+    return {"type": CAMERA, "id": spec.id, "spawn_point": _spawn(spec.pose), "image_size_x": spec.width,
+            "image_size_y": spec.height, "fov": spec.fov_deg, "sensor_tick": 0.0, _PERIOD: spec.period_s}
+
+
+def _lidar(spec: LidarSpec) -> dict[str, Any]:
+    own = {name: getattr(spec, field) for field, name in _LIDAR_NAMES.items()}
+    return {"type": LIDAR, "id": spec.id, "spawn_point": _spawn(spec.pose), **own, "sensor_tick": 0.0,
+            _PERIOD: spec.period_s}
+
+
+def _sensors(objects: list[dict[str, Any]]) -> tuple[tuple[CameraSpec, ...], tuple[LidarSpec, ...]]:
+    period = next(field.default for field in fields(CameraSpec) if field.name == "period_s")
+    cameras, lidars = [], []
+    for one in objects:
+        if one["type"] == CAMERA:
+            cameras.append(CameraSpec(one["id"], _pose(one["spawn_point"]), int(one["image_size_x"]),
+                                      int(one["image_size_y"]), float(one["fov"]), float(one.get(_PERIOD, period))))
+        elif one["type"] == LIDAR:
+            own = {field: type(getattr(LidarSpec, field))(one[name])
+                   for field, name in _LIDAR_NAMES.items() if name in one}
+            lidars.append(LidarSpec(one["id"], _pose(one["spawn_point"]), **own,
+                                    period_s=float(one.get(_PERIOD, period))))
+    return tuple(cameras), tuple(lidars)

@@ -1,0 +1,85 @@
+"""What can be wrong with the inputs as a whole: no /clock, time set back, a topic that never comes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, Iterable
+
+from rclpy.duration import Duration
+from rclpy.clock import JumpThreshold
+
+from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
+
+CLOCK_GRACE_S = 1.0
+"""Wall time that /clock may be absent after other messages came before it counts as missing."""
+
+
+class InputWatch:
+    """Watches a node's clock and topics on wall time and tells ``health``.
+
+    Args:
+        unseen_after_s: wall time after which a topic that never came is named.
+        on_jump: called when time was set back (a bag that loops, a CARLA that reloads).
+    """
+
+    def __init__(self, node: Any, health: Health, unseen_after_s: float, on_jump: Callable[[], None]):
+        self._node, self._health, self._after_s, self._on_jump = node, health, unseen_after_s, on_jump
+        self._unseen: dict[str, str] = {}
+        self._started_s: float | None = None
+        self._first_message_s: float | None = None
+        self.jumps = 0
+        threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
+        self._handle = node.get_clock().create_jump_callback(threshold, post_callback=self._jumped)
+        self._timer = node.create_timer(0.5, self.check, clock=health.clock)
+
+    @property
+    def now_ns(self) -> int | None:
+        """The node's time, or None before the first /clock."""
+        return self._node.get_clock().now().nanoseconds or None
+
+    def start(self, ports: Iterable[str]) -> None:
+        """Expect a message on each of ``ports`` from now on."""
+        self._unseen = {port: self._node.resolve_topic_name(port) for port in ports}
+        self._started_s = time.monotonic()
+
+    def stop(self) -> None:
+        """Expect nothing."""
+        self._unseen, self._started_s = {}, None
+        self._health.clear("unseen")
+
+    def mark(self, port: str) -> None:
+        """A message came on ``port``."""
+        self._unseen.pop(port, None)
+        if self._first_message_s is None:
+            self._first_message_s = time.monotonic()
+
+    def clock_missing(self) -> bool:
+        """Whether messages come and /clock does not."""
+        return (self.now_ns is None and self._first_message_s is not None
+                and time.monotonic() - self._first_message_s > CLOCK_GRACE_S)
+
+    def check(self) -> None:
+        """Raise or clear the conditions ``unseen`` and ``clock``."""
+        late = self._started_s is not None and time.monotonic() - self._started_s >= self._after_s
+        if self._unseen and late:
+            self._health.set("unseen", ERROR, self._complaint())
+        else:
+            self._health.clear("unseen")
+        if self.clock_missing():
+            self._health.set("clock", ERROR, "messages come but no /clock: start its source or set use_sim_time to false")
+        else:
+            self._health.clear("clock")
+
+    def _complaint(self) -> str:
+        topics = list(self._unseen.values())
+        tail = topics[0].rsplit("/", 1)[-1]
+        alike = sorted(name for name, _ in self._node.get_topic_names_and_types()
+                       if name not in topics and name.rsplit("/", 1)[-1] == tail and self._node.count_publishers(name))
+        hint = f"there is {', '.join(alike[:3])}: is role_name or carla_profile wrong?" if alike else \
+            "is the world, CARLA's bridge or the bag running, and is role_name right?"
+        return f"no message on {', '.join(topics)} for {self._after_s:g} s; {hint}"
+
+    def _jumped(self, jump: Any) -> None:
+        self.jumps += 1
+        self._health.set("jump", WARN, "time was set back: everything remembered is forgotten")
+        self._on_jump()

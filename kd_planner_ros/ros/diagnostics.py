@@ -1,0 +1,80 @@
+"""``/diagnostics``: one level, one plain sentence and key values per node; once a second and on every change."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Mapping
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from std_msgs.msg import Header
+
+from kd_planner_ros.ros.qos import STATE, advertise
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+_LEVEL_NAMES = {OK: "ok", WARN: "warn", ERROR: "error"}
+
+
+def level_name(level: bytes) -> str:
+    """ok, warn or error."""
+    return _LEVEL_NAMES.get(level, "stale")
+
+
+class Health:
+    """The state of one node, published while the node lives, whether or not any input comes.
+
+    Conditions are kept by name, so two faults do not hide each other: the worst one is shown, of equals the first.
+
+    Args:
+        values: called for the key values at each publication.
+    """
+
+    def __init__(self, node: Any, values: Callable[[], Mapping[str, Any]] = dict):
+        self._node, self._values = node, values
+        self._conditions: dict[str, tuple[bytes, str]] = {}
+        self._shown: tuple[bytes, str] | None = None
+        self._publisher = advertise(node, DiagnosticArray, "diagnostics", STATE)
+        # Wall time: a node that waits for /clock must still say so.
+        self.clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = node.create_timer(1.0, self.publish, clock=self.clock)
+
+    def set(self, name: str, level: bytes, sentence: str) -> None:
+        """Raise or change condition ``name``; at level OK it becomes the sentence of a healthy node."""
+        if self._conditions.get(name) == (level, sentence):
+            return
+        self._conditions[name] = (level, sentence)
+        if level != OK:
+            log = self._node.get_logger()
+            (log.error if level == ERROR else log.warning)(sentence)
+        self._publish_if_changed()
+
+    def clear(self, name: str) -> None:
+        """Condition ``name`` holds no more."""
+        if self._conditions.pop(name, None) is not None:
+            self._publish_if_changed()
+
+    def get(self, name: str) -> str | None:
+        """The sentence of condition ``name``, or None."""
+        return self._conditions.get(name, (OK, None))[1]
+
+    @property
+    def worst(self) -> tuple[bytes, str]:
+        """(level, sentence) of the worst condition."""
+        return max(self._conditions.values(), key=lambda condition: condition[0], default=(OK, "starting"))
+
+    def _publish_if_changed(self) -> None:
+        if self.worst != self._shown:
+            self.publish()
+
+    def publish(self) -> None:
+        """Publish now."""
+        self._shown = self.worst
+        level, sentence = self._shown
+        # Before the first /clock the node's clock reads zero, which would be a false stamp: wall time says more.
+        now = self._node.get_clock().now()
+        stamp = now if now.nanoseconds > 0 else Clock(clock_type=ClockType.SYSTEM_TIME).now()
+        values = [KeyValue(key=str(key), value=str(value)) for key, value in self._values().items()]
+        values += [KeyValue(key=f"condition {name}", value=f"{level_name(rank)}: {text}")
+                   for name, (rank, text) in self._conditions.items()]
+        status = DiagnosticStatus(level=level, name=self._node.get_fully_qualified_name(), message=sentence,
+                                  hardware_id="kd_planner_ros", values=values)
+        self._publisher.publish(DiagnosticArray(header=Header(stamp=stamp.to_msg()), status=[status]))

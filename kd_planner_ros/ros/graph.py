@@ -1,0 +1,75 @@
+"""The graph, described once: ``kd-planner drive`` starts it as processes, the launch files as launch actions."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Mapping
+
+import yaml
+
+from kd_planner_ros.ros.profiles import Profile, config_folder
+
+MODULES = {name: f"kd_planner_ros.ros.nodes.{name}_node" for name in ("world", "planner", "controller")}
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One node: its process and everything ROS must tell it. ``parameter_file`` comes first, ``parameters`` win."""
+
+    name: str
+    namespace: str
+    module: str
+    parameter_file: Path
+    parameters: Mapping[str, Any]
+    remappings: tuple[tuple[str, str], ...]
+
+    def command(self, folder: Path) -> list[str]:
+        """The command line of the node; ``folder`` receives its parameter file."""
+        own = folder / f"{self.name}.yaml"
+        own.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(self.parameters)}}))
+        words = [sys.executable, "-m", self.module, "--ros-args", "-r", f"__ns:={self.namespace}",
+                 "-r", f"__node:={self.name}", "--params-file", str(self.parameter_file), "--params-file", str(own)]
+        for port, topic in self.remappings:
+            words += ["-r", f"{port}:={topic}"]
+        return words
+
+
+@dataclass(frozen=True)
+class GraphConfig:
+    """What the graph is made of. ``world`` is builtin, carla (CARLA and its bridge run elsewhere) or none (a bag, or
+    anything else that speaks the profile). ``world_parameters`` go to the built-in world alone."""
+
+    profile: Profile
+    planner: str
+    plan_period_s: float
+    world: str = "builtin"
+    device: str = "cpu"
+    engine: str = "auto"
+    models_dir: str = ""
+    threads: int = 1
+    lockstep: bool = True
+    world_parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def describe(config: GraphConfig) -> list[NodeSpec]:
+    """The nodes of the graph, in the order in which they are started."""
+    common = {"role_name": config.profile.role_name, "carla_profile": config.profile.name,
+              "carla_version": config.profile.carla_version}
+    timed = {**common, "use_sim_time": True, "autostart": True}
+    nodes = [
+        _node(config.profile, "planner", {**timed, "planner": config.planner, "device": config.device,
+                                          "engine": config.engine, "models_dir": config.models_dir,
+                                          "threads": config.threads}),
+        _node(config.profile, "controller", {**timed, "plan_period_s": config.plan_period_s,
+                                             "lockstep": config.lockstep}),
+    ]
+    if config.world == "builtin":
+        nodes.append(_node(config.profile, "world", {**common, **config.world_parameters}))
+    return nodes
+
+
+def _node(profile: Profile, name: str, parameters: Mapping[str, Any]) -> NodeSpec:
+    return NodeSpec(name, profile.namespace, MODULES[name], config_folder() / f"{name}.yaml", parameters,
+                    tuple(profile.remappings()))

@@ -1,0 +1,47 @@
+"""The synchronous handshake of CARLA's bridge, from the world's side: one control per tick."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+from kd_planner_ros.core.records import Control
+
+
+class Handshake:
+    """Takes controls as they come and says when the present tick has been answered.
+
+    As with the bridge, a command acts at the next tick, and without one the last stays applied. Unlike it, a stamped
+    command that answers an earlier tick does not count for this one, so one late answer cannot put the loop a frame
+    out of step for good.
+
+    Args:
+        warn: told in a sentence about every command that breaks the rule.
+    """
+
+    def __init__(self, warn: Callable[[str], None]):
+        self._warn = warn
+        self.control = Control()
+        self.answered = False
+        self.second = self.late = self.unanswered = 0
+        self._stamp_ns = 0
+
+    def open(self, stamp_ns: int) -> None:
+        """A new tick waits for its command."""
+        self._stamp_ns, self.answered = stamp_ns, False
+
+    def take(self, control: Control) -> None:
+        """A command has come."""
+        if control.stamp_ns and control.stamp_ns < self._stamp_ns:
+            self.late += 1
+            self._warn(f"control for {control.stamp_ns / 1e9:.3f} s came during the tick of {self._stamp_ns / 1e9:.3f} s")
+            return
+        if self.answered:
+            self.second += 1
+            self._warn(f"unexpected second control in the tick of {self._stamp_ns / 1e9:.3f} s: is another controller "
+                       "running in this ROS domain?")
+        self.control, self.answered = control, True
+
+    def give_up(self, timeout_s: float) -> None:
+        """The wait is over without a command: the last one stays applied."""
+        self.unanswered += 1
+        self._warn(f"no control within {timeout_s:g} s for the tick of {self._stamp_ns / 1e9:.3f} s")

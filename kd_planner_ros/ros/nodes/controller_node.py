@@ -1,0 +1,166 @@
+"""The controller node: plans and odometry in, exactly one control per tick out. Wiring only."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from nav_msgs.msg import Odometry
+from rclpy.lifecycle import LifecycleNode
+from std_msgs.msg import Bool, String
+
+from kd_planner_ros.core.records import Control, EgoState
+from kd_planner_ros.driving.driver import Pilot
+from kd_planner_ros.ros.adapters import standard
+from kd_planner_ros.ros.adapters.optional import missing_sentence
+from kd_planner_ros.ros.clock import InputWatch
+from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
+from kd_planner_ros.ros.lifecycle import SUCCESS, guarded, run
+from kd_planner_ros.ros.params import ControllerParams, declare
+from kd_planner_ros.ros.plan_gate import CLOCK_MISSING, ODOMETRY_STALE, PlanGate
+from kd_planner_ros.ros.plan_ports import PlanSubscription
+from kd_planner_ros.ros.profiles import make_adapter
+from kd_planner_ros.ros.qos import COMMAND, LATCHED, STATE, advertise, subscribe
+
+
+class ControllerNode(LifecycleNode):
+    """Holds a Pilot behind a PlanGate. Tells the world that the agent is ready once it and the planner are."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("controller", **options)
+        self.params = p = declare(self, ControllerParams)
+        self.adapter = make_adapter(p.carla_profile, p.role_name, p.carla_version)
+        self.health = Health(self, self._values)
+        self._watch = InputWatch(self, self.health, p.unseen_after_s, self._time_jump)
+        self._gate = PlanGate(Pilot(), p.plan_period_s, p.lockstep, p.plan_timeout_s, self._send)
+        self._ego: EgoState | None = None
+        self._active = self._planner_ready = False
+        self._reason, self._sent, self._told_ready = "", 0, None
+        self._ports: list[Any] = []
+        self._status = advertise(self, Bool, "status", LATCHED)
+        self.health.set("state", WARN, "unconfigured")
+        self.create_timer(0.05, self._watchdog, clock=self.health.clock)
+
+    def on_configure(self, state: Any) -> Any:
+        """Open the ports."""
+        self._control = advertise(self, self.adapter.control_type, "control", COMMAND, lifecycle=True)
+        self._reasons = advertise(self, String, "control_reason", LATCHED)
+        self._steering_type = standard.steering_type()
+        if self._steering_type is not None:
+            self._steering = advertise(self, self._steering_type, "steering", COMMAND, lifecycle=True)
+
+        def mismatch(sentence: str) -> None:
+            self.health.set("qos", WARN, sentence)
+
+        def port(kind: type, topic: str, work: Any, profile: Any, on_fault: Any = None) -> Any:
+            return subscribe(self, kind, topic, guarded(self.health, work, on_fault, topic), profile, mismatch)
+
+        self._plans = PlanSubscription(self, lambda work, name: guarded(self.health, work, name=name),
+                                       self._gate.take, self._gate.fail, mismatch)
+        self._ports = [*self._plans.subscriptions,
+                       port(Odometry, "odometry", self._take_odometry, STATE, self._bad_odometry),
+                       port(Bool, "planner_ready", self._take_ready, LATCHED)]
+        self.health.set("state", WARN, "inactive")
+        return SUCCESS
+
+    def on_activate(self, state: Any) -> Any:
+        """Open the gate."""
+        result = super().on_activate(state)
+        self._gate.reset()
+        self._active = True
+        self._watch.start(["odometry"])
+        self._tell_ready()
+        return result
+
+    def on_deactivate(self, state: Any) -> Any:
+        """Brake once, then be silent."""
+        self._goodbye()
+        self._active = False
+        self._watch.stop()
+        self._tell_ready()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: Any) -> Any:
+        """Drop the ports."""
+        for one in self._ports:
+            self.destroy_subscription(one)
+        self._ports = []
+        self.health.set("state", WARN, "unconfigured")
+        return SUCCESS
+
+    def close(self) -> None:
+        """Brake once if the car was being driven."""
+        self._goodbye()
+        self._active = False
+
+    def _goodbye(self) -> None:
+        now_ns = self._watch.now_ns
+        if self._active and self._ego is not None and now_ns is not None and now_ns > self._ego.stamp_ns:
+            self._gate.stop(self._ego, now_ns, "deactivated")
+
+    def _take_ready(self, message: Bool) -> None:
+        self._planner_ready = message.data
+        self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        ready = self._active and self._planner_ready
+        self.health.set("state", OK if ready else WARN, "driving" if ready else
+                        "waiting for the planner" if self._active else "inactive")
+        if ready != self._told_ready:
+            self._told_ready = ready
+            self._status.publish(Bool(data=ready))
+
+    def _take_odometry(self, message: Odometry) -> None:
+        self._watch.mark("odometry")
+        self._ego = ego = self.adapter.odometry_from_msg(message)
+        if not self._active:
+            return
+        if self._watch.clock_missing():
+            self._gate.stop(ego, ego.stamp_ns, CLOCK_MISSING)
+        else:
+            self._gate.tick(ego)
+
+    def _bad_odometry(self, error: str) -> None:
+        if self._active and self._ego is not None and self._watch.now_ns is not None:
+            self._gate.stop(self._ego, self._watch.now_ns, "odometry_invalid")
+
+    def _send(self, control: Control, ego: EgoState) -> None:
+        self._control.publish(self.adapter.control_to_msg(control))
+        self._sent += 1
+        if self._steering_type is not None:
+            self._steering.publish(standard.steering_to_msg(
+                self._steering_type, control, ego.speed_mps, self.params.max_steer_rad, self.adapter.frame_id()))
+        if control.reason != self._reason:
+            self._reason = control.reason
+            self._reasons.publish(String(data=control.reason))
+            stopped = control.reason not in ("", "limited")
+            self.health.set("stop", ERROR, f"safe stop: {control.reason}") if stopped else self.health.clear("stop")
+
+    def _watchdog(self) -> None:
+        self._gate.expire()
+        now_ns = self._watch.now_ns
+        if self._active and self._ego is not None and now_ns is not None:
+            if now_ns - self._ego.stamp_ns > self.params.odometry_timeout_s * 1e9:
+                self._gate.stop(self._ego, now_ns, ODOMETRY_STALE)
+
+    def _time_jump(self) -> None:
+        self._ego = None
+        self._gate.reset()
+        if self._ports:
+            self._plans.reset()
+
+    def _values(self) -> dict[str, Any]:
+        steering = "AckermannDriveStamped" if standard.steering_type() else missing_sentence(
+            "ackermann_msgs", "no steering topic; the control topic is complete without it")
+        return {**self.adapter.notes(), "steering message": steering, "controls sent": self._sent,
+                "plans late": self._gate.waits_missed, "lockstep": self.params.lockstep,
+                **{f"stops for {name}": count for name, count in self._gate.pilot.supervisor.counts.items()}}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the controller node as a process."""
+    return run(ControllerNode, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

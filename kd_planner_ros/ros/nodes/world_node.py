@@ -1,0 +1,140 @@
+"""The built-in world as a node: it stands where CARLA and its ROS bridge stand. Wiring and the lock-step loop."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rclpy.node import Node
+from std_msgs.msg import Bool
+
+from kd_planner_ros.core.scene import SceneState
+from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.ros.carla_objects import read_objects
+from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
+from kd_planner_ros.ros.handshake import Handshake
+from kd_planner_ros.ros.lifecycle import StopFlag, guarded, run
+from kd_planner_ros.ros.params import WorldParams, declare
+from kd_planner_ros.ros.profiles import make_adapter
+from kd_planner_ros.ros.qos import COMMAND, LATCHED, subscribe
+from kd_planner_ros.ros.recorder import Recorder
+from kd_planner_ros.ros.world_outputs import WorldOutputs
+from kd_planner_ros.ros.world_setup import make_world
+
+TICK_S = 0.05
+
+
+class WorldNode(Node):
+    """Ticks the world: publish everything of a tick, wait for one control, apply it in the next tick."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("world", **options)
+        self.params = p = declare(self, WorldParams)
+        self.adapter = make_adapter(p.carla_profile, p.role_name, p.carla_version)
+        self.health = Health(self, self._values)
+        self._rig = read_objects(Path(p.objects_definition_file), p.role_name) if p.objects_definition_file \
+            else SensorRig()
+        self._world = self._recorder = None
+        self._agent_ready = False
+        self._handshake = Handshake(self.get_logger().warning)
+        self._first_s, self._ticks, self._scene = time.monotonic(), 0, None
+        self._outputs = WorldOutputs(self, self.adapter, self._rig)
+        self._subscriptions_kept = [
+            subscribe(self, self.adapter.control_type, "control", self._guard(self._take_control, "control"), COMMAND),
+            subscribe(self, Bool, "status", self._guard(self._take_status, "status"), LATCHED)]
+        self.health.set("state", WARN, f"loading map {p.map}")
+
+    def _guard(self, work: Any, name: str) -> Any:
+        return guarded(self.health, work, name=name)
+
+    def _take_control(self, message: Any) -> None:
+        self._handshake.take(self.adapter.control_from_msg(message))
+
+    def _take_status(self, message: Bool) -> None:
+        self._agent_ready = message.data
+
+    def run(self, executor: Any, stop: StopFlag) -> int:
+        """Drive one route. Gives back the exit status."""
+        self._world, route, scene, weather = make_world(self.params, self._rig)
+        if self.params.run_dir:
+            self._recorder = Recorder(self, self.params, self._rig, route, weather, self._guard)
+        self._outputs.route(route, scene.stamp_ns)
+        self._wait_for_agent(executor, stop)
+        self._first_s = time.monotonic()
+        while not (stop.requested or self._world.done or self._out_of_time(scene)):
+            scene = self._tick(executor, stop, scene)
+        self._finish()
+        return 0
+
+    def _wait_for_agent(self, executor: Any, stop: StopFlag) -> None:
+        deadline_s = time.monotonic() + self.params.ready_timeout_s
+        self.health.set("state", WARN, f"waiting for the agent on {self.resolve_topic_name('status')}")
+        while not (self._agent_ready or stop.requested) and time.monotonic() < deadline_s:
+            executor.spin_once(timeout_sec=0.1)
+        if not self._agent_ready and not stop.requested and self.params.ready_timeout_s:
+            self.health.set("agent", ERROR, f"no agent was ready within {self.params.ready_timeout_s:g} s: are planner "
+                            "and controller running, and is their role_name right?")
+        self.health.set("state", OK, "driving")
+
+    def _tick(self, executor: Any, stop: StopFlag, scene: SceneState) -> SceneState:
+        p, self._scene = self.params, scene
+        sensed = self._world.sense()
+        self._handshake.open(scene.stamp_ns)
+        self._outputs.tick(scene, sensed)
+        if self._recorder is not None:
+            self._recorder.picture(scene.stamp_ns, sensed.images)
+        waits = p.synchronous_mode_wait_for_vehicle_control_command
+        until_s = time.monotonic() + p.control_timeout_s if waits else self._first_s + self._ticks * TICK_S
+        while not (waits and self._handshake.answered) and not stop.requested:
+            left_s = until_s - time.monotonic()
+            if left_s <= 0.0:
+                break
+            executor.spin_once(timeout_sec=min(left_s, 0.2))
+        if waits and not self._handshake.answered and not stop.requested:
+            self._handshake.give_up(p.control_timeout_s)
+        if self._recorder is not None:
+            self._recorder.tick(scene, self._handshake.control)
+        self._ticks += 1
+        before = len(self._world.monitor.events)
+        scene = self._world.tick(self._handshake.control)
+        if self._recorder is not None:
+            self._recorder.events(self._world.monitor.events[before:])
+        return scene
+
+    def _out_of_time(self, scene: SceneState) -> bool:
+        return bool(self.params.max_time_s) and self._ticks * TICK_S >= self.params.max_time_s
+
+    def _finish(self) -> None:
+        facts = self._world.monitor.result()
+        self.health.set("state", OK, f"finished: {facts['status']}")
+        if self._recorder is not None:
+            self._recorder.finish(facts)
+
+    def _values(self) -> dict[str, Any]:
+        wall_s = max(time.monotonic() - self._first_s, 1e-6)
+        shakes = self._handshake
+        values = {"map": self.params.map, "ticks": self._ticks, "sim time s": round(self._ticks * TICK_S, 2),
+                  "sim / wall": round(self._ticks * TICK_S / wall_s, 3), "second controls": shakes.second,
+                  "late controls": shakes.late, "unanswered ticks": shakes.unanswered, **self.adapter.notes()}
+        if self._scene is not None:
+            monitor = self._world.monitor
+            values |= {"speed m/s": round(self._scene.ego.speed_mps, 2), "completion": round(monitor.completion, 4),
+                       "infractions": len(monitor.events), "route status": monitor.status}
+        return values
+
+    def close(self) -> None:
+        """End the world."""
+        if self._world is not None:
+            self._world.close()
+            self._world = None
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the world node as a process."""
+    return run(WorldNode, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Every ROS parameter, declared once: default, type, description, range, whether it may change while running.
+
+A node gets a frozen dataclass built from its parameters and never asks ROS for one again. Field ``plan_timeout_s``
+is parameter ``plan_timeout_s``. ``config/*.yaml`` holds a site's choices; a test compares it with these tables.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field, fields
+from typing import Any, Sequence, TypeVar
+
+from kd_planner_ros.core.errors import ConfigError
+
+Params = TypeVar("Params")
+PROFILES = ("carla_bridge", "carla_bridge_lb2", "carla_native")
+
+
+def param(default: Any, text: str, *, low: float | None = None, high: float | None = None,
+          choices: Sequence[str] = ()) -> Any:
+    """A dataclass field that is a ROS parameter."""
+    return field(default=default, metadata={"text": text, "low": low, "high": high, "choices": tuple(choices)})
+
+
+@dataclass(frozen=True)
+class CommonParams:
+    """Parameters of every node of the graph."""
+
+    role_name: str = param("ego_vehicle", "CARLA role name of the ego vehicle; part of every topic name")
+    carla_profile: str = param("carla_bridge", "outside system whose messages are spoken", choices=PROFILES)
+    carla_version: str = param("0.9.13", "CARLA version; selects tables that CARLA renumbered")
+    unseen_after_s: float = param(5.0, "wall time after which a topic that never came is named in the diagnostics, s",
+                                  low=0.5, high=60.0)
+
+
+@dataclass(frozen=True)
+class WorldParams(CommonParams):
+    """Parameters of the built-in world's node."""
+
+    objects_definition_file: str = param("", "sensor file in carla_spawn_objects' format; empty mounts no sensor")
+    map: str = param("default", "map: default, generated:SEED, or a path to a .net.xml or .xodr file")
+    route: str = param("0", "number of a default route, a route file, or FILE:ID for one route of it")
+    seed: int = param(0, "seed of traffic, walkers and scenarios", low=0, high=2**31 - 1)
+    vehicles: int = param(40, "vehicles SUMO keeps on the map", low=0, high=500)
+    walkers: int = param(20, "walkers on the map", low=0, high=500)
+    weather: int = param(0, "weather id as in kd_planner_ros.world.WEATHERS", low=0, high=20)
+    scenarios: bool = param(True, "let scenario actors act (pedestrian stepping out, cut-in, ...)")
+    max_time_s: float = param(0.0, "stop after this much simulated time, s; 0 drives to the end of the route",
+                              low=0.0, high=1e6)
+    run_dir: str = param("", "folder to write statistics, telemetry, plans and pictures to; empty writes nothing")
+    synchronous_mode_wait_for_vehicle_control_command: bool = param(
+        True, "wait for one control command per tick, as the bridge's parameter of this name")
+    control_timeout_s: float = param(1.0, "longest wait for a control command, wall time, s (the bridge's: 1.0)",
+                                     low=0.05, high=10.0)
+    ready_timeout_s: float = param(120.0, "longest wait for the agent's status before the first tick, wall time, s; "
+                                          "0 does not wait", low=0.0, high=3600.0)
+    planner_name: str = param("", "name of the planner, for the run folder")
+    planner_facts: str = param("{}", "JSON object of further facts for the run folder (card, device, engine)")
+
+
+@dataclass(frozen=True)
+class PlannerParams(CommonParams):
+    """Parameters of the planner node."""
+
+    planner: str = param("constant_velocity", "model folder name, a path to one, or constant_velocity")
+    models_dir: str = param("", "folder of models; empty is the package's own")
+    device: str = param("cpu", "device of the network: cpu, cuda, cuda:N")
+    engine: str = param("auto", "inference engine", choices=("auto", "torch", "openvino", "onnxruntime"))
+    threads: int = param(1, "threads of the inference engine; more fight the executor on small machines",
+                         low=1, high=64)
+    autostart: bool = param(False, "configure and activate without a lifecycle manager")
+    max_skew_s: float = param(0.025, "largest distance between the stamps of one set's sensors, s",
+                              low=0.001, high=1.0)
+
+
+@dataclass(frozen=True)
+class ControllerParams(CommonParams):
+    """Parameters of the controller node."""
+
+    plan_period_s: float = param(0.1, "time between plans, s; from the planner's rate", low=0.05, high=2.0)
+    lockstep: bool = param(True, "wait for the plan of a tick that is due; off: take the newest plan there is")
+    plan_timeout_s: float = param(0.8, "longest wait for a due plan, wall time, s; then a safe stop",
+                                  low=0.05, high=10.0)
+    odometry_timeout_s: float = param(0.5, "odometry older than this on the clock leads to a safe stop, s",
+                                      low=0.1, high=10.0)
+    max_steer_rad: float = param(1.22, "steering angle of the wheels at full lock, rad (CARLA's default car: 70 deg)",
+                                 low=0.1, high=1.57)
+    autostart: bool = param(False, "configure and activate without a lifecycle manager")
+
+
+def declare(node: Any, kind: type[Params]) -> Params:
+    """Declare all parameters of dataclass ``kind`` on ``node`` and give back their values. All are read-only: a change
+    needs a restart, so that a run has one set of values.
+
+    Raises:
+        ConfigError: a value of the wrong type, outside its range or not among its choices.
+    """
+    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+    from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+
+    values = {}
+    for one in fields(kind):
+        text, low, high, choices = (one.metadata[key] for key in ("text", "low", "high", "choices"))
+        descriptor = ParameterDescriptor(description=text, read_only=True)
+        if choices:
+            descriptor.additional_constraints = f"one of {', '.join(choices)}"
+        if isinstance(one.default, float):
+            descriptor.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high))]
+        elif isinstance(one.default, int) and not isinstance(one.default, bool):
+            descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
+        try:
+            values[one.name] = node.declare_parameter(one.name, one.default, descriptor).value
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            raise ConfigError(f"parameter {one.name}: {_wanted(one)}", _cause(error), "correct the YAML or the argument"
+                              ) from None
+        if choices and values[one.name] not in choices:
+            raise ConfigError(f"parameter {one.name}: {_wanted(one)}", repr(values[one.name]),
+                              "correct the YAML or the argument")
+    return kind(**values)
+
+
+def _wanted(one: dataclasses.Field) -> str:
+    if one.metadata["choices"]:
+        return f"one of {', '.join(one.metadata['choices'])}"
+    kind = type(one.default).__name__
+    low, high = one.metadata["low"], one.metadata["high"]
+    return kind if low is None else f"{kind} in [{low:g}, {high:g}]"
+
+
+def _cause(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,104 @@
+"""Which plan answers which tick: the controller's side of the lock-step, without ROS."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Callable
+
+from kd_planner_ros.core.records import Control, EgoState, Plan
+from kd_planner_ros.driving.driver import Pilot
+from kd_planner_ros.driving.supervisor import Reason
+from kd_planner_ros.sync.cadence import Cadence
+
+PLAN_LATE, CLOCK_MISSING, ODOMETRY_STALE = "plan_late", "clock_missing", "odometry_stale"
+
+
+class PlanGate:
+    """Gives exactly one control per tick, stamped with the tick's stamp.
+
+    In lock-step a tick for which a plan is due waits for that plan, at most ``timeout_s`` of wall time. After a plan
+    failed to come nothing is waited for until there is one again, so a dead planner costs one wait and not one a tick.
+
+    Args:
+        send: called with the control of each tick.
+        now_s: wall clock.
+    """
+
+    def __init__(self, pilot: Pilot, period_s: float, lockstep: bool, timeout_s: float,
+                 send: Callable[[Control, EgoState], None], now_s: Callable[[], float] = time.monotonic):
+        self.pilot, self._lockstep, self._timeout_s, self._send, self._now_s = pilot, lockstep, timeout_s, send, now_s
+        self._cadence = Cadence(period_s)
+        self.waits_missed = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: time was set back, or a new drive begins."""
+        self.pilot.reset()
+        self._cadence.reset()
+        self._waiting: EgoState | None = None
+        self._deadline_s = 0.0
+        self._last_ns: int | None = None
+        self._lost = False
+        self._failed_ns: int | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether a due plan failed to come and none came since."""
+        return self._lost
+
+    def tick(self, ego: EgoState) -> None:
+        """One odometry message: answered at once, or when its plan is there."""
+        if self._last_ns is not None and ego.stamp_ns <= self._last_ns:
+            return  # each tick is answered once
+        self._last_ns = ego.stamp_ns
+        self._waiting = None  # the world went on without us: its last tick is past answering
+        due = self._lockstep and self._cadence.due(ego.stamp_ns)
+        here = self.pilot.plan is not None and self.pilot.plan.stamp_ns == ego.stamp_ns
+        if due and not here and not self._lost and self._failed_ns != ego.stamp_ns:
+            self._waiting, self._deadline_s = ego, self._now_s() + self._timeout_s
+            return
+        self._answer(ego)
+
+    def take(self, plan: Plan) -> None:
+        """A plan has come."""
+        self.pilot.take(plan)
+        self._lost = False
+        self._cadence.mark(plan.stamp_ns)
+        self._resume(plan.stamp_ns)
+
+    def fail(self, stamp_ns: int, error: str) -> None:
+        """The planner says that it has no plan for ``stamp_ns``; ``error`` is the class name of what went wrong."""
+        self.pilot.fail(Reason.INPUT_FAILED if error == "SensorError" else Reason.PLANNER_FAILED)
+        self._cadence.mark(stamp_ns)
+        self._failed_ns = stamp_ns
+        self._resume(stamp_ns)
+
+    def expire(self) -> bool:
+        """Call now and then: answers a tick that has waited too long with a safe stop; True if there was one."""
+        if self._waiting is None or self._now_s() < self._deadline_s:
+            return False
+        self._lost = True
+        self.waits_missed += 1
+        self._cadence.mark(self._waiting.stamp_ns)
+        self.pilot.fail(PLAN_LATE)
+        self._resume(self._waiting.stamp_ns)
+        return True
+
+    def stop(self, ego: EgoState, stamp_ns: int, reason: str) -> None:
+        """One safe-stop control outside the ticks, for ``reason``, stamped ``stamp_ns`` unless that was answered."""
+        if self._last_ns is not None and stamp_ns <= self._last_ns:
+            return
+        self.pilot.fail(reason)
+        self._waiting = None
+        self._last_ns = stamp_ns
+        self._answer(replace(ego, stamp_ns=stamp_ns))
+
+    def _resume(self, stamp_ns: int) -> None:
+        if self._waiting is not None and stamp_ns >= self._waiting.stamp_ns:
+            ego, self._waiting = self._waiting, None
+            self._answer(ego)
+
+    def _answer(self, ego: EgoState) -> None:
+        control = self.pilot.step(ego, ego.stamp_ns)
+        self._send(replace(control, stamp_ns=ego.stamp_ns), ego)

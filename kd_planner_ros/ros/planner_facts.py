@@ -1,0 +1,49 @@
+"""What the graph must know about a planner before its node runs: sensors, rate, card."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kd_planner_ros.core.sensors import SensorRig
+
+FALLBACK = "constant_velocity"
+
+
+@dataclass(frozen=True)
+class PlannerFacts:
+    """Name, declared sensors, plans per second and card (empty for a planner without weights)."""
+
+    name: str
+    rig: SensorRig
+    rate_hz: float
+    card: dict[str, Any]
+
+
+def resolve_planner(name: str, models_dir: str = "") -> tuple[str, str]:
+    """(planner, models_dir) with ``auto`` replaced by the first shipped model, or constant_velocity if none is there."""
+    from kd_planner_ros.runtime.load import list_models
+
+    if name != "auto":
+        return name, models_dir
+    shipped = list_models(models_dir or None)
+    return (shipped[0].name if shipped else FALLBACK), models_dir
+
+
+def planner_facts(name: str, models_dir: str = "") -> PlannerFacts:
+    """The facts of planner ``name``, from its card and config: no weights are loaded and no engine is built.
+
+    Raises:
+        PlannerError: nothing of that name.
+        CardError: its card cannot be used.
+    """
+    from kd_planner_ros.core.card import read_card
+    from kd_planner_ros.networks.registry import build_weightless, find_network, is_weightless
+    from kd_planner_ros.runtime.load import find_model
+
+    if is_weightless(name):
+        planner = build_weightless(name)
+        return PlannerFacts(planner.name, planner.rig, planner.rate_hz, {})
+    card = read_card(find_model(name, models_dir or None))
+    config = find_network(card.network).config(card.config)
+    return PlannerFacts(card.name, config.rig, config.rate_hz, asdict(card))

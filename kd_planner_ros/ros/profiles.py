@@ -1,0 +1,92 @@
+"""Profiles: one YAML per outside system, with its adapter, its defaults and the real name of every topic."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import kd_planner_ros
+from kd_planner_ros.core.errors import ConfigError
+
+PORTS = ("clock", "tf", "diagnostics", "odometry", "speedometer", "imu", "gnss", "objects", "traffic_lights", "control",
+         "status", "route", "waypoints", "trajectory", "joint_trajectory", "plan_state", "planner_ready", "markers",
+         "attention", "steering", "control_reason")
+"""Names of all ports in the code but the sensors', whose names come from the rig."""
+
+
+def config_folder() -> Path:
+    """``config/`` of the checkout, else ``share/kd_planner_ros/config`` of the prefix the package is installed under."""
+    package = Path(kd_planner_ros.__file__).resolve().parent
+    checkout = package.parent / "config"
+    installed = (parent / "share" / "kd_planner_ros" / "config" for parent in package.parents)
+    return checkout if checkout.is_dir() else next((path for path in installed if path.is_dir()), checkout)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """An outside system with its role name filled in; ``topics`` maps every port to its real name."""
+
+    name: str
+    adapter: str
+    role_name: str
+    carla_version: str
+    namespace: str
+    topics: dict[str, str]
+
+    def real_name(self, port: str) -> str:
+        """The absolute topic of ``port``, or of a sensor's port such as ``rgb_front/image``."""
+        topic = self.topics.get(port, port)
+        return topic if topic.startswith("/") else f"{self.namespace}/{topic}"
+
+    def remappings(self) -> list[tuple[str, str]]:
+        """(name in the code, real name) for every port whose names differ."""
+        return [(port, topic) for port, topic in self.topics.items() if port != topic]
+
+
+def load_profile(name: str, role_name: str = "", carla_version: str = "") -> Profile:
+    """Profile ``name`` of config/profiles/ (or a path to a YAML file); empty arguments keep the profile's defaults.
+
+    Raises:
+        ConfigError: no such profile, no YAML, or a port without a name.
+    """
+    data, path = _read(name)
+    if base := data.get("extends"):
+        common, _ = _read(base)
+        data = {**common, **data, "topics": {**common.get("topics", {}), **data.get("topics", {})}}
+    missing = [key for key in ("adapter", "role_name", "carla_version", "namespace", "topics")
+               if key not in data]
+    missing = missing or sorted(set(PORTS) - set(data["topics"]))
+    if missing:
+        raise ConfigError(f"every key and every port in {path}", f"no {', '.join(missing)}",
+                          "take config/profiles/carla_bridge.yaml as a pattern")
+    if unknown := sorted(set(data["topics"]) - set(PORTS)):
+        raise ConfigError(f"known ports in {path}", ", ".join(unknown), f"use {', '.join(PORTS)}")
+    role = role_name or data["role_name"]
+    filled = {port: str(topic).format(role_name=role) for port, topic in data["topics"].items()}
+    return Profile(path.stem, data["adapter"], role, carla_version or str(data["carla_version"]),
+                   data["namespace"].format(role_name=role), filled)
+
+
+def _read(name: str) -> tuple[dict[str, Any], Path]:
+    folder = config_folder() / "profiles"
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+        raise ConfigError(f"a profile out of {known}, or a path to a YAML file", repr(name), "correct carla_profile")
+    try:
+        data = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"YAML in {path}", " ".join(str(error).split()), "correct the file") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"keys and values in {path}", type(data).__name__, "correct the file")
+    return data, path
+
+
+def make_adapter(profile: str, role_name: str, carla_version: str) -> Any:
+    """The adapter that ``profile`` names: class ``Adapter`` of the module of that name in ``ros/adapters``."""
+    module = importlib.import_module(f"kd_planner_ros.ros.adapters.{load_profile(profile).adapter}")
+    return module.Adapter(role_name, carla_version)

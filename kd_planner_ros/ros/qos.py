@@ -1,0 +1,49 @@
+"""Quality of service, once for all ports, and the two functions that open a port.
+
+Images and clouds are RELIABLE: on default Fast DDS a best-effort subscription loses most samples above 0.25 MB
+(docs/ros.md has the table). Every port may be overridden by ``qos_overrides`` in YAML.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+OnMismatch = Callable[[str], None]
+
+
+def _reliable(depth: int, latched: bool = False) -> QoSProfile:
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+    return QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
+
+
+SENSOR_OUT = _reliable(5)
+SENSOR_IN = _reliable(1)
+STATE = _reliable(10)
+COMMAND = _reliable(1)
+LATCHED = _reliable(1, latched=True)
+CLOCK = _reliable(10)
+
+
+def subscribe(node: Any, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile,
+              on_mismatch: OnMismatch | None = None) -> Any:
+    """A subscription of ``node``; ``on_mismatch`` is told in a sentence when a publisher's QoS does not fit."""
+
+    def report(event: Any) -> None:
+        if on_mismatch is not None:
+            on_mismatch(f"a publisher of {node.resolve_topic_name(topic)} offers incompatible QoS "
+                        f"({getattr(event.last_policy_kind, 'name', event.last_policy_kind)}); "
+                        f"set qos_overrides.{node.resolve_topic_name(topic)}.subscription in YAML")
+
+    return node.create_subscription(
+        kind, topic, callback, profile, event_callbacks=SubscriptionEventCallbacks(incompatible_qos=report),
+        qos_overriding_options=QoSOverridingOptions.with_default_policies())
+
+
+def advertise(node: Any, kind: type, topic: str, profile: QoSProfile, lifecycle: bool = False) -> Any:
+    """A publisher of ``node``; with ``lifecycle`` it is silent while the node is not active."""
+    create = node.create_lifecycle_publisher if lifecycle else node.create_publisher
+    return create(kind, topic, profile, qos_overriding_options=QoSOverridingOptions.with_default_policies())

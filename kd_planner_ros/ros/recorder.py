@@ -1,0 +1,77 @@
+"""Writes the run folder of one drive out of the world node: what the world knows, and the plans it overhears."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Mapping
+
+import numpy as np
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+
+from kd_planner_ros.core.records import Control, Plan
+from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.scene import SceneState, Weather
+from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.evaluation.run_folder import RunInfo, RunWriter
+from kd_planner_ros.evaluation.score import route_record, statistics
+from kd_planner_ros.ros.adapters.standard import attention_from_msg
+from kd_planner_ros.ros.params import WorldParams
+from kd_planner_ros.ros.plan_ports import PlanSubscription
+from kd_planner_ros.ros.qos import COMMAND, LATCHED, subscribe
+from kd_planner_ros.ros.stamps import from_stamp
+
+
+class Recorder:
+    """Everything the report needs, row by row, so that a killed drive can still be read."""
+
+    def __init__(self, node: Any, params: WorldParams, rig: SensorRig, route: Route, weather: Weather, guard: Any):
+        facts = json.loads(params.planner_facts)
+        self._camera = rig.cameras[0] if rig.cameras else None
+        self._seed, self._rig = params.seed, rig
+        self._reason, self._target_mps, self._attention = "", None, {}
+        self.plans = 0
+        info = RunInfo(params.planner_name, route, weather, params.seed, self._camera, facts.pop("card", {}),
+                       {**facts, "vehicles": params.vehicles, "walkers": params.walkers, "map": params.map})
+        self._writer = RunWriter(Path(params.run_dir), info)
+        self._ports = [PlanSubscription(node, guard, self._take_plan, lambda stamp_ns, error: None),
+                       subscribe(node, Image, "attention", guard(self._take_attention, "attention"), COMMAND),
+                       subscribe(node, String, "control_reason", guard(self._take_reason, "control_reason"), LATCHED)]
+
+    def _take_attention(self, message: Image) -> None:
+        self._attention = {from_stamp(message.header.stamp): attention_from_msg(message)}
+
+    def _take_reason(self, message: String) -> None:
+        self._reason = message.data
+
+    def _take_plan(self, plan: Plan) -> None:
+        self.plans += 1
+        points, times = plan.trajectory.points, plan.trajectory.times_s
+        if len(points) > 1:
+            self._target_mps = float((np.hypot(*np.diff(points, axis=0).T) / np.diff(times)).mean())
+        self._writer.plan(replace(plan, attention=self._attention.get(plan.stamp_ns)))
+
+    def picture(self, stamp_ns: int, images: Mapping[str, Any]) -> None:
+        """Keep the first camera's picture, if it was taken in this tick."""
+        if self._camera is not None and self._camera.id in images:
+            self._writer.frame(stamp_ns, images[self._camera.id].rgb)
+
+    def tick(self, scene: SceneState, control: Control) -> None:
+        """One row: the state before the tick and the control it is answered with."""
+        self._writer.tick(scene.ego, replace(control, reason=self._reason), self._target_mps)
+
+    def events(self, found: Any) -> None:
+        """The infractions of one tick."""
+        for event in found:
+            self._writer.event(event.stamp_ns, event.kind.value, event.x, event.y, event.message)
+
+    def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the statistics of what was driven and close the folder. They hold no wall time: two runs of one seed in
+        lock-step give the same file."""
+        sensors = [*(f"{spec.id}: camera" for spec in self._rig.cameras),
+                   *(f"{spec.id}: lidar" for spec in self._rig.lidars)]
+        result = statistics([route_record(facts, seed=self._seed)], 1, sensors)
+        self._writer.finish(result)
+        return result

@@ -1,0 +1,75 @@
+"""What the built-in world publishes: the topics, types, frames and QoS of CARLA's ROS bridge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nav_msgs.msg import Odometry, Path
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image, Imu, NavSatFix, PointCloud2
+
+from kd_planner_ros.core.records import EgoState
+from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.scene import SceneState
+from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.geometry.frames import map_to_gnss
+from kd_planner_ros.ros.adapters import objects
+from kd_planner_ros.ros.qos import CLOCK, LATCHED, SENSOR_OUT, STATE, advertise
+from kd_planner_ros.ros.stamps import to_stamp
+
+
+class WorldOutputs:
+    """Publishes one tick: the clock first, then the ego, then every sensor that is due. Messages that nobody listens to
+    are not built."""
+
+    def __init__(self, node: Any, adapter: Any, rig: SensorRig):
+        self._node, self._adapter = node, adapter
+        self._clock = advertise(node, Clock, "clock", CLOCK)
+        self._odometry = advertise(node, Odometry, "odometry", STATE)
+        self._speed = advertise(node, adapter.speed_type, "speedometer", STATE)
+        self._imu = advertise(node, Imu, "imu", STATE)
+        self._gnss = advertise(node, NavSatFix, "gnss", STATE)
+        self._objects = advertise(node, PointCloud2, "objects", STATE)
+        self._lights = advertise(node, PointCloud2, "traffic_lights", LATCHED)
+        self._route = advertise(node, adapter.route_type, "route", LATCHED)
+        self._waypoints = advertise(node, Path, "waypoints", LATCHED)
+        self._cameras = {spec.id: (spec, advertise(node, Image, f"{spec.id}/image", SENSOR_OUT),
+                                   advertise(node, CameraInfo, f"{spec.id}/camera_info", SENSOR_OUT))
+                         for spec in (*rig.cameras, *rig.roadside_cameras)}
+        self._lidars = {spec.id: advertise(node, PointCloud2, spec.id, SENSOR_OUT)
+                        for spec in (*rig.lidars, *rig.roadside_lidars)}
+        self._last_states: bytes | None = None
+
+    def route(self, route: Route, stamp_ns: int) -> None:
+        """The route, latched."""
+        self._route.publish(self._adapter.route_to_msg(route))
+        self._waypoints.publish(self._adapter.waypoints_to_msg(route, stamp_ns))
+
+    def tick(self, scene: SceneState, sensed: Any) -> None:
+        """One tick. ``sensed`` holds ``images`` (CameraImage) and ``clouds`` by sensor id."""
+        self._clock.publish(Clock(clock=to_stamp(scene.stamp_ns)))
+        for name, image in sensed.images.items():
+            spec, pictures, infos = self._cameras[name]
+            pictures.publish(self._adapter.image_to_msg(image.rgb, scene.stamp_ns, name))
+            if infos.get_subscription_count():
+                infos.publish(self._adapter.camera_info_to_msg(spec, scene.stamp_ns))
+        for name, cloud in sensed.clouds.items():
+            self._lidars[name].publish(self._adapter.cloud_to_msg(cloud, scene.stamp_ns, name))
+        self._ego(scene.ego)
+        if self._objects.get_subscription_count():
+            self._objects.publish(objects.objects_to_msg(scene))
+        states = scene.signals["state"].tobytes()
+        if states != self._last_states:  # the bridge sends lights on change only
+            self._last_states = states
+            self._lights.publish(objects.signals_to_msg(scene))
+
+    def _ego(self, ego: EgoState) -> None:
+        if self._speed.get_subscription_count():
+            self._speed.publish(self._adapter.speed_to_msg(ego.stamp_ns, ego.speed_mps))
+        if self._imu.get_subscription_count():
+            self._imu.publish(self._adapter.imu_to_msg(ego))
+        if self._gnss.get_subscription_count():
+            latitude, longitude = map_to_gnss([ego.pose.x, ego.pose.y]).tolist()
+            self._gnss.publish(self._adapter.gnss_to_msg(ego.stamp_ns, latitude, longitude, ego.pose.z))
+        # Odometry goes last: the controller answers it, and by then the pictures of this tick are on their way.
+        self._odometry.publish(self._adapter.odometry_to_msg(ego))

@@ -1,0 +1,158 @@
+"""Newest set per trigger: which messages belong to one planning step. Knows stamps, not messages.
+
+The trigger (the front camera) opens a set; every required input must have a sample within ``max_age_s`` of the
+trigger's stamp. A newer trigger drops an unfinished set: planning on old pictures is worse than skipping one. The rule
+needs no clock, so in lock-step the same messages give the same sets whatever order the transport delivers them in.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any, Callable, Sequence
+
+KEPT = 8
+"""Samples kept per input; at 20 Hz this is 0.4 s, more than any tolerance in use."""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input of a set.
+
+    ``max_age_s`` bounds the distance between its stamp and the trigger's, either way. A set waits for a ``required``
+    input and takes an optional one if it is there. A ``headerless`` input is stamped on arrival with the newest header
+    stamp seen on any other input, so it is right to one tick.
+    """
+
+    name: str
+    required: bool = True
+    max_age_s: float = 0.025
+    headerless: bool = False
+
+
+@dataclass(frozen=True)
+class AlignedSet:
+    """One step's inputs: ``items`` and their signed age ``ages_s`` (trigger stamp minus own stamp) by input name."""
+
+    stamp_ns: int
+    items: dict[str, Any]
+    ages_s: dict[str, float]
+
+
+@dataclass
+class SyncCounters:
+    """What happened so far: ``missed`` triggers never became a set; ``lacking`` says for want of which input."""
+
+    received: Counter = field(default_factory=Counter)
+    sets: int = 0
+    missed: int = 0
+    late: int = 0
+    resets: int = 0
+    lacking: Counter = field(default_factory=Counter)
+    out_of_step_s: dict[str, float] = field(default_factory=dict)
+
+
+class Aligner:
+    """Feeds ``on_set`` with one AlignedSet per trigger. Not thread-safe: call it from one executor thread.
+
+    Args:
+        inputs: all inputs, the trigger among them.
+        trigger: name of the input that opens a set; it must carry stamps.
+        on_set: called after the aligner's own state is settled, so an exception in it leaves nothing half done.
+        jump_s: a stamp this much older than the newest of its input means time was set back: everything is forgotten.
+    """
+
+    def __init__(self, inputs: Sequence[InputSpec], trigger: str, on_set: Callable[[AlignedSet], None],
+                 jump_s: float = 0.5):
+        self.inputs = {spec.name: spec for spec in inputs}
+        if trigger not in self.inputs or self.inputs[trigger].headerless:
+            raise ValueError(f"trigger {trigger!r} must be one of the inputs and carry a header")
+        self.trigger, self.on_set, self._jump_ns = trigger, on_set, round(jump_s * 1e9)
+        self.counters = SyncCounters()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._kept = {name: deque(maxlen=KEPT) for name in self.inputs}
+        self._newest: dict[str, int] = {}
+        self._pending: int | None = None
+        self._last_set_ns: int | None = None
+
+    def reset(self) -> None:
+        """Forget every sample; the counters stay."""
+        self._clear()
+        self.counters.resets += 1
+
+    def add(self, name: str, stamp_ns: int | None, item: Any) -> None:
+        """Take one sample; ``stamp_ns`` is None for a headerless input. Calls ``on_set`` when a set is complete."""
+        spec = self.inputs[name]
+        self.counters.received[name] += 1
+        if spec.headerless:
+            stamp_ns = max(self._newest.values(), default=None)
+            if stamp_ns is None:
+                return
+        elif name in self._newest and stamp_ns < self._newest[name]:
+            if self._newest[name] - stamp_ns < self._jump_ns:
+                self.counters.late += 1
+                return
+            self.reset()
+        if not spec.headerless:
+            self._newest[name] = stamp_ns
+        self._kept[name].append((stamp_ns, item))
+        if name == self.trigger:
+            if self._pending is not None:
+                self._give_up()
+            self._pending = stamp_ns
+        ready = self._match(name, stamp_ns, item)
+        if ready is not None and (self._last_set_ns is None or ready.stamp_ns > self._last_set_ns):
+            self._last_set_ns = ready.stamp_ns
+            self._pending = None
+            self.counters.sets += 1
+            self.on_set(ready)
+
+    def _match(self, name: str, stamp_ns: int, item: Any) -> AlignedSet | None:
+        """The set of the pending trigger, if every required input is there."""
+        del name, stamp_ns, item  # the message_filters variant needs them
+        if self._pending is None:
+            return None
+        chosen = {}
+        for spec in self.inputs.values():
+            sample = self._nearest(spec.name, self._pending)
+            if sample is not None:
+                chosen[spec.name] = sample
+            elif spec.required:
+                self._give_up_if_passed(spec)
+                return None
+        return self._assemble(self._pending, chosen)
+
+    def _assemble(self, stamp_ns: int, chosen: dict[str, tuple[int, Any]]) -> AlignedSet:
+        return AlignedSet(stamp_ns, {name: item for name, (_, item) in chosen.items()},
+                          {name: (stamp_ns - own) / 1e9 for name, (own, _) in chosen.items()})
+
+    def _nearest(self, name: str, stamp_ns: int) -> tuple[int, Any] | None:
+        limit = self.inputs[name].max_age_s * 1e9
+        near = min(self._kept[name], key=lambda sample: abs(sample[0] - stamp_ns), default=None)
+        return near if near is not None and abs(near[0] - stamp_ns) <= limit else None
+
+    def _give_up_if_passed(self, spec: InputSpec) -> None:
+        """Drop the pending trigger when ``spec`` has moved past it: its sample for this set will not come any more."""
+        newest = self._newest.get(spec.name)
+        if newest is not None and newest > self._pending + spec.max_age_s * 1e9:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self.counters.missed += 1
+        for spec in self.inputs.values():
+            if spec.required and self._nearest(spec.name, self._pending) is None:
+                self.counters.lacking[spec.name] += 1
+                newest = self._newest.get(spec.name)
+                if newest is not None:
+                    self.counters.out_of_step_s[spec.name] = (self._pending - newest) / 1e9
+        self._pending = None
+
+    def unseen(self) -> list[str]:
+        """Required inputs of which nothing has come since the last reset."""
+        return [spec.name for spec in self.inputs.values() if spec.required and not self._kept[spec.name]]
+
+    def ages_s(self, now_ns: int) -> dict[str, float]:
+        """Age of the newest sample of every input that was seen, seconds."""
+        return {name: (now_ns - kept[-1][0]) / 1e9 for name, kept in self._kept.items() if kept}
