@@ -18,6 +18,7 @@ LATERAL_MPS2, BRAKING_MPS2 = 1.8, 1.5
 _SMOOTH_POINTS = 5
 _BEND_POINTS = 4
 _BEYOND_M = 40.0
+_LONGEST_CHANGE_M = 20.0
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ class DrivePath:
         self.curvature = _bend(self.yaws, self.arc_m)
         self.limit_mps = _speed_limits(self.curvature, self.arc_m, cruise_mps)
         self.gates = _gates(road, self)
-        marked = np.flatnonzero(np.isin(route.commands, (Command.CHANGE_LANE_LEFT, Command.CHANGE_LANE_RIGHT)))
-        arcs = route.arc_m[marked[: len(marked) // 2 * 2]]
-        self.changes = arcs.reshape(-1, 2)
+        marked = route.arc_m[np.isin(route.commands, (Command.CHANGE_LANE_LEFT, Command.CHANGE_LANE_RIGHT))]
+        # Only a change's first and last point are marked, and the last of one may be the first of the next.
+        self.changes = np.array([(a, b) for a, b in zip(marked, marked[1:]) if b - a < _LONGEST_CHANGE_M]).reshape(-1, 2)
 
     def locate(self, x: float, y: float, near_m: float) -> tuple[float, float]:
         """(arc, offset) in metres of the point of the line nearest to (x, y), looked for from 4 m before to 12 m beyond
