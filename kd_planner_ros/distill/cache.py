@@ -1,0 +1,187 @@
+"""Recordings to training samples, once: a shard of plain .npy files for each recording, read by memory map.
+
+A shard is named by the recording's content and by what shaped it (input size, camera, format), so a change of either
+builds a new one and an interrupted build goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Callable, Iterable, Mapping
+
+import numpy as np
+from tqdm import tqdm
+
+from kd_planner_ros.bags.reader import Recording, open_bag
+from kd_planner_ros.bags.timeline import Timeline
+from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.geometry.frames import to_base
+from kd_planner_ros.world.planning_states import STATE_NAMES
+
+FORMAT = 2
+"""Raise when the meaning of a row changes: old shards are then built again."""
+STEP_NS = 500_000_000
+STEPS = 4
+STATES = STATE_NAMES
+"""PlanKD's planning states, in its order (``spec/plankd.md`` 3.2)."""
+SAMPLE_DTYPE = np.dtype([
+    ("stamp", "<i8"), ("speed", "<f4"), ("target", "<f4", (2,)), ("command", "i1"), ("future", "<f4", (STEPS, 2)),
+    ("actions", "<f4", (STEPS + 1, 2)), ("states", "i1", (len(STATES),)), ("ahead_m", "<f4"),
+])
+"""``speed`` m/s; ``target`` and ``future`` (0.5 ... 2.0 s) metres in ``base_link`` of now, NaN = masked; ``actions``
+(throttle - brake, steer positive LEFT) now and at the four steps, NaN = masked; ``states`` -1 = not recorded;
+``ahead_m`` is how far the car drives in the next 2 s, known also where ``future`` is masked."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The samples of one recording on disk."""
+
+    folder: Path
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """Recording, map, route, seed, weather, content hash, and how many samples were left out and why."""
+        return json.loads((self.folder / "facts.json").read_text())
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """SAMPLE_DTYPE [N]."""
+        return np.load(self.folder / "rows.npy")
+
+    @cached_property
+    def images(self) -> np.ndarray:
+        """RGB uint8 [N, H, W, 3], a memory map."""
+        return np.load(self.folder / "images.npy", mmap_mode="r")
+
+
+def content_hash(bag: Path) -> str:
+    """SHA-256 over the data files of a recording (metadata.yaml repeats them)."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in Path(bag).iterdir() if p.suffix in (".mcap", ".db3")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def find_bags(folders: Iterable[Path]) -> list[Path]:
+    """Every recording in ``folders``: themselves, or in any depth below them; sorted, ``.partial`` left out.
+
+    Raises:
+        BagError: a folder is missing, or holds no recording.
+    """
+    found: list[Path] = []
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise BagError(f"recordings in {folder}", "no such folder", "check the path; 'kd-planner record' writes some")
+        here = sorted(p.parent for p in folder.rglob("metadata.yaml")
+                      if not any(part.endswith(".partial") for part in p.parts))
+        if not here:
+            raise BagError(f"recordings in {folder}", "none", "record some with 'kd-planner record'")
+        found += here
+    return list(dict.fromkeys(found))
+
+
+def build_cache(bags: list[Path], root: Path, camera: str, prepare: Callable[[np.ndarray], np.ndarray],
+                shape_key: Mapping[str, Any], progress: bool = True) -> list[Shard]:
+    """The shard of each of ``bags``, built where it is not there yet.
+
+    Args:
+        camera: the camera's id; a recording whose only camera has another name is taken too.
+        prepare: picture to network input, RGB uint8 to RGB uint8 [H, W, 3] (a processor's).
+        shape_key: what ``prepare`` depends on; part of the shards' names.
+
+    Raises:
+        BagError: a recording is broken or lacks a topic; shards built before stay.
+    """
+    shards = []
+    for bag in tqdm(bags, desc="samples", unit="bag", disable=not progress):
+        content = content_hash(bag)
+        key = hashlib.sha256(json.dumps([FORMAT, content, camera, dict(shape_key)], sort_keys=True).encode())
+        folder = Path(root) / key.hexdigest()[:20]
+        if not (folder / "facts.json").is_file():
+            _build(open_bag(bag), folder, camera, prepare, content)
+        shards.append(Shard(folder))
+    return shards
+
+
+def _build(recording: Recording, folder: Path, camera: str, prepare: Callable, content: str) -> None:
+    if camera not in recording.cameras and len(recording.cameras) == 1:
+        camera = recording.cameras[0]
+    stamps, images = [], []
+    for sample in recording.samples((camera,)):
+        stamps.append(sample.frame.stamp_ns)
+        images.append(prepare(sample.frame.images[camera]))
+    if recording.timeline.targets is None:
+        raise BagError(f"{recording.topics.route} in {recording.path}", "no such topic",
+                       "record the route too: without it there is no target point to train on")
+    rows, keep, left_out = label(recording.timeline, np.array(stamps, np.int64))
+    facts = {"bag": recording.path.name, "content": content, "frames": len(stamps), "samples": int(keep.sum()),
+             "incomplete": recording.incomplete, "left_out": left_out, "notes": recording.notes,
+             **{k: recording.custom_data.get(k, "") for k in ("map", "route", "seed", "weather")}}
+    shape = images[0].shape if images else (0, 0, 3)
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    kept = [image for image, good in zip(images, keep) if good]
+    np.save(partial / "images.npy", np.stack(kept) if kept else np.zeros((0, *shape), np.uint8))
+    np.save(partial / "rows.npy", rows[keep])
+    (partial / "facts.json").write_text(json.dumps(facts, indent=1, sort_keys=True))
+    shutil.rmtree(folder, ignore_errors=True)
+    os.rename(partial, folder)
+
+
+def label(timeline: Timeline, stamps: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+    """Samples at ``stamps`` [N]: rows SAMPLE_DTYPE [N], which of them to keep [N] bool, and why others are not.
+
+    Left out: the last 2 s of a drive (no future), and 2 s before and after a collision. Masked: waypoints and future
+    actions of samples whose next 2 s contain a steering disturbance, for there the car did not go where the expert
+    meant to; the expert's action of now stays. The expert's wish is the label where it was recorded, else what was
+    executed.
+    """
+    rows = np.zeros(len(stamps), SAMPLE_DTYPE)
+    index = timeline.ego.at(stamps)
+    ego = timeline.ego.values[index]
+    rows["stamp"], rows["speed"] = stamps, ego[:, 6]
+    rows["target"], rows["command"] = timeline.targets[index], timeline.commands[index]
+    later = stamps[:, None] + STEP_NS * np.arange(STEPS + 1)
+    places = timeline.ego.take(later.reshape(-1)).reshape(len(stamps), STEPS + 1, -1)[..., :2]
+    for row in range(len(stamps)):
+        rows["future"][row] = to_base(places[row, 1:], timeline.ego_state(int(index[row])).pose)
+    rows["ahead_m"] = np.linalg.norm(np.diff(places, axis=1), axis=-1).sum(1)
+    rows["actions"] = _actions(timeline, later.reshape(-1)).reshape(len(stamps), STEPS + 1, 2)
+    for column, name in enumerate(STATES):
+        known = timeline.states(name, stamps)
+        rows["states"][:, column] = np.where(np.isfinite(known), known, -1)
+    disturbed = _happens(timeline, "disturbance", stamps, 0, STEPS * STEP_NS)
+    rows["future"][disturbed] = np.nan
+    rows["actions"][disturbed, 1:] = np.nan
+    ended = ~np.isfinite(places).all((1, 2))
+    crashed = _happens(timeline, "collision", stamps, -STEPS * STEP_NS, STEPS * STEP_NS) & ~ended
+    return rows, ~(ended | crashed), {"end of route": int(ended.sum()), "collision": int(crashed.sum()),
+                                      "waypoints masked": int((disturbed & ~ended & ~crashed).sum())}
+
+
+def _actions(timeline: Timeline, stamps: np.ndarray) -> np.ndarray:
+    """(throttle - brake, steer left) [N, 2]: the expert's wish, else the executed control."""
+    wish = np.stack([timeline.states(f"expert_{name}", stamps) for name in ("throttle", "steer", "brake")], 1)
+    done = timeline.control.take(stamps)
+    chosen = np.where(np.isfinite(wish).all(1, keepdims=True), wish, done)
+    return np.stack([chosen[:, 0] - chosen[:, 2], chosen[:, 1]], 1)
+
+
+def _happens(timeline: Timeline, name: str, stamps: np.ndarray, before_ns: int, after_ns: int) -> np.ndarray:
+    """Whether the named flag is set anywhere in [stamp + before_ns, stamp + after_ns], for each of ``stamps``."""
+    if name not in timeline.state_names:
+        return np.zeros(len(stamps), bool)
+    flags = timeline.state.values[:, timeline.state_names.index(name)] > 0
+    count = np.concatenate([[0], np.cumsum(flags)])
+    first = np.searchsorted(timeline.state.stamps, stamps + before_ns, side="left")
+    last = np.searchsorted(timeline.state.stamps, stamps + after_ns, side="right")
+    return count[last] > count[first]

@@ -1,0 +1,89 @@
+"""The settings of a training run, each with its help text: the command line is made from them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kd_planner_ros.core.errors import ConfigError
+
+RESUMABLE = ("epochs", "max_minutes", "checkpoint_minutes", "validate_minutes", "threads", "models_dir", "runs_dir",
+             "cache", "device", "compile", "fresh", "progress", "allow_leak", "bags", "workers")
+"""Fields that may differ when a run is resumed; all others belong to the recipe."""
+
+
+def _field(default: Any, text: str, **metadata: Any) -> Any:
+    return field(default=default, metadata={"help": text, **metadata})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What to train, on what, for how long, and where to put it."""
+
+    bags: tuple[Path, ...] = field(metadata={"help": "recordings, or folders with recordings in any depth"})
+    name: str = _field("tcp_student", "name of the model; its weights and card go to <models-dir>/<name>/")
+    network: str = _field("tcp", "which network to train: a folder of networks/ that has a loss.py")
+    size: str = _field("3.1m", "size of the network, as 'kd-planner models params' lists them")
+    input_height: int = _field(256, "height of the network's input in pixels")
+    input_width: int = _field(900, "width of the network's input in pixels")
+    epochs: float = _field(30.0, "length of the run in passes over the balanced samples; the schedule ends there")
+    max_minutes: float = _field(0.0, "end the schedule after this many minutes of training if that comes first; 0: never")
+    batch: int = _field(24, "samples a step, over all processes")
+    lr: float = _field(1e-4, "peak learning rate of Adam")
+    schedule: str = _field("onecycle", "onecycle: up to lr in the first 5 %%, then cosine to lr/100; cosine: without the "
+                           "rise; constant", choices=("onecycle", "cosine", "constant"))
+    weight_decay: float = _field(1e-7, "Adam's weight decay")
+    clip: float = _field(10.0, "largest norm of the gradient; 0: no limit")
+    ema: float = _field(0.0, "decay of the running mean of weights that is validated and shipped, e.g. 0.999; 0: none")
+    augment: bool = _field(True, "photometric augmentation")
+    seed: int = _field(2020, "seed of weights, order, augmentation and dropout")
+    validation_share: float = _field(0.1, "share of routes held out for validation")
+    device: str = _field("auto", "auto, cpu, cuda or cuda:N")
+    precision: str = _field("auto", "auto: bf16 where the processor has it natively, else fp32",
+                            choices=("auto", "fp32", "bf16"))
+    compile: bool = _field(False, "compile the network with torch.compile")
+    threads: int = _field(0, "CPU threads for training; 0: one for each core")
+    checkpoint_minutes: float = _field(5.0, "minutes between checkpoints")
+    validate_minutes: float = _field(10.0, "minutes between validations, besides the one at the end of each epoch; 0: none")
+    models_dir: Path | None = _field(None, "where models live (default: the installed models folder)")
+    runs_dir: Path = _field(Path("runs/train"), "where checkpoints and logs go, in a folder named after the model")
+    cache: Path = _field(Path("recordings/cache"), "where the samples made from recordings are kept")
+    fresh: bool = _field(False, "start anew although there is a checkpoint (it is overwritten)")
+    allow_leak: bool = _field(False, "allow recordings of Town05, the evaluation map")
+    progress: bool = _field(True, "show progress")
+
+    def __post_init__(self):
+        for name in ("epochs", "lr", "batch"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} above 0", repr(getattr(self, name)), f"correct '{name}'")
+        if not 0.0 <= self.validation_share < 1.0:
+            raise ConfigError("validation_share in [0, 1)", repr(self.validation_share), "correct 'validation_share'")
+        if not 0.0 <= self.ema < 1.0:
+            raise ConfigError("ema in [0, 1)", repr(self.ema), "correct 'ema'")
+        for name in ("schedule", "precision"):
+            choices = self.__dataclass_fields__[name].metadata["choices"]
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name} out of {', '.join(choices)}", repr(getattr(self, name)), f"correct '{name}'")
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Everything that shapes the weights, as JSON values; the card holds it."""
+        return {k: v for k, v in asdict(self).items() if k not in (*RESUMABLE, "name")}
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What came of it. ``validation`` holds l2_m, l2_2s_m, steer_mae, acceleration_mae, loss and samples."""
+
+    model: str
+    steps: int
+    epochs: float
+    samples_read: int
+    minutes: float
+    samples_per_s: float
+    train_samples: int
+    validation_samples: int
+    best_step: int
+    finished: bool
+    validation: dict[str, float]

@@ -1,0 +1,128 @@
+"""All samples of a training run: split by route, balanced by what the car does, fetched as batches of arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.records import Command
+from kd_planner_ros.distill.cache import Shard
+
+STANDING_MPS = 0.1
+STANDING_SHARE = 0.12
+"""Frames in which the car stands and will stand for 2 s are at most this share of an epoch: they are many (red lights)
+and all alike, and a student that sees too many of them learns not to start."""
+TURN_WEIGHT = 2.0
+"""How often a frame of a turn (command LEFT or RIGHT, or steering beyond 0.1) is drawn in one epoch; straight ahead is 1."""
+START_WEIGHT = 2.0
+"""The same for frames in which the car stands but is about to move: few, and they teach when to go."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """``images`` uint8 [B, H, W, 3] RGB and ``rows`` SAMPLE_DTYPE [B]; ``index`` [B] says which samples they are."""
+
+    images: np.ndarray
+    rows: np.ndarray
+    index: np.ndarray
+
+
+class Samples:
+    """The samples of ``shards`` one after the other; ``rows`` is one array, pictures stay on disk."""
+
+    def __init__(self, shards: list[Shard]):
+        self.shards = [shard for shard in shards if len(shard.rows)]
+        counts = [len(shard.rows) for shard in self.shards]
+        self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(int)
+        self.rows = np.concatenate([shard.rows for shard in self.shards]) if self.shards else np.zeros(0)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def fetch(self, index: np.ndarray) -> Batch:
+        """The samples ``index`` [B]; their pictures are copied out of the memory maps."""
+        homes = np.searchsorted(self._starts, index, side="right") - 1
+        images = np.stack([self.shards[h].images[i - self._starts[h]] for h, i in zip(homes, index)])
+        return Batch(images, self.rows[index], np.asarray(index))
+
+    @property
+    def data_hash(self) -> str:
+        """One hash over the content of all recordings, whatever their order."""
+        contents = sorted(shard.facts["content"] for shard in self.shards)
+        return hashlib.sha256("".join(contents).encode()).hexdigest()
+
+
+def split(shards: list[Shard], validation_share: float) -> tuple[Samples, Samples]:
+    """(training, validation): whole routes go to one side by a hash of map and route, so neither the order of the
+    recordings nor adding one moves another across.
+
+    Raises:
+        BagError: no sample is left for training.
+    """
+    full = [shard for shard in shards if len(shard.rows)]
+    ranks = [_rank(shard) for shard in full]
+    held = [rank < validation_share for rank in ranks]
+    if len(set(ranks)) > 1 and validation_share > 0.0:  # both sides get at least one route
+        if not any(held):
+            held = [rank == min(ranks) for rank in ranks]
+        elif all(held):
+            held = [rank != max(ranks) for rank in ranks]
+    train = Samples([s for s, out in zip(full, held) if not out])
+    if not len(train):
+        raise BagError("samples to train on", f"none in {len(shards)} recordings",
+                       "record routes longer than 2 s, at least two of them, or lower the validation share")
+    return train, Samples([s for s, out in zip(full, held) if out])
+
+
+def _rank(shard: Shard) -> float:
+    facts = shard.facts
+    name = f"{facts['map']}/{facts['route'] or facts['bag']}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little") / 2**32
+
+
+def weights(rows: np.ndarray) -> np.ndarray:
+    """How many times each sample [N] is drawn in one epoch, on average."""
+    standing = np.abs(rows["speed"]) < STANDING_MPS
+    waiting = standing & (rows["ahead_m"] < STANDING_MPS)
+    turning = np.isin(rows["command"], (Command.LEFT, Command.RIGHT)) & (rows["ahead_m"] > 1.0)
+    turning |= np.abs(np.nan_to_num(rows["actions"][:, 0, 1])) > 0.1
+    out = np.where(turning, TURN_WEIGHT, 1.0)
+    out[standing & ~waiting] = START_WEIGHT
+    out[waiting] = 0.0
+    if waiting.any():
+        room = STANDING_SHARE / (1.0 - STANDING_SHARE) * max(out.sum(), 1.0)
+        out[waiting] = min(1.0, room / waiting.sum())
+    return out
+
+
+class EpochSampler:
+    """Which samples each step reads: a pure function of (seed, step), so a resumed run draws what it would have drawn.
+
+    ``weights`` [N]: each whole weight is a draw an epoch, its fraction the chance of one more.
+    """
+
+    def __init__(self, weights: np.ndarray, batch: int, seed: int):
+        self._weights, self.batch, self.seed = np.asarray(weights, float), batch, seed
+        self.steps_per_epoch = max(1, round(float(self._weights.sum()) / batch))
+        self._epoch, self._order = -1, np.zeros(0, int)
+
+    def step(self, step: int) -> np.ndarray:
+        """Sample numbers [batch] of global step ``step``. Epochs differ a little in their number of draws: the last few
+        are left out, or missing ones taken from the epoch's beginning."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, self.order(epoch)
+        return np.take(self._order, np.arange(self.batch) + position * self.batch, mode="wrap")
+
+    def order(self, epoch: int) -> np.ndarray:
+        """All draws of one epoch in random order."""
+        rng = np.random.default_rng([self.seed, epoch, 0x65706F63])
+        times = np.floor(self._weights + rng.random(len(self._weights))).astype(int)
+        order = np.repeat(np.arange(len(times)), times)
+        if not len(order):
+            order = np.arange(len(times))
+        rng.shuffle(order)
+        return order

@@ -1,0 +1,179 @@
+"""A network being trained: forward, loss, step, validation, and its whole state. Knows nothing of files or time."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from typing import Any, Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.distill.augment import augment, chance
+from kd_planner_ros.distill.config import TrainConfig
+from kd_planner_ros.distill.dataset import Batch, Samples
+from kd_planner_ros.distill.parallel import Group, autocast
+from kd_planner_ros.networks.registry import find_network
+
+
+class NotFinite(Exception):
+    """The loss is not finite; ``parts`` says which part."""
+
+    def __init__(self, parts: dict[str, float]):
+        super().__init__(", ".join(f"{name} {value:.3g}" for name, value in parts.items()))
+        self.parts = parts
+
+
+class Learner:
+    """Model, optimiser and running mean of ``config`` on the device of ``group``.
+
+    The network's folder needs ``loss.py`` with ``imitation_loss(outputs, targets)`` and ``UNTRAINED`` (module names
+    that it gives no gradient), and a processor with ``prepare``, ``image_tensor``, ``state_tensor``, ``targets``.
+
+    Raises:
+        PlannerError, CardError, ConfigError: an unknown network, size or input size.
+    """
+
+    def __init__(self, config: TrainConfig, group: Group):
+        self.config, self.group = config, group
+        network = find_network(config.network)
+        self.model_config = network.config(
+            {"size": config.size, "input_height": config.input_height, "input_width": config.input_width})
+        self.processor: Any = network.build_processor(self.model_config)
+        self._loss = _find_loss(config.network)
+        torch.manual_seed(config.seed)
+        self.model: nn.Module = network.build_model(self.model_config)
+        for name in self._loss.UNTRAINED:
+            self.model.get_submodule(name).requires_grad_(False)
+        self.model.to(group.device, memory_format=torch.channels_last).train()
+        self.mean = copy.deepcopy(self.model).eval() if config.ema else None
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.Adam(trained, lr=config.lr, weight_decay=config.weight_decay)
+        self._call: Callable[..., dict[str, Tensor]] = self.model
+        if group.size > 1:
+            self._call = nn.parallel.DistributedDataParallel(self.model)
+        if config.compile:
+            self._call = torch.compile(self._call)
+
+    def prepare(self, samples: Samples, index: np.ndarray, step: int) -> Batch:
+        """The batch of ``step``, augmented; a pure function of its arguments and the seed."""
+        batch = samples.fetch(index)
+        if self.config.augment:
+            rng = np.random.default_rng([self.config.seed, step, self.group.rank, 0x617567])
+            augment(batch.images, chance(step * self.config.batch), rng)
+        return batch
+
+    def tensors(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Inputs and targets on the device."""
+        rows, device = batch.rows, self.group.device
+        images = torch.from_numpy(batch.images).to(device, non_blocking=True)
+        state = self.processor.state_tensor(rows["speed"], rows["target"], rows["command"])
+        targets = self.processor.targets(rows["future"], rows["actions"], rows["speed"])
+        inputs = {"image": self.processor.image_tensor(images), "state": state.to(device)}
+        return inputs, {name: tensor.to(device) for name, tensor in targets.items()}
+
+    def step(self, batch: Batch, step: int, rate: float) -> dict[str, float]:
+        """One optimiser step at learning rate ``rate``; the loss and its parts.
+
+        Raises:
+            NotFinite: the loss is not finite; nothing was changed.
+        """
+        torch.manual_seed((self.config.seed * 1_000_003 + step) * 64 + self.group.rank)  # dropout: no state to resume
+        for options in self.optimiser.param_groups:
+            options["lr"] = rate
+        inputs, targets = self.tensors(batch)
+        with autocast(self.config.precision, self.group.device):
+            outputs = self._call(inputs["image"], inputs["state"])
+        loss, parts = self._loss.imitation_loss(outputs, targets)
+        report = {"loss": float(loss), **{name: float(part) for name, part in parts.items()}}
+        if not np.isfinite(report["loss"]):
+            raise NotFinite(report)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        limit = self.config.clip or float("inf")
+        norm = float(nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], limit))
+        if not np.isfinite(norm):
+            raise NotFinite({**report, "gradient": norm})
+        self.optimiser.step()
+        self._average(step)
+        return {**report, "gradient": norm, "rate": rate}
+
+    @torch.no_grad()
+    def _average(self, step: int) -> None:
+        if self.mean is None:
+            return
+        decay = min(self.config.ema, (1.0 + step) / (10.0 + step))  # follows closely while young
+        current = self.model.state_dict()
+        for name, value in self.mean.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(current[name], 1.0 - decay)
+            else:
+                value.copy_(current[name])
+
+    @property
+    def shipped(self) -> nn.Module:
+        """The network that is validated and shipped: the running mean where there is one."""
+        return self.mean if self.mean is not None else self.model
+
+    @torch.no_grad()
+    def validate(self, samples: Samples, batch: int) -> dict[str, float]:
+        """Loss and its parts, l2_m (mean over the four waypoints), l2_2s_m, and the mean absolute errors of the action
+        modes in units of full steering lock and full pedal, each over what is known. Empty without samples."""
+        if not len(samples):
+            return {}
+        model = self.shipped.eval()
+        sums: dict[str, float] = {}
+        counts: dict[str, float] = {}
+        try:
+            for first in range(0, len(samples), batch):
+                chunk = samples.fetch(np.arange(first, min(first + batch, len(samples))))
+                inputs, targets = self.tensors(chunk)
+                with autocast(self.config.precision, self.group.device):
+                    outputs = model(inputs["image"], inputs["state"])
+                for name, (total, count) in self._score(outputs, targets).items():
+                    sums[name] = sums.get(name, 0.0) + total
+                    counts[name] = counts.get(name, 0.0) + count
+        finally:
+            model.train(model is self.model)
+        return {**{name: sums[name] / max(counts[name], 1.0) for name in sums}, "samples": float(len(samples))}
+
+    def _score(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, tuple[float, float]]:
+        loss, parts = self._loss.imitation_loss(outputs, targets)
+        rows = len(targets["speed"])
+        scores = {name: (float(value) * rows, float(rows)) for name, value in {"loss": loss, **parts}.items()}
+        error = (outputs["waypoints"].float() - targets["waypoints"]).norm(dim=-1)
+        known = targets["waypoints_mask"].float()
+        modes = torch.from_numpy(self._modes(outputs)).to(error.device)
+        wrong = (modes - (2.0 * targets["actions"][:, 0] - 1.0)).abs() * targets["actions_mask"][:, :1]
+        acted = float(targets["actions_mask"][:, 0].sum())
+        return scores | {
+            "l2_m": (float((error * known).sum()), float(known.sum())),
+            "l2_2s_m": (float((error * known)[:, -1].sum()), float(known[:, -1].sum())),
+            "acceleration_mae": (float(wrong[:, 0].sum()), acted), "steer_mae": (float(wrong[:, 1].sum()), acted)}
+
+    def _modes(self, outputs: Mapping[str, Tensor]) -> np.ndarray:
+        modes = importlib.import_module(f"kd_planner_ros.networks.{self.config.network}.processor").beta_mode
+        alpha, beta = (outputs[name].float().cpu().numpy() for name in ("alpha", "beta"))
+        return modes(alpha, beta).astype(np.float32)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that changes while training."""
+        return {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
+                "mean": self.mean.state_dict() if self.mean is not None else None}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Back to what ``state`` gave."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.mean is not None:
+            self.mean.load_state_dict(state["mean"])
+
+
+def _find_loss(network: str) -> Any:
+    try:
+        return importlib.import_module(f"kd_planner_ros.networks.{network}.loss")
+    except ModuleNotFoundError:
+        raise ConfigError("a network that can be trained by imitation", f"networks/{network}/ without loss.py",
+                          "choose another network") from None

@@ -1,0 +1,46 @@
+"""The log of a training run: CSV that any tool reads, and TensorBoard where it is importable."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any, Mapping
+
+
+class Log:
+    """Rows (step, kind, name, value) appended to ``log.csv``; rows of steps after ``first_step`` are dropped at the
+    start, so that a resumed run does not tell the same step twice."""
+
+    def __init__(self, folder: Path, first_step: int):
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "log.csv"
+        kept = []
+        if path.is_file() and first_step:
+            with path.open(newline="") as file:
+                kept = [row for row in csv.reader(file) if row and row[0].isdigit() and int(row[0]) <= first_step]
+        self._file = path.open("w", newline="")
+        self._writer = csv.writer(self._file)
+        self._writer.writerows([("step", "kind", "name", "value"), *kept])
+        self._board: Any = _tensorboard(folder)
+
+    def write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        """Add ``values`` of ``kind`` (train, validation)."""
+        for name, value in values.items():
+            self._writer.writerow((step, kind, name, f"{value:.6g}"))
+            if self._board is not None:
+                self._board.add_scalar(f"{kind}/{name}", value, step)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder / "tensorboard"))

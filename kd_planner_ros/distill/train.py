@@ -1,0 +1,257 @@
+"""Imitation training from recordings: the loop around a Learner, with checkpoints, validation and a log.
+
+Everything random is a function of (seed, step): an interrupted and resumed run is bit-identical to an uninterrupted
+one (single process, CPU, same number of threads; with ``max_minutes`` the schedule follows the clock instead).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from kd_planner_ros.core.errors import ConfigError, TrainingError
+from kd_planner_ros.distill import checkpoint
+from kd_planner_ros.distill.cache import Shard, build_cache, find_bags
+from kd_planner_ros.distill.config import RESUMABLE, TrainConfig, TrainReport
+from kd_planner_ros.distill.dataset import EpochSampler, Samples, split, weights
+from kd_planner_ros.distill.learner import Learner, NotFinite
+from kd_planner_ros.distill.log import Log
+from kd_planner_ros.distill.parallel import Group, join
+from kd_planner_ros.distill.schedule import learning_rate
+from kd_planner_ros.runtime.paths import models_folder
+from kd_planner_ros.runtime.store import save_model
+
+EVALUATION_MAPS = ("Town05",)
+LOG_STEPS = 20
+
+__all__ = ["TrainConfig", "TrainReport", "train"]
+
+
+def train(config: TrainConfig) -> TrainReport:
+    """Train as ``config`` says; go on from the run's last checkpoint if there is one.
+
+    Ctrl-C saves a checkpoint and ends early with ``finished`` False; the best weights so far are in the models folder.
+
+    Raises:
+        BagError: no recordings, a broken one, or no samples in them.
+        ConfigError: recordings of an evaluation map without ``allow_leak``, an unknown size, no such device.
+        TrainingError: the loss is not finite (the batch is saved), or the checkpoint belongs to another recipe.
+    """
+    group = join(config.device)
+    try:
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        learner = Learner(config, group)
+        shards = _shards(config, learner, group)
+        return _Run(config, group, learner, shards).go()
+    finally:
+        group.close()
+
+
+def _shards(config: TrainConfig, learner: Learner, group: Group) -> list[Shard]:
+    """Every recording's samples; the leader builds the cache, the others wait and then find it built."""
+    bags = find_bags(config.bags)
+    model = learner.model_config
+    key = {"height": model.input_height, "width": model.input_width}
+    shards: list[Shard] = []
+    for turn in (group.leads, not group.leads):
+        if turn:
+            shards = build_cache(bags, config.cache, model.camera_id, learner.processor.prepare, key,
+                                 config.progress and group.leads)
+        group.wait()
+    leaks = sorted({s.facts["map"] for s in shards if s.facts["map"].removesuffix("HD") in EVALUATION_MAPS})
+    if leaks and not config.allow_leak:
+        raise ConfigError(f"no recordings of the evaluation map {', '.join(EVALUATION_MAPS)}",
+                          f"{sum(s.facts['map'] in leaks for s in shards)} of {leaks[0]}",
+                          "leave them out, or give --allow-leak if no score is to be reported on it")
+    return shards
+
+
+class _Run:
+    """One call of ``train``."""
+
+    def __init__(self, config: TrainConfig, group: Group, learner: Learner, shards: list[Shard]):
+        self.config, self.group, self.learner, self.shards = config, group, learner, shards
+        self.folder = Path(config.runs_dir) / config.name
+        self.samples, self.held_out = split(shards, config.validation_share)
+        share = config.batch // group.size
+        if share * group.size != config.batch:
+            raise ConfigError(f"a batch that {group.size} processes can share equally", str(config.batch), "correct 'batch'")
+        self.rows = slice(group.rank * share, (group.rank + 1) * share)
+        self.sampler = EpochSampler(weights(self.samples.rows), config.batch, config.seed)
+        self.total = max(1, round(config.epochs * self.sampler.steps_per_epoch))
+        self.step, self.spent_s, self.stop = 0, 0.0, False
+        self.best: dict[str, Any] = {"score": float("inf"), "step": 0, "validation": {}}
+        self._resume()
+
+    def _resume(self) -> None:
+        state = None if self.config.fresh else checkpoint.load(self.folder)
+        if state is None:
+            return
+        recipe = json.dumps([self.config.recipe, self.samples.data_hash], sort_keys=True, default=str)
+        if state["recipe"] != recipe:
+            old, new = (dict(json.loads(text)[0], data=json.loads(text)[1]) for text in (state["recipe"], recipe))
+            changed = sorted(k for k in {*old, *new} if old.get(k) != new.get(k))
+            raise TrainingError(f"the recipe of the checkpoint in {self.folder}", f"other values of {', '.join(changed)}",
+                                "give the same options, another --name, or --fresh to start anew")
+        self.learner.restore(state["learner"])
+        self.step, self.spent_s, self.best = state["step"], state["spent_s"], state["best"]
+
+    def _save(self) -> None:
+        if not self.group.leads:
+            return
+        recipe = json.dumps([self.config.recipe, self.samples.data_hash], sort_keys=True, default=str)
+        checkpoint.save(self.folder, {"recipe": recipe, "learner": self.learner.state(), "step": self.step,
+                                      "spent_s": self.spent_s, "best": self.best})
+
+    # --- the loop ----------------------------------------------------------------------------------------------------
+
+    def go(self) -> TrainReport:
+        """Train to the end, to the interrupt or to the first loss that is not finite."""
+        log = Log(self.folder, self.step) if self.group.leads else None
+        began, first, started_s = time.perf_counter(), self.step, self.spent_s
+        validated = saved = began
+        bar = tqdm(total=self.total, initial=self.step, desc="train", unit="step", dynamic_ncols=True,
+                   disable=not (self.config.progress and self.group.leads), file=sys.stderr)
+        with _interrupts(self), ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(self._read, self.step)
+            while True:
+                now = time.perf_counter()
+                self.spent_s = started_s + now - began
+                progress, over = self._progress()
+                if over:
+                    break
+                batch, coming = coming.result(), reader.submit(self._read, self.step + 1)
+                values = self._step(batch, learning_rate(self.config.schedule, self.config.lr, progress))
+                self.step += 1
+                bar.update()
+                if log is not None and (self.step % LOG_STEPS == 0 or self.step == 1):
+                    log.write(self.step, "train", values)
+                    bar.set_postfix(loss=f"{values['loss']:.3f}", wp=f"{values.get('waypoints', 0.0):.3f}")
+                if self._due(validated, self.config.validate_minutes):
+                    self._validate(log)
+                    validated = time.perf_counter()
+                if self._due(saved, self.config.checkpoint_minutes, epoch=False):
+                    self._save()
+                    saved = time.perf_counter()
+        bar.close()
+        interrupted = self.stop
+        if self.step > first and not interrupted:
+            self._validate(log)
+        self._save()
+        if log is not None:
+            log.close()
+        return self._report(first, time.perf_counter() - began, not interrupted)
+
+    def _progress(self) -> tuple[float, bool]:
+        """How much of the run is done in [0, 1], and whether to stop here; the same in every process."""
+        progress = self.step / self.total
+        if self.config.max_minutes > 0:
+            progress = max(progress, self.spent_s / 60.0 / self.config.max_minutes)
+        progress, stop = self.group.share(progress, float(self.stop))
+        self.stop = bool(stop)
+        return progress, progress >= 1.0 or self.stop
+
+    def _due(self, last: float, minutes: float, epoch: bool = True) -> bool:
+        by_clock = minutes > 0 and time.perf_counter() - last > 60.0 * minutes
+        at_end = epoch and self.step % self.sampler.steps_per_epoch == 0 and self.step < self.total
+        (due,) = self.group.share(float(by_clock or at_end))
+        return bool(due)
+
+    def _read(self, step: int) -> Any:
+        return self.learner.prepare(self.samples, self.sampler.step(step)[self.rows], step)
+
+    def _step(self, batch: Any, rate: float) -> dict[str, float]:
+        try:
+            return self.learner.step(batch, self.step, rate)
+        except NotFinite as error:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path = self.folder / f"bad_batch_{self.step}_{self.group.rank}.npz"
+            np.savez_compressed(path, images=batch.images, rows=batch.rows, index=batch.index)
+            raise TrainingError(f"a finite loss at step {self.step}", str(error),
+                                f"see {path}; the last checkpoint is kept: lower --lr or --clip and start anew") from None
+
+    def _validate(self, log: Log | None) -> None:
+        """Score the held-out routes; ship the weights if they are the best so far, or if nothing is held out."""
+        if self.group.leads:
+            scores = self.learner.validate(self.held_out, 2 * self.config.batch)
+            score = scores["l2_m"] + scores["steer_mae"] + scores["acceleration_mae"] if scores else -float(self.step)
+            if log is not None and scores:
+                log.write(self.step, "validation", scores)
+            if score < self.best["score"]:
+                self.best = {"score": score, "step": self.step, "validation": scores}
+                self._ship()
+        self.group.wait()
+
+    # --- what comes of it --------------------------------------------------------------------------------------------
+
+    def _ship(self) -> None:
+        models = self.config.models_dir or models_folder()
+        facts = [shard.facts for shard in self.samples.shards]
+        training = {
+            "method": "imitation of the rule-based expert", "recipe": _plain(self.config.recipe),
+            "data": {"sha256": self.samples.data_hash, "maps": sorted({f["map"] for f in facts}),
+                     "recordings": len(facts), "samples": len(self.samples), "held_out_samples": len(self.held_out),
+                     "held_out_routes": sorted({f"{s.facts['map']}/{s.facts['route']}" for s in self.held_out.shards})},
+            "steps": self.step, "epochs": round(self.step / self.sampler.steps_per_epoch, 3),
+            "samples_read": self.step * self.config.batch, "seed": self.config.seed, "torch": torch.__version__,
+            "command": "kd-planner train " + _command(self.config)}
+        scores = {"validation": {k: round(v, 5) for k, v in self.best["validation"].items()}}
+        save_model(Path(models) / self.config.name, self.config.network, self.learner.model_config,
+                   self.learner.shipped.state_dict(), training, scores)
+
+    def _report(self, first: int, seconds: float, finished: bool) -> TrainReport:
+        read = (self.step - first) * self.config.batch
+        return TrainReport(
+            model=str(Path(self.config.models_dir or models_folder()) / self.config.name), steps=self.step,
+            epochs=self.step / self.sampler.steps_per_epoch, samples_read=self.step * self.config.batch,
+            minutes=self.spent_s / 60.0, samples_per_s=read / max(seconds, 1e-9), train_samples=len(self.samples),
+            validation_samples=len(self.held_out), best_step=self.best["step"], finished=finished,
+            validation=self.best["validation"])
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
+
+
+def _command(config: TrainConfig) -> str:
+    """The options that differ from their defaults, without this machine's folders."""
+    words = ["--bags ..."]
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name in (*RESUMABLE, "bags") and field.name not in ("epochs", "max_minutes"):
+            continue
+        if value != field.default:
+            name = "--" + field.name.replace("_", "-")
+            words.append(f"{'--no-' + name[2:] if value is False else name}" if isinstance(value, bool) else f"{name} {value}")
+    return " ".join(words)
+
+
+@contextmanager
+def _interrupts(run: _Run) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the loop after the present step; in another thread than the main one they stay as they are."""
+    def ask(*_: Any) -> None:
+        run.stop = True
+
+    before = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, ask)
+    except ValueError:
+        pass
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
