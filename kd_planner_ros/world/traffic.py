@@ -6,7 +6,7 @@ libsumo holds one simulation per process; a new ``Traffic.start`` ends the one b
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Collection
 
 import numpy as np
 
@@ -112,6 +112,11 @@ class Traffic:
         """SIGNAL_DTYPE [S], in the order of the map's signal sites."""
         return self.signal_table.refresh(self.sumo)
 
+    @property
+    def known(self) -> Collection[str]:
+        """SUMO's names (``v`` and the actor's id) of the vehicles on the road."""
+        return self._present.keys()
+
     def close(self) -> None:
         """Ends the simulation; a no-op when there is none."""
         if getattr(self.sumo, "isLoaded", lambda: False)():
@@ -137,8 +142,7 @@ class Traffic:
             self._waits[name] = self._waits.get(name, 0) + 1 if standing else 0
             self._lengthen(name)
             if self._waits[name] > STUCK_S and self._far(name, pose):
-                self.sumo.vehicle.remove(name)
-                self._present.pop(name)
+                self._remove(name)
         if self.tick % TICKS_PER_S == 0:
             for name in [n for n in self._rows if n not in self._present and n not in self._pending()]:
                 for store in (self._rows, self._types, self._ends, self._waits):
@@ -214,9 +218,13 @@ class Traffic:
             ahead, left = x * c + y * s, y * c - x * s
             behind = -CLEAR_BEHIND_M < ahead < 0.0 and abs(left) < 2.5
             if math.hypot(x, y) < CLEAR_M or behind:
-                self.sumo.vehicle.remove(name)
-                self._present.pop(name)
+                self._remove(name)
         self.walkers.clear(pose)
+
+    def _remove(self, name: str) -> None:
+        self.sumo.vehicle.unsubscribe(name)  # else the next step asks for a vehicle that is gone
+        self.sumo.vehicle.remove(name)
+        self._present.pop(name)
 
     def _edges_of(self, route: Route) -> list[str]:
         """The edges under ``route``, and some more: a SUMO vehicle at the end of its route would vanish."""
