@@ -15,6 +15,7 @@ from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import (
     ACTOR_DTYPE, BRAKE_LIGHT, HEAD_LIGHT, INDICATOR_LEFT, INDICATOR_RIGHT, ActorKind)
+from kd_planner_ros.world.actor_table import ActorTable
 from kd_planner_ros.world.demand import Demand
 from kd_planner_ros.world.ego_body import EGO_LENGTH_M
 from kd_planner_ros.world.fleet import BY_NAME, VehicleType, define_types, draw_type
@@ -32,7 +33,8 @@ WALK_M = 900.0
 EDGES_LEFT = 5
 STUCK_S = 90.0
 EGO = "ego"
-_SUMO_RIGHT, _SUMO_LEFT, _SUMO_BRAKE = 1, 2, 8
+_LAMPS = np.array([(BRAKE_LIGHT if bits & 8 else 0) | (INDICATOR_RIGHT if bits & 1 else 0) | (INDICATOR_LEFT if bits & 2 else 0)
+                   for bits in range(16)], np.uint8)  # from SUMO's signal bits
 
 
 class Traffic:
@@ -61,6 +63,7 @@ class Traffic:
         self._ends: dict[str, str] = {}
         self._waits: dict[str, int] = {}
         self._present: dict = {}
+        self._table = ActorTable(self.road.offset, front_m=0.5)
         self.sumo.start(["sumo", "-n", self.road.net_file, "--step-length", str(TICK_S), "--seed", str(seed % 2**31),
                          "--no-step-log", "--no-warnings", "--duration-log.disable", "--collision.action", "none",
                          "--time-to-teleport", "-1", "--lanechange.duration", "2.5", "--default.action-step-length", "0.2",
@@ -91,21 +94,11 @@ class Traffic:
 
     def actors(self) -> np.ndarray:
         """ACTOR_DTYPE [N] in the order of ids: centres in ``map``."""
-        rows = []
-        for name, values in self._present.items():
-            if name == EGO:
-                continue
-            row = self._rows[name]
-            (x, y), angle, speed, signals = (values[key] for key in self._variables)
-            yaw = math.radians(90.0 - angle)
-            c, s = math.cos(yaw), math.sin(yaw)
-            half = 0.5 * self._types[name].length
-            row["x"], row["y"] = x - self.road.offset[0] - half * c, y - self.road.offset[1] - half * s
-            row["yaw"], row["vx"], row["vy"] = math.remainder(yaw, 2.0 * math.pi), speed * c, speed * s
-            row["lights"] = _lamps(signals) | self._headlights
-            rows.append(row)
-        table = np.array(rows, ACTOR_DTYPE) if rows else np.zeros(0, ACTOR_DTYPE)
-        table = np.concatenate([table, self.walkers.rows()])
+        results = {name: values for name, values in self._present.items() if name != EGO}
+        driving = self._table.fill(results, self._rows, self._variables)
+        lamps = driving["lights"]
+        driving["lights"] = _LAMPS[lamps & 15] | self._headlights
+        table = np.concatenate([driving, self.walkers.rows()])
         return table[np.argsort(table["id"], kind="stable")]
 
     def signals(self) -> np.ndarray:
@@ -262,12 +255,6 @@ class Traffic:
         x = pose.x + 0.5 * EGO_LENGTH_M * math.cos(pose.yaw) + self.road.offset[0]
         y = pose.y + 0.5 * EGO_LENGTH_M * math.sin(pose.yaw) + self.road.offset[1]
         self.sumo.vehicle.moveToXY(EGO, "", -1, x, y, 90.0 - math.degrees(pose.yaw), 2)
-
-
-def _lamps(signals: int) -> int:
-    lamps = BRAKE_LIGHT if signals & _SUMO_BRAKE else 0
-    lamps |= INDICATOR_RIGHT if signals & _SUMO_RIGHT else 0
-    return lamps | (INDICATOR_LEFT if signals & _SUMO_LEFT else 0)
 
 
 def is_vehicle(actors: np.ndarray) -> np.ndarray:

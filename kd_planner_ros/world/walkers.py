@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Callable
 
 import numpy as np
@@ -11,6 +10,7 @@ from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.geometry.polyline import arc_lengths, at_arc
+from kd_planner_ros.world.actor_table import ActorTable
 from kd_planner_ros.world.fleet import PEDESTRIAN_LENGTH_M, PEDESTRIAN_WIDTH_M
 from kd_planner_ros.world.lane_index import LaneIndex
 
@@ -46,6 +46,7 @@ class PavementWalkers:
         """Sends everyone off on a chain of walks."""
         self._sumo, self._rng, self._new_id = sumo, rng, new_id
         self._rows: dict[str, np.ndarray] = {}
+        self._table = ActorTable(self.road.offset, front_m=0.0)
         self._variables = (sumo.constants.VAR_POSITION, sumo.constants.VAR_ANGLE, sumo.constants.VAR_SPEED)
         self._ticks = 0
         for _ in range(self.count):
@@ -66,18 +67,8 @@ class PavementWalkers:
 
     def rows(self) -> np.ndarray:
         """ACTOR_DTYPE [N]."""
-        rows = []
-        for name, values in self._sumo.person.getAllSubscriptionResults().items():
-            row = self._rows.get(name)
-            if row is None:
-                continue
-            (x, y), angle, speed = (values[key] for key in self._variables)
-            yaw = math.radians(90.0 - angle)
-            row["x"], row["y"] = x - self.road.offset[0], y - self.road.offset[1]
-            row["yaw"] = math.remainder(yaw, 2.0 * math.pi)
-            row["vx"], row["vy"] = speed * math.cos(yaw), speed * math.sin(yaw)
-            rows.append(row)
-        return np.array(rows, ACTOR_DTYPE) if rows else np.zeros(0, ACTOR_DTYPE)
+        results = self._sumo.person.getAllSubscriptionResults()
+        return self._table.fill({n: v for n, v in results.items() if n in self._rows}, self._rows, self._variables)
 
     def _send(self) -> None:
         number = self._new_id()
@@ -107,6 +98,14 @@ class KerbWalkers:
     def __init__(self, road: RoadMap, count: int):
         self.road, self.count = road, count
         self._paths = _kerbs(road)
+        if not self._paths:
+            return
+        counts = np.array([len(points) for points, _ in self._paths])
+        self._first = np.cumsum(counts) - counts  # rows of each path in one long list of points
+        self._last = self._first + counts - 2
+        self._points = np.concatenate([points for points, _ in self._paths])
+        self._base = np.cumsum([0.0] + [arcs[-1] + 1.0 for _, arcs in self._paths[:-1]])
+        self._arcs = np.concatenate([base + arcs for base, (_, arcs) in zip(self._base, self._paths)])
 
     def start(self, sumo: Any, rng: np.random.Generator, new_id: Callable[[], int]) -> None:
         """Places everyone."""
@@ -132,14 +131,16 @@ class KerbWalkers:
     def rows(self) -> np.ndarray:
         """ACTOR_DTYPE [N]."""
         table = self._table.copy()
-        for row, index, arc, speed in zip(table, self._path, self._arc, self._speed):
-            points, arcs = self._paths[index]
-            here, onward = at_arc(points, arcs, np.array([arc, arc + 0.5])) if arc + 0.5 <= arcs[-1] else at_arc(
-                points, arcs, np.array([arc, arc - 0.5]))[::1]
-            heading = (onward - here) * (1.0 if arc + 0.5 <= arcs[-1] else -1.0) * np.sign(speed)
-            yaw = math.atan2(heading[1], heading[0])
-            row["x"], row["y"] = here
-            row["yaw"], row["vx"], row["vy"] = yaw, abs(speed) * math.cos(yaw), abs(speed) * math.sin(yaw)
+        if not len(table):
+            return table
+        along = self._base[self._path] + self._arc
+        first = np.clip(np.searchsorted(self._arcs, along, side="right") - 1, self._first[self._path], self._last[self._path])
+        step = self._points[first + 1] - self._points[first]
+        share = (along - self._arcs[first]) / (self._arcs[first + 1] - self._arcs[first])
+        c, s = (step * np.sign(self._speed)[:, None] / np.linalg.norm(step, axis=1, keepdims=True)).T
+        table["x"], table["y"] = (self._points[first] + share[:, None] * step).T
+        table["yaw"] = np.arctan2(s, c)
+        table["vx"], table["vy"] = abs(self._speed) * c, abs(self._speed) * s
         return table
 
 
