@@ -46,10 +46,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _closed(args: argparse.Namespace) -> dict:
     from kd_planner_ros.evaluation.closed_loop import ClosedLoopConfig, run
 
-    return run(from_args(ClosedLoopConfig, args))
+    result = run(from_args(ClosedLoopConfig, args))
+    for key, value in result["mean"].items():
+        print(f"{key:<26} {value:8.3f}" + (f"  +- {result['std'][key]:.3f} over seeds" if len(result["seeds"]) > 1 else ""))
+    print(f"details: {args.out / 'report.html'}, {args.out / 'statistics.json'}")
+    return result
 
 
 def _open(args: argparse.Namespace) -> dict:
     from kd_planner_ros.evaluation.open_loop import OpenLoopConfig, run
 
-    return run(from_args(OpenLoopConfig, args))
+    result = run(from_args(OpenLoopConfig, args))
+    print(f"{'time s':<10} {'L2 m':>8} {'touches':>8} {'plans':>6}")
+    for name, (plans, _) in result["counted"].items():
+        print(f"{name:<10} {_number(result['l2_m'][name])} {_number(result['collision_rate'][name])} {plans:>6}")
+    print(f"steering error {_number(result['steer_mae']).strip()} of full lock over {result['steered']} plans; "
+          f"{result['refused']} plans refused, {result['incomplete']} instants incomplete")
+    return result
+
+
+def _number(value: float | None) -> str:
+    return f"{'-' if value is None else format(value, '.3f'):>8}"

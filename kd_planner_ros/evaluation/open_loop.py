@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Trajectory
 
 if TYPE_CHECKING:
@@ -45,30 +44,16 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     from tqdm import tqdm
 
     from kd_planner_ros.bags.reader import open_bag
+    from kd_planner_ros.distill.cache import find_bags
     from kd_planner_ros.runtime.load import load_planner
 
-    folders = recordings_in(Path(config.bag))
+    folders = find_bags([config.bag])
     planner = load_planner(config.planner, config.device, config.engine)
     parts = []
     for folder in tqdm(folders, unit="bag", desc=config.planner, disable=not progress, dynamic_ncols=True):
         recording = open_bag(folder, config.role_name)
         parts.append(_score_one(recording, planner))
     return {"planner": planner.name, "bags": len(folders), **merge(parts)}
-
-
-def recordings_in(path: Path) -> list[Path]:
-    """``path`` itself if it is a recording, else all recordings below it, sorted.
-
-    Raises:
-        BagError: there is none.
-    """
-    if (path / "metadata.yaml").is_file():
-        return [path]
-    found = sorted(file.parent for file in path.rglob("metadata.yaml")) if path.is_dir() else []
-    if not found:
-        raise BagError(f"a rosbag2 folder (metadata.yaml) at or below {path}", "none" if path.exists() else "no such folder",
-                       "check the path; 'kd-planner record' writes some")
-    return found
 
 
 def plan_along(planner: Planner, recording: Recording, samples: Iterable[Sample]) -> tuple[

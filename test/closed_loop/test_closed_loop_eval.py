@@ -1,0 +1,85 @@
+"""The evaluation in the real world: goes on where it was stopped, and gives the same bytes whatever the number of jobs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.evaluation import closed_loop, worker
+from kd_planner_ros.evaluation.closed_loop import ClosedLoopConfig
+
+FILES = ("statistics.json", "summary.json")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> ClosedLoopConfig:
+    return ClosedLoopConfig("constant_velocity", tmp_path_factory.mktemp("straight"), routes_count=2, route_seed=7,
+                            vehicles=6, walkers=0)
+
+
+@pytest.fixture(scope="module")
+def straight(config):
+    """An evaluation in one go, in this process."""
+    return closed_loop.run(config, progress=False)
+
+
+def test_the_summary_is_that_of_the_leaderboards_file(config, straight):
+    file = json.loads((config.out / "statistics.json").read_text())["_checkpoint"]
+    assert file["progress"] == [2, 2] and [record["index"] for record in file["records"]] == [0, 1]
+    scores = [record["scores"]["score_composed"] for record in file["records"]]
+    assert straight["mean"]["driving_score"] == pytest.approx(sum(scores) / 2)
+    assert all(record["scores"]["score_route"] > 5.0 for record in file["records"]), "it does not move"
+
+
+def test_each_drive_left_a_run_folder_with_plans(config, straight):
+    from kd_planner_ros.evaluation.run_folder import read_run
+
+    runs = [read_run(path.parent) for path in sorted(config.out.glob("seed_0/*/run.json"))]
+    assert len(runs) == 2
+    for run in runs:
+        ticks, plans = run.telemetry["stamp_s"], [plan["stamp_s"] for plan in run.plans]
+        assert ticks[1] - ticks[0] == pytest.approx(0.05) and plans[1] - plans[0] == pytest.approx(0.1)
+        assert run.telemetry["speed_mps"].max() > 2.0
+
+
+def test_stopped_and_gone_on_in_two_processes_gives_the_same_bytes(config, straight, tmp_path, monkeypatch):
+    other = replace(config, out=tmp_path / "other")
+    original, done = worker.drive_one, []
+
+    def stop_at_the_second(setup, drive):
+        if done:
+            raise KeyboardInterrupt
+        done.append(drive)
+        return original(setup, drive)
+
+    monkeypatch.setattr(worker, "drive_one", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        closed_loop.run(other, progress=False)
+    monkeypatch.undo()
+    first = done[0].folder / "statistics.json"
+    kept = first.stat().st_mtime_ns
+    closed_loop.run(replace(other, jobs=2, seeds=2), progress=False)
+    assert first.stat().st_mtime_ns == kept, "a finished drive was driven again"
+    closed_loop.run(other, progress=False)
+    for name in FILES:
+        assert (other.out / name).read_bytes() == (config.out / name).read_bytes()
+    telemetry = [sorted(out.glob("seed_0/*/telemetry.csv")) for out in (config.out, other.out)]
+    assert [path.read_bytes() for path in telemetry[0]] == [path.read_bytes() for path in telemetry[1]]
+
+
+def test_another_evaluation_in_the_same_folder_is_refused(config, straight):
+    with pytest.raises(ConfigError, match="vehicles 6.*vehicles 7"):
+        closed_loop.run(replace(config, vehicles=7), progress=False)
+
+
+def test_a_report_with_pictures(tmp_path):
+    """Pictures are taken although the planner has no camera, and the page over all drives links the drive's own."""
+    config = ClosedLoopConfig("constant_velocity", tmp_path, routes_count=1, route_seed=7, vehicles=4, walkers=0,
+                              report=True)
+    closed_loop.run(config, progress=False)
+    page = next(tmp_path.glob("seed_0/*/report.html"))
+    assert len(list((page.parent / "frames").glob("*.jpg"))) > 5 and (page.parent / "drive.webp").stat().st_size > 1000
+    assert page.relative_to(tmp_path).as_posix() in (tmp_path / "report.html").read_text()
