@@ -85,7 +85,8 @@ def plan_along(planner: Planner, recording: Recording, samples: Iterable[Sample]
 
 
 def recorded(recording: Recording, actors: list[tuple[int, np.ndarray]]) -> Recorded:
-    """The recording's own drive as the metrics want it."""
+    """The recording's own drive as the metrics want it. Its steering is the expert's wish, which knows no disturbance,
+    where that was recorded, else what was executed."""
     from kd_planner_ros.bags.timeline import POSE_COLUMNS
     from kd_planner_ros.evaluation.metrics import Recorded
 
@@ -93,7 +94,9 @@ def recorded(recording: Recording, actors: list[tuple[int, np.ndarray]]) -> Reco
     columns = [POSE_COLUMNS.index(name) for name in ("x", "y", "yaw")]
     boxes = [np.stack([table[name] for name in ("x", "y", "yaw", "length", "width")], axis=1).astype(float)
              for _, table in actors]
-    return Recorded(timeline.ego.stamps, timeline.ego.values[:, columns], timeline.control.take(timeline.ego.stamps)[:, 1],
+    stamps = timeline.ego.stamps
+    wish, executed = timeline.states("expert_steer", stamps), timeline.control.take(stamps)[:, 1]
+    return Recorded(stamps, timeline.ego.values[:, columns], np.where(np.isfinite(wish), wish, executed),
                     np.array([stamp for stamp, _ in actors], np.int64), boxes)
 
 
