@@ -50,7 +50,7 @@ class InputWatch:
     def mark(self, port: str) -> None:
         """A message came on ``port``."""
         self._unseen.pop(port, None)
-        if self._first_message_s is None:
+        if self._first_message_s is None and port != "route":  # the route is latched: it may be older than the clock
             self._first_message_s = time.monotonic()
 
     def clock_missing(self) -> bool:
@@ -62,7 +62,7 @@ class InputWatch:
         """Raise or clear the conditions ``unseen`` and ``clock``."""
         late = self._started_s is not None and time.monotonic() - self._started_s >= self._after_s
         if self._unseen and late:
-            self._health.set("unseen", ERROR, self._complaint())
+            self._health.set("unseen", *self._complaint())
         else:
             self._health.clear("unseen")
         if self.clock_missing():
@@ -70,14 +70,16 @@ class InputWatch:
         else:
             self._health.clear("clock")
 
-    def _complaint(self) -> str:
+    def _complaint(self) -> tuple[bytes, str]:
         topics = list(self._unseen.values())
+        if all(self._node.count_publishers(topic) for topic in topics):
+            return WARN, f"no message yet on {', '.join(topics)}, though its publisher is there"
         tail = topics[0].rsplit("/", 1)[-1]
         alike = sorted(name for name, _ in self._node.get_topic_names_and_types()
                        if name not in topics and name.rsplit("/", 1)[-1] == tail and self._node.count_publishers(name))
         hint = f"there is {', '.join(alike[:3])}: is role_name or carla_profile wrong?" if alike else \
             "is the world, CARLA's bridge or the bag running, and is role_name right?"
-        return f"no message on {', '.join(topics)} for {self._after_s:g} s; {hint}"
+        return ERROR, f"no message on {', '.join(topics)} for {self._after_s:g} s; {hint}"
 
     def _jumped(self, jump: Any) -> None:
         self.jumps += 1

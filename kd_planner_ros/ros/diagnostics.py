@@ -42,9 +42,10 @@ class Health:
         if self._conditions.get(name) == (level, sentence):
             return
         self._conditions[name] = (level, sentence)
-        if level != OK:
-            log = self._node.get_logger()
-            (log.error if level == ERROR else log.warning)(sentence)
+        if level == ERROR:  # two lines of code: rcutils ties a severity to a line
+            self._node.get_logger().error(sentence)
+        elif level == WARN:
+            self._node.get_logger().warning(sentence)
         self._publish_if_changed()
 
     def clear(self, name: str) -> None:

@@ -38,9 +38,9 @@ class DriveConfig:
     map: str = _option("default", "default, generated:SEED, or a path to a .net.xml or .xodr file")
     route: str = _option("0", "number of a default route, a route file, or FILE:ID for one route of it")
     seed: int = _option(0, "seed of traffic, walkers and scenarios")
-    vehicles: int = _option(40, "vehicles on the map")
+    vehicles: int = _option(60, "vehicles on the map")
     walkers: int = _option(20, "walkers on the map")
-    weather: int = _option(0, "weather, 0 to 20 in CARLA's order")
+    weather: str = _option("benchmark", "benchmark, an id from 0 to 20 in CARLA's order, or a name such as WetNoon")
     scenarios: bool = _option(True, "scenario actors: pedestrian stepping out, cut-in, hard-braking leader, ...")
     time: float = _option(0.0, "simulated seconds to drive; 0: to the end of the route")
     device: str = _option("cpu", "cpu, cuda or cuda:N")
@@ -100,7 +100,7 @@ def drive(config: DriveConfig) -> DriveReport:
 def graph_environment(rig: SensorRig) -> dict[str, str]:
     """Environment variables of the nodes: a ROS domain of its own on this machine, unless the shell names one."""
     domain = os.environ.get("ROS_DOMAIN_ID") or str(random.SystemRandom().randint(1, 99))
-    environment = {"ROS_DOMAIN_ID": domain, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1",
+    environment = {"ROS_DOMAIN_ID": domain, "PYTHONUNBUFFERED": "1",
                    "ROS_AUTOMATIC_DISCOVERY_RANGE": os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")}
     sizes = [4 * spec.width * spec.height for spec in (*rig.cameras, *rig.roadside_cameras)]
     sizes += [int(16 * spec.points_per_second * spec.period_s) for spec in (*rig.lidars, *rig.roadside_lidars)]
@@ -154,12 +154,12 @@ def _run(nodes: list, run_dir: Path, environment: dict[str, str], diagnostics: s
 
 def _watch(monitor: Any, processes: Any) -> str:
     """Wait for the world to finish; "" then, else a sentence about the node that ended before it."""
-    shown_s = 0.0
+    shown_s, shown = 0.0, ""
     while True:
         monitor.spin(0.2)
-        if time.monotonic() - shown_s >= 1.0:
-            shown_s = time.monotonic()
-            _status(monitor.line())
+        if time.monotonic() - shown_s >= 1.0 and monitor.line() != shown:
+            shown_s, shown = time.monotonic(), monitor.line()
+            _status(shown)
         ended = processes.ended()
         if ended.get("world") == 0:
             return ""

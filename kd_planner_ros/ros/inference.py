@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -22,14 +23,9 @@ def load(name: str, device: str, engine: str, models_dir: str, threads: int, war
     Raises:
         PlannerError, CardError: as ``runtime.load.load_planner``.
     """
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is loaded; more would fight the executor thread
     from kd_planner_ros.runtime.load import load_planner  # brings torch: paid by configure, not by import
 
-    try:
-        import torch
-
-        torch.set_num_threads(threads)  # more would fight the executor thread
-    except ImportError:  # a planner without a network needs no torch
-        pass
     planner = load_planner(name, device=device, engine=engine, models_dir=models_dir or None)
     planner.plan(warm_up(planner.rig))
     planner.reset()

@@ -41,9 +41,9 @@ class WorldParams(CommonParams):
     map: str = param("default", "map: default, generated:SEED, or a path to a .net.xml or .xodr file")
     route: str = param("0", "number of a default route, a route file, or FILE:ID for one route of it")
     seed: int = param(0, "seed of traffic, walkers and scenarios", low=0, high=2**31 - 1)
-    vehicles: int = param(40, "vehicles SUMO keeps on the map", low=0, high=500)
+    vehicles: int = param(60, "vehicles SUMO keeps on the map", low=0, high=500)
     walkers: int = param(20, "walkers on the map", low=0, high=500)
-    weather: int = param(0, "weather id as in kd_planner_ros.world.WEATHERS", low=0, high=20)
+    weather: str = param("benchmark", "benchmark, an id from 0 to 20 in CARLA's order, or a name such as WetNoon")
     scenarios: bool = param(True, "let scenario actors act (pedestrian stepping out, cut-in, ...)")
     max_time_s: float = param(0.0, "stop after this much simulated time, s; 0 drives to the end of the route",
                               low=0.0, high=1e6)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Mapping
 
-import numpy as np
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
@@ -15,6 +14,7 @@ from kd_planner_ros.core.records import Control, Plan
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather
 from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.evaluation.one_route import wanted_speed
 from kd_planner_ros.evaluation.run_folder import RunInfo, RunWriter
 from kd_planner_ros.evaluation.score import route_record, statistics
 from kd_planner_ros.ros.adapters.standard import attention_from_msg
@@ -22,6 +22,7 @@ from kd_planner_ros.ros.params import WorldParams
 from kd_planner_ros.ros.plan_ports import PlanSubscription
 from kd_planner_ros.ros.qos import COMMAND, LATCHED, subscribe
 from kd_planner_ros.ros.stamps import from_stamp
+from kd_planner_ros.ros.world_outputs import CLOCK_START_NS
 
 
 class Recorder:
@@ -48,10 +49,9 @@ class Recorder:
 
     def _take_plan(self, plan: Plan) -> None:
         self.plans += 1
-        points, times = plan.trajectory.points, plan.trajectory.times_s
-        if len(points) > 1:
-            self._target_mps = float((np.hypot(*np.diff(points, axis=0).T) / np.diff(times)).mean())
-        self._writer.plan(replace(plan, attention=self._attention.get(plan.stamp_ns)))
+        self._target_mps = wanted_speed(plan)
+        self._writer.plan(replace(plan, stamp_ns=plan.stamp_ns - CLOCK_START_NS,
+                                  attention=self._attention.get(plan.stamp_ns)))
 
     def picture(self, stamp_ns: int, images: Mapping[str, Any]) -> None:
         """Keep the first camera's picture, if it was taken in this tick."""

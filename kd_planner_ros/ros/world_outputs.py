@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from nav_msgs.msg import Odometry, Path
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, Imu, NavSatFix, PointCloud2
 
-from kd_planner_ros.core.records import EgoState
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState
 from kd_planner_ros.core.sensors import SensorRig
-from kd_planner_ros.geometry.frames import map_to_gnss
 from kd_planner_ros.ros.adapters import objects
 from kd_planner_ros.ros.qos import CLOCK, LATCHED, SENSOR_OUT, STATE, advertise
 from kd_planner_ros.ros.stamps import to_stamp
+
+CLOCK_START_NS = 1_000_000_000
+"""ROS time of the world's tick 0: to ROS, a stamp of zero means "no time"."""
 
 
 class WorldOutputs:
@@ -40,36 +42,38 @@ class WorldOutputs:
                         for spec in (*rig.lidars, *rig.roadside_lidars)}
         self._last_states: bytes | None = None
 
-    def route(self, route: Route, stamp_ns: int) -> None:
+    def route(self, route: Route) -> None:
         """The route, latched."""
         self._route.publish(self._adapter.route_to_msg(route))
-        self._waypoints.publish(self._adapter.waypoints_to_msg(route, stamp_ns))
+        self._waypoints.publish(self._adapter.waypoints_to_msg(route, CLOCK_START_NS))
 
     def tick(self, scene: SceneState, sensed: Any) -> None:
         """One tick. ``sensed`` holds ``images`` (CameraImage) and ``clouds`` by sensor id."""
-        self._clock.publish(Clock(clock=to_stamp(scene.stamp_ns)))
+        stamp_ns = scene.stamp_ns + CLOCK_START_NS
+        self._clock.publish(Clock(clock=to_stamp(stamp_ns)))
         for name, image in sensed.images.items():
             spec, pictures, infos = self._cameras[name]
-            pictures.publish(self._adapter.image_to_msg(image.rgb, scene.stamp_ns, name))
+            pictures.publish(self._adapter.image_to_msg(image.rgb, stamp_ns, name))
             if infos.get_subscription_count():
-                infos.publish(self._adapter.camera_info_to_msg(spec, scene.stamp_ns))
+                infos.publish(self._adapter.camera_info_to_msg(spec, stamp_ns))
         for name, cloud in sensed.clouds.items():
-            self._lidars[name].publish(self._adapter.cloud_to_msg(cloud, scene.stamp_ns, name))
-        self._ego(scene.ego)
+            self._lidars[name].publish(self._adapter.cloud_to_msg(cloud, stamp_ns, name))
+        self._imu_and_gnss(stamp_ns, scene, sensed)
         if self._objects.get_subscription_count():
-            self._objects.publish(objects.objects_to_msg(scene))
+            self._objects.publish(objects.actors_to_msg(scene.actors, stamp_ns))
         states = scene.signals["state"].tobytes()
         if states != self._last_states:  # the bridge sends lights on change only
             self._last_states = states
-            self._lights.publish(objects.signals_to_msg(scene))
-
-    def _ego(self, ego: EgoState) -> None:
+            self._lights.publish(objects.signals_to_msg(scene.signals, stamp_ns))
         if self._speed.get_subscription_count():
-            self._speed.publish(self._adapter.speed_to_msg(ego.stamp_ns, ego.speed_mps))
-        if self._imu.get_subscription_count():
-            self._imu.publish(self._adapter.imu_to_msg(ego))
-        if self._gnss.get_subscription_count():
-            latitude, longitude = map_to_gnss([ego.pose.x, ego.pose.y]).tolist()
-            self._gnss.publish(self._adapter.gnss_to_msg(ego.stamp_ns, latitude, longitude, ego.pose.z))
+            self._speed.publish(self._adapter.speed_to_msg(stamp_ns, scene.ego.speed_mps))
         # Odometry goes last: the controller answers it, and by then the pictures of this tick are on their way.
-        self._odometry.publish(self._adapter.odometry_to_msg(ego))
+        self._odometry.publish(self._adapter.odometry_to_msg(replace(scene.ego, stamp_ns=stamp_ns)))
+
+    def _imu_and_gnss(self, stamp_ns: int, scene: SceneState, sensed: Any) -> None:
+        if sensed.imu is not None and self._imu.get_subscription_count():
+            self._imu.publish(self._adapter.imu_to_msg(stamp_ns, scene.ego.pose, sensed.imu.acceleration,
+                                                       sensed.imu.angular_velocity))
+        if sensed.gnss is not None and self._gnss.get_subscription_count():
+            fix = sensed.gnss
+            self._gnss.publish(self._adapter.gnss_to_msg(stamp_ns, fix.latitude, fix.longitude, fix.altitude))

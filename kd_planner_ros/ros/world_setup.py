@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from kd_planner_ros.core.errors import ConfigError, RouteError
+from kd_planner_ros.core.errors import RouteError
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather
@@ -15,18 +15,17 @@ from kd_planner_ros.ros.params import WorldParams
 DEFAULT_ROUTES = 10
 
 
-def choose_route(road: RoadMap, choice: str, seed: int) -> Route:
-    """The route that ``choice`` names: a number (of the default routes of ``seed``), FILE, or FILE:ID.
+def choose_route(road: RoadMap, choice: str) -> Route:
+    """The route that ``choice`` names: a number (of the default routes the evaluation drives too), FILE, or FILE:ID.
 
     Raises:
         RouteError: no such file, no such route in it, or one that does not lie on the map.
     """
+    from kd_planner_ros.evaluation.closed_loop import EVALUATION_ROUTE_SEED
     from kd_planner_ros.world.routes import default_routes, plan_route, read_routes
 
     if choice.isdigit():
-        routes = default_routes(road, seed, max(DEFAULT_ROUTES, int(choice) + 1))
-        if int(choice) >= len(routes):
-            raise RouteError(f"a route number below {len(routes)} on {road.name}", choice, "choose a smaller number")
+        routes = default_routes(road, EVALUATION_ROUTE_SEED, max(DEFAULT_ROUTES, int(choice) + 1))
         return routes[int(choice)]
     file, _, name = choice.rpartition(":") if not Path(choice).is_file() else (choice, "", "")
     specs = read_routes(Path(file or choice))
@@ -45,12 +44,12 @@ def make_world(params: WorldParams, rig: SensorRig) -> tuple[Any, Route, SceneSt
     Raises:
         MapError, RouteError, ConfigError: what cannot be used.
     """
-    from kd_planner_ros.world import WEATHERS, World, load_map
+    from kd_planner_ros.evaluation.closed_loop import choose_weathers
+    from kd_planner_ros.world.maps import load_map
+    from kd_planner_ros.world.simulation import World
 
+    weather = choose_weathers(params.weather)[0]
     road = load_map(params.map)
-    route = choose_route(road, params.route, params.seed)
-    if not 0 <= params.weather < len(WEATHERS):
-        raise ConfigError(f"a weather id below {len(WEATHERS)}", str(params.weather), "choose another")
-    weather = WEATHERS[params.weather]
+    route = choose_route(road, params.route)
     world = World(road, rig, vehicles=params.vehicles, walkers=params.walkers, scenarios=params.scenarios)
     return world, route, world.start(route, params.seed, weather), weather

@@ -45,8 +45,8 @@ class FakeWorld:
 
     def __init__(self, rig, ticks=60):
         self.rig, self.ticks, self.done, self.monitor = rig, ticks, False, FakeMonitor()
-        self.route, self.controls, self.n = straight_route(), [], 1
-        self.state = scene_at(TICK_NS)
+        self.route, self.controls, self.n = straight_route(), [], 0
+        self.state = scene_at(0)
 
     def start(self, route=None, seed=0, weather=None):
         return self.state
@@ -65,12 +65,12 @@ class FakeWorld:
     def sense(self, labels=False):
         images, clouds = {}, {}
         for spec in self.rig.cameras:
-            if (self.n - 1) % round(spec.period_s / 0.05) == 0:
+            if self.n % round(spec.period_s / 0.05) == 0:
                 rgb = np.full((spec.height, spec.width, 3), self.n % 256, np.uint8)
                 images[spec.id] = CameraImage(self.state.stamp_ns, rgb)
         for spec in self.rig.lidars:
             clouds[spec.id] = np.array([[5.0, 0.0, -1.0, 0.5], [7.0, 1.0, -1.0, 0.2]], np.float32)
-        return SimpleNamespace(images=images, clouds=clouds)
+        return SimpleNamespace(images=images, clouds=clouds, imu=None, gnss=None)
 
     def close(self):
         pass
@@ -90,11 +90,10 @@ class FakePlanner(Planner):
         self.resets += 1
 
     def plan(self, frame):
-        if frame.stamp_ns:
-            self.frames.append(frame)
-        if self.fail is not None and frame.stamp_ns:
+        self.frames.append(frame)
+        if self.fail is not None:
             raise self.fail
-        if self.delay is not None and frame.stamp_ns:
+        if self.delay is not None:
             self.delay(frame)
         times = 0.5 * np.arange(1, 5)
         points = np.stack([5.0 * times, np.zeros(4)], 1)

@@ -12,6 +12,7 @@ from nav_msgs.msg import Odometry, Path
 from sensor_msgs.msg import CameraInfo, Image, Imu, JointState, NavSatFix, PointCloud2
 from std_msgs.msg import Float32, Header
 
+from kd_planner_ros.bags.tables import CLOUD_DTYPE, ROUTE_DTYPE
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Control, EgoState, Pose
 from kd_planner_ros.core.route import Route
@@ -24,8 +25,6 @@ from kd_planner_ros.ros.adapters.tables import bytes_array, columns, table_from_
 from kd_planner_ros.ros.stamps import from_stamp, to_stamp
 
 MAP_FRAME = "map"
-ROUTE_DTYPE = np.dtype([("x", "<f8"), ("y", "<f8"), ("z", "<f8"), ("yaw", "<f8"), ("command", "<i1")])
-CLOUD_DTYPE = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("intensity", "<f4")])
 _FLIP_Y = np.diag([1.0, -1.0, 1.0])
 
 
@@ -138,12 +137,12 @@ class Adapter:
         """(stamp or None where the message has no header, signed forward speed in m/s)."""
         return None, float(message.data)
 
-    def imu_to_msg(self, ego: EgoState) -> Imu:
-        """Gyro and accelerometer in body axes; gravity is part of the acceleration, as in CARLA."""
-        return Imu(header=self.header(ego.stamp_ns, self.frame_id("imu")), orientation=quaternion(ego.pose),
-                   angular_velocity=Vector3(x=0.0, y=0.0, z=float(ego.yaw_rate_rps)),
-                   linear_acceleration=Vector3(x=float(ego.acceleration_mps2),
-                                               y=float(ego.yaw_rate_rps * ego.speed_mps), z=9.81))
+    def imu_to_msg(self, stamp_ns: int, pose: Pose, acceleration: np.ndarray, angular_velocity: np.ndarray) -> Imu:
+        """Specific force [3] and turn rates [3] in body axes, attitude in ``map``."""
+        ax, ay, az = (float(value) for value in acceleration)
+        wx, wy, wz = (float(value) for value in angular_velocity)
+        return Imu(header=self.header(stamp_ns, self.frame_id("imu")), orientation=quaternion(pose),
+                   angular_velocity=Vector3(x=wx, y=wy, z=wz), linear_acceleration=Vector3(x=ax, y=ay, z=az))
 
     def gnss_to_msg(self, stamp_ns: int, latitude: float, longitude: float, altitude: float) -> NavSatFix:
         """A fix in degrees and metres."""

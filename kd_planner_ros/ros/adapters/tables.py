@@ -6,14 +6,11 @@ from array import array
 
 import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
-
-from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.ros.stamps import to_stamp
 from std_msgs.msg import Header
 
-_CODES = {PointField.INT8: "i1", PointField.UINT8: "u1", PointField.INT16: "i2", PointField.UINT16: "u2",
-          PointField.INT32: "i4", PointField.UINT32: "u4", PointField.FLOAT32: "f4", PointField.FLOAT64: "f8"}
-_NUMBERS = {code: number for number, code in _CODES.items()}
+from kd_planner_ros.bags.tables import CODES, table_bytes, table_fields
+from kd_planner_ros.core.errors import SensorError
+from kd_planner_ros.ros.stamps import to_stamp
 
 
 def bytes_array(values: np.ndarray) -> array:
@@ -25,13 +22,12 @@ def bytes_array(values: np.ndarray) -> array:
 
 def table_to_msg(table: np.ndarray, stamp_ns: int, frame_id: str) -> PointCloud2:
     """A structured array [N] as PointCloud2, one field a column, little-endian."""
-    table = np.ascontiguousarray(table, table.dtype.newbyteorder("<"))
-    fields = [PointField(name=name, offset=int(offset), datatype=_NUMBERS[kind.str.lstrip("<|=")], count=1)
-              for name, (kind, offset) in table.dtype.fields.items()]
+    fields = [PointField(name=name, offset=offset, datatype=number, count=1)
+              for name, offset, number in table_fields(table.dtype)]
     step = table.dtype.itemsize
     return PointCloud2(header=Header(stamp=to_stamp(stamp_ns), frame_id=frame_id), height=1, width=len(table),
                        fields=fields, is_bigendian=False, point_step=step, row_step=step * len(table),
-                       data=bytes_array(table.view(np.uint8)) if len(table) else array("B"), is_dense=False)
+                       data=bytes_array(table_bytes(table)), is_dense=False)
 
 
 def table_from_msg(message: PointCloud2) -> np.ndarray:
@@ -43,7 +39,7 @@ def table_from_msg(message: PointCloud2) -> np.ndarray:
     order = ">" if message.is_bigendian else "<"
     names, kinds, offsets = [], [], []
     for field in message.fields:
-        code = _CODES.get(field.datatype)
+        code = CODES.get(field.datatype)
         if code is None or field.offset + np.dtype(code or "u1").itemsize > message.point_step:
             raise SensorError("point fields inside point_step", f"field {field.name!r} of type {field.datatype} at "
                               f"byte {field.offset} of {message.point_step}", "check the driver of this sensor")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from nav_msgs.msg import Odometry
@@ -15,7 +14,7 @@ from kd_planner_ros.ros.adapters import standard
 from kd_planner_ros.ros.adapters.optional import missing_sentence
 from kd_planner_ros.ros.clock import InputWatch
 from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
-from kd_planner_ros.ros.lifecycle import SUCCESS, guarded, run
+from kd_planner_ros.ros.lifecycle import SUCCESS, guarded, leave, run
 from kd_planner_ros.ros.params import ControllerParams, declare
 from kd_planner_ros.ros.plan_gate import CLOCK_MISSING, ODOMETRY_STALE, PlanGate
 from kd_planner_ros.ros.plan_ports import PlanSubscription
@@ -157,10 +156,10 @@ class ControllerNode(LifecycleNode):
                 **{f"stops for {name}": count for name, count in self._gate.pilot.supervisor.counts.items()}}
 
 
-def main(argv: list[str] | None = None) -> int:
+def main() -> None:
     """Run the controller node as a process."""
-    return run(ControllerNode, argv)
+    leave(run(ControllerNode))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
@@ -13,7 +12,7 @@ from kd_planner_ros.core.records import EgoState, Plan
 from kd_planner_ros.ros.clock import InputWatch
 from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
 from kd_planner_ros.ros.inference import Inference, load
-from kd_planner_ros.ros.lifecycle import FAILURE, SUCCESS, run
+from kd_planner_ros.ros.lifecycle import FAILURE, SUCCESS, leave, run
 from kd_planner_ros.ros.params import PlannerParams, declare
 from kd_planner_ros.ros.planner_inputs import PlannerInputs, blank_frame
 from kd_planner_ros.ros.planner_outputs import PlannerOutputs
@@ -111,10 +110,10 @@ class PlannerNode(LifecycleNode):
         return values
 
 
-def main(argv: list[str] | None = None) -> int:
+def main() -> None:
     """Run the planner node as a process."""
-    return run(PlannerNode, argv)
+    leave(run(PlannerNode))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

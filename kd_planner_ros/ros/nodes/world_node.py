@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.carla_objects import read_objects
 from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
 from kd_planner_ros.ros.handshake import Handshake
-from kd_planner_ros.ros.lifecycle import StopFlag, guarded, run
+from kd_planner_ros.ros.lifecycle import StopFlag, guarded, leave, run
 from kd_planner_ros.ros.params import WorldParams, declare
 from kd_planner_ros.ros.profiles import make_adapter
 from kd_planner_ros.ros.qos import COMMAND, LATCHED, subscribe
 from kd_planner_ros.ros.recorder import Recorder
-from kd_planner_ros.ros.world_outputs import WorldOutputs
+from kd_planner_ros.ros.world_outputs import CLOCK_START_NS, WorldOutputs
 from kd_planner_ros.ros.world_setup import make_world
 
 TICK_S = 0.05
@@ -37,6 +37,7 @@ class WorldNode(Node):
         self._rig = read_objects(Path(p.objects_definition_file), p.role_name) if p.objects_definition_file \
             else SensorRig()
         self._world = self._recorder = None
+        self._stage_s: Counter[str] = Counter()
         self._agent_ready = False
         self._handshake = Handshake(self.get_logger().warning)
         self._first_s, self._ticks, self._scene = time.monotonic(), 0, None
@@ -60,11 +61,13 @@ class WorldNode(Node):
         self._world, route, scene, weather = make_world(self.params, self._rig)
         if self.params.run_dir:
             self._recorder = Recorder(self, self.params, self._rig, route, weather, self._guard)
-        self._outputs.route(route, scene.stamp_ns)
+        self._outputs.route(route)
+        sensed = self._world.sense()  # the first picture builds the renderer, which takes a while
         self._wait_for_agent(executor, stop)
         self._first_s = time.monotonic()
         while not (stop.requested or self._world.done or self._out_of_time(scene)):
-            scene = self._tick(executor, stop, scene)
+            scene = self._tick(executor, stop, scene, sensed)
+            sensed = self._timed("sense", self._world.sense)
         self._finish()
         return 0
 
@@ -78,13 +81,30 @@ class WorldNode(Node):
                             "and controller running, and is their role_name right?")
         self.health.set("state", OK, "driving")
 
-    def _tick(self, executor: Any, stop: StopFlag, scene: SceneState) -> SceneState:
+    def _timed(self, stage: str, work: Any, *inputs: Any) -> Any:
+        started_s = time.perf_counter()
+        result = work(*inputs)
+        self._stage_s[stage] += time.perf_counter() - started_s
+        return result
+
+    def _tick(self, executor: Any, stop: StopFlag, scene: SceneState, sensed: Any) -> SceneState:
         p, self._scene = self.params, scene
-        sensed = self._world.sense()
-        self._handshake.open(scene.stamp_ns)
-        self._outputs.tick(scene, sensed)
+        self._handshake.open(scene.stamp_ns + CLOCK_START_NS)
+        self._timed("publish", self._outputs.tick, scene, sensed)
         if self._recorder is not None:
             self._recorder.picture(scene.stamp_ns, sensed.images)
+        self._timed("wait", self._await_control, executor, stop)
+        if self._recorder is not None:
+            self._recorder.tick(scene, self._handshake.control)
+        self._ticks += 1
+        before = len(self._world.monitor.events)
+        scene = self._timed("simulate", self._world.tick, self._handshake.control)
+        if self._recorder is not None:
+            self._recorder.events(self._world.monitor.events[before:])
+        return scene
+
+    def _await_control(self, executor: Any, stop: StopFlag) -> None:
+        p = self.params
         waits = p.synchronous_mode_wait_for_vehicle_control_command
         until_s = time.monotonic() + p.control_timeout_s if waits else self._first_s + self._ticks * TICK_S
         while not (waits and self._handshake.answered) and not stop.requested:
@@ -94,14 +114,6 @@ class WorldNode(Node):
             executor.spin_once(timeout_sec=min(left_s, 0.2))
         if waits and not self._handshake.answered and not stop.requested:
             self._handshake.give_up(p.control_timeout_s)
-        if self._recorder is not None:
-            self._recorder.tick(scene, self._handshake.control)
-        self._ticks += 1
-        before = len(self._world.monitor.events)
-        scene = self._world.tick(self._handshake.control)
-        if self._recorder is not None:
-            self._recorder.events(self._world.monitor.events[before:])
-        return scene
 
     def _out_of_time(self, scene: SceneState) -> bool:
         return bool(self.params.max_time_s) and self._ticks * TICK_S >= self.params.max_time_s
@@ -118,6 +130,8 @@ class WorldNode(Node):
         values = {"map": self.params.map, "ticks": self._ticks, "sim time s": round(self._ticks * TICK_S, 2),
                   "sim / wall": round(self._ticks * TICK_S / wall_s, 3), "second controls": shakes.second,
                   "late controls": shakes.late, "unanswered ticks": shakes.unanswered, **self.adapter.notes()}
+        values |= {f"{stage} ms / tick": round(1e3 * spent_s / max(self._ticks, 1), 2)
+                   for stage, spent_s in self._stage_s.items()}
         if self._scene is not None:
             monitor = self._world.monitor
             values |= {"speed m/s": round(self._scene.ego.speed_mps, 2), "completion": round(monitor.completion, 4),
@@ -131,10 +145,10 @@ class WorldNode(Node):
             self._world = None
 
 
-def main(argv: list[str] | None = None) -> int:
+def main() -> None:
     """Run the world node as a process."""
-    return run(WorldNode, argv)
+    leave(run(WorldNode))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
