@@ -10,8 +10,9 @@ import numpy as np
 from kd_planner_ros.core.records import Control, EgoState
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
-from kd_planner_ros.core.scene import ActorKind, LightState, SceneState
+from kd_planner_ros.core.scene import LightState, SceneState
 from kd_planner_ros.world import hazards as hz
+from kd_planner_ros.world.actor_view import ActorView, near
 from kd_planner_ros.world.drive_path import CRUISE_MPS, DrivePath, Gate
 from kd_planner_ros.world.ego import (
     COASTING_PER_S, DRAG_PER_M, MAX_BRAKE_MPS2, MAX_DRIVE_MPS2, ROLLING_MPS2, STEER_SHARE)
@@ -21,6 +22,7 @@ from kd_planner_ros.world.hazards import HALF_LENGTH_M, Hazard
 from kd_planner_ros.world.lane_index import LaneIndex
 from kd_planner_ros.world.planning_states import LIGHT_RANGE_M, label_states, light_state
 
+SIGHT_M = 75.0
 STOP_BEFORE_LINE_M = 1.2
 LIGHT_BRAKING_MPS2 = 1.8
 YELLOW_BRAKING_MPS2 = 3.0
@@ -70,17 +72,18 @@ class Expert:
         for limit, hazard in self._gate_limits(scene):
             accel = min(accel, limit)
             found += [hazard] if hazard else []
-        rows = self._relevant(scene)
-        limit, lead = hz.lead_limit(self.path, self._arc, ego.speed_mps, self.cruise_mps, scene, rows)
+        every = near(scene.actors, ego.pose.x, ego.pose.y, SIGHT_M)
+        actors = self._ahead(ego, every)
+        limit, lead = hz.lead_limit(self.path, self._arc, ego.speed_mps, self.cruise_mps, actors)
         if lead is not None and limit < accel:
             found.append(lead)
         accel = min(accel, limit)
-        accel, conflict = self._avoid(scene, rows, accel, offset, bool(found))
+        accel, conflict = self._avoid(scene, actors, accel, offset, bool(found))
         if conflict is not None:
             found.append(conflict)
         control = self._control(ego, accel)
         target = max(0.0, min(self._limit_mps(), ego.speed_mps + accel)) if accel > -2.5 else 0.0
-        return ExpertDecision(control, self._states(scene, control), target, tuple(found))
+        return ExpertDecision(control, self._states(scene, every, control), target, tuple(found))
 
     # Speed
 
@@ -118,26 +121,24 @@ class Expert:
 
     # Others
 
-    def _relevant(self, scene: SceneState) -> np.ndarray:
-        """Rows of the actors that matter: near, and not following in the ego's own lane."""
-        rows = hz.near_rows(scene)
-        actors, pose = scene.actors[rows], scene.ego.pose
-        dx, dy = actors["x"] - pose.x, actors["y"] - pose.y
-        c, s = math.cos(pose.yaw), math.sin(pose.yaw)
-        along, aside = dx * c + dy * s, np.abs(dy * c - dx * s)
-        follows = ((along < -HALF_LENGTH_M - 0.5 * actors["length"] + 1.0) & (aside < 1.6)
-                   & (np.cos(actors["yaw"] - pose.yaw) > 0.8))
-        return rows[~follows]
+    def _ahead(self, ego: EgoState, actors: ActorView) -> ActorView:
+        """Those of ``actors`` that do not follow in the ego's own lane."""
+        dx, dy = actors.x - ego.pose.x, actors.y - ego.pose.y
+        c, s = math.cos(ego.pose.yaw), math.sin(ego.pose.yaw)
+        follows = ((dx * c + dy * s < 1.0 - HALF_LENGTH_M - 0.5 * actors.length) & (np.abs(dy * c - dx * s) < 1.6)
+                   & (np.cos(actors.yaw - ego.pose.yaw) > 0.8))
+        return actors.take(~follows)
 
-    def _avoid(self, scene: SceneState, rows: np.ndarray, accel: float, offset: float,
+    def _avoid(self, scene: SceneState, actors: ActorView, accel: float, offset: float,
                held: bool) -> tuple[float, Hazard | None]:
         """The acceleration closest to ``accel`` whose forecast meets nobody, and who was in the way."""
         speed = scene.ego.speed_mps
         self._waited = self._waited + 1 if speed < 0.2 and not held else 0
-        if len(rows) == 0:
+        actors = actors.take(hz.reachable(actors, self.path, self._arc, speed))
+        if len(actors.x) == 0:
             return accel, None
-        others = self._forecaster.boxes(scene, rows)
-        pedestrian = scene.actors["kind"][rows] == ActorKind.PEDESTRIAN
+        others = self._forecaster.boxes(actors, scene.signals)
+        pedestrian = actors.pedestrian
         choices = np.array([accel] + [a for a in (0.4, -0.6, -1.5, -3.0, -5.0, -8.0) if a < accel - 0.2])
         poses, speeds = hz.roll_out(self.path, self._arc, offset, speed, choices, self._limit_mps())
         hit = hz.conflicts(poses[:1], others, pedestrian, self._margin())
@@ -151,7 +152,7 @@ class Expert:
         best = int(clear[0]) if len(clear) else len(first) - 1 - int(first[::-1].argmax())
         kind = "pedestrian" if pedestrian[actor] else "crossing"
         distance = float(np.hypot(others[instant, actor, 0] - scene.ego.pose.x, others[instant, actor, 1] - scene.ego.pose.y))
-        return float(choices[best]), Hazard(kind, distance, int(scene.actors["id"][rows[actor]]))
+        return float(choices[best]), Hazard(kind, distance, int(actors.id[actor]))
 
     def _margin(self) -> float:
         return 1.0 if self._waited < PATIENCE_TICKS[0] else 0.5
@@ -191,7 +192,7 @@ class Expert:
 
     # Labels
 
-    def _states(self, scene: SceneState, control: Control) -> dict[str, int]:
+    def _states(self, scene: SceneState, actors: ActorView, control: Control) -> dict[str, int]:
         front, distance, colour, stop = self._arc + HALF_LENGTH_M, None, LightState.OFF, False
         for gate in self.path.gates:
             ahead = gate.arc_m - front
@@ -202,7 +203,7 @@ class Expert:
             stop |= gate.kind == "stop" and ahead < 20.0 and self._stood.get(gate.arc_m, 0) < 1
         changing = any(start - 5.0 < self._arc < end + 5.0 for start, end in self.path.changes)
         here = self.index.nearest(scene.ego.pose.x, scene.ego.pose.y, scene.ego.pose.yaw)
-        return label_states(scene, self.index, here, light_state(distance, colour, self.legacy_light), stop, changing, control)
+        return label_states(scene.ego, actors, self.index, here, light_state(distance, colour, self.legacy_light), stop, changing, control)
 
 
 def _stop_accel(distance_m: float, speed_mps: float) -> float:

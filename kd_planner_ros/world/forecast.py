@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from kd_planner_ros.core.road import Lane, RoadMap
-from kd_planner_ros.core.scene import INDICATOR_LEFT, INDICATOR_RIGHT, ActorKind, LightState, SceneState
-from kd_planner_ros.geometry.frames import wrap_angle
+from kd_planner_ros.core.scene import INDICATOR_LEFT, INDICATOR_RIGHT, LightState
 from kd_planner_ros.geometry.polyline import arc_lengths, at_arc
+from kd_planner_ros.world.actor_view import ActorView
 from kd_planner_ros.world.lane_index import LaneHit, LaneIndex
 
 _STEP_M, _COUNT = 2.0, 40
@@ -27,7 +27,8 @@ class Forecaster:
     def __init__(self, road: RoadMap, index: LaneIndex, times_s: np.ndarray):
         self.road, self.index, self.times_s = road, index, np.asarray(times_s, float)
         self._lines_at_signal = np.array([s.stop_line.mean(axis=0) for s in road.signals], float).reshape(-1, 2)
-        self._signal_yaw = np.array([_end_yaw(road.lanes[s.lane]) for s in road.signals])
+        yaws = np.array([_end_yaw(road.lanes[s.lane]) for s in road.signals])
+        self._signal_cos, self._signal_sin = np.cos(yaws), np.sin(yaws)
         self.reset()
 
     def reset(self) -> None:
@@ -36,25 +37,22 @@ class Forecaster:
         self._motion: dict[int, tuple[int, float, float, float, float]] = {}  # id -> (tick, speed, yaw, accel, turn rate)
         self._tick = 0
 
-    def boxes(self, scene: SceneState, rows: np.ndarray) -> np.ndarray:
-        """Boxes [T, K, 5] (x, y, yaw, length, width; ``map``) of the actors ``rows`` [K]. Call once per tick."""
+    def boxes(self, actors: ActorView, signals: np.ndarray) -> np.ndarray:
+        """Boxes [T, K, 5] (x, y, yaw, length, width; ``map``) of ``actors`` [K] under ``signals`` (SIGNAL_DTYPE [S]). Call
+        once per tick."""
         self._tick += 1
         if self._tick % 400 == 0:
             self._motion = {k: v for k, v in self._motion.items() if self._tick - v[0] < 40}
             self._lines = {k: v for k, v in self._lines.items() if self._tick - v[0] < 2 * _RENEW_TICKS}
-        actors = scene.actors[rows]
-        x, y, yaw = (actors[f].astype(float) for f in ("x", "y", "yaw"))
-        speed = np.hypot(actors["vx"], actors["vy"]).astype(float)
-        accel, turn = self._track(actors["id"].tolist(), speed.tolist(), yaw.tolist())
-        travelled = _travelled(speed, accel, self.times_s[:, None])
-        on_road = (actors["kind"] != ActorKind.PEDESTRIAN) & (actors["kind"] != ActorKind.STATIC) & (speed > 0.3)
-        free = self._straight(actors, x, y, yaw, speed, turn, travelled, on_road)
-        out = np.empty((len(self.times_s), len(rows), 5))
-        out[..., :3] = free
-        out[..., 3], out[..., 4] = actors["length"], actors["width"]
+        accel, turn = self._track(actors.id.tolist(), actors.speed.tolist(), actors.yaw.tolist())
+        travelled = _travelled(actors.speed, accel, self.times_s[:, None])
+        on_road = ~(actors.pedestrian | actors.static) & (actors.speed > 0.3)
+        out = np.empty((len(self.times_s), len(actors.x), 5))
+        self._straight(out, actors, turn, travelled, on_road)
+        out[..., 3], out[..., 4] = actors.length, actors.width
         moving = np.flatnonzero(on_road)
         if len(moving):
-            self._along_lanes(out, moving, actors, x, y, yaw, speed, travelled, scene)
+            self._along_lanes(out, moving, actors.take(moving), travelled[:, moving], signals)
         return out
 
     def _track(self, ids: list, speeds: list, yaws: list) -> tuple[np.ndarray, np.ndarray]:
@@ -71,45 +69,45 @@ class Forecaster:
             accel[k], turn[k] = min(max(a, -4.0), 0.0), min(max(w, -0.7), 0.7)
         return accel, turn
 
-    def _straight(self, actors, x, y, yaw, speed, turn, travelled, on_road) -> np.ndarray:
+    def _straight(self, out, actors: ActorView, turn, travelled, on_road) -> None:
         """Constant velocity; vehicles turn on at their rate for one second."""
-        direction = np.where(speed > 0.1, np.arctan2(actors["vy"], actors["vx"]), yaw)
-        bend = np.where(on_road & (speed > 1.0), turn, 0.0) * np.minimum(self.times_s[:, None], 1.0)
+        direction = np.where(actors.speed > 0.1, np.arctan2(actors.vy, actors.vx), actors.yaw)
+        bend = np.where(on_road & (actors.speed > 1.0), turn, 0.0) * np.minimum(self.times_s[:, None], 1.0)
         middle = direction + 0.5 * bend
-        pose = np.empty((*travelled.shape, 3))
-        pose[..., 0] = x + travelled * np.cos(middle)
-        pose[..., 1] = y + travelled * np.sin(middle)
-        pose[..., 2] = yaw + bend
-        return pose
+        out[..., 0] = actors.x + travelled * np.cos(middle)
+        out[..., 1] = actors.y + travelled * np.sin(middle)
+        out[..., 2] = actors.yaw + bend
 
-    def _along_lanes(self, out, moving, actors, x, y, yaw, speed, travelled, scene) -> None:
-        """Overwrites ``out`` for the vehicles that keep to a lane."""
-        lines = np.stack([self._line(actors[k], x[k], y[k], yaw[k]) for k in moving])
-        start, along = lines[:, :-1], np.diff(lines, axis=1)
-        rel_x, rel_y = x[moving, None] - start[..., 0], y[moving, None] - start[..., 1]
-        fraction = np.clip((rel_x * along[..., 0] + rel_y * along[..., 1])
-                           / np.maximum((along**2).sum(-1), 1e-9), 0.0, 1.0)
-        gap = (rel_x - fraction * along[..., 0]) ** 2 + (rel_y - fraction * along[..., 1]) ** 2
-        segment = gap.argmin(axis=1)
+    def _along_lanes(self, out, moving, actors: ActorView, travelled, signals) -> None:
+        """Overwrites ``out`` for those of the ``moving`` vehicles that keep to a lane."""
+        lines = np.array([self._line(*one) for one in zip(actors.id.tolist(), actors.lights.tolist(), actors.x.tolist(),
+                                                          actors.y.tolist(), actors.yaw.tolist())])
+        start, along = lines[:, :-1], lines[:, 1:] - lines[:, :-1]
+        rel = np.stack([actors.x, actors.y], axis=1)[:, None] - start
+        fraction = (rel * along).sum(axis=2) / np.maximum((along * along).sum(axis=2), 1e-9)
+        fraction = np.minimum(np.maximum(fraction, 0.0), 1.0)
+        gap = rel - fraction[..., None] * along
+        segment = (gap * gap).sum(axis=2).argmin(axis=1)
         k = np.arange(len(moving))
-        heading = np.arctan2(along[k, segment, 1], along[k, segment, 0])
-        offset = rel_y[k, segment] * np.cos(heading) - rel_x[k, segment] * np.sin(heading)
-        keeps = (np.abs(offset) < 1.6) & (np.abs(wrap_angle(heading - yaw[moving])) < 0.6)
+        tangent = along[k, segment]
+        heading = np.arctan2(tangent[:, 1], tangent[:, 0])
+        cos, sin = np.cos(heading), np.sin(heading)
+        offset = rel[k, segment, 1] * cos - rel[k, segment, 0] * sin
+        keeps = (np.abs(offset) < 1.6) & (np.cos(heading - actors.yaw) > 0.82)
         arc = (segment + fraction[k, segment]) * _STEP_M
-        reach = np.minimum(travelled[:, moving], self._room_to_red(scene, actors[moving], x[moving], y[moving],
-                                                                   yaw[moving], speed[moving])[None])
-        position = np.clip((arc + reach) / _STEP_M, 0.0, _COUNT - 1.001)
+        reach = np.minimum(travelled, self._room_to_red(actors, signals))
+        position = np.minimum((arc + reach) / _STEP_M, _COUNT - 1.001)
         cell = position.astype(int)
-        step = along[k[None], cell]
-        base = start[k[None], cell] + (position - cell)[..., None] * step
-        length = np.maximum(np.hypot(step[..., 0], step[..., 1]), 1e-6)
-        pose = np.stack([base[..., 0] - step[..., 1] / length * offset, base[..., 1] + step[..., 0] / length * offset,
-                         np.arctan2(step[..., 1], step[..., 0])], axis=-1)
-        out[:, moving[keeps], :3] = pose[:, keeps]
+        step = along[k, cell]
+        base = start[k, cell] + (position - cell)[..., None] * step
+        side = offset / np.maximum(np.hypot(step[..., 0], step[..., 1]), 1e-6)
+        out[:, moving[keeps], 0] = (base[..., 0] - step[..., 1] * side)[:, keeps]
+        out[:, moving[keeps], 1] = (base[..., 1] + step[..., 0] * side)[:, keeps]
+        out[:, moving[keeps], 2] = np.arctan2(step[..., 1], step[..., 0])[:, keeps]
 
-    def _line(self, actor, x: float, y: float, yaw: float) -> np.ndarray:
+    def _line(self, identity: int, lights: int, x: float, y: float, yaw: float) -> np.ndarray:
         """The line [40, 2] every 2 m that the actor is expected to follow, from a little behind it."""
-        identity, indicator = int(actor["id"]), int(actor["lights"]) & (INDICATOR_LEFT | INDICATOR_RIGHT)
+        indicator = lights & (INDICATOR_LEFT | INDICATOR_RIGHT)
         kept = self._lines.get(identity)
         if kept is not None and self._tick - kept[0] < _RENEW_TICKS and kept[1] == indicator:
             return kept[2]
@@ -118,19 +116,20 @@ class Forecaster:
         self._lines[identity] = (self._tick, indicator, line)
         return line
 
-    def _room_to_red(self, scene: SceneState, actors, x, y, yaw, speed) -> np.ndarray:
+    def _room_to_red(self, actors: ActorView, signals: np.ndarray) -> np.ndarray:
         """How far [K] each vehicle may still go before a red or yellow light it can stop at; inf where none."""
-        room = np.full(len(x), np.inf)
-        lit = np.flatnonzero(np.isin(scene.signals["state"], (LightState.RED, LightState.YELLOW)))
+        state, middle = signals["state"], (actors.x.mean(), actors.y.mean())
+        lit = np.flatnonzero(((state == LightState.RED) | (state == LightState.YELLOW))
+                             & (np.abs(self._lines_at_signal - middle).max(axis=1) < 130.0))
         if len(lit) == 0:
-            return room
-        c, s = np.cos(self._signal_yaw[lit]), np.sin(self._signal_yaw[lit])
-        dx = self._lines_at_signal[lit, 0] - x[:, None]
-        dy = self._lines_at_signal[lit, 1] - y[:, None]
-        ahead = dx * c + dy * s - 0.5 * actors["length"][:, None]
-        aside = np.abs(dy * c - dx * s)
-        governs = (ahead > -0.5) & (ahead < 60.0) & (aside < 1.7) & (np.cos(self._signal_yaw[lit] - yaw[:, None]) > 0.9)
-        can = speed[:, None] ** 2 / (2.0 * np.maximum(ahead, 0.3)) < HARDEST_STOP_MPS2
+            return np.full(len(actors.x), np.inf)
+        c, s = self._signal_cos[lit], self._signal_sin[lit]
+        dx = self._lines_at_signal[lit, 0] - actors.x[:, None]
+        dy = self._lines_at_signal[lit, 1] - actors.y[:, None]
+        ahead = dx * c + dy * s - 0.5 * actors.length[:, None]
+        governs = ((ahead > -0.5) & (ahead < 60.0) & (np.abs(dy * c - dx * s) < 1.7)
+                   & (np.cos(actors.yaw)[:, None] * c + np.sin(actors.yaw)[:, None] * s > 0.9))
+        can = actors.speed[:, None] ** 2 < 2.0 * HARDEST_STOP_MPS2 * np.maximum(ahead, 0.3)
         return np.where(governs & can, np.maximum(ahead, 0.0), np.inf).min(axis=1)
 
 

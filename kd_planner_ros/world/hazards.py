@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kd_planner_ros.core.scene import ActorKind, SceneState
 from kd_planner_ros.geometry.boxes import overlap
-from kd_planner_ros.geometry.frames import wrap_angle
+from kd_planner_ros.world.actor_view import ActorView
 from kd_planner_ros.world.drive_path import STEP_M, DrivePath
 from kd_planner_ros.world.ego_body import EGO_LENGTH_M, EGO_WIDTH_M
 
@@ -30,39 +29,35 @@ class Hazard:
     actor_id: int = -1
 
 
-def near_rows(scene: SceneState, top_mps: float = 8.0) -> np.ndarray:
-    """Rows [K] of the actors that could meet the ego within the forecast, nearest reach first come first."""
-    pose, actors = scene.ego.pose, scene.actors
-    dx, dy = actors["x"] - pose.x, actors["y"] - pose.y
-    distance = np.hypot(dx, dy)
-    speed = np.hypot(actors["vx"], actors["vy"])
-    reach = TIMES_S[-1] * (max(scene.ego.speed_mps, 3.0) + np.minimum(speed, top_mps * 2.0)) + 10.0
-    return np.flatnonzero(distance < np.minimum(np.maximum(reach, 25.0), 70.0))
+def reachable(actors: ActorView, path: DrivePath, arc_m: float, speed_mps: float) -> np.ndarray:
+    """Mask [K] of the actors that could meet the ego on its way within the forecast, or stand in it further ahead."""
+    points = path.points[int(arc_m / STEP_M):int((arc_m + max(speed_mps, 5.0) * TIMES_S[-1] + 12.0) / STEP_M):8]
+    gap_sq = ((actors.x[:, None] - points[:, 0]) ** 2 + (actors.y[:, None] - points[:, 1]) ** 2).min(axis=1)
+    return gap_sq < (np.minimum(actors.speed, 16.0) * TIMES_S[-1] + 8.0 + 0.5 * actors.length) ** 2
 
 
-def lead_limit(path: DrivePath, arc_m: float, speed_mps: float, cruise_mps: float, scene: SceneState,
-               rows: np.ndarray) -> tuple[float, Hazard | None]:
+def lead_limit(path: DrivePath, arc_m: float, speed_mps: float, cruise_mps: float,
+               actors: ActorView) -> tuple[float, Hazard | None]:
     """Acceleration of the Intelligent Driver Model behind the nearest actor in the ego's swept corridor.
 
     Actors that cross it quickly are left to the forecast.
 
     Source: Treiber, Hennecke, Helbing, Phys. Rev. E 62 (2000) 1805, eq. 3.
     """
-    if len(rows) == 0:
+    if len(actors.x) == 0:
         return np.inf, None
     first = max(0, int(arc_m / STEP_M))
     stretch = slice(first, min(first + int(LOOK_AHEAD_M / STEP_M), len(path.points)), 2)
     points, yaws, arcs = path.points[stretch], path.yaws[stretch], path.arc_m[stretch]
-    actors = scene.actors[rows]
-    dx, dy = actors["x"][:, None] - points[:, 0], actors["y"][:, None] - points[:, 1]
+    dx, dy = actors.x[:, None] - points[:, 0], actors.y[:, None] - points[:, 1]
     c, s = np.cos(yaws), np.sin(yaws)
     along, aside = dx * c + dy * s, np.abs(dy * c - dx * s)
-    turn = wrap_angle(actors["yaw"][:, None] - yaws)
+    turn = actors.yaw[:, None] - yaws
     cos, sin = np.abs(np.cos(turn)), np.abs(np.sin(turn))
-    long_half = 0.5 * (actors["length"][:, None] * cos + actors["width"][:, None] * sin)
-    wide_half = 0.5 * (actors["length"][:, None] * sin + actors["width"][:, None] * cos)
-    forward = actors["vx"][:, None] * c + actors["vy"][:, None] * s
-    sideways = np.abs(actors["vy"][:, None] * c - actors["vx"][:, None] * s)
+    long_half = 0.5 * (actors.length[:, None] * cos + actors.width[:, None] * sin)
+    wide_half = 0.5 * (actors.length[:, None] * sin + actors.width[:, None] * cos)
+    forward = actors.vx[:, None] * c + actors.vy[:, None] * s
+    sideways = np.abs(actors.vy[:, None] * c - actors.vx[:, None] * s)
     inside = (np.abs(along) < 0.6) & (aside < HALF_WIDTH_M + wide_half + 0.25) & ((sideways < 1.0) | (forward > sideways))
     # The nearest path point may lie within the actor's own length: its rear is what counts.
     gap = np.where(inside, arcs - arc_m - HALF_LENGTH_M - long_half, np.inf)
@@ -78,8 +73,8 @@ def lead_limit(path: DrivePath, arc_m: float, speed_mps: float, cruise_mps: floa
         limit = -8.0
     else:
         limit = ACCEL_MPS2 * (1.0 - (speed_mps / cruise_mps) ** 4 - (wanted / distance) ** 2)
-    kind = "pedestrian" if actors["kind"][nearest[0]] == ActorKind.PEDESTRIAN else "lead"
-    return float(limit), Hazard(kind, distance, int(actors["id"][nearest[0]]))
+    kind = "pedestrian" if actors.pedestrian[nearest[0]] else "lead"
+    return float(limit), Hazard(kind, distance, int(actors.id[nearest[0]]))
 
 
 def roll_out(path: DrivePath, arc_m: float, offset_m: float, speed_mps: float, accel_mps2: np.ndarray,

@@ -10,10 +10,11 @@ import math
 
 import numpy as np
 
-from kd_planner_ros.core.records import Control
-from kd_planner_ros.core.scene import ActorKind, LightState, SceneState
+from kd_planner_ros.core.records import Control, EgoState
+from kd_planner_ros.core.scene import ActorKind, LightState
 from kd_planner_ros.geometry.boxes import segments_cross
 from kd_planner_ros.geometry.frames import wrap_angle
+from kd_planner_ros.world.actor_view import ActorView
 from kd_planner_ros.world.lane_index import LaneHit, LaneIndex
 
 STATE_NAMES = ("light", "junction", "stop_sign", "vehicle", "pedestrian", "brake", "steer", "throttle")
@@ -31,33 +32,33 @@ def light_state(distance_m: float | None, colour: int, legacy: bool) -> int:
     return LIGHT_RED if red else LIGHT_GREEN
 
 
-def label_states(scene: SceneState, index: LaneIndex, here: LaneHit | None, light: int, stop_sign: bool,
+def label_states(ego: EgoState, actors: ActorView, index: LaneIndex, here: LaneHit | None, light: int, stop_sign: bool,
                  changing_lane: bool, control: Control) -> dict[str, int]:
-    """The states in the order of ``STATE_NAMES``, each a class index."""
+    """The states in the order of ``STATE_NAMES``, each a class index; ``actors`` are all within 25 m or more."""
     values = (light, here is not None and bool(here.lane.junction), stop_sign,
-              vehicle_ahead(scene, index, here, changing_lane), pedestrian_ahead(scene),
+              vehicle_ahead(ego, actors, index, here, changing_lane), pedestrian_ahead(ego, actors),
               control.brake > DELTA, abs(control.steer) > DELTA, control.throttle > DELTA)
     return {name: int(value) for name, value in zip(STATE_NAMES, values)}
 
 
-def vehicle_ahead(scene: SceneState, index: LaneIndex, here: LaneHit | None, changing_lane: bool) -> bool:
+def vehicle_ahead(ego: EgoState, actors: ActorView, index: LaneIndex, here: LaneHit | None, changing_lane: bool) -> bool:
     """True if a vehicle is near in front: within max(10, 3 v) m, bearing <= 30 deg, heading within 60 deg unless the
     bearing is below 15 deg; not those standing on another road, nor those beside in another lane of the same road."""
-    pose, actors = scene.ego.pose, scene.actors
-    dx, dy = actors["x"] - pose.x, actors["y"] - pose.y
+    pose = ego.pose
+    dx, dy = actors.x - pose.x, actors.y - pose.y
     distance = np.hypot(dx, dy)
     bearing = np.abs(wrap_angle(np.arctan2(dy, dx) - pose.yaw))
-    turn = np.abs(wrap_angle(actors["yaw"] - pose.yaw))
-    limit = max(10.0, 3.0 * scene.ego.speed_mps)
+    turn = np.abs(wrap_angle(actors.yaw - pose.yaw))
+    limit = max(10.0, 3.0 * ego.speed_mps)
     rows = np.flatnonzero((distance <= limit) & (bearing <= math.radians(30.0))
                           & ((turn <= math.radians(60.0)) | (bearing < math.radians(15.0)))
-                          & np.isin(actors["kind"], (ActorKind.CAR, ActorKind.TRUCK, ActorKind.BUS)))
+                          & ((actors.kind == ActorKind.CAR) | (actors.kind == ActorKind.TRUCK) | (actors.kind == ActorKind.BUS)))
     for row in rows:
-        other = index.nearest(float(actors["x"][row]), float(actors["y"][row]), float(actors["yaw"][row]))
+        other = index.nearest(float(actors.x[row]), float(actors.y[row]), float(actors.yaw[row]))
         if other is None or here is None:
             return True
         same_road = other.lane.edge == here.lane.edge
-        standing = math.hypot(actors["vx"][row], actors["vy"][row]) < 0.5
+        standing = actors.speed[row] < 0.5
         if standing and not other.lane.junction and distance[row] > 4.0 and not same_road and turn[row] > math.radians(45.0):
             continue
         beside = same_road and other.lane.id != here.lane.id and turn[row] < math.radians(15.0)
@@ -66,21 +67,20 @@ def vehicle_ahead(scene: SceneState, index: LaneIndex, here: LaneHit | None, cha
     return False
 
 
-def pedestrian_ahead(scene: SceneState) -> bool:
+def pedestrian_ahead(ego: EgoState, actors: ActorView) -> bool:
     """True if a walker's way (from 3 m behind it, 8 m along its heading; shorter when it stands) crosses the 10 m
     before the car."""
-    pose, actors = scene.ego.pose, scene.actors
-    near = np.flatnonzero((actors["kind"] == ActorKind.PEDESTRIAN)
-                          & (np.abs(actors["x"] - pose.x) < 20.0) & (np.abs(actors["y"] - pose.y) < 20.0))
+    pose = ego.pose
+    near = np.flatnonzero(actors.pedestrian & (np.abs(actors.x - pose.x) < 20.0) & (np.abs(actors.y - pose.y) < 20.0))
     if len(near) == 0:
         return False
-    walkers = actors[near]
-    speed = np.hypot(walkers["vx"], walkers["vy"])
+    walkers = actors.take(near)
+    speed = walkers.speed
     length = np.where(speed < 0.05, 8.0 * speed, 8.0)
     back = np.where(speed < 0.05, 3.0 * speed, 3.0)
-    heading = np.where(speed < 0.05, walkers["yaw"], np.arctan2(walkers["vy"], walkers["vx"]))
+    heading = np.where(speed < 0.05, walkers.yaw, np.arctan2(walkers.vy, walkers.vx))
     direction = np.stack([np.cos(heading), np.sin(heading)], axis=1)
-    start = np.stack([walkers["x"], walkers["y"]], axis=1) - direction * back[:, None]
+    start = np.stack([walkers.x, walkers.y], axis=1) - direction * back[:, None]
     here = np.array([pose.x, pose.y])
     ahead = here + 10.0 * np.array([math.cos(pose.yaw), math.sin(pose.yaw)])
     return bool(segments_cross(here[None], ahead[None], start, start + direction * length[:, None]).any())
