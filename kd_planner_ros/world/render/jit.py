@@ -1,0 +1,34 @@
+"""Where compiled kernels are kept: one folder of the user's cache per state of this package's sources.
+
+numba looks at the date of the file that defines a kernel, not at the files whose functions it inlines, so an update
+of a helper would leave a stale kernel. The folder's name therefore holds a hash of every source beside this one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import partial
+from pathlib import Path
+
+import numba
+
+
+def user_cache() -> Path:
+    """The folder for things that can be made again: ``$XDG_CACHE_HOME`` or ``~/.cache``, plus the package's name."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "kd_planner_ros"
+
+
+def sources_hash() -> str:
+    """Twelve hexadecimal digits that change with any source file of the renderer."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+numba.config.CACHE_DIR = str(user_cache() / f"numba-{sources_hash()}")
+
+kernel = partial(numba.njit, cache=True, fastmath=True, nogil=True, _nrt=False)

@@ -1,0 +1,106 @@
+"""Pieces of the static world: a mesh and what the shader must know of its triangles, one row each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kd_planner_ros.world.render import materials as mat
+from kd_planner_ros.world.render.meshes import Mesh, cylinder, ellipsoid, frustum, join
+from kd_planner_ros.world.render.town import Town
+
+# columns of a triangle's row
+(P_NORMAL, P_TANGENT, P_U0, P_CELL, P_SEED, P_RGB, P_MATERIAL, P_TAG, P_SIGNAL, P_EXTRA) = (0, 3, 5, 6, 8, 9, 12, 13, 14, 15)
+PART_COLUMNS = 16
+STOREY_M, BAY_M = 3.2, 2.9
+LAMP_HEIGHT_M, LAMP_ARM_M = 6.4, 2.2
+
+
+@dataclass(frozen=True)
+class Part:
+    """``rgb`` sRGB; ``anchor`` [3] origin of texture coordinates; ``bay_m`` width of a window bay; ``signal`` row and
+    ``lamp`` state of a lens."""
+
+    mesh: Mesh
+    tag: int
+    rgb: tuple[int, ...]
+    anchor: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    seed: float = 0.0
+    bay_m: float = BAY_M
+    signal: int = -1
+    lamp: int = 0
+
+    def rows(self) -> np.ndarray:
+        """One row [T, PART_COLUMNS] a triangle: normal, horizontal tangent, texture origin, bay, colour, tags."""
+        normal = self.mesh.normals.mean(1)
+        normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+        flat = np.hypot(normal[:, 0], normal[:, 1])
+        rows = np.zeros((len(normal), PART_COLUMNS), np.float32)
+        rows[:, 0:3] = normal
+        rows[:, 3] = np.where(flat > 1e-3, -normal[:, 1] / np.maximum(flat, 1e-3), 1.0)
+        rows[:, 4] = np.where(flat > 1e-3, normal[:, 0] / np.maximum(flat, 1e-3), 0.0)
+        rows[:, P_U0] = rows[:, 3] * self.anchor[0] + rows[:, 4] * self.anchor[1]
+        rows[:, P_CELL], rows[:, P_CELL + 1], rows[:, P_SEED] = self.bay_m, STOREY_M, self.seed
+        rows[:, P_RGB:P_RGB + 3] = mat.linear(self.rgb)
+        rows[:, P_MATERIAL], rows[:, P_TAG] = self.mesh.material, self.tag
+        rows[:, P_SIGNAL], rows[:, P_EXTRA] = self.signal, self.lamp if self.signal >= 0 else self.anchor[2]
+        return rows
+
+
+def town_parts(town: Town, rng: np.random.Generator) -> list[Part]:
+    """Meshes of all buildings, trees and street lamps."""
+    parts: list[Part] = []
+    for row in town.buildings:
+        parts += _building(row)
+    for row in town.trees:
+        parts += _tree(row, rng)
+    for x, y, yaw in town.lamps:
+        parts += _street_lamp(x, y, yaw)
+    return parts
+
+
+def _building(row: np.ndarray) -> list[Part]:
+    x, y, yaw, length, width, height, colour, seed = row
+    rect = (-length / 2, length / 2, -width / 2, width / 2)
+    walls = frustum(rect, 0.0, rect, height, mat.M_FACADE)
+    roof = np.abs(walls.normals[:, 0, 2]) > 0.5
+    walls.material[roof] = mat.M_ROOF
+    corner = Mesh(walls.corners, walls.normals, walls.material).moved((x, y, 0.0), yaw)
+    rgb = tuple(int(v) for v in mat.FACADE_RGB[int(colour)])
+    c, s = np.cos(yaw), np.sin(yaw)
+    anchor = (x + c * rect[0] - s * rect[2], y + s * rect[0] + c * rect[2], height)
+    parts = [Part(corner, mat.TAG_BUILDING, rgb, anchor, seed, BAY_M)]
+    inner = (rect[0] + 0.4, rect[1] - 0.4, rect[2] + 0.4, rect[3] - 0.4)
+    parapet = (rect[0] - 0.15, rect[1] + 0.15, rect[2] - 0.15, rect[3] + 0.15)
+    parts.append(Part(frustum(parapet, height - 0.45, parapet, height + 0.25, mat.M_PLAIN).moved((x, y, 0.0), yaw),
+                      mat.TAG_BUILDING, tuple(int(0.8 * v) for v in rgb), anchor, seed))
+    if int(seed) % 3 == 0:
+        top = (inner[0] + 0.2 * length, inner[1] - 0.3 * length, inner[2] + 0.2 * width, inner[3] - 0.2 * width)
+        parts.append(Part(frustum(top, height, top, height + 2.4, mat.M_PLAIN).moved((x, y, 0.0), yaw),
+                          mat.TAG_BUILDING, (120, 118, 114), anchor, seed))
+    return parts
+
+
+def _tree(row: np.ndarray, rng: np.random.Generator) -> list[Part]:
+    x, y, height, radius, colour, seed = row
+    rgb = tuple(int(v) for v in mat.LEAF_RGB[int(colour)])
+    trunk = cylinder((0, 0, 0), (0, 0, 0.55 * height), 0.05 + 0.018 * height, mat.M_BARK, 6, 0.08)
+    blobs = []
+    for k in range(3):
+        angle = 2.1 * k + float(rng.uniform(0, 2))
+        at = (0.38 * radius * np.cos(angle), 0.38 * radius * np.sin(angle), height - radius * (0.75 + 0.28 * k))
+        size = radius * float(rng.uniform(0.72, 0.95))
+        blobs.append(ellipsoid(at, (size, size, 0.9 * size), mat.M_LEAF, 5, 8, rng.uniform(0.8, 1.18, (6, 8))))
+    where = (x, y, 0.0)
+    return [Part(trunk.moved(where), mat.TAG_VEGETATION, (92, 74, 58), seed=seed),
+            Part(join(blobs).moved(where), mat.TAG_VEGETATION, rgb, (x, y, height - radius), seed)]
+
+
+def _street_lamp(x: float, y: float, yaw: float) -> list[Part]:
+    post = join([cylinder((0, 0, 0), (0, 0, LAMP_HEIGHT_M), 0.09, mat.M_METAL, 7, 0.06),
+                 cylinder((0, 0, LAMP_HEIGHT_M - 0.1), (LAMP_ARM_M, 0, LAMP_HEIGHT_M + 0.15), 0.05, mat.M_METAL, 6)])
+    light = cylinder((LAMP_ARM_M - 0.35, 0, LAMP_HEIGHT_M + 0.1), (LAMP_ARM_M + 0.35, 0, LAMP_HEIGHT_M + 0.1), 0.13,
+                     mat.M_STREET_LAMP, 6)
+    return [Part(post.moved((x, y, 0.0), yaw), mat.TAG_POLE, (88, 92, 94)),
+            Part(light.moved((x, y, 0.0), yaw), mat.TAG_POLE, (200, 198, 190))]

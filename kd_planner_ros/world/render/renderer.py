@@ -1,0 +1,75 @@
+"""The sensors that cast rays: cameras with exact labels, and spinning LiDARs."""
+
+from __future__ import annotations
+
+from typing import Iterable
+
+import numpy as np
+
+from kd_planner_ros.core.errors import SensorError
+from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.road import RoadMap
+from kd_planner_ros.core.scene import SceneState
+from kd_planner_ros.core.sensors import CameraImage, CameraSpec, LidarSpec, SensorRig
+from kd_planner_ros.geometry.frames import rotation_3d
+from kd_planner_ros.world.render.actors import casters
+from kd_planner_ros.world.render.camera import Camera
+from kd_planner_ros.world.render.lidar import sweep
+from kd_planner_ros.world.render.scene import StaticScene
+
+
+class Renderer:
+    """Sensors over one map. Building one takes seconds; keep it over all routes of the map.
+
+    ``seed`` places buildings and trees and drives sensor noise: the same inputs give the same bytes.
+    """
+
+    def __init__(self, road: RoadMap, rig: SensorRig, seed: int = 0):
+        self.static = StaticScene(road, seed)
+        self.seed = seed
+        self._roadside = {spec.id for spec in (*rig.roadside_cameras, *rig.roadside_lidars)}
+        self._cameras: dict[tuple[int, int, float], Camera] = {}
+        self._tables: tuple[SceneState | None, np.ndarray | None, int] = (None, None, 0)
+
+    def cameras(self, scene: SceneState, specs: Iterable[CameraSpec], labels: bool) -> dict[str, CameraImage]:
+        """One picture a camera, by id; with depth, semantic and instance images where ``labels``.
+
+        A camera of the rig's roadside units stands at its pose in ``map`` and sees the ego (instance N + 1 for N
+        actors); any other moves with the ego and does not see it.
+
+        Raises:
+            SensorError: a camera has no pixels or an impossible field of view.
+        """
+        rows = self._casters(scene)
+        pictures = {}
+        for spec in specs:
+            if spec.width < 1 or spec.height < 1 or not 0.0 < spec.fov_deg < 180.0:
+                raise SensorError(f"a camera '{spec.id}' with pixels and a field of view inside (0, 180) degrees",
+                                  f"{spec.width}x{spec.height}, {spec.fov_deg} degrees", "mend the sensor rig")
+            camera = self._cameras.setdefault((spec.width, spec.height, spec.fov_deg), Camera(spec))
+            roadside = spec.id in self._roadside
+            rotation, eye = self._mount(scene, spec.pose, roadside)
+            pictures[spec.id] = camera.take(self.static, scene, rows, rotation, eye, roadside, labels, self.seed)
+        return pictures
+
+    def lidar(self, scene: SceneState, spec: LidarSpec, tick: int) -> np.ndarray:
+        """The part of a turn that ``tick`` covers: x, y, z, intensity float32 [N, 4] in the sensor's frame."""
+        roadside = spec.id in self._roadside
+        rotation, eye = self._mount(scene, spec.pose, roadside)
+        rows = self._casters(scene)
+        return sweep(self.static, rows if roadside else rows[:-1], spec, rotation, eye, tick, self.seed)
+
+    def _casters(self, scene: SceneState) -> np.ndarray:
+        if self._tables[0] is not scene:
+            self._tables = (scene, casters(self.static.library, scene, with_ego=True), 0)
+        return self._tables[1]
+
+    @staticmethod
+    def _mount(scene: SceneState, pose: Pose, roadside: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Rotation [3, 3] from sensor axes to ``map`` and the sensor's place [3]."""
+        rotation, eye = rotation_3d(pose), np.array([pose.x, pose.y, pose.z])
+        if roadside:
+            return rotation, eye
+        ego = scene.ego.pose
+        body = rotation_3d(ego)
+        return body @ rotation, body @ eye + [ego.x, ego.y, ego.z]

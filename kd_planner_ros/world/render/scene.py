@@ -1,0 +1,80 @@
+"""The static world of one map: ground raster, triangles behind Embree, and what each weather bakes onto them."""
+
+from __future__ import annotations
+
+import numpy as np
+from embreex import rtcore
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
+
+from kd_planner_ros.core.road import RoadMap
+from kd_planner_ros.core.scene import Weather
+from kd_planner_ros.world.render import materials as mat
+from kd_planner_ros.world.render import signals
+from kd_planner_ros.world.render.actors import Library
+from kd_planner_ros.world.render.bake import lamp_raster, sun_raster
+from kd_planner_ros.world.render.ground import paint_ground
+from kd_planner_ros.world.render.parts import LAMP_ARM_M, town_parts
+from kd_planner_ros.world.render.sky import Look, make_dome, make_look
+from kd_planner_ros.world.render.stage import Stage
+from kd_planner_ros.world.render.town import plan_town
+
+SHADE_M, GLOW_M = 0.4, 1.0
+
+
+class StaticScene:
+    """Everything of a map that does not move. Built once; ``stage`` gives the kernels' view of it in a weather."""
+
+    def __init__(self, road: RoadMap, seed: int):
+        rng = np.random.default_rng([seed, 0x70776E])
+        self.ground = paint_ground(road)
+        town = plan_town(road, self.ground, rng)
+        parts = town_parts(town, rng) + signals.signal_parts(road, self.ground)
+        corners = np.concatenate([part.mesh.corners for part in parts]) if parts else np.zeros((0, 3, 3), np.float32)
+        self.prims = np.concatenate([part.rows() for part in parts]) if parts else np.zeros((0, 16), np.float32)
+        self.heads = signals.heads(road, self.ground)
+        self.library = Library()
+        self._device = rtcore.EmbreeDevice()
+        self.scene = EmbreeScene(self._device)
+        if len(corners):
+            TriangleMesh(self.scene, np.ascontiguousarray(corners, np.float32))
+        self._levels = tuple(self.ground.pyramid())
+        self._grain = mat.noise_tile(np.random.default_rng(11), slope=0.35)
+        self._cloud = mat.noise_tile(np.random.default_rng(12), slope=1.6)
+        arm = town.lamps[:, :2] + LAMP_ARM_M * np.stack([np.cos(town.lamps[:, 2]), np.sin(town.lamps[:, 2])], 1)
+        self._glow = lamp_raster(arm, self.ground, GLOW_M)
+        self._stages: dict[Weather, tuple[Stage, Look]] = {}
+        self._shades: dict[tuple[float, float], np.ndarray] = {}
+
+    def intersect(self, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First static triangle along each ray [N] (-1: none) and the ray parameter there [N], float32."""
+        if not len(self.prims):
+            return np.full(len(origins), -1, np.int32), np.full(len(origins), 1e9, np.float32)
+        found = self.scene.run(origins, directions, query="INTERSECT", output=1)
+        return found["primID"], found["tfar"]
+
+    def stage(self, weather: Weather) -> tuple[Stage, Look]:
+        """The static world in ``weather``; kept, since a route keeps its weather and suns are few."""
+        if weather not in self._stages:
+            if len(self._stages) > 4:
+                self._stages.clear()
+            look = make_look(weather)
+            self._stages[weather] = self._dress(weather, look), look
+        return self._stages[weather]
+
+    def _dress(self, weather: Weather, look: Look) -> Stage:
+        sun = (round(look.sun_x, 4), round(look.sun_y, 4))
+        if sun not in self._shades:
+            if look.night >= 1.0:
+                shade = np.full((2, 2), 255, np.uint8)
+            else:
+                shade = sun_raster(self.scene if len(self.prims) else None, self.ground, look, SHADE_M)
+            self._shades[sun] = shade
+        shapes, ground = self.library.shapes, self.ground
+        fixed = np.zeros((32, 3), np.float32)
+        for material, rgb in mat.FIXED_RGB.items():
+            fixed[material] = mat.linear(rgb)
+        return Stage(self._levels, float(ground.origin[0]), float(ground.origin[1]), float(ground.cell_m), self.prims,
+                     self._shades[sun], SHADE_M, self._glow, GLOW_M, make_dome(look, weather.cloudiness, self._cloud),
+                     self._grain, self._cloud, mat.linear(np.repeat(np.arange(256)[:, None], 3, 1))[:, 0].copy(),
+                     mat.tone_table(), fixed, mat.GROUND_TAGS, shapes.corners, shapes.normals, shapes.material)
