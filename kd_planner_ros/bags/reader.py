@@ -22,7 +22,6 @@ from rosbags.highlevel import AnyReader
 from rosbags.highlevel.anyreader import AnyReaderError
 from rosbags.rosbag2 import ReaderError
 from rosbags.serde import SerdeError
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from kd_planner_ros.bags import decode, messages
@@ -82,11 +81,24 @@ class Recording:
 
     def __init__(self, path: Path, role_name: str | None):
         self.path, self.notes, self.incomplete = path, [], 0
-        with self._open() as reader:
-            self._kinds = {connection.topic: connection.msgtype for connection in reader.connections}
-        self.custom_data: dict[str, str] = self._custom_data()
+        with self._errors():
+            self._reader = AnyReader([path], default_typestore=messages.typestore())
+            self._reader.open()  # once: parsing metadata.yaml takes longer than reading a short drive
+        self._kinds = {connection.topic: connection.msgtype for connection in self._reader.connections}
+        custom = self._reader.readers[0].storage.metadata.custom or {}
+        self.custom_data: dict[str, str] = {str(k): str(v) for k, v in custom.items()}
         self.role_name = role_name or self._find_role()
         self.topics = Topics(self.role_name)
+
+    def close(self) -> None:
+        """Close the files; also done when the recording is no longer referred to."""
+        self._reader.close()
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # --- what is in it -----------------------------------------------------------------------------------------------
 
@@ -248,26 +260,11 @@ class Recording:
                        f"topics {', '.join(sorted(self._kinds)[:8]) or 'none'}",
                        "record the topics of CARLA's ROS bridge, or remap yours to them")
 
-    def _custom_data(self) -> dict[str, str]:
-        with self._errors():
-            information = YAML(typ="safe").load(self.path / "metadata.yaml")["rosbag2_bagfile_information"]
-        return {str(k): str(v) for k, v in (information.get("custom_data") or {}).items()}
-
     def _messages(self, topics: Any) -> Iterator[tuple[str, int, Any]]:
-        with self._open() as reader, self._errors():
-            chosen = [c for c in reader.connections if c.topic in set(topics)]
-            for connection, bag_ns, raw in reader.messages(chosen) if chosen else ():
-                yield connection.topic, bag_ns, reader.deserialize(raw, connection.msgtype)
-
-    @contextmanager
-    def _open(self) -> Iterator[AnyReader]:
         with self._errors():
-            reader = AnyReader([self.path], default_typestore=messages.typestore())
-            reader.open()
-        try:
-            yield reader
-        finally:
-            reader.close()
+            chosen = [c for c in self._reader.connections if c.topic in set(topics)]
+            for connection, bag_ns, raw in self._reader.messages(chosen) if chosen else ():
+                yield connection.topic, bag_ns, self._reader.deserialize(raw, connection.msgtype)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

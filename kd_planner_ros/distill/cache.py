@@ -106,7 +106,8 @@ def build_cache(bags: list[Path], root: Path, camera: str, prepare: Callable[[np
         key = hashlib.sha256(json.dumps([FORMAT, content, camera, dict(shape_key)], sort_keys=True).encode())
         folder = Path(root) / key.hexdigest()[:20]
         if not (folder / "facts.json").is_file():
-            _build(open_bag(bag), folder, camera, prepare, content)
+            with open_bag(bag) as recording:
+                _build(recording, folder, camera, prepare, content)
         shards.append(Shard(folder))
     return shards
 

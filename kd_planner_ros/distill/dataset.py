@@ -65,11 +65,10 @@ def split(shards: list[Shard], validation_share: float) -> tuple[Samples, Sample
     full = [shard for shard in shards if len(shard.rows)]
     ranks = [_rank(shard) for shard in full]
     held = [rank < validation_share for rank in ranks]
-    if len(set(ranks)) > 1 and validation_share > 0.0:  # both sides get at least one route
-        if not any(held):
-            held = [rank == min(ranks) for rank in ranks]
-        elif all(held):
-            held = [rank != max(ranks) for rank in ranks]
+    if ranks and all(held):  # something must be left to train on, and to validate with if there are two routes
+        held = [rank != max(ranks) for rank in ranks]
+    elif validation_share > 0.0 and len(set(ranks)) > 1 and not any(held):
+        held = [rank == min(ranks) for rank in ranks]
     train = Samples([s for s, out in zip(full, held) if not out])
     if not len(train):
         raise BagError("samples to train on", f"none in {len(shards)} recordings",

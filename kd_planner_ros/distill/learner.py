@@ -87,7 +87,7 @@ class Learner:
         with autocast(self.config.precision, self.group.device):
             outputs = self._call(inputs["image"], inputs["state"])
         loss, parts = self._loss.imitation_loss(outputs, targets)
-        report = {"loss": float(loss), **{name: float(part) for name, part in parts.items()}}
+        report = {"loss": float(loss.detach()), **{name: float(part) for name, part in parts.items()}}
         if not np.isfinite(report["loss"]):
             raise NotFinite(report)
         self.optimiser.zero_grad(set_to_none=True)

@@ -139,7 +139,7 @@ class _Run:
                 if log is not None and (self.step % LOG_STEPS == 0 or self.step == 1):
                     log.write(self.step, "train", values)
                     bar.set_postfix(loss=f"{values['loss']:.3f}", wp=f"{values.get('waypoints', 0.0):.3f}")
-                if self._due(validated, self.config.validate_minutes):
+                if len(self.held_out) and self._due(validated, self.config.validate_minutes):
                     self._validate(log)
                     validated = time.perf_counter()
                 if self._due(saved, self.config.checkpoint_minutes, epoch=False):

@@ -1,0 +1,185 @@
+"""The trainer: it learns, it resumes bit-identically, and it refuses what cannot be trained on."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from bags_synthetic import write_bag
+
+from kd_planner_ros.core.errors import ConfigError, TrainingError
+from kd_planner_ros.distill import checkpoint
+from kd_planner_ros.distill.cache import build_cache, find_bags
+from kd_planner_ros.distill.dataset import Samples
+from kd_planner_ros.distill.learner import Learner
+from kd_planner_ros.distill.parallel import join
+from kd_planner_ros.distill.schedule import learning_rate
+from kd_planner_ros.distill.train import TrainConfig, train
+from kd_planner_ros.runtime.store import load_model
+
+
+@pytest.fixture(scope="module")
+def bags(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bags")
+    for number, rate in enumerate((0.25, -0.25, 0.25, -0.25)):
+        write_bag(folder / f"b{number}", rate=rate, seconds=4.0, seed=number, labels=False)
+    return folder
+
+
+@pytest.fixture
+def config(bags, tmp_path):
+    torch.set_num_threads(1)
+    return TrainConfig(bags=(bags,), name="student", size="3.1m", input_height=32, input_width=64, batch=4, epochs=3,
+                       validation_share=0.3, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1,
+                       cache=bags.parent / "cache", progress=False, threads=1, device="cpu", validate_minutes=0)
+
+
+def weights_of(folder):
+    return checkpoint.load(folder)["learner"]["model"]
+
+
+def test_overfits_sixteen_frames(config):
+    report = train(replace(config, epochs=60, validation_share=0.0, lr=1e-3, batch=8, augment=False, ema=0.0))
+    assert report.train_samples == 16 and report.finished
+    model, _, card = load_model(config.models_dir / "student")
+    learner = Learner(config, join("cpu"))
+    learner.model.load_state_dict(model.state_dict())
+    shards = build_cache(find_bags(config.bags), config.cache, "front", learner.processor.prepare,
+                         {"height": 32, "width": 64}, progress=False)
+    scores = learner.validate(Samples(shards), 16)
+    assert scores["l2_m"] < 0.5 and scores["steer_mae"] < 0.1, scores  # left and right differ by 4.9 m at 2 s
+    assert card.training["data"]["maps"] == ["Town01"] and card.training["seed"] == 1
+
+
+def test_resume_is_bit_identical(config, monkeypatch):
+    whole = train(replace(config, name="whole"))
+    steps = []
+    step = Learner.step
+
+    def interrupted(self, batch, number, rate):
+        steps.append(number)
+        if len(steps) == whole.steps // 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, batch, number, rate)
+
+    monkeypatch.setattr(Learner, "step", interrupted)
+    half = train(replace(config, name="halves"))
+    assert not half.finished and half.steps == whole.steps // 2
+    rest = train(replace(config, name="halves"))
+    assert rest.finished and rest.steps == whole.steps and steps == list(range(whole.steps))
+    one, two = (checkpoint.load(config.runs_dir / name) for name in ("whole", "halves"))
+    for part in ("model", "mean"):
+        for name, value in (one["learner"][part] or {}).items():
+            assert torch.equal(value, two["learner"][part][name]), name
+    for first, second in zip(one["learner"]["optimiser"]["state"].values(),
+                             two["learner"]["optimiser"]["state"].values()):
+        assert torch.equal(first["exp_avg"], second["exp_avg"])
+    assert one["best"]["validation"] == two["best"]["validation"]
+    files = [(config.models_dir / name / "weights.safetensors").read_bytes() for name in ("whole", "halves")]
+    assert files[0] == files[1]
+    logged = [int(row[0]) for row in csv.reader((config.runs_dir / "halves" / "log.csv").open()) if row[0].isdigit()]
+    assert logged == sorted(logged)
+
+
+def test_another_seed_gives_other_weights(config):
+    train(replace(config, name="a", epochs=1))
+    train(replace(config, name="b", epochs=1, seed=2))
+    assert any(not torch.equal(x, y) for x, y in
+               zip(weights_of(config.runs_dir / "a").values(), weights_of(config.runs_dir / "b").values()))
+
+
+def test_loss_that_is_not_finite_stops_and_keeps_the_batch(config, monkeypatch):
+    train(replace(config, epochs=1))
+    before = (config.runs_dir / "student" / "last.pt").read_bytes()
+    tensors = Learner.tensors
+
+    def broken(self, batch):
+        inputs, targets = tensors(self, batch)
+        inputs["image"][0, 0, 0, 0] = float("nan")
+        return inputs, targets
+
+    monkeypatch.setattr(Learner, "tensors", broken)
+    with pytest.raises(TrainingError, match="finite loss at step .*bad_batch") as caught:
+        train(replace(config, epochs=3))
+    assert "\n" not in str(caught.value)
+    (saved,) = (config.runs_dir / "student").glob("bad_batch_*.npz")
+    with np.load(saved) as data:
+        assert data["images"].shape == (4, 32, 64, 3) and len(data["rows"]) == 4
+    assert (config.runs_dir / "student" / "last.pt").read_bytes() == before
+
+
+def test_a_broken_checkpoint_falls_back_to_the_one_before(config):
+    train(replace(config, epochs=1))
+    train(replace(config, epochs=2))
+    folder = config.runs_dir / "student"
+    (folder / "last.pt").write_bytes((folder / "last.pt").read_bytes()[:1000])
+    report = train(replace(config, epochs=2))
+    assert report.finished
+    for name in ("last.pt", "previous.pt"):
+        (folder / name).write_bytes(b"nonsense")
+    with pytest.raises(TrainingError, match="readable checkpoint.*--fresh"):
+        train(replace(config, epochs=2))
+    assert train(replace(config, epochs=1, fresh=True)).finished
+
+
+def test_another_recipe_does_not_go_on(config):
+    train(replace(config, epochs=1))
+    with pytest.raises(TrainingError, match="other values of lr, seed"):
+        train(replace(config, epochs=1, seed=5, lr=1e-3))
+
+
+def test_evaluation_map_is_refused(config, tmp_path):
+    write_bag(tmp_path / "leak" / "b", seconds=4.0, town="Town05", labels=False)
+    leaky = replace(config, bags=(*config.bags, tmp_path / "leak"))
+    with pytest.raises(ConfigError, match="Town05.*--allow-leak"):
+        train(leaky)
+    assert train(replace(leaky, allow_leak=True, epochs=0.1)).steps == 1
+
+
+def test_bad_settings_are_one_line(config):
+    with pytest.raises(ConfigError, match="size"):
+        train(replace(config, size="99m"))
+    for wrong in ({"epochs": 0}, {"schedule": "sawtooth"}, {"validation_share": 1.0}, {"ema": 1.0}):
+        with pytest.raises(ConfigError):
+            replace(config, **wrong)
+    with pytest.raises(ConfigError, match="device"):
+        train(replace(config, device="toaster"))
+
+
+def test_running_mean_is_shipped(config):
+    train(replace(config, ema=0.9, epochs=2))
+    state = checkpoint.load(config.runs_dir / "student")["learner"]
+    name = next(iter(state["model"]))
+    assert not torch.equal(state["model"][name], state["mean"][name])
+
+
+def test_schedules():
+    assert learning_rate("onecycle", 1.0, 0.0) == pytest.approx(0.1)
+    assert learning_rate("onecycle", 1.0, 0.05) == pytest.approx(1.0)
+    assert learning_rate("onecycle", 1.0, 1.0) == pytest.approx(0.01)
+    assert learning_rate("cosine", 1.0, 0.5) == pytest.approx(0.505)
+    assert learning_rate("constant", 0.3, 0.9) == 0.3
+
+
+def test_two_processes_train_together(config, tmp_path):
+    code = ("import sys, json; from pathlib import Path; from kd_planner_ros.distill.train import train, TrainConfig; "
+            "c = json.loads(sys.argv[1]); c = {k: Path(v) if k in ('models_dir', 'runs_dir', 'cache') else v for k, v in c.items()}; "
+            "c['bags'] = tuple(map(Path, c['bags'])); r = train(TrainConfig(**c)); print(r.steps)")
+    script = tmp_path / "go.py"
+    script.write_text(code.replace("; ", "\n"))
+    values = {"bags": [str(b) for b in config.bags], "name": "pair", "size": "3.1m", "input_height": 32, "input_width": 64,
+              "batch": 4, "epochs": 1, "models_dir": str(config.models_dir), "runs_dir": str(config.runs_dir),
+              "cache": str(config.cache), "progress": False, "threads": 1, "device": "cpu"}
+    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+                           str(script), json.dumps(values)], capture_output=True, text=True, timeout=240,
+                          env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-2000:]
+    load_model(config.models_dir / "pair")
+    assert checkpoint.load(config.runs_dir / "pair")["step"] == int(done.stdout.split()[-1])
