@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from kd_planner_ros.world.simulation import World
 
 TICK_HZ = 20
-PICTURE_CAMERA = CameraSpec("rgb_front", Pose(x=-1.5, z=2.0), 900, 256, 100.0)
-"""TCP's camera: takes the report's pictures where the planner itself has none."""
+PICTURE_CAMERA = CameraSpec("rgb_front", Pose(x=-1.5, z=2.0), 900, 256, 100.0, period_s=0.2)
+"""TCP's camera at 5 Hz: takes the report's pictures where the planner itself has none."""
 
 
 class DriverSide(Protocol):

@@ -34,7 +34,7 @@ def _row(record: RouteRecord, folder: Path, out: Path) -> dict[str, Any]:
     return {"route": record.route_id, "seed": record.seed, "weather": record.notes.get("weather", ""),
             "score": record.score_composed, "completion": record.score_route, "penalty": record.score_penalty,
             "status": record.status, "link": page.relative_to(out).as_posix() if page.exists() else "",
-            "infractions": [text for texts in record.infractions.values() for text in texts]}
+            "infractions": [f"{len(texts)} x {kind.replace('_', ' ')}" for kind, texts in record.infractions.items() if texts]}
 
 
 def _cards(summary: Mapping[str, Any]) -> list[dict[str, Any]]:

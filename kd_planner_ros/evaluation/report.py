@@ -69,7 +69,7 @@ def score_cards(run: Run) -> list[dict[str, str]]:
         lasted = table["stamp_s"][-1] - table["stamp_s"][0]
         cards.append({"label": "Driven", "value": f"{driven:.0f}", "unit": "m",
                       "note": f"in {lasted:.0f} s, {3.6 * driven / max(lasted, 1e-6):.0f} km/h on average"})
-    if run.plans:
+    if any(plan["inference_ms"] for plan in run.plans):
         p50, p95 = np.percentile([plan["inference_ms"] for plan in run.plans], [50, 95])
         cards.append({"label": "Inference", "value": f"{p50:.1f}", "unit": "ms", "note": f"median; 95 % below {p95:.1f} ms"})
     return cards
