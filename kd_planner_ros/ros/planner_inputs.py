@@ -21,6 +21,9 @@ from kd_planner_ros.sync.cadence import Cadence
 
 EGO = "odometry"
 
+SILENT_AFTER_S = 0.5
+"""A sensor whose newest sample is this much older than odometry has stopped."""
+
 
 class PlannerInputs:
     """Holds the planner's subscriptions and hands each complete set to ``on_set``.
@@ -42,6 +45,9 @@ class PlannerInputs:
         self._cameras = (*rig.cameras, *rig.roadside_cameras)
         self._lidars = (*rig.lidars, *rig.roadside_lidars)
         sensors = [spec.id for spec in (*self._cameras, *self._lidars)]
+        self._silent_after_s = max(SILENT_AFTER_S, 3.0 * period_s)
+        self._topics = {spec.id: node.resolve_topic_name(f"{spec.id}/image") for spec in self._cameras}
+        self._topics |= {spec.id: node.resolve_topic_name(spec.id) for spec in self._lidars}
         self._trigger = sensors[0] if sensors else EGO
         specs = [InputSpec(name, max_age_s=max_skew_s) for name in (*sensors, EGO)]
         self.aligner = make_aligner(specs, self._trigger, on_set)
@@ -83,6 +89,7 @@ class PlannerInputs:
         if self._route_planner is None:
             return
         ego = self._adapter.odometry_from_msg(message)
+        self._check_silence(ego.stamp_ns)
         self._offer(EGO, ego.stamp_ns, (ego, self._route_planner.step(ego)))
 
     def _sensor_callback(self, sensor: str, port: str) -> Callable[[Any], None]:
@@ -100,9 +107,19 @@ class PlannerInputs:
         before = self.aligner.counters.missed
         self.aligner.add(name, stamp_ns, item)
         if self.aligner.counters.missed > before:
-            lacking = [f"{one} (off by {self.aligner.counters.out_of_step_s.get(one, float('nan')):+.3f} s)"
-                       for one in self.aligner.counters.lacking]
-            self._health.set("sync", ERROR, f"no set for {self._trigger}: {', '.join(lacking)} out of step or silent")
+            lacking = [one if off is None else f"{one} ({off:+.3f} s)"
+                       for one, off in self.aligner.counters.last_miss.items()]
+            self._health.set("sync", ERROR, f"no plan for the last {self._trigger}: out of step or silent: "
+                                            f"{', '.join(lacking)}")
+
+    def _check_silence(self, now_ns: int) -> None:
+        """A sensor that worked and stopped is named at once; only sensors can tell, so odometry's stamps are the clock."""
+        silent = self.aligner.silent(now_ns, self._silent_after_s)
+        if not silent:
+            self._health.clear("silent")
+            return
+        topics = [f"{self._topics.get(name, name)} stopped {age:.2f} s ago" for name, age in silent.items()]
+        self._health.set("silent", ERROR, self._health.get("silent") or ", ".join(topics))
 
     def frame(self, inputs: AlignedSet) -> Frame:
         """The Frame of ``inputs``.

@@ -41,7 +41,9 @@ class AlignedSet:
 
 @dataclass
 class SyncCounters:
-    """What happened so far: ``missed`` triggers never became a set; ``lacking`` says for want of which input."""
+    """What happened so far: ``missed`` triggers never became a set, ``lacking`` counts for want of which input.
+    ``last_miss`` maps the inputs that the last missed trigger lacked to how far their newest stamp lay before it, in
+    seconds (None: nothing of them has ever come)."""
 
     received: Counter = field(default_factory=Counter)
     sets: int = 0
@@ -49,7 +51,7 @@ class SyncCounters:
     late: int = 0
     resets: int = 0
     lacking: Counter = field(default_factory=Counter)
-    out_of_step_s: dict[str, float] = field(default_factory=dict)
+    last_miss: dict[str, float | None] = field(default_factory=dict)
 
 
 class Aligner:
@@ -141,13 +143,17 @@ class Aligner:
 
     def _give_up(self) -> None:
         self.counters.missed += 1
-        for spec in self.inputs.values():
-            if spec.required and self._nearest(spec.name, self._pending) is None:
-                self.counters.lacking[spec.name] += 1
-                newest = self._newest.get(spec.name)
-                if newest is not None:
-                    self.counters.out_of_step_s[spec.name] = (self._pending - newest) / 1e9
+        lacking = [spec.name for spec in self.inputs.values()
+                   if spec.required and self._nearest(spec.name, self._pending) is None]
+        self.counters.lacking.update(lacking)
+        self.counters.last_miss = {name: (self._pending - self._newest[name]) / 1e9 if name in self._newest else None
+                                   for name in lacking}
         self._pending = None
+
+    def silent(self, now_ns: int, after_s: float) -> dict[str, float]:
+        """Required inputs that came once and whose newest stamp is more than ``after_s`` before ``now_ns``: their ages."""
+        return {name: age for name, age in self.ages_s(now_ns).items()
+                if self.inputs[name].required and age > after_s}
 
     def unseen(self) -> list[str]:
         """Required inputs of which nothing has come since the last reset."""

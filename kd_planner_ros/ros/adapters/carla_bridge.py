@@ -25,6 +25,8 @@ from kd_planner_ros.ros.adapters.tables import bytes_array, columns, table_from_
 from kd_planner_ros.ros.stamps import from_stamp, to_stamp
 
 MAP_FRAME = "map"
+REASON = "reason/"
+"""Where control travels as named values, one more name says why it is not the planner's wish."""
 _FLIP_Y = np.diag([1.0, -1.0, 1.0])
 
 
@@ -67,7 +69,9 @@ class Adapter:
         header = self.header(control.stamp_ns, self.frame_id())
         throttle, steer, brake = float(control.throttle), -float(control.steer), float(control.brake)
         if self._control is None:
-            return JointState(header=header, name=["throttle", "steer", "brake"], position=[throttle, steer, brake])
+            why = [REASON + control.reason] if control.reason else []
+            return JointState(header=header, name=["throttle", "steer", "brake", *why],
+                              position=[throttle, steer, brake, *(1.0 for _ in why)])
         return self._control(header=header, throttle=throttle, steer=steer, brake=brake)
 
     def control_from_msg(self, message) -> Control:
@@ -76,7 +80,9 @@ class Adapter:
         Raises:
             SensorError: a JointState without throttle, steer and brake.
         """
+        reason = ""
         if isinstance(message, JointState):
+            reason = next((name[len(REASON):] for name in message.name if name.startswith(REASON)), "")
             values = dict(zip(message.name, message.position))
             try:
                 throttle, steer, brake = values["throttle"], values["steer"], values["brake"]
@@ -86,7 +92,7 @@ class Adapter:
         else:
             throttle, steer, brake = message.throttle, message.steer, message.brake
         return Control(from_stamp(message.header.stamp), throttle=float(throttle), steer=-float(steer),
-                       brake=float(brake))
+                       brake=float(brake), reason=reason)
 
     # --- ego ---------------------------------------------------------------------------------------------------------
 

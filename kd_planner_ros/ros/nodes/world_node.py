@@ -60,7 +60,8 @@ class WorldNode(Node):
         """Drive one route. Gives back the exit status."""
         self._world, route, scene, weather = make_world(self.params, self._rig)
         if self.params.run_dir:
-            self._recorder = Recorder(self, self.params, self._rig, route, weather, self._guard)
+            self._recorder = Recorder(self, self.params, self._rig, route, weather,
+                                      self._world.road, self._guard)
         self._outputs.route(route)
         sensed = self._world.sense()  # the first picture builds the renderer, which takes a while
         self._wait_for_agent(executor, stop)
