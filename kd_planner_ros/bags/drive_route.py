@@ -1,0 +1,113 @@
+"""The expert drives one route and everything goes into one recording. Runs in a worker process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Callable
+
+from kd_planner_ros.bags.writer import BagWriter
+from kd_planner_ros.core.records import Control
+from kd_planner_ros.core.road import RoadMap
+from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.scene import Weather
+from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.world.disturbance import SteeringDisturbance
+from kd_planner_ros.world.events import EventKind
+from kd_planner_ros.world.expert import Expert, ExpertDecision
+from kd_planner_ros.world.simulation import World
+
+COLLISIONS = frozenset(kind for kind in EventKind if "collision" in kind.value.lower())
+
+
+@dataclass(frozen=True)
+class Job:
+    """One route to record into ``path``."""
+
+    path: Path
+    route: Route
+    seed: int
+    weather: Weather
+    labels: tuple[str, ...] = ()
+    disturb: bool = True
+    role_name: str = "ego_vehicle"
+    map_spec: str = ""
+
+
+@dataclass(frozen=True)
+class RouteReport:
+    """How one route went."""
+
+    name: str
+    frames: int
+    ticks: int
+    status: str
+    completion: float
+    events: int
+    bytes: int
+
+
+class Stopped(Exception):
+    """The recording was interrupted; nothing of this route is kept."""
+
+
+def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Callable[[int], bool]) -> RouteReport:
+    """Record ``job``. The expert's control is the label; what is executed may be disturbed.
+
+    ``beat`` is told the frames written since it was last called, every tick; True from it stops the recording.
+
+    Raises:
+        Stopped: ``beat`` asked to stop; only ``<name>.partial`` is left.
+        BagError: the recording exists.
+    """
+    scene = world.start(job.route, job.seed, job.weather)
+    expert = Expert(road, job.route)
+    push = SteeringDisturbance(job.seed) if job.disturb else None
+    frames = ticks = seen = 0
+    with BagWriter(job.path, rig, _facts(job, rig), job.role_name) as bag:
+        bag.write_route(job.route, scene.stamp_ns)
+        while not world.done:
+            decision = expert.step(scene)
+            executed, pushed = push.step(decision.control, scene.ego.speed_mps) if push else (decision.control, False)
+            events = world.monitor.events
+            crashed = any(event.kind in COLLISIONS for event in events[seen:])
+            seen = len(events)
+            written = _write(bag, world, decision, executed, pushed, crashed, job.labels)
+            frames, ticks = frames + written, ticks + 1
+            if beat(written):
+                raise Stopped
+            scene = world.tick(executed)
+        result = world.monitor.result()
+        for key in ("status", "completion"):
+            bag.note(key, str(result[key]))
+        bag.note("events", json.dumps(result["events"]))
+    size = sum(file.stat().st_size for file in job.path.iterdir())
+    return RouteReport(job.path.name, frames, ticks, result["status"], result["completion"], len(result["events"]), size)
+
+
+def _facts(job: Job, rig: SensorRig) -> dict[str, str]:
+    """custom_data of the recording."""
+    return {"map": job.route.town, "map_spec": job.map_spec, "route": job.route.name, "seed": str(job.seed),
+            "weather": job.weather.name, "weather_parameters": json.dumps(asdict(job.weather)),
+            "rig": json.dumps(asdict(rig)), "role_name": job.role_name, "driver": "expert",
+            "disturbed": str(job.disturb).lower()}
+
+
+def _write(bag: BagWriter, world: World, decision: ExpertDecision, executed: Control, pushed: bool, crashed: bool,
+           labels: tuple[str, ...]) -> int:
+    """Everything of this tick; 1 if it had pictures."""
+    scene, wish = world.state, decision.control
+    bag.write_ego(scene.ego)
+    bag.write_state(scene.stamp_ns, executed, {
+        **decision.states, "expert_throttle": wish.throttle, "expert_steer": wish.steer, "expert_brake": wish.brake,
+        "target_speed": decision.target_speed_mps, "disturbance": float(pushed), "collision": float(crashed)})
+    data = world.sense(labels=bool(labels))
+    if not data.images and not data.clouds:
+        return 0
+    bag.write_scene(scene)
+    for camera, shot in data.images.items():
+        bag.write_camera(camera, shot, labels)
+    for sensor, cloud in data.clouds.items():
+        bag.write_cloud(sensor, cloud, scene.stamp_ns)
+    return int(bool(data.images))

@@ -1,0 +1,244 @@
+"""Records the expert over many routes: plans the jobs, shares them out to worker processes, counts frames.
+
+A route that is complete is never driven again, so an interrupted recording goes on where it stopped and loses at most
+the routes that were being driven.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import queue
+import shutil
+import time
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from kd_planner_ros.bags.drive_route import Job, RouteReport
+from kd_planner_ros.bags.record_worker import Order, work
+from kd_planner_ros.bags.topics import LABELS
+from kd_planner_ros.bags.writer import PARTIAL
+from kd_planner_ros.core.errors import BagError, ConfigError
+from kd_planner_ros.core.road import RoadMap
+from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.scene import Weather
+from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.world.maps import load_map
+from kd_planner_ros.world.routes import default_routes, plan_route, read_routes
+from kd_planner_ros.world.weather import WEATHERS, weather_by
+
+MIN_FREE_BYTES = 2 * 10**9
+
+
+def _field(default: Any, text: str, **metadata: Any) -> Any:
+    return field(default=default, metadata={"help": text, **metadata})
+
+
+@dataclass(frozen=True)
+class RecordConfig:
+    """What to record, and where to put it."""
+
+    out: Path = field(metadata={"help": "folder for the recordings, one rosbag2 folder a route"})
+    map: str = _field("default", "map: default, generated:SEED, or a .net.xml or .xodr file")
+    routes: Path | None = _field(None, "leaderboard route file (.xml); routes are drawn from the seed without one")
+    count: int = _field(0, "how many routes; 0: all of the file, or 20 drawn ones")
+    first: int = _field(0, "first route of the file to drive, counted from 0")
+    min_m: float = _field(150.0, "drawn routes are at least this long, metres")
+    max_m: float = _field(450.0, "drawn routes are at most this long, metres")
+    weather: tuple[str, ...] = _field(("all",), "weathers to cycle through: all, or names and ids 0 to 20")
+    seed: int = _field(0, "seed of traffic, scenarios, disturbances and drawn routes")
+    vehicles: int = _field(80, "background vehicles")
+    walkers: int = _field(25, "walkers")
+    fps: int = _field(2, "pictures a second: 2 to train on, 20 to replay", choices=(1, 2, 4, 5, 10, 20))
+    network: str = _field("tcp", "record the sensors of this network")
+    width: int = _field(0, "width of the cameras in pixels; 0: the network's own")
+    height: int = _field(0, "height of the cameras in pixels; 0: the network's own")
+    labels: tuple[str, ...] = _field(LABELS, "labels of each camera: depth semantic instance; none: nothing behind --labels")
+    disturb: bool = _field(True, "push the steering now and then, so that recoveries are in the data")
+    frames: int = _field(0, "begin no further route after so many pictures; 0: no limit")
+    workers: int = _field(2, "processes that drive at the same time")
+    role_name: str = _field("ego_vehicle", "role name in the topics")
+    progress: bool = _field(True, "show progress")
+
+    def __post_init__(self):
+        bad = [kind for kind in self.labels if kind not in LABELS]
+        if bad:
+            raise ConfigError(f"labels out of {', '.join(LABELS)}", ", ".join(bad), "correct 'labels'")
+        if self.fps not in (1, 2, 4, 5, 10, 20):
+            raise ConfigError("fps out of 1, 2, 4, 5, 10, 20", str(self.fps), "correct 'fps'")
+        for name, least in (("workers", 1), ("vehicles", 0), ("walkers", 0), ("count", 0), ("first", 0), ("frames", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} from {least}", str(getattr(self, name)), f"correct '{name}'")
+
+
+@dataclass(frozen=True)
+class RecordReport:
+    """What was recorded by this call. ``failed`` holds one line for each route that could not be driven."""
+
+    out: str
+    routes: int
+    skipped: int
+    frames: int
+    seconds: float
+    frames_per_s: float
+    megabytes: float
+    completed: int
+    failed: tuple[str, ...] = ()
+    finished: bool = True
+
+
+def record(config: RecordConfig) -> RecordReport:
+    """Drive every route that ``config`` asks for and that ``out`` does not hold yet.
+
+    Ctrl-C stops within a tick and gives back what was done, with ``finished`` False.
+
+    Raises:
+        MapError, RouteError, ConfigError: the map, the route file or a setting cannot be used.
+        BagError: no route could be recorded, a worker died, or the disk is nearly full.
+    """
+    rig = recording_rig(config)
+    road = load_map(config.map)
+    jobs, failed = plan_jobs(config, road)
+    todo = [job for job in jobs if not job.path.exists()]
+    Path(config.out).mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(config.out).free
+    if todo and free < MIN_FREE_BYTES:
+        raise BagError(f"{MIN_FREE_BYTES / 1e9:.0f} GB free for {config.out}", f"{free / 1e9:.1f} GB", "make room")
+    began = time.perf_counter()
+    reports, more, finished = _share_out(config, todo, rig) if todo else ([], [], True)
+    failed += more
+    if failed and not reports and len(jobs) == len(todo):
+        raise BagError("a route that can be recorded", f"{len(failed)} failed, first: {failed[0]}",
+                       "check the map, the routes and the settings")
+    seconds, frames = time.perf_counter() - began, sum(report.frames for report in reports)
+    return RecordReport(
+        out=str(config.out), routes=len(reports), skipped=len(jobs) - len(todo), frames=frames, seconds=seconds,
+        frames_per_s=frames / max(seconds, 1e-9), megabytes=sum(report.bytes for report in reports) / 1e6,
+        completed=sum(report.status == "Completed" for report in reports), failed=tuple(failed), finished=finished)
+
+
+def recording_rig(config: RecordConfig) -> SensorRig:
+    """The network's sensors at the recording's rate, its cameras at the size asked for.
+
+    Raises:
+        PlannerError: no such network.
+        ConfigError: only one of width and height is given.
+    """
+    rig = find_network(config.network).configurations[0].rig
+    if bool(config.width) != bool(config.height):
+        raise ConfigError("width and height together", f"{config.width} x {config.height}", "give both or none")
+
+    def change(camera: Any) -> Any:
+        size = {"width": config.width, "height": config.height} if config.width else {}
+        return dataclasses.replace(camera, period_s=1.0 / config.fps, **size)
+
+    return dataclasses.replace(
+        rig, cameras=tuple(map(change, rig.cameras)),
+        lidars=tuple(dataclasses.replace(lidar, period_s=1.0 / config.fps) for lidar in rig.lidars))
+
+
+def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]]:
+    """One job a route, and a line for each route of the file that does not fit the map."""
+    routes: list[Route] = []
+    failed: list[str] = []
+    if config.routes is None:
+        routes = default_routes(road, config.seed, config.first + (config.count or 20), config.min_m, config.max_m)
+        routes = routes[config.first:]
+    else:
+        specs = read_routes(config.routes)[config.first:]
+        for spec in specs[: config.count or None]:
+            try:
+                routes.append(plan_route(road, spec))
+            except Exception as error:  # noqa: BLE001 - one bad route must not cost the others
+                failed.append(f"route {spec.name}: {error}")
+    source = config.routes.stem if config.routes else "drawn"
+    weathers = _weathers(config)
+    jobs = []
+    for number, route in enumerate(routes):
+        seed = zlib.crc32(f"{config.seed}/{road.name}/{source}/{route.name}".encode())
+        weather = weathers[int(np.random.default_rng(seed).integers(len(weathers)))] if len(weathers) > len(routes) \
+            else weathers[(number + config.first + config.seed) % len(weathers)]
+        name = f"{road.name}_{source}_{route.name}_{weather.name}_s{config.seed}".replace(":", "-").replace("/", "-")
+        named = dataclasses.replace(route, name=f"{source}/{route.name}", town=road.name)
+        jobs.append(Job(Path(config.out) / name, named, seed, weather, config.labels, config.disturb, config.role_name,
+                        str(config.map)))
+    return jobs, failed
+
+
+def _weathers(config: RecordConfig) -> list[Weather]:
+    if tuple(config.weather) == ("all",) or not config.weather:
+        return list(WEATHERS)
+    return [weather_by(name) for name in config.weather]
+
+
+def _share_out(config: RecordConfig, jobs: list[Job], rig: SensorRig) -> tuple[list[RouteReport], list[str], bool]:
+    """(reports, failures, whether nobody interrupted) of ``jobs`` in worker processes.
+
+    Spawned, not forked: libsumo holds one simulation a process, and torch's threads do not survive a fork.
+    """
+    context = multiprocessing.get_context("spawn")
+    tasks, news, stop = context.Queue(), context.Queue(), context.Event()
+    count = min(config.workers, len(jobs))
+    for job in jobs:
+        tasks.put(job)
+    for _ in range(count):
+        tasks.put(None)
+    order = Order(config.map, rig, config.vehicles, config.walkers)
+    workers = [context.Process(target=work, args=(order, tasks, news, stop), daemon=True) for _ in range(count)]
+    for worker in workers:
+        worker.start()
+    try:
+        return _listen(config, len(jobs), workers, news, stop)
+    finally:
+        stop.set()
+        tasks.cancel_join_thread()
+        for worker in workers:
+            worker.join(10.0)
+            if worker.is_alive():
+                worker.terminate()
+
+
+def _listen(config: RecordConfig, total: int, workers: list, news: Any, stop: Any) -> tuple[list[RouteReport], list[str], bool]:
+    reports: list[RouteReport] = []
+    failed: list[str] = []
+    frames, left, finished, limited = 0, len(workers), True, False
+    with tqdm(total=total, desc="record", unit="route", disable=not config.progress, dynamic_ncols=True) as bar:
+        while left:
+            try:
+                kind, value = news.get(timeout=0.5)
+            except queue.Empty:
+                dead = [w for w in workers if w.exitcode not in (None, 0)]
+                if dead and news.empty():
+                    raise BagError("workers that live", f"one ended with exit code {dead[0].exitcode}",
+                                   "see its message above; the complete recordings are kept, start again to go on") from None
+                continue
+            except KeyboardInterrupt:
+                stop.set()
+                finished = False
+                continue
+            if kind == "frames":
+                frames += value
+                bar.set_postfix(refresh=False, frames=frames, fps=f"{frames / max(bar.format_dict['elapsed'], 1e-9):.1f}")
+            elif kind == "left":
+                left -= 1
+            elif kind == "done":
+                reports.append(value)
+                bar.update()
+                if config.frames and sum(report.frames for report in reports) >= config.frames and not limited:
+                    limited = True
+                    stop.set()
+            else:
+                failed.append(value)
+                bar.update()
+    return reports, failed, finished
+
+
+def partial_folders(out: Path) -> list[Path]:
+    """What interrupted recordings left in ``out``; the next recording of the same routes takes their place."""
+    return sorted(Path(out).glob("*" + PARTIAL))

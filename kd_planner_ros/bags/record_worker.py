@@ -1,0 +1,60 @@
+"""A worker process of a recording: one world, route after route, until there are no more or somebody says stop."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+from dataclasses import dataclass
+from typing import Any
+
+from kd_planner_ros.bags.drive_route import Job, Stopped, drive_route
+from kd_planner_ros.core.errors import KdPlannerError
+from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.world.maps import load_map
+from kd_planner_ros.world.simulation import World
+
+
+@dataclass(frozen=True)
+class Order:
+    """What all routes of a recording have in common."""
+
+    map: str
+    rig: SensorRig
+    vehicles: int
+    walkers: int
+
+
+def work(order: Order, tasks: Any, news: Any, stop: Any) -> None:
+    """Take jobs from ``tasks`` until None comes. Tells ``news``: frames, done, failed, left."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C and sets ``stop``
+    parent, world = os.getppid(), None
+
+    def beat(frames: int) -> bool:
+        if frames:
+            news.put(("frames", frames))
+        return stop.is_set() or os.getppid() != parent
+
+    try:
+        road = load_map(order.map)
+        world = World(road, order.rig, vehicles=order.vehicles, walkers=order.walkers)
+        while not stop.is_set() and (job := _next(tasks)) is not None:
+            try:
+                news.put(("done", drive_route(world, road, job, order.rig, beat)))
+            except Stopped:
+                break
+            except KdPlannerError as error:
+                news.put(("failed", f"route {job.route.name}: {error}"))
+    except KdPlannerError as error:
+        news.put(("failed", str(error)))
+    finally:
+        if world is not None:
+            world.close()
+        news.put(("left", 0))
+
+
+def _next(tasks: Any) -> Job | None:
+    try:
+        return tasks.get(timeout=1.0)
+    except queue.Empty:
+        return None
