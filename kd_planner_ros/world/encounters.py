@@ -80,15 +80,16 @@ class _OneVehicle(Encounter):
         if row is None:
             return False
         self.name, self.left_s = f"v{moment.vehicles['id'][row]}", self.hold_s
+        moment.traffic.guard.exempt.add(self.name)
         self.act(moment, row)
         return True
 
     def step(self, moment: Moment, dt_s: float) -> None:
         self.left_s -= dt_s
-        if self.name not in moment.traffic.known:
-            self.over = True
-        elif self.left_s <= 0.0:
-            self.over = True
+        self.over = self.left_s <= 0.0 or self.name not in moment.traffic.known
+        if self.over:
+            moment.traffic.guard.exempt.discard(self.name)
+        if self.over and self.name in moment.traffic.known:
             moment.traffic.sumo.vehicle.setSpeedMode(self.name, NORMAL_MODE)
             moment.traffic.sumo.vehicle.setLaneChangeMode(self.name, NORMAL_LANE_MODE)
             moment.traffic.sumo.vehicle.setSpeed(self.name, -1.0)

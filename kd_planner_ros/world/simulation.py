@@ -65,7 +65,7 @@ class World:
         """Advances by 0.05 s under ``control`` and gives the new state."""
         self._ego.step(control, TICK_S)
         self._ticks += 1
-        self._traffic.step(self._ego.state(0).pose)
+        self._traffic.step(self._ego.state(self._ticks * TICK_NS))
         if self._scenarios:
             self._scenarios.step(self.state, TICK_S)
         self.state = self._scene(control)

@@ -10,7 +10,7 @@ from typing import Any, Collection
 
 import numpy as np
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import (
@@ -19,6 +19,7 @@ from kd_planner_ros.world.actor_table import ActorTable
 from kd_planner_ros.world.demand import Demand
 from kd_planner_ros.world.ego_body import EGO_LENGTH_M
 from kd_planner_ros.world.fleet import BY_NAME, VehicleType, define_types, draw_type
+from kd_planner_ros.world.guard import Guard
 from kd_planner_ros.world.lane_graph import LaneGraph
 from kd_planner_ros.world.lights import SignalTable, retime
 from kd_planner_ros.world.walkers import make_walkers
@@ -63,6 +64,8 @@ class Traffic:
         self._ends: dict[str, str] = {}
         self._waits: dict[str, int] = {}
         self._present: dict = {}
+        self._last = np.zeros(0, ACTOR_DTYPE)
+        self.guard = Guard(self.road, self.sumo)
         self._table = ActorTable(self.road.offset, front_m=0.5)
         self.sumo.start(["sumo", "-n", self.road.net_file, "--step-length", str(TICK_S), "--seed", str(seed % 2**31),
                          "--no-step-log", "--no-warnings", "--duration-log.disable", "--collision.action", "none",
@@ -82,10 +85,11 @@ class Traffic:
         self._ego_edges = self._edges_of(route)
         self._add_ego(self._ego_edges)
 
-    def step(self, pose: Pose) -> None:
-        """Puts the ego at ``pose`` and lets 0.05 s pass for everyone."""
-        self._move_ego(pose)
-        self._advance(pose)
+    def step(self, ego: EgoState) -> None:
+        """Puts the ego where it is and lets 0.05 s pass for everyone."""
+        self.guard.step(ego, self._last, self.known, self.walkers.speeds)
+        self._move_ego(ego.pose)
+        self._advance(ego.pose)
 
     def new_id(self) -> int:
         """A number no actor has had."""
@@ -99,7 +103,8 @@ class Traffic:
         lamps = driving["lights"]
         driving["lights"] = _LAMPS[lamps & 15] | self._headlights
         table = np.concatenate([driving, self.walkers.rows()])
-        return table[np.argsort(table["id"], kind="stable")]
+        self._last = table[np.argsort(table["id"], kind="stable")]
+        return self._last
 
     def signals(self) -> np.ndarray:
         """SIGNAL_DTYPE [S], in the order of the map's signal sites."""

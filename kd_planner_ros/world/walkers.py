@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Callable
 
 import numpy as np
@@ -15,7 +16,7 @@ from kd_planner_ros.world.fleet import PEDESTRIAN_LENGTH_M, PEDESTRIAN_WIDTH_M
 from kd_planner_ros.world.lane_index import LaneIndex
 
 KERB_M = 1.3  # how far from the road's edge kerb walkers keep
-CLEAR_M = 4.0
+TURN_PER_TICK = 0.2  # radians
 STAGES = 8  # walks in a row, so that a person lasts longer than any drive
 SHORTEST_KERB_M = 25.0
 
@@ -46,6 +47,8 @@ class PavementWalkers:
         """Sends everyone off on a chain of walks."""
         self._sumo, self._rng, self._new_id = sumo, rng, new_id
         self._rows: dict[str, np.ndarray] = {}
+        self.speeds: dict[str, float] = {}
+        self._yaws: dict[int, float] = {}
         self._table = ActorTable(self.road.offset, front_m=0.0)
         self._variables = (sumo.constants.VAR_POSITION, sumo.constants.VAR_ANGLE, sumo.constants.VAR_SPEED)
         self._ticks = 0
@@ -59,6 +62,7 @@ class PavementWalkers:
             alive = set(self._sumo.person.getIDList())
             for name in [name for name in self._rows if name not in alive]:
                 self._rows.pop(name)
+                self.speeds.pop(name)
             if len(self._rows) < self.count:
                 self._send()
 
@@ -68,7 +72,17 @@ class PavementWalkers:
     def rows(self) -> np.ndarray:
         """ACTOR_DTYPE [N]."""
         results = self._sumo.person.getAllSubscriptionResults()
-        return self._table.fill({n: v for n, v in results.items() if n in self._rows}, self._rows, self._variables)
+        table = self._table.fill({n: v for n, v in results.items() if n in self._rows}, self._rows, self._variables)
+        for row in table:
+            row["yaw"] = self._turned(int(row["id"]), float(row["yaw"]))
+        return table
+
+    def _turned(self, number: int, yaw: float) -> float:
+        """Heading that follows SUMO's, which jumps, no faster than a person turns."""
+        last = self._yaws.get(number, yaw)
+        turn = math.remainder(yaw - last, 2.0 * math.pi)
+        self._yaws[number] = math.remainder(last + max(-TURN_PER_TICK, min(TURN_PER_TICK, turn)), 2.0 * math.pi)
+        return self._yaws[number]
 
     def _send(self) -> None:
         number = self._new_id()
@@ -84,7 +98,8 @@ class PavementWalkers:
                     edge = stage.edges[-1]
         if edge and person.getRemainingStages(name) < 2:
             person.appendWaitingStage(name, 5.0)
-        person.setSpeed(name, float(np.clip(self._rng.normal(1.3, 0.2), 0.8, 2.0)))
+        self.speeds[name] = float(np.clip(self._rng.normal(1.3, 0.2), 0.8, 2.0))
+        person.setSpeed(name, self.speeds[name])
         person.subscribe(name, self._variables)
         self._rows[name] = pedestrian_row(number, int(self._rng.integers(2**32)))
 
@@ -97,6 +112,7 @@ class KerbWalkers:
 
     def __init__(self, road: RoadMap, count: int):
         self.road, self.count = road, count
+        self.speeds: dict[str, float] = {}  # none of them are SUMO's
         self._paths = _kerbs(road)
         if not self._paths:
             return
