@@ -28,6 +28,9 @@ LIGHT_BRAKING_MPS2 = 1.8
 YELLOW_BRAKING_MPS2 = 3.0
 STOPPED_MPS = 0.08
 STOP_SIGN_HOLD_TICKS = 10
+ACCEL_RISE_PER_TICK = 0.25
+WARNINGS, WARNING_TIME_S = 3, 1.5
+"""A conflict farther in the future than this must be forecast three ticks in a row before it is answered."""
 PATIENCE_TICKS = (200, 700)
 """After so many ticks of standing for others' predicted ways the expert looks less far ahead, so that two drivers who
 wait for each other do not do so for ever."""
@@ -59,7 +62,7 @@ class Expert:
 
     def reset(self) -> None:
         """Back to the start of the route."""
-        self._arc, self._waited, self._last_accel = 0.0, 0, 0.0
+        self._arc, self._waited, self._warned, self._accel = 0.0, 0, 0, 0.0
         self._stood: dict[float, int] = {}
         self._forecaster.reset()
 
@@ -81,6 +84,7 @@ class Expert:
         accel, conflict = self._avoid(scene, actors, accel, offset, bool(found))
         if conflict is not None:
             found.append(conflict)
+        accel = self._accel = min(accel, max(self._accel, -0.6) + ACCEL_RISE_PER_TICK)
         control = self._control(ego, accel)
         target = max(0.0, min(self._limit_mps(), ego.speed_mps + accel)) if accel > -2.5 else 0.0
         return ExpertDecision(control, self._states(scene, every, control), target, tuple(found))
@@ -143,9 +147,12 @@ class Expert:
         poses, speeds = hz.roll_out(self.path, self._arc, offset, speed, choices, self._limit_mps())
         hit = hz.conflicts(poses[:1], others, pedestrian, self._margin())
         hit = self._excuse(hit, poses[:1], others, speeds[:1])
+        self._warned = self._warned + 1 if hit.any() else 0
         if not hit.any() or len(choices) == 1:
             return accel, None
         instant, actor = np.argwhere(hit[0])[0]
+        if self._warned < WARNINGS and hz.TIMES_S[instant] > WARNING_TIME_S:
+            return accel, None
         hit = self._excuse(hz.conflicts(poses, others, pedestrian, self._margin()), poses, others, speeds)
         first = np.where(hit.any(axis=2), hz.TIMES_S[None], np.inf).min(axis=1)
         clear = np.flatnonzero(np.isinf(first))
