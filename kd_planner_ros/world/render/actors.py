@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kd_planner_ros.core.scene import BRAKE_LIGHT, HEAD_LIGHT, INDICATOR_LEFT, INDICATOR_RIGHT, ActorKind, SceneState
+from kd_planner_ros.core.scene import INDICATOR_LEFT, INDICATOR_RIGHT, ActorKind, SceneState
 from kd_planner_ros.world.render import materials as mat
 from kd_planner_ros.world.render import vehicles, walkers
-from kd_planner_ros.world.render.jit import kernel
+from kd_planner_ros.world.render.jit import helper, kernel
 from kd_planner_ros.world.render.meshes import Mesh, join
 
 BLINK_NS = 333_000_000
@@ -38,6 +38,7 @@ class Library:
 
     def __init__(self):
         self.names: dict[str, tuple[int, int]] = {}
+        self.looks: dict[tuple, np.ndarray] = {}
         meshes: list[Mesh] = []
         self._add(meshes, "barrier", vehicles.barrier())
         for kind in ("sedan", "hatch", "van"):
@@ -58,48 +59,56 @@ class Library:
         meshes.append(mesh)
 
 
-def _shape_of(actor) -> tuple[str, tuple[float, float, float]]:
-    kind, seed = int(actor["kind"]), int(actor["seed"])
+def _shape_of(kind: int, seed: int, height: float) -> tuple[str, tuple[float, float, float]]:
+    """Name and nominal size of the shape of an actor that has no stride."""
     if kind == ActorKind.PEDESTRIAN:
-        if np.hypot(actor["vx"], actor["vy"]) < 0.15:
-            return "standing", walkers.NOMINAL
-        along = float(actor["x"]) * np.cos(float(actor["yaw"])) + float(actor["y"]) * np.sin(float(actor["yaw"]))
-        phase = int((along / walkers.STRIDE_M + seed % 97 / 97.0) % 1.0 * walkers.PHASES) % walkers.PHASES
-        return f"walker{phase}", walkers.NOMINAL
+        return "standing", walkers.NOMINAL
     if kind == ActorKind.CAR:
-        name = "van" if actor["height"] > 1.8 else ("sedan", "hatch")[seed // 7 % 2]
+        name = "van" if height > 1.8 else ("sedan", "hatch")[seed // 7 % 2]
     else:
         name = {ActorKind.TRUCK: "truck", ActorKind.BUS: "bus", ActorKind.MOTORCYCLE: "motorcycle",
                 ActorKind.BICYCLE: "bicycle"}.get(kind, "barrier")
     return name, vehicles.NOMINAL[name]
 
 
-def _row(library: Library, actor, instance: int, lights: int) -> np.ndarray:
-    name, nominal = _shape_of(actor)
-    row = np.zeros(CASTER_COLUMNS, np.float32)
-    yaw, seed = float(actor["yaw"]), int(actor["seed"])
-    size = np.array([actor["length"], actor["width"], actor["height"]], float)
-    row[:8] = (actor["x"], actor["y"], actor["z"], np.cos(yaw), np.sin(yaw), *(size / nominal))
-    row[C_FIRST], row[C_LAST] = library.names[name]
-    row[C_INSTANCE], row[C_TAG] = instance, int(actor["kind"])
-    row[C_RGB:C_RGB + 3] = mat.linear(mat.PAINT_RGB[seed % len(mat.PAINT_RGB)])
-    row[C_RGB2:C_RGB2 + 3] = mat.linear(mat.CLOTH_RGB[seed // 13 % len(mat.CLOTH_RGB)])
-    row[C_RGB3:C_RGB3 + 3] = mat.linear(mat.CLOTH_RGB[(seed // 131 + 2) % len(mat.CLOTH_RGB)])
-    row[C_LIGHTS], row[C_SEED], row[C_RADIUS] = lights, seed % 4096, 0.5 * float(np.linalg.norm(size)) + 0.4
-    return row
+def _looks(library: Library, kind: int, seed: int, length: float, width: float, height: float) -> np.ndarray:
+    """What never changes of an actor's row: shape, scale, colours."""
+    key = (kind, seed, length, width, height)
+    if key not in library.looks:
+        name, nominal = _shape_of(kind, seed, height)
+        row = np.zeros(CASTER_COLUMNS, np.float32)
+        row[C_SX:C_SZ + 1] = np.array([length, width, height]) / nominal
+        row[C_FIRST], row[C_LAST] = library.names[name]
+        row[C_TAG], row[C_SEED] = kind, seed % 4096
+        row[C_RGB:C_RGB + 3] = mat.linear(mat.PAINT_RGB[seed % len(mat.PAINT_RGB)])
+        row[C_RGB2:C_RGB2 + 3] = mat.linear(mat.CLOTH_RGB[seed // 13 % len(mat.CLOTH_RGB)])
+        row[C_RGB3:C_RGB3 + 3] = mat.linear(mat.CLOTH_RGB[(seed // 131 + 2) % len(mat.CLOTH_RGB)])
+        row[C_RADIUS] = 0.5 * float(np.linalg.norm((length, width, height))) + 0.4
+        if len(library.looks) > 20_000:
+            library.looks.clear()
+        library.looks[key] = row
+    return library.looks[key]
 
 
-def casters(library: Library, scene: SceneState, with_ego: bool) -> np.ndarray:
-    """One row [A, CASTER_COLUMNS] an actor; the ego last, as instance N + 1, where it is asked for.
+def casters(library: Library, scene: SceneState) -> np.ndarray:
+    """One row [A + 1, CASTER_COLUMNS] an actor (instance 1 + its row in the table); the ego last, as instance A + 1.
 
-    Indicators blink with the scene's clock.
+    Indicators blink with the scene's clock; walkers stride with the way they go.
     """
-    blink = scene.stamp_ns // BLINK_NS % 2 == 0
-    hidden = 0 if blink else INDICATOR_LEFT | INDICATOR_RIGHT
-    rows = [_row(library, actor, 1 + i, int(actor["lights"]) & ~hidden) for i, actor in enumerate(scene.actors)]
-    if with_ego:
-        rows.append(_row(library, ego_actor(scene), 1 + len(scene.actors), scene.ego_lights & ~hidden))
-    return np.array(rows, np.float32).reshape(-1, CASTER_COLUMNS)
+    table = np.concatenate([scene.actors, ego_actor(scene)[None]])
+    keys = zip(*(table[name].tolist() for name in ("kind", "seed", "length", "width", "height")))
+    rows = np.array([_looks(library, *key) for key in keys], np.float32).reshape(-1, CASTER_COLUMNS)
+    c, s = np.cos(table["yaw"].astype(float)), np.sin(table["yaw"].astype(float))
+    rows[:, C_X], rows[:, C_Y], rows[:, C_Z], rows[:, C_COS], rows[:, C_SIN] = table["x"], table["y"], table["z"], c, s
+    rows[:, C_INSTANCE] = 1 + np.arange(len(table))
+    hidden = 0 if scene.stamp_ns // BLINK_NS % 2 == 0 else INDICATOR_LEFT | INDICATOR_RIGHT
+    rows[:, C_LIGHTS] = table["lights"] & ~np.uint8(hidden)
+    strides = (table["x"] * c + table["y"] * s) / walkers.STRIDE_M + table["seed"] % 97 / 97.0
+    walking = (table["kind"] == ActorKind.PEDESTRIAN) & (np.hypot(table["vx"], table["vy"]) >= 0.15)
+    for i in np.flatnonzero(walking):
+        phase = int(strides[i] % 1.0 * walkers.PHASES) % walkers.PHASES
+        rows[i, C_FIRST], rows[i, C_LAST] = library.names[f"walker{phase}"]
+    return rows
 
 
 def ego_actor(scene: SceneState):
@@ -113,11 +122,7 @@ def ego_actor(scene: SceneState):
     return row
 
 
-LIT = {mat.M_BRAKE: BRAKE_LIGHT, mat.M_HEADLIGHT: HEAD_LIGHT, mat.M_LEFT_LAMP: INDICATOR_LEFT,
-       mat.M_RIGHT_LAMP: INDICATOR_RIGHT}
-
-
-@kernel
+@helper
 def corner_to_camera(row, corner, rot, eye, out):
     """Writes a shape's corner [3] in camera axes (x forward, y left, z up) to ``out`` [3]."""
     lx, ly = corner[0] * row[5], corner[1] * row[6]
@@ -128,7 +133,7 @@ def corner_to_camera(row, corner, rot, eye, out):
         out[k] = rot[0, k] * wx + rot[1, k] * wy + rot[2, k] * wz
 
 
-@kernel
+@helper
 def _outside(row, rot, eye, tan_x, tan_y):
     """Whether the caster's bounding sphere lies outside the view."""
     wx, wy, wz = row[0] - eye[0], row[1] - eye[1], row[2] + 0.4 * row[23] - eye[2]
@@ -141,7 +146,7 @@ def _outside(row, rot, eye, tan_x, tan_y):
     return x < -r or abs(y) > x * tan_x + side or abs(z) > x * tan_y + rise
 
 
-@kernel
+@helper
 def _outline(tri, focal, cx, cy, box):
     """Pixel bounds of a triangle in camera axes, clipped at the near plane, to ``box`` (x0, x1, y0, y1)."""
     box[0], box[1], box[2], box[3] = 1e9, -1e9, 1e9, -1e9
@@ -161,7 +166,7 @@ def _outline(tri, focal, cx, cy, box):
             box[2], box[3] = min(box[2], v), max(box[3], v)
 
 
-@kernel
+@helper
 def _fill(tri, box, focal, cx, cy, depth, hit, share, caster, index):
     """Tests one triangle against the rays through the pixels of ``box``; nearer hits replace what is there."""
     height, width = depth.shape

@@ -20,8 +20,6 @@ def _size(ground: Ground, cell_m: float) -> tuple[int, int]:
 def sun_raster(scene, ground: Ground, look: Look, cell_m: float) -> np.ndarray:
     """Share of sunlight on the ground, uint8 [h, w] (255 = all), by shadow rays against the static ``scene``."""
     height, width = _size(ground, cell_m)
-    if scene is None:
-        return np.full((height, width), 255, np.uint8)
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
     points = np.stack([ground.origin[0] + (columns.ravel() + 0.5) * cell_m, ground.origin[1] + (rows.ravel() + 0.5) * cell_m,
                        np.full(height * width, 0.02)], 1).astype(np.float32)
@@ -35,7 +33,7 @@ def sun_raster(scene, ground: Ground, look: Look, cell_m: float) -> np.ndarray:
 
 
 def lamp_raster(lamps: np.ndarray, ground: Ground, cell_m: float) -> np.ndarray:
-    """Light on the ground from lamps at [L, 2], float32 [h, w], 1 right below one."""
+    """Light on the ground from lamps at [L, 2], uint8 [h, w], 196 right below one."""
     glow = np.zeros(_size(ground, cell_m), np.float32)
     reach = int(LAMP_REACH_M / cell_m)
     y, x = np.mgrid[-reach:reach + 1, -reach:reach + 1] * cell_m
@@ -46,4 +44,4 @@ def lamp_raster(lamps: np.ndarray, ground: Ground, cell_m: float) -> np.ndarray:
         c0, c1 = max(0, column - reach), min(glow.shape[1], column + reach + 1)
         if r0 < r1 and c0 < c1:
             glow[r0:r1, c0:c1] += pool[r0 - row + reach:r1 - row + reach, c0 - column + reach:c1 - column + reach]
-    return np.minimum(glow, 1.3).astype(np.float32)
+    return np.minimum(glow * 196.0, 255.0).astype(np.uint8)

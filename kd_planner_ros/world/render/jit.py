@@ -31,4 +31,6 @@ def sources_hash() -> str:
 
 numba.config.CACHE_DIR = str(user_cache() / f"numba-{sources_hash()}")
 
+# kernels allocate nothing, so reference counting is off: it costs more than the shading itself
 kernel = partial(numba.njit, cache=True, fastmath=True, nogil=True, _nrt=False)
+helper = partial(numba.njit, cache=True, fastmath=True, nogil=True, _nrt=False, forceinline=True)

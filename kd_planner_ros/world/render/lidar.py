@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from kd_planner_ros.core.sensors import LidarSpec
-from kd_planner_ros.world.render.jit import kernel
+from kd_planner_ros.world.render.jit import helper, kernel
 from kd_planner_ros.world.render.light import hash01
 from kd_planner_ros.world.render.scene import StaticScene
 
@@ -80,7 +80,7 @@ def _luck(shot, seed, chance, gauss):
         gauss[i] = radius * np.cos(2.0 * np.pi * hash01(shot[i], 37, seed))
 
 
-@kernel
+@helper
 def _segment_distance(ax, ay, bx, by):
     """Distance of the origin from the segment a-b in the plane."""
     dx, dy = bx - ax, by - ay
@@ -90,7 +90,7 @@ def _segment_distance(ax, ay, bx, by):
     return np.sqrt(px * px + py * py)
 
 
-@kernel
+@helper
 def _rows_of(tri, elevation, out):
     """First and one past the last channel whose elevation the triangle may reach: ``elevation`` falls."""
     low, high = min(tri[0, 2], tri[1, 2], tri[2, 2]), max(tri[0, 2], tri[1, 2], tri[2, 2])
@@ -109,7 +109,7 @@ def _rows_of(tri, elevation, out):
     out[0], out[1] = first, last
 
 
-@kernel
+@helper
 def _meet(tri, dx, dy, dz):
     """Distance along the unit ray d from the origin to the triangle, or 1e9 (Moeller and Trumbore 1997)."""
     e1x, e1y, e1z = tri[1, 0] - tri[0, 0], tri[1, 1] - tri[0, 1], tri[1, 2] - tri[0, 2]
@@ -167,7 +167,7 @@ def _cast_actors(rows, corners, rot, eye, azimuth, elevation, reach, local, dist
                         distance[c, k] = t
 
 
-@kernel
+@helper
 def _to_sensor(row, corner, rot, eye, tri):
     """Writes a shape's three corners in the sensor's axes to ``tri`` [3, 3]."""
     for i in range(3):

@@ -4,40 +4,47 @@ from __future__ import annotations
 
 import numpy as np
 
-from kd_planner_ros.world.render.jit import kernel
+from kd_planner_ros.world.render.jit import helper, kernel
 from kd_planner_ros.world.render.light import hash01
 from kd_planner_ros.world.render.signals import LAMP_RADIUS_M, lamp_centres
-from kd_planner_ros.world.render.stage import View
 
 GLOW_RANGE_M = 120.0
-_GLOW_RGB = np.array([[255, 46, 30], [255, 176, 40], [40, 255, 130]], np.float32)
+GLOW_RGB = np.array([[255, 46, 30], [255, 176, 40], [40, 255, 130]], np.float32)
 
 
-def glow_lamps(heads: list, signals: np.ndarray, view: View, depth: np.ndarray, night: float, rgb: np.ndarray) -> None:
-    """Adds a halo to ``rgb`` around every lit lamp the camera sees: small by day, wide at night."""
-    for position, yaw, row in heads:
-        offset = position - view.eye
-        if abs(offset[0]) > GLOW_RANGE_M or abs(offset[1]) > GLOW_RANGE_M or row >= len(signals):
-            continue
-        state = int(signals["state"][row])
-        facing = -(offset[0] * np.cos(yaw) + offset[1] * np.sin(yaw))
-        if state > 2 or facing <= 0.0:
-            continue
-        local = view.rot.T @ (lamp_centres(position, yaw)[state] - view.eye)
-        if local[0] < 1.0 or local[0] > GLOW_RANGE_M:
-            continue
-        u = 0.5 * view.width - view.focal * local[1] / local[0]
-        v = 0.5 * view.height - view.focal * local[2] / local[0]
-        column, line = int(np.floor(u)), int(np.floor(v))
-        if not (0 <= column < view.width and 0 <= line < view.height) or depth[line, column] < local[0] - 0.6:
-            continue
-        radius = view.focal * LAMP_RADIUS_M / local[0]
-        strength = (0.55 + 0.45 * night) * facing / max(float(np.linalg.norm(offset)), 1e-6)
-        _halo(rgb, u, v, radius * (1.5 + 1.7 * night) + 1.0 + 1.2 * night, strength, _GLOW_RGB[state])
+class Lamps:
+    """Where every signal lamp hangs: ``centres`` [H, 3 states, 3], ``yaws`` [H], ``rows`` int64 [H] of the signal table."""
+
+    def __init__(self, heads: list):
+        self.centres = np.array([lamp_centres(position, yaw) for position, yaw, _ in heads]).reshape(-1, 3, 3)
+        self.yaws = np.array([yaw for _, yaw, _ in heads], np.float64)
+        self.rows = np.array([row for _, _, row in heads], np.int64)
 
 
 @kernel
-def _halo(rgb, u, v, radius, strength, colour):
+def glow_lamps(centres, yaws, rows, states, rot, eye, focal, depth, night, colours, rgb):
+    """Adds a halo to ``rgb`` around every lit lamp the camera sees: small by day, wide at night."""
+    height, width = depth.shape
+    for h in range(len(rows)):
+        state = states[rows[h]] if rows[h] < len(states) else 3
+        if state > 2:
+            continue
+        ox, oy, oz = centres[h, state, 0] - eye[0], centres[h, state, 1] - eye[1], centres[h, state, 2] - eye[2]
+        facing = -(ox * np.cos(yaws[h]) + oy * np.sin(yaws[h]))
+        x = rot[0, 0] * ox + rot[1, 0] * oy + rot[2, 0] * oz
+        if facing <= 0.0 or x < 1.0 or x > GLOW_RANGE_M:
+            continue
+        u = 0.5 * width - focal * (rot[0, 1] * ox + rot[1, 1] * oy + rot[2, 1] * oz) / x
+        v = 0.5 * height - focal * (rot[0, 2] * ox + rot[1, 2] * oy + rot[2, 2] * oz) / x
+        i, j = int(np.floor(u)), int(np.floor(v))
+        if i < 0 or j < 0 or i >= width or j >= height or depth[j, i] < x - 0.6:
+            continue
+        strength = (0.55 + 0.45 * night) * facing / np.sqrt(ox * ox + oy * oy + oz * oz)
+        _halo(rgb, u, v, focal * LAMP_RADIUS_M / x * (1.5 + 1.7 * night) + 1.0 + 1.2 * night, strength, colours, state)
+
+
+@helper
+def _halo(rgb, u, v, radius, strength, colours, state):
     height, width = rgb.shape[0], rgb.shape[1]
     reach = 2.2 * radius
     for j in range(max(0, int(v - reach)), min(height, int(v + reach) + 1)):
@@ -45,8 +52,8 @@ def _halo(rgb, u, v, radius, strength, colour):
             d2 = ((i + 0.5 - u) ** 2 + (j + 0.5 - v) ** 2) / (radius * radius)
             share = strength * np.exp(-1.6 * d2)
             for k in range(3):
-                value = rgb[j, i, k] * (1.0 - 0.45 * share) + colour[k] * share
-                rgb[j, i, k] = np.uint8(min(255.0, value))
+                value = rgb[j, i, k] * (1.0 - 0.45 * share) + colours[state, k] * share
+                rgb[j, i, k] = int(min(255.0, value))
 
 
 @kernel
@@ -66,4 +73,4 @@ def rain_streaks(rgb, depth, rain, red, green, blue, seed):
                 continue
             for c in range(3):
                 light = 255.0 * min(1.0, (red if c == 0 else green if c == 1 else blue) + 0.06) ** 0.45
-                rgb[j, i, c] = np.uint8(rgb[j, i, c] * (1.0 - share) + light * share)
+                rgb[j, i, c] = int(rgb[j, i, c] * (1.0 - share) + light * share)

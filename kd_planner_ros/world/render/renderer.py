@@ -29,7 +29,7 @@ class Renderer:
         self.seed = seed
         self._roadside = {spec.id for spec in (*rig.roadside_cameras, *rig.roadside_lidars)}
         self._cameras: dict[tuple[int, int, float], Camera] = {}
-        self._tables: tuple[SceneState | None, np.ndarray | None, int] = (None, None, 0)
+        self._tables: tuple[SceneState | None, np.ndarray | None] = (None, None)
 
     def cameras(self, scene: SceneState, specs: Iterable[CameraSpec], labels: bool) -> dict[str, CameraImage]:
         """One picture a camera, by id; with depth, semantic and instance images where ``labels``.
@@ -61,7 +61,7 @@ class Renderer:
 
     def _casters(self, scene: SceneState) -> np.ndarray:
         if self._tables[0] is not scene:
-            self._tables = (scene, casters(self.static.library, scene, with_ego=True), 0)
+            self._tables = (scene, casters(self.static.library, scene))
         return self._tables[1]
 
     @staticmethod

@@ -14,12 +14,13 @@ from kd_planner_ros.world.render import signals
 from kd_planner_ros.world.render.actors import Library
 from kd_planner_ros.world.render.bake import lamp_raster, sun_raster
 from kd_planner_ros.world.render.ground import paint_ground
+from kd_planner_ros.world.render.overlay import Lamps
 from kd_planner_ros.world.render.parts import LAMP_ARM_M, town_parts
 from kd_planner_ros.world.render.sky import Look, make_dome, make_look
-from kd_planner_ros.world.render.stage import Stage
+from kd_planner_ros.world.render.stage import A_BAKED, A_ORIGIN_X, AIR_SIZE, Stage, pack_soil, pack_textures
 from kd_planner_ros.world.render.town import plan_town
 
-SHADE_M, GLOW_M = 0.4, 1.0
+BAKED_M = 0.4
 
 
 class StaticScene:
@@ -32,17 +33,18 @@ class StaticScene:
         parts = town_parts(town, rng) + signals.signal_parts(road, self.ground)
         corners = np.concatenate([part.mesh.corners for part in parts]) if parts else np.zeros((0, 3, 3), np.float32)
         self.prims = np.concatenate([part.rows() for part in parts]) if parts else np.zeros((0, 16), np.float32)
-        self.heads = signals.heads(road, self.ground)
+        self.lamps = Lamps(signals.heads(road, self.ground))
         self.library = Library()
         self._device = rtcore.EmbreeDevice()
         self.scene = EmbreeScene(self._device)
         if len(corners):
             TriangleMesh(self.scene, np.ascontiguousarray(corners, np.float32))
-        self._levels = tuple(self.ground.pyramid())
+        self._soil, self._levels = pack_soil(self.ground.pyramid())
         self._grain = mat.noise_tile(np.random.default_rng(11), slope=0.35)
         self._cloud = mat.noise_tile(np.random.default_rng(12), slope=1.6)
+        self._tone = mat.tone_table()
         arm = town.lamps[:, :2] + LAMP_ARM_M * np.stack([np.cos(town.lamps[:, 2]), np.sin(town.lamps[:, 2])], 1)
-        self._glow = lamp_raster(arm, self.ground, GLOW_M)
+        self._glow = lamp_raster(arm, self.ground, BAKED_M)
         self._stages: dict[Weather, tuple[Stage, Look]] = {}
         self._shades: dict[tuple[float, float], np.ndarray] = {}
 
@@ -64,17 +66,14 @@ class StaticScene:
 
     def _dress(self, weather: Weather, look: Look) -> Stage:
         sun = (round(look.sun_x, 4), round(look.sun_y, 4))
+        if look.night >= 1.0:
+            sun = (0.0, 0.0)
         if sun not in self._shades:
-            if look.night >= 1.0:
-                shade = np.full((2, 2), 255, np.uint8)
-            else:
-                shade = sun_raster(self.scene if len(self.prims) else None, self.ground, look, SHADE_M)
-            self._shades[sun] = shade
-        shapes, ground = self.library.shapes, self.ground
-        fixed = np.zeros((32, 3), np.float32)
-        for material, rgb in mat.FIXED_RGB.items():
-            fixed[material] = mat.linear(rgb)
-        return Stage(self._levels, float(ground.origin[0]), float(ground.origin[1]), float(ground.cell_m), self.prims,
-                     self._shades[sun], SHADE_M, self._glow, GLOW_M, make_dome(look, weather.cloudiness, self._cloud),
-                     self._grain, self._cloud, mat.linear(np.repeat(np.arange(256)[:, None], 3, 1))[:, 0].copy(),
-                     mat.tone_table(), fixed, mat.GROUND_TAGS, shapes.corners, shapes.normals, shapes.material)
+            dark = look.night >= 1.0 or not len(self.prims)
+            shade = np.full(self._glow.shape, 255, np.uint8) if dark else sun_raster(self.scene, self.ground, look, BAKED_M)
+            self._shades[sun] = np.dstack([shade, self._glow])
+        air = np.zeros(AIR_SIZE)
+        air[:len(look)] = look
+        air[A_ORIGIN_X:A_BAKED + 1] = (*self.ground.origin, self.ground.cell_m, BAKED_M)
+        tex = pack_textures(self._grain, self._cloud, make_dome(look, weather.cloudiness, self._cloud))
+        return Stage(air, tex, self._soil, self._levels, self.prims, self._shades[sun], self._tone)

@@ -1,133 +1,113 @@
-"""From hits to light: one pass over the pixels of an image, compiled."""
+"""From hits to light: one pass over the pixels of an image, compiled. The arrays: see stage.py."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from kd_planner_ros.world.render.jit import kernel
-from kd_planner_ros.world.render.surfaces import ground_light, actor_light, prim_light
+from kd_planner_ros.world.render.jit import helper, kernel
 from kd_planner_ros.world.render.light import dome_light
-from kd_planner_ros.world.render.materials import M_SKIN, M_SHIRT, M_TROUSERS, M_HAIR, TAG_RIDER, TAG_SKY
+from kd_planner_ros.world.render.materials import M_HAIR, M_SHIRT, M_SKIN, M_TROUSERS, TAG_RIDER, TAG_SKY
+from kd_planner_ros.world.render.stage import A_BETA, A_CELL, A_FOG, A_FOG_START, A_ORIGIN_X, A_ORIGIN_Y
+from kd_planner_ros.world.render.surfaces import actor_light, ground_light, prim_light
 
 FAR_M = 1000.0
 
 
 @kernel
-def camera_rays(view, origins, directions):
+def camera_rays(rot, eye, focal, width, height, origins, directions):
     """Fills ``origins`` and ``directions`` float32 [H * W, 3]; a direction's part along the optical axis is 1."""
-    cx, cy = 0.5 * view.width, 0.5 * view.height
-    rot, eye = view.rot, view.eye
-    for j in range(view.height):
-        pz = (cy - j - 0.5) / view.focal
-        for i in range(view.width):
-            py = (cx - i - 0.5) / view.focal
-            p = j * view.width + i
+    for j in range(height):
+        pz = (0.5 * height - j - 0.5) / focal
+        for i in range(width):
+            py = (0.5 * width - i - 0.5) / focal
+            p = j * width + i
             for k in range(3):
                 origins[p, k] = eye[k]
                 directions[p, k] = rot[k, 0] + rot[k, 1] * py + rot[k, 2] * pz
 
 
 @kernel
-def nearest(view, directions, prim, far, depth, surface):
+def nearest(eye_z, directions, prim, far, depth, surface):
     """Joins static hits with the ground plane: ``depth`` [H, W] and ``surface`` int32 [H, W] (-2 sky, -1 ground, else
     triangle)."""
-    for j in range(view.height):
-        for i in range(view.width):
-            p = j * view.width + i
+    height, width = depth.shape
+    for j in range(height):
+        for i in range(width):
+            p = j * width + i
             t, s = FAR_M, -2
             if prim[p] >= 0 and far[p] < FAR_M:
                 t, s = far[p], prim[p]
             dz = directions[p, 2]
             if dz < -1e-6:
-                down = -view.eye[2] / dz
+                down = -eye_z / dz
                 if down > 0.0 and down < t:
                     t, s = down, -1
             depth[j, i] = t
             surface[j, i] = s
 
 
-@kernel
-def fogged(light, fog, keep):
-    return light * keep + fog * (1.0 - keep)
+@helper
+def to_byte(tone, light):
+    return tone[min(4095, max(0, int(light * 1023.75)))]
 
 
 @kernel
-def to_byte(stage, light):
-    index = int(light * 1023.75)
-    return stage.tone[min(4095, max(0, index))]
-
-
-@kernel
-def pixel(stage, look, tick, view, dx, dy, dz, t, surface, caster, tri, s1, s2):
-    """Linear light (r, g, b) that arrives along one ray."""
-    inv = 1.0 / np.sqrt(dx * dx + dy * dy + dz * dz)
-    nx, ny, nz = dx * inv, dy * inv, dz * inv
-    if caster < 0 and surface == -2:
-        return dome_light(stage, nx, ny, nz)
-    x, y, z = view.eye[0] + t * dx, view.eye[1] + t * dy, view.eye[2] + t * dz
-    foot = t / view.focal
-    if caster >= 0:
-        r, g, b = actor_light(stage, look, tick, caster, tri, s1, s2, x, y, z, nx, ny, nz)
-    elif surface == -1:
-        r, g, b = ground_light(stage, look, tick, x, y, foot, nx, ny, nz)
-    else:
-        r, g, b = prim_light(stage, look, tick, surface, x, y, z, foot, nx, ny, nz)
-    keep = np.exp(-look.fog_beta * max(0.0, t / inv - look.fog_start))
-    return fogged(r, look.fog_r, keep), fogged(g, look.fog_g, keep), fogged(b, look.fog_b, keep)
-
-
-@kernel
-def shade_image(stage, look, tick, view, depth, surface, hit, share, rgb):
+def shade_image(air, tex, soil, levels, prims, baked, tone, mask, states, casters, normals, material, eye, focal,
+                directions, depth, surface, hit, share, rgb):
     """Writes ``rgb`` uint8 [H, W, 3] from the hits."""
-    cx, cy = 0.5 * view.width, 0.5 * view.height
-    rot = view.rot
-    for j in range(view.height):
-        pz = (cy - j - 0.5) / view.focal
-        for i in range(view.width):
-            py = (cx - i - 0.5) / view.focal
-            dx = rot[0, 0] + rot[0, 1] * py + rot[0, 2] * pz
-            dy = rot[1, 0] + rot[1, 1] * py + rot[1, 2] * pz
-            dz = rot[2, 0] + rot[2, 1] * py + rot[2, 2] * pz
-            r, g, b = pixel(stage, look, tick, view, dx, dy, dz, depth[j, i], surface[j, i], hit[j, i, 0], hit[j, i, 1],
-                            share[j, i, 0], share[j, i, 1])
-            rgb[j, i, 0], rgb[j, i, 1], rgb[j, i, 2] = to_byte(stage, r), to_byte(stage, g), to_byte(stage, b)
+    height, width = depth.shape
+    for j in range(height):
+        for i in range(width):
+            p = j * width + i
+            dx, dy, dz, t = directions[p, 0], directions[p, 1], directions[p, 2], depth[j, i]
+            length = np.sqrt(dx * dx + dy * dy + dz * dz)
+            nx, ny, nz = dx / length, dy / length, dz / length
+            caster, s, foot = hit[j, i, 0], surface[j, i], t / focal
+            x, y, z = eye[0] + t * dx, eye[1] + t * dy, eye[2] + t * dz
+            if caster >= 0:
+                r, g, b = actor_light(air, tex, baked, mask, casters, normals, material, caster, hit[j, i, 1],
+                                      share[j, i, 0], share[j, i, 1], x, y, z, nx, ny, nz)
+            elif s == -1:
+                r, g, b = ground_light(air, tex, soil, levels, baked, mask, x, y, foot, nx, ny, nz)
+            elif s >= 0:
+                r, g, b = prim_light(air, tex, prims, baked, states, s, x, y, z, foot, nx, ny, nz)
+            else:
+                r, g, b = dome_light(tex, nx, ny, nz)
+            if caster >= 0 or s >= -1:
+                keep = np.exp(-air[A_BETA] * max(0.0, t * length - air[A_FOG_START]))
+                r = r * keep + air[A_FOG] * (1.0 - keep)
+                g = g * keep + air[A_FOG + 1] * (1.0 - keep)
+                b = b * keep + air[A_FOG + 2] * (1.0 - keep)
+            rgb[j, i, 0], rgb[j, i, 1], rgb[j, i, 2] = to_byte(tone, r), to_byte(tone, g), to_byte(tone, b)
 
 
 @kernel
-def label_image(stage, tick, view, depth, surface, hit, semantic, instance):
+def label_image(air, soil, levels, prims, ground_tags, casters, material, eye, directions, depth, surface, hit, semantic,
+                instance):
     """Writes ``semantic`` uint8 and ``instance`` int32 [H, W] from the same hits."""
-    cx, cy = 0.5 * view.width, 0.5 * view.height
-    rot = view.rot
-    level = stage.levels[0]
-    for j in range(view.height):
-        pz = (cy - j - 0.5) / view.focal
-        for i in range(view.width):
-            caster, s = hit[j, i, 0], surface[j, i]
+    height, width = depth.shape
+    for j in range(height):
+        for i in range(width):
+            caster, s, p = hit[j, i, 0], surface[j, i], j * width + i
             instance[j, i] = 0
             if caster >= 0:
-                semantic[j, i] = actor_tag(stage, tick, caster, hit[j, i, 1])
-                instance[j, i] = int(tick.casters[caster, 10])
+                semantic[j, i] = actor_tag(int(casters[caster, 11]), material[hit[j, i, 1]])
+                instance[j, i] = int(casters[caster, 10])
             elif s >= 0:
-                semantic[j, i] = int(stage.prims[s, 13])
+                semantic[j, i] = int(prims[s, 13])
             elif s == -1:
-                py, t = (cx - i - 0.5) / view.focal, depth[j, i]
-                x = view.eye[0] + t * (rot[0, 0] + rot[0, 1] * py + rot[0, 2] * pz)
-                y = view.eye[1] + t * (rot[1, 0] + rot[1, 1] * py + rot[1, 2] * pz)
-                column = int(np.floor((x - stage.origin_x) / stage.cell_m))
-                row = int(np.floor((y - stage.origin_y) / stage.cell_m))
-                kind = 0
-                if column >= 0 and row >= 0 and row < level.shape[0] and column < level.shape[1]:
-                    kind = level[row, column, 3]
-                semantic[j, i] = stage.ground_tags[kind]
+                x, y = eye[0] + depth[j, i] * directions[p, 0], eye[1] + depth[j, i] * directions[p, 1]
+                column = int(np.floor((x - air[A_ORIGIN_X]) / air[A_CELL]))
+                row = int(np.floor((y - air[A_ORIGIN_Y]) / air[A_CELL]))
+                inside = column >= 0 and row >= 0 and row < levels[0, 1] and column < levels[0, 2]
+                semantic[j, i] = ground_tags[soil[row * levels[0, 2] + column] >> 24 if inside else 0]
             else:
                 semantic[j, i] = TAG_SKY
 
 
-@kernel
-def actor_tag(stage, tick, caster, tri):
+@helper
+def actor_tag(tag, made):
     """The body's tag, or Rider for the person on two wheels."""
-    tag = int(tick.casters[caster, 11])
-    made = stage.material[tri]
     if tag >= 18 and tag <= 19 and (made == M_SKIN or made == M_SHIRT or made == M_TROUSERS or made == M_HAIR):
         return TAG_RIDER
     return tag

@@ -8,50 +8,45 @@ import numpy as np
 from kd_planner_ros.world.render import actors
 from kd_planner_ros.world.render.sky import Look
 
-MASK_CELLS, MASK_M = 640, 0.2
+MASK_CELLS, MASK_M = 560, 0.2
 _AHEAD_M = 42.0
 _SHIFT = 4
+_CORNERS = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+_POOL = np.array([[0.5, -0.9], [15.0, -3.6], [18.0, 0.0], [15.0, 3.6], [0.5, 0.9]])  # light before a car, from its front
 
 
-def actor_mask(rows: np.ndarray, extra: np.ndarray, look: Look, eye: np.ndarray, forward: np.ndarray,
-               nominal: np.ndarray, nominal_extra: np.ndarray) -> tuple[np.ndarray, float, float]:
+def actor_mask(rows: np.ndarray, sizes: np.ndarray, look: Look, eye: np.ndarray, forward: np.ndarray
+               ) -> tuple[np.ndarray, float, float]:
     """Mask uint8 [M, M, 3] (sunlight 255 = all, contact shade 255 = none, head-light 0 = none) and its corner x, y.
 
-    ``rows`` casters with full dimensions ``nominal`` [A, 3]; ``extra`` casters shade the ground although the camera
-    does not see them (the ego for its own cameras).
+    ``rows`` casters, the ego last, with full dimensions ``sizes`` [A, 3]. The ego shades the ground for its own
+    cameras too; its own head-light is not in the mask.
     """
     ahead = forward[:2] / max(float(np.linalg.norm(forward[:2])), 1e-6)
-    corner = eye[:2] + ahead * _AHEAD_M - 0.5 * MASK_CELLS * MASK_M
+    middle = eye[:2] + ahead * _AHEAD_M
+    corner = middle - 0.5 * MASK_CELLS * MASK_M
     sun, near, head = (np.full((MASK_CELLS, MASK_CELLS), value, np.uint8) for value in (255, 255, 0))
+    close = np.flatnonzero(np.abs(rows[:, :2] - middle).max(1) < 0.5 * MASK_CELLS * MASK_M + 25.0)
+    boxes = _turned(rows[close], _CORNERS[None] * (0.47 * sizes[close, None, :2]))
     slide = -np.array([look.sun_x, look.sun_y]) / look.sun_z
-    for row, size in zip(np.concatenate([rows, extra]), np.concatenate([nominal, nominal_extra])):
-        if np.abs(row[:2] - corner - 0.5 * MASK_CELLS * MASK_M).max() > 0.5 * MASK_CELLS * MASK_M + 30.0:
-            continue
-        box = _box(row, size)
-        _polygon(near, box * 1.0, corner, 70)
+    for index, box in zip(close, boxes):
+        _polygon(near, box, corner, 70)
         if look.night < 1.0:
-            top = box + slide * min(float(size[2]) * 0.9, 12.0)
-            hull = cv2.convexHull(np.concatenate([box, top]).astype(np.float32))[:, 0]
-            _polygon(sun, hull, corner, 0)
-        elif size[0] > 1.5 and len(rows):
-            _polygon(head, _pool(row, size), corner, 110)
+            top = box + slide * min(float(sizes[index, 2]) * 0.9, 12.0)
+            _polygon(sun, cv2.convexHull(np.concatenate([box, top]).astype(np.float32))[:, 0], corner, 0)
+        elif sizes[index, 0] > 1.5 and index < len(rows) - 1:
+            pool = _POOL + np.array([0.5 * sizes[index, 0], 0.0])
+            _polygon(head, _turned(rows[index:index + 1], pool[None])[0], corner, 110)
     if look.night >= 1.0:
         head = cv2.blur(head, (9, 9))
-    return np.dstack([cv2.blur(sun, (3, 3)), cv2.blur(near, (5, 5)), head]), float(corner[0]), float(corner[1])
+    return cv2.merge([cv2.blur(sun, (3, 3)), cv2.blur(near, (5, 5)), head]), float(corner[0]), float(corner[1])
 
 
-def _box(row: np.ndarray, size: np.ndarray) -> np.ndarray:
-    c, s = float(row[actors.C_COS]), float(row[actors.C_SIN])
-    half = 0.5 * size[:2] * 0.94
-    local = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
-    return local @ np.array([[c, s], [-s, c]]) + row[:2]
-
-
-def _pool(row: np.ndarray, size: np.ndarray) -> np.ndarray:
-    c, s = float(row[actors.C_COS]), float(row[actors.C_SIN])
-    front = 0.5 * float(size[0])
-    local = np.array([[front + 0.5, -0.9], [front + 15.0, -3.6], [front + 18.0, 0.0], [front + 15.0, 3.6], [front + 0.5, 0.9]])
-    return local @ np.array([[c, s], [-s, c]]) + row[:2]
+def _turned(rows: np.ndarray, local: np.ndarray) -> np.ndarray:
+    """Points [A, K, 2] of each caster's own frame in ``map``."""
+    c, s = rows[:, None, actors.C_COS], rows[:, None, actors.C_SIN]
+    return np.stack([rows[:, None, 0] + c * local[..., 0] - s * local[..., 1],
+                     rows[:, None, 1] + s * local[..., 0] + c * local[..., 1]], -1)
 
 
 def _polygon(image: np.ndarray, outline: np.ndarray, corner: np.ndarray, value: int) -> None:

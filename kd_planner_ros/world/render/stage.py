@@ -1,4 +1,13 @@
-"""The records that travel into compiled kernels: everything static, everything of one tick, one camera."""
+"""The flat arrays that travel into compiled kernels. Few and one-dimensional: a kernel's call copies every field of
+every array it is given, and these calls happen for each pixel.
+
+``air`` float64 [AIR_SIZE]: a weather's Look, then places and scales (A_*).
+``tex`` float32: noise tiles and the sky dome, then small tables (T_*).
+``soil`` int32: all levels of the ground's colour pyramid, one after the other: red, green, blue, class from the low
+byte up; ``levels`` int64 [LEVELS, 3]: first cell, rows, columns of each.
+``prims`` float32 [T, PART_COLUMNS]; ``baked`` uint8 [h, w, 2]: sunlight and street light on the ground.
+``mask`` uint8 [M, M, 3]: sunlight, contact shade and head-light of moving actors around the camera.
+"""
 
 from __future__ import annotations
 
@@ -6,54 +15,48 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kd_planner_ros.world.render import materials as mat
+from kd_planner_ros.world.render.sky import DOME
+
+(A_SUN_X, A_SUN_Y, A_SUN_Z, A_SUN, _, _, A_SKY, _, _, A_LOW, _, _, A_FOG, _, _, A_BETA, A_FOG_START, A_WET, A_PUDDLES,
+ A_NIGHT, A_RAIN, A_ORIGIN_X, A_ORIGIN_Y, A_CELL, A_BAKED, A_MASK_X, A_MASK_Y, A_MASK_M, A_BEAM, A_BEAM_X, A_BEAM_Y,
+ A_BEAM_COS, A_BEAM_SIN) = range(33)
+AIR_SIZE = 33
+
+TILE = 512
+T_GRAIN, T_CLOUD, T_DOME = 0, TILE * TILE, 2 * TILE * TILE
+T_LINEAR = T_DOME + 3 * DOME * DOME
+T_FIXED = T_LINEAR + 256
+TEX_SIZE = T_FIXED + 3 * 32
+
 
 class Stage(NamedTuple):
-    """Static world and weather.
+    """The static world in one weather; see the module for the arrays. ``tone`` uint8 [4096]: light to display bytes."""
 
-    ``levels``: colour pyramid, each uint8 [H, W, 4]; ``prims`` float32 [T, PART_COLUMNS]; ``shade`` uint8 [h, w]:
-    share of sunlight at ``shade_m`` a cell; ``glow`` float32 [h, w]: light of street lamps at ``glow_m`` a cell;
-    ``dome`` float32 [D, D, 3]; ``grain`` and ``cloud`` noise tiles float32 [512, 512]; ``to_linear`` float32 [256];
-    ``tone`` uint8 [4096]; ``fixed`` float32 [materials, 3]; ``ground_tags`` uint8 [classes].
-    """
-
-    levels: tuple
-    origin_x: float
-    origin_y: float
-    cell_m: float
+    air: np.ndarray
+    tex: np.ndarray
+    soil: np.ndarray
+    levels: np.ndarray
     prims: np.ndarray
-    shade: np.ndarray
-    shade_m: float
-    glow: np.ndarray
-    glow_m: float
-    dome: np.ndarray
-    grain: np.ndarray
-    cloud: np.ndarray
-    to_linear: np.ndarray
+    baked: np.ndarray
     tone: np.ndarray
-    fixed: np.ndarray
-    ground_tags: np.ndarray
-    corners: np.ndarray
-    normals: np.ndarray
-    material: np.ndarray
 
 
-class Tick(NamedTuple):
-    """One instant: ``casters`` float32 [A, CASTER_COLUMNS]; ``lamps`` uint8 [S] signal states; ``mask`` uint8
-    [M, M, 3] (sunlight, contact shade, head-light) whose cell (0, 0) begins at ``mask_x``, ``mask_y``; the ego's head
-    lamps at ``beam_*`` with ``beam`` their strength; ``seed`` drives rain."""
+def pack_soil(pyramid: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """``soil`` and ``levels`` from colour-and-class images uint8 [H, W, 4]."""
+    sizes = [image.shape[0] * image.shape[1] for image in pyramid]
+    firsts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    soil = np.concatenate([np.ascontiguousarray(image).view(np.int32).ravel() for image in pyramid])
+    return soil, np.array([[first, *image.shape[:2]] for first, image in zip(firsts, pyramid)], np.int64)
 
-    casters: np.ndarray
-    lamps: np.ndarray
-    mask: np.ndarray
-    mask_x: float
-    mask_y: float
-    mask_m: float
-    beam: float
-    beam_x: float
-    beam_y: float
-    beam_cos: float
-    beam_sin: float
-    seed: int
+
+def pack_textures(grain: np.ndarray, cloud: np.ndarray, dome: np.ndarray) -> np.ndarray:
+    """``tex`` from the two noise tiles and a sky dome."""
+    fixed = np.zeros((32, 3), np.float32)
+    for material, rgb in mat.FIXED_RGB.items():
+        fixed[material] = mat.linear(rgb)
+    return np.concatenate([grain.ravel(), cloud.ravel(), dome.ravel(), mat.linear(np.arange(256)), fixed.ravel()]
+                          ).astype(np.float32)
 
 
 class View(NamedTuple):
