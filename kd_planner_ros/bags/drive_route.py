@@ -17,13 +17,16 @@ from kd_planner_ros.world.disturbance import SteeringDisturbance
 from kd_planner_ros.world.events import EventKind
 from kd_planner_ros.world.expert import Expert, ExpertDecision
 from kd_planner_ros.world.simulation import World
+from kd_planner_ros.world.traffic import TICK_S
 
+STANDING_MPS = 0.1
 COLLISIONS = frozenset(kind for kind in EventKind if "collision" in kind.value.lower())
 
 
 @dataclass(frozen=True)
 class Job:
-    """One route to record into ``path``."""
+    """One route to record into ``path``. The recording ends early, and is kept, when the car has stood for ``stand_s``:
+    longer than any red light, so it is stuck, and more of the same picture teaches nothing."""
 
     path: Path
     route: Route
@@ -33,6 +36,7 @@ class Job:
     disturb: bool = True
     role_name: str = "ego_vehicle"
     map_spec: str = ""
+    stand_s: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -64,15 +68,16 @@ def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Cal
     scene = world.start(job.route, job.seed, job.weather)
     expert = Expert(road, job.route)
     push = SteeringDisturbance(job.seed) if job.disturb else None
-    frames = ticks = seen = 0
+    frames = ticks = seen = stood = 0
     with BagWriter(job.path, rig, _facts(job, rig), job.role_name) as bag:
         bag.write_route(job.route, scene.stamp_ns)
-        while not world.done:
+        while not world.done and stood * TICK_S < job.stand_s:
             decision = expert.step(scene)
             executed, pushed = push.step(decision.control, scene.ego.speed_mps) if push else (decision.control, False)
             events = world.monitor.events
             crashed = any(event.kind in COLLISIONS for event in events[seen:])
             seen = len(events)
+            stood = stood + 1 if abs(scene.ego.speed_mps) < STANDING_MPS else 0
             written = _write(bag, world, decision, executed, pushed, crashed, job.labels)
             frames, ticks = frames + written, ticks + 1
             if beat(written):

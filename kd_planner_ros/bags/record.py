@@ -61,6 +61,7 @@ class RecordConfig:
     height: int = _field(0, "height of the cameras in pixels; 0: the network's own")
     labels: tuple[str, ...] = _field(LABELS, "labels of each camera: depth semantic instance; none: nothing behind --labels")
     disturb: bool = _field(True, "push the steering now and then, so that recoveries are in the data")
+    stand_s: float = _field(60.0, "end a route early when the car has stood for so many seconds")
     frames: int = _field(0, "begin no further route after so many pictures; 0: no limit")
     workers: int = _field(2, "processes that drive at the same time")
     role_name: str = _field("ego_vehicle", "role name in the topics")
@@ -167,7 +168,7 @@ def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]
         name = f"{road.name}_{source}_{route.name}_{weather.name}_s{config.seed}".replace(":", "-").replace("/", "-")
         named = dataclasses.replace(route, name=f"{source}/{route.name}", town=road.name)
         jobs.append(Job(Path(config.out) / name, named, seed, weather, config.labels, config.disturb, config.role_name,
-                        str(config.map)))
+                        str(config.map), config.stand_s))
     return jobs, failed
 
 
