@@ -28,7 +28,7 @@ LIGHT_BRAKING_MPS2 = 1.8
 YELLOW_BRAKING_MPS2 = 3.0
 STOPPED_MPS = 0.08
 STOP_SIGN_HOLD_TICKS = 10
-ACCEL_RISE_PER_TICK = 0.25
+ACCEL_RISE_PER_TICK, ESCAPE_MPS2 = 0.25, 2.5
 WARNINGS, WARNING_TIME_S = 3, 1.5
 """A conflict farther in the future than this must be forecast three ticks in a row before it is answered."""
 PATIENCE_TICKS = (200, 700)
@@ -143,12 +143,13 @@ class Expert:
             return accel, None
         others = self._forecaster.boxes(actors, scene.signals)
         pedestrian = actors.pedestrian
-        choices = np.array([accel] + [a for a in (0.4, -0.6, -1.5, -3.0, -5.0, -8.0) if a < accel - 0.2])
+        choices = np.array([accel] + [a for a in (0.4, -0.6, -1.5, -3.0, -5.0, -8.0) if a < accel - 0.2]
+                           + [accel if held else ESCAPE_MPS2])
         poses, speeds = hz.roll_out(self.path, self._arc, offset, speed, choices, self._limit_mps())
         hit = hz.conflicts(poses[:1], others, pedestrian, self._margin())
         hit = self._excuse(hit, poses[:1], others, speeds[:1])
         self._warned = self._warned + 1 if hit.any() else 0
-        if not hit.any() or len(choices) == 1:
+        if not hit.any():
             return accel, None
         instant, actor = np.argwhere(hit[0])[0]
         if self._warned < WARNINGS and hz.TIMES_S[instant] > WARNING_TIME_S:
@@ -156,7 +157,8 @@ class Expert:
         hit = self._excuse(hz.conflicts(poses, others, pedestrian, self._margin()), poses, others, speeds)
         first = np.where(hit.any(axis=2), hz.TIMES_S[None], np.inf).min(axis=1)
         clear = np.flatnonzero(np.isinf(first))
-        best = int(clear[0]) if len(clear) else len(first) - 1 - int(first[::-1].argmax())
+        # The last choice, out of the way fast, is only for want of a better one.
+        best = int(clear[0]) if len(clear) else len(first) - 2 - int(first[-2::-1].argmax())
         kind = "pedestrian" if pedestrian[actor] else "crossing"
         distance = float(np.hypot(others[instant, actor, 0] - scene.ego.pose.x, others[instant, actor, 1] - scene.ego.pose.y))
         return float(choices[best]), Hazard(kind, distance, int(actors.id[actor]))

@@ -1,6 +1,6 @@
 """Where every other road user near the ego will be in the next seconds, from privileged truth.
 
-Vehicles follow their lane (indicators choose the way at forks), hold or keep losing speed, and stop at red lights if they
+Vehicles follow their lane (indicators choose the way at forks), go on speeding up or slowing down, and stop at red lights if they
 still can; all others, and vehicles off every lane, keep their velocity and turn rate.
 """
 
@@ -17,6 +17,7 @@ from kd_planner_ros.world.lane_index import LaneHit, LaneIndex
 _STEP_M, _COUNT = 2.0, 40
 _LINE_END_M = _STEP_M * (_COUNT - 1)
 _RENEW_TICKS = 40
+_RISE_S, _RISE_TO_MPS = 2.5, 10.0
 HARDEST_STOP_MPS2 = 4.5
 """A vehicle that would need more than this to stop at a red light is expected to run it."""
 
@@ -56,7 +57,7 @@ class Forecaster:
         return out
 
     def _track(self, ids: list, speeds: list, yaws: list) -> tuple[np.ndarray, np.ndarray]:
-        """Smoothed acceleration (never positive) and turn rate of each actor from its last ticks."""
+        """Smoothed acceleration and turn rate of each actor from its last ticks."""
         accel, turn = np.zeros(len(ids)), np.zeros(len(ids))
         for k, (identity, speed, yaw) in enumerate(zip(ids, speeds, yaws)):
             before = self._motion.get(identity)
@@ -66,7 +67,7 @@ class Forecaster:
                 a = 0.8 * before[3] + 0.2 * (speed - before[1]) / dt
                 w = 0.8 * before[4] + 0.2 * ((yaw - before[2] + np.pi) % (2 * np.pi) - np.pi) / dt
             self._motion[identity] = (self._tick, speed, yaw, a, w)
-            accel[k], turn[k] = min(max(a, -4.0), 0.0), min(max(w, -0.7), 0.7)
+            accel[k], turn[k] = min(max(a, -4.0), 2.5), min(max(w, -0.7), 0.7)
         return accel, turn
 
     def _straight(self, out, actors: ActorView, turn, travelled, on_road) -> None:
@@ -134,10 +135,13 @@ class Forecaster:
 
 
 def _travelled(speed: np.ndarray, accel: np.ndarray, times_s: np.ndarray) -> np.ndarray:
-    """Distance [T, K] at constant acceleration <= 0, standing once stopped."""
-    until = np.where(accel < -0.05, speed / np.maximum(-accel, 0.05), np.inf)
+    """Distance [T, K]: slowing down to a stand, or speeding up for at most 2.5 s and to at most 10 m/s."""
+    slowing = np.where(accel < -0.05, speed / np.maximum(-accel, 0.05), np.inf)
+    rising = np.minimum(_RISE_S, np.maximum(_RISE_TO_MPS - speed, 0.0) / np.maximum(accel, 0.05))
+    until = np.where(accel > 0.0, rising, slowing)
     t = np.minimum(times_s, until)
-    return speed * t + 0.5 * accel * t * t
+    held = np.where(accel > 0.0, times_s - t, 0.0)
+    return speed * t + 0.5 * accel * t * t + (speed + accel * t) * held
 
 
 def _end_yaw(lane: Lane) -> float:

@@ -18,12 +18,13 @@ from kd_planner_ros.geometry.boxes import overlap
 from kd_planner_ros.geometry.polyline import arc_lengths, at_arc
 from kd_planner_ros.world.ego_body import EGO_LENGTH_M, EGO_WIDTH_M
 
-NEAR_M, NEAR_WALKER_M = 26.0, 8.0
+NEAR_M, NEAR_WALKER_M = 26.0, 12.0
 EASY_BRAKE_MPS2 = 3.5
 REACTION_M, SIDE_ROOM_M, AHEAD_ROOM_M = 1.2, 0.25, 0.4
 SAMPLE_M = 0.8
 WALKER_LOOK_S, WALKER_STEP_M, WALKER_ROOM_M = 0.8, 0.5, 0.25
 STANDING_MPS = 0.5
+GIVE_UP_TICKS = 160
 
 
 class Guard:
@@ -33,7 +34,7 @@ class Guard:
         self._road, self._sumo = road, sumo
         self._arcs: dict[str, np.ndarray] = {}
         self._held: set[str] = set()
-        self._frozen: dict[str, float] = {}
+        self._frozen: dict[str, int] = {}  # ticks
         self.exempt: set[str] = set()
 
     def step(self, ego: EgoState, actors: np.ndarray, known: Collection[str], persons: Mapping[str, float]) -> None:
@@ -98,24 +99,35 @@ class Guard:
         return self._arcs[lane]
 
     def _watch_walkers(self, ego: EgoState, rows: np.ndarray, persons: Mapping[str, float]) -> None:
-        """A walker does not walk into the side of a car."""
-        frozen: dict[str, float] = {}
+        """A walker does not step into the road right before a moving ego, nor walk into the side of a standing one."""
+        frozen: dict[str, int] = {}
         for row in rows:
             name = f"p{row['id']}"
-            if name not in persons:
-                continue
-            step = max(WALKER_STEP_M, WALKER_LOOK_S * math.hypot(row["vx"], row["vy"]))
-            ahead = np.linspace(0.0, step, 4)[1:]
-            boxes = np.column_stack([row["x"] + ahead * math.cos(row["yaw"]), row["y"] + ahead * math.sin(row["yaw"]),
-                                     np.full(3, row["yaw"]), np.full((3, 2), row["width"] + WALKER_ROOM_M)])
-            if overlap(boxes, _ego_boxes(ego, np.zeros(1))).any():
-                frozen[name] = persons[name]
+            if name in persons and (self._steps_out(name, ego) or _walks_into(row, ego)):
+                frozen[name] = self._frozen.get(name, 0) + 1
         for name in sorted(set(frozen) - set(self._frozen)):
             self._sumo.person.setSpeed(name, 0.01)
         for name in sorted(set(self._frozen) - set(frozen)):
             if name in persons:
                 self._sumo.person.setSpeed(name, persons[name])
+        for name in sorted(name for name, ticks in frozen.items() if ticks > GIVE_UP_TICKS):
+            self._sumo.person.removeStages(name)  # it and the ego wait for each other
+            frozen.pop(name)
         self._frozen = frozen
+
+    def _steps_out(self, name: str, ego: EgoState) -> bool:
+        """Whether a walker waits at a crossing while the ego moves past."""
+        if abs(ego.speed_mps) < STANDING_MPS:
+            return False
+        return "_w" in self._sumo.person.getRoadID(name) and "_c" in self._sumo.person.getNextEdge(name)
+
+
+def _walks_into(row: np.void, ego: EgoState) -> bool:
+    step = max(WALKER_STEP_M, WALKER_LOOK_S * math.hypot(row["vx"], row["vy"]))
+    ahead = np.linspace(0.0, step, 4)[1:]
+    boxes = np.column_stack([row["x"] + ahead * math.cos(row["yaw"]), row["y"] + ahead * math.sin(row["yaw"]),
+                             np.full(3, row["yaw"]), np.full((3, 2), row["width"] + WALKER_ROOM_M)])
+    return bool(overlap(boxes, _ego_boxes(ego, np.zeros(1))).any())
 
 
 def _via(link: tuple) -> str:

@@ -12,7 +12,7 @@ from kd_planner_ros.world.drive_path import STEP_M, DrivePath
 from kd_planner_ros.world.ego_body import EGO_LENGTH_M, EGO_WIDTH_M
 
 HALF_LENGTH_M, HALF_WIDTH_M = 0.5 * EGO_LENGTH_M, 0.5 * EGO_WIDTH_M
-TIMES_S = np.arange(1, 17) * 0.25
+TIMES_S = np.arange(1, 19) * 0.3
 """Instants of the forecast [T]."""
 
 GAP_M, HEADWAY_S, COMFORT_MPS2, ACCEL_MPS2 = 2.5, 1.1, 2.0, 2.0

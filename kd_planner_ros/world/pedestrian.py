@@ -41,13 +41,13 @@ class StepOut(Encounter):
             return False
         stretch = slice(max(0, row - 12), row + 12)
         yaws = moment.route.yaws[stretch]
-        if (moment.route.commands[stretch] != Command.LANE_FOLLOW).any() or np.ptp(np.unwrap(yaws)) > 0.12:
+        if (moment.route.commands[stretch] != Command.LANE_FOLLOW).any() or np.ptp(np.unwrap(yaws)) > 0.25:
             return False
         return self._place(moment, moment.route.points[row], float(moment.route.yaws[row]))
 
     def _place(self, moment: Moment, at: np.ndarray, yaw: float) -> bool:
         hit = self._index.nearest(*at, yaw)
-        if hit is None or hit.lane.index or hit.lane.junction:
+        if hit is None or hit.lane.junction:
             return False
         along, right = np.array([math.cos(yaw), math.sin(yaw)]), np.array([math.sin(yaw), -math.cos(yaw)])
         edge = 0.5 * hit.lane.width

@@ -1,13 +1,14 @@
 """Scripted trouble along the route, on top of SUMO's flow: who is met where follows from the seed alone.
 
-About every 120 m a window opens; within it the first scenario that finds its actors starts. A pedestrian needs nobody, so
-it is the last resort.
+About every 120 m, and before some junctions, a window opens; the first scenario in it that finds its actors starts. A
+pedestrian needs nobody, so it is the last resort.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from kd_planner_ros.core.records import Command
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SceneState
@@ -20,6 +21,7 @@ FIRST_M, SPACING_M = (25.0, 60.0), (90.0, 150.0)
 WINDOW_M = 70.0
 PEDESTRIAN_AFTER_M = 25.0  # into the window, unless the seed puts the pedestrian first
 KEEP_FROM_GOAL_M = 25.0
+JUNCTION_M, JUNCTION_CHANCE = 35.0, 0.6
 
 
 class Scenarios:
@@ -33,14 +35,20 @@ class Scenarios:
         rng = np.random.default_rng([seed, 0x7363656E])
         self.route, self.traffic = route, traffic
         self._arc, self._near = route.arc_m, 0
-        self._windows: list[tuple[float, list[Encounter]]] = []
+        self._windows: list[tuple[float, float, list[Encounter]]] = []  # opens, closes, what may happen
         self.names: list[str] = []  # what has started, for reports
         self._running: list[Encounter] = []
         at = float(rng.uniform(*FIRST_M))
         while at < self._arc[-1] - KEEP_FROM_GOAL_M:
-            pool: list[Encounter] = [Brake(), CutIn(), OncomingTurn(), RedLightRunner(), StepOut(self.index, rng)]
-            self._windows.append((at, [pool[i] for i in rng.permutation(len(pool))]))
+            pool: list[Encounter] = [Brake(), CutIn(), StepOut(self.index, rng)]
+            self._windows.append((at, at + WINDOW_M, [pool[i] for i in rng.permutation(len(pool))]))
             at += float(rng.uniform(*SPACING_M))
+        straight = route.commands == Command.STRAIGHT
+        for row in np.flatnonzero(straight[1:] & ~straight[:-1]):
+            if rng.random() < JUNCTION_CHANCE:
+                pool = [OncomingTurn(), RedLightRunner()]
+                order = [pool[i] for i in rng.permutation(len(pool))]
+                self._windows.append((self._arc[row] - JUNCTION_M, self._arc[row], order))
 
     def step(self, scene: SceneState, dt_s: float) -> None:
         """Starts what is due and moves what runs; ``scene`` is the truth before this tick."""
@@ -49,18 +57,22 @@ class Scenarios:
             encounter.step(moment, dt_s)
         self._running = [encounter for encounter in self._running if not encounter.over]
         here = self._arc[self._near]
-        while self._windows and here > self._windows[0][0] + WINDOW_M:
-            self._windows.pop(0)
-        if not self._windows or here < self._windows[0][0] or any(not e.passive for e in self._running):
+        self._windows = [window for window in self._windows if here <= window[1]]
+        if any(not encounter.passive for encounter in self._running):
             return
-        at, pool = self._windows[0]
-        for place, encounter in enumerate(pool):
-            early = isinstance(encounter, StepOut) and place > 0 and here < at + PEDESTRIAN_AFTER_M
+        for window in self._windows:
+            if window[0] <= here and self._begin(window, moment, here):
+                self._windows.remove(window)
+                return
+
+    def _begin(self, window: tuple[float, float, list[Encounter]], moment: Moment, here: float) -> bool:
+        for place, encounter in enumerate(window[2]):
+            early = isinstance(encounter, StepOut) and place > 0 and here < window[0] + PEDESTRIAN_AFTER_M
             if not early and encounter.begin(moment):
                 self._running.append(encounter)
                 self.names.append(type(encounter).__name__)
-                self._windows.pop(0)
-                return
+                return True
+        return False
 
     def add_actors(self, actors: np.ndarray) -> np.ndarray:
         """``actors`` with the scenarios' own, in the order of ids."""

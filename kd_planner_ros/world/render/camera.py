@@ -43,7 +43,7 @@ class Camera:
                      np.empty((3, 3)), np.empty(4))
         air, mask = self._tick(stage.air, scene, rows, look, view)
         rgb = np.empty((self.height, self.width, 3), np.uint8)
-        shade_image(air, stage.tex, stage.soil, stage.levels, stage.prims, stage.baked, stage.tone, mask, _states(scene), seen,
+        shade_image(air, stage.tex, stage.classes, stage.soil, stage.levels, stage.prims, stage.baked, stage.tone, mask, _states(scene), seen,
                     shapes.normals, shapes.material, view.eye, view.focal, self._directions, depth, self._surface, self._hit,
                     self._share, rgb)
         lamps = static.lamps
@@ -56,7 +56,7 @@ class Camera:
             return CameraImage(scene.stamp_ns, rgb)
         semantic = np.empty((self.height, self.width), np.uint8)
         instance = np.empty((self.height, self.width), np.int32)
-        label_image(air, stage.soil, stage.levels, stage.prims, GROUND_TAGS, seen, shapes.material, view.eye, self._directions,
+        label_image(air, stage.classes, stage.prims, GROUND_TAGS, seen, shapes.material, view.eye, self._directions,
                     depth, self._surface, self._hit, semantic, instance)
         return CameraImage(scene.stamp_ns, rgb, depth, semantic, instance)
 

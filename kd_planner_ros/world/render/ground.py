@@ -29,13 +29,20 @@ class Ground:
     cell_m: float
 
     def pyramid(self) -> list[np.ndarray]:
-        """Colour and class, uint8 [H / 2^k, W / 2^k, 4] for level k = 0 .. LEVELS - 1: sRGB and the class."""
-        table = np.concatenate([mat.GROUND_RGB, np.arange(len(mat.GROUND_RGB), dtype=np.uint8)[:, None]], axis=1)
-        levels = [table[self.classes]]
-        for _ in range(LEVELS - 1):
+        """Coarser colour and class, uint8 [H / 2^k, W / 2^k, 4] for level k = 1 .. LEVELS - 1: sRGB mean and one class.
+
+        Level 0 is ``classes`` itself through the palette.
+        """
+        height, width = self.classes.shape
+        planes = [cv2.resize(cv2.LUT(self.classes, _full_table(mat.GROUND_RGB[:, k])), (width // 2, height // 2),
+                             interpolation=cv2.INTER_AREA) for k in range(3)]
+        planes.append(np.ascontiguousarray(self.classes[:height // 2 * 2:2, :width // 2 * 2:2]))
+        levels = [cv2.merge(planes)]
+        for _ in range(LEVELS - 2):
             last = levels[-1]
             half = (max(1, last.shape[1] // 2), max(1, last.shape[0] // 2))
-            levels.append(cv2.resize(last, half, interpolation=cv2.INTER_AREA))
+            colour = cv2.resize(last[..., :3], half, interpolation=cv2.INTER_AREA)
+            levels.append(np.dstack([colour, last[:half[1] * 2:2, :half[0] * 2:2, 3][:half[1], :half[0]]]))
         return levels
 
     def at(self, points: np.ndarray) -> np.ndarray:
@@ -45,6 +52,10 @@ class Ground:
         out = np.full(len(column), mat.G_GRASS, np.uint8)
         out[inside] = self.classes[row[inside], column[inside]]
         return out
+
+
+def _full_table(values: np.ndarray) -> np.ndarray:
+    return np.concatenate([values, np.zeros(256 - len(values), np.uint8)]).astype(np.uint8)
 
 
 class _Painter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from kd_planner_ros.world.render.town import Town
 PART_COLUMNS = 16
 STOREY_M, BAY_M = 3.2, 2.9
 LAMP_HEIGHT_M, LAMP_ARM_M = 6.4, 2.2
+TREE_SHAPES = 16
 
 
 @dataclass(frozen=True)
@@ -48,59 +50,75 @@ class Part:
         return rows
 
 
-def town_parts(town: Town, rng: np.random.Generator) -> list[Part]:
+def town_parts(town: Town) -> list[Part]:
     """Meshes of all buildings, trees and street lamps."""
     parts: list[Part] = []
     for row in town.buildings:
         parts += _building(row)
     for row in town.trees:
-        parts += _tree(row, rng)
+        parts += _tree(row)
     for x, y, yaw in town.lamps:
-        parts += _street_lamp(x, y, yaw)
+        where = (x, y, 0.0)
+        post, light = _street_lamp()
+        parts += [Part(post.moved(where, yaw), mat.TAG_POLE, (88, 92, 94)),
+                  Part(light.moved(where, yaw), mat.TAG_POLE, (200, 198, 190))]
     return parts
+
+
+@cache
+def _block(material: int, roof: int) -> Mesh:
+    """A unit block, centre of its foot at the origin, whose top and bottom are of ``roof``."""
+    rect = (-0.5, 0.5, -0.5, 0.5)
+    block = frustum(rect, 0.0, rect, 1.0, material)
+    return Mesh(block.corners, block.normals, np.where(np.abs(block.normals[:, 0, 2]) > 0.5, roof, material).astype(np.uint8))
 
 
 def _building(row: np.ndarray) -> list[Part]:
     x, y, yaw, length, width, height, colour, seed = row
-    rect = (-length / 2, length / 2, -width / 2, width / 2)
-    walls = frustum(rect, 0.0, rect, height, mat.M_FACADE)
-    roof = np.abs(walls.normals[:, 0, 2]) > 0.5
-    walls.material[roof] = mat.M_ROOF
-    corner = Mesh(walls.corners, walls.normals, walls.material).moved((x, y, 0.0), yaw)
     rgb = tuple(int(v) for v in mat.FACADE_RGB[int(colour)])
     c, s = np.cos(yaw), np.sin(yaw)
-    anchor = (x + c * rect[0] - s * rect[2], y + s * rect[0] + c * rect[2], height)
-    parts = [Part(corner, mat.TAG_BUILDING, rgb, anchor, seed, BAY_M)]
-    inner = (rect[0] + 0.4, rect[1] - 0.4, rect[2] + 0.4, rect[3] - 0.4)
-    parapet = (rect[0] - 0.15, rect[1] + 0.15, rect[2] - 0.15, rect[3] + 0.15)
-    parts.append(Part(frustum(parapet, height - 0.45, parapet, height + 0.25, mat.M_PLAIN).moved((x, y, 0.0), yaw),
-                      mat.TAG_BUILDING, tuple(int(0.8 * v) for v in rgb), anchor, seed))
+    anchor = (x - (c * length - s * width) / 2, y - (s * length + c * width) / 2, height)
+    parts = [Part(_block(mat.M_FACADE, mat.M_ROOF).moved((x, y, 0.0), yaw, (length, width, height)), mat.TAG_BUILDING, rgb,
+                  anchor, seed),
+             Part(_block(mat.M_PLAIN, mat.M_ROOF).moved((x, y, height - 0.45), yaw, (length + 0.3, width + 0.3, 0.7)),
+                  mat.TAG_BUILDING, tuple(int(0.8 * v) for v in rgb), anchor, seed)]
     if int(seed) % 3 == 0:
-        top = (inner[0] + 0.2 * length, inner[1] - 0.3 * length, inner[2] + 0.2 * width, inner[3] - 0.2 * width)
-        parts.append(Part(frustum(top, height, top, height + 2.4, mat.M_PLAIN).moved((x, y, 0.0), yaw),
+        parts.append(Part(_block(mat.M_PLAIN, mat.M_ROOF).moved((x - 0.1 * c * length, y - 0.1 * s * length, height), yaw,
+                                                                (0.5 * length, 0.6 * width, 2.4)),
                           mat.TAG_BUILDING, (120, 118, 114), anchor, seed))
     return parts
 
 
-def _tree(row: np.ndarray, rng: np.random.Generator) -> list[Part]:
-    x, y, height, radius, colour, seed = row
-    rgb = tuple(int(v) for v in mat.LEAF_RGB[int(colour)])
-    trunk = cylinder((0, 0, 0), (0, 0, 0.55 * height), 0.05 + 0.018 * height, mat.M_BARK, 6, 0.08)
+@cache
+def _crown(variant: int) -> Mesh:
+    """A crown of three ragged balls; 1 m high and about 1 m in radius, its top at z = 0."""
+    rng = np.random.default_rng([variant, 77])
     blobs = []
     for k in range(3):
-        angle = 2.1 * k + float(rng.uniform(0, 2))
-        at = (0.38 * radius * np.cos(angle), 0.38 * radius * np.sin(angle), height - radius * (0.75 + 0.28 * k))
-        size = radius * float(rng.uniform(0.72, 0.95))
-        blobs.append(ellipsoid(at, (size, size, 0.9 * size), mat.M_LEAF, 5, 8, rng.uniform(0.8, 1.18, (6, 8))))
-    where = (x, y, 0.0)
-    return [Part(trunk.moved(where), mat.TAG_VEGETATION, (92, 74, 58), seed=seed),
-            Part(join(blobs).moved(where), mat.TAG_VEGETATION, rgb, (x, y, height - radius), seed)]
+        angle, size = 2.1 * k + float(rng.uniform(0, 2)), float(rng.uniform(0.72, 0.95))
+        at = (0.38 * np.cos(angle), 0.38 * np.sin(angle), -0.75 - 0.28 * k)
+        blobs.append(ellipsoid(at, (size, size, 0.9 * size), mat.M_LEAF, 5, 8, rng.uniform(0.78, 1.2, (6, 8))))
+    return join(blobs)
 
 
-def _street_lamp(x: float, y: float, yaw: float) -> list[Part]:
+@cache
+def _trunk() -> Mesh:
+    return cylinder((0, 0, 0), (0, 0, 1), 1.0, mat.M_BARK, 6, 0.6)
+
+
+def _tree(row: np.ndarray) -> list[Part]:
+    x, y, height, radius, colour, seed = row
+    rgb = tuple(int(v) for v in mat.LEAF_RGB[int(colour)])
+    thick = 0.05 + 0.018 * height
+    return [Part(_trunk().moved((x, y, 0.0), 0.0, (thick, thick, 0.6 * height)), mat.TAG_VEGETATION, (92, 74, 58), seed=seed),
+            Part(_crown(int(seed) % TREE_SHAPES).moved((x, y, height), seed, radius), mat.TAG_VEGETATION, rgb,
+                 (x, y, height - radius), seed)]
+
+
+@cache
+def _street_lamp() -> tuple[Mesh, Mesh]:
+    """Post with its arm, and the luminaire."""
     post = join([cylinder((0, 0, 0), (0, 0, LAMP_HEIGHT_M), 0.09, mat.M_METAL, 7, 0.06),
                  cylinder((0, 0, LAMP_HEIGHT_M - 0.1), (LAMP_ARM_M, 0, LAMP_HEIGHT_M + 0.15), 0.05, mat.M_METAL, 6)])
-    light = cylinder((LAMP_ARM_M - 0.35, 0, LAMP_HEIGHT_M + 0.1), (LAMP_ARM_M + 0.35, 0, LAMP_HEIGHT_M + 0.1), 0.13,
-                     mat.M_STREET_LAMP, 6)
-    return [Part(post.moved((x, y, 0.0), yaw), mat.TAG_POLE, (88, 92, 94)),
-            Part(light.moved((x, y, 0.0), yaw), mat.TAG_POLE, (200, 198, 190))]
+    return post, cylinder((LAMP_ARM_M - 0.35, 0, LAMP_HEIGHT_M + 0.1), (LAMP_ARM_M + 0.35, 0, LAMP_HEIGHT_M + 0.1), 0.13,
+                          mat.M_STREET_LAMP, 6)

@@ -30,7 +30,7 @@ class StaticScene:
         rng = np.random.default_rng([seed, 0x70776E])
         self.ground = paint_ground(road)
         town = plan_town(road, self.ground, rng)
-        parts = town_parts(town, rng) + signals.signal_parts(road, self.ground)
+        parts = town_parts(town) + signals.signal_parts(road, self.ground)
         corners = np.concatenate([part.mesh.corners for part in parts]) if parts else np.zeros((0, 3, 3), np.float32)
         self.prims = np.concatenate([part.rows() for part in parts]) if parts else np.zeros((0, 16), np.float32)
         self.lamps = Lamps(signals.heads(road, self.ground))
@@ -39,7 +39,7 @@ class StaticScene:
         self.scene = EmbreeScene(self._device)
         if len(corners):
             TriangleMesh(self.scene, np.ascontiguousarray(corners, np.float32))
-        self._soil, self._levels = pack_soil(self.ground.pyramid())
+        self._soil, self._levels = pack_soil(self.ground.classes, self.ground.pyramid())
         self._grain = mat.noise_tile(np.random.default_rng(11), slope=0.35)
         self._cloud = mat.noise_tile(np.random.default_rng(12), slope=1.6)
         self._tone = mat.tone_table()
@@ -76,4 +76,4 @@ class StaticScene:
         air[:len(look)] = look
         air[A_ORIGIN_X:A_BAKED + 1] = (*self.ground.origin, self.ground.cell_m, BAKED_M)
         tex = pack_textures(self._grain, self._cloud, make_dome(look, weather.cloudiness, self._cloud))
-        return Stage(air, tex, self._soil, self._levels, self.prims, self._shades[sun], self._tone)
+        return Stage(air, tex, self.ground.classes, self._soil, self._levels, self.prims, self._shades[sun], self._tone)

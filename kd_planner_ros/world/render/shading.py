@@ -52,7 +52,7 @@ def to_byte(tone, light):
 
 
 @kernel
-def shade_image(air, tex, soil, levels, prims, baked, tone, mask, states, casters, normals, material, eye, focal,
+def shade_image(air, tex, classes, soil, levels, prims, baked, tone, mask, states, casters, normals, material, eye, focal,
                 directions, depth, surface, hit, share, rgb):
     """Writes ``rgb`` uint8 [H, W, 3] from the hits."""
     height, width = depth.shape
@@ -68,7 +68,7 @@ def shade_image(air, tex, soil, levels, prims, baked, tone, mask, states, caster
                 r, g, b = actor_light(air, tex, baked, mask, casters, normals, material, caster, hit[j, i, 1],
                                       share[j, i, 0], share[j, i, 1], x, y, z, nx, ny, nz)
             elif s == -1:
-                r, g, b = ground_light(air, tex, soil, levels, baked, mask, x, y, foot, nx, ny, nz)
+                r, g, b = ground_light(air, tex, classes, soil, levels, baked, mask, x, y, foot, nx, ny, nz)
             elif s >= 0:
                 r, g, b = prim_light(air, tex, prims, baked, states, s, x, y, z, foot, nx, ny, nz)
             else:
@@ -82,7 +82,7 @@ def shade_image(air, tex, soil, levels, prims, baked, tone, mask, states, caster
 
 
 @kernel
-def label_image(air, soil, levels, prims, ground_tags, casters, material, eye, directions, depth, surface, hit, semantic,
+def label_image(air, classes, prims, ground_tags, casters, material, eye, directions, depth, surface, hit, semantic,
                 instance):
     """Writes ``semantic`` uint8 and ``instance`` int32 [H, W] from the same hits."""
     height, width = depth.shape
@@ -99,8 +99,8 @@ def label_image(air, soil, levels, prims, ground_tags, casters, material, eye, d
                 x, y = eye[0] + depth[j, i] * directions[p, 0], eye[1] + depth[j, i] * directions[p, 1]
                 column = int(np.floor((x - air[A_ORIGIN_X]) / air[A_CELL]))
                 row = int(np.floor((y - air[A_ORIGIN_Y]) / air[A_CELL]))
-                inside = column >= 0 and row >= 0 and row < levels[0, 1] and column < levels[0, 2]
-                semantic[j, i] = ground_tags[soil[row * levels[0, 2] + column] >> 24 if inside else 0]
+                inside = column >= 0 and row >= 0 and row < classes.shape[0] and column < classes.shape[1]
+                semantic[j, i] = ground_tags[classes[row, column] if inside else 0]
             else:
                 semantic[j, i] = TAG_SKY
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from kd_planner_ros.core.road import RoadMap, SignalSite
@@ -16,15 +18,23 @@ _PAVED = (mat.G_ASPHALT, mat.G_WHITE, mat.G_YELLOW)
 _LAMPS = ((0, LAMP_STEP_M), (1, 0.0), (2, -LAMP_STEP_M))  # LightState, height above the head's centre
 
 
+@cache
+def _housing() -> Mesh:
+    """A dark case with visors, its front at x = 0, facing +x."""
+    visors = [box((0.09, 0, z + LAMP_RADIUS_M + 0.01), (0.18, 0.33, 0.02), mat.M_HOUSING) for _, z in _LAMPS]
+    return join([box((-HEAD_M[0] / 2, 0, 0), HEAD_M, mat.M_HOUSING), *visors])
+
+
+@cache
+def _lens() -> Mesh:
+    return cylinder((0.0, 0, 0.0), (0.02, 0, 0.0), LAMP_RADIUS_M, mat.M_LAMP, 10)
+
+
 def head_parts(position: np.ndarray, yaw: float, row: int) -> list[Part]:
-    """A head at ``position`` [3] that faces ``yaw``: dark housing, visors and three lamps that know their row."""
-    housing = [box((-HEAD_M[0] / 2, 0, 0), HEAD_M, mat.M_HOUSING)]
-    housing += [box((0.09, 0, z + LAMP_RADIUS_M + 0.01), (0.18, 0.33, 0.02), mat.M_HOUSING) for _, z in _LAMPS]
-    parts = [Part(join(housing).moved(position, yaw), mat.TAG_TRAFFIC_LIGHT, (28, 30, 28))]
-    for state, z in _LAMPS:
-        lens = cylinder((0.0, 0, z), (0.02, 0, z), LAMP_RADIUS_M, mat.M_LAMP, 10)
-        parts.append(Part(lens.moved(position, yaw), mat.TAG_TRAFFIC_LIGHT, (40, 40, 40), signal=row, lamp=state))
-    return parts
+    """A head at ``position`` [3] that faces ``yaw``: housing, visors and three lamps that know their row."""
+    parts = [Part(_housing().moved(position, yaw), mat.TAG_TRAFFIC_LIGHT, (28, 30, 28))]
+    return parts + [Part(_lens().moved(position + np.array([0.0, 0.0, z]), yaw), mat.TAG_TRAFFIC_LIGHT, (40, 40, 40),
+                         signal=row, lamp=state) for state, z in _LAMPS]
 
 
 def lamp_centres(position: np.ndarray, yaw: float) -> np.ndarray:

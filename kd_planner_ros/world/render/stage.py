@@ -3,8 +3,9 @@ every array it is given, and these calls happen for each pixel.
 
 ``air`` float64 [AIR_SIZE]: a weather's Look, then places and scales (A_*).
 ``tex`` float32: noise tiles and the sky dome, then small tables (T_*).
-``soil`` int32: all levels of the ground's colour pyramid, one after the other: red, green, blue, class from the low
-byte up; ``levels`` int64 [LEVELS, 3]: first cell, rows, columns of each.
+``classes`` uint8 [H, W]: the ground's class at its finest; ``soil`` int32: the coarser levels of its colour pyramid, one
+after the other: red, green, blue, class from the low byte up; ``levels`` int64 [LEVELS, 3]: first cell in ``soil``, rows,
+columns of each, level 0 being ``classes``.
 ``prims`` float32 [T, PART_COLUMNS]; ``baked`` uint8 [h, w, 2]: sunlight and street light on the ground.
 ``mask`` uint8 [M, M, 3]: sunlight, contact shade and head-light of moving actors around the camera.
 """
@@ -27,7 +28,7 @@ TILE = 512
 T_GRAIN, T_CLOUD, T_DOME = 0, TILE * TILE, 2 * TILE * TILE
 T_LINEAR = T_DOME + 3 * DOME * DOME
 T_FIXED = T_LINEAR + 256
-TEX_SIZE = T_FIXED + 3 * 32
+T_GROUND = T_FIXED + 3 * 32
 
 
 class Stage(NamedTuple):
@@ -35,6 +36,7 @@ class Stage(NamedTuple):
 
     air: np.ndarray
     tex: np.ndarray
+    classes: np.ndarray
     soil: np.ndarray
     levels: np.ndarray
     prims: np.ndarray
@@ -42,12 +44,11 @@ class Stage(NamedTuple):
     tone: np.ndarray
 
 
-def pack_soil(pyramid: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """``soil`` and ``levels`` from colour-and-class images uint8 [H, W, 4]."""
-    sizes = [image.shape[0] * image.shape[1] for image in pyramid]
-    firsts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+def pack_soil(classes: np.ndarray, pyramid: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """``soil`` and ``levels`` from the ground's classes and its coarser colour-and-class images uint8 [H, W, 4]."""
+    firsts = np.concatenate([[0], np.cumsum([image.shape[0] * image.shape[1] for image in pyramid])[:-1]])
     soil = np.concatenate([np.ascontiguousarray(image).view(np.int32).ravel() for image in pyramid])
-    return soil, np.array([[first, *image.shape[:2]] for first, image in zip(firsts, pyramid)], np.int64)
+    return soil, np.array([[0, *classes.shape], *([f, *i.shape[:2]] for f, i in zip(firsts, pyramid))], np.int64)
 
 
 def pack_textures(grain: np.ndarray, cloud: np.ndarray, dome: np.ndarray) -> np.ndarray:
@@ -55,7 +56,8 @@ def pack_textures(grain: np.ndarray, cloud: np.ndarray, dome: np.ndarray) -> np.
     fixed = np.zeros((32, 3), np.float32)
     for material, rgb in mat.FIXED_RGB.items():
         fixed[material] = mat.linear(rgb)
-    return np.concatenate([grain.ravel(), cloud.ravel(), dome.ravel(), mat.linear(np.arange(256)), fixed.ravel()]
+    return np.concatenate([grain.ravel(), cloud.ravel(), dome.ravel(), mat.linear(np.arange(256)), fixed.ravel(),
+                           mat.linear(mat.GROUND_RGB).ravel()]
                           ).astype(np.float32)
 
 

@@ -13,11 +13,11 @@ from kd_planner_ros.world.render.materials import (G_ASPHALT, G_DIRT, G_GRASS, M
                                                    M_RIGHT_LAMP, M_SHIRT, M_SKIN, M_STOP_SIGN, M_STREET_LAMP,
                                                    M_TROUSERS)
 from kd_planner_ros.world.render.stage import (A_CELL, A_NIGHT, A_ORIGIN_X, A_ORIGIN_Y, A_PUDDLES, A_SUN, A_SUN_X, A_SUN_Y,
-                                               A_SUN_Z, A_WET, T_CLOUD, T_FIXED, T_GRAIN, T_LINEAR)
+                                               A_SUN_Z, A_WET, T_CLOUD, T_FIXED, T_GRAIN, T_GROUND, T_LINEAR)
 
 
 @helper
-def ground_colour(air, tex, soil, levels, x, y, ox, oy, foot, major):
+def ground_colour(air, tex, classes, soil, levels, x, y, ox, oy, foot, major):
     """Albedo (r, g, b) and class at a ground point: up to four taps along the long side of the pixel's footprint,
     (ox, oy) its unit direction; beyond the raster, terrain."""
     width = max(foot, 0.25 * major)
@@ -34,6 +34,11 @@ def ground_colour(air, tex, soil, levels, x, y, ox, oy, foot, major):
         row = int(np.floor((y + oy * shift - air[A_ORIGIN_Y]) / cell))
         if column < 0 or row < 0 or column >= columns or row >= rows:
             r, g, b = r + 0.095, g + 0.139, b + 0.038
+            continue
+        if level == 0:
+            kind = classes[row, column]
+            at = T_GROUND + 3 * kind
+            r, g, b = r + tex[at], g + tex[at + 1], b + tex[at + 2]
             continue
         texel = soil[first + row * columns + column]
         r += tex[T_LINEAR + (texel & 255)]
@@ -55,11 +60,11 @@ def ground_texture(tex, x, y, foot, kind):
 
 
 @helper
-def ground_light(air, tex, soil, levels, baked, mask, x, y, foot, nx, ny, nz):
+def ground_light(air, tex, classes, soil, levels, baked, mask, x, y, foot, nx, ny, nz):
     """Light from the ground towards the camera; n is the unit direction of the ray."""
     flat = np.sqrt(nx * nx + ny * ny) + 1e-9
     major = foot * min(40.0, flat / max(-nz, 1e-3) + 1.0)
-    r, g, b, kind = ground_colour(air, tex, soil, levels, x, y, nx / flat, ny / flat, foot, major)
+    r, g, b, kind = ground_colour(air, tex, classes, soil, levels, x, y, nx / flat, ny / flat, foot, major)
     grain = ground_texture(tex, x, y, foot * 0.5 + major * 0.25, kind)
     sun, near, head = mask_at(air, mask, x, y)
     still, lamps = baked_light(air, baked, x, y)
