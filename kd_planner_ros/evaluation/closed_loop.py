@@ -30,8 +30,6 @@ TOWN_VEHICLES = {"Town01": 120, "Town02": 100, "Town03": 120, "Town04": 200, "To
                  "Town10HD": 120}
 """Background vehicles a town, as InterFuser and PlanKD evaluate (``spec/plankd.md`` 5.3)."""
 DEFAULT_VEHICLES = 60
-BENCHMARK_WEATHER = Weather("Benchmark", cloudiness=30.0, sun_altitude_deg=70.0)
-"""The leaderboard's weather where a route file names none."""
 
 
 @dataclass(frozen=True)
@@ -114,19 +112,11 @@ def choose_weathers(name: str) -> list[Weather]:
     Raises:
         ConfigError: no such weather.
     """
-    from kd_planner_ros.world.weather import WEATHERS
+    from kd_planner_ros.world.weather import ROUTE_WEATHER, WEATHERS, weather_by
 
     if name == "benchmark":
-        return [BENCHMARK_WEATHER]
-    if name == "all":
-        return list(WEATHERS)
-    if name.isdecimal() and int(name) < len(WEATHERS):
-        return [WEATHERS[int(name)]]
-    found = [weather for weather in WEATHERS if weather.name.lower() == name.lower()]
-    if not found:
-        raise ConfigError(f"benchmark, all, an id from 0 to {len(WEATHERS) - 1}, or a name", repr(name),
-                          "choose one of " + ", ".join(weather.name for weather in WEATHERS))
-    return found
+        return [ROUTE_WEATHER]
+    return list(WEATHERS) if name == "all" else [weather_by(name)]
 
 
 def traffic(config: ClosedLoopConfig, town: str) -> tuple[int, int]:

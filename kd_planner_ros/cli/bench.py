@@ -1,0 +1,104 @@
+"""``kd-planner bench world | record | train | latency | drive``: the speed figures, each measured on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from kd_planner_ros.cli.options import add_json
+
+EPILOG = """\
+examples:
+  kd-planner bench world --map Town05.net.xml --vehicles 120 --json     frames/s of the built-in world on one core
+  kd-planner bench record --json                                        recorded frames/s over two workers
+  kd-planner bench train --json                                         training samples/s and peak memory
+  kd-planner bench latency --planner tcp_student --json                 milliseconds from pixels to way points
+  kd-planner bench drive --json                                         simulated time over wall time, whole graph
+
+Nothing else should run on the machine while a figure is taken."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the five measurements."""
+    parser.epilog = EPILOG
+    ways = parser.add_subparsers(dest="way", metavar="WHAT", required=True)
+
+    def way(name: str, run: Any, summary: str) -> argparse.ArgumentParser:
+        sub = ways.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=EPILOG)
+        sub.set_defaults(run=run)
+        add_json(sub)
+        return sub
+
+    sub = way("world", _world, "frames/s of the built-in world with TCP's and InterFuser's sensors")
+    _add_map(sub)
+    sub.add_argument("--vehicles", type=int, default=120, help="background vehicles")
+    sub.add_argument("--frames", type=int, default=100, help="frames to measure")
+    sub = way("record", _record, "frames/s of recording with TCP's camera at 2 FPS")
+    _add_map(sub)
+    sub.add_argument("--workers", type=int, default=2, help="worker processes")
+    sub.add_argument("--count", type=int, default=4, help="routes to record")
+    sub = way("train", _train, "training samples/s and peak memory")
+    sub.add_argument("--size", default="13.9m", help="network size")
+    sub.add_argument("--input-height", type=int, default=256, help="picture height in pixels")
+    sub.add_argument("--input-width", type=int, default=900, help="picture width in pixels")
+    sub.add_argument("--batch", type=int, default=24, help="samples a step")
+    sub.add_argument("--steps", type=int, default=5, help="measured steps, after one that is not")
+    sub.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
+    sub = way("latency", _latency, "milliseconds from pixels to way points")
+    sub.add_argument("--planner", default="constant_velocity", help="a planner, as 'models list' names it")
+    sub.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
+    sub.add_argument("--engine", default="auto", help="auto, torch, openvino, onnxruntime")
+    sub.add_argument("--frames", type=int, default=100, help="frames to measure")
+    sub = way("drive", _drive, "simulated time over wall time of the whole ROS 2 graph")
+    sub.add_argument("--planner", default=None, help="a planner (default: what 'kd-planner drive' takes)")
+    sub.add_argument("--seconds", type=float, default=20.0, help="simulated seconds to drive")
+
+
+def _add_map(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--map", default="default", help="default, generated:SEED, or a .net.xml or .xodr file")
+
+
+def _show(result: dict[str, Any]) -> dict[str, Any]:
+    for key, value in result.items():
+        print(f"{key:<24} {value:.4g}" if isinstance(value, float) else f"{key:<24} {value}")
+    return result
+
+
+def _latency(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.runtime.bench import bench_latency
+    from kd_planner_ros.runtime.load import load_planner
+
+    return _show(bench_latency(load_planner(args.planner, args.device, args.engine), args.frames))
+
+
+def _train(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.evaluation.bench_train import bench_train
+
+    return _show(bench_train(args.size, args.input_height, args.input_width, args.batch, args.steps, args.device))
+
+
+def _drive(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.ros.drive import DriveConfig, drive
+
+    planner = {} if args.planner is None else {"planner": args.planner}
+    with tempfile.TemporaryDirectory() as folder:
+        result = drive(DriveConfig(**planner, time=args.seconds, out=str(Path(folder) / "run"), report=False))
+    keys = ("sim_per_wall", "sim_s", "wall_s", "unanswered_ticks", "status")
+    return _show({key: result[key] for key in keys})
+
+
+def _record(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.bags.record import RecordConfig, record
+
+    with tempfile.TemporaryDirectory() as folder:
+        result = record(RecordConfig(out=Path(folder) / "bags", map=args.map, count=args.count, workers=args.workers))
+    return _show({"frames_per_s": result.frames_per_s, "frames": result.frames, "routes": result.routes,
+                  "seconds": result.seconds, "megabytes": result.megabytes, "workers": args.workers})
+
+
+def _world(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.world.render.bench import bench_world
+
+    return _show(bench_world(args.map, vehicles=args.vehicles, frames=args.frames))
