@@ -23,7 +23,7 @@ Nothing else should run on the machine while a figure is taken."""
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the five measurements."""
     parser.epilog = EPILOG
-    ways = parser.add_subparsers(dest="way", metavar="WHAT", required=True)
+    ways = parser.add_subparsers(dest="way", metavar="WHAT", required=True, help="what to measure")
 
     def way(name: str, run: Any, summary: str) -> argparse.ArgumentParser:
         sub = ways.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=EPILOG)

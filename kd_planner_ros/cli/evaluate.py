@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     from kd_planner_ros.evaluation.open_loop import OpenLoopConfig
 
     parser.epilog = EPILOG
-    ways = parser.add_subparsers(dest="way", metavar="WAY", required=True)
+    ways = parser.add_subparsers(dest="way", metavar="WAY", required=True, help="in the world, or against a recording")
     for name, config, run, epilog, summary in (
             ("closed-loop", ClosedLoopConfig, _closed, CLOSED, "drive routes in the built-in world and score them"),
             ("open-loop", OpenLoopConfig, _open, OPEN, "compare plans with what a recording's driver did")):

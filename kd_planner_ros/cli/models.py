@@ -20,7 +20,7 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the four questions."""
     parser.epilog = EPILOG
-    ways = parser.add_subparsers(dest="way", metavar="WAY", required=True)
+    ways = parser.add_subparsers(dest="way", metavar="WAY", required=True, help="what to do")
 
     def way(name: str, run: Any, summary: str) -> argparse.ArgumentParser:
         sub = ways.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=EPILOG)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 Config = TypeVar("Config")
+METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,11 +35,12 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
-        if action.option_strings and action.default not in (None, argparse.SUPPRESS, False, ()) \
-                and "default" not in text:
-            default = " ".join(map(str, action.default)) if isinstance(action.default, tuple) else action.default
-            text += f" (default: {str(default).replace('%', '%%')})"
-        return text
+        default = action.default
+        if not action.option_strings or "(default" in text or default is None or default is False or default in (
+                argparse.SUPPRESS, (), ""):
+            return text
+        words = " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        return f"{text} (default: {words.replace('%', '%%')})"
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -55,10 +57,12 @@ def add_fields(parser: argparse.ArgumentParser, config: type, skip: tuple[str, .
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         settings: dict[str, Any] = {"help": field.metadata.get("help", ""), "dest": field.name}
         settings |= {"required": True} if required else {"default": _default(field)}
-        for key in ("choices", "metavar"):
-            if key in field.metadata:
-                settings[key] = field.metadata[key]
-        parser.add_argument("--" + field.name.replace("_", "-"), **settings, **_kind(hints[field.name]))
+        settings |= _kind(hints[field.name])
+        if "choices" in field.metadata:
+            settings |= {"choices": field.metadata["choices"], "metavar": None}
+        if "metavar" in field.metadata:
+            settings["metavar"] = field.metadata["metavar"]
+        parser.add_argument("--" + field.name.replace("_", "-"), **settings)
 
 
 def from_args(config: type[Config], args: argparse.Namespace, **fixed: Any) -> Config:
@@ -84,7 +88,7 @@ def _kind(hint: Any) -> dict[str, Any]:
     if hint is bool:
         return {"action": argparse.BooleanOptionalAction}
     if typing.get_origin(hint) in (tuple, list):
-        return {"nargs": "*", "type": typing.get_args(hint)[0]}
-    if hint in (int, float, str, Path):
-        return {"type": hint}
+        return {"nargs": "*", **_kind(typing.get_args(hint)[0])}
+    if hint in METAVARS:
+        return {"type": hint, "metavar": METAVARS[hint]}
     raise TypeError(f"no command-line option can be made for a field of type {hint!r}")

@@ -72,7 +72,7 @@ def test_engines_agree_with_torch(models, engine):
     if missing:
         pytest.skip(f"pip install {' '.join(missing)} to compare engine {engine}")
     reference = load_planner("small", engine="torch", models_dir=models)
-    for _ in range(2):  # the second time OpenVINO reads the graph it kept
+    for _ in range(2 if engine == "openvino" else 1):  # the second time OpenVINO reads the graph it kept
         planner = load_planner("small", engine=engine, models_dir=models)
         assert engine in planner.engine.describe
         for seed in range(3):
