@@ -17,6 +17,7 @@ from kd_planner_ros.world.lane_index import LaneIndex
 
 KERB_M = 1.3  # how far from the road's edge kerb walkers keep
 TURN_PER_TICK = 0.2  # radians
+KEEP_BACK_M, SHIFT_PER_TICK_M = 1.1, 0.05
 STAGES = 8  # walks in a row, so that a person lasts longer than any drive
 SHORTEST_KERB_M = 25.0
 
@@ -42,6 +43,7 @@ class PavementWalkers:
     def __init__(self, road: RoadMap, count: int):
         self.road, self.count = road, count
         self._edges = sorted({lane.edge for lane in road.lanes.values() if lane.kind == "sidewalk" and not lane.junction})
+        self._crossings = {lane.edge: lane.centre.mean(axis=0) for lane in road.lanes.values() if lane.kind == "crossing"}
 
     def start(self, sumo: Any, rng: np.random.Generator, new_id: Callable[[], int]) -> None:
         """Sends everyone off on a chain of walks."""
@@ -49,8 +51,10 @@ class PavementWalkers:
         self._rows: dict[str, np.ndarray] = {}
         self.speeds: dict[str, float] = {}
         self._yaws: dict[int, float] = {}
+        self._shifts: dict[str, np.ndarray] = {}
         self._table = ActorTable(self.road.offset, front_m=0.0)
         self._variables = (sumo.constants.VAR_POSITION, sumo.constants.VAR_ANGLE, sumo.constants.VAR_SPEED)
+        self._places = (sumo.constants.VAR_ROAD_ID, sumo.constants.VAR_NEXT_EDGE)
         self._ticks = 0
         for _ in range(self.count):
             self._send()
@@ -73,9 +77,23 @@ class PavementWalkers:
         """ACTOR_DTYPE [N]."""
         results = self._sumo.person.getAllSubscriptionResults()
         table = self._table.fill({n: v for n, v in results.items() if n in self._rows}, self._rows, self._variables)
-        for row in table:
+        for name, row in zip((n for n in results if n in self._rows), table):
             row["yaw"] = self._turned(int(row["id"]), float(row["yaw"]))
+            shift = self._kept_back(name, row, *(results[name][key] for key in self._places))
+            row["x"], row["y"] = row["x"] + shift[0], row["y"] + shift[1]
         return table
+
+    def _kept_back(self, name: str, row: np.void, edge: str, onward: str) -> np.ndarray:
+        """How far a walker stands back from where SUMO has it: it lets people wait for a crossing on the very line of the
+        lane, where no car could pass."""
+        goal = np.zeros(2)
+        if "_w" in edge and onward in self._crossings:
+            away = np.array([row["x"], row["y"]]) - self._crossings[onward]
+            goal = away * (KEEP_BACK_M / max(float(np.hypot(*away)), 0.1))
+        last = self._shifts.get(name, np.zeros(2))
+        step = goal - last
+        self._shifts[name] = last + step * min(1.0, SHIFT_PER_TICK_M / max(float(np.hypot(*step)), 1e-9))
+        return self._shifts[name]
 
     def _turned(self, number: int, yaw: float) -> float:
         """Heading that follows SUMO's, which jumps, no faster than a person turns."""
@@ -100,7 +118,7 @@ class PavementWalkers:
             person.appendWaitingStage(name, 5.0)
         self.speeds[name] = float(np.clip(self._rng.normal(1.3, 0.2), 0.8, 2.0))
         person.setSpeed(name, self.speeds[name])
-        person.subscribe(name, self._variables)
+        person.subscribe(name, (*self._variables, *self._places))
         self._rows[name] = pedestrian_row(number, int(self._rng.integers(2**32)))
 
     def _draw(self) -> str:
