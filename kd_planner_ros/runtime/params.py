@@ -42,7 +42,7 @@ def table(network: str, **overrides: Any) -> list[dict[str, Any]]:
     rows = []
     for base in found.configurations:
         config = found.config({**asdict(base), **overrides})
-        with torch.random.fork_rng(devices=()):
+        with torch.device("meta"):
             model = found.build_model(config)
         parameters = count_parameters(model)
         row = {"network": network, "size": config.size, "input": [config.input_height, config.input_width],
