@@ -77,11 +77,11 @@ class Expert:
             found += [hazard] if hazard else []
         every = near(scene.actors, ego.pose.x, ego.pose.y, SIGHT_M)
         actors = self._ahead(ego, every)
-        limit, lead = hz.lead_limit(self.path, self._arc, ego.speed_mps, self.cruise_mps, actors)
+        limit, lead, followed = hz.lead_limit(self.path, self._arc, ego.speed_mps, self.cruise_mps, actors)
         if lead is not None and limit < accel:
             found.append(lead)
         accel = min(accel, limit)
-        accel, conflict = self._avoid(scene, actors, accel, offset, bool(found))
+        accel, conflict = self._avoid(scene, actors.take(~followed), accel, offset, bool(found))
         if conflict is not None:
             found.append(conflict)
         accel = self._accel = min(accel, max(self._accel, -0.6) + ACCEL_RISE_PER_TICK)

@@ -37,15 +37,16 @@ def reachable(actors: ActorView, path: DrivePath, arc_m: float, speed_mps: float
 
 
 def lead_limit(path: DrivePath, arc_m: float, speed_mps: float, cruise_mps: float,
-               actors: ActorView) -> tuple[float, Hazard | None]:
-    """Acceleration of the Intelligent Driver Model behind the nearest actor in the ego's swept corridor.
+               actors: ActorView) -> tuple[float, Hazard | None, np.ndarray]:
+    """Acceleration of the Intelligent Driver Model behind the nearest actor in the ego's swept corridor, that actor, and
+    a mask [K] of the actors this rule takes care of: those in the corridor that stand or go the same way.
 
     Actors that cross it quickly are left to the forecast.
 
     Source: Treiber, Hennecke, Helbing, Phys. Rev. E 62 (2000) 1805, eq. 3.
     """
     if len(actors.x) == 0:
-        return np.inf, None
+        return np.inf, None, np.zeros(0, bool)
     first = max(0, int(arc_m / STEP_M))
     stretch = slice(first, min(first + int(LOOK_AHEAD_M / STEP_M), len(path.points)), 2)
     points, yaws, arcs = path.points[stretch], path.yaws[stretch], path.arc_m[stretch]
@@ -62,10 +63,11 @@ def lead_limit(path: DrivePath, arc_m: float, speed_mps: float, cruise_mps: floa
     # The nearest path point may lie within the actor's own length: its rear is what counts.
     gap = np.where(inside, arcs - arc_m - HALF_LENGTH_M - long_half, np.inf)
     gap[:, arcs - arc_m < 0.5] = np.inf
+    followed = (np.isfinite(gap) & ((np.cos(turn) > 0.7) | (actors.speed[:, None] < 0.3))).any(axis=1)
     nearest = np.unravel_index(int(gap.argmin()), gap.shape)
     distance = float(gap[nearest])
     if not np.isfinite(distance):
-        return np.inf, None
+        return np.inf, None, followed
     lead_mps = max(float(forward[nearest]), 0.0)
     closing = speed_mps - lead_mps
     wanted = GAP_M + max(0.0, speed_mps * HEADWAY_S + speed_mps * closing / (2.0 * np.sqrt(ACCEL_MPS2 * COMFORT_MPS2)))
@@ -74,7 +76,7 @@ def lead_limit(path: DrivePath, arc_m: float, speed_mps: float, cruise_mps: floa
     else:
         limit = ACCEL_MPS2 * (1.0 - (speed_mps / cruise_mps) ** 4 - (wanted / distance) ** 2)
     kind = "pedestrian" if actors.pedestrian[nearest[0]] else "lead"
-    return float(limit), Hazard(kind, distance, int(actors.id[nearest[0]]))
+    return float(limit), Hazard(kind, distance, int(actors.id[nearest[0]])), followed
 
 
 def roll_out(path: DrivePath, arc_m: float, offset_m: float, speed_mps: float, accel_mps2: np.ndarray,
