@@ -94,7 +94,7 @@ def run(config: ClosedLoopConfig, progress: bool = True) -> dict[str, Any]:
         for record in _results(config, setup, waiting, drive_one):
             bar.update()
             bar.set_postfix_str(f"{record['route_id']} {record['scores']['score_composed']:.1f} {record['status']}")
-    return conclude(config, drives, setup.sensors)
+    return conclude(config, drives, setup.name, setup.sensors)
 
 
 def require_sound(config: ClosedLoopConfig) -> None:
@@ -169,7 +169,7 @@ def claim_folder(config: ClosedLoopConfig, weights: str) -> None:
     write_text(path, json.dumps(facts, indent=1, sort_keys=True) + "\n")
 
 
-def conclude(config: ClosedLoopConfig, drives: Sequence[Drive], sensors: Sequence[str]) -> dict[str, Any]:
+def conclude(config: ClosedLoopConfig, drives: Sequence[Drive], name: str, sensors: Sequence[str]) -> dict[str, Any]:
     """Put the drives' records together: writes ``statistics.json``, ``summary.json`` and ``report.html``, gives back the
     summary."""
     from kd_planner_ros.evaluation import overview, score
@@ -182,7 +182,7 @@ def conclude(config: ClosedLoopConfig, drives: Sequence[Drive], sensors: Sequenc
                for seed in sorted({record.seed for record in records})}
     keys = next(iter(by_seed.values())).keys()
     spread = {key: np.array([summary[key] for summary in by_seed.values()]) for key in keys}
-    result = {"planner": config.planner, "map": config.map, "drives": len(records), "seeds": list(by_seed),
+    result = {"planner": name, "map": config.map, "drives": len(records), "seeds": list(by_seed),
               "mean": {key: float(values.mean()) for key, values in spread.items()},
               "std": {key: float(values.std(ddof=1)) if len(values) > 1 else 0.0 for key, values in spread.items()},
               "by_seed": {str(seed): summary for seed, summary in by_seed.items()}}

@@ -34,6 +34,7 @@ class Setup:
         self.road = load_map(config.map)
         self.planner, self.card = (None, {}) if config.planner == "expert" else self._load_planner()
         self.rig = one_route.mounted(self.planner.rig if self.planner else SensorRig(), config.report)
+        self.name = self.planner.name if self.planner else "expert"
         self.weights = self.card.get("weights_sha256", "")
         self.sensors = [spec.id for spec in (*self.rig.cameras, *self.rig.lidars)]
 
@@ -95,7 +96,7 @@ def drive_one(setup: Setup, drive: Drive) -> dict[str, Any]:
     """Do one drive, write its run folder (and report), and give back its record in the leaderboard's form."""
     config, camera = setup.config, setup.rig.cameras[0] if setup.rig.cameras and setup.config.report else None
     vehicles, walkers = traffic(config, setup.road.name)
-    info = RunInfo(config.planner, drive.route, drive.weather, drive.seed, camera, setup.card, {
+    info = RunInfo(setup.name, drive.route, drive.weather, drive.seed, camera, setup.card, {
         "engine": config.engine, "device": config.device, "vehicles": vehicles, "walkers": walkers,
         "scenarios": config.scenarios})
     with RunWriter(drive.folder, info, road=setup.road if config.report else None) as writer:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +92,33 @@ def test_a_report_with_pictures(tmp_path, monkeypatch):
     page = next(tmp_path.glob("seed_0/*/report.html"))
     assert len(list((page.parent / "frames").glob("*.jpg"))) == 16 and (page.parent / "drive.webp").stat().st_size > 1000
     assert page.relative_to(tmp_path).as_posix() in (tmp_path / "report.html").read_text()
+
+
+def test_ctrl_c_ends_every_process_and_keeps_what_was_finished(tmp_path):
+    command = [sys.executable, "-m", "kd_planner_ros.cli.main", "evaluate", "closed-loop", "--planner", "expert",
+               "--routes-count", "3", "--route-seed", "7", "--vehicles", "4", "--jobs", "2", "--out", str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        deadline = time.monotonic() + 200.0
+        while not list(tmp_path.glob("seed_0/*/statistics.json")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        text = process.communicate(timeout=30)[1]
+    assert process.returncode == 130 and "stopped" in text and "Traceback" not in text
+    deadline = time.monotonic() + 5.0
+    while _alive(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert _alive(process.pid) == []
+    assert 1 <= len(list(tmp_path.glob("seed_0/*/statistics.json"))) < 3
+
+
+def _alive(group: int) -> list[str]:
+    """State lines of the group's processes; those that ended but were not waited for (Z) do not count."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, of = path.read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):  # it ended while we looked
+            continue
+        if int(of) == group and state != "Z":
+            found.append(path.read_text())
+    return found
