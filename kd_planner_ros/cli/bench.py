@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from kd_planner_ros.cli.options import add_json
+from kd_planner_ros.cli.options import add_json, show
 
 EPILOG = """\
 examples:
@@ -61,8 +61,7 @@ def _add_map(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(result: dict[str, Any]) -> dict[str, Any]:
-    for key, value in result.items():
-        print(f"{key:<24} {value:.4g}" if isinstance(value, float) else f"{key:<24} {value}")
+    show(result)
     return result
 
 

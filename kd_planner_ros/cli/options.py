@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -92,3 +93,12 @@ def _kind(hint: Any) -> dict[str, Any]:
     if hint in METAVARS:
         return {"type": hint, "metavar": METAVARS[hint]}
     raise TypeError(f"no command-line option can be made for a field of type {hint!r}")
+
+
+def show(result: Mapping[str, Any]) -> None:
+    """Print ``result`` for a reader: one line a name."""
+    for name, value in result.items():
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{key}: {inner:.4g}" if isinstance(inner, float) else f"{key}: {inner}"
+                              for key, inner in value.items())
+        print(f"{name:<26} {value:.4g}" if isinstance(value, float) else f"{name:<26} {value}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import Any
 
-from kd_planner_ros.cli.options import add_fields, add_json, from_args
+from kd_planner_ros.cli.options import add_fields, add_json, from_args, show
 
 EPILOG = """\
 examples:
@@ -29,4 +30,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> Any:
     from kd_planner_ros.bags.record import RecordConfig, record
 
-    return record(from_args(RecordConfig, args))
+    result = record(from_args(RecordConfig, args))
+    show(asdict(result))
+    return result

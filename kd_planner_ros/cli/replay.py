@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kd_planner_ros.cli.options import add_fields, add_json, from_args
+from kd_planner_ros.cli.options import add_fields, add_json, from_args, show
 
 EPILOG = """\
 example:
@@ -28,4 +28,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> Any:
     from kd_planner_ros.ros.replay import ReplayConfig, replay
 
-    return replay(from_args(ReplayConfig, args))
+    result = replay(from_args(ReplayConfig, args))
+    show(result)
+    return result

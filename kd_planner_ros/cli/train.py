@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+from dataclasses import asdict
 from typing import Any
 
-from kd_planner_ros.cli.options import add_fields, add_json, from_args
+from kd_planner_ros.cli.options import add_fields, add_json, from_args, show
 
 EPILOG = """\
 examples:
@@ -29,4 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> Any:
     from kd_planner_ros.distill.train import TrainConfig, train
 
-    return train(from_args(TrainConfig, args))
+    result = train(from_args(TrainConfig, args))
+    if os.environ.get("RANK", "0") != "0":  # torchrun: one process speaks for all
+        args.json = False
+        return result
+    show(asdict(result))
+    return result

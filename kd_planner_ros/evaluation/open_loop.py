@@ -51,8 +51,8 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     planner = load_planner(config.planner, config.device, config.engine)
     parts = []
     for folder in tqdm(folders, unit="bag", desc=config.planner, disable=not progress, dynamic_ncols=True):
-        recording = open_bag(folder, config.role_name)
-        parts.append(_score_one(recording, planner))
+        with open_bag(folder, config.role_name) as recording:
+            parts.append(_score_one(recording, planner))
     return {"planner": planner.name, "bags": len(folders), **merge(parts)}
 
 
