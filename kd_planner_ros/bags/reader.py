@@ -7,6 +7,7 @@ paired by bag time.
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
 import struct
@@ -28,9 +29,9 @@ from kd_planner_ros.bags import decode, messages
 from kd_planner_ros.bags.timeline import STAMP_TOLERANCE_NS, Timeline, follow, series
 from kd_planner_ros.bags.topics import LABELS, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE, Topics
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.records import Control, Frame
+from kd_planner_ros.core.records import Control, Frame, Pose
 from kd_planner_ros.core.route import Route
-from kd_planner_ros.core.sensors import CameraImage
+from kd_planner_ros.core.sensors import CameraImage, CameraSpec
 
 _BROKEN = (AnyReaderError, ReaderError, SerdeError, zstd.ZstdError, sqlite3.Error, struct.error, EOFError, YAMLError)
 _PENDING = 8
@@ -117,6 +118,15 @@ class Recording:
         return tuple(sorted(topic.removeprefix(prefix) for topic, kind in self._kinds.items()
                             if kind == "sensor_msgs/msg/PointCloud2" and topic.startswith(prefix)
                             and topic not in (self.topics.route,) and "radar" not in topic))
+
+    def camera_spec(self, camera: str) -> CameraSpec | None:
+        """The size and field of view of one camera, from its camera_info; its pose is left at zero. None without one."""
+        topic = self.topics.image(camera).removesuffix("image") + "camera_info"
+        for _, _, message in self._messages([topic]):
+            k = np.asarray(message.k if hasattr(message, "k") else message.K, float)
+            fov = 2.0 * math.degrees(math.atan2(message.width / 2.0, k[0])) if k[0] > 0 else 90.0
+            return CameraSpec(camera, Pose(), int(message.width), int(message.height), round(fov, 6))
+        return None
 
     @property
     def kinds(self) -> Mapping[str, str]:

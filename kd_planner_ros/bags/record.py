@@ -12,6 +12,7 @@ import queue
 import shutil
 import time
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,8 @@ class RecordConfig:
 
 @dataclass(frozen=True)
 class RecordReport:
-    """What was recorded by this call. ``failed`` holds one line for each route that could not be driven."""
+    """What was recorded by this call. ``frames_per_s`` counts from the call, ``steady_frames_per_s`` from the first
+    picture on, when every worker has built its town. ``failed`` holds one line for each route that could not be driven."""
 
     out: str
     routes: int
@@ -88,6 +90,7 @@ class RecordReport:
     frames: int
     seconds: float
     frames_per_s: float
+    steady_frames_per_s: float
     megabytes: float
     completed: int
     failed: tuple[str, ...] = ()
@@ -112,16 +115,16 @@ def record(config: RecordConfig) -> RecordReport:
     if todo and free < MIN_FREE_BYTES:
         raise BagError(f"{MIN_FREE_BYTES / 1e9:.0f} GB free for {config.out}", f"{free / 1e9:.1f} GB", "make room")
     began = time.perf_counter()
-    reports, more, finished = _share_out(config, todo, rig) if todo else ([], [], True)
-    failed += more
+    tally = _share_out(config, todo, rig) if todo else _Tally()
+    reports, failed = tally.reports, failed + tally.failed
     if failed and not reports and len(jobs) == len(todo):
         raise BagError("a route that can be recorded", f"{len(failed)} failed, first: {failed[0]}",
                        "check the map, the routes and the settings")
     seconds, frames = time.perf_counter() - began, sum(report.frames for report in reports)
     return RecordReport(
         out=str(config.out), routes=len(reports), skipped=len(jobs) - len(todo), frames=frames, seconds=seconds,
-        frames_per_s=frames / max(seconds, 1e-9), megabytes=sum(report.bytes for report in reports) / 1e6,
-        completed=sum(report.status == "Completed" for report in reports), failed=tuple(failed), finished=finished)
+        frames_per_s=frames / max(seconds, 1e-9), steady_frames_per_s=tally.steady_rate, megabytes=sum(report.bytes for report in reports) / 1e6,
+        completed=sum(report.status == "Completed" for report in reports), failed=tuple(failed), finished=tally.finished)
 
 
 def recording_rig(config: RecordConfig) -> SensorRig:
@@ -145,7 +148,7 @@ def recording_rig(config: RecordConfig) -> SensorRig:
 
 
 def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]]:
-    """One job a route, and a line for each route of the file that does not fit the map."""
+    """One job a route, weathers in an order drawn from the seed, and a line for each route of the file that does not fit the map."""
     routes: list[Route] = []
     failed: list[str] = []
     if config.routes is None:
@@ -163,8 +166,7 @@ def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]
     jobs = []
     for number, route in enumerate(routes):
         seed = zlib.crc32(f"{config.seed}/{road.name}/{source}/{route.name}".encode())
-        weather = weathers[int(np.random.default_rng(seed).integers(len(weathers)))] if len(weathers) > len(routes) \
-            else weathers[(number + config.first + config.seed) % len(weathers)]
+        weather = weathers[(number + config.first) % len(weathers)]
         name = f"{road.name}_{source}_{route.name}_{weather.name}_s{config.seed}".replace(":", "-").replace("/", "-")
         named = dataclasses.replace(route, name=f"{source}/{route.name}", town=road.name)
         jobs.append(Job(Path(config.out) / name, named, seed, weather, config.labels, config.disturb, config.role_name,
@@ -173,13 +175,34 @@ def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]
 
 
 def _weathers(config: RecordConfig) -> list[Weather]:
-    if tuple(config.weather) == ("all",) or not config.weather:
-        return list(WEATHERS)
-    return [weather_by(name) for name in config.weather]
+    every = tuple(config.weather) == ("all",) or not config.weather
+    weathers = list(WEATHERS) if every else [weather_by(name) for name in config.weather]
+    return [weathers[i] for i in np.random.default_rng([config.seed, 0x77656174]).permutation(len(weathers))]
 
 
-def _share_out(config: RecordConfig, jobs: list[Job], rig: SensorRig) -> tuple[list[RouteReport], list[str], bool]:
-    """(reports, failures, whether nobody interrupted) of ``jobs`` in worker processes.
+@dataclass
+class _Tally:
+    """What the workers have told so far."""
+
+    reports: list[RouteReport] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    finished: bool = True
+    frames: int = 0
+    first_s: float = 0.0
+    last_s: float = 0.0
+
+    def count(self, frames: int) -> None:
+        self.last_s = time.perf_counter()
+        self.first_s = self.first_s or self.last_s
+        self.frames += frames
+
+    @property
+    def steady_rate(self) -> float:
+        return (self.frames - 1) / (self.last_s - self.first_s) if self.last_s > self.first_s else 0.0
+
+
+def _share_out(config: RecordConfig, jobs: list[Job], rig: SensorRig) -> _Tally:
+    """Drive ``jobs`` in worker processes.
 
     Spawned, not forked: libsumo holds one simulation a process, and torch's threads do not survive a fork.
     """
@@ -195,7 +218,7 @@ def _share_out(config: RecordConfig, jobs: list[Job], rig: SensorRig) -> tuple[l
     for worker in workers:
         worker.start()
     try:
-        return _listen(config, len(jobs), workers, news, stop)
+        return _listen(config, len(jobs), workers, tasks, news, stop)
     finally:
         stop.set()
         tasks.cancel_join_thread()
@@ -205,10 +228,8 @@ def _share_out(config: RecordConfig, jobs: list[Job], rig: SensorRig) -> tuple[l
                 worker.terminate()
 
 
-def _listen(config: RecordConfig, total: int, workers: list, news: Any, stop: Any) -> tuple[list[RouteReport], list[str], bool]:
-    reports: list[RouteReport] = []
-    failed: list[str] = []
-    frames, left, finished, limited = 0, len(workers), True, False
+def _listen(config: RecordConfig, total: int, workers: list, tasks: Any, news: Any, stop: Any) -> _Tally:
+    tally, left = _Tally(), len(workers)
     with tqdm(total=total, desc="record", unit="route", disable=not config.progress, dynamic_ncols=True) as bar:
         while left:
             try:
@@ -221,23 +242,28 @@ def _listen(config: RecordConfig, total: int, workers: list, news: Any, stop: An
                 continue
             except KeyboardInterrupt:
                 stop.set()
-                finished = False
+                tally.finished = False
                 continue
             if kind == "frames":
-                frames += value
-                bar.set_postfix(refresh=False, frames=frames, fps=f"{frames / max(bar.format_dict['elapsed'], 1e-9):.1f}")
+                tally.count(value)
+                bar.set_postfix(refresh=False, frames=tally.frames, fps=f"{tally.steady_rate:.1f}")
             elif kind == "left":
                 left -= 1
-            elif kind == "done":
-                reports.append(value)
-                bar.update()
-                if config.frames and sum(report.frames for report in reports) >= config.frames and not limited:
-                    limited = True
-                    stop.set()
             else:
-                failed.append(value)
+                (tally.reports if kind == "done" else tally.failed).append(value)
                 bar.update()
-    return reports, failed, finished
+            if kind == "done" and 0 < config.frames <= sum(report.frames for report in tally.reports):
+                _withdraw(tasks, len(workers))
+    return tally
+
+
+def _withdraw(tasks: Any, workers: int) -> None:
+    """Take back what no worker has begun."""
+    with suppress(queue.Empty):
+        while True:
+            tasks.get(timeout=0.2)
+    for _ in range(workers):
+        tasks.put(None)
 
 
 def partial_folders(out: Path) -> list[Path]:

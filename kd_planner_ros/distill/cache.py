@@ -21,6 +21,7 @@ from tqdm import tqdm
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.bags.timeline import Timeline
 from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import to_base
 from kd_planner_ros.world.planning_states import STATE_NAMES
 
@@ -88,6 +89,16 @@ def find_bags(folders: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def recorded_camera(bag: Path, camera: str) -> CameraSpec | None:
+    """The camera of that name in a recording, or its only one."""
+    with open_bag(bag) as recording:
+        return recording.camera_spec(_camera_of(recording, camera))
+
+
+def _camera_of(recording: Recording, camera: str) -> str:
+    return recording.cameras[0] if camera not in recording.cameras and len(recording.cameras) == 1 else camera
+
+
 def build_cache(bags: list[Path], root: Path, camera: str, prepare: Callable[[np.ndarray], np.ndarray],
                 shape_key: Mapping[str, Any], progress: bool = True) -> list[Shard]:
     """The shard of each of ``bags``, built where it is not there yet.
@@ -113,8 +124,7 @@ def build_cache(bags: list[Path], root: Path, camera: str, prepare: Callable[[np
 
 
 def _build(recording: Recording, folder: Path, camera: str, prepare: Callable, content: str) -> None:
-    if camera not in recording.cameras and len(recording.cameras) == 1:
-        camera = recording.cameras[0]
+    camera = _camera_of(recording, camera)
     stamps, images = [], []
     for sample in recording.samples((camera,)):
         stamps.append(sample.frame.stamp_ns)

@@ -36,6 +36,8 @@ class TrainConfig:
     weight_decay: float = _field(1e-7, "Adam's weight decay")
     clip: float = _field(10.0, "largest norm of the gradient; 0: no limit")
     ema: float = _field(0.0, "decay of the running mean of weights that is validated and shipped, e.g. 0.999; 0: none")
+    states_weight: float = _field(0.0, "weight of the auxiliary loss that names the planning states (light, junction, "
+                                  "vehicle, ...) with a head that is not shipped; 0: none")
     augment: bool = _field(True, "photometric augmentation")
     seed: int = _field(2020, "seed of weights, order, augmentation and dropout")
     validation_share: float = _field(0.1, "share of routes held out for validation")

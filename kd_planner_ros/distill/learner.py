@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.distill.augment import augment, chance
 from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.distill.dataset import Batch, Samples
+from kd_planner_ros.distill.losses.planning_states import StateHead, state_loss
 from kd_planner_ros.distill.parallel import Group, autocast
 from kd_planner_ros.networks.registry import find_network
 
@@ -29,6 +31,9 @@ class NotFinite(Exception):
 class Learner:
     """Model, optimiser and running mean of ``config`` on the device of ``group``.
 
+    ``camera`` is the one the recordings were made with. It goes into the card, so that the planner mounts the same one:
+    a larger camera scaled down to the input looks smoother than what the student has learnt from.
+
     The network's folder needs ``loss.py`` with ``imitation_loss(outputs, targets)`` and ``UNTRAINED`` (module names
     that it gives no gradient), and a processor with ``prepare``, ``image_tensor``, ``state_tensor``, ``targets``.
 
@@ -36,11 +41,13 @@ class Learner:
         PlannerError, CardError, ConfigError: an unknown network, size or input size.
     """
 
-    def __init__(self, config: TrainConfig, group: Group):
+    def __init__(self, config: TrainConfig, group: Group, camera: CameraSpec | None = None):
         self.config, self.group = config, group
         network = find_network(config.network)
-        self.model_config = network.config(
-            {"size": config.size, "input_height": config.input_height, "input_width": config.input_width})
+        fields = {"size": config.size, "input_height": config.input_height, "input_width": config.input_width}
+        if camera is not None:
+            fields |= {"camera_width": camera.width, "camera_height": camera.height, "camera_fov_deg": camera.fov_deg}
+        self.model_config = network.config(fields)
         self.processor: Any = network.build_processor(self.model_config)
         self._loss = _find_loss(config.network)
         torch.manual_seed(config.seed)
@@ -49,13 +56,26 @@ class Learner:
             self.model.get_submodule(name).requires_grad_(False)
         self.model.to(group.device, memory_format=torch.channels_last).train()
         self.mean = copy.deepcopy(self.model).eval() if config.ema else None
-        trained = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.Adam(trained, lr=config.lr, weight_decay=config.weight_decay)
+        self.head = self._make_head() if config.states_weight else None
+        self.optimiser = torch.optim.Adam(self._trained(), lr=config.lr, weight_decay=config.weight_decay)
         self._call: Callable[..., dict[str, Tensor]] = self.model
         if group.size > 1:
             self._call = nn.parallel.DistributedDataParallel(self.model)
         if config.compile:
             self._call = torch.compile(self._call)
+
+    def _make_head(self) -> StateHead:
+        """The training-only head on the backbone's last map."""
+        example = {"image": torch.zeros(1, 3, self.config.input_height, self.config.input_width), "state": torch.zeros(1, 9)}
+        with torch.no_grad():
+            maps = copy.deepcopy(self.model).cpu().eval()(example["image"], example["state"], features=True)
+        last = max(name for name in maps if name.startswith("stage"))
+        self._last_stage = last
+        return StateHead(maps[last].shape[1]).to(self.group.device)
+
+    def _trained(self) -> list[nn.Parameter]:
+        heads = list(self.head.parameters()) if self.head is not None else []
+        return [p for p in self.model.parameters() if p.requires_grad] + heads
 
     def prepare(self, samples: Samples, index: np.ndarray, step: int) -> Batch:
         """The batch of ``step``, augmented; a pure function of its arguments and the seed."""
@@ -85,15 +105,19 @@ class Learner:
             options["lr"] = rate
         inputs, targets = self.tensors(batch)
         with autocast(self.config.precision, self.group.device):
-            outputs = self._call(inputs["image"], inputs["state"])
+            outputs = self._call(inputs["image"], inputs["state"], self.head is not None)
         loss, parts = self._loss.imitation_loss(outputs, targets)
+        if self.head is not None:
+            states = torch.from_numpy(batch.rows["states"].astype(np.int64)).to(self.group.device)
+            parts = parts | {"states": state_loss(self.head(outputs[self._last_stage]), states)}
+            loss = loss + self.config.states_weight * parts["states"]
         report = {"loss": float(loss.detach()), **{name: float(part) for name, part in parts.items()}}
         if not np.isfinite(report["loss"]):
             raise NotFinite(report)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         limit = self.config.clip or float("inf")
-        norm = float(nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], limit))
+        norm = float(nn.utils.clip_grad_norm_(self._trained(), limit))
         if not np.isfinite(norm):
             raise NotFinite({**report, "gradient": norm})
         self.optimiser.step()
@@ -161,7 +185,8 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """Everything that changes while training."""
         return {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
-                "mean": self.mean.state_dict() if self.mean is not None else None}
+                "mean": self.mean.state_dict() if self.mean is not None else None,
+                "head": self.head.state_dict() if self.head is not None else None}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Back to what ``state`` gave."""
@@ -169,6 +194,8 @@ class Learner:
         self.optimiser.load_state_dict(state["optimiser"])
         if self.mean is not None:
             self.mean.load_state_dict(state["mean"])
+        if self.head is not None:
+            self.head.load_state_dict(state["head"])
 
 
 def _find_loss(network: str) -> Any:

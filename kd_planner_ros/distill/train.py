@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint
-from kd_planner_ros.distill.cache import Shard, build_cache, find_bags
+from kd_planner_ros.distill.cache import Shard, build_cache, find_bags, recorded_camera
 from kd_planner_ros.distill.config import RESUMABLE, TrainConfig, TrainReport
 from kd_planner_ros.distill.dataset import EpochSampler, Samples, split, weights
 from kd_planner_ros.distill.learner import Learner, NotFinite
@@ -34,6 +34,8 @@ from kd_planner_ros.runtime.store import save_model
 
 EVALUATION_MAPS = ("Town05",)
 LOG_STEPS = 20
+CAMERA = "front"
+"""The camera that a student of one camera looks through; recordings with a single camera may call it otherwise."""
 
 __all__ = ["TrainConfig", "TrainReport", "train"]
 
@@ -52,16 +54,16 @@ def train(config: TrainConfig) -> TrainReport:
     try:
         if config.threads:
             torch.set_num_threads(config.threads)
-        learner = Learner(config, group)
-        shards = _shards(config, learner, group)
+        bags = find_bags(config.bags)
+        learner = Learner(config, group, recorded_camera(bags[0], CAMERA))
+        shards = _shards(config, bags, learner, group)
         return _Run(config, group, learner, shards).go()
     finally:
         group.close()
 
 
-def _shards(config: TrainConfig, learner: Learner, group: Group) -> list[Shard]:
+def _shards(config: TrainConfig, bags: list[Path], learner: Learner, group: Group) -> list[Shard]:
     """Every recording's samples; the leader builds the cache, the others wait and then find it built."""
-    bags = find_bags(config.bags)
     model = learner.model_config
     key = {"height": model.input_height, "width": model.input_width}
     shards: list[Shard] = []

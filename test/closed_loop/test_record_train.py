@@ -1,0 +1,100 @@
+"""The expert drives in the built-in world, is recorded, and a student learns from the recordings."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.bags.record import RecordConfig, record
+from kd_planner_ros.core.errors import ConfigError, MapError
+from kd_planner_ros.distill.train import TrainConfig, train
+from kd_planner_ros.runtime.load import load_planner
+
+
+def config(out, **changes):
+    values = {"out": out, "map": "default", "count": 2, "min_m": 60.0, "max_m": 130.0, "width": 64, "height": 32,
+              "vehicles": 10, "walkers": 4, "seed": 4, "progress": False, "workers": 1}
+    return RecordConfig(**{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    out = tmp_path_factory.mktemp("recorded")
+    return out, record(config(out))
+
+
+def test_the_expert_is_recorded_with_truth(recorded):
+    out, report = recorded
+    assert report.routes == 2 and report.finished and not report.failed and report.frames > 20
+    folders = sorted(p for p in out.iterdir() if not p.name.endswith(".partial"))
+    assert len(folders) == 2
+    with open_bag(folders[0]) as recording:
+        facts = recording.custom_data
+        assert facts["map"] == "default" and facts["weather"] and facts["seed"] and facts["route"] == "drawn/4-0"
+        samples = list(recording.samples(labels=("depth", "semantic", "instance")))
+        stamps = np.array([s.frame.stamp_ns for s in samples])
+        np.testing.assert_array_equal(np.diff(stamps), 500_000_000)
+        assert recording.incomplete == 0 and len(recording.timeline.ego.stamps) >= 10 * (len(samples) - 1)
+        moved = np.hypot(*(recording.timeline.ego.values[-1, :2] - recording.timeline.ego.values[0, :2]))
+        assert moved > 30.0
+        label = samples[5].truth.labels["front"]
+        assert label.depth.shape == (32, 64) and (label.semantic == 1).any() and label.depth.max() > 20.0
+        assert samples[5].truth.signals is not None and 0.0 <= samples[5].truth.states["expert_throttle"] <= 1.0
+
+
+def test_complete_routes_are_not_driven_again(recorded):
+    out, _ = recorded
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*.mcap")}
+    again = record(config(out))
+    assert again.routes == 0 and again.skipped == 2 and again.frames == 0
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*.mcap")} == before
+
+
+def test_a_student_learns_from_recordings(recorded, tmp_path):
+    out, _ = recorded
+    report = train(TrainConfig(bags=(out,), name="student", size="3.1m", input_height=32, input_width=64, batch=8,
+                               epochs=2, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", threads=1, device="cpu",
+                               cache=tmp_path / "cache", progress=False, validation_share=0.5))
+    assert report.finished and report.validation_samples > 0 and np.isfinite(report.validation["l2_m"])
+    planner = load_planner(str(tmp_path / "models" / "student"))
+    with open_bag(next(p for p in sorted(out.iterdir()))) as recording:
+        frame = next(recording.samples()).frame
+    plan = planner.plan(frame)
+    assert planner.rig.cameras[0].width == 64  # the planner mounts the camera that it learnt with
+    assert plan.trajectory.points.shape == (4, 2) and np.isfinite(plan.trajectory.points).all()
+
+
+def test_interrupting_loses_only_the_route_being_driven(tmp_path):
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "kd_planner_ros.cli.main", "record", "--out", str(tmp_path / "out"), "--width", "64",
+               "--height", "32", "--vehicles", "0", "--walkers", "0", "--workers", "1", "--labels", "--no-progress"]
+    process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)}, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        until = time.monotonic() + 150
+        while not list((tmp_path / "out").glob("*.partial/*/*.mcap")) and time.monotonic() < until:
+            time.sleep(0.2)
+        assert process.poll() is None, process.communicate()
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert "Traceback" not in errors, errors
+    assert [p for p in (tmp_path / "out").iterdir() if not p.name.endswith(".partial")] == []
+
+
+def test_bad_settings_are_refused(tmp_path):
+    with pytest.raises(MapError):
+        record(config(tmp_path / "x", map="atlantis"))
+    with pytest.raises(ConfigError, match="width and height"):
+        record(config(tmp_path / "x", height=0))
+    for wrong in ({"labels": ("smell",)}, {"fps": 3}, {"workers": 0}):
+        with pytest.raises(ConfigError):
+            config(tmp_path / "x", **wrong)
