@@ -62,7 +62,8 @@ class Expert:
 
     def reset(self) -> None:
         """Back to the start of the route."""
-        self._arc, self._waited, self._warned, self._accel = 0.0, 0, 0, 0.0
+        self._arc, self._accel = 0.0, 0.0
+        self._tick = self._waited = self._warned = 0
         self._stood: dict[float, int] = {}
         self._forecaster.reset()
 
@@ -138,10 +139,14 @@ class Expert:
         """The acceleration closest to ``accel`` whose forecast meets nobody, and who was in the way."""
         speed = scene.ego.speed_mps
         self._waited = self._waited + 1 if speed < 0.2 and not held else 0
+        self._tick += 1
+        if self._warned == 0 and self._tick % 2:
+            return accel, None  # all was clear a tick ago: looking at 10 Hz saves half the time
         actors = actors.take(hz.reachable(actors, self.path, self._arc, speed))
         if len(actors.x) == 0:
+            self._warned = 0
             return accel, None
-        others = self._forecaster.boxes(actors, scene.signals)
+        others = self._forecaster.boxes(actors, scene.signals, scene.stamp_ns / 1e9)
         pedestrian = actors.pedestrian
         choices = np.array([accel] + [a for a in (0.4, -0.6, -1.5, -3.0, -5.0, -8.0) if a < accel - 0.2]
                            + [accel if held else ESCAPE_MPS2])

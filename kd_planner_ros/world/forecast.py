@@ -16,7 +16,7 @@ from kd_planner_ros.world.lane_index import LaneHit, LaneIndex
 
 _STEP_M, _COUNT = 2.0, 40
 _LINE_END_M = _STEP_M * (_COUNT - 1)
-_RENEW_TICKS = 40
+_RENEW_S, _MEMORY_S = 2.0, 0.25
 _RISE_S, _RISE_TO_MPS = 2.5, 10.0
 HARDEST_STOP_MPS2 = 4.5
 """A vehicle that would need more than this to stop at a red light is expected to run it."""
@@ -34,17 +34,18 @@ class Forecaster:
 
     def reset(self) -> None:
         """Forget every actor."""
-        self._lines: dict[int, tuple[int, int, np.ndarray]] = {}  # id -> (tick, indicator, line)
-        self._motion: dict[int, tuple[int, float, float, float, float]] = {}  # id -> (tick, speed, yaw, accel, turn rate)
-        self._tick = 0
+        self._lines: dict[int, tuple[float, int, np.ndarray]] = {}  # id -> (time, indicator, line)
+        self._motion: dict[int, tuple[float, float, float, float, float]] = {}  # id -> (time, speed, yaw, accel, turn rate)
+        self._now_s, self._tidied_s = 0.0, 0.0
 
-    def boxes(self, actors: ActorView, signals: np.ndarray) -> np.ndarray:
-        """Boxes [T, K, 5] (x, y, yaw, length, width; ``map``) of ``actors`` [K] under ``signals`` (SIGNAL_DTYPE [S]). Call
-        once per tick."""
-        self._tick += 1
-        if self._tick % 400 == 0:
-            self._motion = {k: v for k, v in self._motion.items() if self._tick - v[0] < 40}
-            self._lines = {k: v for k, v in self._lines.items() if self._tick - v[0] < 2 * _RENEW_TICKS}
+    def boxes(self, actors: ActorView, signals: np.ndarray, now_s: float) -> np.ndarray:
+        """Boxes [T, K, 5] (x, y, yaw, length, width; ``map``) of ``actors`` [K] under ``signals`` (SIGNAL_DTYPE [S]). ``now_s``
+        is the scene's time, increasing from call to call."""
+        self._now_s = now_s
+        if now_s - self._tidied_s > 20.0:
+            self._tidied_s = now_s
+            self._motion = {k: v for k, v in self._motion.items() if now_s - v[0] < 2.0}
+            self._lines = {k: v for k, v in self._lines.items() if now_s - v[0] < _RENEW_S}
         accel, turn = self._track(actors.id.tolist(), actors.speed.tolist(), actors.yaw.tolist())
         travelled = _travelled(actors.speed, accel, self.times_s[:, None])
         on_road = ~(actors.pedestrian | actors.static) & (actors.speed > 0.3)
@@ -62,11 +63,12 @@ class Forecaster:
         for k, (identity, speed, yaw) in enumerate(zip(ids, speeds, yaws)):
             before = self._motion.get(identity)
             a = w = 0.0
-            if before is not None and self._tick - before[0] <= 4:
-                dt = 0.05 * (self._tick - before[0])
-                a = 0.8 * before[3] + 0.2 * (speed - before[1]) / dt
-                w = 0.8 * before[4] + 0.2 * ((yaw - before[2] + np.pi) % (2 * np.pi) - np.pi) / dt
-            self._motion[identity] = (self._tick, speed, yaw, a, w)
+            dt = self._now_s - before[0] if before is not None else 0.0
+            if 0.0 < dt < 0.25:
+                new = min(1.0, dt / _MEMORY_S)
+                a = (1.0 - new) * before[3] + new * (speed - before[1]) / dt
+                w = (1.0 - new) * before[4] + new * ((yaw - before[2] + np.pi) % (2 * np.pi) - np.pi) / dt
+            self._motion[identity] = (self._now_s, speed, yaw, a, w)
             accel[k], turn[k] = min(max(a, -4.0), 2.5), min(max(w, -0.7), 0.7)
         return accel, turn
 
@@ -110,11 +112,11 @@ class Forecaster:
         """The line [40, 2] every 2 m that the actor is expected to follow, from a little behind it."""
         indicator = lights & (INDICATOR_LEFT | INDICATOR_RIGHT)
         kept = self._lines.get(identity)
-        if kept is not None and self._tick - kept[0] < _RENEW_TICKS and kept[1] == indicator:
+        if kept is not None and self._now_s - kept[0] < _RENEW_S and kept[1] == indicator:
             return kept[2]
         hit = self.index.nearest(x, y, yaw)
         line = _ahead(self.road, hit, indicator) if hit is not None else np.tile([x, y + 1e3], (_COUNT, 1))
-        self._lines[identity] = (self._tick, indicator, line)
+        self._lines[identity] = (self._now_s, indicator, line)
         return line
 
     def _room_to_red(self, actors: ActorView, signals: np.ndarray) -> np.ndarray:
