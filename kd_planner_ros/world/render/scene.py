@@ -31,14 +31,14 @@ class StaticScene:
         self.ground = paint_ground(road)
         town = plan_town(road, self.ground, rng)
         parts = town_parts(town) + signals.signal_parts(road, self.ground)
-        corners = np.concatenate([part.mesh.corners for part in parts]) if parts else np.zeros((0, 3, 3), np.float32)
+        self.corners = np.concatenate([part.mesh.corners for part in parts]) if parts else np.zeros((0, 3, 3), np.float32)
         self.prims = np.concatenate([part.rows() for part in parts]) if parts else np.zeros((0, 16), np.float32)
         self.lamps = Lamps(signals.heads(road, self.ground))
         self.library = Library()
         self._device = rtcore.EmbreeDevice()
         self.scene = EmbreeScene(self._device)
-        if len(corners):
-            TriangleMesh(self.scene, np.ascontiguousarray(corners, np.float32))
+        if len(self.corners):
+            TriangleMesh(self.scene, np.ascontiguousarray(self.corners, np.float32))
         self._soil, self._levels = pack_soil(self.ground.classes, self.ground.pyramid())
         self._grain = mat.noise_tile(np.random.default_rng(11), slope=0.35)
         self._cloud = mat.noise_tile(np.random.default_rng(12), slope=1.6)
