@@ -79,19 +79,16 @@ class OpenVinoEngine(Engine):
 
     def __init__(self, model: nn.Module, network: Network, example: Mapping[str, Tensor], cache: Path | None = None):
         import openvino
-        ready = cache is not None and cache.with_suffix(".xml").is_file() and cache.with_suffix(".bin").is_file()
-        if ready:
-            graph = openvino.Core().read_model(cache.with_suffix(".xml"))
-        else:
+        graph = _cached(openvino, cache)
+        self.from_cache = graph is not None
+        if graph is None:
             graph = _convert(openvino, model, network, example)
-            if cache is not None:
-                _store(openvino, graph, cache)
+            _store(openvino, graph, cache)
         threads = torch.get_num_threads()
         compiled = openvino.Core().compile_model(graph, "CPU", {
             "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"})
         self._request = compiled.create_infer_request()
         self._inputs, self._outputs = network.inputs, network.outputs
-        self.from_cache = ready
         self.tolerance = TOLERANCE["float32"]
         self.describe = f"openvino {openvino.__version__.split('-')[0]} float32 cpu, {threads} threads"
 
@@ -172,8 +169,20 @@ def _convert(openvino, model: nn.Module, network: Network, example: Mapping[str,
                                       example_input=tuple(example[name] for name in network.inputs))
 
 
-def _store(openvino, graph, cache: Path) -> None:
+def _cached(openvino, cache: Path | None):
+    """The graph kept at ``cache``, or None where there is none or it cannot be read."""
+    if cache is None or not (cache.with_suffix(".xml").is_file() and cache.with_suffix(".bin").is_file()):
+        return None
+    try:
+        return openvino.Core().read_model(cache.with_suffix(".xml"))
+    except RuntimeError:  # cut off or written by another version: it is only a cache
+        return None
+
+
+def _store(openvino, graph, cache: Path | None) -> None:
     """Keep ``graph``; a cache that cannot be written is no error, the next start converts again."""
+    if cache is None:
+        return
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache.parent) as scratch:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from kd_planner_ros import __version__
 from kd_planner_ros.core.card import CARD_VERSION, ModelCard, read_card
 from kd_planner_ros.core.errors import CardError, PlannerError
 from kd_planner_ros.networks.planner import Planner, require_planner
@@ -78,7 +80,8 @@ def list_cards(models_dir: str | Path | None = None) -> list[ModelCard]:
     return [read_card(folder) for folder in list_models(models_dir)]
 
 
-def _build_engine(chosen: str, model, network: Network, example: dict, device: str, cache: Path) -> engines.Engine:
+def _build_engine(chosen: str, model, network: Network, example: dict, device: str,
+                  cache: Path | None) -> engines.Engine:
     if chosen == "openvino":
         return engines.OpenVinoEngine(model, network, example, cache)
     if chosen == "onnxruntime":
@@ -86,20 +89,21 @@ def _build_engine(chosen: str, model, network: Network, example: dict, device: s
     return engines.TorchEngine(model, network, device)
 
 
-def _cache_path(card: ModelCard, network: Network) -> Path:
-    """Where the converted graph of these weights is kept, without ending: in the user's cache folder.
+def _cache_path(card: ModelCard, network: Network) -> Path | None:
+    """Where the converted graph of these weights is kept, without ending: in the user's cache folder, if there is one.
 
     The name holds the weights' hash, the config and the code's version; the parity check guards the rest.
     """
-    from kd_planner_ros import __version__
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return None
     facts = (card.weights_sha256, sorted(card.config.items()), card.network, CARD_VERSION, __version__, network.outputs,
              _library_version("openvino"))
     return root / "kd_planner_ros" / hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
 
 
 def _library_version(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
     try:
         return version(package)
     except PackageNotFoundError:

@@ -94,6 +94,8 @@ def test_a_stale_graph_in_the_cache_never_decides(models, tmp_path):
     right = load_planner("other", engine="torch", models_dir=tmp_path / "m")
     found = load_planner("other", engine="openvino", models_dir=tmp_path / "m")
     frame = noise_frame(right)
+    theirs.with_suffix(".xml").write_text("<net")
+    assert engines._cached(pytest.importorskip("openvino"), theirs) is None
     assert found.plan(frame).trajectory.points == pytest.approx(right.plan(frame).trajectory.points, abs=1e-3)
 
 
