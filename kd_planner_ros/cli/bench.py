@@ -47,12 +47,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sub.add_argument("--steps", type=int, default=5, help="measured steps, after one that is not")
     sub.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     sub = way("latency", _latency, "milliseconds from pixels to way points")
-    sub.add_argument("--planner", default="constant_velocity", help="a planner, as 'models list' names it")
+    sub.add_argument("--planner", default="auto", help="a planner, as 'models list' names it, or auto: the shipped model")
     sub.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     sub.add_argument("--engine", default="auto", help="auto, torch, openvino, onnxruntime")
     sub.add_argument("--frames", type=int, default=100, help="frames to measure")
     sub = way("drive", _drive, "simulated time over wall time of the whole ROS 2 graph")
-    sub.add_argument("--planner", default=None, help="a planner (default: what 'kd-planner drive' takes)")
+    sub.add_argument("--planner", default="auto", help="a planner, as 'models list' names it, or auto: the shipped model")
     sub.add_argument("--seconds", type=float, default=20.0, help="simulated seconds to drive")
 
 
@@ -66,10 +66,12 @@ def _show(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _latency(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.ros.planner_facts import resolve_planner
     from kd_planner_ros.runtime.bench import bench_latency
     from kd_planner_ros.runtime.load import load_planner
 
-    return _show(bench_latency(load_planner(args.planner, args.device, args.engine), args.frames))
+    planner = load_planner(resolve_planner(args.planner)[0], args.device, args.engine)
+    return _show(bench_latency(planner, args.frames))
 
 
 def _train(args: argparse.Namespace) -> dict[str, Any]:
@@ -81,9 +83,8 @@ def _train(args: argparse.Namespace) -> dict[str, Any]:
 def _drive(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.ros.drive import DriveConfig, drive
 
-    planner = {} if args.planner is None else {"planner": args.planner}
     with tempfile.TemporaryDirectory() as folder:
-        result = drive(DriveConfig(**planner, time=args.seconds, out=str(Path(folder) / "run"), report=False))
+        result = drive(DriveConfig(planner=args.planner, time=args.seconds, out=str(Path(folder) / "run"), report=False))
     keys = ("sim_per_wall", "sim_s", "wall_s", "unanswered_ticks", "status")
     return _show({key: result[key] for key in keys})
 

@@ -45,8 +45,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _closed(args: argparse.Namespace) -> dict:
     from kd_planner_ros.evaluation.closed_loop import ClosedLoopConfig, run
+    from kd_planner_ros.ros.planner_facts import resolve_planner
 
-    result = run(from_args(ClosedLoopConfig, args))
+    result = run(from_args(ClosedLoopConfig, args, planner=resolve_planner(args.planner)[0]))
     for key, value in result["mean"].items():
         print(f"{key:<26} {value:8.3f}" + (f"  +- {result['std'][key]:.3f} over seeds" if len(result["seeds"]) > 1 else ""))
     print(f"details: {args.out / 'report.html'}, {args.out / 'statistics.json'}")
@@ -55,8 +56,9 @@ def _closed(args: argparse.Namespace) -> dict:
 
 def _open(args: argparse.Namespace) -> dict:
     from kd_planner_ros.evaluation.open_loop import OpenLoopConfig, run
+    from kd_planner_ros.ros.planner_facts import resolve_planner
 
-    result = run(from_args(OpenLoopConfig, args))
+    result = run(from_args(OpenLoopConfig, args, planner=resolve_planner(args.planner)[0]))
     print(f"{'time s':<10} {'L2 m':>8} {'touches':>8} {'plans':>6}")
     for name, (plans, _) in result["counted"].items():
         print(f"{name:<10} {_number(result['l2_m'][name])} {_number(result['collision_rate'][name])} {plans:>6}")

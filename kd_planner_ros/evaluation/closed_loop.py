@@ -36,8 +36,8 @@ DEFAULT_VEHICLES = 60
 class ClosedLoopConfig:
     """What to evaluate, and where to write it. Each field is an option of ``kd-planner evaluate closed-loop``."""
 
-    planner: str = field(metadata={"help": "a folder of models/, a path to one, constant_velocity, or expert (the "
-                                           "rule-based driver that sees the truth)"})
+    planner: str = field(metadata={"help": "a folder of models/, a path to one, constant_velocity, auto (the shipped "
+                                           "model), or expert (the rule-based driver that sees the truth)"})
     out: Path = field(metadata={"help": "folder to write to; what is finished in it is kept and skipped"})
     map: str = field(default="default", metadata={
         "help": "default, generated:SEED, or a .net.xml or .xodr file"})
