@@ -54,7 +54,8 @@ def lead_limit(path: DrivePath, arc_m: float, speed_mps: float, cruise_mps: floa
     c, s = np.cos(yaws), np.sin(yaws)
     along, aside = dx * c + dy * s, np.abs(dy * c - dx * s)
     turn = actors.yaw[:, None] - yaws
-    cos, sin = np.abs(np.cos(turn)), np.abs(np.sin(turn))
+    cos_turn = np.cos(turn)
+    cos, sin = np.abs(cos_turn), np.abs(np.sin(turn))
     long_half = 0.5 * (actors.length[:, None] * cos + actors.width[:, None] * sin)
     wide_half = 0.5 * (actors.length[:, None] * sin + actors.width[:, None] * cos)
     forward = actors.vx[:, None] * c + actors.vy[:, None] * s
@@ -63,7 +64,7 @@ def lead_limit(path: DrivePath, arc_m: float, speed_mps: float, cruise_mps: floa
     # The nearest path point may lie within the actor's own length: its rear is what counts.
     gap = np.where(inside, arcs - arc_m - HALF_LENGTH_M - long_half, np.inf)
     gap[:, arcs - arc_m < 0.5] = np.inf
-    followed = (np.isfinite(gap) & ((np.cos(turn) > 0.7) | (actors.speed[:, None] < 0.3))).any(axis=1)
+    followed = (np.isfinite(gap) & ((cos_turn > 0.7) | (actors.speed[:, None] < 0.3))).any(axis=1)
     nearest = np.unravel_index(int(gap.argmin()), gap.shape)
     distance = float(gap[nearest])
     if not np.isfinite(distance):
