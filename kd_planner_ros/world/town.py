@@ -13,13 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
+from kd_planner_ros.geometry.polyline import resample
 from kd_planner_ros.world.sumo_tools import cached_file, run_tool
 
-VERSION = b"town 1"
+VERSION = b"town 2"
 BLOCKS = 5  # streets each way
 BLOCK_M = 100.0
 SPEED_AVENUE_MPS, SPEED_STREET_MPS = 13.89, 11.11
 REMOVED_STREETS = 6
+SMOOTH_STEP_M, SMOOTH_HALF = 3.0, 4
 
 Link = tuple[str, str]
 
@@ -168,6 +170,18 @@ def _beyond(path: np.ndarray, far: float) -> np.ndarray:
     return np.concatenate([[cut], path[arc > far + 1.0]])
 
 
+def _smooth(path: np.ndarray) -> np.ndarray:
+    """``path`` with its kinks drawn out over about 30 m; the ends stay where they are (odd reflection beyond them)."""
+    line = resample(path, SMOOTH_STEP_M)
+    half = min(SMOOTH_HALF, len(line) - 1)
+    for _ in range(2):
+        head, tail = 2.0 * line[0] - line[half:0:-1], 2.0 * line[-1] - line[-2:-half - 2:-1]
+        padded = np.concatenate([head, line, tail])
+        window = np.ones(2 * half + 1) / (2 * half + 1)
+        line = np.stack([np.convolve(padded[:, axis], window, "valid") for axis in (0, 1)], axis=1)
+    return line
+
+
 def _node_type(town: _Town, name: str, rng: np.random.Generator) -> str:
     """Signals along the avenues; elsewhere signals, stop signs or plain priority, drawn from ``rng``."""
     arms = [link for link in town.links if name in link]
@@ -193,7 +207,7 @@ def _write_edges(town: _Town, path: Path) -> None:
     root = ElementTree.Element("edges")
     for link in town.links:
         for start, end in (link, link[::-1]):
-            run = _run(town, link, start)
+            run = _smooth(_run(town, link, start))
             avenue = link in town.avenue
             ElementTree.SubElement(
                 root, "edge", {"id": start + end, "from": start, "to": end, "numLanes": "2" if avenue else "1",
