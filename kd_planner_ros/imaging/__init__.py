@@ -1,1 +1,1 @@
-"""Pictures: wire encodings to arrays and back, palettes of class ids, scaling. Pure functions, no messages, no torch."""
+"""Pictures: wire encodings to arrays and back, palettes of class ids, scaling. Pure functions; no messages."""

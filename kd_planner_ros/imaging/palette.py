@@ -66,12 +66,12 @@ def _pack(rgb: np.ndarray) -> np.ndarray:
 
 
 def colour_ids(ids: np.ndarray) -> np.ndarray:
-    """Class ids uint8 [H, W] as palette colours RGB uint8 [H, W, 3]; unknown ids are black. Road (1) -> 128, 64, 128."""
+    """Class ids uint8 [H, W] as palette colours RGB uint8 [H, W, 3]; unknown ids are black. Road (1): 128, 64, 128."""
     return _colours()[ids]
 
 
 def upgrade_ids(legacy_ids: np.ndarray) -> np.ndarray:
-    """Ids uint8 [H, W] of CARLA before 0.9.14 in today's numbering. Road (7) -> 1, Vehicles (10) -> 14, unknown -> 0."""
+    """Ids uint8 [H, W] of CARLA before 0.9.14 in today's numbering: road 7 -> 1, vehicles 10 -> 14, unknown -> 0."""
     return _upgrade()[legacy_ids]
 
 

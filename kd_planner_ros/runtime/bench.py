@@ -32,5 +32,6 @@ def bench_latency(planner: Planner, n: int = 100, warm: int = 5) -> dict[str, An
             times_ms.append((time.perf_counter() - start) * 1e3)
     engine = getattr(planner, "engine", None)
     return {"planner": planner.name, "engine": engine.describe if engine else "none", "n": n,
-            "p50_ms": round(float(np.percentile(times_ms, 50)), 3), "p95_ms": round(float(np.percentile(times_ms, 95)), 3),
+            "p50_ms": round(float(np.percentile(times_ms, 50)), 3),
+            "p95_ms": round(float(np.percentile(times_ms, 95)), 3),
             "mean_ms": round(float(np.mean(times_ms)), 3), "max_ms": round(float(np.max(times_ms)), 3)}

@@ -1,7 +1,7 @@
 """Engines: the same tensors in, the same tensors out, whichever library multiplies.
 
-``torch`` always works. ``openvino`` and ``onnxruntime`` are optional packages that are given the network as one graph with
-fixed shapes and unrolled time steps.
+``torch`` always works. ``openvino`` and ``onnxruntime`` are optional packages that are given the network as one graph
+with fixed shapes and unrolled time steps.
 """
 
 from __future__ import annotations

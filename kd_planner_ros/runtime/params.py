@@ -47,7 +47,7 @@ def table(network: str, **overrides: Any) -> list[dict[str, Any]]:
         parameters = count_parameters(model)
         row = {"network": network, "size": config.size, "input": [config.input_height, config.input_width],
                "parameters": parameters, "macs": count_macs(model, found.example_inputs(config))}
-        if row["input"] == [base.input_height, base.input_width]:  # the paper's figures hold for its own input size alone
+        if row["input"] == [base.input_height, base.input_width]:  # the paper's figures hold for no other
             row |= {"paper_parameters": config.spec.parameters, "paper_gmacs": config.spec.paper_gmacs,
                     "paper_ms": config.spec.paper_ms,
                     "mac_deviation_percent": round(100.0 * (row["macs"] / 1e9 / config.spec.paper_gmacs - 1.0), 2)}

@@ -1,4 +1,4 @@
-"""Weights and their card on disk: written atomically in 16 bits, read back with every check and without running code."""
+"""Weights and their card on disk: written atomically in 16 bits, read back with every check, running no code."""
 
 from __future__ import annotations
 

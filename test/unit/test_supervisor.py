@@ -179,7 +179,8 @@ def test_driver_holds_the_plan_between_frames():
 
 
 @pytest.mark.parametrize("error, reason", [
-    (SensorError("a picture", "none", "mount it"), Reason.INPUT_FAILED), (ZeroDivisionError("x"), Reason.PLANNER_FAILED)])
+    (SensorError("a picture", "none", "mount it"), Reason.INPUT_FAILED),
+    (ZeroDivisionError("x"), Reason.PLANNER_FAILED)])
 def test_driver_survives_a_planner_that_raises(error, reason):
     driver = Driver(Scripted(good, error, good), route())
     assert drive(driver, 0)[0].reason == ""

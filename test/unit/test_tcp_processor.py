@@ -24,8 +24,9 @@ def frame(image=None, target=(20.0, 3.0), command=Command.LEFT, speed=6.0):
 
 
 def outputs(points=((0, -5), (1, -10), (2, -15), (3, -20)), alpha=(3.0, 3.0), beta=(2.0, 1.5)):
-    return {"waypoints": torch.tensor([points], dtype=torch.float32), "alpha": torch.tensor([alpha]),
-            "beta": torch.tensor([beta]), "speed": torch.tensor([[0.5]]), "attention": torch.full((1, 4, 4, 14), 1 / 56)}
+    return {"waypoints": torch.tensor([points], dtype=torch.float32), "speed": torch.tensor([[0.5]]),
+            "alpha": torch.tensor([alpha]), "beta": torch.tensor([beta]),
+            "attention": torch.full((1, 4, 4, 14), 1 / 56)}
 
 
 def test_state_by_hand():

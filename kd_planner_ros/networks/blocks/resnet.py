@@ -104,7 +104,7 @@ def build_resnet(name: str, channels_in: int = 3) -> ResNet:
 
 
 def grid_size(spec: ResNetSpec, height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of the last stage's map for an input of ``height`` x ``width`` pixels; 256 x 900 gives 8 x 29."""
+    """Rows and columns of the last stage's map for an input of ``height`` x ``width`` pixels: 8 x 29 for 256 x 900."""
     strides = (2, 2, *spec.strides)
     for stride in strides:
         height, width = -(-height // stride), -(-width // stride)
