@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Callable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -73,7 +74,8 @@ class Health:
         # Before the first /clock the node's clock reads zero, which would be a false stamp: wall time says more.
         now = self._node.get_clock().now()
         stamp = now if now.nanoseconds > 0 else Clock(clock_type=ClockType.SYSTEM_TIME).now()
-        values = [KeyValue(key=str(key), value=str(value)) for key, value in self._values().items()]
+        facts = {**self._values(), "cpu s": round(time.process_time(), 3)}
+        values = [KeyValue(key=str(key), value=str(value)) for key, value in facts.items()]
         values += [KeyValue(key=f"condition {name}", value=f"{level_name(rank)}: {text}")
                    for name, (rank, text) in self._conditions.items()]
         status = DiagnosticStatus(level=level, name=self._node.get_fully_qualified_name(), message=sentence,

@@ -11,6 +11,7 @@ import yaml
 
 from kd_planner_ros.ros.profiles import Profile, config_folder
 
+PATIENT_PLAN_S, PATIENT_CONTROL_S = 4.0, 5.0
 MODULES = {name: f"kd_planner_ros.ros.nodes.{name}_node" for name in ("world", "planner", "controller")}
 
 
@@ -39,7 +40,11 @@ class NodeSpec:
 @dataclass(frozen=True)
 class GraphConfig:
     """What the graph is made of. ``world`` is builtin, carla (CARLA and its bridge run elsewhere) or none (a bag, or
-    anything else that speaks the profile). ``world_parameters`` go to the built-in world alone."""
+    anything else that speaks the profile). ``world_parameters`` go to the built-in world alone.
+
+    CARLA's bridge waits one second for a control, so beside it a plan is given up after 0.8 s (the nodes' defaults).
+    The built-in world and a bag have time: there a slow machine slows the simulation down and does not stop the car.
+    """
 
     profile: Profile
     planner: str
@@ -63,11 +68,16 @@ def describe(config: GraphConfig) -> list[NodeSpec]:
                                           "engine": config.engine, "models_dir": config.models_dir,
                                           "threads": config.threads}),
         _node(config.profile, "controller", {**timed, "plan_period_s": config.plan_period_s,
-                                             "lockstep": config.lockstep}),
+                                             "lockstep": config.lockstep, **_patience(config)}),
     ]
     if config.world == "builtin":
-        nodes.append(_node(config.profile, "world", {**common, **config.world_parameters}))
+        nodes.append(_node(config.profile, "world", {**common, "control_timeout_s": PATIENT_CONTROL_S,
+                                                     **config.world_parameters}))
     return nodes
+
+
+def _patience(config: GraphConfig) -> dict[str, float]:
+    return {} if config.world == "carla" else {"plan_timeout_s": PATIENT_PLAN_S}
 
 
 def _node(profile: Profile, name: str, parameters: Mapping[str, Any]) -> NodeSpec:

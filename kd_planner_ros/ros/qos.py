@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
@@ -39,11 +39,13 @@ def subscribe(node: Any, kind: type, topic: str, callback: Callable[[Any], None]
                         f"set qos_overrides.{node.resolve_topic_name(topic)}.subscription in YAML")
 
     return node.create_subscription(
-        kind, topic, callback, profile, event_callbacks=SubscriptionEventCallbacks(incompatible_qos=report),
+        kind, topic, callback, profile, event_callbacks=SubscriptionEventCallbacks(
+            incompatible_qos=report, use_default_callbacks=False),  # each event costs time in every wait
         qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
 
 def advertise(node: Any, kind: type, topic: str, profile: QoSProfile, lifecycle: bool = False) -> Any:
     """A publisher of ``node``; with ``lifecycle`` it is silent while the node is not active."""
     create = node.create_lifecycle_publisher if lifecycle else node.create_publisher
-    return create(kind, topic, profile, qos_overriding_options=QoSOverridingOptions.with_default_policies())
+    return create(kind, topic, profile, event_callbacks=PublisherEventCallbacks(use_default_callbacks=False),
+                  qos_overriding_options=QoSOverridingOptions.with_default_policies())

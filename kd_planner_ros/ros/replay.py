@@ -16,11 +16,11 @@ from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.drive import graph_environment
-from kd_planner_ros.ros.graph import GraphConfig, describe
+from kd_planner_ros.ros.graph import PATIENT_CONTROL_S, GraphConfig, describe
 from kd_planner_ros.ros.planner_facts import PlannerFacts, planner_facts, resolve_planner
 from kd_planner_ros.ros.profiles import load_profile
 
-START_S, ANSWER_S = 90.0, 3.0
+START_S = 90.0
 
 
 def _option(default: Any, text: str, **more: Any) -> Any:
@@ -127,7 +127,7 @@ def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any,
                     frames.append(stamp_ns)
                 player.tick(stamp_ns, group)
                 if config.rate == 0.0 and recording.topics.odometry in names:
-                    player.await_control(stamp_ns, ANSWER_S)
+                    player.await_control(stamp_ns, PATIENT_CONTROL_S)
                 _require_alive(processes)
             for _ in range(20):
                 player.spin(0.05)

@@ -23,7 +23,7 @@ from kd_planner_ros.ros.recorder import Recorder
 from kd_planner_ros.ros.world_outputs import CLOCK_START_NS, WorldOutputs
 from kd_planner_ros.ros.world_setup import make_world
 
-TICK_S = 0.05
+TICK_S, SPIN_S = 0.05, 0.2
 
 
 class WorldNode(Node):
@@ -112,7 +112,8 @@ class WorldNode(Node):
             left_s = until_s - time.monotonic()
             if left_s <= 0.0:
                 break
-            executor.spin_once(timeout_sec=min(left_s, 0.2))
+            # Always the same timeout: with another one the executor begins its round of ready callbacks anew.
+            executor.spin_once(timeout_sec=SPIN_S if waits else min(left_s, SPIN_S))
         if waits and not self._handshake.answered and not stop.requested:
             self._handshake.give_up(p.control_timeout_s)
 
