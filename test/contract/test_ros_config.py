@@ -1,6 +1,7 @@
 """The parameter tables, the YAML files, the graph's description and the launch files say the same thing."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -14,7 +15,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned envi
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.ros import params
 from kd_planner_ros.ros.graph import GraphConfig, describe
-from kd_planner_ros.ros.profiles import load_profile
+from kd_planner_ros.ros.profiles import PORTS, load_profile
 
 ROOT = Path(__file__).parents[2]
 TABLES = {"world": params.WorldParams, "planner": params.PlannerParams, "controller": params.ControllerParams}
@@ -36,6 +37,12 @@ def test_every_parameter_is_described_and_every_number_has_a_range(table):
         assert len(field.metadata["text"]) > 10, field.name
         if type(field.default) in (int, float):
             assert field.metadata["low"] <= field.default <= field.metadata["high"], field.name
+
+
+def test_the_docs_name_every_port():
+    text = (ROOT / "docs" / "ros.md").read_text()
+    assert set(re.findall(r"`(\w+)`", " ".join(line.split("|")[1] for line in text.splitlines() if line.count("|") == 6))
+               ) | {"tf"} >= set(PORTS)
 
 
 def graph(**more):
