@@ -1,0 +1,176 @@
+"""The graph's logic without ROS: which plan answers which tick, the world's handshake, the worker's slot."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.driving.driver import Pilot
+from kd_planner_ros.ros.handshake import Handshake
+from kd_planner_ros.ros.plan_gate import PLAN_LATE, PlanGate
+from kd_planner_ros.ros.worker import LatestSlot, Worker
+
+TICK = 50_000_000
+
+
+def ego(n, speed=4.0):
+    return EgoState(n * TICK, Pose(x=0.2 * n), speed)
+
+
+def plan(n):
+    times = 0.5 * np.arange(1, 5)
+    points = np.stack([4.0 * times, np.zeros(4)], 1)
+    return Plan(n * TICK, Trajectory(n * TICK, points, times), NavigationGoal(np.array([20.0, 0.0]), Command.LANE_FOLLOW))
+
+
+class Bench:
+    def __init__(self, lockstep=True):
+        self.sent, self.now_s = [], 0.0
+        self.gate = PlanGate(Pilot(), 0.1, lockstep, 0.8, lambda control, ego: self.sent.append(control),
+                             now_s=lambda: self.now_s)
+
+    @property
+    def stamps(self):
+        return [control.stamp_ns // TICK for control in self.sent]
+
+
+def test_a_due_tick_waits_for_its_plan_and_the_next_does_not():
+    b = Bench()
+    b.gate.tick(ego(10))
+    assert b.sent == []
+    b.gate.take(plan(10))
+    b.gate.tick(ego(11))
+    assert b.stamps == [10, 11]
+    b.gate.tick(ego(12))
+    assert b.stamps == [10, 11]
+    b.gate.take(plan(12))
+    assert b.stamps == [10, 11, 12] and all(not control.reason for control in b.sent)
+
+
+def test_a_plan_that_is_there_first_is_not_waited_for():
+    b = Bench()
+    b.gate.take(plan(10))
+    b.gate.tick(ego(10))
+    assert b.stamps == [10]
+
+
+def test_the_plan_of_an_earlier_tick_does_not_answer_this_one():
+    b = Bench()
+    b.gate.tick(ego(10))
+    b.gate.take(plan(8))
+    assert b.sent == []
+    b.gate.take(plan(10))
+    assert b.stamps == [10]
+
+
+def test_a_late_plan_costs_one_wait_until_one_comes_again():
+    b = Bench()
+    b.gate.take(plan(8))
+    b.gate.tick(ego(10))
+    b.now_s = 0.79
+    assert not b.gate.expire() and b.sent == []
+    b.now_s = 0.81
+    assert b.gate.expire() and b.sent[-1].reason == PLAN_LATE and b.sent[-1].brake > 0.0
+    for n in (11, 12, 13, 14):
+        b.gate.tick(ego(n))
+    assert b.stamps == [10, 11, 12, 13, 14] and {c.reason for c in b.sent} == {PLAN_LATE} and b.gate.lost
+    assert b.sent[-1].brake > b.sent[0].brake
+    b.gate.take(plan(14))
+    b.gate.tick(ego(15))
+    assert b.sent[-1].reason == "" and b.gate.waits_missed == 1
+    b.gate.tick(ego(16))
+    assert len(b.sent) == 6, "waits again"
+
+
+def test_a_fault_is_answered_at_once():
+    b = Bench()
+    b.gate.take(plan(8))
+    b.gate.tick(ego(10))
+    b.gate.fail(10 * TICK, "SensorError")
+    assert b.sent[-1].reason == "input_failed" and b.stamps == [10]
+    b.gate.fail(12 * TICK, "RuntimeError")  # comes before its tick
+    b.gate.tick(ego(11))
+    b.gate.tick(ego(12))
+    assert b.stamps == [10, 11, 12] and b.sent[-1].reason == "planner_failed"
+
+
+def test_each_stamp_is_answered_once():
+    b = Bench(lockstep=False)
+    b.gate.take(plan(10))
+    for n in (10, 10, 9, 11, 11):
+        b.gate.tick(ego(n))
+    b.gate.stop(ego(11), 11 * TICK, "odometry_stale")
+    assert b.stamps == [10, 11]
+    b.gate.stop(ego(11), 12 * TICK, "odometry_stale")
+    assert b.stamps == [10, 11, 12] and b.sent[-1].reason == "odometry_stale"
+
+
+def test_a_tick_that_the_world_gave_up_is_not_answered_any_more():
+    b = Bench()
+    b.gate.tick(ego(10))
+    b.gate.tick(ego(11))
+    b.gate.take(plan(11))
+    assert b.stamps == [11]
+
+
+def test_reset_forgets_stamps_and_plan():
+    b = Bench()
+    b.gate.take(plan(100))
+    b.gate.tick(ego(100))
+    b.gate.reset()
+    b.gate.tick(ego(1))
+    b.gate.take(plan(1))
+    assert b.stamps == [100, 1] and b.sent[-1].reason == ""
+
+
+def test_handshake_counts_second_late_and_missing_controls():
+    told = []
+    shakes = Handshake(told.append)
+    shakes.open(10)
+    shakes.take(Control(10, throttle=0.5))
+    assert shakes.answered and shakes.control.throttle == 0.5 and told == []
+    shakes.take(Control(10, throttle=0.6))
+    assert shakes.second == 1 and "another controller" in told[-1]
+    shakes.open(20)
+    shakes.take(Control(10, throttle=0.9))
+    assert not shakes.answered and shakes.late == 1 and shakes.control.throttle == 0.6
+    shakes.give_up(1.0)
+    assert shakes.unanswered == 1 and "no control" in told[-1]
+    shakes.take(Control(0, brake=1.0))  # unstamped, as a plain client sends it
+    assert shakes.answered and shakes.control.brake == 1.0
+
+
+def test_the_slot_keeps_the_newest_and_counts_the_rest():
+    slot = LatestSlot()
+    for n in range(3):
+        slot.put(n)
+    assert slot.take() == 2 and slot.dropped == 2
+    slot.put(3)
+    slot.clear()
+    slot.close()
+    assert slot.take() is None
+
+
+def test_the_worker_works_on_its_own_thread_and_ends():
+    done, threads = threading.Event(), []
+    worker = Worker(lambda item: (threads.append(threading.current_thread().name), done.set()), "inference")
+    worker.slot.put(1)
+    assert done.wait(2.0) and threads == ["inference"]
+    started = time.monotonic()
+    worker.close()
+    assert time.monotonic() - started < 1.0
+
+
+@pytest.mark.parametrize("period, wanted", [(0.1, [0, 2, 4, 6]), (0.05, [0, 1, 2, 3, 4, 5, 6, 7]), (0.2, [0, 4])])
+def test_waits_follow_the_period(period, wanted):
+    sent, waited = [], []
+    gate = PlanGate(Pilot(), period, True, 0.8, lambda control, ego: sent.append(control), now_s=lambda: 0.0)
+    for n in range(8):
+        before = len(sent)
+        gate.tick(ego(n))
+        if len(sent) == before:
+            waited.append(n)
+            gate.take(plan(n))
+    assert waited == wanted and len(sent) == 8
