@@ -102,7 +102,7 @@ def test_ctrl_c_ends_every_process_and_keeps_what_was_finished(tmp_path):
         while not list(tmp_path.glob("seed_0/*/statistics.json")) and time.monotonic() < deadline:
             time.sleep(0.1)
         os.killpg(process.pid, signal.SIGINT)
-        text = process.communicate(timeout=30)[1]
+        text = process.communicate(timeout=60)[1]
     assert process.returncode == 130 and "stopped" in text and "Traceback" not in text
     deadline = time.monotonic() + 5.0
     while _alive(process.pid) and time.monotonic() < deadline:
