@@ -40,7 +40,12 @@ def typestore() -> Typestore:
 
 def make(kind: str, **fields: Any) -> Any:
     """A message of type ``kind`` such as ``std_msgs/msg/Header``."""
-    return typestore().types[kind](**fields)
+    return _classes()[kind](**fields)
+
+
+@lru_cache
+def _classes() -> Mapping[str, Any]:
+    return dict(typestore().types)
 
 
 def time(stamp_ns: int) -> Any:

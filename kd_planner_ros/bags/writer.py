@@ -25,7 +25,7 @@ from kd_planner_ros.core.scene import SceneState
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, SensorRig
 from kd_planner_ros.geometry.frames import map_to_gnss
 from kd_planner_ros.imaging.encodings import encode_rgb
-from kd_planner_ros.imaging.palette import colour_ids
+from kd_planner_ros.imaging.palette import bgra_of_ids
 
 ZSTD_LEVEL = 1
 """'Fast': on rendered pictures level 3 saves a tenth of the disk and costs three times the time."""
@@ -132,7 +132,7 @@ class BagWriter:
         if "depth" in labels and shot.depth is not None:
             self._label(camera, "depth", shot.depth.astype("<f4", copy=False), "32FC1", spec, now)
         if "semantic" in labels and shot.semantic is not None:
-            self._label(camera, "semantic", encode_rgb(colour_ids(shot.semantic), "bgra8"), "bgra8", spec, now)
+            self._label(camera, "semantic", bgra_of_ids(shot.semantic), "bgra8", spec, now)
             ids = messages.image(shot.semantic, "mono8", now, self.topics.frame(camera))
             self.write(self.topics.ids(camera), "sensor_msgs/msg/Image", ids, now)
         if "instance" in labels and shot.instance is not None:

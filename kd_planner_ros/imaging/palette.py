@@ -75,6 +75,18 @@ def upgrade_ids(legacy_ids: np.ndarray) -> np.ndarray:
     return _upgrade()[legacy_ids]
 
 
+def bgra_of_ids(ids: np.ndarray) -> np.ndarray:
+    """Class ids uint8 [H, W] as the bridge's picture: palette colours B, G, R, 255 uint8 [H, W, 4]. One gather of words."""
+    return _bgra_words()[ids].view(np.uint8).reshape(*ids.shape, 4)
+
+
+@lru_cache
+def _bgra_words() -> np.ndarray:
+    table = np.full((256, 4), 255, np.uint8)
+    table[:, :3] = _colours()[:, ::-1]
+    return table.view(np.uint32).reshape(256)
+
+
 def ids_of_colours(rgb: np.ndarray, legacy: bool = False) -> np.ndarray:
     """Class ids uint8 [H, W], in today's numbering, of palette colours RGB uint8 [H, W, 3].
 

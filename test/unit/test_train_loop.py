@@ -46,7 +46,7 @@ def weights_of(folder):
 
 
 def test_overfits_sixteen_frames(config):
-    report = train(replace(config, epochs=60, validation_share=0.0, lr=1e-3, batch=8, augment=False, ema=0.0))
+    report = train(replace(config, epochs=40, validation_share=0.0, lr=2e-3, batch=8, augment=False, ema=0.0))
     assert report.train_samples == 16 and report.finished
     model, _, card = load_model(config.models_dir / "student")
     learner = Learner(config, join("cpu"))
