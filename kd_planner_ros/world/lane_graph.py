@@ -11,6 +11,7 @@ from kd_planner_ros.core.road import Lane, RoadMap
 from kd_planner_ros.geometry.polyline import arc_lengths
 
 CHANGE_COST_M = 15.0
+DETOUR_M = 250.0
 CHANGE_ROOM_M = 12.0  # a lane change needs at least this much of the lane
 
 
@@ -26,12 +27,14 @@ class LanePoint:
 @dataclass(frozen=True)
 class Leg:
     """A stretch of a route on one lane, from arc to arc. ``change`` is -1 / +1 if it is entered by a lane change to
-    the right / left from the leg before, 0 if from the lane's start."""
+    the right / left from the leg before, 0 if from the lane's start; the change may begin 6 m before ``start_m`` and
+    is to be over at ``by_m``."""
 
     lane: str
     start_m: float
     end_m: float
     change: int = 0
+    by_m: float = 0.0
 
 
 class LaneGraph:
@@ -70,19 +73,24 @@ class LaneGraph:
     def search(self, starts: list[tuple[float, LanePoint]], goals: list[LanePoint]) -> dict[int, tuple[float, list[Leg]]]:
         """Cheapest ways from any of ``starts`` (cost so far, place) to each of ``goals``: goal row -> (cost, legs).
 
-        Dijkstra over lane entries; cost is metres driven plus 15 m a lane change. Goals out of reach are missing.
+        Dijkstra over lane entries; cost is metres driven plus 15 m a lane change. Goals out of reach, or 250 m farther
+        than the nearest, are missing.
         """
         # a label: (lane, entered at its start?); its cost counts to the lane's virtual start
         labels: dict[tuple[str, bool], tuple[float, float, tuple | None, int]] = {}
         heap: list[tuple[float, int, tuple]] = []
         for cost, place in starts:
             heapq.heappush(heap, (cost - place.arc_m, len(heap), ((place.lane, False), place.arc_m, None, 0)))
-        count = len(heap)
+        count, wanted, enough = len(heap), {goal.lane: goal.arc_m for goal in goals}, np.inf
         while heap:
             cost, _, (key, arc, parent, change) = heapq.heappop(heap)
             if key in labels:
                 continue
+            if cost > enough:
+                break
             labels[key] = (cost, arc, parent, change)
+            if arc <= wanted.get(key[0], -1.0) + 1e-6:
+                enough = min(enough, cost + wanted[key[0]] + DETOUR_M)
             lane, length = key[0], self.lengths[key[0]]
             onward = [(cost + length, (after, True), 0.0, 0) for after in self.successors[lane]]
             room = length - arc
@@ -109,7 +117,7 @@ class LaneGraph:
         legs: list[Leg] = []
         while key is not None:
             _, arc, parent, change = labels[key]
-            legs.append(Leg(key[0], arc, end_m, change))
+            legs.append(Leg(key[0], arc, end_m, change, end_m))
             end_m = arc if change else (self.lengths[parent[0]] if parent else 0.0)
             key = parent
         return legs[::-1]

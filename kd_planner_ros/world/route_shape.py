@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from kd_planner_ros.core.records import Command
 from kd_planner_ros.geometry.polyline import arc_lengths, at_arc, yaws_along
-from kd_planner_ros.world.lane_graph import LaneGraph, Leg
+from kd_planner_ros.world.lane_graph import CHANGE_ROOM_M, LaneGraph, Leg
 
 STEP_M = 1.0
-CHANGE_LENGTH_M = 18.0
+CHANGE_LENGTH_M, SHORTEST_CHANGE_M = 18.0, 5.0
+SETTLE_M = 8.0  # driven straight on before a change
 _TURNS = {"l": Command.LEFT, "r": Command.RIGHT, "s": Command.STRAIGHT, "t": Command.LEFT}
 
 
@@ -56,7 +59,7 @@ def _streets(legs: list[Leg]) -> list[list[Leg]]:
     for leg in legs:
         last = streets[-1][-1] if streets else None
         if last and last.lane == leg.lane and not leg.change and abs(leg.start_m - last.end_m) < 0.5:
-            streets[-1][-1] = Leg(last.lane, last.start_m, leg.end_m, last.change)
+            streets[-1][-1] = replace(last, end_m=leg.end_m)
         elif last and leg.change:
             streets[-1].append(leg)
         else:
@@ -86,16 +89,36 @@ def _street_line(graph: LaneGraph, street: list[Leg]) -> tuple[np.ndarray, list[
     if len(street) == 1:
         return _on(graph, first.lane, share), []
     along = np.linspace(0.0, length, count)
-    each = min(CHANGE_LENGTH_M, 0.9 * length / (len(street) - 1))
-    begin = min(8.0, 0.5 * max(length - each * (len(street) - 1), 0.0))
     line, changes = _on(graph, first.lane, share), []
-    for number, leg in enumerate(street[1:]):
-        t = np.clip((along - begin - number * each) / each, 0.0, 1.0)[:, None]
-        line = line + (3.0 * t**2 - 2.0 * t**3) * (_on(graph, leg.lane, share) - _on(graph, street[number].lane, share))
+    for number, (begin, each) in enumerate(_changes(graph, street, start, length)):
+        leg, before = street[number + 1], street[number]
+        t = np.clip((along - begin) / each, 0.0, 1.0)[:, None]
+        line = line + (3.0 * t**2 - 2.0 * t**3) * (_on(graph, leg.lane, share) - _on(graph, before.lane, share))
         command = Command.CHANGE_LANE_LEFT if leg.change > 0 else Command.CHANGE_LANE_RIGHT
-        rows = np.searchsorted(along, [begin + number * each, begin + (number + 1) * each])
+        rows = np.searchsorted(along, [begin, begin + each])
         changes += [(int(min(row, count - 1)), command) for row in rows]
     return line, changes
+
+
+def _changes(graph: LaneGraph, street: list[Leg], start: float, length: float) -> list[tuple[float, float]]:
+    """Begin and length in metres along the street of each lane change: after the key point it comes from, over before the
+    one it leads to, 18 m long where there is room."""
+    unit = graph.lengths[street[0].lane]
+
+    def along(leg: Leg, arc_m: float) -> float:
+        return (arc_m / max(graph.lengths[leg.lane], 1e-6) - start) * unit
+
+    placed, free = [], SETTLE_M
+    for number, leg in enumerate(street[1:], start=1):
+        chain = number  # changes that follow one another at once share their room
+        while chain + 1 < len(street) and abs(street[chain + 1].start_m - street[chain].by_m) < 1.0:
+            chain += 1
+        begin = max(min(free, 0.3 * length), along(leg, leg.start_m) - 0.5 * CHANGE_ROOM_M)
+        room = min(along(street[chain], street[chain].by_m), length) - begin
+        each = max(min(CHANGE_LENGTH_M, 0.95 * room / (chain - number + 1)), SHORTEST_CHANGE_M)
+        placed.append((begin, each))
+        free = begin + each
+    return placed
 
 
 def _on(graph: LaneGraph, lane: str, share: np.ndarray) -> np.ndarray:
