@@ -21,8 +21,8 @@ EGO_DIMENSIONS = (4.90, 2.12, 1.51)
 NEAR_M = 0.05
 # columns of a caster row
 (C_X, C_Y, C_Z, C_COS, C_SIN, C_SX, C_SY, C_SZ, C_FIRST, C_LAST, C_INSTANCE, C_TAG, C_RGB, C_RGB2, C_RGB3, C_LIGHTS,
- C_SEED, C_RADIUS) = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 18, 21, 22, 23)
-CASTER_COLUMNS = 24
+ C_SEED, C_RADIUS, C_HALF_LENGTH, C_HALF_WIDTH) = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 18, 21, 22, 23, 24, 25)
+CASTER_COLUMNS = 26
 
 
 class Shapes(NamedTuple):
@@ -84,6 +84,7 @@ def _looks(library: Library, kind: int, seed: int, length: float, width: float, 
         row[C_RGB2:C_RGB2 + 3] = mat.linear(mat.CLOTH_RGB[seed // 13 % len(mat.CLOTH_RGB)])
         row[C_RGB3:C_RGB3 + 3] = mat.linear(mat.CLOTH_RGB[(seed // 131 + 2) % len(mat.CLOTH_RGB)])
         row[C_RADIUS] = 0.5 * float(np.linalg.norm((length, width, height))) + 0.4
+        row[C_HALF_LENGTH], row[C_HALF_WIDTH] = 0.5 * length, 0.5 * width
         if len(library.looks) > 20_000:
             library.looks.clear()
         library.looks[key] = row

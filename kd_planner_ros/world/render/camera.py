@@ -8,7 +8,7 @@ from kd_planner_ros.core.scene import HEAD_LIGHT, LightState, SceneState
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec
 from kd_planner_ros.world.render.actors import EGO_DIMENSIONS, draw_casters
 from kd_planner_ros.world.render.materials import GROUND_TAGS
-from kd_planner_ros.world.render.overlay import GLOW_RGB, glow_lamps, rain_streaks
+from kd_planner_ros.world.render.overlay import GLOW_RGB, glow_lamps, glow_vehicles, rain_streaks
 from kd_planner_ros.world.render.shading import camera_rays, label_image, nearest, shade_image
 from kd_planner_ros.world.render.shadows import MASK_M, actor_mask
 from kd_planner_ros.world.render.scene import StaticScene
@@ -46,9 +46,10 @@ class Camera:
         shade_image(air, stage.tex, stage.classes, stage.soil, stage.levels, stage.prims, stage.baked, stage.tone, mask, _states(scene), seen,
                     shapes.normals, shapes.material, view.eye, view.focal, self._directions, depth, self._surface, self._hit,
                     self._share, rgb)
-        lamps = static.lamps
-        glow_lamps(lamps.centres, lamps.yaws, lamps.rows, _states(scene), view.rot, view.eye, view.focal, depth, look.night,
-                   GLOW_RGB, rgb)
+        lamps, seen_from = static.lamps, (view.rot, view.eye, view.focal, depth, self._surface, self._hit, look.night, look.wet)
+        glow_lamps(lamps.centres, lamps.yaws, lamps.rows, _states(scene), *seen_from, GLOW_RGB, rgb)
+        if look.night > 0.3:
+            glow_vehicles(seen, *seen_from, GLOW_RGB, rgb)
         if look.rain > 0.0:
             noise = int((scene.stamp_ns // 1_000_000 * 2654435761 + seed) & 0x7FFFFFFF)
             rain_streaks(rgb, depth, look.rain, look.fog_r, look.fog_g, look.fog_b, noise)

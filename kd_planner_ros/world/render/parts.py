@@ -97,7 +97,7 @@ def _crown(variant: int) -> Mesh:
     for k in range(3):
         angle, size = 2.1 * k + float(rng.uniform(0, 2)), float(rng.uniform(0.72, 0.95))
         at = (0.38 * np.cos(angle), 0.38 * np.sin(angle), -0.75 - 0.28 * k)
-        blobs.append(ellipsoid(at, (size, size, 0.9 * size), mat.M_LEAF, 5, 8, rng.uniform(0.78, 1.2, (6, 8))))
+        blobs.append(ellipsoid(at, (size, size, 0.9 * size), mat.M_LEAF, 4, 7, rng.uniform(0.78, 1.2, (5, 7))))
     return join(blobs)
 
 

@@ -29,17 +29,20 @@ def actor_mask(rows: np.ndarray, sizes: np.ndarray, look: Look, eye: np.ndarray,
     close = np.flatnonzero(np.abs(rows[:, :2] - middle).max(1) < 0.5 * MASK_CELLS * MASK_M + 25.0)
     boxes = _turned(rows[close], _CORNERS[None] * (0.47 * sizes[close, None, :2]))
     slide = -np.array([look.sun_x, look.sun_y]) / look.sun_z
-    for index, box in zip(close, boxes):
-        _polygon(near, box, corner, 70)
+    tops = boxes + (slide * np.minimum(0.9 * sizes[close, 2:3], 12.0))[:, None]
+    feet, shadows = _cells(boxes, corner), _cells(np.concatenate([boxes, tops], axis=1), corner)
+    for k, index in enumerate(close):
+        cv2.fillConvexPoly(near, feet[k], 70, cv2.LINE_8, _SHIFT)
         if look.night < 1.0:
-            top = box + slide * min(float(sizes[index, 2]) * 0.9, 12.0)
-            _polygon(sun, cv2.convexHull(np.concatenate([box, top]).astype(np.float32))[:, 0], corner, 0)
+            cv2.fillConvexPoly(sun, cv2.convexHull(shadows[k]), 0, cv2.LINE_8, _SHIFT)
         elif sizes[index, 0] > 1.5 and index < len(rows) - 1:
-            pool = _POOL + np.array([0.5 * sizes[index, 0], 0.0])
-            _polygon(head, _turned(rows[index:index + 1], pool[None])[0], corner, 110)
+            pool = _turned(rows[index:index + 1], (_POOL + np.array([0.5 * sizes[index, 0], 0.0]))[None])
+            cv2.fillConvexPoly(head, _cells(pool, corner)[0], 110, cv2.LINE_8, _SHIFT)
     if look.night >= 1.0:
         head = cv2.blur(head, (9, 9))
-    return cv2.merge([cv2.blur(sun, (3, 3)), cv2.blur(near, (5, 5)), head]), float(corner[0]), float(corner[1])
+    else:
+        sun = cv2.blur(sun, (3, 3))
+    return cv2.merge([sun, cv2.blur(near, (5, 5)), head]), float(corner[0]), float(corner[1])
 
 
 def _turned(rows: np.ndarray, local: np.ndarray) -> np.ndarray:
@@ -49,6 +52,6 @@ def _turned(rows: np.ndarray, local: np.ndarray) -> np.ndarray:
                      rows[:, None, 1] + s * local[..., 0] + c * local[..., 1]], -1)
 
 
-def _polygon(image: np.ndarray, outline: np.ndarray, corner: np.ndarray, value: int) -> None:
-    cells = np.round(((outline - corner) / MASK_M - 0.5) * 2 ** _SHIFT).astype(np.int32)
-    cv2.fillConvexPoly(image, cells, value, cv2.LINE_8, _SHIFT)
+def _cells(points: np.ndarray, corner: np.ndarray) -> np.ndarray:
+    """Map points [..., 2] as cv2 coordinates with _SHIFT fractional bits."""
+    return np.round(((points - corner) / MASK_M - 0.5) * 2 ** _SHIFT).astype(np.int32)

@@ -49,13 +49,13 @@ def make_look(weather: Weather) -> Look:
     night = float(np.clip((4.0 - weather.sun_altitude_deg) / 12.0, 0.0, 1.0))
     low_sun = float(np.clip((32.0 - weather.sun_altitude_deg) / 26.0, 0.0, 1.0))
     overcast = cloud ** 1.6
-    sun = _mix((1.0, 0.96, 0.88), (1.0, 0.62, 0.32), low_sun) * (1.55 - 0.35 * low_sun) * (1.0 - 0.93 * overcast) * (1 - night)
-    sky = _mix(_mix((0.34, 0.42, 0.55), (0.42, 0.38, 0.42), low_sun), (0.62, 0.64, 0.68), 0.8 * overcast)
+    sun = _mix((1.0, 0.96, 0.88), (1.0, 0.62, 0.32), low_sun) * (1.85 - 0.45 * low_sun) * (1.0 - 0.93 * overcast) * (1 - night)
+    sky = _mix(_mix((0.27, 0.34, 0.46), (0.42, 0.38, 0.42), low_sun), (0.62, 0.64, 0.68), 0.8 * overcast)
     sky = sky * (1.0 - 0.25 * low_sun) * (1.0 - 0.25 * overcast) * (1.0 - night) + np.array([0.016, 0.020, 0.034]) * night
     low = _mix(0.35 * sky, 0.18 * sun + 0.25 * sky, 1.0 - overcast)
     fog = _mix(_mix((0.66, 0.75, 0.86), (0.86, 0.66, 0.52), low_sun), (0.62, 0.65, 0.69), overcast)
     fog = fog * (1.0 - 0.22 * low_sun) * (1.0 - night) + np.array([0.014, 0.017, 0.026]) * night
-    beta = 0.0011 + 0.016 * (weather.fog_density / 100.0) ** 1.5 + 0.004 * (weather.precipitation / 100.0)
+    beta = 0.0011 + 0.016 * (weather.fog_density / 100.0) ** 1.5 + 0.0025 * (weather.precipitation / 100.0)
     wet = float(np.clip(max(weather.wetness, weather.puddles * 1.3, weather.precipitation * 1.4) / 100.0, 0.0, 1.0))
     height = max(altitude, math.radians(6.0))  # a sun below the horizon gives no light; keep the vector above it
     return Look(math.cos(height) * math.cos(azimuth), math.cos(height) * math.sin(azimuth), math.sin(height),

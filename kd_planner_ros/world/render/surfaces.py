@@ -37,6 +37,8 @@ def ground_colour(air, tex, classes, soil, levels, x, y, ox, oy, foot, major):
             continue
         if level == 0:
             kind = classes[row, column]
+            if foot < 0.5 * cell:
+                return soft_ground(air, tex, classes, x, y, kind)
             at = T_GROUND + 3 * kind
             r, g, b = r + tex[at], g + tex[at + 1], b + tex[at + 2]
             continue
@@ -46,6 +48,22 @@ def ground_colour(air, tex, classes, soil, levels, x, y, ox, oy, foot, major):
         b += tex[T_LINEAR + ((texel >> 16) & 255)]
         kind = texel >> 24
     return r / taps, g / taps, b / taps, kind
+
+
+@helper
+def soft_ground(air, tex, classes, x, y, kind):
+    """Albedo and class where a pixel is smaller than a cell: four cells, bilinear."""
+    gx, gy = (x - air[A_ORIGIN_X]) / air[A_CELL] - 0.5, (y - air[A_ORIGIN_Y]) / air[A_CELL] - 0.5
+    column, row = int(np.floor(gx)), int(np.floor(gy))
+    fx, fy = gx - column, gy - row
+    r, g, b = 0.0, 0.0, 0.0
+    for k in range(4):
+        i = min(classes.shape[1] - 1, max(0, column + (k & 1)))
+        j = min(classes.shape[0] - 1, max(0, row + (k >> 1)))
+        share = (fx if k & 1 else 1.0 - fx) * (fy if k >> 1 else 1.0 - fy)
+        at = T_GROUND + 3 * classes[j, i]
+        r, g, b = r + share * tex[at], g + share * tex[at + 1], b + share * tex[at + 2]
+    return r, g, b, kind
 
 
 @helper
@@ -75,10 +93,12 @@ def ground_light(air, tex, classes, soil, levels, baked, mask, x, y, foot, nx, n
         pool = tile(tex, T_CLOUD, x * 3.1 + 77.0, y * 3.1) + 0.25 * tile(tex, T_CLOUD, x * 14.0, y * 14.0)
         puddle = min(1.0, max(0.0, (pool - 0.92 + 0.36 * air[A_PUDDLES]) * 9.0)) * min(1.0, air[A_PUDDLES] * 4.0)
         near *= 1.0 - 0.42 * air[A_WET] - 0.2 * puddle
-        slant = (1.0 + nz) * (1.0 + nz) * (1.0 + nz)
-        gloss = (0.03 + 0.75 * slant) * air[A_WET] * (0.35 + 0.65 * puddle)
+        slant = (1.0 + nz) * (1.0 + nz)
+        gloss = (0.02 + 0.60 * slant * slant * (1.0 + nz)) * air[A_WET] * (0.30 + 0.70 * puddle)
         rough = (tile(tex, T_GRAIN, x * 9.0, y * 9.0) - 0.5) * 0.10 * (1.0 - 0.7 * puddle)
-        dr, dg, db = dome_light(tex, nx + rough, ny + rough, 0.12 - nz if puddle < 0.5 else -nz)
+        rise = 0.06 - nz if puddle < 0.5 else -nz
+        dr, dg, db = dome_light(tex, nx + rough, ny + rough, rise)
+        gloss *= min(1.0, 0.45 + 2.2 * rise)  # what stands around hides the low sky
         return (r * lr * near * (1.0 - gloss) + dr * gloss, g * lg * near * (1.0 - gloss) + dg * gloss,
                 b * lb * near * (1.0 - gloss) + db * gloss)
     return r * lr * near, g * lg * near, b * lb * near

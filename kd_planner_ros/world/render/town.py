@@ -61,7 +61,7 @@ def plan_town(road: RoadMap, ground: Ground, rng: np.random.Generator) -> Town:
     edges = _kerbs(road)
     lamps, trees = _lamps(plan, edges), []
     buildings = []
-    for setback, density in ((5.5, 0.85), (24.0, 0.8), (46.0, 0.7)):
+    for setback, density in ((5.5, 0.92), (14.0, 0.6), (24.0, 0.85), (46.0, 0.75)):
         for line, fast in edges:
             buildings += _row(plan, line, setback + (14.0 if fast else 0.0), density * (0.5 if fast else 1.0), rng)
     for line, fast in edges:
