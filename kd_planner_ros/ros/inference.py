@@ -12,6 +12,8 @@ import numpy as np
 
 from kd_planner_ros.core.errors import KdPlannerError
 from kd_planner_ros.core.records import EgoState, Frame, Plan
+from kd_planner_ros.networks.planner import require_planner
+from kd_planner_ros.networks.registry import build_weightless, is_weightless
 from kd_planner_ros.ros.diagnostics import ERROR, Health
 from kd_planner_ros.ros.worker import Worker
 from kd_planner_ros.sync.aligner import AlignedSet
@@ -24,9 +26,12 @@ def load(name: str, device: str, engine: str, models_dir: str, threads: int, war
         PlannerError, CardError: as ``runtime.load.load_planner``.
     """
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is loaded; more would fight the executor thread
-    from kd_planner_ros.runtime.load import load_planner  # brings torch: paid by configure, not by import
+    if is_weightless(name):  # a start without torch takes a second
+        planner = require_planner(build_weightless(name))
+    else:
+        from kd_planner_ros.runtime.load import load_planner
 
-    planner = load_planner(name, device=device, engine=engine, models_dir=models_dir or None)
+        planner = load_planner(name, device=device, engine=engine, models_dir=models_dir or None)
     planner.plan(warm_up(planner.rig))
     planner.reset()
     return planner

@@ -39,11 +39,12 @@ def planner_facts(name: str, models_dir: str = "") -> PlannerFacts:
     """
     from kd_planner_ros.core.card import read_card
     from kd_planner_ros.networks.registry import build_weightless, find_network, is_weightless
-    from kd_planner_ros.runtime.load import find_model
 
     if is_weightless(name):
         planner = build_weightless(name)
         return PlannerFacts(planner.name, planner.rig, planner.rate_hz, {})
+    from kd_planner_ros.runtime.load import find_model  # brings torch
+
     card = read_card(find_model(name, models_dir or None))
     config = find_network(card.network).config(card.config)
     return PlannerFacts(card.name, config.rig, config.rate_hz, asdict(card))
