@@ -33,6 +33,7 @@ SPAWN_GAP_M = 14.0
 WALK_M = 900.0
 EDGES_LEFT = 5
 STUCK_S = 90.0
+JAMMED_S = 60.0  # inside a junction, also beside the ego: vehicles that wait for each other there do so for ever
 EGO = "ego"
 _LAMPS = np.array([(BRAKE_LIGHT if bits & 8 else 0) | (INDICATOR_RIGHT if bits & 1 else 0) | (INDICATOR_LEFT if bits & 2 else 0)
                    for bits in range(16)], np.uint8)  # from SUMO's signal bits
@@ -139,7 +140,8 @@ class Traffic:
             standing = self._present[name][self._variables[2]] < 0.1
             self._waits[name] = self._waits.get(name, 0) + 1 if standing else 0
             self._lengthen(name)
-            if self._waits[name] > STUCK_S and self._far(name, pose):
+            jammed = self._waits[name] > JAMMED_S and self.sumo.vehicle.getRoadID(name).startswith(":")
+            if jammed or (self._waits[name] > STUCK_S and self._far(name, pose)):
                 self._remove(name)
         if self.tick % TICKS_PER_S == 0:
             for name in [n for n in self._rows if n not in self._present and n not in self._pending()]:
