@@ -77,6 +77,11 @@ class World:
         """Whether the drive has ended: arrived, off the route, blocked or out of time."""
         return self.monitor.done
 
+    @property
+    def scenarios_met(self) -> tuple[str, ...]:
+        """Names of the scenarios that have started on this drive, in order."""
+        return tuple(self._scenarios.names) if self._scenarios else ()
+
     def sense(self, labels: bool = False) -> SensorData:
         """What the sensors due at this tick measure; ``labels`` adds depth, semantic and instance to the pictures."""
         stamp, rig = self.state.stamp_ns, self.rig
