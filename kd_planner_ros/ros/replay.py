@@ -20,7 +20,7 @@ from kd_planner_ros.ros.graph import PATIENT_CONTROL_S, GraphConfig, describe
 from kd_planner_ros.ros.planner_facts import PlannerFacts, planner_facts, resolve_planner
 from kd_planner_ros.ros.profiles import load_profile
 
-START_S = 90.0
+START_S = 240.0
 
 
 def _option(default: Any, text: str, **more: Any) -> Any:

@@ -6,20 +6,19 @@ from typing import Any
 
 from nav_msgs.msg import Odometry
 from rclpy.lifecycle import LifecycleNode
-from std_msgs.msg import Bool, String
+from std_msgs.msg import Bool
 
 from kd_planner_ros.core.records import Control, EgoState
 from kd_planner_ros.driving.driver import Pilot
-from kd_planner_ros.ros.adapters import standard
-from kd_planner_ros.ros.adapters.optional import missing_sentence
 from kd_planner_ros.ros.clock import InputWatch
-from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
+from kd_planner_ros.ros.controller_outputs import ControllerOutputs
+from kd_planner_ros.ros.diagnostics import OK, WARN, Health
 from kd_planner_ros.ros.lifecycle import SUCCESS, guarded, leave, run
 from kd_planner_ros.ros.params import ControllerParams, declare
 from kd_planner_ros.ros.plan_gate import CLOCK_MISSING, ODOMETRY_STALE, PlanGate
 from kd_planner_ros.ros.plan_ports import PlanSubscription
 from kd_planner_ros.ros.profiles import make_adapter
-from kd_planner_ros.ros.qos import COMMAND, LATCHED, STATE, advertise, subscribe
+from kd_planner_ros.ros.qos import LATCHED, STATE, advertise, subscribe
 
 
 class ControllerNode(LifecycleNode):
@@ -34,7 +33,7 @@ class ControllerNode(LifecycleNode):
         self._gate = PlanGate(Pilot(), p.plan_period_s, p.lockstep, p.plan_timeout_s, self._send)
         self._ego: EgoState | None = None
         self._active = self._planner_ready = False
-        self._reason, self._sent, self._told_ready = "", 0, None
+        self._told_ready, self._outputs = None, None
         self._ports: list[Any] = []
         self._status = advertise(self, Bool, "status", LATCHED)
         self.health.set("state", WARN, "unconfigured")
@@ -42,11 +41,7 @@ class ControllerNode(LifecycleNode):
 
     def on_configure(self, state: Any) -> Any:
         """Open the ports."""
-        self._control = advertise(self, self.adapter.control_type, "control", COMMAND, lifecycle=True)
-        self._reasons = advertise(self, String, "control_reason", LATCHED)
-        self._steering_type = standard.steering_type()
-        if self._steering_type is not None:
-            self._steering = advertise(self, self._steering_type, "steering", COMMAND, lifecycle=True)
+        self._outputs = ControllerOutputs(self, self.adapter, self.params.max_steer_rad, self.health)
 
         def mismatch(sentence: str) -> None:
             self.health.set("qos", WARN, sentence)
@@ -124,16 +119,7 @@ class ControllerNode(LifecycleNode):
             self._gate.stop(self._ego, self._watch.now_ns, "odometry_invalid")
 
     def _send(self, control: Control, ego: EgoState) -> None:
-        self._control.publish(self.adapter.control_to_msg(control))
-        self._sent += 1
-        if self._steering_type is not None:
-            self._steering.publish(standard.steering_to_msg(
-                self._steering_type, control, ego.speed_mps, self.params.max_steer_rad, self.adapter.frame_id()))
-        if control.reason != self._reason:
-            self._reason = control.reason
-            self._reasons.publish(String(data=control.reason))
-            stopped = control.reason not in ("", "limited")
-            self.health.set("stop", ERROR, f"safe stop: {control.reason}") if stopped else self.health.clear("stop")
+        self._outputs.send(control, ego)
 
     def _watchdog(self) -> None:
         self._gate.expire()
@@ -149,10 +135,9 @@ class ControllerNode(LifecycleNode):
             self._plans.reset()
 
     def _values(self) -> dict[str, Any]:
-        steering = "AckermannDriveStamped" if standard.steering_type() else missing_sentence(
-            "ackermann_msgs", "no steering topic; the control topic is complete without it")
-        return {**self.adapter.notes(), "steering message": steering, "controls sent": self._sent,
-                "plans late": self._gate.waits_missed, "lockstep": self.params.lockstep,
+        outputs = self._outputs.values() if self._outputs is not None else {}
+        return {**self.adapter.notes(), **outputs, "plans late": self._gate.waits_missed,
+                "lockstep": self.params.lockstep,
                 **{f"stops for {name}": count for name, count in self._gate.pilot.supervisor.counts.items()}}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from kd_planner_ros.ros.params import WorldParams, declare
 from kd_planner_ros.ros.profiles import make_adapter
 from kd_planner_ros.ros.qos import COMMAND, LATCHED, subscribe
 from kd_planner_ros.ros.recorder import Recorder
+from kd_planner_ros.ros.stages import Stages
 from kd_planner_ros.ros.world_outputs import CLOCK_START_NS, WorldOutputs
 from kd_planner_ros.ros.world_setup import make_world
 
@@ -37,7 +37,7 @@ class WorldNode(Node):
         self._rig = read_objects(Path(p.objects_definition_file), p.role_name) if p.objects_definition_file \
             else SensorRig()
         self._world = self._recorder = None
-        self._stage_s: Counter[str] = Counter()
+        self._stages = Stages()
         self._agent_ready = False
         self._handshake = Handshake(self.get_logger().warning)
         self._first_s, self._ticks, self._scene = time.monotonic(), 0, None
@@ -68,7 +68,7 @@ class WorldNode(Node):
         self._first_s = time.monotonic()
         while not (stop.requested or self._world.done or self._out_of_time(scene)):
             scene = self._tick(executor, stop, scene, sensed)
-            sensed = self._timed("sense", self._world.sense)
+            sensed = self._stages.timed("sense", self._world.sense)
         self._finish()
         return 0
 
@@ -82,24 +82,18 @@ class WorldNode(Node):
                             "and controller running, and is their role_name right?")
         self.health.set("state", OK, "driving")
 
-    def _timed(self, stage: str, work: Any, *inputs: Any) -> Any:
-        started_s = time.perf_counter()
-        result = work(*inputs)
-        self._stage_s[stage] += time.perf_counter() - started_s
-        return result
-
     def _tick(self, executor: Any, stop: StopFlag, scene: SceneState, sensed: Any) -> SceneState:
         p, self._scene = self.params, scene
         self._handshake.open(scene.stamp_ns + CLOCK_START_NS)
-        self._timed("publish", self._outputs.tick, scene, sensed)
+        self._stages.timed("publish", self._outputs.tick, scene, sensed)
         if self._recorder is not None:
             self._recorder.picture(scene.stamp_ns, sensed.images)
-        self._timed("wait", self._await_control, executor, stop)
+        self._stages.timed("wait", self._await_control, executor, stop)
         if self._recorder is not None:
             self._recorder.tick(scene, self._handshake.control)
         self._ticks += 1
         before = len(self._world.monitor.events)
-        scene = self._timed("simulate", self._world.tick, self._handshake.control)
+        scene = self._stages.timed("simulate", self._world.tick, self._handshake.control)
         if self._recorder is not None:
             self._recorder.events(self._world.monitor.events[before:])
         return scene
@@ -131,9 +125,8 @@ class WorldNode(Node):
         shakes = self._handshake
         values = {"map": self.params.map, "ticks": self._ticks, "sim time s": round(self._ticks * TICK_S, 2),
                   "sim / wall": round(self._ticks * TICK_S / wall_s, 3), "second controls": shakes.second,
-                  "late controls": shakes.late, "unanswered ticks": shakes.unanswered, **self.adapter.notes()}
-        values |= {f"{stage} ms / tick": round(1e3 * spent_s / max(self._ticks, 1), 2)
-                   for stage, spent_s in self._stage_s.items()}
+                  "late controls": shakes.late, "unanswered ticks": shakes.unanswered,
+                  **self._stages.values(self._ticks), **self.adapter.notes()}
         if self._scene is not None:
             monitor = self._world.monitor
             values |= {"speed m/s": round(self._scene.ego.speed_mps, 2), "completion": round(monitor.completion, 4),

@@ -1,0 +1,49 @@
+"""From controls to the controller's topics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from std_msgs.msg import String
+
+from kd_planner_ros.core.records import Control, EgoState
+from kd_planner_ros.ros.adapters import standard
+from kd_planner_ros.ros.adapters.optional import missing_sentence
+from kd_planner_ros.ros.diagnostics import ERROR, Health
+from kd_planner_ros.ros.qos import COMMAND, LATCHED, advertise
+
+HARMLESS = ("", "limited")
+"""Reasons under which the control is still the planner's wish; every other one is a safe stop."""
+
+
+class ControllerOutputs:
+    """Publishes each control once, its reason when that changes, and the steering angle where ackermann_msgs is there."""
+
+    def __init__(self, node: Any, adapter: Any, max_steer_rad: float, health: Health):
+        self._adapter, self._max_steer_rad, self._health = adapter, max_steer_rad, health
+        self.sent, self._reason = 0, ""
+        self._control = advertise(node, adapter.control_type, "control", COMMAND, lifecycle=True)
+        self._reasons = advertise(node, String, "control_reason", LATCHED)
+        self._kind = standard.steering_type()
+        self._steering = None if self._kind is None else advertise(node, self._kind, "steering", COMMAND, lifecycle=True)
+
+    def send(self, control: Control, ego: EgoState) -> None:
+        """One control, made for ``ego``."""
+        self._control.publish(self._adapter.control_to_msg(control))
+        self.sent += 1
+        if self._steering is not None:
+            self._steering.publish(standard.steering_to_msg(self._kind, control, ego.speed_mps, self._max_steer_rad,
+                                                            self._adapter.frame_id()))
+        if control.reason != self._reason:
+            self._reason = control.reason
+            self._reasons.publish(String(data=control.reason))
+            if control.reason in HARMLESS:
+                self._health.clear("stop")
+            else:
+                self._health.set("stop", ERROR, f"safe stop: {control.reason}")
+
+    def values(self) -> dict[str, Any]:
+        """Facts for the diagnostics."""
+        steering = self._kind.__name__ if self._kind is not None else missing_sentence(
+            "ackermann_msgs", "no steering topic; the control topic is complete without it")
+        return {"steering message": steering, "controls sent": self.sent}
