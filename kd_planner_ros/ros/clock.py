@@ -66,7 +66,8 @@ class InputWatch:
         else:
             self._health.clear("unseen")
         if self.clock_missing():
-            self._health.set("clock", ERROR, "messages come but no /clock: start its source or set use_sim_time to false")
+            self._health.set("clock", ERROR, "messages come but no /clock: start its source, or set use_sim_time "
+                                              "to false")
         else:
             self._health.clear("clock")
 

@@ -17,7 +17,7 @@ HARMLESS = ("", "limited")
 
 
 class ControllerOutputs:
-    """Publishes each control once, its reason when that changes, and the steering angle where ackermann_msgs is there."""
+    """Publishes each control once, its reason when that changes, and the steering angle where a message type is there."""
 
     def __init__(self, node: Any, adapter: Any, max_steer_rad: float, health: Health):
         self._adapter, self._max_steer_rad, self._health = adapter, max_steer_rad, health
@@ -25,7 +25,9 @@ class ControllerOutputs:
         self._control = advertise(node, adapter.control_type, "control", COMMAND, lifecycle=True)
         self._reasons = advertise(node, String, "control_reason", LATCHED)
         self._kind = standard.steering_type()
-        self._steering = None if self._kind is None else advertise(node, self._kind, "steering", COMMAND, lifecycle=True)
+        self._steering = None
+        if self._kind is not None:
+            self._steering = advertise(node, self._kind, "steering", COMMAND, lifecycle=True)
 
     def send(self, control: Control, ego: EgoState) -> None:
         """One control, made for ``ego``."""

@@ -1,4 +1,4 @@
-"""``kd-planner drive`` and ``make drive``: the whole graph as processes, a status line, and a folder with the result."""
+"""``kd-planner drive`` and ``make drive``: the whole graph as processes, a status line, then a folder of results."""
 
 from __future__ import annotations
 

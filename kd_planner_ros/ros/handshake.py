@@ -33,7 +33,8 @@ class Handshake:
         """A command has come."""
         if control.stamp_ns and control.stamp_ns < self._stamp_ns:
             self.late += 1
-            self._warn(f"control for {control.stamp_ns / 1e9:.3f} s came during the tick of {self._stamp_ns / 1e9:.3f} s")
+            self._warn(f"the control for {control.stamp_ns / 1e9:.3f} s came in the tick of "
+                       f"{self._stamp_ns / 1e9:.3f} s")
             return
         if self.answered:
             self.second += 1

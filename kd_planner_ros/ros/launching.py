@@ -34,7 +34,7 @@ _COMMON = (
     ("models_dir", "", "folder of models; empty: the package's own", None),
 )
 _DRIVE = (
-    ("world", "builtin", "builtin: start the built-in world; carla: CARLA and its ROS bridge run elsewhere; none: nothing",
+    ("world", "builtin", "builtin: start the built-in world; carla: CARLA and its bridge run elsewhere; none: a bag",
      ["builtin", "carla", "none"]),
     ("map", "default", "built-in world: default, generated:SEED, or a path to a .net.xml or .xodr file", None),
     ("route", "0", "built-in world: number of a default route, a route file, or FILE:ID for one route of it", None),
@@ -125,8 +125,8 @@ def replay_actions(context: Any) -> list[Any]:
 def train_actions(context: Any) -> list[Any]:
     """The training process."""
     a = _values(context, _TRAIN)
-    command = [sys.executable, "-m", "kd_planner_ros.cli.main", "train", "--bags", *a["bags"].split(), "--name", a["name"],
-               *a["args"].split()]
+    command = [sys.executable, "-m", "kd_planner_ros.cli.main", "train", "--bags", *a["bags"].split(), "--name",
+               a["name"], *a["args"].split()]
     return _together([ExecuteProcess(cmd=command, output="screen", sigterm_timeout="30")])
 
 

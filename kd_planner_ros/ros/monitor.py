@@ -55,11 +55,13 @@ class Monitor:
 
     def line(self) -> str:
         """The status line: the drive's figures, or what the slowest node is waiting for; then the first trouble."""
-        bad = next((f"  ! {name}: {sentence}" for name, (level, sentence, _) in self.states.items() if level == ERROR), "")
+        troubles = (f"  ! {name}: {sentence}" for name, (level, sentence, _) in self.states.items() if level == ERROR)
+        bad = next(troubles, "")
         if float(self.value("world", "ticks", 0)) == 0:
             waits = [f"{name} {sentence}" for name, (_, sentence, _) in sorted(self.states.items())]
             return f"starting: {'; '.join(waits) or 'processes'}"
-        return (f"{float(self.value('world', 'sim time s', 0)):6.1f} s  x{self.value('world', 'sim / wall')} of real time  "
+        return (f"{float(self.value('world', 'sim time s', 0)):6.1f} s  "
+                f"x{self.value('world', 'sim / wall')} of real time  "
                 f"{float(self.value('world', 'speed m/s', 0)):5.1f} m/s  "
                 f"route {100 * float(self.value('world', 'completion', 0)):5.1f} %  "
                 f"infractions {self.value('world', 'infractions', 0)}  "

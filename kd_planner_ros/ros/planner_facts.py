@@ -21,7 +21,7 @@ class PlannerFacts:
 
 
 def resolve_planner(name: str, models_dir: str = "") -> tuple[str, str]:
-    """(planner, models_dir) with ``auto`` replaced by the first shipped model, or constant_velocity if none is there."""
+    """(planner, models_dir), ``auto`` replaced by the first shipped model, or constant_velocity if there is none."""
     from kd_planner_ros.runtime.load import list_models
 
     if name != "auto":

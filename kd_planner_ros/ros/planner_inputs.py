@@ -113,7 +113,7 @@ class PlannerInputs:
                                             f"{', '.join(lacking)}")
 
     def _check_silence(self, now_ns: int) -> None:
-        """A sensor that worked and stopped is named at once; only sensors can tell, so odometry's stamps are the clock."""
+        """Name at once a sensor that worked and stopped; odometry's stamps are the clock."""
         silent = self.aligner.silent(now_ns, self._silent_after_s)
         if not silent:
             self._health.clear("silent")

@@ -19,7 +19,7 @@ PORTS = ("clock", "tf", "diagnostics", "odometry", "speedometer", "imu", "gnss",
 
 
 def config_folder() -> Path:
-    """``config/`` of the checkout, else ``share/kd_planner_ros/config`` of the prefix the package is installed under."""
+    """``config/`` of the checkout, else ``share/kd_planner_ros/config`` of the prefix of the installed package."""
     package = Path(kd_planner_ros.__file__).resolve().parent
     checkout = package.parent / "config"
     installed = (parent / "share" / "kd_planner_ros" / "config" for parent in package.parents)

@@ -68,10 +68,11 @@ class Recorder:
             self._writer.frame(stamp_ns, images[self._camera.id].rgb)
 
     def tick(self, scene: SceneState, control: Control) -> None:
-        """One row: the state before the tick and the control it is answered with. It is written one tick later, when the
-        plan that led to it has come in by every way."""
+        """One row: the state before the tick and the control it is answered with. It is written one tick later, when
+        the plan that led to it has come in by every way."""
         self._flush()
-        self._row = (scene, control if control.reason or self._reason_in_control else replace(control, reason=self._reason))
+        known = control.reason or self._reason_in_control
+        self._row = (scene, control if known else replace(control, reason=self._reason))
 
     def _flush(self) -> None:
         if self._row is None:

@@ -43,8 +43,8 @@ class ReplayConfig:
 
 
 def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
-    """Play the recording and give back ``evaluation.metrics.score_plans``' figures, with ``frames``, ``dropped`` (frames
-    without a plan), ``unanswered`` (ticks without a control in time), ``refused`` and ``wall_s``.
+    """Play the recording and give back ``evaluation.metrics.score_plans``' figures, with ``frames``, ``dropped``
+    (frames without a plan), ``unanswered`` (ticks without a control in time), ``refused`` and ``wall_s``.
 
     Raises:
         BagError: no recording, a broken one, or one that lacks the route or a sensor of the planner.
@@ -60,8 +60,8 @@ def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
         topics, trigger = needed_topics(recording, facts.rig)
         profile = load_profile(config.carla_profile, recording.role_name)
         period_s = max(1.0 / facts.rate_hz, _period_s(config.bag, trigger))
-        nodes = describe(GraphConfig(profile, planner, period_s, world="none", device=config.device, engine=config.engine,
-                                     models_dir=models_dir, lockstep=config.rate == 0.0))
+        nodes = describe(GraphConfig(profile, planner, period_s, world="none", device=config.device,
+                                     engine=config.engine, models_dir=models_dir, lockstep=config.rate == 0.0))
         started_s = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="kd_planner_replay_") as folder:
             player, frames = _play(config, recording, nodes, profile, topics, trigger, facts, Path(folder), progress)
@@ -102,7 +102,7 @@ def _first(items: Any, count: int) -> list[Any]:
 
 def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any, topics: dict[str, str], trigger: str,
           facts: PlannerFacts, folder: Path, progress: bool) -> tuple[Any, list[int]]:
-    """Start planner and controller, play everything to them; gives back the player and the stamps that asked for plans."""
+    """Play everything to planner and controller; gives back the player and the stamps that asked for plans."""
     from kd_planner_ros.ros.player import Player, instants
     from kd_planner_ros.ros.processes import Processes
     from kd_planner_ros.sync.cadence import Cadence
@@ -162,9 +162,10 @@ def _score(config: ReplayConfig, recording: Recording, player: Any, frames: list
     if not frames or dropped > config.max_drops * len(frames):
         why = f"; the planner said {sorted(set(player.faults.values()))}" if player.faults else ""
         raise ConfigError(f"at most {100 * config.max_drops:g} % of the frames without a plan",
-                          f"{dropped} of {len(frames)}{why}", "play in lock-step (--rate 0) or slower, or raise --max-drops")
-    steers = [player.controls[stamp].steer if stamp in player.controls and player.controls[stamp].reason in LEGAL_REASONS
-              else None for stamp in answered]
+                          f"{dropped} of {len(frames)}{why}",
+                          "play in lock-step (--rate 0) or slower, or raise --max-drops")
+    controls = [player.controls.get(stamp) for stamp in answered]
+    steers = [None if one is None or one.reason not in LEGAL_REASONS else one.steer for one in controls]
     score = score_plans([player.plans[stamp].trajectory for stamp in answered], steers,
                         recorded(recording, list(_actors(recording))))
     return {**score, "frames": len(frames), "dropped": dropped, "unanswered": player.unanswered,

@@ -22,4 +22,5 @@ class Stages:
 
     def values(self, ticks: int) -> dict[str, float]:
         """Mean milliseconds a tick, by stage."""
-        return {f"{stage} ms / tick": round(1e3 * spent_s / max(ticks, 1), 2) for stage, spent_s in self._spent_s.items()}
+        return {f"{stage} ms / tick": round(1e3 * spent_s / max(ticks, 1), 2)
+                for stage, spent_s in self._spent_s.items()}

@@ -12,7 +12,7 @@ from sensor_msgs.msg import CameraInfo, Image, Imu, NavSatFix, PointCloud2
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState
 from kd_planner_ros.core.sensors import SensorRig
-from kd_planner_ros.ros.adapters import objects
+from kd_planner_ros.ros.adapters import frames_tf, objects
 from kd_planner_ros.ros.qos import CLOCK, LATCHED, SENSOR_OUT, STATE, advertise
 from kd_planner_ros.ros.stamps import to_stamp
 
@@ -40,6 +40,8 @@ class WorldOutputs:
                          for spec in (*rig.cameras, *rig.roadside_cameras)}
         self._lidars = {spec.id: advertise(node, PointCloud2, spec.id, SENSOR_OUT)
                         for spec in (*rig.lidars, *rig.roadside_lidars)}
+        self._rig, self._tf_type = rig, frames_tf.tf_type()
+        self._tf = None if self._tf_type is None else advertise(node, self._tf_type, "tf", STATE)
         self._last_states: bytes | None = None
 
     def route(self, route: Route) -> None:
@@ -58,6 +60,9 @@ class WorldOutputs:
                 infos.publish(self._adapter.camera_info_to_msg(spec, stamp_ns))
         for name, cloud in sensed.clouds.items():
             self._lidars[name].publish(self._adapter.cloud_to_msg(cloud, stamp_ns, name))
+        if self._tf is not None and self._tf.get_subscription_count():
+            self._tf.publish(self._tf_type(transforms=frames_tf.frames_to_transforms(
+                self._adapter, self._rig, scene.ego.pose, stamp_ns)))
         self._imu_and_gnss(stamp_ns, scene, sensed)
         if self._objects.get_subscription_count():
             self._objects.publish(objects.actors_to_msg(scene.actors, stamp_ns))

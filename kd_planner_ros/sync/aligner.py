@@ -151,7 +151,7 @@ class Aligner:
         self._pending = None
 
     def silent(self, now_ns: int, after_s: float) -> dict[str, float]:
-        """Required inputs that came once and whose newest stamp is more than ``after_s`` before ``now_ns``: their ages."""
+        """Ages of the required inputs that came once and whose newest stamp lies over ``after_s`` before ``now_ns``."""
         return {name: age for name, age in self.ages_s(now_ns).items()
                 if self.inputs[name].required and age > after_s}
 

@@ -66,7 +66,8 @@ def test_the_same_drive_without_the_graph_gives_the_same_controls(driven):
             control, _ = side.step(scene, world.sense() if tick % 2 == 0 else None)
             ours = [float(row[name]) for name in ("x", "y", "yaw", "speed_mps", "throttle", "brake", "steer")]
             ego = scene.ego
-            theirs = [ego.pose.x, ego.pose.y, ego.pose.yaw, ego.speed_mps, control.throttle, control.brake, control.steer]
+            theirs = [ego.pose.x, ego.pose.y, ego.pose.yaw, ego.speed_mps,
+                      control.throttle, control.brake, control.steer]
             assert ours == pytest.approx(theirs, abs=1e-4), tick
             scene = world.tick(control)
     finally:
@@ -78,7 +79,8 @@ def test_a_killed_planner_stops_the_car_and_is_reported(tmp_path, monkeypatch):
 
     real, killed = drive_module._status, []
     started = {}
-    monkeypatch.setattr(Processes, "__enter__", lambda self, enter=Processes.__enter__: started.setdefault("p", enter(self)))
+    enter = Processes.__enter__
+    monkeypatch.setattr(Processes, "__enter__", lambda self: started.setdefault("p", enter(self)))
 
     def kill_when_moving(line):
         real(line)
@@ -125,7 +127,8 @@ def _command(pid):
 
 
 @pytest.mark.parametrize("change, text", [
-    ({"planner": "nobody"}, "nobody"), ({"map": "/no/such.net.xml"}, "/no/such.net.xml"), ({"route": "/no/routes.xml"}, "routes.xml"),
+    ({"planner": "nobody"}, "nobody"), ({"map": "/no/such.net.xml"}, "/no/such.net.xml"),
+    ({"route": "/no/routes.xml"}, "routes.xml"),
     ({"weather": "Hailstorm"}, "Hailstorm"), ({"carla_profile": "autoware"}, "autoware")])
 def test_bad_input_is_one_line(tmp_path, change, text):
     from kd_planner_ros.core.errors import KdPlannerError

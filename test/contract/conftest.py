@@ -78,7 +78,8 @@ def wait_for(condition, seconds=10.0):
 @pytest.fixture
 def graph(monkeypatch):
     """A Graph in a fresh context."""
-    pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
+    pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source "
+                        "ROS 2")
     import rclpy
     from rclpy.context import Context
 

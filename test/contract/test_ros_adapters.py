@@ -18,7 +18,7 @@ from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGo
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig
 from kd_planner_ros.ros import carla_objects
-from kd_planner_ros.ros.adapters import carla_bridge, carla_bridge_lb2, carla_native, objects, standard
+from kd_planner_ros.ros.adapters import carla_bridge, carla_bridge_lb2, carla_native, frames_tf, objects, standard
 from kd_planner_ros.ros.adapters.tables import table_from_msg, table_to_msg
 from kd_planner_ros.ros.profiles import PORTS, load_profile, make_adapter
 from kd_planner_ros.ros.stamps import from_stamp, to_duration, to_stamp
@@ -107,7 +107,7 @@ def test_image_size_is_checked():
 
 def test_camera_info_at_ninety_degrees():
     info = BRIDGE.camera_info_to_msg(CameraSpec("front", Pose(), 800, 600, 90.0), 0)
-    assert info.k[0] == pytest.approx(400.0) and info.k[4] == pytest.approx(400.0) and list(info.k[2:6:3]) == [400.0, 300.0]
+    assert [info.k[at] for at in (0, 4, 2, 5)] == pytest.approx([400.0, 400.0, 400.0, 300.0])
 
 
 def test_a_cloud_there_and_back_and_its_rows():
@@ -200,7 +200,8 @@ def plan_for_test():
 
 def test_a_plan_in_two_messages_is_exact_to_the_bit():
     plan = plan_for_test()
-    joints, state = standard.trajectory_to_joints(plan.trajectory, "ego_vehicle"), standard.plan_to_state(plan, "ego_vehicle")
+    joints = standard.trajectory_to_joints(plan.trajectory, "ego_vehicle")
+    state = standard.plan_to_state(plan, "ego_vehicle")
     back = standard.plan_from_msgs(joints, state)
     assert (back.trajectory.points == plan.trajectory.points).all()
     assert (back.trajectory.times_s == plan.trajectory.times_s).all()
@@ -238,6 +239,19 @@ def test_attention_there_and_back():
     assert (standard.attention_from_msg(standard.attention_to_msg(values, 5, "front")) == values).all()
 
 
+def test_frames_of_a_tick_and_a_cameras_optical_axes():
+    rig = SensorRig((CameraSpec("front", Pose(x=1.3, z=2.3), 64, 32, 90.0),), (LidarSpec("lidar", Pose(z=2.5)),),
+                    (CameraSpec("rsu", Pose(5.0, 6.0, 7.0), 64, 32, 90.0),))
+    ego, camera, lidar, roadside = frames_tf.frames_to_transforms(BRIDGE, rig, Pose(1.0, 2.0, yaw=0.5), 5)
+    assert (ego.header.frame_id, ego.child_frame_id) == ("map", "ego_vehicle")
+    assert (camera.header.frame_id, camera.child_frame_id) == ("ego_vehicle", "ego_vehicle/front")
+    assert (roadside.header.frame_id, roadside.child_frame_id) == ("map", "rsu")
+    # Optical z looks forward, x to the right, y down: the standard rotation (-0.5, 0.5, -0.5, 0.5).
+    q = camera.transform.rotation
+    assert np.array([q.x, q.y, q.z, q.w]) * np.sign(q.w) == pytest.approx([-0.5, 0.5, -0.5, 0.5])
+    assert lidar.transform.rotation.w == 1.0 and lidar.transform.translation.z == 2.5
+
+
 def test_the_sensor_file_there_and_back():
     rig = SensorRig((CameraSpec("front", Pose(x=1.3, z=2.3, yaw=math.radians(60)), 400, 300, 100.0, 0.1),),
                     (LidarSpec("lidar", Pose(z=2.5), channels=32, period_s=0.1),),
@@ -252,7 +266,8 @@ def test_the_sensor_file_there_and_back():
     assert back.roadside_cameras[0].id == "rsu" and back.cameras[0].period_s == 0.1
 
 
-@pytest.mark.parametrize("content", [{}, {"objects": []}, {"objects": [{"id": "hero", "sensors": [{"type": "sensor.camera.rgb"}]}]}])
+@pytest.mark.parametrize("content", [
+    {}, {"objects": []}, {"objects": [{"id": "hero", "sensors": [{"type": "sensor.camera.rgb"}]}]}])
 def test_a_broken_sensor_file_is_refused(content):
     with pytest.raises(ConfigError):
         carla_objects.from_objects(content, "hero")

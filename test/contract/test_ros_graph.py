@@ -215,7 +215,8 @@ def test_camera_and_lidar_out_of_step_are_named(graph, monkeypatch, tmp_path):
     assert any("lidar" in sentence and "out of step" in sentence for sentence in loop.sentences), loop.sentences
 
 
-@pytest.mark.parametrize("cloud", [np.full((5, 4), np.nan, np.float32), np.zeros((0, 4), np.float32)], ids=["nan", "empty"])
+@pytest.mark.parametrize("cloud", [np.full((5, 4), np.nan, np.float32), np.zeros((0, 4), np.float32)],
+                         ids=["nan", "empty"])
 def test_a_cloud_without_points_stops_the_car(graph, monkeypatch, tmp_path, cloud):
     loop = Loop(graph, monkeypatch, tmp_path, FULL_RIG, ticks=160)
     sense = loop.world.sense

@@ -38,7 +38,8 @@ def test_one_set_per_trigger_whatever_the_order(kind):
     for n in range(9):
         feed(aligner, 100 * MS * n, orders[n % 3])
     assert [one.stamp_ns for one in sets] == [100 * MS * n for n in range(9)]
-    assert all(one.items[name] == f"{name}@{one.stamp_ns // MS}" for one in sets for name in ("front", "lidar", "odometry"))
+    names = ("front", "lidar", "odometry")
+    assert all(one.items[name] == f"{name}@{one.stamp_ns // MS}" for one in sets for name in names)
     assert aligner.counters.sets == 9 and aligner.counters.missed == 0
 
 

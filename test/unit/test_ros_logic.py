@@ -22,7 +22,8 @@ def ego(n, speed=4.0):
 def plan(n):
     times = 0.5 * np.arange(1, 5)
     points = np.stack([4.0 * times, np.zeros(4)], 1)
-    return Plan(n * TICK, Trajectory(n * TICK, points, times), NavigationGoal(np.array([20.0, 0.0]), Command.LANE_FOLLOW))
+    goal = NavigationGoal(np.array([20.0, 0.0]), Command.LANE_FOLLOW)
+    return Plan(n * TICK, Trajectory(n * TICK, points, times), goal)
 
 
 class Bench:

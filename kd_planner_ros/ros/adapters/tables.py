@@ -1,4 +1,4 @@
-"""PointCloud2 as what it is: a table. Offsets, padding and byte order are honoured (CARLA's radar has a 4-byte hole)."""
+"""PointCloud2 as what it is: a table. Offsets, padding and byte order count (CARLA's radar has a 4-byte hole)."""
 
 from __future__ import annotations
 
