@@ -1,0 +1,1 @@
+"""A sheet of pictures of the built-in world, for the documentation."""
