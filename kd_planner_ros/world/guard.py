@@ -57,6 +57,10 @@ class Guard:
         """Whether the ego is, or is about to be, in what the vehicle sweeps before it could stop."""
         speed = math.hypot(row["vx"], row["vy"])
         reach = REACTION_M + 0.4 * speed + speed**2 / (2.0 * EASY_BRAKE_MPS2)
+        bodies = 0.5 * (float(row["length"]) + EGO_LENGTH_M + EGO_WIDTH_M)
+        away = math.hypot(row["x"] - ego.pose.x, row["y"] - ego.pose.y)
+        if away > bodies + reach + abs(ego.speed_mps) * reach / max(speed, 2.0):
+            return False
         path = self._path(name, reach + SAMPLE_M)
         if path is None:
             return False

@@ -11,8 +11,9 @@ from kd_planner_ros.core.scene import SIGNAL_DTYPE, LightState
 
 LONGEST_GREEN_S = 15.0  # the imported networks come with 42 s; CARLA's own lights have 10 s
 ALL_RED_S = 2.0
-_STATES = {"r": LightState.RED, "u": LightState.RED, "s": LightState.RED, "y": LightState.YELLOW, "Y": LightState.YELLOW,
-           "g": LightState.GREEN, "G": LightState.GREEN}
+_STATES = np.full(256, LightState.OFF, np.uint8)  # by SUMO's letter
+for _letters, _state in (("rus", LightState.RED), ("yY", LightState.YELLOW), ("gG", LightState.GREEN)):
+    _STATES[[ord(letter) for letter in _letters]] = _state
 
 
 class SignalTable:
@@ -20,7 +21,8 @@ class SignalTable:
 
     def __init__(self, road: RoadMap):
         self.rows = np.zeros(len(road.signals), SIGNAL_DTYPE)
-        self._links = [site.links[0] for site in road.signals]
+        self._links: np.ndarray | None = None  # place of each head's letter in the states of all lights, one after another
+        self._first = [site.links[0] for site in road.signals]
         self.lights = sorted({light for site in road.signals for light, _ in site.links})
         for row, site in zip(self.rows, road.signals):
             row["id"], row["yaw"] = site.id, site.yaw
@@ -29,9 +31,13 @@ class SignalTable:
 
     def refresh(self, sumo: Any) -> np.ndarray:
         """A fresh copy of the table. A lane's head shows its straight movement, or the first one it has."""
-        state = {light: sumo.trafficlight.getRedYellowGreenState(light) for light in self.lights}
+        states = [sumo.trafficlight.getRedYellowGreenState(light) for light in self.lights]
+        if self._links is None:
+            begins = np.cumsum([0] + [len(state) for state in states])
+            start = dict(zip(self.lights, begins.tolist()))
+            self._links = np.array([start[light] + link for light, link in self._first], int)
         rows = self.rows.copy()
-        rows["state"] = [_STATES.get(state[light][link], LightState.OFF) for light, link in self._links]
+        rows["state"] = _STATES[np.frombuffer("".join(states).encode(), np.uint8)[self._links]]
         return rows
 
 

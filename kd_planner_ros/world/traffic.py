@@ -35,6 +35,7 @@ EDGES_LEFT = 5
 STUCK_S = 90.0
 JAMMED_S = 60.0  # inside a junction, also beside the ego: vehicles that wait for each other there do so for ever
 EGO = "ego"
+MATCH_M = 12.0  # how far from a lane the ego still counts as on it
 _LAMPS = np.array([(BRAKE_LIGHT if bits & 8 else 0) | (INDICATOR_RIGHT if bits & 1 else 0) | (INDICATOR_LEFT if bits & 2 else 0)
                    for bits in range(16)], np.uint8)  # from SUMO's signal bits
 
@@ -64,6 +65,7 @@ class Traffic:
         self._rows: dict[str, np.ndarray] = {}
         self._ends: dict[str, str] = {}
         self._waits: dict[str, int] = {}
+        self._turns: list[list[str]] = [[] for _ in range(TICKS_PER_S)]  # whose turn it is to be tended at which tick
         self._present: dict = {}
         self._last = np.zeros(0, ACTOR_DTYPE)
         self.guard = Guard(self.road, self.sumo)
@@ -133,9 +135,8 @@ class Traffic:
 
     def _tend(self, pose: Pose | None) -> None:
         """Once a second for each vehicle: lengthen its route, take it away if stuck; keep their number."""
-        for name in sorted(self._present):
-            number = 0 if name == EGO else int(name[1:])
-            if name == EGO or number % TICKS_PER_S != self.tick % TICKS_PER_S:
+        for name in self._turns[self.tick % TICKS_PER_S]:
+            if name not in self._present:
                 continue
             standing = self._present[name][self._variables[2]] < 0.1
             self._waits[name] = self._waits.get(name, 0) + 1 if standing else 0
@@ -147,6 +148,7 @@ class Traffic:
             for name in [n for n in self._rows if n not in self._present and n not in self._pending()]:
                 for store in (self._rows, self._types, self._ends, self._waits):
                     store.pop(name, None)
+                self._turns[int(name[1:]) % TICKS_PER_S].remove(name)
             missing = self.wanted - len(self._rows)
             for _ in range(min(missing, 3)):
                 self._spawn(self._room(pose))
@@ -208,6 +210,7 @@ class Traffic:
         row = np.zeros((), ACTOR_DTYPE)
         row["id"], row["kind"], row["seed"] = number, item.kind, self.rng.integers(2**32)
         row["length"], row["width"], row["height"] = item.length, item.width, item.height
+        self._turns[number % TICKS_PER_S].append(name)
         self._rows[name], self._types[name], self._ends[name] = row, BY_NAME[item.name], end
 
     def _clear(self, pose: Pose) -> None:
@@ -261,7 +264,7 @@ class Traffic:
             self._add_ego([self.graph.lanes[self.graph.near(pose.x, pose.y, 0.0)[0].lane].edge])
         x = pose.x + 0.5 * EGO_LENGTH_M * math.cos(pose.yaw) + self.road.offset[0]
         y = pose.y + 0.5 * EGO_LENGTH_M * math.sin(pose.yaw) + self.road.offset[1]
-        self.sumo.vehicle.moveToXY(EGO, "", -1, x, y, 90.0 - math.degrees(pose.yaw), 2)
+        self.sumo.vehicle.moveToXY(EGO, "", -1, x, y, 90.0 - math.degrees(pose.yaw), 2, MATCH_M)
 
 
 def is_vehicle(actors: np.ndarray) -> np.ndarray:
