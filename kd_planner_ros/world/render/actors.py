@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from kd_planner_ros.core.scene import INDICATOR_LEFT, INDICATOR_RIGHT, ActorKind, SceneState
+from kd_planner_ros.world.ego_body import EGO_LENGTH_M, EGO_WIDTH_M
 from kd_planner_ros.world.render import materials as mat
 from kd_planner_ros.world.render import vehicles, walkers
 from kd_planner_ros.world.render.jit import helper, kernel
 from kd_planner_ros.world.render.meshes import Mesh, join
 
 BLINK_NS = 333_000_000
-EGO_DIMENSIONS = (4.90, 2.12, 1.51)
+EGO_DIMENSIONS = (EGO_LENGTH_M, EGO_WIDTH_M, 1.51)
 NEAR_M = 0.05
 # columns of a caster row
 (C_X, C_Y, C_Z, C_COS, C_SIN, C_SX, C_SY, C_SZ, C_FIRST, C_LAST, C_INSTANCE, C_TAG, C_RGB, C_RGB2, C_RGB3, C_LIGHTS,

@@ -7,17 +7,12 @@ of a helper would leave a stale kernel. The folder's name therefore holds a hash
 from __future__ import annotations
 
 import hashlib
-import os
 from functools import partial
 from pathlib import Path
 
 import numba
 
-
-def user_cache() -> Path:
-    """The folder for things that can be made again: ``$XDG_CACHE_HOME`` or ``~/.cache``, plus the package's name."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "kd_planner_ros"
+from kd_planner_ros.world.sumo_tools import cache_folder
 
 
 def sources_hash() -> str:
@@ -29,7 +24,7 @@ def sources_hash() -> str:
     return digest.hexdigest()[:12]
 
 
-numba.config.CACHE_DIR = str(user_cache() / f"numba-{sources_hash()}")
+numba.config.CACHE_DIR = str(cache_folder() / f"kernels-{sources_hash()}")
 
 # kernels allocate nothing, so reference counting is off: it costs more than the shading itself
 kernel = partial(numba.njit, cache=True, fastmath=True, nogil=True, _nrt=False)

@@ -10,11 +10,16 @@ import cv2
 import numpy as np
 
 from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.scene import SceneState
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.imaging.palette import colour_ids
-from kd_planner_ros.world.render.bench import LIDAR, collect_scenes
+from kd_planner_ros.world.expert import Expert
+from kd_planner_ros.world.maps import load_map
+from kd_planner_ros.world.render.bench import LIDAR
 from kd_planner_ros.world.render.renderer import Renderer
+from kd_planner_ros.world.routes import default_routes
+from kd_planner_ros.world.simulation import World
 from kd_planner_ros.world.weather import WEATHERS
 
 TILE = (480, 210)
@@ -26,12 +31,13 @@ MAX_BYTES = 400_000
 
 def draw_sheet(map_spec: str, vehicles: int = 120) -> np.ndarray:
     """The sheet, RGB uint8: ten weathers in traffic, the labels of one picture, a roadside view and LiDAR from above."""
-    scenes, road = collect_scenes(map_spec, vehicles, 24)
+    road = load_map(map_spec)
+    scenes = _drive(road, vehicles)
     renderer = Renderer(road, SensorRig(roadside_cameras=(POLE,)))
-    lively = sorted(scenes, key=_liveliness, reverse=True)
+    lively = _apart(scenes)
     tiles = []
     for k, number in enumerate(SHOWN):
-        state = _under(lively[k % 5], number)
+        state = _under(lively[k % len(lively)], number)
         tiles.append(_titled(renderer.cameras(state, (FRONT,), labels=False)["front"].rgb, state.weather.name))
     image = renderer.cameras(lively[0], (FRONT,), labels=True)["front"]
     near = (255.0 / (1.0 + image.depth / 8.0)).astype(np.uint8)
@@ -40,6 +46,33 @@ def draw_sheet(map_spec: str, vehicles: int = 120) -> np.ndarray:
               _titled(_roadside(renderer, lively[0]), "roadside camera"), _titled(_from_above(renderer, lively[0]), "LiDAR, one turn")]
     rows = [np.hstack(tiles[k:k + 3]) for k in range(0, len(tiles), 3)]
     return np.vstack(rows)
+
+
+def _drive(road: RoadMap, vehicles: int, ticks: int = 600) -> list[SceneState]:
+    """Every tenth state of the expert's drive along a route."""
+    route = default_routes(road, 2, 1)[0]
+    world, expert, scenes = World(road, SensorRig(), vehicles=vehicles, walkers=80), Expert(road, route), []
+    try:
+        state = world.start(route, 2, WEATHERS[0])
+        for tick in range(ticks):
+            if world.done:
+                break
+            state = world.tick(expert.step(state).control)
+            if tick % 10 == 0:
+                scenes.append(state)
+    finally:
+        world.close()
+    return scenes
+
+
+def _apart(scenes: list[SceneState], count: int = 5, apart_m: float = 25.0) -> list[SceneState]:
+    """The liveliest states whose egos stand at least ``apart_m`` from each other."""
+    chosen: list[SceneState] = []
+    for state in sorted(scenes, key=_liveliness, reverse=True):
+        pose = state.ego.pose
+        if len(chosen) < count and all(math.hypot(pose.x - s.ego.pose.x, pose.y - s.ego.pose.y) > apart_m for s in chosen):
+            chosen.append(state)
+    return chosen
 
 
 def _under(state: SceneState, number: int) -> SceneState:
@@ -59,7 +92,7 @@ def _liveliness(state: SceneState) -> float:
 
 def _titled(image: np.ndarray, title: str) -> np.ndarray:
     image = np.ascontiguousarray(image)
-    cv2.putText(image, title, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (0, 0, 0), 3, cv2.LINE_AA)
+    image[:28, :12 + 10 * len(title)] //= 2
     cv2.putText(image, title, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 255, 255), 1, cv2.LINE_AA)
     return image
 
