@@ -19,8 +19,10 @@ from kd_planner_ros.world.actor_table import ActorTable
 from kd_planner_ros.world.demand import Demand
 from kd_planner_ros.world.ego_body import EGO_LENGTH_M
 from kd_planner_ros.world.fleet import BY_NAME, VehicleType, define_types, draw_type
+from kd_planner_ros.world.glide import Glide
 from kd_planner_ros.world.guard import Guard
 from kd_planner_ros.world.lane_graph import LaneGraph
+from kd_planner_ros.world.lane_slide import LaneSlide
 from kd_planner_ros.world.lights import SignalTable, retime
 from kd_planner_ros.world.walkers import make_walkers
 
@@ -70,9 +72,11 @@ class Traffic:
         self._last = np.zeros(0, ACTOR_DTYPE)
         self.guard = Guard(self.road, self.sumo)
         self._table = ActorTable(self.road.offset, front_m=0.5)
+        self._glide = Glide(TICK_S)
+        self._slide = LaneSlide()
         self.sumo.start(["sumo", "-n", self.road.net_file, "--step-length", str(TICK_S), "--seed", str(seed % 2**31),
                          "--no-step-log", "--no-warnings", "--duration-log.disable", "--collision.action", "none",
-                         "--time-to-teleport", "-1", "--lanechange.duration", "2.5", "--default.action-step-length", "0.2",
+                         "--time-to-teleport", "-1", "--default.action-step-length", "0.2",
                          "--xml-validation", "never", "--max-depart-delay", "3"])
         self.running = True
         define_types(self.sumo)
@@ -100,11 +104,13 @@ class Traffic:
         return self._next_id - 1
 
     def actors(self) -> np.ndarray:
-        """ACTOR_DTYPE [N] in the order of ids: centres in ``map``."""
+        """ACTOR_DTYPE [N] in the order of ids: centres in ``map``. Call it once after each step."""
         results = {name: values for name, values in self._present.items() if name != EGO}
         driving = self._table.fill(results, self._rows, self._variables)
+        self._slide.step(driving, TICK_S)
         lamps = driving["lights"]
         driving["lights"] = _LAMPS[lamps & 15] | self._headlights
+        self._glide.smooth(driving)
         table = np.concatenate([driving, self.walkers.rows()])
         self._last = table[np.argsort(table["id"], kind="stable")]
         return self._last
