@@ -48,7 +48,7 @@ def draw_sheet(map_spec: str, vehicles: int = 120) -> np.ndarray:
     return np.vstack(rows)
 
 
-def _drive(road: RoadMap, vehicles: int, ticks: int = 600) -> list[SceneState]:
+def _drive(road: RoadMap, vehicles: int, ticks: int = 1000) -> list[SceneState]:
     """Every tenth state of the expert's drive along a route."""
     route = default_routes(road, 2, 1)[0]
     world, expert, scenes = World(road, SensorRig(), vehicles=vehicles, walkers=80), Expert(road, route), []
@@ -65,7 +65,7 @@ def _drive(road: RoadMap, vehicles: int, ticks: int = 600) -> list[SceneState]:
     return scenes
 
 
-def _apart(scenes: list[SceneState], count: int = 5, apart_m: float = 25.0) -> list[SceneState]:
+def _apart(scenes: list[SceneState], count: int = 5, apart_m: float = 12.0) -> list[SceneState]:
     """The liveliest states whose egos stand at least ``apart_m`` from each other."""
     chosen: list[SceneState] = []
     for state in sorted(scenes, key=_liveliness, reverse=True):
