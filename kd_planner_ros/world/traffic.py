@@ -10,6 +10,7 @@ from typing import Any, Collection
 
 import numpy as np
 
+from kd_planner_ros.core.errors import MapError
 from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
@@ -74,10 +75,7 @@ class Traffic:
         self._table = ActorTable(self.road.offset, front_m=0.5)
         self._glide = Glide(TICK_S)
         self._slide = LaneSlide()
-        self.sumo.start(["sumo", "-n", self.road.net_file, "--step-length", str(TICK_S), "--seed", str(seed % 2**31),
-                         "--no-step-log", "--no-warnings", "--duration-log.disable", "--collision.action", "none",
-                         "--time-to-teleport", "-1", "--default.action-step-length", "0.2",
-                         "--xml-validation", "never", "--max-depart-delay", "3"])
+        self._launch(seed)
         self.running = True
         define_types(self.sumo)
         retime(self.sumo, self.rng)
@@ -91,6 +89,16 @@ class Traffic:
         self._clear(pose)
         self._ego_edges = self._edges_of(route)
         self._add_ego(self._ego_edges)
+
+    def _launch(self, seed: int) -> None:
+        try:
+            self.sumo.start([
+                "sumo", "-n", self.road.net_file, "--step-length", str(TICK_S), "--seed", str(seed % 2**31), "--no-step-log",
+                "--no-warnings", "--duration-log.disable", "--collision.action", "none", "--time-to-teleport", "-1",
+                "--default.action-step-length", "0.2", "--xml-validation", "never", "--max-depart-delay", "3"])
+        except (self.sumo.TraCIException, self.sumo.FatalTraCIError, RuntimeError) as error:
+            lines = str(error).strip().splitlines() or ["no message"]
+            raise MapError(f"a network SUMO can load in {self.road.net_file}", lines[0], "build it again with netconvert") from None
 
     def step(self, ego: EgoState) -> None:
         """Puts the ego where it is and lets 0.05 s pass for everyone."""
@@ -191,7 +199,7 @@ class Traffic:
     def _room(self, pose: Pose | None) -> tuple[str, float] | None:
         """A free place on a lane, far from the ego."""
         spots = np.array([v[self._variables[0]] for v in self._present.values()]).reshape(-1, 2) - self.road.offset
-        for _ in range(8):
+        for _ in range(8 if self.demand.starts else 0):
             lane, arc = self.demand.start(self.rng)
             at = self._at(lane, arc)
             clear = len(spots) == 0 or np.hypot(*(spots - at).T).min() > SPAWN_GAP_M
@@ -247,7 +255,7 @@ class Traffic:
             if not edges or edges[-1] != self.graph.lanes[lane].edge:
                 edges.append(self.graph.lanes[lane].edge)
         if not edges:
-            lane = self.demand.starts[0]
+            lane = next(name for name, street in self.graph.lanes.items() if not street.junction)
             edges = [self.graph.lanes[lane].edge]
         return edges + self.demand.walk(lane, WALK_M, np.random.default_rng(0))[0][1:]
 
