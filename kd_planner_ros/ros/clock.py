@@ -9,6 +9,7 @@ from rclpy.duration import Duration
 from rclpy.clock import JumpThreshold
 
 from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
+from kd_planner_ros.sync.aligner import JUMP_NS
 
 CLOCK_GRACE_S = 1.0
 """Wall time that /clock may be absent after other messages came before it counts as missing."""
@@ -36,6 +37,11 @@ class InputWatch:
     def now_ns(self) -> int | None:
         """The node's time, or None before the first /clock."""
         return self._node.get_clock().now().nanoseconds or None
+
+    def lies_ahead(self, stamp_ns: int | None) -> bool:
+        """Whether ``stamp_ns`` lies in the clock's future: then it is from before the jump. What does not was stamped
+        after it and came before /clock did, and there is nothing to forget."""
+        return stamp_ns is not None and (self.now_ns is None or stamp_ns > self.now_ns + JUMP_NS)
 
     def start(self, ports: Iterable[str]) -> None:
         """Expect a message on each of ``ports`` from now on."""

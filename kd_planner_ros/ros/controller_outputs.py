@@ -17,7 +17,7 @@ HARMLESS = ("", "limited")
 
 
 class ControllerOutputs:
-    """Publishes each control once, its reason when that changes, and the steering angle where a message type is there."""
+    """Publishes each control once, its reason when that changes, and the steering angle where that has a message."""
 
     def __init__(self, node: Any, adapter: Any, max_steer_rad: float, health: Health):
         self._adapter, self._max_steer_rad, self._health = adapter, max_steer_rad, health

@@ -100,6 +100,8 @@ def drive(config: DriveConfig) -> DriveReport:
 def graph_environment(rig: SensorRig) -> dict[str, str]:
     """Environment variables of the nodes: a ROS domain of its own on this machine, unless the shell names one."""
     domain = os.environ.get("ROS_DOMAIN_ID") or str(random.SystemRandom().randint(1, 99))
+    if not (domain.isdecimal() and int(domain) <= 232):
+        raise ConfigError("a ROS_DOMAIN_ID from 0 to 232", repr(domain), "unset it, or export another")
     environment = {"ROS_DOMAIN_ID": domain, "PYTHONUNBUFFERED": "1",
                    "ROS_AUTOMATIC_DISCOVERY_RANGE": os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")}
     sizes = [4 * spec.width * spec.height for spec in (*rig.cameras, *rig.roadside_cameras)]

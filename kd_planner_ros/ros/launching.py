@@ -138,9 +138,17 @@ def _transport(rig: SensorRig) -> list[Any]:
 
 
 def _together(actions: list[Any]) -> list[Any]:
-    ends = [RegisterEventHandler(OnProcessExit(target_action=action, on_exit=[EmitEvent(event=Shutdown(
-        reason="a part of the graph has ended"))])) for action in actions]
-    return [*ends, *actions]
+    """``actions``, and a handler for each: when the first of them ends, the launch ends. A second shutdown event would be
+    an error of launch_ros."""
+    ended: list[Any] = []
+
+    def end(event: Any, context: Any) -> list[Any]:
+        ended.append(event)
+        if len(ended) > 1 or context.is_shutdown:
+            return []
+        return [EmitEvent(event=Shutdown(reason="a part of the graph has ended"))]
+
+    return [*(RegisterEventHandler(OnProcessExit(target_action=action, on_exit=end)) for action in actions), *actions]
 
 
 def _int(values: dict[str, str], name: str) -> int:

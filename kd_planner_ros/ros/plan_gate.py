@@ -9,6 +9,7 @@ from typing import Callable
 from kd_planner_ros.core.records import Control, EgoState, Plan
 from kd_planner_ros.driving.driver import Pilot
 from kd_planner_ros.driving.supervisor import Reason
+from kd_planner_ros.sync.aligner import JUMP_NS
 from kd_planner_ros.sync.cadence import Cadence
 
 PLAN_LATE, CLOCK_MISSING, ODOMETRY_STALE = "plan_late", "clock_missing", "odometry_stale"
@@ -51,6 +52,8 @@ class PlanGate:
         """One odometry message: answered at once, or when its plan is there."""
         if self._last_ns is not None and ego.stamp_ns <= self._last_ns:
             return  # each tick is answered once
+        if self.pilot.plan is not None and self.pilot.plan.stamp_ns > ego.stamp_ns + JUMP_NS:
+            self.pilot.reset()  # a plan from before time was set back, which came after the reset
         self._last_ns = ego.stamp_ns
         self._waiting = None  # the world went on without us: its last tick is past answering
         due = self._lockstep and self._cadence.due(ego.stamp_ns)
@@ -61,7 +64,9 @@ class PlanGate:
         self._answer(ego)
 
     def take(self, plan: Plan) -> None:
-        """A plan has come."""
+        """A plan has come. One from the future is from before time was set back, and is left out."""
+        if self._last_ns is not None and plan.stamp_ns > self._last_ns + JUMP_NS:
+            return
         self.pilot.take(plan)
         self._lost = False
         self._cadence.mark(plan.stamp_ns)
@@ -85,9 +90,10 @@ class PlanGate:
         self._resume(self._waiting.stamp_ns)
         return True
 
-    def stop(self, ego: EgoState, stamp_ns: int, reason: str) -> None:
-        """One safe-stop control outside the ticks, for ``reason``, stamped ``stamp_ns`` unless that was answered."""
-        if self._last_ns is not None and stamp_ns <= self._last_ns:
+    def stop(self, ego: EgoState | None, stamp_ns: int | None, reason: str) -> None:
+        """One safe-stop control outside the ticks, for ``reason``, stamped ``stamp_ns``. Nothing happens where that stamp
+        was answered already, or where ``ego`` or the time is not known yet."""
+        if ego is None or stamp_ns is None or (self._last_ns is not None and stamp_ns <= self._last_ns):
             return
         self.pilot.fail(reason)
         self._waiting = None

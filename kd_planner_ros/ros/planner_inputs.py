@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import numpy as np
-from nav_msgs.msg import Odometry
+from nav_msgs.msg import Odometry, Path
 from sensor_msgs.msg import Image, PointCloud2
 
 from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
@@ -16,7 +16,7 @@ from kd_planner_ros.ros.lifecycle import guarded
 from kd_planner_ros.ros.qos import LATCHED, SENSOR_IN, STATE, subscribe
 from kd_planner_ros.ros.stamps import from_stamp
 from kd_planner_ros.ros.sync import make_aligner
-from kd_planner_ros.sync.aligner import AlignedSet, InputSpec
+from kd_planner_ros.sync.aligner import JUMP_NS, AlignedSet, InputSpec
 from kd_planner_ros.sync.cadence import Cadence
 
 EGO = "odometry"
@@ -35,12 +35,17 @@ class PlannerInputs:
         adapter: the profile's adapter.
         mark: told the port of every message (for "topic not seen").
         on_route: called when a route has come.
+        on_jump: called when a message's stamp shows that time was set back, which may be before /clock shows it.
     """
 
     def __init__(self, node: Any, adapter: Any, rig: SensorRig, period_s: float, max_skew_s: float, health: Health, *,
-                 on_set: Callable[[AlignedSet], None], on_route: Callable[[], None], mark: Callable[[str], None]):
-        self._adapter, self._rig, self._health, self._mark, self._on_route = adapter, rig, health, mark, on_route
+                 on_set: Callable[[AlignedSet], None], on_route: Callable[[], None], on_jump: Callable[[], None],
+                 mark: Callable[[str], None]):
+        self._adapter, self._rig, self._health, self._mark = adapter, rig, health, mark
+        self._on_route, self._on_jump = on_route, on_jump
+        self.newest_ns: int | None = None
         self._route_planner: RoutePlanner | None = None
+        self._waypoints: Path | None = None
         self._cadence = Cadence(period_s)
         self._cameras = (*rig.cameras, *rig.roadside_cameras)
         self._lidars = (*rig.lidars, *rig.roadside_lidars)
@@ -71,7 +76,9 @@ class PlannerInputs:
         def port(kind: type, topic: str, work: Callable[[Any], None], profile: Any) -> Any:
             return subscribe(node, kind, topic, guarded(self._health, work, name=topic), profile, warn)
 
+        self._route_topic, self._count_publishers = node.resolve_topic_name("route"), node.count_publishers
         ports = [port(self._adapter.route_type, "route", self._take_route, LATCHED),
+                 port(Path, "waypoints", self._take_waypoints, LATCHED),
                  port(Odometry, EGO, self._take_odometry, STATE)]
         for spec in self._cameras:
             ports.append(port(Image, f"{spec.id}/image", self._sensor_callback(spec.id, f"{spec.id}/image"), SENSOR_IN))
@@ -82,13 +89,31 @@ class PlannerInputs:
     def _take_route(self, message: Any) -> None:
         self._mark("route")
         self._route_planner = RoutePlanner(self._adapter.route_from_msg(message))
+        self._health.clear("waypoints")
+        self._on_route()
+
+    def _take_waypoints(self, message: Path) -> None:
+        if len(message.poses) > 1:  # an empty path says that the vehicle has gone
+            self._waypoints = message
+
+    def _fall_back_on_waypoints(self) -> None:
+        """carla_waypoint_publisher's path has no turn commands, so it counts only where nobody offers a real route."""
+        if self._waypoints is None or self._count_publishers(self._route_topic):
+            return
+        self._mark("route")
+        self._route_planner = RoutePlanner(self._adapter.waypoints_from_msg(self._waypoints))
+        self._health.set("waypoints", WARN, f"nobody publishes {self._route_topic}: following the waypoints, which "
+                                            "have no turn commands")
         self._on_route()
 
     def _take_odometry(self, message: Odometry) -> None:
         self._mark(EGO)
         if self._route_planner is None:
+            self._fall_back_on_waypoints()
+        if self._route_planner is None:
             return
         ego = self._adapter.odometry_from_msg(message)
+        self._see(ego.stamp_ns)
         self._check_silence(ego.stamp_ns)
         self._offer(EGO, ego.stamp_ns, (ego, self._route_planner.step(ego)))
 
@@ -99,7 +124,13 @@ class PlannerInputs:
 
         return take
 
+    def _see(self, stamp_ns: int) -> None:
+        if self.newest_ns is not None and stamp_ns < self.newest_ns - JUMP_NS:
+            self._on_jump()
+        self.newest_ns = stamp_ns if self.newest_ns is None else max(stamp_ns, self.newest_ns)
+
     def _offer(self, name: str, stamp_ns: int, item: Any) -> None:
+        self._see(stamp_ns)
         if name == self._trigger:
             if not self._cadence.due(stamp_ns):
                 return
@@ -141,6 +172,7 @@ class PlannerInputs:
 
     def reset(self) -> None:
         """Forget every sample and begin the route anew: time was set back."""
+        self.newest_ns = None
         self.aligner.reset()
         self._cadence.reset()
         if self._route_planner is not None:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+except ImportError:  # Humble's name of that module
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 OnMismatch = Callable[[str], None]
 

@@ -11,6 +11,8 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any, Callable, Sequence
 
+JUMP_NS = 500_000_000
+"""A stamp this much older than the newest one means that time was set back; less is mere disorder."""
 KEPT = 8
 """Samples kept per input; at 20 Hz this is 0.4 s, more than any tolerance in use."""
 
@@ -61,15 +63,13 @@ class Aligner:
         inputs: all inputs, the trigger among them.
         trigger: name of the input that opens a set; it must carry stamps.
         on_set: called after the aligner's own state is settled, so an exception in it leaves nothing half done.
-        jump_s: a stamp this much older than the newest of its input means time was set back: everything is forgotten.
     """
 
-    def __init__(self, inputs: Sequence[InputSpec], trigger: str, on_set: Callable[[AlignedSet], None],
-                 jump_s: float = 0.5):
+    def __init__(self, inputs: Sequence[InputSpec], trigger: str, on_set: Callable[[AlignedSet], None]):
         self.inputs = {spec.name: spec for spec in inputs}
         if trigger not in self.inputs or self.inputs[trigger].headerless:
             raise ValueError(f"trigger {trigger!r} must be one of the inputs and carry a header")
-        self.trigger, self.on_set, self._jump_ns = trigger, on_set, round(jump_s * 1e9)
+        self.trigger, self.on_set = trigger, on_set
         self.counters = SyncCounters()
         self._clear()
 
@@ -93,7 +93,7 @@ class Aligner:
             if stamp_ns is None:
                 return
         elif name in self._newest and stamp_ns < self._newest[name]:
-            if self._newest[name] - stamp_ns < self._jump_ns:
+            if self._newest[name] - stamp_ns < JUMP_NS:
                 self.counters.late += 1
                 return
             self.reset()

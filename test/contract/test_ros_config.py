@@ -2,8 +2,10 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from dataclasses import fields
 from pathlib import Path
 
@@ -75,11 +77,33 @@ def need_launch():
                     "osrf-pycommon) on PYTHONPATH")
 
 
-def launch(script, *words, timeout=60):
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}", "ROS_DOMAIN_ID": "117"}
+
+
+def launch(script, *words, timeout=120):
+    """Run ``script`` to its end."""
     return subprocess.run([sys.executable, "-c", script, *map(str, words)], cwd="/", capture_output=True, text=True,
-                          timeout=timeout, env={
-                              **os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}",
-                              "ROS_DOMAIN_ID": "117"})
+                          timeout=timeout, env=ENVIRONMENT)
+
+
+def launch_until(wanted, *words, seconds=150):
+    """Run a launch file until every text of ``wanted`` was printed, then Ctrl-C it; gives back (output, status)."""
+    process = subprocess.Popen([sys.executable, "-c", RUN, *map(str, words)], cwd="/", text=True, env=ENVIRONMENT,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    watchdog = threading.Timer(seconds, process.kill)
+    watchdog.start()
+    text = ""
+    try:
+        for line in process.stdout:
+            text += line
+            if all(one in text for one in wanted):
+                process.send_signal(signal.SIGINT)
+                break
+        text += process.stdout.read()
+        return text, process.wait(20.0)
+    finally:
+        watchdog.cancel()
+        process.kill()
 
 
 ARGUMENTS = """
@@ -91,17 +115,13 @@ for argument in description.get_launch_arguments():
     print(argument.name, "|", argument.description)
 """
 RUN = """
-import sys, threading
+import sys
 from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 service = LaunchService(noninteractive=True)
 service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
-    PythonLaunchDescriptionSource(sys.argv[1]), launch_arguments=[tuple(w.split(":=", 1)) for w in sys.argv[3:]])]))
-if float(sys.argv[2]):
-    timer = threading.Timer(float(sys.argv[2]), service.shutdown)
-    timer.daemon = True
-    timer.start()
+    PythonLaunchDescriptionSource(sys.argv[1]), launch_arguments=[tuple(w.split(":=", 1)) for w in sys.argv[2:]])]))
 sys.exit(service.run())
 """
 
@@ -120,18 +140,27 @@ def test_every_launch_argument_has_a_text(path):
 
 def test_drive_launch_starts_planner_and_controller_beside_carla(tmp_path):
     need_launch()
-    result = launch(RUN, ROOT / "launch" / "drive.launch.py", 20, "world:=carla", "planner:=constant_velocity",
-                    "carla_profile:=carla_bridge_lb2", f"sensors_file:={tmp_path / 'objects.json'}", timeout=120)
+    text, status = launch_until(
+        ["[carla.hero.planner]: waiting for the route on /carla/hero/global_plan",
+         "[carla.hero.controller]: waiting for the planner", "no message on /carla/hero/odometry"], ROOT / "launch" / "drive.launch.py", "world:=carla",
+        "planner:=constant_velocity", "carla_profile:=carla_bridge_lb2", f"sensors_file:={tmp_path / 'objects.json'}")
+    assert status == 0 and "Traceback" not in text, text
+    assert text.count("process has finished cleanly") == 2 and (tmp_path / "objects.json").is_file()
+
+
+def test_drive_launch_drives_the_builtin_world_to_its_end(tmp_path):
+    need_launch()
+    result = launch(RUN, ROOT / "launch" / "drive.launch.py", "planner:=constant_velocity", "time:=2",
+                    f"run_dir:={tmp_path}", timeout=300)
     text = result.stdout + result.stderr
-    assert "[carla.hero.planner]: waiting for the route on /carla/hero/global_plan" in text, text
-    assert "[carla.hero.controller]: waiting for the planner" in text
-    assert "no message on /carla/hero/odometry" in text and (tmp_path / "objects.json").is_file()
-    assert "Traceback" not in text
+    assert result.returncode == 0, text
+    assert text.count("process has finished cleanly") == 3 and "Traceback" not in text
+    assert len((tmp_path / "telemetry.csv").read_text().splitlines()) == 41
 
 
 def test_drive_launch_refuses_an_unknown_planner():
     need_launch()
-    result = launch(RUN, ROOT / "launch" / "drive.launch.py", 20, "world:=none", "planner:=nobody")
+    result = launch(RUN, ROOT / "launch" / "drive.launch.py", "world:=none", "planner:=nobody")
     assert result.returncode != 0 and "nobody" in result.stdout + result.stderr
 
 

@@ -72,6 +72,15 @@ def start_controller(graph, role_name="", **parameters):
     return node
 
 
+def play(source, planner, ticks, **more):
+    """Publish ticks with a picture in every second one, and wait for each picture's plan."""
+    for n in ticks:
+        seen = len(planner.frames)
+        source.tick(n, picture=n % 2 == 0, **more)
+        assert wait_for(lambda: len(planner.frames) > seen or n % 2), f"no plan for tick {n}"
+        time.sleep(0.01)
+
+
 def collect(graph, kind, topic, qos=10):
     found = []
     graph.node.create_subscription(kind, topic, found.append, qos)
@@ -118,15 +127,9 @@ def test_time_set_back_resets_planner_route_and_buffers(graph, monkeypatch):
     node, planner = start_planner(graph, monkeypatch)
     source.route.publish(source.adapter.route_to_msg(straight_route()))
     assert wait_for(lambda: node._inputs.has_route and source.connected())
-    for n in range(100, 110):
-        source.tick(n, picture=n % 2 == 0, x=100.0)
-        time.sleep(0.02)
-    assert wait_for(lambda: len(planner.frames) >= 4)
-    resets, seen = planner.resets, len(planner.frames)
-    for n in range(10):
-        source.tick(n, picture=n % 2 == 0)
-        time.sleep(0.02)
-    assert wait_for(lambda: len(planner.frames) >= seen + 4)
+    play(source, planner, range(100, 110), x=100.0)
+    resets = planner.resets
+    play(source, planner, range(10))
     assert planner.resets > resets
     assert planner.frames[-1].stamp_ns < START + 10 * TICK
     assert planner.frames[-1].goal.target_point[0] == pytest.approx(51.0, abs=5.0)  # the route's start, not its end
@@ -166,15 +169,26 @@ def test_no_plan_is_published_twice_or_under_another_stamp(graph, monkeypatch):
     node, planner = start_planner(graph, monkeypatch)
     source.route.publish(source.adapter.route_to_msg(straight_route()))
     assert wait_for(lambda: node._inputs.has_route and source.connected())
-    for n in range(20):
-        source.tick(n, picture=n % 2 == 0)
-        time.sleep(0.03)
+    play(source, planner, range(20))
     assert wait_for(lambda: len(paths) == len(planner.frames) == 10)
     time.sleep(0.5)
     stamps = [from_stamp(path.header.stamp) for path in paths]
     assert stamps == [frame.stamp_ns for frame in planner.frames] == sorted(set(stamps))
     arrivals = [from_stamp(pose.header.stamp) - stamps[0] for pose in paths[0].poses]
     assert arrivals == [500_000_000, 1_000_000_000, 1_500_000_000, 2_000_000_000]
+
+
+def test_waypoints_are_followed_where_nobody_publishes_a_route(graph, monkeypatch):
+    source = Source(graph)
+    graph.node.destroy_publisher(source.route)
+    waypoints = graph.node.create_publisher(Path, "waypoints", LATCHED)
+    node, planner = start_planner(graph, monkeypatch)
+    waypoints.publish(source.adapter.waypoints_to_msg(straight_route(), START))
+    assert wait_for(lambda: node._inputs._waypoints is not None and source.connected()
+                    and not node.count_publishers("/carla/ego_vehicle/global_plan"))
+    play(source, planner, range(6))
+    assert planner.frames[-1].goal.target_point[0] > 20.0
+    assert "no turn commands" in node.health.get("waypoints")
 
 
 def test_incompatible_qos_is_a_diagnostic(graph, monkeypatch):

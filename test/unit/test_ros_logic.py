@@ -126,6 +126,19 @@ def test_reset_forgets_stamps_and_plan():
     assert b.stamps == [100, 1] and b.sent[-1].reason == ""
 
 
+def test_a_plan_from_before_time_was_set_back_is_left_out():
+    b = Bench(lockstep=False)
+    b.gate.take(plan(100))
+    b.gate.tick(ego(100))
+    b.gate.reset()
+    b.gate.take(plan(102))  # was on its way
+    b.gate.tick(ego(1))
+    b.gate.take(plan(104))
+    b.gate.take(plan(2))
+    b.gate.tick(ego(2))
+    assert b.stamps == [100, 1, 2] and [c.reason for c in b.sent] == ["", "no_plan", ""]
+
+
 def test_handshake_counts_second_late_and_missing_controls():
     told = []
     shakes = Handshake(told.append)

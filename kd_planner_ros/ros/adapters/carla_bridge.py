@@ -14,7 +14,7 @@ from std_msgs.msg import Float32, Header
 
 from kd_planner_ros.bags.tables import CLOUD_DTYPE, ROUTE_DTYPE
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Control, EgoState, Pose
+from kd_planner_ros.core.records import Command, Control, EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import rotation_3d
@@ -224,6 +224,13 @@ class Adapter:
             points = np.array([(pose.x, pose.y) for pose in poses]).reshape(-1, 2)
             yaws, commands = np.array([pose.yaw for pose in poses]), np.array(message.road_options, np.int8)
         return Route(name, "", points, yaws, commands, points[[0, -1]] if len(points) else points)
+
+    def waypoints_from_msg(self, message: Path, name: str = "waypoints") -> Route:
+        """The dense plan in a path: every command is LANE_FOLLOW, since a path cannot hold them."""
+        poses = [pose_from_quaternion(one.pose.position, one.pose.orientation) for one in message.poses]
+        points = np.array([(pose.x, pose.y) for pose in poses]).reshape(-1, 2)
+        return Route(name, "", points, np.array([pose.yaw for pose in poses]),
+                     np.full(len(poses), Command.LANE_FOLLOW, np.int8), points[[0, -1]] if len(points) else points)
 
     def waypoints_to_msg(self, route: Route, stamp_ns: int) -> Path:
         """The dense plan as carla_waypoint_publisher sends it: inner poses have empty headers."""

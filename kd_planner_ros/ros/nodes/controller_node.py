@@ -8,7 +8,7 @@ from nav_msgs.msg import Odometry
 from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Bool
 
-from kd_planner_ros.core.records import Control, EgoState
+from kd_planner_ros.core.records import EgoState
 from kd_planner_ros.driving.driver import Pilot
 from kd_planner_ros.ros.clock import InputWatch
 from kd_planner_ros.ros.controller_outputs import ControllerOutputs
@@ -19,6 +19,7 @@ from kd_planner_ros.ros.plan_gate import CLOCK_MISSING, ODOMETRY_STALE, PlanGate
 from kd_planner_ros.ros.plan_ports import PlanSubscription
 from kd_planner_ros.ros.profiles import make_adapter
 from kd_planner_ros.ros.qos import LATCHED, STATE, advertise, subscribe
+from kd_planner_ros.sync.aligner import JUMP_NS
 
 
 class ControllerNode(LifecycleNode):
@@ -30,11 +31,11 @@ class ControllerNode(LifecycleNode):
         self.adapter = make_adapter(p.carla_profile, p.role_name, p.carla_version)
         self.health = Health(self, self._values)
         self._watch = InputWatch(self, self.health, p.unseen_after_s, self._time_jump)
-        self._gate = PlanGate(Pilot(), p.plan_period_s, p.lockstep, p.plan_timeout_s, self._send)
+        self._gate = PlanGate(Pilot(), p.plan_period_s, p.lockstep, p.plan_timeout_s,
+                              lambda control, ego: self._outputs.send(control, ego))
         self._ego: EgoState | None = None
         self._active = self._planner_ready = False
-        self._told_ready, self._outputs = None, None
-        self._ports: list[Any] = []
+        self._told_ready, self._outputs, self._ports = None, None, []
         self._status = advertise(self, Bool, "status", LATCHED)
         self.health.set("state", WARN, "unconfigured")
         self.create_timer(0.05, self._watchdog, clock=self.health.clock)
@@ -68,8 +69,7 @@ class ControllerNode(LifecycleNode):
 
     def on_deactivate(self, state: Any) -> Any:
         """Brake once, then be silent."""
-        self._goodbye()
-        self._active = False
+        self.close()
         self._watch.stop()
         self._tell_ready()
         return super().on_deactivate(state)
@@ -84,13 +84,9 @@ class ControllerNode(LifecycleNode):
 
     def close(self) -> None:
         """Brake once if the car was being driven."""
-        self._goodbye()
+        if self._active:
+            self._gate.stop(self._ego, self._watch.now_ns, "deactivated")
         self._active = False
-
-    def _goodbye(self) -> None:
-        now_ns = self._watch.now_ns
-        if self._active and self._ego is not None and now_ns is not None and now_ns > self._ego.stamp_ns:
-            self._gate.stop(self._ego, now_ns, "deactivated")
 
     def _take_ready(self, message: Bool) -> None:
         self._planner_ready = message.data
@@ -106,7 +102,10 @@ class ControllerNode(LifecycleNode):
 
     def _take_odometry(self, message: Odometry) -> None:
         self._watch.mark("odometry")
-        self._ego = ego = self.adapter.odometry_from_msg(message)
+        ego = self.adapter.odometry_from_msg(message)
+        if self._ego is not None and ego.stamp_ns < self._ego.stamp_ns - JUMP_NS:
+            self._forget()
+        self._ego = ego
         if not self._active:
             return
         if self._watch.clock_missing():
@@ -115,11 +114,8 @@ class ControllerNode(LifecycleNode):
             self._gate.tick(ego)
 
     def _bad_odometry(self, error: str) -> None:
-        if self._active and self._ego is not None and self._watch.now_ns is not None:
+        if self._active:
             self._gate.stop(self._ego, self._watch.now_ns, "odometry_invalid")
-
-    def _send(self, control: Control, ego: EgoState) -> None:
-        self._outputs.send(control, ego)
 
     def _watchdog(self) -> None:
         self._gate.expire()
@@ -129,6 +125,10 @@ class ControllerNode(LifecycleNode):
                 self._gate.stop(self._ego, now_ns, ODOMETRY_STALE)
 
     def _time_jump(self) -> None:
+        if self._ego is not None and self._watch.lies_ahead(self._ego.stamp_ns):
+            self._forget()
+
+    def _forget(self) -> None:
         self._ego = None
         self._gate.reset()
         if self._ports:

@@ -45,7 +45,8 @@ class PlannerNode(LifecycleNode):
         cameras = planner.rig.cameras
         self._outputs = PlannerOutputs(self, self.adapter, cameras[0].id if cameras else "")
         self._inputs = PlannerInputs(self, self.adapter, planner.rig, 1.0 / planner.rate_hz, p.max_skew_s, self.health,
-                                     on_set=self._take_set, on_route=self._new_route, mark=self._watch.mark)
+                                     on_set=self._take_set, on_route=self._new_route, on_jump=self._forget,
+                                     mark=self._watch.mark)
         self._inference = Inference(planner, self.health, self._inputs.frame, self._send, self._outputs.fault)
         self.health.clear("configure")
         self.health.set("state", WARN, "inactive")
@@ -98,9 +99,12 @@ class PlannerNode(LifecycleNode):
         self.health.clear("sync")
 
     def _time_jump(self) -> None:
-        if self._inference is not None:
-            self._inference.forget()
-            self._inputs.reset()
+        if self._inference is not None and self._watch.lies_ahead(self._inputs.newest_ns):
+            self._forget()
+
+    def _forget(self) -> None:
+        self._inference.forget()
+        self._inputs.reset()
 
     def _values(self) -> dict[str, Any]:
         values = {"planner": self.params.planner, "device": self.params.device, "engine": self.params.engine,

@@ -24,6 +24,7 @@ from kd_planner_ros.ros.world_outputs import CLOCK_START_NS, WorldOutputs
 from kd_planner_ros.ros.world_setup import make_world
 
 TICK_S, SPIN_S = 0.05, 0.2
+LAST_WORDS_S = 0.1  # for the last diagnostics to leave before the process ends
 
 
 class WorldNode(Node):
@@ -66,7 +67,8 @@ class WorldNode(Node):
         sensed = self._world.sense()  # the first picture builds the renderer, which takes a while
         self._wait_for_agent(executor, stop)
         self._first_s = time.monotonic()
-        while not (stop.requested or self._world.done or self._out_of_time(scene)):
+        last_tick = round(self.params.max_time_s / TICK_S) or float("inf")
+        while not (stop.requested or self._world.done or self._ticks >= last_tick):
             scene = self._tick(executor, stop, scene, sensed)
             sensed = self._stages.timed("sense", self._world.sense)
         self._finish()
@@ -111,14 +113,13 @@ class WorldNode(Node):
         if waits and not self._handshake.answered and not stop.requested:
             self._handshake.give_up(p.control_timeout_s)
 
-    def _out_of_time(self, scene: SceneState) -> bool:
-        return bool(self.params.max_time_s) and self._ticks * TICK_S >= self.params.max_time_s
-
     def _finish(self) -> None:
         facts = self._world.monitor.result()
         self.health.set("state", OK, f"finished: {facts['status']}")
+        self.health.publish()
         if self._recorder is not None:
             self._recorder.finish(facts)
+        time.sleep(LAST_WORDS_S)
 
     def _values(self) -> dict[str, Any]:
         wall_s = max(time.monotonic() - self._first_s, 1e-6)
