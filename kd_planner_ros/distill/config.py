@@ -36,6 +36,10 @@ class TrainConfig:
     weight_decay: float = _field(1e-7, "Adam's weight decay")
     clip: float = _field(10.0, "largest norm of the gradient; 0: no limit")
     ema: float = _field(0.0, "decay of the running mean of weights that is validated and shipped, e.g. 0.999; 0: none")
+    init: Path | None = _field(None, "folder of a model to start from: its weights must fit the network; none: fresh weights")
+    speed_dropout: float = _field(0.0, "share of samples whose speed input is hidden (zero): a student that reads 'standing' "
+                                  "as 'keep standing' never starts again")
+    start_weight: float = _field(2.0, "how often a frame in which the car stands but is about to move is drawn in one epoch")
     states_weight: float = _field(0.0, "weight of the auxiliary loss that names the planning states (light, junction, "
                                   "vehicle, ...) with a head that is not shipped; 0: none")
     augment: bool = _field(True, "photometric augmentation")
@@ -61,6 +65,8 @@ class TrainConfig:
                 raise ConfigError(f"{name} above 0", repr(getattr(self, name)), f"correct '{name}'")
         if not 0.0 <= self.validation_share < 1.0:
             raise ConfigError("validation_share in [0, 1)", repr(self.validation_share), "correct 'validation_share'")
+        if not 0.0 <= self.speed_dropout < 1.0:
+            raise ConfigError("speed_dropout in [0, 1)", repr(self.speed_dropout), "correct 'speed_dropout'")
         if not 0.0 <= self.ema < 1.0:
             raise ConfigError("ema in [0, 1)", repr(self.ema), "correct 'ema'")
         for name in ("schedule", "precision"):
@@ -71,7 +77,8 @@ class TrainConfig:
     @property
     def recipe(self) -> dict[str, Any]:
         """Everything that shapes the weights, as JSON values; the card holds it."""
-        return {k: v for k, v in asdict(self).items() if k not in (*RESUMABLE, "name")}
+        recipe = {k: v for k, v in asdict(self).items() if k not in (*RESUMABLE, "name")}
+        return recipe | {"init": Path(self.init).name if self.init else None}  # a card holds no paths of a machine
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,18 @@ and all alike, and a student that sees too many of them learns not to start."""
 TURN_WEIGHT = 2.0
 """How often a frame of a turn (command LEFT or RIGHT, or steering beyond 0.1) is drawn in one epoch; straight ahead is 1."""
 START_WEIGHT = 2.0
-"""The same for frames in which the car stands but is about to move: few, and they teach when to go."""
+"""The same, unless the recipe says otherwise, for frames in which the car stands but is about to move: few, and they teach when to go."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """``images`` uint8 [B, H, W, 3] RGB and ``rows`` SAMPLE_DTYPE [B]; ``index`` [B] says which samples they are."""
+    """``images`` uint8 [B, H, W, 3] RGB and ``rows`` SAMPLE_DTYPE [B]; ``index`` [B] says which samples they are.
+    ``hidden_speed`` bool [B]: the network is not told the speed of these."""
 
     images: np.ndarray
     rows: np.ndarray
     index: np.ndarray
+    hidden_speed: np.ndarray
 
 
 class Samples:
@@ -46,7 +48,7 @@ class Samples:
         """The samples ``index`` [B]; their pictures are copied out of the memory maps."""
         homes = np.searchsorted(self._starts, index, side="right") - 1
         images = np.stack([self.shards[h].images[i - self._starts[h]] for h, i in zip(homes, index)])
-        return Batch(images, self.rows[index], np.asarray(index))
+        return Batch(images, self.rows[index], np.asarray(index), np.zeros(len(index), bool))
 
     @property
     def data_hash(self) -> str:
@@ -82,14 +84,14 @@ def _rank(shard: Shard) -> float:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little") / 2**32
 
 
-def weights(rows: np.ndarray) -> np.ndarray:
+def weights(rows: np.ndarray, start_weight: float = START_WEIGHT) -> np.ndarray:
     """How many times each sample [N] is drawn in one epoch, on average."""
     standing = np.abs(rows["speed"]) < STANDING_MPS
     waiting = standing & (rows["ahead_m"] < STANDING_MPS)
     turning = np.isin(rows["command"], (Command.LEFT, Command.RIGHT)) & (rows["ahead_m"] > 1.0)
     turning |= np.abs(np.nan_to_num(rows["actions"][:, 0, 1])) > 0.1
     out = np.where(turning, TURN_WEIGHT, 1.0)
-    out[standing & ~waiting] = START_WEIGHT
+    out[standing & ~waiting] = start_weight
     out[waiting] = 0.0
     if waiting.any():
         room = STANDING_SHARE / (1.0 - STANDING_SHARE) * max(out.sum(), 1.0)

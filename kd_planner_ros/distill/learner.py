@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import importlib
+from pathlib import Path
 from typing import Any, Callable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.errors import CardError, ConfigError
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.distill.augment import augment, chance
 from kd_planner_ros.distill.config import TrainConfig
@@ -18,6 +19,7 @@ from kd_planner_ros.distill.dataset import Batch, Samples
 from kd_planner_ros.distill.losses.planning_states import StateHead, state_loss
 from kd_planner_ros.distill.parallel import Group, autocast
 from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.runtime.store import load_model
 
 
 class NotFinite(Exception):
@@ -52,6 +54,8 @@ class Learner:
         self._loss = _find_loss(config.network)
         torch.manual_seed(config.seed)
         self.model: nn.Module = network.build_model(self.model_config)
+        if config.init:
+            self._start_from(Path(config.init))
         for name in self._loss.UNTRAINED:
             self.model.get_submodule(name).requires_grad_(False)
         self.model.to(group.device, memory_format=torch.channels_last).train()
@@ -63,6 +67,18 @@ class Learner:
             self._call = nn.parallel.DistributedDataParallel(self.model)
         if config.compile:
             self._call = torch.compile(self._call)
+
+    def _start_from(self, folder: Path) -> None:
+        """Take over the weights of the model in ``folder``.
+
+        Raises:
+            CardError: no such model, or one of another network, size or input.
+        """
+        model, given, card = load_model(folder)
+        if card.network != self.config.network or given != self.model_config:
+            raise CardError(f"a {self.config.network} like the one to be trained ({self.model_config})",
+                            f"'{card.name}', a {card.network} ({given})", "give the same size, input and recordings' camera")
+        self.model.load_state_dict(model.state_dict())
 
     def _make_head(self) -> StateHead:
         """The training-only head on the backbone's last map."""
@@ -83,6 +99,9 @@ class Learner:
         if self.config.augment:
             rng = np.random.default_rng([self.config.seed, step, self.group.rank, 0x617567])
             augment(batch.images, chance(step * self.config.batch), rng)
+        if self.config.speed_dropout:
+            rng = np.random.default_rng([self.config.seed, step, self.group.rank, 0x647370])
+            batch.hidden_speed[:] = rng.random(len(index)) < self.config.speed_dropout
         return batch
 
     def tensors(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -91,6 +110,7 @@ class Learner:
         images = torch.from_numpy(batch.images).to(device, non_blocking=True)
         state = self.processor.state_tensor(rows["speed"], rows["target"], rows["command"])
         targets = self.processor.targets(rows["future"], rows["actions"], rows["speed"])
+        state[torch.from_numpy(batch.hidden_speed), 0] = 0.0
         inputs = {"image": self.processor.image_tensor(images), "state": state.to(device)}
         return inputs, {name: tensor.to(device) for name, tensor in targets.items()}
 
@@ -109,8 +129,8 @@ class Learner:
         loss, parts = self._loss.imitation_loss(outputs, targets)
         if self.head is not None:
             states = torch.from_numpy(batch.rows["states"].astype(np.int64)).to(self.group.device)
-            parts = parts | {"states": state_loss(self.head(outputs[self._last_stage]), states)}
-            loss = loss + self.config.states_weight * parts["states"]
+            naming = state_loss(self.head(outputs[self._last_stage]), states)
+            loss, parts = loss + self.config.states_weight * naming, parts | {"states": naming.detach()}
         report = {"loss": float(loss.detach()), **{name: float(part) for name, part in parts.items()}}
         if not np.isfinite(report["loss"]):
             raise NotFinite(report)

@@ -1,0 +1,73 @@
+"""A training run that starts from a model, hides the speed, and names the planning states."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from bags_synthetic import write_bag
+
+from kd_planner_ros.core.errors import CardError, ConfigError
+from kd_planner_ros.distill.cache import SAMPLE_DTYPE, build_cache, find_bags, recorded_camera
+from kd_planner_ros.distill.dataset import Samples, weights
+from kd_planner_ros.distill.learner import Learner
+from kd_planner_ros.distill.parallel import join
+from kd_planner_ros.distill.train import TrainConfig, train
+
+
+@pytest.fixture
+def config(tmp_path):
+    torch.set_num_threads(1)
+    for number in range(2):
+        write_bag(tmp_path / "bags" / f"b{number}", rate=0.2, seconds=4.0, seed=number, labels=False)
+    return TrainConfig(bags=(tmp_path / "bags",), name="first", size="3.1m", input_height=32, input_width=64, batch=4, epochs=1,
+                       validation_share=0.0, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1,
+                       cache=tmp_path / "cache", progress=False, threads=1, device="cpu", validate_minutes=0)
+
+
+def samples_of(config, learner):
+    return Samples(build_cache(find_bags(config.bags), config.cache, "front", learner.processor.prepare,
+                               {"height": 32, "width": 64}, progress=False))
+
+
+def test_starts_from_a_model_and_says_so_on_the_card(config):
+    first = train(config)
+    again = replace(config, name="second", init=first.model, seed=2)
+    camera = recorded_camera(config.bags[0] / "b0", "front")
+    model, begun, trained = (Learner(one, join("cpu"), camera).model.state_dict()
+                             for one in (config, again, replace(again, seed=3)))
+    assert torch.equal(begun["output_traj.weight"], trained["output_traj.weight"])
+    assert not torch.equal(begun["output_traj.weight"], model["output_traj.weight"])
+    assert again.recipe["init"] == "first"
+
+
+def test_a_model_of_another_size_is_refused(config):
+    first = train(config)
+    with pytest.raises(CardError, match="give the same size"):
+        Learner(replace(config, init=first.model, size="7.6m"), join("cpu"))
+
+
+def test_hidden_speeds_reach_the_network_as_zero(config):
+    learner = Learner(replace(config, speed_dropout=0.5, augment=False), join("cpu"))
+    batch = learner.prepare(samples_of(config, learner), np.zeros(64, int), 0)
+    state = learner.tensors(batch)[0]["state"][:, 0]
+    assert 10 < batch.hidden_speed.sum() < 54
+    assert (state[torch.from_numpy(batch.hidden_speed)] == 0).all()
+    assert (state[torch.from_numpy(~batch.hidden_speed)] > 0).all()
+    with pytest.raises(ConfigError, match="speed_dropout"):
+        replace(config, speed_dropout=1.0)
+
+
+def test_the_state_head_learns_and_is_not_shipped(config):
+    learner = Learner(replace(config, states_weight=1.0), join("cpu"))
+    batch = learner.prepare(samples_of(config, learner), np.arange(4), 0)
+    before = learner.head.read.weight.clone()
+    assert learner.step(batch, 0, 1e-3)["states"] > 0
+    assert not torch.equal(before, learner.head.read.weight)
+    assert not any("head.read" in name for name in learner.shipped.state_dict())
+
+
+def test_starts_are_drawn_as_often_as_asked():
+    rows = np.zeros(3, SAMPLE_DTYPE)
+    rows["speed"], rows["ahead_m"] = (5.0, 0.0, 5.0), (10.0, 3.0, 10.0)
+    assert weights(rows, 6.0).tolist() == [1.0, 6.0, 1.0]
