@@ -144,7 +144,7 @@ def test_an_update_is_fast_with_120_vehicles():
     actors = tuple((rng.uniform(0, 150), rng.uniform(20, 40), ActorKind.CAR) for _ in range(120))
     scenes = [scene(0.05 * i, x, actors=actors) for i, x in enumerate(STRAIGHT)]
     monitor = RouteMonitor(make_road(), make_route())
-    start = time.perf_counter()
+    start = time.process_time()
     for one in scenes:
         monitor.update(one)
-    assert (time.perf_counter() - start) / len(scenes) < 0.0025
+    assert (time.process_time() - start) / len(scenes) < 0.0025
