@@ -21,8 +21,8 @@ class ActorTable:
              variables: Sequence[int]) -> np.ndarray:
         """ACTOR_DTYPE [N] for ``results`` (name -> variable -> value), in their order.
 
-        ``rows`` hold what never changes about an actor; ``variables`` are SUMO's numbers of position, angle and speed, and
-        optionally of the signals, whose bits are given back untranslated in ``lights``.
+        ``rows`` hold what never changes about an actor; ``variables`` are SUMO's numbers of position, angle and
+        speed, and optionally of the signals, whose bits are given back untranslated in ``lights``.
         """
         names = tuple(results)
         if names != self._names:

@@ -1,4 +1,5 @@
-"""Where traffic starts and where it goes: random walks over lanes that never run into a dead end or an impossible turn."""
+"""Where traffic starts and where it goes: random walks over lanes that never run into a dead end or an impossible
+turn."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ class Demand:
             ends = {name for name, after in onward.items() if not after}
             if not ends:
                 return onward
-            onward = {name: tuple(s for s in after if s not in ends) for name, after in onward.items() if name not in ends}
+            onward = {name: tuple(s for s in after if s not in ends) for name, after in onward.items()
+                      if name not in ends}
 
     def start(self, rng: np.random.Generator) -> tuple[str, float]:
         """A lane drawn by length, and a distance in metres along it."""

@@ -52,7 +52,8 @@ class Ego:
     def state(self, stamp_ns: int) -> EgoState:
         """The state in ``map`` and ``base_link``; yaw in [-pi, pi]."""
         yaw = math.remainder(self.yaw, 2.0 * math.pi)
-        return EgoState(stamp_ns, Pose(self.x, self.y, 0.0, yaw), self.vx, self.yaw_rate, self.acceleration_mps2[0], self.vy)
+        return EgoState(stamp_ns, Pose(self.x, self.y, 0.0, yaw), self.vx, self.yaw_rate,
+                        self.acceleration_mps2[0], self.vy)
 
     def _substep(self, goal: tuple[float, float, float], dt: float) -> tuple[float, float]:
         self._actuate(goal, dt)
@@ -70,7 +71,7 @@ class Ego:
         ax, ay = drive - share * resist, (vy - self.vy) / dt + rate * self.vx
         if self.vx + ax * dt < 0.0:
             ax = -self.vx / dt
-        self.vx, self.vy, self.yaw_rate = self.vx + ax * dt, vy, rate
+        self.vx, self.vy, self.yaw_rate = max(0.0, self.vx + ax * dt), vy, rate
         c, s = math.cos(self.yaw), math.sin(self.yaw)
         self.x += (self.vx * c - self.vy * s) * dt
         self.y += (self.vx * s + self.vy * c) * dt

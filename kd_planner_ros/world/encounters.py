@@ -1,4 +1,5 @@
-"""Encounters with SUMO's own vehicles: a leader that brakes hard, a cut-in, an oncoming turn across, a red-light runner."""
+"""Encounters with SUMO's own vehicles: a leader that brakes hard, a cut-in, an oncoming turn across, a red-light
+runner."""
 
 from __future__ import annotations
 
@@ -133,7 +134,8 @@ class CutIn(_OneVehicle):
     def find(self, moment: Moment) -> int | None:
         ahead, left, turn = moment.relative.T
         speed = np.hypot(moment.vehicles["vx"], moment.vehicles["vy"])
-        mask = (speed > 3.0) & (ahead > 5.5) & (ahead < 16.0) & (abs(left) > 2.4) & (abs(left) < 4.6) & (abs(turn) < 0.2)
+        beside = (abs(left) > 2.4) & (abs(left) < 4.6) & (abs(turn) < 0.2)
+        mask = beside & (speed > 3.0) & (ahead > 5.5) & (ahead < 16.0)
         return _first(mask, ahead) if moment.scene.ego.speed_mps > 3.0 else None
 
     def act(self, moment: Moment, row: int) -> None:

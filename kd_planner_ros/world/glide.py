@@ -1,4 +1,5 @@
-"""Takes SUMO's jumps out of the picture: it puts a vehicle over to the next lane, or round a corner of a polyline, at once."""
+"""Takes SUMO's jumps out of the picture: it puts a vehicle over to the next lane, or round a corner of a polyline,
+at once."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ class Glide:
         self._shift = np.zeros((0, 3))
 
     def smooth(self, table: np.ndarray) -> None:
-        """Changes x, y and yaw of the ACTOR_DTYPE rows [N] in place; velocities stay as they are. Call it once a tick."""
+        """Changes x, y and yaw of the ACTOR_DTYPE rows [N] in place; velocities stay as they are. Call it once a
+        tick."""
         ids = table["id"].astype(np.int64)
         here = np.stack([table["x"], table["y"], table["yaw"]], axis=1).astype(float)
         velocity = np.stack([table["vx"], table["vy"]], axis=1).astype(float)

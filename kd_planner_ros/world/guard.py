@@ -1,7 +1,8 @@
 """Keeps SUMO's vehicles and walkers from running into an ego that stands where SUMO did not expect it.
 
-SUMO thinks in lanes and rights of way: the ego, placed by coordinates, is seen well on a lane but badly inside a junction or
-between lanes. Here each vehicle near the ego looks along its own lanes as far as it needs to stop, and stops if the ego is there.
+SUMO thinks in lanes and rights of way: the ego, placed by coordinates, is seen well on a lane but badly inside a
+junction or between lanes. Here each vehicle near the ego looks along its own lanes as far as it needs to stop, and
+stops if the ego is there.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ GRAVITY_MPS2 = 9.81
 
 @dataclass(frozen=True)
 class SensorNoise:
-    """Standard deviations. Default: none, as PlanKD, InterFuser and TCP drive; ``LEADERBOARD_NOISE`` is the official board's."""
+    """Standard deviations. Default: none, as PlanKD, InterFuser and TCP drive; ``LEADERBOARD_NOISE`` is the official
+    board's."""
 
     gnss_deg: float = 0.0
     accelerometer_mps2: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -58,7 +59,8 @@ class SensorData:
     gnss: GnssReading | None = None
 
 
-def read_imu(ego: EgoState, force_mps2: tuple[float, float], rng: np.random.Generator, noise: SensorNoise) -> ImuReading:
+def read_imu(ego: EgoState, force_mps2: tuple[float, float], rng: np.random.Generator,
+             noise: SensorNoise) -> ImuReading:
     """The IMU's reading; ``force_mps2`` is the mean acceleration along x and y of ``base_link`` over the tick."""
     acceleration = np.array([*force_mps2, GRAVITY_MPS2])
     turning = np.array([0.0, 0.0, ego.yaw_rate_rps])

@@ -44,7 +44,8 @@ class LaneGraph:
         self.lanes: dict[str, Lane] = {k: v for k, v in road.lanes.items() if v.kind == "driving"}
         self.arcs = {name: arc_lengths(lane.centre) for name, lane in self.lanes.items()}
         self.lengths = {name: float(arc[-1]) for name, arc in self.arcs.items()}
-        self.successors = {name: tuple(s for s in lane.successors if s in self.lanes) for name, lane in self.lanes.items()}
+        self.successors = {name: tuple(s for s in lane.successors if s in self.lanes)
+                           for name, lane in self.lanes.items()}
         by_place = {(lane.edge, lane.index): name for name, lane in self.lanes.items() if not lane.junction}
         self.beside = {name: tuple((step, by_place[lane.edge, lane.index + step]) for step in (1, -1)
                                    if not lane.junction and (lane.edge, lane.index + step) in by_place)
@@ -58,7 +59,8 @@ class LaneGraph:
         self._length_sq = np.maximum((self._along**2).sum(1), 1e-9)
 
     def near(self, x: float, y: float, slack_m: float) -> list[LanePoint]:
-        """The nearest place on every lane not more than ``slack_m`` farther from (x, y) than the nearest lane; nearest first."""
+        """The nearest place on every lane not more than ``slack_m`` farther from (x, y) than the nearest lane;
+        nearest first."""
         rel = np.array([x, y]) - self._start
         fraction = np.clip((rel * self._along).sum(1) / self._length_sq, 0.0, 1.0)
         distance = np.linalg.norm(rel - fraction[:, None] * self._along, axis=1)
@@ -70,7 +72,8 @@ class LaneGraph:
             found.setdefault(name, LanePoint(name, float(arc[row]), float(distance[row])))
         return list(found.values())
 
-    def search(self, starts: list[tuple[float, LanePoint]], goals: list[LanePoint]) -> dict[int, tuple[float, list[Leg]]]:
+    def search(self, starts: list[tuple[float, LanePoint]],
+               goals: list[LanePoint]) -> dict[int, tuple[float, list[Leg]]]:
         """Cheapest ways from any of ``starts`` (cost so far, place) to each of ``goals``: goal row -> (cost, legs).
 
         Dijkstra over lane entries; cost is metres driven plus 15 m a lane change. Goals out of reach, or 250 m farther
@@ -95,7 +98,8 @@ class LaneGraph:
             onward = [(cost + length, (after, True), 0.0, 0) for after in self.successors[lane]]
             room = length - arc
             if room >= CHANGE_ROOM_M:
-                onward += [(cost + CHANGE_COST_M, (other, key[1]), min(arc + 0.5 * CHANGE_ROOM_M, self.lengths[other]), step)
+                onward += [(cost + CHANGE_COST_M, (other, key[1]),
+                            min(arc + 0.5 * CHANGE_ROOM_M, self.lengths[other]), step)
                            for step, other in self.beside[lane]]
             for new_cost, new_key, new_arc, step in onward:
                 if new_key not in labels:

@@ -21,7 +21,7 @@ class SignalTable:
 
     def __init__(self, road: RoadMap):
         self.rows = np.zeros(len(road.signals), SIGNAL_DTYPE)
-        self._links: np.ndarray | None = None  # place of each head's letter in the states of all lights, one after another
+        self._links: np.ndarray | None = None  # each head's letter in the joined states of all lights
         self._first = [site.links[0] for site in road.signals]
         self.lights = sorted({light for site in road.signals for light, _ in site.links})
         for row, site in zip(self.rows, road.signals):
@@ -42,7 +42,8 @@ class SignalTable:
 
 
 def retime(sumo: Any, rng: np.random.Generator) -> None:
-    """Shortens green phases to 15 s, puts 2 s of red for all after each yellow, and starts every light somewhere in its cycle."""
+    """Shortens green phases to 15 s, puts 2 s of red for all after each yellow, and starts every light somewhere in
+    its cycle."""
     for light in sorted(sumo.trafficlight.getIDList()):
         logic = sumo.trafficlight.getAllProgramLogics(light)[0]
         phases = []

@@ -17,7 +17,8 @@ def load_map(spec: str) -> RoadMap:
     """The road network called ``spec``.
 
     Args:
-        spec: ``default`` (the generated town everyone sees first), ``generated:SEED``, or the path of a SUMO ``.net.xml``
+        spec: ``default`` (the generated town everyone sees first), ``generated:SEED``, or the path of a SUMO
+        ``.net.xml``
             or an OpenDRIVE ``.xodr`` file.
 
     Raises:
@@ -51,5 +52,6 @@ def _convert(path: Path) -> Path:
     except OSError as error:
         raise MapError(f"an OpenDRIVE file at {path}", error.strerror or "no file", "check the path") from None
     return cached_file(b"xodr 1" + content, ".net.xml", lambda target: run_tool(
-        "netconvert", "--opendrive-files", str(path.resolve()), "-o", str(target), "--no-turnarounds.except-deadend", "true",
-        "--geometry.min-radius.fix", "false", "--opendrive.internal-shapes", "true"))
+        "netconvert", "--opendrive-files", str(path.resolve()), "-o", str(target),
+        "--no-turnarounds.except-deadend", "true", "--geometry.min-radius.fix", "false",
+        "--opendrive.internal-shapes", "true"))

@@ -1,4 +1,5 @@
-"""Reads a SUMO network into a RoadMap: lanes with their successors and paint, junction outlines, signals, stop signs."""
+"""Reads a SUMO network into a RoadMap: lanes with their successors and paint, junction outlines, signals, stop
+signs."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ def read_net(path: Path, name: str) -> RoadMap:
     import sumolib
 
     if not path.is_file():
-        raise MapError(f"a map file at {path}", "no such file", "name a .net.xml or .xodr file, 'default' or 'generated:SEED'")
+        raise MapError(f"a map file at {path}", "no such file",
+                       "name a .net.xml or .xodr file, 'default' or 'generated:SEED'")
     try:
         net = sumolib.net.readNet(str(path), withInternal=True, withPedestrianConnections=True)
         offset = np.array(net.getLocationOffset(), float)
@@ -36,7 +38,8 @@ def read_net(path: Path, name: str) -> RoadMap:
         raise MapError(f"a SUMO network in {path}", f"{type(error).__name__}: {error}".splitlines()[0],
                        "build the file again with netconvert") from None
     if not any(lane.kind == "driving" and not lane.junction for lane in lanes.values()):
-        raise MapError(f"a lane for cars in {path}", f"{len(lanes)} lanes of other kinds", "name a network with streets")
+        raise MapError(f"a lane for cars in {path}", f"{len(lanes)} lanes of other kinds",
+                       "name a network with streets")
     junctions = {node.getID(): np.array([p[:2] for p in node.getShape()], float) - offset
                  for node in net.getNodes() if len(node.getShape()) >= 3}
     return RoadMap(name, str(path), offset, lanes, junctions,
@@ -118,12 +121,14 @@ def _lanes(net, offset: np.ndarray):
         junction = edge.getID()[1:].rsplit("_", 1)[0] if function in ("internal", "crossing") else ""
         for lane, kind in zip(edge.getLanes(), kinds):
             left, right = ("none", "none") if junction else _borders(edge, lane, kinds)
-            yield Lane(lane.getID(), edge.getID(), lane.getIndex(), kind, _centre(lane.getShape(), offset), lane.getWidth(),
-                       lane.getSpeed(), junction, _successors(lane), turns.get(lane.getID(), "s"), left, right)
+            yield Lane(lane.getID(), edge.getID(), lane.getIndex(), kind, _centre(lane.getShape(), offset),
+                       lane.getWidth(), lane.getSpeed(), junction, _successors(lane), turns.get(lane.getID(), "s"),
+                       left, right)
 
 
 def _pavement_corners(net, lanes: dict[str, Lane]):
-    """Pavement round each street corner: SUMO has a polygon there, we lay a strip from one pavement's end to the next."""
+    """Pavement round each street corner: SUMO has a polygon there, we lay a strip from one pavement's end to the
+    next."""
     for edge in net.getEdges(withInternal=True):
         if edge.getFunction() != "walkingarea":
             continue

@@ -101,8 +101,8 @@ def _street_line(graph: LaneGraph, street: list[Leg]) -> tuple[np.ndarray, list[
 
 
 def _changes(graph: LaneGraph, street: list[Leg], start: float, length: float) -> list[tuple[float, float]]:
-    """Begin and length in metres along the street of each lane change: after the key point it comes from, over before the
-    one it leads to, 18 m long where there is room."""
+    """Begin and length in metres along the street of each lane change: after the key point it comes from, over
+    before the one it leads to, 18 m long where there is room."""
     unit = graph.lengths[street[0].lane]
 
     def along(leg: Leg, arc_m: float) -> float:

@@ -23,7 +23,8 @@ SLACK_COST = 20.0  # metres of driving that one metre farther from the key point
 
 @dataclass(frozen=True)
 class RouteSpec:
-    """A route as its file has it: ``key_points`` [K, 3] are x, y (``map``, metres) and yaw (radians, counter-clockwise)."""
+    """A route as its file has it: ``key_points`` [K, 3] are x, y (``map``, metres) and yaw (radians,
+    counter-clockwise)."""
 
     name: str
     town: str
@@ -58,7 +59,8 @@ def _read_one(path: Path, node: ElementTree.Element) -> RouteSpec:
         try:
             x, y, yaw = float(way.get("x", "")), float(way.get("y", "")), float(way.get("yaw") or 0.0)
         except ValueError:
-            raise RouteError(f"numbers in the way points of route {name} in {path}", str(way.attrib), "mend the file") from None
+            raise RouteError(f"numbers in the way points of route {name} in {path}", str(way.attrib),
+                             "mend the file") from None
         if not all(map(math.isfinite, (x, y, yaw))):
             raise RouteError(f"finite way points in route {name} of {path}", str(way.attrib), "mend the file")
         points.append((x, -y, math.remainder(-math.radians(yaw), 2.0 * math.pi)))
@@ -79,7 +81,8 @@ def plan_route(road: RoadMap, spec: RouteSpec, graph: LaneGraph | None = None) -
     """
     graph = graph or LaneGraph(road)
     if spec.town != road.name and all(re.fullmatch(r"Town\d+(HD)?", name) for name in (spec.town, road.name)):
-        raise RouteError(f"the map {spec.town} for route {spec.name}", road.name, f"load {spec.town}, or choose routes of {road.name}")
+        raise RouteError(f"the map {spec.town} for route {spec.name}", road.name,
+                         f"load {spec.town}, or choose routes of {road.name}")
     ways: list[tuple[float, LanePoint, list[Leg]]] = []
     for row, (x, y, _) in enumerate(spec.key_points):
         places = graph.near(x, y, SLACK_M)
@@ -101,7 +104,8 @@ def plan_route(road: RoadMap, spec: RouteSpec, graph: LaneGraph | None = None) -
     legs = min(ways, key=lambda way: way[0])[2]
     points, yaws, commands = lay_route(graph, legs)
     if len(points) < 3:
-        raise RouteError(f"route {spec.name} to lead somewhere", "start and goal at the same place", "move its way points")
+        raise RouteError(f"route {spec.name} to lead somewhere", "start and goal at the same place",
+                         "move its way points")
     return Route(spec.name, spec.town or road.name, points, yaws, commands, spec.key_points[:, :2].copy())
 
 

@@ -29,8 +29,8 @@ LEFT_COMMANDS, RIGHT_COMMANDS = (1, 5), (2, 6)
 class World:
     """A town with traffic, the ego and its sensors.
 
-    ``state`` is the truth after the last tick, ``monitor`` the leaderboard's record of the drive, ``done`` whether it is over.
-    The same map, route, seed, weather and controls give the same states and sensor data, bit for bit.
+    ``state`` is the truth after the last tick, ``monitor`` the leaderboard's record of the drive, ``done`` whether
+    it is over. The same map, route, seed, weather and controls give the same states and sensor data, bit for bit.
     One world can run in a process at a time (libsumo); starting one ends the other.
     """
 
@@ -47,7 +47,8 @@ class World:
         self.state: SceneState
 
     def start(self, route: Route, seed: int, weather: Weather) -> SceneState:
-        """Begins a drive: the ego stands at the route's first point, traffic is already moving. Gives the first state."""
+        """Begins a drive: the ego stands at the route's first point, traffic is already moving. Gives the first
+        state."""
         self.route, self._weather, self._ticks = route, weather, 0
         self._rng = np.random.default_rng([seed, 0x73656E])
         self._lamps = HEAD_LIGHT if needs_headlights(weather) else 0
@@ -112,7 +113,8 @@ class World:
         actors = self._traffic.actors()
         if self._scenarios:
             actors = self._scenarios.add_actors(actors)
-        return SceneState(stamp, self._ego.state(stamp), actors, self._traffic.signals(), self._weather, self._ego_lamps(control))
+        return SceneState(stamp, self._ego.state(stamp), actors, self._traffic.signals(), self._weather,
+                          self._ego_lamps(control))
 
     def _ego_lamps(self, control: Control) -> int:
         """Brake lights from the pedal; indicators for the next turn or lane change on the route."""

@@ -31,8 +31,9 @@ def signal_sites(net, lanes: dict[str, Lane], junctions: dict[str, np.ndarray]) 
             heading = _end_heading(lane)
             ahead = np.array([math.cos(heading), math.sin(heading)])
             at = lane.centre[-1] + ahead * _depth(junctions.get(junction), lane.centre[-1], ahead)
+            lights = tuple((c.getTLSID(), c.getTLLinkIndex()) for c in links)
             sites.append(SignalSite(len(sites), lane.id, np.array([*at, LAMP_HEIGHT_M]), _wrap(heading + math.pi),
-                                    _stop_line(lane), tuple((c.getTLSID(), c.getTLLinkIndex()) for c in links), junction))
+                                    _stop_line(lane), lights, junction))
     return tuple(sites)
 
 
@@ -64,7 +65,8 @@ def _must_stop(edge, node) -> bool:
     if states <= {"s", "w"}:
         return True
     imported = node.getType() == "priority" and not any(ch.isalpha() for ch in node.getID())  # numbered: from OpenDRIVE
-    arms = {other.getToNode().getID() for other in node.getOutgoing()} | {other.getFromNode().getID() for other in node.getIncoming()}
+    arms = {other.getToNode().getID() for other in node.getOutgoing()}
+    arms |= {other.getFromNode().getID() for other in node.getIncoming()}
     turning = any(c.getDirection() in "lr" for c in links)
     return imported and states == {"m"} and turning and len(arms) >= 3 and edge.getSpeed() < 20.0
 

@@ -1,8 +1,8 @@
 """The default town: a street grid from SUMO's ``netgenerate``, bent, thinned and signed from a seed.
 
 ``netgenerate`` alone knows straight streets only. Its grid is taken apart here: some streets are removed, corners
-become bends, two avenues get two lanes each way, and every junction a right of way; ``netconvert`` then builds the network
-with pavements and crossings.
+become bends, two avenues get two lanes each way, and every junction a right of way; ``netconvert`` then builds the
+network with pavements and crossings.
 """
 
 from __future__ import annotations
@@ -54,19 +54,21 @@ def _make(seed: int, target: Path) -> None:
     _write_nodes(town, nodes, rng)
     _write_edges(town, edges)
     run_tool("netconvert", "-n", str(nodes), "-e", str(edges), "-o", str(target),
-             "--sidewalks.guess", "true", "--sidewalks.guess.from-permissions", "false", "--sidewalks.guess.max-speed", "20",
-             "--default.sidewalk-width", "2", "--crossings.guess", "true", "--walkingareas", "true",
-             "--no-turnarounds", "true", "--default.lanewidth", "3.5", "--default.junctions.radius", "8",
-             "--junctions.corner-detail", "8", "--junctions.internal-link-detail", "12", "--rectangular-lane-cut", "true",
-             "--tls.cycle.time", "50", "--tls.yellow.time", "3", "--tls.allred.time", "2", "--tls.default-type", "static")
+             "--sidewalks.guess", "true", "--sidewalks.guess.from-permissions", "false",
+             "--sidewalks.guess.max-speed", "20", "--default.sidewalk-width", "2", "--crossings.guess", "true",
+             "--walkingareas", "true", "--no-turnarounds", "true", "--default.lanewidth", "3.5",
+             "--default.junctions.radius", "8", "--junctions.corner-detail", "8",
+             "--junctions.internal-link-detail", "12", "--rectangular-lane-cut", "true", "--tls.cycle.time", "50",
+             "--tls.yellow.time", "3", "--tls.allred.time", "2", "--tls.default-type", "static")
 
 
 def _grid(seed: int, folder: Path) -> _Town:
     """netgenerate's jittered grid, its middle moved to the origin."""
     prefix = folder / "grid"
     jitter = "normc(0,9,-16,16)"
-    run_tool("netgenerate", "--grid", "--grid.number", str(BLOCKS), "--grid.length", str(BLOCK_M), "--seed", str(seed % 2**31),
-             "--perturb-x", jitter, "--perturb-y", jitter, "--plain-output-prefix", str(prefix))
+    run_tool("netgenerate", "--grid", "--grid.number", str(BLOCKS), "--grid.length", str(BLOCK_M),
+             "--seed", str(seed % 2**31), "--perturb-x", jitter, "--perturb-y", jitter,
+             "--plain-output-prefix", str(prefix))
     root = ElementTree.parse(f"{prefix}.nod.xml").getroot()
     nodes = {node.get("id"): np.array([float(node.get("x")), float(node.get("y"))]) for node in root.iter("node")}
     middle = np.mean(list(nodes.values()), axis=0)
@@ -199,7 +201,8 @@ def _write_nodes(town: _Town, path: Path, rng: np.random.Generator) -> None:
     root = ElementTree.Element("nodes")
     for name in sorted(town.nodes):
         x, y = town.nodes[name]
-        ElementTree.SubElement(root, "node", id=name, x=f"{x:.2f}", y=f"{y:.2f}", type=_node_type(town, name, rng), radius="8")
+        ElementTree.SubElement(root, "node", id=name, x=f"{x:.2f}", y=f"{y:.2f}",
+                               type=_node_type(town, name, rng), radius="8")
     ElementTree.ElementTree(root).write(path)
 
 
@@ -211,6 +214,7 @@ def _write_edges(town: _Town, path: Path) -> None:
             avenue = link in town.avenue
             ElementTree.SubElement(
                 root, "edge", {"id": start + end, "from": start, "to": end, "numLanes": "2" if avenue else "1",
-                               "priority": "3" if avenue else "1", "speed": str(SPEED_AVENUE_MPS if avenue else SPEED_STREET_MPS),
+                               "priority": "3" if avenue else "1", 
+                               "speed": str(SPEED_AVENUE_MPS if avenue else SPEED_STREET_MPS),
                                "shape": " ".join(f"{x:.2f},{y:.2f}" for x, y in run), "spreadType": "right"})
     ElementTree.ElementTree(root).write(path)

@@ -39,8 +39,8 @@ STUCK_S = 90.0
 JAMMED_S = 60.0  # inside a junction, also beside the ego: vehicles that wait for each other there do so for ever
 EGO = "ego"
 MATCH_M = 12.0  # how far from a lane the ego still counts as on it
-_LAMPS = np.array([(BRAKE_LIGHT if bits & 8 else 0) | (INDICATOR_RIGHT if bits & 1 else 0) | (INDICATOR_LEFT if bits & 2 else 0)
-                   for bits in range(16)], np.uint8)  # from SUMO's signal bits
+_LAMPS = np.array([(BRAKE_LIGHT if bits & 8 else 0) | (INDICATOR_RIGHT if bits & 1 else 0)
+                   | (INDICATOR_LEFT if bits & 2 else 0) for bits in range(16)], np.uint8)  # from SUMO's signal bits
 
 
 class Traffic:
@@ -93,12 +93,13 @@ class Traffic:
     def _launch(self, seed: int) -> None:
         try:
             self.sumo.start([
-                "sumo", "-n", self.road.net_file, "--step-length", str(TICK_S), "--seed", str(seed % 2**31), "--no-step-log",
-                "--no-warnings", "--duration-log.disable", "--collision.action", "none", "--time-to-teleport", "-1",
-                "--default.action-step-length", "0.2", "--xml-validation", "never", "--max-depart-delay", "3"])
+                "sumo", "-n", self.road.net_file, "--step-length", str(TICK_S), "--seed", str(seed % 2**31),
+                "--no-step-log", "--no-warnings", "--duration-log.disable", "--collision.action", "none",
+                "--time-to-teleport", "-1", "--default.action-step-length", "0.2", "--xml-validation", "never", "--max-depart-delay", "3"])
         except (self.sumo.TraCIException, self.sumo.FatalTraCIError, RuntimeError) as error:
             lines = str(error).strip().splitlines() or ["no message"]
-            raise MapError(f"a network SUMO can load in {self.road.net_file}", lines[0], "build it again with netconvert") from None
+            raise MapError(f"a network SUMO can load in {self.road.net_file}", lines[0],
+                           "build it again with netconvert") from None
 
     def step(self, ego: EgoState) -> None:
         """Puts the ego where it is and lets 0.05 s pass for everyone."""
@@ -172,7 +173,8 @@ class Traffic:
 
     def _far(self, name: str, pose: Pose | None) -> bool:
         x, y = self._present[name][self._variables[0]]
-        return pose is None or math.hypot(x - self.road.offset[0] - pose.x, y - self.road.offset[1] - pose.y) > SPAWN_AWAY_M
+        x, y = x - self.road.offset[0], y - self.road.offset[1]
+        return pose is None or math.hypot(x - pose.x, y - pose.y) > SPAWN_AWAY_M
 
     def _lengthen(self, name: str) -> None:
         route, index = self.sumo.vehicle.getRoute(name), self.sumo.vehicle.getRouteIndex(name)

@@ -42,8 +42,10 @@ class PavementWalkers:
 
     def __init__(self, road: RoadMap, count: int):
         self.road, self.count = road, count
-        self._edges = sorted({lane.edge for lane in road.lanes.values() if lane.kind == "sidewalk" and not lane.junction})
-        self._crossings = {lane.edge: lane.centre.mean(axis=0) for lane in road.lanes.values() if lane.kind == "crossing"}
+        self._edges = sorted({lane.edge for lane in road.lanes.values()
+                              if lane.kind == "sidewalk" and not lane.junction})
+        self._crossings = {lane.edge: lane.centre.mean(axis=0) for lane in road.lanes.values()
+                           if lane.kind == "crossing"}
 
     def start(self, sumo: Any, rng: np.random.Generator, new_id: Callable[[], int]) -> None:
         """Sends everyone off on a chain of walks."""
@@ -84,8 +86,8 @@ class PavementWalkers:
         return table
 
     def _kept_back(self, name: str, row: np.void, edge: str, onward: str) -> np.ndarray:
-        """How far a walker stands back from where SUMO has it: it lets people wait for a crossing on the very line of the
-        lane, where no car could pass."""
+        """How far a walker stands back from where SUMO has it: it lets people wait for a crossing on the very line
+        of the lane, where no car could pass."""
         goal = np.zeros(2)
         if "_w" in edge and onward in self._crossings:
             away = np.array([row["x"], row["y"]]) - self._crossings[onward]
@@ -168,7 +170,8 @@ class KerbWalkers:
         if not len(table):
             return table
         along = self._base[self._path] + self._arc
-        first = np.clip(np.searchsorted(self._arcs, along, side="right") - 1, self._first[self._path], self._last[self._path])
+        first = np.clip(np.searchsorted(self._arcs, along, side="right") - 1,
+                        self._first[self._path], self._last[self._path])
         step = self._points[first + 1] - self._points[first]
         share = (along - self._arcs[first]) / (self._arcs[first + 1] - self._arcs[first])
         c, s = (step * np.sign(self._speed)[:, None] / np.linalg.norm(step, axis=1, keepdims=True)).T

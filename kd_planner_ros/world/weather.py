@@ -8,7 +8,8 @@ from kd_planner_ros.core.scene import Weather
 _NOON_DEG, _SUNSET_DEG, _NIGHT_DEG = 45.0, 15.0, -90.0
 
 
-def _day(name: str, cloudiness: float, rain: float, puddles: float, wind: float, altitude_deg: float, fog: float) -> Weather:
+def _day(name: str, cloudiness: float, rain: float, puddles: float, wind: float, altitude_deg: float,
+         fog: float) -> Weather:
     return Weather(name, cloudiness, rain, puddles, wind, -1.0, altitude_deg, fog, 0.75, 0.0)
 
 
@@ -42,7 +43,8 @@ WEATHERS: tuple[Weather, ...] = (
 )
 """Ids 0 to 20 as InterFuser's data collection numbers them (spec/plankd.md 5.5)."""
 
-ROUTE_WEATHER = Weather("Benchmark", cloudiness=30.0, wind=0.0, sun_azimuth_deg=0.0, sun_altitude_deg=70.0, fog_density=0.0)
+ROUTE_WEATHER = Weather("Benchmark", cloudiness=30.0, wind=0.0, sun_azimuth_deg=0.0, sun_altitude_deg=70.0,
+                        fog_density=0.0)
 """What the leaderboard sets on routes that carry no weather (spec/plankd.md 5.3)."""
 
 
@@ -58,7 +60,8 @@ def weather_by(name_or_id: str | int) -> Weather:
             return weather
     if text == ROUTE_WEATHER.name:
         return ROUTE_WEATHER
-    raise ConfigError("a weather id from 0 to 20 or a name such as ClearNoon", repr(name_or_id), "see world/weather.py for the names")
+    raise ConfigError("a weather id from 0 to 20 or a name such as ClearNoon", repr(name_or_id),
+                      "see world/weather.py for the names")
 
 
 def needs_headlights(weather: Weather) -> bool:

@@ -79,8 +79,10 @@ def test_nan_control_brakes():
 
 def test_weathers_are_the_benchmarks_21():
     assert len(WEATHERS) == 21 and len({w.name for w in WEATHERS}) == 21
-    assert WEATHERS[0].name == "ClearNoon" and WEATHERS[13].name == "SoftRainSunset" and WEATHERS[20].name == "HardRainNight"
-    assert all(w.sun_altitude_deg == -90.0 for w in WEATHERS[14:]) and all(w.sun_altitude_deg > 0 for w in WEATHERS[:14])
+    assert WEATHERS[0].name == "ClearNoon" and WEATHERS[13].name == "SoftRainSunset"
+    assert WEATHERS[20].name == "HardRainNight"
+    assert all(w.sun_altitude_deg == -90.0 for w in WEATHERS[14:])
+    assert all(w.sun_altitude_deg > 0 for w in WEATHERS[:14])
     assert weather_by("3") is WEATHERS[3] and weather_by("HardRainNoon") is WEATHERS[10]
     assert (ROUTE_WEATHER.sun_altitude_deg, ROUTE_WEATHER.cloudiness) == (70.0, 30.0)
     with pytest.raises(ConfigError):
@@ -91,7 +93,8 @@ def test_gnss_and_imu_without_noise_are_exact():
     rng = np.random.default_rng(0)
     ego = EgoState(0, Pose(100.0, -50.0, 0.0, math.pi / 2), 5.0, yaw_rate_rps=0.3)
     gnss = read_gnss(ego, rng, SensorNoise())
-    assert gnss.latitude * 111324.60662786 == pytest.approx(-50.0) and gnss.longitude * 111319.490945 == pytest.approx(100.0)
+    assert gnss.latitude * 111324.60662786 == pytest.approx(-50.0)
+    assert gnss.longitude * 111319.490945 == pytest.approx(100.0)
     imu = read_imu(ego, (1.0, 2.0), rng, SensorNoise())
     np.testing.assert_allclose(imu.acceleration, [1.0, 2.0, 9.81])
     assert imu.angular_velocity[2] == 0.3 and imu.compass == pytest.approx(0.0)  # facing north

@@ -71,7 +71,8 @@ def test_inner_lanes_lie_in_their_junction(town):
 def test_paint_between_and_beside_lanes(town):
     for lane in town.lanes.values():
         if lane.kind == "driving" and not lane.junction:
-            neighbours = {other.index for other in town.lanes.values() if other.edge == lane.edge and other.kind == "driving"}
+            neighbours = {other.index for other in town.lanes.values()
+                          if other.edge == lane.edge and other.kind == "driving"}
             assert (lane.left_border == "broken") == (lane.index + 1 in neighbours)
             assert (lane.right_border == "broken") == (lane.index - 1 in neighbours)
 
@@ -115,7 +116,7 @@ def test_bad_map_names_are_refused_in_one_line(spec):
 
 
 @pytest.mark.parametrize("name, text", [("a.net.xml", "no xml"), ("b.net.xml", "<net/>"), ("c.xodr", "no xml"),
-                                        ("d.net.xml", "<?xml version='1.0'?><net><edge id='e'><lane id='e_0'/></edge></net>")])
+                                        ("d.net.xml", "<net><edge id='e'><lane id='e_0'/></edge></net>")])
 def test_broken_maps_are_refused(tmp_path, name, text):
     path = tmp_path / name
     path.write_text(text)

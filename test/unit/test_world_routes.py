@@ -17,7 +17,8 @@ from kd_planner_ros.world.maps import load_map
 from kd_planner_ros.world.routes import RouteSpec, default_routes, plan_route, read_routes
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
-needs_shared = pytest.mark.skipif(not (SHARED / "maps").is_dir(), reason="needs ../shared with CARLA's road networks and routes")
+needs_shared = pytest.mark.skipif(not (SHARED / "maps").is_dir(),
+                                  reason="needs ../shared with CARLA's road networks and routes")
 
 
 @pytest.fixture(scope="module")
