@@ -95,7 +95,8 @@ class Traffic:
             self.sumo.start([
                 "sumo", "-n", self.road.net_file, "--step-length", str(TICK_S), "--seed", str(seed % 2**31),
                 "--no-step-log", "--no-warnings", "--duration-log.disable", "--collision.action", "none",
-                "--time-to-teleport", "-1", "--default.action-step-length", "0.2", "--xml-validation", "never", "--max-depart-delay", "3"])
+                "--time-to-teleport", "-1", "--default.action-step-length", "0.2", "--xml-validation", "never",
+                "--max-depart-delay", "3"])
         except (self.sumo.TraCIException, self.sumo.FatalTraCIError, RuntimeError) as error:
             lines = str(error).strip().splitlines() or ["no message"]
             raise MapError(f"a network SUMO can load in {self.road.net_file}", lines[0],
