@@ -26,8 +26,9 @@ _LIDAR_NAMES = {  # LidarSpec field -> CARLA attribute
     "dropoff_intensity_limit": "dropoff_intensity_limit", "dropoff_zero_intensity": "dropoff_zero_intensity",
     "noise_m": "noise_stddev",
 }
-_PERIOD = "kd_planner_period"
-"""Our own attribute: CARLA ignores it and sends every tick (its sensor_tick skips frames and stays 0)."""
+_OWN = "kd_planner_ros"
+"""Our own part of the file, which carla_spawn_objects does not read: CARLA refuses attributes that it does not know. It
+holds the seconds between two samples of each sensor; CARLA sends every tick (its sensor_tick skips frames, so it is 0)."""
 
 
 def to_objects(rig: SensorRig, role_name: str, vehicle: str = "vehicle.tesla.model3") -> dict[str, Any]:
@@ -37,7 +38,9 @@ def to_objects(rig: SensorRig, role_name: str, vehicle: str = "vehicle.tesla.mod
     mounted += [{"type": "sensor.other.imu", "id": "imu", "spawn_point": _spawn(Pose())},
                 {"type": "sensor.other.gnss", "id": "gnss", "spawn_point": _spawn(Pose())}]
     roadside = [_camera(spec) for spec in rig.roadside_cameras] + [_lidar(spec) for spec in rig.roadside_lidars]
-    return {"objects": [{"type": vehicle, "id": role_name, "sensors": mounted}, *roadside]}
+    every = (*rig.cameras, *rig.lidars, *rig.roadside_cameras, *rig.roadside_lidars)
+    return {"objects": [{"type": vehicle, "id": role_name, "sensors": mounted}, *roadside],
+            _OWN: {"period_s": {spec.id: spec.period_s for spec in every}}}
 
 
 def from_objects(data: dict[str, Any], role_name: str) -> SensorRig:
@@ -52,7 +55,8 @@ def from_objects(data: dict[str, Any], role_name: str) -> SensorRig:
         if ego is None:
             raise ConfigError(f"an object with id {role_name!r} in the sensor file",
                               ", ".join(one["id"] for one in objects) or "none", "make the file for this role name")
-        return SensorRig(*_sensors(ego["sensors"]), *_sensors(objects))
+        periods = data.get(_OWN, {}).get("period_s", {})
+        return SensorRig(*_sensors(ego["sensors"], periods), *_sensors(objects, periods))
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError("a sensor file of carla_spawn_objects", f"{type(error).__name__}: {error}",
                           "make it with 'kd-planner models sensors' or see docs/ros.md") from None
@@ -91,25 +95,26 @@ def _pose(spawn: dict[str, Any]) -> Pose:
 
 def _camera(spec: CameraSpec) -> dict[str, Any]:
     return {"type": CAMERA, "id": spec.id, "spawn_point": _spawn(spec.pose), "image_size_x": spec.width,
-            "image_size_y": spec.height, "fov": spec.fov_deg, "sensor_tick": 0.0, _PERIOD: spec.period_s}
+            "image_size_y": spec.height, "fov": spec.fov_deg, "sensor_tick": 0.0}
 
 
 def _lidar(spec: LidarSpec) -> dict[str, Any]:
     own = {name: getattr(spec, field) for field, name in _LIDAR_NAMES.items()}
-    return {"type": LIDAR, "id": spec.id, "spawn_point": _spawn(spec.pose), **own, "sensor_tick": 0.0,
-            _PERIOD: spec.period_s}
+    return {"type": LIDAR, "id": spec.id, "spawn_point": _spawn(spec.pose), **own, "sensor_tick": 0.0}
 
 
-def _sensors(objects: list[dict[str, Any]]) -> tuple[tuple[CameraSpec, ...], tuple[LidarSpec, ...]]:
+def _sensors(objects: list[dict[str, Any]],
+             periods: dict[str, float]) -> tuple[tuple[CameraSpec, ...], tuple[LidarSpec, ...]]:
     period = next(field.default for field in fields(CameraSpec) if field.name == "period_s")
     cameras, lidars = [], []
     for one in objects:
         if one["type"] == CAMERA:
             cameras.append(CameraSpec(one["id"], _pose(one["spawn_point"]), int(one["image_size_x"]),
-                                      int(one["image_size_y"]), float(one["fov"]), float(one.get(_PERIOD, period))))
+                                      int(one["image_size_y"]), float(one["fov"]),
+                                      float(periods.get(one["id"], period))))
         elif one["type"] == LIDAR:
             own = {field: type(getattr(LidarSpec, field))(one[name])
                    for field, name in _LIDAR_NAMES.items() if name in one}
             lidars.append(LidarSpec(one["id"], _pose(one["spawn_point"]), **own,
-                                    period_s=float(one.get(_PERIOD, period))))
+                                    period_s=float(periods.get(one["id"], period))))
     return tuple(cameras), tuple(lidars)

@@ -261,6 +261,8 @@ def test_the_sensor_file_there_and_back():
     assert ego["id"] == "hero" and ego["sensors"][0]["spawn_point"]["yaw"] == pytest.approx(60.0)
     assert ego["sensors"][0]["sensor_tick"] == 0.0 and ego["sensors"][0]["fov"] == 100.0
     assert {sensor["type"] for sensor in ego["sensors"]} >= set(carla_objects.PSEUDO)
+    known = {"type", "id", "spawn_point", "image_size_x", "image_size_y", "fov", "sensor_tick"}
+    assert set(ego["sensors"][0]) == known, "CARLA refuses attributes that it does not know"
     back = carla_objects.from_objects(content, "hero")
     assert back.lidars[0] == rig.lidars[0] and back.cameras[0].pose.yaw == pytest.approx(rig.cameras[0].pose.yaw)
     assert back.roadside_cameras[0].id == "rsu" and back.cameras[0].period_s == 0.1
