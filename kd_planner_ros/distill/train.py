@@ -236,6 +236,7 @@ def _command(config: TrainConfig) -> str:
             continue
         if value != field.default:
             name = "--" + field.name.replace("_", "-")
+            value = value.name if isinstance(value, Path) else value
             words.append(f"{'--no-' + name[2:] if value is False else name}" if isinstance(value, bool) else f"{name} {value}")
     return " ".join(words)
 
