@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from kd_planner_ros.core.records import Command
+from kd_planner_ros.core.records import Command, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
+from kd_planner_ros.world.ego_body import EGO_LENGTH_M, EGO_WIDTH_M
 from kd_planner_ros.world.encounters import Encounter, Moment
 from kd_planner_ros.world.lane_index import LaneIndex
 from kd_planner_ros.world.walkers import pedestrian_row
@@ -15,6 +16,8 @@ from kd_planner_ros.world.walkers import pedestrian_row
 AHEAD_M = (22.0, 40.0)  # where along the route it waits when the ego comes near
 REACH_S = 2.8  # it sets out when the ego is this far away in time
 LEAST_REACH_M = 9.0
+REACTION_S, FIRM_BRAKE_MPS2, SPARE_M = 0.5, 6.0, 1.0  # who brakes like this can still stop before it
+SIDE_ROOM_M = 0.6  # how close it comes to the side of a car that stands in its way
 PARKED = (4.9, 1.9, 2.0)
 STOP_OTHERS_M = 22.0
 GONE_BEHIND_M = 30.0
@@ -67,9 +70,12 @@ class StepOut(Encounter):
     def step(self, moment: Moment, dt_s: float) -> None:
         pose, speed = moment.scene.ego.pose, moment.scene.ego.speed_mps
         gap = (self._start[0] - pose.x) * math.cos(self._yaw) + (self._start[1] - pose.y) * math.sin(self._yaw)
-        if self._walked < 0.0 and gap < max(LEAST_REACH_M, REACH_S * speed) and self._road_is_quiet(moment):
+        least = 0.5 * EGO_LENGTH_M + SPARE_M + REACTION_S * speed + speed**2 / (2.0 * FIRM_BRAKE_MPS2)
+        if self._walked < 0.0 and least < gap < max(LEAST_REACH_M, REACH_S * speed) and self._road_is_quiet(moment):
             self._walked = 0.0
-        if 0.0 <= self._walked < self._length:
+        if 0.0 <= self._walked < self._length and speed < 0.5 and self._at_the_side_of(pose):
+            self._show(0.0)
+        elif 0.0 <= self._walked < self._length:
             self._walked += self._speed * dt_s
             self._show(self._speed)
             self._hold_others(moment)
@@ -80,6 +86,13 @@ class StepOut(Encounter):
         if gap < -GONE_BEHIND_M:
             self._release(moment)
             self.over = True
+
+    def _at_the_side_of(self, pose: Pose) -> bool:
+        """Whether its next steps would take it into a car standing at ``pose``."""
+        x, y = self._start + self._across * (self._walked + 0.2) - (pose.x, pose.y)
+        c, s = math.cos(pose.yaw), math.sin(pose.yaw)
+        along, aside = abs(x * c + y * s), abs(y * c - x * s)
+        return along < 0.5 * EGO_LENGTH_M + 0.3 and aside < 0.5 * EGO_WIDTH_M + SIDE_ROOM_M
 
     def _show(self, speed: float) -> None:
         x, y = self._start + self._across * max(0.0, self._walked)
