@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import Any, Mapping
 
@@ -15,6 +14,7 @@ from kd_planner_ros.bags.topics import MAP_FRAME
 from kd_planner_ros.core.records import Control, EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.geometry.attitude import pose_from, quaternion_of
 from kd_planner_ros.geometry.frames import rotation_3d
 
 CARLA_DEFINITIONS = {
@@ -70,22 +70,13 @@ def vector(x: float, y: float, z: float) -> Any:
 
 def quaternion(pose: Pose) -> Any:
     """Rz(yaw) Ry(pitch) Rx(roll) as geometry_msgs/Quaternion."""
-    cy, sy = math.cos(pose.yaw / 2), math.sin(pose.yaw / 2)
-    cp, sp = math.cos(pose.pitch / 2), math.sin(pose.pitch / 2)
-    cr, sr = math.cos(pose.roll / 2), math.sin(pose.roll / 2)
-    return make("geometry_msgs/msg/Quaternion", x=cy * cp * sr - sy * sp * cr, y=cy * sp * cr + sy * cp * sr,
-                z=sy * cp * cr - cy * sp * sr, w=cy * cp * cr + sy * sp * sr)
+    x, y, z, w = quaternion_of(pose)
+    return make("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w)
 
 
 def pose_of(position: Any, q: Any) -> Pose:
     """A core pose from a position and a quaternion, which need not be normalised; all zeros mean no rotation."""
-    norm = q.x * q.x + q.y * q.y + q.z * q.z + q.w * q.w
-    if norm == 0.0:
-        return Pose(position.x, position.y, position.z)
-    roll = math.atan2(2 * (q.w * q.x + q.y * q.z), norm - 2 * (q.x * q.x + q.y * q.y))
-    pitch = math.asin(max(-1.0, min(1.0, 2 * (q.w * q.y - q.z * q.x) / norm)))
-    yaw = math.atan2(2 * (q.w * q.z + q.x * q.y), norm - 2 * (q.y * q.y + q.z * q.z))
-    return Pose(position.x, position.y, position.z, yaw, pitch, roll)
+    return pose_from((position.x, position.y, position.z), (q.x, q.y, q.z, q.w))
 
 
 def to_bridge_twist(velocity_base: np.ndarray, pose: Pose) -> np.ndarray:
