@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.networks.registry import Network
+from kd_planner_ros.runtime.openvino_core import load_openvino
 
 ENGINES = ("auto", "torch", "openvino", "onnxruntime")
 PACKAGES = {"torch": (), "openvino": ("openvino",), "onnxruntime": ("onnx", "onnxscript", "onnxruntime")}
@@ -78,14 +79,14 @@ class OpenVinoEngine(Engine):
     """
 
     def __init__(self, model: nn.Module, network: Network, example: Mapping[str, Tensor], cache: Path | None = None):
-        import openvino
-        graph = _cached(openvino, cache)
+        openvino, core = load_openvino()
+        graph = _cached(core, cache)
         self.from_cache = graph is not None
         if graph is None:
             graph = _convert(openvino, model, network, example)
             _store(openvino, graph, cache)
         threads = torch.get_num_threads()
-        compiled = openvino.Core().compile_model(graph, "CPU", {
+        compiled = core.compile_model(graph, "CPU", {
             "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"})
         self._request = compiled.create_infer_request()
         self._inputs, self._outputs = network.inputs, network.outputs
@@ -169,12 +170,12 @@ def _convert(openvino, model: nn.Module, network: Network, example: Mapping[str,
                                       example_input=tuple(example[name] for name in network.inputs))
 
 
-def _cached(openvino, cache: Path | None):
+def _cached(core, cache: Path | None):
     """The graph kept at ``cache``, or None where there is none or it cannot be read."""
     if cache is None or not (cache.with_suffix(".xml").is_file() and cache.with_suffix(".bin").is_file()):
         return None
     try:
-        return openvino.Core().read_model(cache.with_suffix(".xml"))
+        return core.read_model(cache.with_suffix(".xml"))
     except RuntimeError:  # cut off or written by another version: it is only a cache
         return None
 

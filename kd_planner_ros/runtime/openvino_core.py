@@ -1,0 +1,30 @@
+"""OpenVINO as this process uses it: silent, and one core that stays."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+TELEMETRY = "openvino_telemetry"
+
+
+@cache
+def load_openvino() -> tuple[ModuleType, Any]:
+    """The ``openvino`` package and the ``openvino.Core`` that every engine of this process shares.
+
+    The core is never let go: its CPU plugin lends an alternate signal stack to the thread that loads it, and takes back
+    only that of the thread that unloads it. A planner made in one thread and collected in another would leave the first
+    with a stack that is not mapped any more, and the next Ctrl-C would be a segmentation fault.
+
+    Importing openvino reports the import and every conversion to a web analytics service, from a thread that forks. A
+    car's computer does not ask for that, so the reporter is hidden first and openvino takes its own stand-in.
+
+    Raises:
+        ImportError: openvino is not installed.
+    """
+    if TELEMETRY not in sys.modules:
+        sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # the import system's word for "not there"
+    import openvino
+    return openvino, openvino.Core()
