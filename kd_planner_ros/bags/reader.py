@@ -128,6 +128,10 @@ class Recording:
             return CameraSpec(camera, Pose(), int(message.width), int(message.height), round(fov, 6))
         return None
 
+    def has_label(self, camera: str, kind: str) -> bool:
+        """Whether ``kind`` (depth, semantic, instance) of the camera was recorded."""
+        return self.topics.label(camera, kind) in self._kinds or (kind == "semantic" and self.topics.ids(camera) in self._kinds)
+
     @property
     def kinds(self) -> Mapping[str, str]:
         """Message type by topic."""

@@ -23,9 +23,10 @@ from kd_planner_ros.bags.timeline import Timeline
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import to_base
+from kd_planner_ros.imaging.class_grid import CELL_PX, UNKNOWN, class_grid
 from kd_planner_ros.world.planning_states import STATE_NAMES
 
-FORMAT = 2
+FORMAT = 3
 """Raise when the meaning of a row changes: old shards are then built again."""
 STEP_NS = 500_000_000
 STEPS = 4
@@ -60,6 +61,11 @@ class Shard:
     def images(self) -> np.ndarray:
         """RGB uint8 [N, H, W, 3], a memory map."""
         return np.load(self.folder / "images.npy", mmap_mode="r")
+
+    @cached_property
+    def grids(self) -> np.ndarray:
+        """What is where in each picture, uint8 [N, H / CELL_PX, W / CELL_PX] (imaging/class_grid), a memory map."""
+        return np.load(self.folder / "grids.npy", mmap_mode="r")
 
 
 def content_hash(bag: Path) -> str:
@@ -125,10 +131,12 @@ def build_cache(bags: list[Path], root: Path, camera: str, prepare: Callable[[np
 
 def _build(recording: Recording, folder: Path, camera: str, prepare: Callable, content: str) -> None:
     camera = _camera_of(recording, camera)
-    stamps, images = [], []
-    for sample in recording.samples((camera,)):
+    stamps, images, grids = [], [], []
+    labels = ("semantic",) if recording.has_label(camera, "semantic") else ()
+    for sample in recording.samples((camera,), labels=labels):
         stamps.append(sample.frame.stamp_ns)
         images.append(prepare(sample.frame.images[camera]))
+        grids.append(_grid(sample.truth.labels[camera].semantic if labels else None, *images[-1].shape[:2]))
     if recording.timeline.targets is None:
         raise BagError(f"{recording.topics.route} in {recording.path}", "no such topic",
                        "record the route too: without it there is no target point to train on")
@@ -140,12 +148,20 @@ def _build(recording: Recording, folder: Path, camera: str, prepare: Callable, c
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    kept = [image for image, good in zip(images, keep) if good]
-    np.save(partial / "images.npy", np.stack(kept) if kept else np.zeros((0, *shape), np.uint8))
+    empty = {"images": np.zeros((0, *shape), np.uint8), "grids": _grid(None, *shape[:2])[None][:0]}
+    for name, arrays in (("images", images), ("grids", grids)):
+        kept = [array for array, good in zip(arrays, keep) if good]
+        np.save(partial / f"{name}.npy", np.stack(kept) if kept else empty[name])
     np.save(partial / "rows.npy", rows[keep])
     (partial / "facts.json").write_text(json.dumps(facts, indent=1, sort_keys=True))
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(partial, folder)
+
+
+def _grid(tags: np.ndarray | None, height: int, width: int) -> np.ndarray:
+    if tags is None:
+        return np.full((height // CELL_PX, width // CELL_PX), UNKNOWN, np.uint8)
+    return class_grid(tags, height, width)
 
 
 def label(timeline: Timeline, stamps: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:

@@ -42,6 +42,8 @@ class TrainConfig:
     start_weight: float = _field(2.0, "how often a frame in which the car stands but is about to move is drawn in one epoch")
     states_weight: float = _field(0.0, "weight of the auxiliary loss that names the planning states (light, junction, "
                                   "vehicle, ...) with a head that is not shipped; 0: none")
+    semantic_weight: float = _field(0.0, "weight of the auxiliary loss that draws a coarse semantic grid with a head that is "
+                                    "not shipped; needs recordings with --labels semantic; 0: none")
     augment: bool = _field(True, "photometric augmentation")
     seed: int = _field(2020, "seed of weights, order, augmentation and dropout")
     validation_share: float = _field(0.1, "share of routes held out for validation")

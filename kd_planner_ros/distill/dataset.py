@@ -23,10 +23,12 @@ START_WEIGHT = 2.0
 
 @dataclass(frozen=True)
 class Batch:
-    """``images`` uint8 [B, H, W, 3] RGB and ``rows`` SAMPLE_DTYPE [B]; ``index`` [B] says which samples they are.
-    ``hidden_speed`` bool [B]: the network is not told the speed of these."""
+    """``images`` uint8 [B, H, W, 3] RGB, ``grids`` uint8 [B, rows, columns] (imaging/class_grid) and ``rows``
+    SAMPLE_DTYPE [B]; ``index`` [B] says which samples they are. ``hidden_speed`` bool [B]: the network is not told the
+    speed of these."""
 
     images: np.ndarray
+    grids: np.ndarray
     rows: np.ndarray
     index: np.ndarray
     hidden_speed: np.ndarray
@@ -47,8 +49,10 @@ class Samples:
     def fetch(self, index: np.ndarray) -> Batch:
         """The samples ``index`` [B]; their pictures are copied out of the memory maps."""
         homes = np.searchsorted(self._starts, index, side="right") - 1
-        images = np.stack([self.shards[h].images[i - self._starts[h]] for h, i in zip(homes, index)])
-        return Batch(images, self.rows[index], np.asarray(index), np.zeros(len(index), bool))
+        places = [(self.shards[h], i - self._starts[h]) for h, i in zip(homes, index)]
+        images = np.stack([shard.images[row] for shard, row in places])
+        grids = np.stack([shard.grids[row] for shard, row in places])
+        return Batch(images, grids, self.rows[index], np.asarray(index), np.zeros(len(index), bool))
 
     @property
     def data_hash(self) -> str:

@@ -16,7 +16,7 @@ from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.distill.augment import augment, chance
 from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.distill.dataset import Batch, Samples
-from kd_planner_ros.distill.losses.planning_states import StateHead, state_loss
+from kd_planner_ros.distill.auxiliary import AuxiliaryHeads
 from kd_planner_ros.distill.parallel import Group, autocast
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.store import load_model
@@ -60,7 +60,8 @@ class Learner:
             self.model.get_submodule(name).requires_grad_(False)
         self.model.to(group.device, memory_format=torch.channels_last).train()
         self.mean = copy.deepcopy(self.model).eval() if config.ema else None
-        self.head = self._make_head() if config.states_weight else None
+        self.heads = AuxiliaryHeads(config.states_weight, config.semantic_weight, self._stage_channels())
+        self.heads.to(group.device)
         self.optimiser = torch.optim.Adam(self._trained(), lr=config.lr, weight_decay=config.weight_decay)
         self._call: Callable[..., dict[str, Tensor]] = self.model
         if group.size > 1:
@@ -80,18 +81,17 @@ class Learner:
                             f"'{card.name}', a {card.network} ({given})", "give the same size, input and recordings' camera")
         self.model.load_state_dict(model.state_dict())
 
-    def _make_head(self) -> StateHead:
-        """The training-only head on the backbone's last map."""
-        example = {"image": torch.zeros(1, 3, self.config.input_height, self.config.input_width), "state": torch.zeros(1, 9)}
+    def _stage_channels(self) -> tuple[int, ...]:
+        """Channels of the backbone's maps, the finest first; none where no auxiliary loss asks for them."""
+        if not (self.config.states_weight or self.config.semantic_weight):
+            return ()
+        image = torch.zeros(1, 3, self.config.input_height, self.config.input_width)
         with torch.no_grad():
-            maps = copy.deepcopy(self.model).cpu().eval()(example["image"], example["state"], features=True)
-        last = max(name for name in maps if name.startswith("stage"))
-        self._last_stage = last
-        return StateHead(maps[last].shape[1]).to(self.group.device)
+            found = copy.deepcopy(self.model).cpu().eval()(image, torch.zeros(1, 9), features=True)
+        return tuple(found[name].shape[1] for name in sorted(found) if name.startswith("stage"))
 
     def _trained(self) -> list[nn.Parameter]:
-        heads = list(self.head.parameters()) if self.head is not None else []
-        return [p for p in self.model.parameters() if p.requires_grad] + heads
+        return [p for p in self.model.parameters() if p.requires_grad] + list(self.heads.parameters())
 
     def prepare(self, samples: Samples, index: np.ndarray, step: int) -> Batch:
         """The batch of ``step``, augmented; a pure function of its arguments and the seed."""
@@ -125,12 +125,10 @@ class Learner:
             options["lr"] = rate
         inputs, targets = self.tensors(batch)
         with autocast(self.config.precision, self.group.device):
-            outputs = self._call(inputs["image"], inputs["state"], self.head is not None)
+            outputs = self._call(inputs["image"], inputs["state"], self.heads.wanted)
         loss, parts = self._loss.imitation_loss(outputs, targets)
-        if self.head is not None:
-            states = torch.from_numpy(batch.rows["states"].astype(np.int64)).to(self.group.device)
-            naming = state_loss(self.head(outputs[self._last_stage]), states)
-            loss, parts = loss + self.config.states_weight * naming, parts | {"states": naming.detach()}
+        for name, (weight, value) in self.heads.losses(outputs, batch).items():
+            loss, parts = loss + weight * value, parts | {name: value.detach()}
         report = {"loss": float(loss.detach()), **{name: float(part) for name, part in parts.items()}}
         if not np.isfinite(report["loss"]):
             raise NotFinite(report)
@@ -206,7 +204,7 @@ class Learner:
         """Everything that changes while training."""
         return {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
                 "mean": self.mean.state_dict() if self.mean is not None else None,
-                "head": self.head.state_dict() if self.head is not None else None}
+                "heads": self.heads.state_dict()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Back to what ``state`` gave."""
@@ -214,8 +212,7 @@ class Learner:
         self.optimiser.load_state_dict(state["optimiser"])
         if self.mean is not None:
             self.mean.load_state_dict(state["mean"])
-        if self.head is not None:
-            self.head.load_state_dict(state["head"])
+        self.heads.load_state_dict(state["heads"])
 
 
 def _find_loss(network: str) -> Any:

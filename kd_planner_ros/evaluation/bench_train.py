@@ -18,6 +18,7 @@ from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.distill.dataset import Samples
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
+from kd_planner_ros.imaging.class_grid import CELL_PX, UNKNOWN
 
 
 def bench_train(size: str = "13.9m", input_height: int = 256, input_width: int = 900, batch: int = 24, steps: int = 5,
@@ -70,4 +71,5 @@ def _samples(folder: Path, count: int, height: int, width: int) -> Samples:
     rows["actions"], rows["ahead_m"] = 0.1, 10.0
     np.save(folder / "rows.npy", rows)
     np.save(folder / "images.npy", random.integers(0, 256, (count, height, width, 3), np.uint8))
+    np.save(folder / "grids.npy", np.full((count, height // CELL_PX, width // CELL_PX), UNKNOWN, np.uint8))
     return Samples([Shard(folder)])

@@ -61,10 +61,10 @@ def test_hidden_speeds_reach_the_network_as_zero(config):
 def test_the_state_head_learns_and_is_not_shipped(config):
     learner = Learner(replace(config, states_weight=1.0), join("cpu"))
     batch = learner.prepare(samples_of(config, learner), np.arange(4), 0)
-    before = learner.head.read.weight.clone()
+    before = learner.heads.states.read.weight.clone()
     assert learner.step(batch, 0, 1e-3)["states"] > 0
-    assert not torch.equal(before, learner.head.read.weight)
-    assert not any("head.read" in name for name in learner.shipped.state_dict())
+    assert not torch.equal(before, learner.heads.states.read.weight)
+    assert not any("states.read" in name for name in learner.shipped.state_dict())
 
 
 def test_starts_are_drawn_as_often_as_asked():
