@@ -40,6 +40,8 @@ class TrainConfig:
     speed_dropout: float = _field(0.0, "share of samples whose speed input is hidden (zero): a student that reads 'standing' "
                                   "as 'keep standing' never starts again")
     start_weight: float = _field(2.0, "how often a frame in which the car stands but is about to move is drawn in one epoch")
+    hazard_weight: float = _field(1.0, "how often a frame in which the moving car must brake or a walker is in its way is drawn "
+                                  "in one epoch")
     states_weight: float = _field(0.0, "weight of the auxiliary loss that names the planning states (light, junction, "
                                   "vehicle, ...) with a head that is not shipped; 0: none")
     semantic_weight: float = _field(0.0, "weight of the auxiliary loss that draws a coarse semantic grid with a head that is "

@@ -9,9 +9,10 @@ import numpy as np
 
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Command
-from kd_planner_ros.distill.cache import Shard
+from kd_planner_ros.distill.cache import STATES, Shard
 
 STANDING_MPS = 0.1
+HAZARD_MPS = 1.0
 STANDING_SHARE = 0.12
 """Frames in which the car stands and will stand for 2 s are at most this share of an epoch: they are many (red lights)
 and all alike, and a student that sees too many of them learns not to start."""
@@ -88,13 +89,17 @@ def _rank(shard: Shard) -> float:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little") / 2**32
 
 
-def weights(rows: np.ndarray, start_weight: float = START_WEIGHT) -> np.ndarray:
-    """How many times each sample [N] is drawn in one epoch, on average."""
+def weights(rows: np.ndarray, start_weight: float = START_WEIGHT, hazard_weight: float = 1.0) -> np.ndarray:
+    """How many times each sample [N] is drawn in one epoch, on average; ``hazard_weight`` is for frames in which the car moves
+    and the expert brakes or a walker is in the way, where the states were recorded."""
     standing = np.abs(rows["speed"]) < STANDING_MPS
     waiting = standing & (rows["ahead_m"] < STANDING_MPS)
     turning = np.isin(rows["command"], (Command.LEFT, Command.RIGHT)) & (rows["ahead_m"] > 1.0)
     turning |= np.abs(np.nan_to_num(rows["actions"][:, 0, 1])) > 0.1
     out = np.where(turning, TURN_WEIGHT, 1.0)
+    brake, walker = (rows["states"][:, STATES.index(name)] == 1 for name in ("brake", "pedestrian"))
+    hazard = (brake | walker) & (rows["speed"] > HAZARD_MPS)
+    out[hazard] = np.maximum(out[hazard], hazard_weight)
     out[standing & ~waiting] = start_weight
     out[waiting] = 0.0
     if waiting.any():

@@ -91,7 +91,7 @@ class _Run:
         if share * group.size != config.batch:
             raise ConfigError(f"a batch that {group.size} processes can share equally", str(config.batch), "correct 'batch'")
         self.rows = slice(group.rank * share, (group.rank + 1) * share)
-        self.sampler = EpochSampler(weights(self.samples.rows, config.start_weight), config.batch, config.seed)
+        self.sampler = EpochSampler(weights(self.samples.rows, config.start_weight, config.hazard_weight), config.batch, config.seed)
         self.total = max(1, round(config.epochs * self.sampler.steps_per_epoch))
         self.step, self.spent_s, self.stop = 0, 0.0, False
         self.best: dict[str, Any] = {"score": float("inf"), "step": 0, "validation": {}}

@@ -8,7 +8,7 @@ import torch
 from bags_synthetic import write_bag
 
 from kd_planner_ros.core.errors import CardError, ConfigError
-from kd_planner_ros.distill.cache import SAMPLE_DTYPE, build_cache, find_bags, recorded_camera
+from kd_planner_ros.distill.cache import SAMPLE_DTYPE, STATES
 from kd_planner_ros.distill.dataset import Samples, weights
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
@@ -71,3 +71,12 @@ def test_starts_are_drawn_as_often_as_asked():
     rows = np.zeros(3, SAMPLE_DTYPE)
     rows["speed"], rows["ahead_m"] = (5.0, 0.0, 5.0), (10.0, 3.0, 10.0)
     assert weights(rows, 6.0).tolist() == [1.0, 6.0, 1.0]
+
+
+def test_moments_to_brake_are_drawn_as_often_as_asked():
+    rows = np.zeros(4, SAMPLE_DTYPE)
+    rows["speed"], rows["ahead_m"], rows["states"] = 5.0, 10.0, 0
+    rows["states"][1, STATES.index("brake")] = rows["states"][2, STATES.index("pedestrian")] = 1
+    rows["states"][3], rows["speed"][3], rows["ahead_m"][3] = 1, 0.5, 0.4  # too slow to be a moment of danger
+    assert weights(rows, 6.0, 3.0).tolist() == [1.0, 3.0, 3.0, 1.0]
+    assert weights(rows).tolist() == [1.0] * 4
