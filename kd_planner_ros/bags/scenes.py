@@ -1,0 +1,68 @@
+"""The truth round the ego at given instants: who and what was near, whoever recorded it.
+
+Our recorder writes two tables; CARLA's bridge sends object lists and, on change only, the states of its lights.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+import numpy as np
+
+from kd_planner_ros.bags import messages
+from kd_planner_ros.bags.reader import Recording
+from kd_planner_ros.bags.timeline import STAMP_TOLERANCE_NS
+from kd_planner_ros.bags.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
+from kd_planner_ros.bags.decode import truth_tables
+from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.scene import SIGNAL_DTYPE
+from kd_planner_ros.world.bev_source import actors_from_objects, signals_from_lights
+
+LIGHT_STATUS, LIGHT_INFO = "/carla/traffic_lights/status", "/carla/traffic_lights/info"
+
+
+def scenes(recording: Recording) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """(stamp in ns, ACTOR_DTYPE [N], SIGNAL_DTYPE [S]) of every instant whose objects were recorded, in time order.
+
+    Where no lights were recorded the signals are empty.
+
+    Raises:
+        BagError: no topic with objects; it says which losses work without them.
+    """
+    if TRUTH_OBJECTS in recording.kinds:
+        return _ours(recording)
+    topic = recording.topics.sensor("objects")
+    topic = topic if topic in recording.kinds else "/carla/objects"
+    if topic not in recording.kinds:
+        raise BagError(f"{TRUTH_OBJECTS} or {recording.topics.sensor('objects')} in {recording.path}", "neither",
+                       "record the objects too; without them imitation, AT, ReviewKD and DPK work, and PlanKD with "
+                       "safe_attention off")
+    return _carla(recording, topic)
+
+
+def _ours(recording: Recording) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    wanted = [topic for topic in (TRUTH_OBJECTS, TRUTH_SIGNALS) if topic in recording.kinds]
+    found: dict[str, Any] = {}
+    for topic, _, message in recording._messages(wanted):  # the reader's own room
+        stamp = messages.stamp_of(message)
+        if any(abs(messages.stamp_of(other) - stamp) > STAMP_TOLERANCE_NS for other in found.values()):
+            found = {}
+        found[topic] = message
+        if len(found) == len(wanted):
+            actors, signals = truth_tables(found)
+            signals = np.zeros(0, SIGNAL_DTYPE) if signals is None else signals
+            yield messages.stamp_of(found[TRUTH_OBJECTS]), actors, signals
+            found = {}
+
+
+def _carla(recording: Recording, objects: str) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    statuses: Any = ()
+    infos: Any = ()
+    wanted = [topic for topic in (objects, LIGHT_STATUS, LIGHT_INFO) if topic in recording.kinds]
+    for topic, _, message in recording._messages(wanted):
+        if topic == LIGHT_STATUS:
+            statuses = message.traffic_lights
+        elif topic == LIGHT_INFO:
+            infos = message.traffic_lights
+        else:
+            yield messages.stamp_of(message), actors_from_objects(message.objects), signals_from_lights(statuses, infos)
