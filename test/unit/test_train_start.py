@@ -8,7 +8,7 @@ import torch
 from bags_synthetic import write_bag
 
 from kd_planner_ros.core.errors import CardError, ConfigError
-from kd_planner_ros.distill.cache import SAMPLE_DTYPE, STATES
+from kd_planner_ros.distill.cache import SAMPLE_DTYPE, STATES, build_cache, find_bags, recorded_camera
 from kd_planner_ros.distill.dataset import Samples, weights
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
