@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from kd_planner_ros.networks.tcp.config import TCPConfig
-from kd_planner_ros.networks.tcp.loss import ACTION_MARGIN, beta_nll, imitation_loss, masked_mean
+from kd_planner_ros.networks.tcp.loss import SHARPNESS, beta_kl, imitation_loss, masked_mean
 from kd_planner_ros.networks.tcp.processor import TCPProcessor
 
 torch.set_num_threads(1)
@@ -33,34 +32,50 @@ def test_parts_by_hand():
     total, parts = imitation_loss(outputs(), found)
     assert parts["waypoints"] == pytest.approx(1.25)
     assert parts["speed"] == pytest.approx(0.5)  # 6 / 12
-    assert parts["action"] == pytest.approx(-math.log(1.5), abs=1e-3)  # Beta(2, 2) has density 1.5 at 0.5
-    assert float(total.detach()) == pytest.approx(1.25 + 0.05 * 0.5 - 2 * math.log(1.5), abs=2e-3)
+    apart = sum(kl_by_integration(0.5, sharp, 2.0, 2.0) for sharp in SHARPNESS) / 2  # coasting, wheels straight
+    assert parts["action"] == pytest.approx(apart, abs=1e-3) == parts["future_action"]
+    assert float(total.detach()) == pytest.approx(1.25 + 0.05 * 0.5 + 2 * apart, abs=2e-3)
 
 
-def test_beta_nll_equals_torchs():
-    alpha, beta, value = torch.rand(50) * 5 + 0.1, torch.rand(50) * 5 + 0.1, torch.rand(50) * 0.9 + 0.05
-    wanted = -torch.distributions.Beta(alpha, beta).log_prob(value)
-    assert torch.allclose(beta_nll(alpha, beta, value), wanted, atol=2e-3)
+def kl_by_integration(action, sharpness, alpha, beta):
+    """The divergence by a sum over [0, 1]: independent of the closed form under test."""
+    x = (np.arange(200_000) + 0.5) / 200_000
+    one, other = stats.beta(1 + action * (sharpness - 2), 1 + (1 - action) * (sharpness - 2)), stats.beta(alpha, beta)
+    return float(np.mean(one.pdf(x) * (one.logpdf(x) - other.logpdf(x))))
+
+
+@pytest.mark.parametrize("action", [(0.5, 0.5), (0.8, 0.45), (0.02, 0.9)])
+@pytest.mark.parametrize("alpha, beta", [(2.0, 5.0), (0.7, 0.7), (30.0, 40.0)])
+def test_divergence_equals_its_integral(action, alpha, beta):
+    found = beta_kl(torch.full((2,), alpha), torch.full((2,), beta), torch.tensor(action))
+    wanted = [kl_by_integration(a, sharp, alpha, beta) for a, sharp in zip(action, SHARPNESS)]
+    assert found.tolist() == pytest.approx(wanted, rel=2e-3, abs=2e-3)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -5.0, 7.0])
 @pytest.mark.parametrize("alpha, beta", [(1e-12, 1e-12), (1e4, 1e-6), (3.0, 2.0)])
-def test_beta_nll_is_finite_at_the_edges(value, alpha, beta):
-    alpha = torch.tensor(alpha, requires_grad=True)
-    loss = beta_nll(alpha, torch.tensor(beta), torch.tensor(value))
+def test_divergence_is_finite_at_the_edges(value, alpha, beta):
+    alpha = torch.full((2,), alpha, requires_grad=True)
+    loss = beta_kl(alpha, torch.full((2,), beta), torch.full((2,), value)).sum()
     loss.backward()
-    assert loss.isfinite() and alpha.grad.isfinite()
+    assert loss.isfinite() and alpha.grad.isfinite().all() and float(loss) >= 0.0
 
 
-def test_full_brake_counts_as_just_inside():
-    at_edge = beta_nll(torch.tensor(2.0), torch.tensor(5.0), torch.tensor(0.0))
-    inside = beta_nll(torch.tensor(2.0), torch.tensor(5.0), torch.tensor(ACTION_MARGIN))
-    assert at_edge == inside
+def test_actions_outside_count_as_the_edge():
+    alpha, beta = torch.tensor([2.0, 2.0]), torch.tensor([5.0, 5.0])
+    assert torch.equal(beta_kl(alpha, beta, torch.tensor([-3.0, 9.0])), beta_kl(alpha, beta, torch.tensor([0.0, 1.0])))
+
+
+def test_a_confident_student_has_small_gradients():
+    """Where a likelihood would pull a sharp student ever harder towards the action, the divergence stays bounded."""
+    alpha, beta = torch.full((2,), 60.0, requires_grad=True), torch.full((2,), 60.0, requires_grad=True)
+    beta_kl(alpha, beta, torch.tensor([0.45, 0.45])).sum().backward()
+    assert float(torch.stack([alpha.grad, beta.grad]).abs().max()) < 0.5
 
 
 def test_half_precision_is_cast_up():
-    nll = beta_nll(torch.tensor(2.0, dtype=torch.bfloat16), torch.tensor(2.0, dtype=torch.bfloat16), torch.tensor(0.5))
-    assert nll.dtype == torch.float32
+    two = torch.full((2,), 2.0, dtype=torch.bfloat16)
+    assert beta_kl(two, two, torch.full((2,), 0.5)).dtype == torch.float32
 
 
 def test_missing_futures_are_masked():
@@ -105,7 +120,7 @@ def test_fitting_beta_finds_the_action():
     for _ in range(150):
         positive = torch.nn.functional.softplus(raw)
         optimiser.zero_grad()
-        beta_nll(positive[:2], positive[2:], target).mean().backward()
+        beta_kl(positive[:2], positive[2:], target).mean().backward()
         optimiser.step()
     positive = torch.nn.functional.softplus(raw).detach().numpy()
     assert beta_mode(positive[:2], positive[2:]) == pytest.approx([0.5, -0.2], abs=0.02)
