@@ -27,6 +27,7 @@ from kd_planner_ros.distill.config import RESUMABLE, TrainConfig, TrainReport
 from kd_planner_ros.distill.dataset import EpochSampler, Samples, split, weights
 from kd_planner_ros.distill.learner import Learner, NotFinite
 from kd_planner_ros.distill.log import Log
+from kd_planner_ros.distill.observer import Observer
 from kd_planner_ros.distill.parallel import Group, join
 from kd_planner_ros.distill.schedule import learning_rate
 from kd_planner_ros.runtime.paths import models_folder
@@ -40,10 +41,11 @@ CAMERA = "front"
 __all__ = ["TrainConfig", "TrainReport", "train"]
 
 
-def train(config: TrainConfig) -> TrainReport:
+def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
     """Train as ``config`` says; go on from the run's last checkpoint if there is one.
 
     Ctrl-C saves a checkpoint and ends early with ``finished`` False; the best weights so far are in the models folder.
+    ``observer`` is told how it goes, and may pause or end it.
 
     Raises:
         BagError: no recordings, a broken one, or no samples in them.
@@ -57,7 +59,7 @@ def train(config: TrainConfig) -> TrainReport:
         bags = find_bags(config.bags)
         learner = Learner(config, group, recorded_camera(bags[0], CAMERA))
         shards = _shards(config, bags, learner, group)
-        return _Run(config, group, learner, shards).go()
+        return _Run(config, group, learner, shards, observer).go()
     finally:
         group.close()
 
@@ -83,8 +85,9 @@ def _shards(config: TrainConfig, bags: list[Path], learner: Learner, group: Grou
 class _Run:
     """One call of ``train``."""
 
-    def __init__(self, config: TrainConfig, group: Group, learner: Learner, shards: list[Shard]):
+    def __init__(self, config: TrainConfig, group: Group, learner: Learner, shards: list[Shard], observer: Observer):
         self.config, self.group, self.learner, self.shards = config, group, learner, shards
+        self.observer = observer if group.leads else Observer()
         self.folder = Path(config.runs_dir) / config.name
         self.samples, self.held_out = split(shards, config.validation_share)
         share = config.batch // group.size
@@ -116,6 +119,7 @@ class _Run:
         recipe = json.dumps([self.config.recipe, self.samples.data_hash], sort_keys=True, default=str)
         checkpoint.save(self.folder, {"recipe": recipe, "learner": self.learner.state(), "step": self.step,
                                       "spent_s": self.spent_s, "best": self.best})
+        self.observer.saved(self.step, self.folder)
 
     # --- the loop ----------------------------------------------------------------------------------------------------
 
@@ -124,19 +128,21 @@ class _Run:
         log = Log(self.folder, self.step) if self.group.leads else None
         began, first, started_s = time.perf_counter(), self.step, self.spent_s
         validated = saved = began
+        self.observer.began(self.step, self.total, len(self.samples), len(self.held_out))
         bar = tqdm(total=self.total, initial=self.step, desc="train", unit="step", dynamic_ncols=True,
                    disable=not (self.config.progress and self.group.leads), file=sys.stderr)
         with _interrupts(self), ThreadPoolExecutor(1) as reader:
             coming = reader.submit(self._read, self.step)
             while True:
-                now = time.perf_counter()
-                self.spent_s = started_s + now - began
+                started_s -= self._paused_s()
+                self.spent_s = started_s + time.perf_counter() - began
                 progress, over = self._progress()
                 if over:
                     break
                 batch, coming = coming.result(), reader.submit(self._read, self.step + 1)
                 values = self._step(batch, learning_rate(self.config.schedule, self.config.lr, progress))
                 self.step += 1
+                self.observer.stepped(self.step, progress, values)
                 bar.update()
                 if log is not None and (self.step % LOG_STEPS == 0 or self.step == 1):
                     log.write(self.step, "train", values)
@@ -156,12 +162,21 @@ class _Run:
             log.close()
         return self._report(first, time.perf_counter() - began, not interrupted)
 
+    def _paused_s(self) -> float:
+        """Seconds spent waiting, which count for nothing; a pause begins with a checkpoint."""
+        if not self.observer.paused:
+            return 0.0
+        began = time.perf_counter()
+        self._save()
+        self.observer.wait()
+        return time.perf_counter() - began
+
     def _progress(self) -> tuple[float, bool]:
         """How much of the run is done in [0, 1], and whether to stop here; the same in every process."""
         progress = self.step / self.total
         if self.config.max_minutes > 0:
             progress = max(progress, self.spent_s / 60.0 / self.config.max_minutes)
-        progress, stop = self.group.share(progress, float(self.stop))
+        progress, stop = self.group.share(progress, float(self.stop or self.observer.stopped))
         self.stop = bool(stop)
         return progress, progress >= 1.0 or self.stop
 
@@ -191,6 +206,7 @@ class _Run:
             score = scores["l2_m"] + scores["steer_mae"] + scores["acceleration_mae"] if scores else -float(self.step)
             if log is not None and scores:
                 log.write(self.step, "validation", scores)
+            self.observer.validated(self.step, scores)
             if score < self.best["score"]:
                 self.best = {"score": score, "step": self.step, "validation": scores}
                 self._ship()
