@@ -100,9 +100,18 @@ class Control:
     reason: str = ""
 
 
+SEEN_DTYPE = np.dtype([("kind", "u1"), ("x", "f8"), ("y", "f8"), ("yaw", "f8"), ("length", "f8"), ("width", "f8"),
+                       ("speed", "f8"), ("probability", "f8")])
+"""One row a road user that a network believes in: ``kind`` as ``core/scene.py`` ActorKind, pose in ``base_link`` at the
+plan's stamp, full dimensions in metres, speed in m/s along its heading."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a planner gives back for one frame.
+
+    ``follow`` names the controller that it is made for (``driving/controllers.py``); ``objects`` SEEN_DTYPE [K] are the
+    road users that the network found, None where it looks for none.
 
     ``control`` is the wish of a network that has a control branch (before fusion with the trajectory's controller).
     ``candidates`` [K, T, 2] with ``scores`` [K]; ``attention`` float32 [h, w] over the first camera, sum 1;
@@ -118,3 +127,5 @@ class Plan:
     attention: np.ndarray | None = None
     inference_ms: float = 0.0
     notes: Mapping[str, float] = field(default_factory=dict)
+    objects: np.ndarray | None = None
+    follow: str = "pid"

@@ -7,7 +7,7 @@ from typing import Mapping, Protocol
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Control, EgoState, Frame, NavigationGoal, Plan
 from kd_planner_ros.core.route import Route
-from kd_planner_ros.driving.controller import TCPController
+from kd_planner_ros.driving.controllers import Controller, build_controller
 from kd_planner_ros.driving.route_planner import RoutePlanner
 from kd_planner_ros.driving.supervisor import Reason, Supervisor
 
@@ -24,11 +24,13 @@ class Pilot:
     """The newest plan, the controller and the supervisor: what the controller node runs, one ``step`` a tick.
 
     The controller is ticked every time, with the newest plan and the car's present speed, because its PIDs are made
-    for 20 Hz; the plan itself is held between frames, until the supervisor calls it stale.
+    for 20 Hz; the plan itself is held between frames, until the supervisor calls it stale. Unless one is given, the
+    controller is the one that the plans ask for.
     """
 
-    def __init__(self, controller: TCPController | None = None, supervisor: Supervisor | None = None):
-        self.controller = controller or TCPController()
+    def __init__(self, controller: Controller | None = None, supervisor: Supervisor | None = None):
+        self._given = controller
+        self._built: dict[str, Controller] = {}
         self.supervisor = supervisor or Supervisor()
         self.reset()
 
@@ -36,11 +38,29 @@ class Pilot:
         """Forget the plan, the controller's state and the supervisor's counts."""
         self.plan: Plan | None = None
         self._failed = ""
-        self.controller.reset()
+        for controller in (*self._built.values(), *([self._given] if self._given else [])):
+            controller.reset()
         self.supervisor.reset()
 
+    def controller(self, plan: Plan) -> Controller:
+        """The controller that ``plan`` is made for.
+
+        Raises:
+            PlannerError: there is none of that name.
+        """
+        if self._given is not None:
+            return self._given
+        if plan.follow not in self._built:
+            self._built[plan.follow] = build_controller(plan.follow)
+        return self._built[plan.follow]
+
     def take(self, plan: Plan) -> None:
-        """Follow ``plan`` from now on. One older than the present plan is left out."""
+        """Follow ``plan`` from now on. One older than the present plan is left out.
+
+        Raises:
+            PlannerError: nobody knows how to follow it.
+        """
+        self.controller(plan)
         if self.plan is None or plan.stamp_ns >= self.plan.stamp_ns:
             self.plan, self._failed = plan, ""
 
@@ -55,7 +75,7 @@ class Pilot:
         supervisor, plan = self.supervisor, self.plan
         wish = None
         if plan is not None and not self._failed and supervisor.accepts(plan, ego):
-            wish = self.controller.step(plan, ego)
+            wish = self.controller(plan).step(plan, ego)
         return supervisor.check(wish, plan, ego, now_ns, dict(sensor_ages_s or {}), self._failed)
 
 

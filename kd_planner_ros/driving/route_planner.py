@@ -35,7 +35,8 @@ def sparse_indices(route: Route, step_m: float = SPARSE_STEP_M) -> np.ndarray:
 
 
 class RoutePlanner:
-    """RoutePlanner(4, 50) on the sparse plan: TCP's and InterFuser's navigation while driving.
+    """RoutePlanner(4, 50) on the sparse plan: TCP's and InterFuser's navigation while driving. With ``dense`` it follows
+    every point of the plan: what InterFuser's way points are read from.
 
     Each step walks at most ``max_m`` along the rest of the plan, so a route that crosses itself stays in order; of the
     points within ``min_m`` of the car the farthest is taken, and all before it are dropped.
@@ -46,13 +47,13 @@ class RoutePlanner:
     Source: TCP ``team_code/planner.py``; ``spec/plankd.md`` 0.
     """
 
-    def __init__(self, route: Route, min_m: float = 4.0, max_m: float = 50.0):
+    def __init__(self, route: Route, min_m: float = 4.0, max_m: float = 50.0, dense: bool = False):
         if not 2 <= len(route.points) == len(route.commands):
             raise RouteError("a route of at least two points, one command each",
                              f"{len(route.points)} points and {len(route.commands)} commands in route {route.name!r}",
                              "plan the route again")
         self.min_m, self.max_m = min_m, max_m
-        kept = sparse_indices(route)
+        kept = np.arange(len(route.points)) if dense else sparse_indices(route)
         if len(kept) < 2:
             kept = np.array([0, len(route.points) - 1])
         self._points = np.asarray(route.points, float)[kept]
@@ -63,6 +64,10 @@ class RoutePlanner:
     def reset(self) -> None:
         """Back to the start of the route."""
         self._first = 0
+
+    def ahead(self, count: int) -> np.ndarray:
+        """The next points [<= count, 2] of the plan in ``map``, the first of them the last one that was reached."""
+        return self._points[self._first:self._first + count]
 
     def step(self, ego: EgoState) -> NavigationGoal:
         """The next sparse point in ``base_link`` and its command, seen from ``ego``. Call once per tick."""

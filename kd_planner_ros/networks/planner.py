@@ -62,6 +62,9 @@ class Processor(ABC):
     def decode(self, outputs: Mapping[str, Tensor], frame: Frame) -> Plan:
         """The plan in ``outputs`` (batch of one) for ``frame``."""
 
+    def reset(self) -> None:
+        """Forget frames seen before; nothing to forget unless the processor says so."""
+
 
 def require_planner(planner: Planner) -> Planner:
     """``planner`` itself, checked.

@@ -8,17 +8,26 @@ from typing import Any
 import numpy as np
 
 from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
+from kd_planner_ros.core.sensors import LidarSpec
 from kd_planner_ros.networks.planner import Planner
 
 
 def noise_frame(planner: Planner, seed: int = 0) -> Frame:
-    """A frame with everything ``planner`` declares: noise pictures, empty street ahead."""
+    """A frame with everything ``planner`` declares: noise pictures, as many points as its LiDARs send, no reason to stop."""
     random = np.random.default_rng(seed)
     images = {camera.id: random.integers(0, 256, (camera.height, camera.width, 3), dtype=np.uint8)
               for camera in planner.rig.cameras}
-    clouds = {lidar.id: np.zeros((0, 4), np.float32) for lidar in planner.rig.lidars}
+    clouds = {lidar.id: _noise_cloud(lidar, random) for lidar in planner.rig.lidars}
     goal = NavigationGoal(np.array([30.0, 0.0]), Command.LANE_FOLLOW)
     return Frame(0, EgoState(0, Pose(), 5.0), goal, images, clouds)
+
+
+def _noise_cloud(spec: LidarSpec, random: np.random.Generator) -> np.ndarray:
+    """Points [N, 4] of one message: the ground around the car, and some above it."""
+    count = round(spec.points_per_second * spec.period_s * (1.0 - spec.dropoff_general))
+    reach, turn = spec.range_m * random.random(count) ** 2, 2.0 * np.pi * random.random(count)
+    height = np.where(random.random(count) < 0.7, 0.0, 3.0 * random.random(count)) - spec.pose.z
+    return np.stack([reach * np.cos(turn), reach * np.sin(turn), height, random.random(count)], axis=1).astype(np.float32)
 
 
 def bench_latency(planner: Planner, n: int = 100, warm: int = 5) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.networks.registry import Network, find_network
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -22,7 +22,7 @@ def count_macs(model: nn.Module, example: dict[str, torch.Tensor]) -> int:
 
     Element-wise work is left out, as in the papers. Runs on the meta device: nothing is computed.
     """
-    meta = model.to("meta").eval()
+    meta = model.to("meta").eval().requires_grad_(False)  # the counter stumbles over views of weights
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         meta(**{name: tensor.to("meta") for name, tensor in example.items()})
@@ -30,7 +30,8 @@ def count_macs(model: nn.Module, example: dict[str, torch.Tensor]) -> int:
 
 
 def table(network: str, **overrides: Any) -> list[dict[str, Any]]:
-    """One row a configuration of ``network``: size, input, parameters, MACs, and the paper's figures where they apply.
+    """One row a configuration of ``network``: size, inputs (``input``: rows and columns of the first), parameters, MACs,
+    and the paper's figures where they apply.
 
     ``overrides`` replace config fields in every row (input_height=128, input_width=448).
 
@@ -44,12 +45,17 @@ def table(network: str, **overrides: Any) -> list[dict[str, Any]]:
         config = found.config({**asdict(base), **overrides})
         with torch.device("meta"):
             model = found.build_model(config)
-        parameters = count_parameters(model)
-        row = {"network": network, "size": config.size, "input": [config.input_height, config.input_width],
-               "parameters": parameters, "macs": count_macs(model, found.example_inputs(config))}
-        if row["input"] == [base.input_height, base.input_width]:  # the paper's figures hold for no other
+        parameters, example, shapes = count_parameters(model), found.example_inputs(config), _shapes(found, config)
+        row = {"network": network, "size": config.size, "input": shapes[found.inputs[0]][-2:], "inputs": shapes,
+               "parameters": parameters, "macs": count_macs(model, example)}
+        if shapes == _shapes(found, base):  # the paper's figures hold for no other
             row |= {"paper_parameters": config.spec.parameters, "paper_gmacs": config.spec.paper_gmacs,
                     "paper_ms": config.spec.paper_ms,
                     "mac_deviation_percent": round(100.0 * (row["macs"] / 1e9 / config.spec.paper_gmacs - 1.0), 2)}
         rows.append(row)
     return rows
+
+
+def _shapes(network: Network, config: Any) -> dict[str, list[int]]:
+    """Shape of every input of one sample, without the batch."""
+    return {name: list(tensor.shape[1:]) for name, tensor in network.example_inputs(config).items()}

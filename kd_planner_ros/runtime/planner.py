@@ -24,7 +24,8 @@ class NetworkPlanner(Planner):
         self.config, self.processor, self.engine, self.card = config, processor, engine, card
 
     def reset(self) -> None:
-        """Nothing to forget: the networks here look at one frame."""
+        """The networks here look at one frame; what the processor remembers is forgotten."""
+        self.processor.reset()
 
     def plan(self, frame: Frame) -> Plan:
         """The plan for ``frame``, with the time from its pixels to its waypoints in ``inference_ms``.

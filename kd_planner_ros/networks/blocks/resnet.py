@@ -55,10 +55,10 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     """A backbone with torchvision's parameter names, so that its ImageNet files fit.
 
-    The classifier ``fc`` is kept: TCP uses its output as the image embedding.
+    The classifier ``fc`` is kept unless ``classifier`` is False: TCP uses its output as the image embedding.
     """
 
-    def __init__(self, spec: ResNetSpec, channels_in: int = 3):
+    def __init__(self, spec: ResNetSpec, channels_in: int = 3, classifier: bool = True):
         super().__init__()
         self.spec = spec
         self.conv1 = nn.Conv2d(channels_in, 64, 7, 2, 3, bias=False)
@@ -70,7 +70,8 @@ class ResNet(nn.Module):
             blocks = [BasicBlock(width_in if i == 0 else width, width, stride if i == 0 else 1) for i in range(count)]
             self.add_module(f"layer{stage}", nn.Sequential(*blocks))
             width_in = width
-        self.fc = nn.Linear(width_in, spec.fc_width)
+        if classifier:
+            self.fc = nn.Linear(width_in, spec.fc_width)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -92,15 +93,15 @@ class ResNet(nn.Module):
         return self.fc(last.mean((2, 3)))
 
 
-def build_resnet(name: str, channels_in: int = 3) -> ResNet:
-    """The backbone ``name`` of ``RESNETS``, He-initialised from torch's global generator.
+def build_resnet(name: str, channels_in: int = 3, classifier: bool = True) -> ResNet:
+    """The backbone ``name`` of ``RESNETS``, He-initialised from torch's global generator; see ``ResNet``.
 
     Raises:
         ConfigError: no such backbone.
     """
     if name not in RESNETS:
         raise ConfigError(f"a backbone out of {', '.join(RESNETS)}", repr(name), "correct the name")
-    return ResNet(RESNETS[name], channels_in)
+    return ResNet(RESNETS[name], channels_in, classifier)
 
 
 def grid_size(spec: ResNetSpec, height: int, width: int) -> tuple[int, int]:
@@ -111,21 +112,41 @@ def grid_size(spec: ResNetSpec, height: int, width: int) -> tuple[int, int]:
     return height, width
 
 
-def load_pretrained(backbone: ResNet, path: Path) -> None:
-    """Fill ``backbone`` from a local ``.safetensors`` or ``.pth`` file with torchvision's names. Nothing is fetched.
+def load_pretrained(backbone: nn.Module, path: Path) -> None:
+    """Fill ``backbone`` from a local ``.safetensors`` or ``.pth`` file of its own tensor names. Nothing is fetched.
+
+    Plain backbones have torchvision's names, ``resnet_d.ResNetD`` timm's. The file's classifier is left out where the
+    backbone has none.
 
     Raises:
-        ConfigError: the file is missing, unreadable, or belongs to another backbone.
+        ConfigError: the file is missing, unreadable, or belongs to another backbone; the first misfit is named.
     """
-    remedy = "give a state dict of the same ResNet, as torchvision saves it"
+    remedy = "give a state dict of the same ResNet, as torchvision (resnet...) or timm (resnet...d) saves it"
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
             state = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-        backbone.load_state_dict(state)
     except FileNotFoundError:
         raise ConfigError(f"backbone weights at {path}", "no such file", remedy) from None
     except Exception as error:  # torch and safetensors raise many kinds for one broken file
         raise ConfigError(f"backbone weights in {path}", str(error).splitlines()[0], remedy) from None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ConfigError(f"tensors by name in {path}", type(state).__name__, remedy)
+    wanted = backbone.state_dict()
+    if not any(name.startswith("fc.") for name in wanted):
+        state = {name: value for name, value in state.items() if not name.startswith("fc.")}
+    if misfit := _misfit(wanted, state):
+        raise ConfigError(f"weights of this backbone in {path}", misfit, remedy)
+    backbone.load_state_dict(state)
+
+
+def _misfit(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> str:
+    """What is wrong with ``given``, or ""."""
+    if missing := sorted(set(wanted) - set(given)):
+        return f"{len(missing)} tensors missing, first '{missing[0]}'"
+    if extra := sorted(set(given) - set(wanted)):
+        return f"{len(extra)} unknown tensors, first '{extra[0]}'"
+    wrong = [name for name in wanted if wanted[name].shape != given[name].shape]
+    return f"'{wrong[0]}' of shape {list(given[wrong[0]].shape)}, not {list(wanted[wrong[0]].shape)}" if wrong else ""

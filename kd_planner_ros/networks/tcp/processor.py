@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Command, Control, Frame, Plan, Trajectory
+from kd_planner_ros.core.records import Control, Frame, Plan, Trajectory
 from kd_planner_ros.geometry.frames import base_to_planner, planner_to_base
 from kd_planner_ros.imaging.resize import resize_rgb
+from kd_planner_ros.networks.blocks.inputs import command_index, normalise
 from kd_planner_ros.networks.planner import Processor
 from kd_planner_ros.networks.tcp.config import STEP_S, TCPConfig
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 SPEED_SCALE_MPS = 12.0
 _TO_NETWORK = np.array([1.0, -1.0], np.float32)  # (acceleration, steer): the network steers positive RIGHT
 
@@ -27,8 +26,6 @@ class TCPProcessor(Processor):
     def __init__(self, config: TCPConfig):
         self.config = config
         self.times_s = STEP_S * np.arange(1, config.pred_len + 1)
-        self._mean = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1) * 255.0
-        self._std = torch.tensor(IMAGENET_STD).view(1, 3, 1, 1) * 255.0
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """A camera picture scaled to the network's input: RGB uint8 [H, W, 3]. Trainers may store its result.
@@ -49,17 +46,14 @@ class TCPProcessor(Processor):
 
     def image_tensor(self, images: np.ndarray | Tensor) -> Tensor:
         """Prepared pictures uint8 [B, H, W, 3] as normalised float32 [B, 3, H, W] in channels-last memory."""
-        pixels = torch.as_tensor(images).permute(0, 3, 1, 2)
-        mean, std = self._mean.to(pixels.device), self._std.to(pixels.device)
-        return pixels.to(torch.float32).sub_(mean).div_(std)
+        return normalise(images)
 
     def state_tensor(self, speed_mps: np.ndarray, target_base: np.ndarray, commands: np.ndarray) -> Tensor:
         """The measured state [B, 9] from speed [B], target point [B, 2] in ``base_link`` and command [B].
 
         VOID and unknown commands count as LANE_FOLLOW.
         """
-        index = np.asarray(commands, int) - 1
-        index = np.where((index < 0) | (index > 5), Command.LANE_FOLLOW - 1, index)
+        index = command_index(commands)
         state = np.zeros((len(index), 9), np.float32)
         state[:, 0] = np.asarray(speed_mps) / SPEED_SCALE_MPS
         state[:, 1:3] = base_to_planner(np.asarray(target_base))

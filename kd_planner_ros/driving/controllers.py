@@ -1,0 +1,39 @@
+"""Controllers by the name that a plan asks for (``Plan.follow``)."""
+
+from __future__ import annotations
+
+from typing import Callable, Protocol
+
+from kd_planner_ros.core.errors import PlannerError
+from kd_planner_ros.core.records import Control, EgoState, Plan
+from kd_planner_ros.driving.controller import TCPController
+
+
+class Controller(Protocol):
+    """Turns the newest plan into a wish; ticked at 20 Hz."""
+
+    def reset(self) -> None: ...
+
+    def step(self, plan: Plan, ego: EgoState) -> Control: ...
+
+
+def _safety() -> Controller:
+    from kd_planner_ros.driving.safety.controller import SafetyController  # OpenCV is loaded for those who need it
+
+    return SafetyController()
+
+
+CONTROLLERS: dict[str, Callable[[], Controller]] = {"pid": TCPController, "safety": _safety}
+"""``pid`` follows a trajectory in time; ``safety`` a path, at the fastest speed that meets nobody."""
+
+
+def build_controller(name: str) -> Controller:
+    """A new controller.
+
+    Raises:
+        PlannerError: none of that name.
+    """
+    if name not in CONTROLLERS:
+        raise PlannerError(f"a plan for a controller out of {', '.join(CONTROLLERS)}", repr(name),
+                           "set 'follow' of the planner's plans")
+    return CONTROLLERS[name]()
