@@ -41,5 +41,6 @@ setup(
         "world = kd_planner_ros.ros.nodes.world_node:main",
         "planner = kd_planner_ros.ros.nodes.planner_node:main",
         "controller = kd_planner_ros.ros.nodes.controller_node:main",
+        "trainer = kd_planner_ros.ros.nodes.trainer_node:main",
     ]},
 )

@@ -51,7 +51,10 @@ _REPLAY = (
 _TRAIN = (
     ("bags", None, "recordings, or folders of recordings, separated by spaces", None),
     ("name", "tcp_student", "name of the model; weights and card go to <models_dir>/<name>/", None),
-    ("args", "", "further options of 'kd-planner train', as one string", None),
+    ("params_file", "", "YAML with further parameters of the trainer node; empty: the defaults", None),
+    ("args", "", "further parameters of the trainer node, NAME:=VALUE separated by spaces, e.g. size:=7.6m epochs:=2.0", None),
+    ("processes", "1", "processes that train together on this machine, through torchrun: one for each GPU", None),
+    ("autostart", "true", "start at once; false: wait for a lifecycle manager", ["true", "false"]),
 )
 
 
@@ -123,11 +126,14 @@ def replay_actions(context: Any) -> list[Any]:
 
 
 def train_actions(context: Any) -> list[Any]:
-    """The training process."""
+    """The trainer node, or one of them with helpers under torchrun."""
     a = _values(context, _TRAIN)
-    command = [sys.executable, "-m", "kd_planner_ros.cli.main", "train", "--bags", *a["bags"].split(), "--name",
-               a["name"], *a["args"].split()]
-    return _together([ExecuteProcess(cmd=command, output="screen", sigterm_timeout="30")])
+    count = _int(a, "processes")
+    launcher = [] if count == 1 else ["-m", "torch.distributed.run", f"--nproc-per-node={count}"]
+    given = [f"bags:={json.dumps(a['bags'].split())}", f"name:='{a['name']}'", f"autostart:={a['autostart']}", *a["args"].split()]
+    words = [word for one in given for word in ("-p", one)] + (["--params-file", a["params_file"]] if a["params_file"] else [])
+    command = [sys.executable, *launcher, "-m", "kd_planner_ros.ros.nodes.trainer_node", "--ros-args", *words]
+    return _together([ExecuteProcess(cmd=command, output="screen", sigterm_timeout="40", sigkill_timeout="40")])
 
 
 def _transport(rig: SensorRig) -> list[Any]:

@@ -16,7 +16,7 @@ from std_msgs.msg import ColorRGBA, Header
 from trajectory_msgs.msg import MultiDOFJointTrajectory, MultiDOFJointTrajectoryPoint
 from visualization_msgs.msg import Marker, MarkerArray
 
-from kd_planner_ros.core.records import Command, Control, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.records import SEEN_DTYPE, Command, Control, NavigationGoal, Plan, Pose, Trajectory
 from kd_planner_ros.geometry.frames import from_base
 from kd_planner_ros.ros.adapters.carla_bridge import MAP_FRAME
 from kd_planner_ros.ros.adapters.optional import message_type
@@ -25,7 +25,7 @@ from kd_planner_ros.ros.adapters.tables import bytes_array
 from kd_planner_ros.ros.stamps import from_stamp, to_duration, to_stamp
 
 FAULT = "fault/"
-_WISH, _NOTE = "wish/", "note/"
+_WISH, _NOTE, _FOLLOW, _OBJECTS = "wish/", "note/", "follow/", "objects"
 
 
 def headings(points: np.ndarray) -> np.ndarray:
@@ -72,12 +72,18 @@ def trajectory_from_joints(message: MultiDOFJointTrajectory) -> Trajectory:
 
 
 def plan_to_state(plan: Plan, frame_id: str) -> JointState:
-    """Goal, the network's own control (steer positive LEFT), inference time and notes, as named numbers."""
+    """Goal, the network's own control (steer positive LEFT), inference time, notes, the controller that the plan asks for
+    unless it is the usual one, and road users as ``object/ROW/FIELD`` after their number ``objects``, as named numbers."""
     values = {"target_x": plan.goal.target_point[0], "target_y": plan.goal.target_point[1],
               "command": int(plan.goal.command), "inference_ms": plan.inference_ms}
     if plan.control is not None:
         values |= {_WISH + name: getattr(plan.control, name) for name in ("throttle", "steer", "brake")}
     values |= {_NOTE + name: value for name, value in plan.notes.items()}
+    if plan.follow != Plan.follow:
+        values[_FOLLOW + plan.follow] = 1.0
+    if plan.objects is not None:
+        values[_OBJECTS] = len(plan.objects)
+        values |= {f"object/{row}/{field}": seen[field] for row, seen in enumerate(plan.objects) for field in SEEN_DTYPE.names}
     return JointState(header=Header(stamp=to_stamp(plan.stamp_ns), frame_id=frame_id), name=list(values),
                       position=[float(value) for value in values.values()])
 
@@ -101,8 +107,19 @@ def plan_from_msgs(joints: MultiDOFJointTrajectory, state: JointState, attention
         wish = Control(stamp_ns, values[_WISH + "throttle"], values[_WISH + "steer"], values[_WISH + "brake"])
     goal = NavigationGoal(np.array([values["target_x"], values["target_y"]]), Command(int(values["command"])))
     notes = {name[len(_NOTE):]: value for name, value in values.items() if name.startswith(_NOTE)}
+    follow = next((name[len(_FOLLOW):] for name in values if name.startswith(_FOLLOW)), Plan.follow)
     return Plan(stamp_ns, trajectory_from_joints(joints), goal, control=wish, attention=attention,
-                inference_ms=values["inference_ms"], notes=notes)
+                inference_ms=values["inference_ms"], notes=notes, objects=_objects(values), follow=follow)
+
+
+def _objects(values: dict[str, float]) -> np.ndarray | None:
+    """The road users in a plan's named numbers, SEEN_DTYPE [K]; None where the planner looks for none."""
+    if _OBJECTS not in values:
+        return None
+    seen = np.zeros(int(values[_OBJECTS]), SEEN_DTYPE)
+    for field in SEEN_DTYPE.names:
+        seen[field] = [values[f"object/{row}/{field}"] for row in range(len(seen))]
+    return seen
 
 
 def attention_to_msg(attention: np.ndarray, stamp_ns: int, frame_id: str) -> Image:
