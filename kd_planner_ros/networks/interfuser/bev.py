@@ -32,7 +32,7 @@ def counts(points: np.ndarray, config: InterFuserConfig) -> np.ndarray:
 
     Rows run from ``lidar_left_from_m`` to ``lidar_left_to_m`` to the left (the right with ``lidar_flip``), columns from
     ``lidar_ahead_m`` ahead of the sensor to the sensor itself; the upper ends belong to the last bins, as in numpy's
-    histogram. By default a point 14.06 m ahead and 0.5 m to the left falls into row 111 and column 111. Values that
+    histogram. By default a point 14.06 m ahead and 0.4 m to the left falls into row 111 and column 111. Values that
     are not finite fall nowhere.
     """
     bins = config.lidar_px
