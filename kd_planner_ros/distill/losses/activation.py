@@ -1,0 +1,21 @@
+"""AT: the student looks where the teacher looks. Zagoruyko and Komodakis, ICLR 2017; ``spec/plankd.md`` 4."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from torch import Tensor
+
+from kd_planner_ros.distill.losses.maps import Stage, energy
+
+GAMMA = 1e3
+
+
+def activation_loss(student: Sequence[Stage], teacher: Sequence[Tensor], gamma: float = GAMMA) -> Tensor:
+    """gamma / 2 times the sum over stages of the mean squared difference of unit-length energies, a scalar.
+
+    Args:
+        student: stage maps, shallow to deep. teacher: ``maps.energy`` [B, cells] of the stages of equal size.
+    """
+    gaps = [(energy(ours) - theirs.detach()).square().mean() for ours, theirs in zip(student, teacher, strict=True)]
+    return 0.5 * gamma * sum(gaps[1:], gaps[0])

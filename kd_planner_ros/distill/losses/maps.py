@@ -1,0 +1,68 @@
+"""A backbone's feature maps as the distillers read them, and what of them is worth keeping on disk.
+
+A network whose backbone sees one picture gives back ``stage1`` ...; one with several cameras ``left_stage1``,
+``front_stage1``, ``right_stage1`` ... (InterFuser; its focus view and LiDAR are not distilled). Everything here takes both.
+"""
+
+from __future__ import annotations
+
+from typing import Mapping, Sequence, Union
+
+import torch
+from torch import Tensor
+
+Stage = Union[Tensor, Sequence[Tensor]]
+"""One map [B, C, h, w], or one for each view."""
+VIEWS = ("left", "front", "right")
+"""The views of a network with several cameras, in PlanKD's order."""
+_TINY = 1e-12
+
+
+def stage_of(outputs: Mapping[str, Tensor], number: int) -> Stage:
+    """Stage ``number`` (from 1) of a network's outputs, of one view or of all three.
+
+    Raises:
+        KeyError: the network gave no such stage.
+    """
+    name = f"stage{number}"
+    return outputs[name] if name in outputs else tuple(outputs[f"{view}_{name}"] for view in VIEWS)
+
+
+def views(stage: Stage) -> tuple[Tensor, ...]:
+    """The maps of a stage, one a view, in float32."""
+    maps = (stage,) if isinstance(stage, Tensor) else tuple(stage)
+    return tuple(one.float() for one in maps)
+
+
+def channel_mean(stage: Stage) -> Tensor:
+    """Means over channels, views one after the other, flat: [B, sum of h * w].
+
+    Teacher and student then have equal dimensions whatever their widths. Source: PlanKD, appendix A.4.
+    """
+    return torch.cat([one.mean(1).flatten(1) for one in views(stage)], 1)
+
+
+def energy(stage: Stage) -> Tensor:
+    """Attention maps of activation: the sum of squares over channels, each view of unit length, flat: [B, sum of h * w].
+
+    Source: Zagoruyko and Komodakis, ICLR 2017, equation 2 and F_sum^2.
+    """
+    flat = [one.square().sum(1).flatten(1) for one in views(stage)]
+    return torch.cat([one / one.norm(dim=1, keepdim=True).clamp_min(_TINY) for one in flat], 1)
+
+
+def stage_count(outputs: Mapping[str, Tensor]) -> int:
+    """How many stages a network gave back."""
+    names = [name.removeprefix("front_") for name in outputs]
+    return sum(name.startswith("stage") and name[5:].isdigit() for name in names)
+
+
+def stage_pairs(student: int, teacher: int) -> tuple[tuple[int, int], ...]:
+    """(student's stage, teacher's stage) from shallow to deep, counted from 1, each pair of the same stride.
+
+    The three-stage ResNet-6 ends at stride 32 like the others: 1-1, 2-2, 3-4 with a four-stage teacher.
+    """
+    if student == teacher:
+        return tuple((stage, stage) for stage in range(1, student + 1))
+    shared = min(student, teacher)
+    return (*((stage, stage) for stage in range(1, shared)), (student, teacher))

@@ -1,0 +1,1 @@
+"""Ways to train a student: plain imitation, PlanKD and its rivals, all behind ``base.Distiller``."""

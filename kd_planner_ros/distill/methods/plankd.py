@@ -1,0 +1,160 @@
+"""PlanKD: planning-relevant feature distillation and safety-aware waypoint-attentive distillation.
+
+Source: Feng et al., "On the Road to Portability: Compressing End-to-End Motion Planner for Autonomous Driving", CVPR 2024,
+equation 9 and algorithm 1; ``spec/plankd.md`` 3.4 and the choices D2 to D17.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.distill.losses import attention, bottleneck, safety
+from kd_planner_ros.distill.losses.attention import WaypointAttention
+from kd_planner_ros.distill.losses.bottleneck import InformationBottleneck
+from kd_planner_ros.distill.losses.maps import channel_mean, stage_of
+from kd_planner_ros.distill.methods.base import Distiller, Truth
+
+
+@dataclass(frozen=True)
+class PlanKDSwitches:
+    """Weights and choices. Defaults are TCP's; ``DEFAULTS`` has each network's.
+
+    feature, ranking, entropy: alpha_z, alpha_r, alpha_e of equation 9. waypoints: weight of the attention-weighted term,
+    as the network's own loss has it (D8). teacher_waypoints: weight of the same term against the teacher's waypoints; the
+    paper puts the expert's in their place (A.5), so 0.
+    """
+
+    feature: float = 0.5
+    ranking: float = 0.1
+    entropy: float = 0.05
+    waypoints: float = 1.0
+    teacher_waypoints: float = 0.0
+    scale: str = "sum"
+    beta: float = bottleneck.BETA
+    bottleneck_lr: float = 1e-4
+    noise: str = "shared"
+    freeze_bottleneck: bool = True
+    use_bottleneck: bool = True
+    weighting: str = "attention"
+    sigma_m: float = safety.SIGMA_M
+    rank_loss: str = "margin"
+    bev_detail: str = "full"
+
+    def __post_init__(self):
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name} out of {', '.join(choices)}", repr(getattr(self, name)), f"correct '{name}'")
+
+
+CHOICES = {"scale": ("sum", "mean"), "noise": ("shared", "independent", "none"), "weighting": ("attention", "decay", "equal"),
+           "rank_loss": ("margin", "paper"), "bev_detail": tuple(attention.DETAILS)}
+DEFAULTS = {"tcp": PlanKDSwitches(),
+            "interfuser": PlanKDSwitches(feature=0.1, entropy=0.005, waypoints=0.2, scale="mean")}
+"""Section 3.4's columns; another network takes TCP's."""
+PLAIN_WEIGHTING = {"tcp": "equal", "interfuser": "decay"}
+"""How each network weights its waypoints by itself: what the ablation without safety attention falls back to."""
+
+
+class PlanKD(Distiller):
+    """PlanKD's terms. ``losses`` first moves the bottleneck one step of its own Adam on detached features.
+
+    Args:
+        inputs: length of the flattened channel means of the student's and the teacher's stage 2.
+        average: called with the bottleneck's parameters between backward and step, so that several processes agree.
+    """
+
+    name = "plankd"
+    reads_features = True
+
+    def __init__(self, inputs: int, switches: PlanKDSwitches = PlanKDSwitches(),
+                 average: Callable[[list[nn.Parameter]], None] = lambda _: None):
+        super().__init__()
+        self.choice, self._average = switches, average
+        self.bottleneck = InformationBottleneck(inputs) if switches.use_bottleneck else None
+        attends = switches.weighting == "attention"
+        self.attention = WaypointAttention(switches.bev_detail) if attends else None
+        self.teacher_fields = ("mean_stage2", "waypoints") if switches.teacher_waypoints else ("mean_stage2",)
+        self.needs = (*(("states",) if switches.use_bottleneck else ()),
+                      *(("obstacles", "bev", "measured") if attends else ()))
+        self.replaces = ("waypoints",)
+        self._adam = (torch.optim.Adam(self.bottleneck.parameters(), lr=switches.bottleneck_lr)
+                      if self.bottleneck is not None else None)
+        self._report: dict[str, Tensor] = {}
+
+    def losses(self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], truth: Truth, epoch: float) -> dict[str, Tensor]:
+        """``feature``, ``waypoints`` and, with attention, ``ranking`` and ``entropy``, each times its weight."""
+        self._report = {}
+        terms = {"feature": self.choice.feature * self._feature(channel_mean(stage_of(student, 2)), teacher["mean_stage2"].float(),
+                                                                 truth)}
+        return terms | self._waypoints(student["waypoints"], teacher, truth)
+
+    def _feature(self, ours: Tensor, theirs: Tensor, truth: Truth) -> Tensor:
+        if ours.shape[1] != theirs.shape[1]:
+            raise ConfigError("teacher and student maps of equal size at stage 2", f"{theirs.shape[1]} and {ours.shape[1]} cells",
+                              "give a teacher of the same input size")
+        if self.bottleneck is None:
+            return bottleneck.whole_map_distance(ours, theirs)
+        self._step_bottleneck(ours, theirs, truth["states"])
+        return bottleneck.latent_distance(self.bottleneck, ours, theirs, self.choice.noise, self.choice.freeze_bottleneck)
+
+    def _step_bottleneck(self, ours: Tensor, theirs: Tensor, states: Tensor) -> None:
+        """One Adam step on the bottleneck loss of both feature sets; nothing moves if the loss is not finite."""
+        first, named_theirs = self.bottleneck.loss(theirs, states, self.choice.beta)
+        second, named_ours = self.bottleneck.loss(ours, states, self.choice.beta)
+        loss = first + second
+        self._report |= {"bottleneck": loss.detach(), "named_teacher": named_theirs, "named_student": named_ours}
+        if not torch.isfinite(loss):
+            return
+        self._adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self._average(list(self.bottleneck.parameters()))
+        self._adam.step()
+        self._adam.zero_grad(set_to_none=True)
+
+    def _waypoints(self, waypoints: Tensor, teacher: Mapping[str, Tensor], truth: Truth) -> dict[str, Tensor]:
+        choice, target, mask = self.choice, truth["waypoints"], truth["waypoints_mask"]
+        terms: dict[str, Tensor] = {}
+        if self.attention is None:
+            weights = safety.fixed_weights(choice.weighting, mask)
+        else:
+            weights = self.attention(attention.with_coordinates(truth["bev"]), truth["measured"], target, mask)
+            psi = safety.proximity(target, truth["obstacles"], choice.sigma_m)
+            terms["ranking"] = choice.ranking * self._ranking(weights, psi, mask)
+            if choice.entropy:
+                terms["entropy"] = choice.entropy * safety.negative_entropy(weights, mask)
+        imitated = safety.weighted_waypoint_loss(waypoints, target, weights, mask, choice.scale)
+        self._report["weighted_waypoints"] = imitated.detach()
+        terms["waypoints"] = choice.waypoints * imitated
+        if choice.teacher_waypoints:
+            theirs = teacher["waypoints"].float()
+            terms["teacher_waypoints"] = choice.teacher_waypoints * safety.weighted_waypoint_loss(
+                waypoints, theirs, weights, mask, choice.scale)
+        return terms
+
+    def _ranking(self, weights: Tensor, psi: Tensor, mask: Tensor) -> Tensor:
+        if self.choice.rank_loss == "paper":
+            return safety.ranking_loss(weights, psi, mask, 0.0, "minus", "sum")
+        return safety.ranking_loss(weights, psi, mask)
+
+    def report(self) -> dict[str, Tensor]:
+        """``bottleneck`` (bits), the share of planning states named right from the teacher's and from the student's map,
+        and the unweighted waypoint term in metres."""
+        return self._report
+
+    def trained(self) -> list[nn.Parameter]:
+        """The attention's; the bottleneck's too where it is not frozen (the repository's way)."""
+        parts = [self.attention] + ([] if self.choice.freeze_bottleneck else [self.bottleneck])
+        return [parameter for part in parts if part is not None for parameter in part.parameters()]
+
+    def own_optimisers(self) -> list[torch.optim.Optimizer]:
+        """The bottleneck's Adam."""
+        return [self._adam] if self._adam is not None else []
+
+    def switches(self) -> dict[str, Any]:
+        """Every weight and choice."""
+        return asdict(self.choice)

@@ -1,0 +1,113 @@
+"""The teacher: a finished model, frozen and in eval mode, checked against the student before it may teach.
+
+Nothing here changes it: no gradient reaches it and its batch-norm statistics stay (choice D3; the repository leaves its
+teacher in training mode).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from kd_planner_ros.core.card import ModelCard
+from kd_planner_ros.core.errors import CardError, ConfigError
+from kd_planner_ros.distill.losses.maps import Stage, channel_mean, energy, stage_of, views
+from kd_planner_ros.runtime.load import find_model
+from kd_planner_ros.runtime.store import load_model
+
+FREE_FIELDS = ("size", "rate_hz")
+"""Config fields in which teacher and student may differ; all others say what goes in and what comes out."""
+
+
+class Teacher:
+    """A frozen network: ``fields`` gives what distillers read of it."""
+
+    def __init__(self, model: nn.Module, config: Any, card: ModelCard, device: torch.device | str = "cpu"):
+        self.config, self.card = config, card
+        self.model = model.requires_grad_(False).eval().to(device)
+        self.device = torch.device(device)
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.card.name
+
+    @property
+    def sha256(self) -> str:
+        """The hash of its weights."""
+        return self.card.weights_sha256
+
+    @torch.no_grad()
+    def fields(self, inputs: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, Stage]:
+        """The fields ``names`` of its answer to ``inputs``, float32, without gradient; see ``field``."""
+        if self.model.training:
+            raise RuntimeError("the teacher must stay in eval mode")
+        outputs = self.model(**inputs, features=True)
+        return {name: field(outputs, name) for name in names}
+
+
+def field(outputs: Mapping[str, Stage], name: str) -> Stage:
+    """One field of a network's outputs.
+
+    Args:
+        name: ``mean_stageN``: channel means, flat [B, cells]; ``energy_stageN``: unit-length energies, flat [B, cells];
+            anything else: that output itself (``waypoints``, ``stageN``).
+
+    Raises:
+        KeyError: the network gives back nothing of that name.
+    """
+    kind, _, stage = name.rpartition("_")
+    if stage.startswith("stage"):
+        maps = stage_of(outputs, int(stage[5:]))
+        if kind:
+            return {"mean": channel_mean, "energy": energy}[kind](maps)
+        found = views(maps)
+        return found if len(found) > 1 else found[0]
+    return outputs[name].float()
+
+
+def load_teacher(name: str, network: str, config: Any, device: torch.device | str = "cpu",
+                 evaluation_maps: Iterable[str] = (), allow_leak: bool = False, models_dir: str | Path | None = None) -> Teacher:
+    """The teacher ``name`` (a model of ``models_dir`` or a folder) for a student of ``network`` with ``config``.
+
+    Raises:
+        PlannerError: no such model.
+        CardError: card, weights and code do not fit, or the teacher is another network, or takes another input or camera.
+        ConfigError: it was trained on an evaluation map, and ``allow_leak`` is not given.
+    """
+    model, given, card = load_model(find_model(str(name), models_dir))
+    if card.network != network:
+        raise CardError(f"a {network} teacher for a {network} student", f"'{card.name}', a {card.network}",
+                        "give a teacher of the student's own network")
+    mine, theirs = dataclasses.asdict(config), dataclasses.asdict(given)
+    other = [key for key in mine if key not in FREE_FIELDS and mine[key] != theirs.get(key)]
+    if other:
+        raise CardError(f"a teacher with {', '.join(f'{key} {mine[key]}' for key in other)}",
+                        f"'{card.name}' with {', '.join(f'{key} {theirs.get(key)}' for key in other)}",
+                        "give a teacher for this input and camera, or train the student with the teacher's")
+    leaks = sorted(_maps(card.training) & set(_with_hd(evaluation_maps)))
+    if leaks and not allow_leak:
+        raise ConfigError(f"a teacher that has not seen the evaluation map {', '.join(evaluation_maps)}",
+                          f"'{card.name}', trained on {', '.join(leaks)}",
+                          "give another teacher, or --allow-leak if no score is to be reported on it")
+    return Teacher(model, given, card, device)
+
+
+def _with_hd(maps: Iterable[str]) -> list[str]:
+    return [variant for name in maps for variant in (name, name + "HD")]
+
+
+def _maps(training: Any) -> set[str]:
+    """Every map named in a card's training facts, also in those of the model it started from and of its teacher."""
+    found: set[str] = set()
+    if isinstance(training, Mapping):
+        for key, value in training.items():
+            if key == "maps" and isinstance(value, (list, tuple)):
+                found |= {str(one).removesuffix("HD") for one in value} | {str(one) for one in value}
+            else:
+                found |= _maps(value)
+    return found

@@ -1,0 +1,95 @@
+"""What the teacher says of every sample, computed once and kept beside the sample shards.
+
+A folder beside each shard, named after it and the teacher's weights, holds one .npy file a field; each is written to a
+temporary name and renamed, so an interrupted build goes on behind the last whole file. Files are read by memory map.
+
+The teacher sees the clean picture, the student the augmented one. PlanKD feeds both the same augmented picture (end of
+``spec/plankd.md`` 3.5); that needs the teacher's forward pass in every step and is what training without this cache does.
+The augmentation is photometric only, so the clean answer belongs to the same scene.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from kd_planner_ros.distill.cache import Shard
+from kd_planner_ros.distill.teacher import Teacher
+
+FORMAT = 1
+"""Raise when a field's meaning changes: old folders are then left alone and new ones built."""
+MOST_BYTES = 2.0
+"""A field is kept only if a sample of it takes at most this many times the bytes of the sample's picture. Channel means,
+energies, way points and DPK's two deep stages are; all stages of ReviewKD (five times the picture) are computed in each
+step instead."""
+BATCH = 16
+Encode = Callable[[Shard, slice], Mapping[str, Tensor]]
+"""The network's inputs for some rows of a shard, unaugmented, on the teacher's device."""
+
+
+def folder_of(shard: Shard, teacher: Teacher) -> Path:
+    """Where the teacher's answers to a shard lie."""
+    return shard.folder.with_name(f"{shard.folder.name}.teacher{FORMAT}-{teacher.sha256[:16]}")
+
+
+def keepable(fields: Mapping[str, Any], picture_bytes: int) -> list[str]:
+    """The names in ``fields`` (of a batch of one) whose 16-bit array is worth keeping; several views never are."""
+    return [name for name, value in fields.items()
+            if isinstance(value, Tensor) and 2 * value[0].numel() <= MOST_BYTES * picture_bytes]
+
+
+class TeacherCache:
+    """The teacher's fields for the samples of ``shards``.
+
+    ``kept`` are the fields it holds; the caller computes the others. Build it with ``build``.
+    """
+
+    def __init__(self, folders: Sequence[Path], kept: Sequence[str]):
+        self.folders, self.kept = list(folders), tuple(kept)
+        self._open: dict[tuple[int, str], np.ndarray] = {}
+
+    def fetch(self, shards: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Each kept field [B, ...] of sample ``rows[i]`` of shard number ``shards[i]``, as stored."""
+        return {name: np.stack([self._array(int(shard), name)[row] for shard, row in zip(shards, rows)]) for name in self.kept}
+
+    def _array(self, shard: int, name: str) -> np.ndarray:
+        if (shard, name) not in self._open:
+            self._open[shard, name] = np.load(self.folders[shard] / f"{name}.npy", mmap_mode="r")
+        return self._open[shard, name]
+
+
+def build(shards: Sequence[Shard], teacher: Teacher, names: Iterable[str], encode: Encode, progress: bool = True) -> TeacherCache:
+    """The cache of fields ``names``, computed where it is not there yet; fields too large to keep are left out of it."""
+    names, kept = tuple(names), ()
+    full = [shard for shard in shards if len(shard.rows)]
+    if full and names:
+        example = teacher.fields(encode(full[0], slice(0, 1)), names)
+        kept = tuple(keepable(example, full[0].images[0].nbytes))
+    for shard in tqdm(shards, desc=f"teacher {teacher.name}", unit="bag", disable=not progress):
+        folder = folder_of(shard, teacher)
+        missing = [name for name in kept if not (folder / f"{name}.npy").is_file()]
+        if missing and len(shard.rows):
+            _compute(shard, folder, teacher, missing, encode)
+    return TeacherCache([folder_of(shard, teacher) for shard in shards], kept)
+
+
+def _compute(shard: Shard, folder: Path, teacher: Teacher, names: Sequence[str], encode: Encode) -> None:
+    """One pass of the teacher over a shard; way points are kept in 32 bits, the rest in 16."""
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for first in range(0, len(shard.rows), BATCH):
+        inputs = encode(shard, slice(first, min(first + BATCH, len(shard.rows))))
+        for name, value in teacher.fields(inputs, names).items():
+            kind = torch.float32 if name == "waypoints" else torch.float16
+            parts[name].append(value.to(kind).cpu().numpy())
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in parts.items():
+        temporary = folder / f".{name}.{os.getpid()}.tmp"
+        with temporary.open("wb") as file:
+            np.save(file, np.concatenate(rows))
+        os.replace(temporary, folder / f"{name}.npy")
