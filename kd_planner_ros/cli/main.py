@@ -25,6 +25,8 @@ COMMANDS = {
     "train": "train a planner from recordings and write it to models/",
     "evaluate": "score a planner, in closed loop or against a recording",
     "replay": "play a recording through the real ROS 2 graph and score the plans",
+    "benchmark": "train and drive PlanKD's planners and its rivals over the paper's routes, beside its tables",
+    "explain": "draw what a planner looks at: waypoint attention over the scene, Grad-CAM over the camera picture",
     "bench": "measure speed: world, record, train, latency, drive",
     "models": "list the shipped planners, count a network's parameters, check weights against cards",
 }

@@ -1,0 +1,38 @@
+"""``kd-planner explain``: what a student trained with PlanKD looks at, frame by frame of a recording."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from kd_planner_ros.cli.options import add_fields, add_json, from_args
+
+EPILOG = """\
+examples:
+  kd-planner explain --bag recordings/town01/route_0 --frame 40 --model tcp_13m9_plankd --out pictures
+  kd-planner explain --bag B --stamp 12.5 31 --model my_student --run-dir runs/train/my_student --out pictures
+
+Draws, for each frame, the attention that the waypoints get over the bird's-eye scene (attention_N.png), and where in
+the camera picture the planning states are read from (gradcam_N.png). Both need the training run of the model:
+attention and bottleneck are not shipped with the weights."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``explain``."""
+    from kd_planner_ros.evaluation.explain import ExplainConfig
+
+    parser.epilog = EPILOG
+    add_fields(parser, ExplainConfig)
+    add_json(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.evaluation.explain import ExplainConfig, run
+
+    result = run(from_args(ExplainConfig, args))
+    for one in result["frames"]:
+        weights = " ".join(f"{weight:.3f}" for weight in one.get("attention", ()))
+        pictures = [str(args.out / one[key]) for key in ("attention_png", "gradcam_png") if key in one]
+        print(f"frame {one['frame']} at {one['stamp_s']:.2f} s: attention {weights or '-'}; {', '.join(pictures)}")
+    return result

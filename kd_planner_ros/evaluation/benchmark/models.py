@@ -1,0 +1,110 @@
+"""What is known of a model before it drives: its weights, parameters, multiply-accumulates and latency."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kd_planner_ros.core.card import read_card
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.evaluation.run_folder import write_text
+from kd_planner_ros.networks.registry import find_network, is_weightless
+
+WITHOUT_WEIGHTS = "expert"
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """``parameters``, ``macs`` of one forward pass and ``latency_ms`` (median from pixels to waypoints, batch 1, and
+    the engine it was taken on); None where a planner has no weights."""
+
+    name: str
+    network: str = ""
+    size: str = ""
+    weights_sha256: str = ""
+    parameters: int | None = None
+    macs: int | None = None
+    latency_ms: float | None = None
+    engine: str = ""
+
+
+def model_folder(name: str, models_dir: Path) -> Path | None:
+    """The folder of model ``name`` with its card, None where there is none."""
+    folder = Path(models_dir) / name
+    return folder if (folder / "card.json").is_file() else None
+
+
+def drives_without_weights(name: str) -> bool:
+    """Whether ``name`` is the expert or a planner that needs no weights."""
+    return name == WITHOUT_WEIGHTS or is_weightless(name)
+
+
+def require_unseen(name: str, models_dir: Path, town: str) -> None:
+    """Refuse a model whose card says that it, its teacher or its start was trained on ``town``.
+
+    Raises:
+        ConfigError: it was.
+    """
+    folder = model_folder(name, models_dir)
+    seen = _maps(read_card(folder).training) if folder and town else set()
+    if town in seen:
+        raise ConfigError(f"a model that has not seen {town}", f"'{name}', trained on {', '.join(sorted(seen))}",
+                          "train it without that map, or give --allow-leak and report no score")
+
+
+def model_facts(name: str, models_dir: Path, cache: Path, frames: int, device: str, engine: str) -> ModelFacts:
+    """The facts of model ``name``; the latency is measured once and kept in ``cache`` while the weights stay the same.
+
+    Raises:
+        PlannerError, CardError: the model cannot be used.
+    """
+    folder = model_folder(name, models_dir)
+    if folder is None:
+        return ModelFacts(name)
+    card = read_card(folder)
+    known = _kept(cache, card.weights_sha256)
+    if known is not None:
+        return known
+    facts = ModelFacts(name, card.network, str(card.config.get("size", "")), card.weights_sha256,
+                       **_costs(folder, card, frames, device, engine))
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    write_text(cache, json.dumps(asdict(facts), indent=1, sort_keys=True) + "\n")
+    return facts
+
+
+def _costs(folder: Path, card: Any, frames: int, device: str, engine: str) -> dict[str, Any]:
+    import torch
+
+    from kd_planner_ros.runtime.bench import bench_latency
+    from kd_planner_ros.runtime.load import load_planner
+    from kd_planner_ros.runtime.params import count_macs, count_parameters
+
+    network = find_network(card.network)
+    config = network.config(card.config)
+    with torch.device("meta"):
+        model = network.build_model(config)
+    costs: dict[str, Any] = {"parameters": count_parameters(model),
+                             "macs": count_macs(model, network.example_inputs(config))}
+    if frames:
+        measured = bench_latency(load_planner(str(folder), device, engine), frames)
+        costs |= {"latency_ms": measured["p50_ms"], "engine": measured["engine"]}
+    return costs
+
+
+def _kept(cache: Path, weights: str) -> ModelFacts | None:
+    try:
+        facts = ModelFacts(**json.loads(cache.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return facts if facts.weights_sha256 == weights else None
+
+
+def _maps(training: Any) -> set[str]:
+    """Every map named under ``maps`` anywhere in a card's training facts."""
+    if not isinstance(training, dict):
+        return set()
+    here = training.get("maps", ())
+    found = {str(one) for one in here} if isinstance(here, (list, tuple)) else set()
+    return found.union(*(_maps(value) for value in training.values()))

@@ -1,0 +1,157 @@
+"""The whole benchmark: train what is missing, drive what was not driven, write the table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.evaluation import closed_loop
+from kd_planner_ros.evaluation.benchmark import driving, models, report, training
+from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe, read_paper, read_recipe
+from kd_planner_ros.evaluation.benchmark.suites import SUITES, Suite, find_suite
+from kd_planner_ros.evaluation.benchmark.table import build_table
+from kd_planner_ros.runtime.paths import models_folder
+
+
+def _field(default: Any, text: str, **metadata: Any) -> Any:
+    return field(default=default, metadata={"help": text, **metadata})
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """What to train, drive and compare. Each field is an option of ``kd-planner benchmark plankd``."""
+
+    suite: str = _field("town05-short", "which routes to drive", choices=SUITES)
+    out: Path | None = _field(None, "folder to write to; what is finished is kept (default: runs/benchmark/SUITE)")
+    models: tuple[str, ...] = _field((), "models to drive: names of the recipe or of the models folder, "
+                                     "constant_velocity, expert (default: every model of the recipe)")
+    seeds: int = _field(3, "drives of each route, each with its own traffic")
+    jobs: int = _field(1, "parallel processes on this machine")
+    ray: str | None = _field(None, "address of a Ray cluster to spread the drives over, e.g. auto or ray://host:10001",
+                             metavar="ADDRESS")
+    train: bool = _field(True, "train the models that are missing, teachers first; with --no-train they are left out")
+    bags: tuple[Path, ...] = _field((), "recordings to train from")
+    train_options: tuple[str, ...] = _field((), "NAME=VALUE: options of 'kd-planner train' that win over the recipe's")
+    recipe: Path | None = _field(None, "recipe file (default: config/benchmark_plankd.yaml)")
+    models_dir: Path | None = _field(None, "where models lie and are written (default: the installed models folder)")
+    runs_dir: Path = _field(Path("runs/train"), "where training keeps checkpoints")
+    cache: Path = _field(Path("recordings/cache"), "where the samples made from recordings are kept")
+    maps_dir: Path | None = _field(None, "folder with Town05.net.xml (default: ../shared/maps)")
+    routes_dir: Path | None = _field(None, "folder with town05_short.xml, town05_long.xml (default: ../shared/routes)")
+    routes_count: int = _field(10, "number of routes of default-town")
+    route_ids: tuple[str, ...] = _field((), "only the routes with these ids (default: all)")
+    vehicles: int | None = _field(None, "background vehicles (default: the benchmark's number for the town)")
+    walkers: int | None = _field(None, "walkers (default: a third of the vehicles)")
+    latency_frames: int = _field(50, "frames to take the latency over; 0: not taken")
+    device: str = _field("cpu", "where the driven networks run: cpu, cuda, cuda:1 ...")
+    train_device: str = _field("auto", "where training runs: auto, cpu, cuda ...")
+    engine: str = _field("auto", "inference engine: auto, torch, openvino, onnxruntime")
+    allow_leak: bool = _field(False, "take models trained on the suite's own map; no score may be reported then")
+
+    @property
+    def folder(self) -> Path:
+        """Where everything is written."""
+        return Path(self.out) if self.out is not None else Path("runs/benchmark") / self.suite
+
+
+@dataclass(frozen=True)
+class BenchmarkReport:
+    """What came of it: ``rows`` of the table, ``missing`` models, the page."""
+
+    suite: str
+    rows: list[dict[str, Any]]
+    missing: list[str]
+    page: str
+
+
+def run(config: BenchmarkConfig, train: Any = None) -> BenchmarkReport:
+    """Run the benchmark; the same command goes on where it stopped. ``train`` replaces ``distill.train.train`` (tests).
+
+    Raises:
+        ConfigError: a name, a number, a file or a folder that cannot be used; Ray that is not there.
+        BagError, TrainingError, MapError, RouteError, PlannerError, CardError: from training and driving.
+        KeyboardInterrupt: stopped; what was finished is kept.
+    """
+    if config.seeds < 1:
+        raise ConfigError("--seeds of at least 1", str(config.seeds), "give a larger number")
+    recipe = read_recipe(config.recipe)
+    suite = find_suite(config.suite, config.maps_dir, config.routes_dir)
+    drive = _driver(config)
+    shop = _workshop(config)
+    names = _names(config, recipe, shop, train)
+    driving.claim(config.folder, _facts(config, suite))
+    for name in names if not config.allow_leak else ():
+        models.require_unseen(name, shop.models_dir, suite.town)
+    for seed in range(config.seeds):  # seed by seed, so that a table over fewer seeds is there early
+        for name in names:
+            _drive(config, suite, name, shop.models_dir, seed, drive)
+            conclude(config, recipe, suite)
+    return conclude(config, recipe, suite)
+
+
+def conclude(config: BenchmarkConfig, recipe: Mapping[str, ModelRecipe], suite: Suite) -> BenchmarkReport:
+    """Write table and page from every outcome in the folder."""
+    outcomes = driving.read_outcomes(config.folder)
+    facts = {name: models.model_facts(name, _workshop(config).models_dir, config.folder / "models" / f"{name}.json",
+                                      config.latency_frames, config.device, config.engine)
+             for name in dict.fromkeys(outcome.model for outcome in outcomes)}
+    paper = read_paper()
+    rows = build_table(outcomes, facts, recipe, paper, suite.name)
+    missing = [name for name in config.models or recipe if name not in {row["model"] for row in rows}]
+    page = report.write_report(config.folder, rows, paper, _facts(config, suite), missing)
+    return BenchmarkReport(suite.name, rows, missing, str(page))
+
+
+def _driver(config: BenchmarkConfig) -> driving.Drive:
+    if config.ray is None:
+        return driving.drive_here
+    from kd_planner_ros.evaluation.benchmark import ray_drive
+
+    return ray_drive.Spread(ray_drive.connect(config.ray))
+
+
+def _workshop(config: BenchmarkConfig) -> training.Workshop:
+    return training.Workshop(config.bags, Path(config.models_dir or models_folder()), config.runs_dir, config.cache,
+                             config.folder / "training", config.train_device, config.train_options, config.allow_leak)
+
+
+def _names(config: BenchmarkConfig, recipe: Mapping[str, ModelRecipe], shop: training.Workshop,
+           train: Any) -> list[str]:
+    """The models to drive, after training what is missing of them."""
+    wanted = list(dict.fromkeys(config.models or recipe))
+    absent = training.missing(wanted, recipe, shop)
+    if config.train:
+        training.train_all(absent, shop, train)
+        return wanted
+    left = {model.name for model in absent}
+    if config.models and (gone := [name for name in config.models if name in left]):
+        raise ConfigError(f"the models {', '.join(gone)} in {shop.models_dir}", "no finished weights",
+                          "train them (--train with --bags), or name others with --models")
+    found = [name for name in wanted if name not in left]
+    if not found:
+        raise ConfigError(f"a model of the recipe in {shop.models_dir}", "none",
+                          "give --train with --bags, or --models")
+    if left:
+        print(f"left out, not trained: {', '.join(name for name in wanted if name in left)}", file=sys.stderr)
+    return found
+
+
+def _drive(config: BenchmarkConfig, suite: Suite, name: str, models_dir: Path, seed: int, drive: driving.Drive) -> None:
+    folder = models.model_folder(name, models_dir)
+    weights = models.read_card(folder).weights_sha256 if folder else ""
+    settings = {"routes_count": config.routes_count, "route_ids": tuple(config.route_ids), "vehicles": config.vehicles,
+                "walkers": config.walkers, "jobs": config.jobs, "device": config.device, "engine": config.engine}
+    driving.drive_model(config.folder, suite, name, str(folder) if folder else name, weights, seed, settings, drive)
+
+
+def _facts(config: BenchmarkConfig, suite: Suite) -> dict[str, Any]:
+    """What makes this benchmark itself, for ``benchmark.json``."""
+    vehicles = config.vehicles
+    if vehicles is None:
+        vehicles = closed_loop.TOWN_VEHICLES.get(suite.town, closed_loop.DEFAULT_VEHICLES)
+    return {"suite": suite.name, "vehicles": vehicles, "walkers": config.walkers, "route_ids": list(config.route_ids),
+            "routes_count": config.routes_count if suite.routes == "default" else None}

@@ -1,0 +1,108 @@
+"""Trains the models of the recipe that are not there yet, teachers first; an interrupted training goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.evaluation.benchmark.models import drives_without_weights, model_folder
+from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe
+from kd_planner_ros.evaluation.run_folder import write_text
+
+
+@dataclasses.dataclass(frozen=True)
+class Workshop:
+    """Where training reads and writes. ``options`` are NAME=VALUE words that win over the recipe's. A file
+    ``marks``/NAME says that the training of NAME has begun and not ended."""
+
+    bags: tuple[Path, ...]
+    models_dir: Path
+    runs_dir: Path
+    cache: Path
+    marks: Path
+    device: str = "auto"
+    options: tuple[str, ...] = ()
+    allow_leak: bool = False
+
+
+def missing(names: Sequence[str], recipe: Mapping[str, ModelRecipe], shop: Workshop) -> list[ModelRecipe]:
+    """The models that ``names`` need and that are not there or not finished, with their teachers, in training order.
+
+    Raises:
+        ConfigError: a name that is neither in the recipe nor a model.
+    """
+    wanted: set[str] = set()
+    for name in names:
+        if drives_without_weights(name) or _finished(name, shop):
+            continue
+        if name not in recipe:
+            raise ConfigError(f"a model of the recipe ({', '.join(recipe)}) or of {shop.models_dir}", repr(name),
+                              "correct --models")
+        wanted.add(name)
+        teacher = recipe[name].teacher
+        if teacher and not _finished(teacher, shop):
+            wanted.add(teacher)
+    return [recipe[name] for name in recipe if name in wanted]
+
+
+def _finished(name: str, shop: Workshop) -> bool:
+    return model_folder(name, shop.models_dir) is not None and not (shop.marks / name).exists()
+
+
+def train_all(models: Sequence[ModelRecipe], shop: Workshop, train: Callable[[Any], Any] | None = None,
+              progress: bool = True) -> None:
+    """Train ``models`` one after the other; Ctrl-C keeps the checkpoint and is raised on.
+
+    Raises:
+        ConfigError: no recordings to train from, or an option that 'kd-planner train' does not know.
+        BagError, TrainingError: from the training.
+        KeyboardInterrupt: a training was interrupted.
+    """
+    if models and not shop.bags:
+        raise ConfigError("recordings to train " + ", ".join(model.name for model in models) + " from", "no --bags",
+                          "give --bags, or --no-train to drive only what is there, or name models with --models")
+    if train is None:
+        from kd_planner_ros.distill.train import train
+    configs = [train_config(model, shop, progress) for model in models]  # all are checked before the first one trains
+    for model, config in zip(models, configs, strict=True):
+        shop.marks.mkdir(parents=True, exist_ok=True)
+        write_text(shop.marks / model.name, "its training has begun and not ended\n")
+        if not train(config).finished:
+            raise KeyboardInterrupt
+        (shop.marks / model.name).unlink()
+
+
+def train_config(model: ModelRecipe, shop: Workshop, progress: bool) -> Any:
+    """The TrainConfig of ``model``.
+
+    Raises:
+        ConfigError: an option that it does not have, or a value it refuses.
+    """
+    from kd_planner_ros.distill.train import TrainConfig
+
+    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
+    options: dict[str, Any] = {"size": model.size, "network": model.network, **model.options}
+    if model.method:
+        options["method"] = model.method
+    if model.teacher:
+        options["teacher"] = str(shop.models_dir / model.teacher)
+    options |= dict(_parse(word, fields) for word in shop.options)
+    if unknown := sorted(set(options) - set(fields)):
+        raise ConfigError(f"options of 'kd-planner train' for {model.name}", ", ".join(unknown),
+                          "correct the recipe; 'kd-planner train --help' lists them")
+    return TrainConfig(**{**options, "name": model.name, "bags": shop.bags, "models_dir": shop.models_dir,
+                          "runs_dir": shop.runs_dir, "cache": shop.cache, "device": shop.device,
+                          "allow_leak": shop.allow_leak, "progress": progress})
+
+
+def _parse(word: str, fields: Mapping[str, dataclasses.Field]) -> tuple[str, Any]:
+    import yaml
+
+    name, sign, value = word.partition("=")
+    name = name.replace("-", "_")
+    if not sign or name not in fields:
+        raise ConfigError("--train-options NAME=VALUE with an option of 'kd-planner train'", repr(word), "correct it")
+    return name, yaml.safe_load(value)

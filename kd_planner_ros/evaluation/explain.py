@@ -1,0 +1,199 @@
+"""What PlanKD lets a student look at, for any frame of a recording: waypoint attention over the bird's-eye scene
+(Figure 3 of the paper), and Grad-CAM of the planning states over the camera picture (Figure 4)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kd_planner_ros.bags.reader import Recording, Sample, open_bag
+from kd_planner_ros.bags.timeline import STAMP_TOLERANCE_NS
+from kd_planner_ros.core.card import ModelCard
+from kd_planner_ros.core.errors import BagError, ConfigError
+from kd_planner_ros.core.records import Command, Frame
+from kd_planner_ros.distill.bev_frames import bev_frames
+from kd_planner_ros.distill.losses.attention import measurement, with_coordinates
+from kd_planner_ros.distill.losses.safety import proximity
+from kd_planner_ros.evaluation import explain_pictures
+from kd_planner_ros.evaluation.explain_cam import ALL, state_maps
+from kd_planner_ros.evaluation.explain_state import TrainedParts, load_parts
+from kd_planner_ros.evaluation.run_folder import write_text
+from kd_planner_ros.geometry.frames import base_to_planner, to_base
+from kd_planner_ros.imaging.bev_scene import BevView
+from kd_planner_ros.networks.blocks.inputs import IMAGENET_MEAN, IMAGENET_STD, command_index
+from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.runtime.load import find_model
+from kd_planner_ros.runtime.store import load_model
+from kd_planner_ros.world.planning_states import STATE_NAMES
+
+VIEWS = {"tcp": ("image",), "interfuser": ("left", "front", "right")}
+"""The inputs that the maps of stage 2 belong to, in their order."""
+
+
+@dataclass(frozen=True)
+class ExplainConfig:
+    """What to draw. Each field is an option of ``kd-planner explain``."""
+
+    bag: Path = field(metadata={"help": "recording to take the frames from"})
+    model: str = field(metadata={"help": "a model trained with PlanKD: a folder of models/, or a path to one"})
+    out: Path = field(metadata={"help": "folder to write the pictures and explain.json to"})
+    frame: tuple[int, ...] = field(default=(), metadata={"help": "frames to draw, counted from 0 (default: the first)"})
+    stamp: tuple[float, ...] = field(default=(), metadata={"help": "or their stamps in seconds"})
+    run_dir: Path | None = field(default=None, metadata={
+        "help": "folder of the training run that holds attention and bottleneck (default: runs/train/MODEL)"})
+    models_dir: Path | None = field(default=None, metadata={"help": "where models lie (default: the installed models)"})
+    maps_dir: Path | None = field(default=None, metadata={
+        "help": "folder with the recording's map if its own path is gone (default: ../shared/maps)"})
+    states: tuple[str, ...] = field(default=(), metadata={
+        "help": "planning states to draw a map for, beside the one of all together (default: those that are set)"})
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """The model that is explained and the parts that were trained with it."""
+
+    model: Any
+    processor: Any
+    card: ModelCard
+    parts: TrainedParts
+
+
+def run(config: ExplainConfig) -> dict[str, Any]:
+    """Write ``attention_N.png``, ``gradcam_N.png`` a frame and ``explain.json``; gives back what that file holds.
+
+    Raises:
+        BagError: the recording is broken, lacks a topic, or has no such frame.
+        ConfigError: no PlanKD run for the model, an unknown state.
+        PlannerError, CardError, MapError, TrainingError: from the model, the map and the checkpoint.
+    """
+    if unknown := sorted(set(config.states) - set(STATE_NAMES)):
+        raise ConfigError(f"--states out of {', '.join(STATE_NAMES)}", ", ".join(unknown), "correct them")
+    subject = _subject(config)
+    found = []
+    with open_bag(config.bag) as recording:
+        for number, sample in _frames(recording, config, subject.processor.config):
+            Path(config.out).mkdir(parents=True, exist_ok=True)
+            found.append(_explain(number, sample, recording, subject, config))
+    result = {"model": subject.card.name, "weights_sha256": subject.card.weights_sha256, "bag": Path(config.bag).name,
+              "frames": found}
+    write_text(Path(config.out) / "explain.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
+    return result
+
+
+def _subject(config: ExplainConfig) -> _Subject:
+    folder = find_model(config.model, config.models_dir)
+    model, settings, card = load_model(folder)
+    if card.network not in VIEWS:
+        raise ConfigError(f"a model of {' or '.join(VIEWS)}", f"'{card.name}', a {card.network}", "give another model")
+    parts = load_parts(config.run_dir or Path("runs/train") / card.name, card.training)
+    return _Subject(model.float().eval(), find_network(card.network).build_processor(settings), card, parts)
+
+
+def _frames(recording: Recording, config: ExplainConfig, settings: Any) -> Iterator[tuple[int, Sample]]:
+    """The wanted frames with their numbers.
+
+    Raises:
+        BagError: one of them is not in the recording.
+    """
+    cameras = tuple(spec.id for spec in settings.rig.cameras)
+    if len(cameras) == 1 and cameras[0] not in recording.cameras and len(recording.cameras) == 1:
+        cameras = recording.cameras
+    numbers = set(config.frame or (() if config.stamp else (0,)))
+    stamps = {round(stamp * 1e9) for stamp in config.stamp}
+    last = 0
+    for number, sample in enumerate(recording.samples(cameras, tuple(spec.id for spec in settings.rig.lidars))):
+        last = sample.frame.stamp_ns
+        near = {stamp for stamp in stamps if abs(stamp - last) <= STAMP_TOLERANCE_NS}
+        if number in numbers or near:
+            numbers.discard(number)
+            stamps -= near
+            yield number, _renamed(sample, settings, cameras)
+        if not numbers and not stamps:
+            return
+    wanted = [f"frame {number}" for number in sorted(numbers)] + [f"{stamp / 1e9:g} s" for stamp in sorted(stamps)]
+    raise BagError(f"{', '.join(wanted)} in {recording.path}", f"frames up to {last / 1e9:g} s",
+                   "correct --frame or --stamp")
+
+
+def _renamed(sample: Sample, settings: Any, cameras: tuple[str, ...]) -> Sample:
+    """The sample with its cameras called as the network calls them."""
+    frame, names = sample.frame, [spec.id for spec in settings.rig.cameras]
+    images = {name: frame.images[camera] for name, camera in zip(names, cameras)}
+    return Sample(Frame(frame.stamp_ns, frame.ego, frame.goal, images, frame.clouds, frame.ages_s), sample.truth)
+
+
+def _explain(number: int, sample: Sample, recording: Recording, subject: _Subject,
+             config: ExplainConfig) -> dict[str, Any]:
+    frame, title = sample.frame, f"{Path(config.bag).name}, frame {number}, {sample.frame.stamp_ns / 1e9:.2f} s"
+    facts: dict[str, Any] = {"frame": number, "stamp_s": frame.stamp_ns / 1e9}
+    if subject.parts.attention is not None:
+        facts |= _attend(frame, recording, subject, config, Path(config.out) / f"attention_{number}.png", title)
+    if subject.parts.bottleneck is not None:
+        facts |= _read_states(sample, subject, config, Path(config.out) / f"gradcam_{number}.png", title)
+    return facts
+
+
+def _attend(frame: Frame, recording: Recording, subject: _Subject, config: ExplainConfig, path: Path,
+            title: str) -> dict[str, Any]:
+    scenes, obstacles = bev_frames(recording, np.array([frame.stamp_ns]), maps_dir=config.maps_dir)
+    waypoints = expert_waypoints(subject.card.network, recording, frame, subject.processor)
+    known = np.isfinite(waypoints).all(1)
+    if not known.any():
+        raise BagError(f"where the car went after the frame in {recording.path}",
+                       f"nothing after {frame.stamp_ns / 1e9:g} s", "give an earlier frame")
+    others = obstacles[0][(obstacles[0] != 0.0).any(1)]
+    places = torch.from_numpy(np.where(known[:, None], waypoints, 0.0).astype(np.float32))[None]
+    psi = proximity(places, torch.from_numpy(base_to_planner(others).astype(np.float32))[None])[0].numpy()
+    bev = with_coordinates(torch.from_numpy(scenes.transpose(0, 3, 1, 2).copy()))
+    hot = torch.nn.functional.one_hot(torch.tensor(command_index(np.array([frame.goal.command]))), 6)
+    weights = subject.parts.attention(bev, measurement(hot, torch.tensor([frame.ego.speed_mps])), places,
+                                      torch.from_numpy(known)[None])[0].numpy()
+    explain_pictures.draw_attention(path, scenes[0], waypoints[known], weights[known], psi[known], others, BevView(),
+                                    f"{title}, {Command(frame.goal.command).name.lower()}")
+    return {"attention": weights.tolist(), "proximity": psi.tolist(), "attention_png": path.name,
+            "waypoints": [[None if np.isnan(v) else float(v) for v in point] for point in waypoints]}
+
+
+def _read_states(sample: Sample, subject: _Subject, config: ExplainConfig, path: Path, title: str) -> dict[str, Any]:
+    wanted = {name: int(sample.truth.states.get(name, -1)) for name in STATE_NAMES}
+    inputs = subject.processor.encode([sample.frame])
+    found = state_maps(subject.model, inputs, subject.parts.bottleneck, wanted)
+    names = config.states or tuple(name for name in STATE_NAMES if found.classes[name] > 0)
+    captions = {name: f"Grad-CAM: {name.replace('_', ' ')} = {found.classes[name]} (p {found.chances[name]:.2f})"
+                for name in names} | {ALL: "Grad-CAM: all planning states"}
+    explain_pictures.draw_states(path, [_picture(inputs[view]) for view in VIEWS[subject.card.network]], found.energy,
+                                 {name: found.maps[name] for name in (ALL, *names)}, captions, title)
+    states = {name: {"class": found.classes[name], "recorded": wanted[name] >= 0, "chance": found.chances[name]}
+              for name in STATE_NAMES}
+    return {"states": states, "gradcam_png": path.name}
+
+
+def expert_waypoints(network: str, recording: Recording, frame: Frame, processor: Any) -> np.ndarray:
+    """The waypoints [T, 2] that the student is taught at ``frame``: metres, frame P, NaN where unknown. TCP's are where
+    the car was at the times ahead, InterFuser's the next points of its route.
+
+    Raises:
+        BagError: InterFuser's, and no route was recorded.
+    """
+    if network == "tcp":
+        stamps = frame.stamp_ns + np.round(processor.times_s * 1e9).astype(np.int64)
+        return base_to_planner(to_base(recording.timeline.ego.take(stamps)[:, :2], frame.ego.pose))
+    if recording.route is None:
+        raise BagError(f"{recording.topics.route} in {recording.path}", "no such topic", "record the route too")
+    from kd_planner_ros.networks.interfuser.targets import path_targets
+
+    ego = recording.timeline.ego
+    until = ego.values[:int(ego.at(np.array([frame.stamp_ns]))[0]) + 1]
+    return base_to_planner(path_targets(recording.route, until[:, [0, 1, 3]])[-1])
+
+
+def _picture(image: torch.Tensor) -> np.ndarray:
+    """RGB uint8 [H, W, 3] of a normalised input [1, 3, H, W]."""
+    pixels = image[0].permute(1, 2, 0).numpy() * np.array(IMAGENET_STD) + np.array(IMAGENET_MEAN)
+    return np.clip(np.round(pixels * 255.0), 0, 255).astype(np.uint8)

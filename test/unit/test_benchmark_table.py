@@ -1,0 +1,220 @@
+"""The benchmark's arithmetic and files from hand-made records: the worked examples, means, the report."""
+
+from __future__ import annotations
+
+import csv
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.evaluation.benchmark import models, report, training
+from kd_planner_ros.evaluation.benchmark.driving import Outcome
+from kd_planner_ros.evaluation.benchmark.models import ModelFacts
+from kd_planner_ros.evaluation.benchmark.recipe import FIGURES, LABELS, ModelRecipe, read_paper, read_recipe
+from kd_planner_ros.evaluation.benchmark.suites import find_suite
+from kd_planner_ros.evaluation.benchmark.table import build_table, flat_columns, flatten
+from kd_planner_ros.evaluation.score import INFRACTIONS, RouteRecord
+
+SHORT_M = 70.7107
+
+
+def record(index: int, completion: float = 100.0, penalty: float = 1.0, **events: int) -> RouteRecord:
+    kinds = {kind: ["x"] * events.get(kind, 0) for kind in INFRACTIONS}
+    return RouteRecord(f"RouteScenario_{index}_rep0", index, "Completed", completion, penalty, kinds, 80.0, SHORT_M,
+                       30.0, 0.0, 0, "Town05")
+
+
+def short(first: RouteRecord) -> tuple[RouteRecord, ...]:
+    """Ten routes of Town05 Short, all clean but the first."""
+    return (first, *(record(index) for index in range(1, 10)))
+
+
+def rows_of(*outcomes: Outcome, suite: str = "town05-short", facts=None):
+    return build_table(outcomes, facts or {}, read_recipe(), read_paper(), suite)
+
+
+def test_one_collision_on_one_completed_short_route_is_0_141():
+    one = Outcome("tcp_25m8", 0, "town05-short", "", short(record(0, 100.0, 0.5, collisions_pedestrian=1)))
+    (row,) = rows_of(one)
+    assert round(row["mean"]["collision_rate_legacy"], 3) == 0.141
+    assert row["mean"]["infraction_score"] == pytest.approx(0.950)  # the paper's InterFuser teacher
+    assert row["mean"]["collision_rate_per_km"] == pytest.approx(1 / (10 * 0.080))
+    assert row["mean"]["infraction_rate_legacy"] == 0.0
+
+
+def test_the_paper_row_of_93_70():
+    """26.3M + PlanKD: 0.207 per km legacy means 68.3 % of that route, so DS = 96.43 - 0.4 * 6.83."""
+    routes = (record(0, 68.3, 0.6, collisions_vehicle=1), record(1, 96.0), *(record(index) for index in range(2, 10)))
+    (row,) = rows_of(Outcome("interfuser_26m3", 0, "town05-short", "", routes))
+    assert row["mean"]["route_completion"] == pytest.approx(96.43)
+    assert row["mean"]["driving_score"] == pytest.approx(93.70, abs=0.005)
+    assert round(row["mean"]["collision_rate_legacy"], 3) == 0.207
+
+
+def test_mean_and_deviation_are_over_seeds():
+    outcomes = [Outcome("tcp_3m1_plankd", seed, "town05-short", "", short(record(0, completion)))
+                for seed, completion in ((0, 100.0), (1, 70.0), (2, 40.0))]
+    (row,) = rows_of(*outcomes)
+    assert row["mean"]["driving_score"] == pytest.approx(97.0) and row["std"]["driving_score"] == pytest.approx(3.0)
+    assert row["seeds"] == [0, 1, 2] and row["drives"] == 30
+    (alone,) = rows_of(outcomes[0])
+    assert alone["std"]["driving_score"] == 0.0
+
+
+def test_rows_stand_beside_the_papers_and_in_the_recipes_order():
+    names = ["mine", "tcp_13m9_plankd", "tcp_25m8", "interfuser_26m3", "tcp_13m9_no_entropy"]
+    outcomes = [Outcome(name, 0, "town05-short", "", short(record(0))) for name in names]
+    outcomes.append(Outcome("tcp_25m8", 0, "town05-long", "", short(record(0))))
+    rows = rows_of(*outcomes)
+    assert [row["model"] for row in rows] == ["tcp_25m8", "tcp_13m9_plankd", "tcp_13m9_no_entropy", "interfuser_26m3",
+                                              "mine"]
+    assert [row["paper"].get("driving_score") for row in rows] == [95.53, 95.49, 78.59, 82.70, None]
+    assert rows[0]["drives"] == 10  # the other suite's outcome is not mixed in
+    (long,) = rows_of(*outcomes, suite="town05-long")
+    assert long["paper"] == dict(zip(FIGURES, (53.41, 100.0, 0.534, 0.076, 0.115)))
+
+
+def test_the_papers_file_has_every_row_of_its_tables():
+    paper = read_paper()
+    assert len(paper.results) == 14 + 12 and len(paper.costs) == 8
+    assert {key[2] for key in paper.results} == set(LABELS)
+    assert all(set(row) == {"town05-long", "town05-short"} for row in paper.results.values())
+    assert paper.figures("tcp", "3.1m", "plankd", "town05-short")["infraction_score"] == 0.960
+    assert paper.figures("tcp", "3.1m", "at", "town05-short") == {}
+
+
+def test_the_recipe_has_what_the_paper_compares():
+    recipe = read_recipe()
+    tcp = {(model.size, model.label) for model in recipe.values() if model.network == "tcp"}
+    assert tcp == {("25.8m", "teacher"), *((size, label) for size in ("13.9m", "7.6m", "3.1m") for label in
+                                           ("imitation", "plankd")),
+                   *(("13.9m", label) for label in LABELS[3:])}
+    assert {(model.size, model.label) for model in recipe.values() if model.network == "interfuser"} == {
+        ("26.3m", "teacher"), ("3.8m", "imitation"), ("3.8m", "plankd")}
+    students = [model for model in recipe.values() if model.method not in ("", "imitation")]
+    assert all(model.teacher for model in students)
+    inputs = {(model.network, model.options.get("input_height"), model.options.get("input_width"))
+              for model in recipe.values()}
+    assert len(inputs) == 2  # one input size a network, or a teacher would not fit
+
+
+def test_the_report_holds_the_numbers(tmp_path):
+    facts = {"tcp_25m8": ModelFacts("tcp_25m8", "tcp", "25.8m", "ab", 25_768_065, 17_010_000_000, 17.93, "torch"),
+             "tcp_13m9_plankd": ModelFacts("tcp_13m9_plankd", "tcp", "13.9m", "cd", 13_915_201, 8_420_000_000, None)}
+    rows = rows_of(*(Outcome(name, seed, "town05-short", "", short(record(0, 100.0 - 30 * seed)))
+                     for name in facts for seed in (0, 1)), facts=facts)
+    facts = {"suite": "town05-short", "vehicles": 120}
+    page = report.write_report(tmp_path, rows, read_paper(), facts, ["tcp_7m6_plankd"])
+    text = page.read_text()
+    for words in ("98.50 ± 2.12", "95.49", "25.77 M", "17.01 G", "17.9", "120 vehicles", "tcp_7m6_plankd", "PlanKD"):
+        assert words in text
+    assert text.count("<svg") == 2
+    (first, _) = csv.DictReader((tmp_path / "table.csv").open())
+    assert list(first) == flat_columns() == list(csv.reader((tmp_path / "table.csv").open()).__next__())
+    assert float(first["driving_score_mean"]) == pytest.approx(98.5) and first["paper_driving_score"] == "95.53"
+    assert json.loads((tmp_path / "table.json").read_text())["rows"][0]["macs"] == 17_010_000_000
+    before = text
+    report.write_report(tmp_path, rows, read_paper(), facts, ["tcp_7m6_plankd"])
+    assert page.read_text() == before
+    assert flatten(rows[1])["latency_ms"] == "" and "25.77" in report.lines(rows)[1]
+
+
+# --- what is trained ------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def shop(tmp_path) -> training.Workshop:
+    return training.Workshop((tmp_path / "bags",), tmp_path / "models", tmp_path / "runs", tmp_path / "cache",
+                             tmp_path / "marks")
+
+
+def have(shop: training.Workshop, *names: str) -> None:
+    for name in names:
+        (shop.models_dir / name).mkdir(parents=True)
+        (shop.models_dir / name / "card.json").write_text("{}")
+
+
+RECIPE = {"t": ModelRecipe("t", "tcp", "25.8m"), "s": ModelRecipe("s", "tcp", "3.1m", teacher="t"),
+          "u": ModelRecipe("u", "tcp", "7.6m", teacher="t")}
+
+
+def test_teachers_come_first_and_only_what_is_missing_is_trained(shop):
+    def wanted(*names):
+        return [model.name for model in training.missing(names, RECIPE, shop)]
+
+    assert wanted("u", "s", "constant_velocity", "expert") == ["t", "s", "u"]
+    have(shop, "t", "s")
+    assert wanted("u", "s") == ["u"]
+    shop.marks.mkdir()
+    (shop.marks / "t").write_text("")  # its training was interrupted after the first validation had shipped weights
+    assert wanted("s") == [] and wanted("u") == ["t", "u"]
+    with pytest.raises(ConfigError, match="'nobody'.*--models"):
+        wanted("nobody")
+
+
+def test_an_interrupted_training_goes_on_at_the_next_call(shop):
+    begun = []
+
+    def train(config):
+        begun.append(config.name)
+        if not (shop.models_dir / config.name).exists():
+            have(shop, config.name)
+        return SimpleNamespace(finished=len(begun) != 1)
+
+    recipe = {"t": RECIPE["t"], "v": ModelRecipe("v", "tcp", "3.1m", options={"epochs": 2})}
+    with pytest.raises(KeyboardInterrupt):
+        training.train_all(training.missing(("t", "v"), recipe, shop), shop, train, False)
+    assert begun == ["t"]
+    training.train_all(training.missing(("t", "v"), recipe, shop), shop, train, False)
+    assert begun == ["t", "t", "v"] and training.missing(("t", "v"), recipe, shop) == []
+
+
+def test_options_of_the_recipe_and_of_the_command_reach_the_training(shop):
+    import dataclasses
+
+    shop = dataclasses.replace(shop, options=("epochs=0.5", "augment=false"))
+    config = training.train_config(ModelRecipe("m", "tcp", "3.1m", options={"epochs": 9, "batch": 4}), shop, False)
+    assert (config.epochs, config.batch, config.augment, config.size, config.name) == (0.5, 4, False, "3.1m", "m")
+    assert config.models_dir == shop.models_dir and config.bags == shop.bags
+    with pytest.raises(ConfigError, match="'kd-planner train' for m; got colour"):
+        training.train_config(ModelRecipe("m", "tcp", "3.1m", options={"colour": "red"}), shop, False)
+    with pytest.raises(ConfigError, match="NAME=VALUE"):
+        training.train_config(ModelRecipe("m", "tcp", "3.1m"), dataclasses.replace(shop, options=("epochs",)), False)
+    with pytest.raises(ConfigError, match="no --bags"):
+        training.train_all([RECIPE["t"]], dataclasses.replace(shop, bags=()), lambda config: None, False)
+
+
+# --- bad input ------------------------------------------------------------------------------------------------------
+
+def test_missing_files_say_which_option_to_give(tmp_path):
+    with pytest.raises(ConfigError, match="Town05.net.xml.*--maps-dir"):
+        find_suite("town05-short", tmp_path, tmp_path)
+    (tmp_path / "Town05.xodr").write_text("")
+    with pytest.raises(ConfigError, match="town05_long.xml.*--routes-dir"):
+        find_suite("town05-long", tmp_path, tmp_path)
+    assert find_suite("default-town", tmp_path, tmp_path).map == "default"
+
+
+@pytest.mark.parametrize("text, words", [
+    ("models: [", "YAML in"), ("{}", "'models' in"), ("models: {a: {size: 3.1m}}", "network and size of model a"),
+    ("models: {a: {network: tcp, size: 3.1m, label: best}}", "a label out of"),
+    ("models: {a: {network: tcp, size: 3.1m, teacher: b}, b: {network: tcp, size: 25.8m}}", "a teacher of a"),
+])
+def test_broken_recipes_are_named(tmp_path, text, words):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        read_recipe(path)
+
+
+def test_a_model_that_has_seen_the_town_is_refused(tmp_path):
+    folder = tmp_path / "m"
+    folder.mkdir()
+    card = {"name": "m", "network": "tcp", "config": {}, "weights_sha256": "0", "parameters": 1, "card_version": 1,
+            "training": {"teacher": {"training": {"data": {"maps": ["Town01", "Town05"]}}}}}
+    (folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ConfigError, match="has not seen Town05.*--allow-leak"):
+        models.require_unseen("m", tmp_path, "Town05")
+    models.require_unseen("m", tmp_path, "")
+    models.require_unseen("constant_velocity", tmp_path, "Town05")
