@@ -42,3 +42,10 @@ class ActorTable:
         if len(others) > 2:
             table["lights"] = values[:, 4].astype(int) & 255
         return table
+
+
+def matched(ids: np.ndarray, before: np.ndarray) -> tuple[np.ndarray | slice, np.ndarray | slice]:
+    """Rows of ``ids`` and of ``before`` (each without repeats) that belong together; in nearly every tick all do."""
+    if np.array_equal(ids, before):
+        return slice(None), slice(None)
+    return np.intersect1d(ids, before, return_indices=True)[1:]

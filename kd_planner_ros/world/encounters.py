@@ -19,6 +19,7 @@ NO_YIELD_MODE = 1 + 2 + 4 + 16 + 32  # keeps its distance and stops at red, but 
 RED_RUN_MODE = 1 + 2 + 4 + 32  # keeps its distance only
 NORMAL_LANE_MODE, OBEY_LANE_MODE = 1621, 512
 JUNCTION_AHEAD_M = (8.0, 32.0)
+_IN_JUNCTION = np.isin(np.arange(256).astype(np.int8), (Command.LEFT, Command.RIGHT, Command.STRAIGHT))  # by command
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,19 @@ class Moment:
     def vehicles(self) -> np.ndarray:
         """Rows of SUMO's vehicles."""
         actors = self.scene.actors[is_vehicle(self.scene.actors)]
-        known = np.array([f"v{number}" in self.traffic.known for number in actors["id"]], bool)
-        return actors[known]
+        known = self.traffic.known
+        return actors[np.array([f"v{number}" in known for number in actors["id"].tolist()], bool)]
 
     def junction_ahead_m(self, command: Command) -> float | None:
         """Distance along the route to the next junction if the ego takes it by ``command``."""
-        for row in range(self.near, min(self.near + 45, len(self.arc))):
-            if self.route.commands[row] in (Command.LEFT, Command.RIGHT, Command.STRAIGHT):
-                return float(self.arc[row] - self.arc[self.near]) if self.route.commands[row] == command else None
-        return None
+        row = self._junction_row
+        return float(self.arc[row] - self.arc[self.near]) if row >= 0 and self.route.commands[row] == command else None
+
+    @cached_property
+    def _junction_row(self) -> int:
+        """The route's first point inside the next junction, -1 if none of the next 45 is."""
+        rows = np.flatnonzero(_IN_JUNCTION[self.route.commands[self.near:self.near + 45]])
+        return self.near + int(rows[0]) if len(rows) else -1
 
 
 class Encounter:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from kd_planner_ros.world.actor_table import matched
+
 JUMP_M, JUMP_RAD = 0.12, 0.06  # more than this beyond the motion of one tick is a jump
 KEEP_POSITION, KEEP_YAW = 0.94, 0.88  # share of the shift left after a tick: gone after about 1.5 s and 0.5 s
 FARTHEST_M = 5.0  # a greater jump is a real one
@@ -27,7 +29,7 @@ class Glide:
         here = np.stack([table["x"], table["y"], table["yaw"]], axis=1).astype(float)
         velocity = np.stack([table["vx"], table["vy"]], axis=1).astype(float)
         shift = np.zeros_like(here)
-        _, now, before = np.intersect1d(ids, self._ids, return_indices=True)
+        now, before = matched(ids, self._ids)
         moved = here[now] - self._last[before]
         moved[:, :2] -= 0.5 * self._tick_s * (velocity[now] + self._velocity[before])
         moved[:, 2] = (moved[:, 2] + np.pi) % (2.0 * np.pi) - np.pi

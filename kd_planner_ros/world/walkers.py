@@ -37,6 +37,12 @@ def pedestrian_row(number: int, seed: int) -> np.ndarray:
     return row
 
 
+def _turned(last: float, yaw: float) -> float:
+    """Heading that follows SUMO's ``yaw``, which jumps, no faster than a person turns."""
+    turn = math.remainder(yaw - last, 2.0 * math.pi)
+    return math.remainder(last + max(-TURN_PER_TICK, min(TURN_PER_TICK, turn)), 2.0 * math.pi)
+
+
 class PavementWalkers:
     """Persons of SUMO: they keep to pavements and crossings, and SUMO's drivers see them."""
 
@@ -52,8 +58,9 @@ class PavementWalkers:
         self._sumo, self._rng, self._new_id = sumo, rng, new_id
         self._rows: dict[str, np.ndarray] = {}
         self.speeds: dict[str, float] = {}
-        self._yaws: dict[int, float] = {}
-        self._shifts: dict[str, np.ndarray] = {}
+        self._names: tuple[str, ...] = ()  # those of the rows below
+        self._yaws: list[float] = []
+        self._shifts = np.zeros((0, 2))
         self._table = ActorTable(self.road.offset, front_m=0.0)
         self._variables = (sumo.constants.VAR_POSITION, sumo.constants.VAR_ANGLE, sumo.constants.VAR_SPEED)
         self._places = (sumo.constants.VAR_ROAD_ID, sumo.constants.VAR_NEXT_EDGE)
@@ -77,32 +84,37 @@ class PavementWalkers:
 
     def rows(self) -> np.ndarray:
         """ACTOR_DTYPE [N]."""
-        results = self._sumo.person.getAllSubscriptionResults()
-        table = self._table.fill({n: v for n, v in results.items() if n in self._rows}, self._rows, self._variables)
-        for name, row in zip((n for n in results if n in self._rows), table):
-            row["yaw"] = self._turned(int(row["id"]), float(row["yaw"]))
-            shift = self._kept_back(name, row, *(results[name][key] for key in self._places))
-            row["x"], row["y"] = row["x"] + shift[0], row["y"] + shift[1]
+        results = {n: v for n, v in self._sumo.person.getAllSubscriptionResults().items() if n in self._rows}
+        table = self._table.fill(results, self._rows, self._variables)
+        if tuple(results) != self._names:
+            self._remember(tuple(results), table)
+        self._yaws = [_turned(last, yaw) for last, yaw in zip(self._yaws, table["yaw"].tolist())]
+        table["yaw"] = self._yaws
+        self._keep_back(table, [[place[key] for key in self._places] for place in results.values()])
+        table["x"], table["y"] = table["x"] + self._shifts[:, 0], table["y"] + self._shifts[:, 1]
         return table
 
-    def _kept_back(self, name: str, row: np.void, edge: str, onward: str) -> np.ndarray:
-        """How far a walker stands back from where SUMO has it: it lets people wait for a crossing on the very line
-        of the lane, where no car could pass."""
-        goal = np.zeros(2)
-        if "_w" in edge and onward in self._crossings:
-            away = np.array([row["x"], row["y"]]) - self._crossings[onward]
-            goal = away * (KEEP_BACK_M / max(float(np.hypot(*away)), 0.1))
-        last = self._shifts.get(name, np.zeros(2))
-        step = goal - last
-        self._shifts[name] = last + step * min(1.0, SHIFT_PER_TICK_M / max(float(np.hypot(*step)), 1e-9))
-        return self._shifts[name]
+    def _remember(self, names: tuple[str, ...], table: np.ndarray) -> None:
+        """Carries heading and shift of those who stay over to the new order; who is new begins as SUMO has it."""
+        before = {name: row for row, name in enumerate(self._names)}
+        yaws, shifts = table["yaw"].tolist(), np.zeros((len(names), 2))
+        for row, name in enumerate(names):
+            if name in before:
+                yaws[row], shifts[row] = self._yaws[before[name]], self._shifts[before[name]]
+        self._names, self._yaws, self._shifts = names, yaws, shifts
 
-    def _turned(self, number: int, yaw: float) -> float:
-        """Heading that follows SUMO's, which jumps, no faster than a person turns."""
-        last = self._yaws.get(number, yaw)
-        turn = math.remainder(yaw - last, 2.0 * math.pi)
-        self._yaws[number] = math.remainder(last + max(-TURN_PER_TICK, min(TURN_PER_TICK, turn)), 2.0 * math.pi)
-        return self._yaws[number]
+    def _keep_back(self, table: np.ndarray, places: list[list[str]]) -> None:
+        """Moves the shifts towards how far walkers are to stand back from where SUMO has them: it lets people wait for
+        a crossing on the very line of the lane, where no car could pass. ``places``: edge and next edge of each."""
+        goal = np.zeros_like(self._shifts)
+        rows = [row for row, (edge, onward) in enumerate(places) if "_w" in edge and onward in self._crossings]
+        if rows:
+            middles = np.array([self._crossings[places[row][1]] for row in rows])
+            away = np.stack([table["x"][rows], table["y"][rows]], axis=1) - middles
+            goal[rows] = away * (KEEP_BACK_M / np.maximum(np.hypot(away[:, 0], away[:, 1]), 0.1))[:, None]
+        step = goal - self._shifts
+        share = np.minimum(1.0, SHIFT_PER_TICK_M / np.maximum(np.hypot(step[:, 0], step[:, 1]), 1e-9))
+        self._shifts = self._shifts + step * share[:, None]
 
     def _send(self) -> None:
         number = self._new_id()
