@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint
-from kd_planner_ros.distill.losses.attention import WaypointAttention
+from kd_planner_ros.distill.losses.attention import DETAILS, WaypointAttention
 from kd_planner_ros.distill.losses.bottleneck import InformationBottleneck
 
 
@@ -60,7 +60,7 @@ def _attention(modules: Mapping[str, Tensor], training: Mapping[str, Any]) -> Wa
     weights = _part(modules, "attention.")
     if not weights:
         return None
-    model = WaypointAttention(_switch(training, "bev_detail") or "full")
+    model = WaypointAttention(next((one for one in _values(training, "bev_detail") if one in DETAILS), "full"))
     model.load_state_dict(weights)
     return model.eval().requires_grad_(False)
 
@@ -78,10 +78,9 @@ def _part(modules: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in modules.items() if name.startswith(prefix)}
 
 
-def _switch(training: Any, name: str) -> Any:
-    """The value of ``name`` anywhere in a card's training facts, None where it is not named."""
+def _values(training: Any, name: str) -> list[Any]:
+    """Every value of ``name`` in a card's training facts: the recipe may say auto, the switches say what it was."""
     if not isinstance(training, Mapping):
-        return None
-    if name in training:
-        return training[name]
-    return next((found for found in (_switch(value, name) for value in training.values()) if found is not None), None)
+        return []
+    here = [training[name]] if name in training else []
+    return here + [value for inner in training.values() for value in _values(inner, name)]

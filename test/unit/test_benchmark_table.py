@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -93,6 +94,10 @@ def test_the_recipe_has_what_the_paper_compares():
                    *(("13.9m", label) for label in LABELS[3:])}
     assert {(model.size, model.label) for model in recipe.values() if model.network == "interfuser"} == {
         ("26.3m", "teacher"), ("3.8m", "imitation"), ("3.8m", "plankd")}
+    shop = training.Workshop((Path("bags"),), Path("models"), Path("runs"), Path("cache"), Path("marks"))
+    configs = {model.name: training.train_config(model, shop, False) for model in recipe.values()}
+    assert not configs["tcp_13m9_no_entropy"].use_entropy and configs["tcp_13m9_plankd"].use_entropy
+    assert configs["tcp_13m9_at"].method == "at" and Path(configs["tcp_13m9_at"].teacher) == Path("models/tcp_25m8")
     students = [model for model in recipe.values() if model.method not in ("", "imitation")]
     assert all(model.teacher for model in students)
     inputs = {(model.network, model.options.get("input_height"), model.options.get("input_width"))

@@ -39,7 +39,7 @@ def work(tmp_path_factory):
     network = find_network("tcp")
     config = network.config(FIELDS)
     save_model(home / "models" / "small", "tcp", config, network.build_model(config).state_dict(),
-               {"distillation": {"bev_detail": "quarter"}}, {})
+               {"recipe": {"bev_detail": "auto"}, "switches": {"bev_detail": "quarter"}}, {})
     checkpoint.save(home / "run", {"step": 4, "learner": {"distiller": {"modules": _modules()}, "optimiser": {}}})
     return home
 
@@ -110,6 +110,12 @@ def test_an_ablation_shows_what_it_has(work, tmp_path):
     (one,) = explain.run(config_of(work, run_dir=tmp_path / "run", out=tmp_path / "out"))["frames"]
     assert "attention" not in one and (tmp_path / "out" / one["gradcam_png"]).is_file()
     assert find_modules({"a": [1], "b": {"c": {}}}) == {}
+
+
+def test_the_detail_of_the_scene_encoder_is_the_one_it_was_trained_with(work):
+    training = {"a": {"bev_detail": "auto"}, "b": {"bev_detail": "half"}}
+    assert load_parts(work / "run", training).attention.detail == "half"
+    assert load_parts(work / "run", {}).attention.detail == "full"
 
 
 class _Stage(nn.Module):

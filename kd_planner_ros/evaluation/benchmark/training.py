@@ -26,6 +26,7 @@ class Workshop:
     device: str = "auto"
     options: tuple[str, ...] = ()
     allow_leak: bool = False
+    maps_dir: Path | None = None
 
 
 def missing(names: Sequence[str], recipe: Mapping[str, ModelRecipe], shop: Workshop) -> list[ModelRecipe]:
@@ -95,7 +96,7 @@ def train_config(model: ModelRecipe, shop: Workshop, progress: bool) -> Any:
                           "correct the recipe; 'kd-planner train --help' lists them")
     return TrainConfig(**{**options, "name": model.name, "bags": shop.bags, "models_dir": shop.models_dir,
                           "runs_dir": shop.runs_dir, "cache": shop.cache, "device": shop.device,
-                          "allow_leak": shop.allow_leak, "progress": progress})
+                          "maps_dir": shop.maps_dir, "allow_leak": shop.allow_leak, "progress": progress})
 
 
 def _parse(word: str, fields: Mapping[str, dataclasses.Field]) -> tuple[str, Any]:
