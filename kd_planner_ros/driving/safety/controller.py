@@ -21,7 +21,7 @@ from kd_planner_ros.driving.safety.tracker import Tracker
 
 @dataclass(frozen=True)
 class SafetySettings:
-    """The original's constants. ``legacy`` brings back its mistake in the tracker (``tracker.py``)."""
+    """The original's constants. ``legacy`` brings back its mistakes: ``tracker.py``, ``forecast.py``."""
 
     turn_gains: tuple[float, float, float] = (1.25, 0.75, 0.3)
     speed_gains: tuple[float, float, float] = (5.0, 0.5, 1.0)
@@ -78,7 +78,7 @@ class SafetyController:
         seen = plan.objects if plan.objects is not None else np.zeros(0, SEEN_DTYPE)
         objects = self._tracker.update(seen, ego.pose)
         path = resample(np.asarray(plan.trajectory.points, float))
-        self._free = free_distances(safe_distances(path, objects, MOMENTS_S))
+        self._free = free_distances(safe_distances(path, objects, MOMENTS_S, self.settings.legacy))
 
     def _command(self, plan: Plan, speed_mps: float) -> Control:
         settings, points = self.settings, np.asarray(plan.trajectory.points, float)
