@@ -1,7 +1,7 @@
 """Command-line options from the fields of a config dataclass, so that each default and help text stands in one place.
 
-A field becomes ``--field-name``. Its metadata may hold ``help`` (say the unit), ``choices``, ``metavar`` and ``cli``
-(False leaves it out). Types: str, int, float, bool (gives ``--x`` and ``--no-x``), Path, tuples of these (several
+A field becomes ``--field-name``. Its metadata may hold ``help`` (say the unit), ``choices``, ``metavar``, ``flag`` (another
+name of the option) and ``cli`` (False leaves it out). Types: str, int, float, bool (gives ``--x`` and ``--no-x``), Path, tuples of these (several
 words), and unions, of which the first type but None counts.
 """
 
@@ -63,7 +63,7 @@ def add_fields(parser: argparse.ArgumentParser, config: type, skip: tuple[str, .
             settings |= {"choices": field.metadata["choices"], "metavar": None}
         if "metavar" in field.metadata:
             settings["metavar"] = field.metadata["metavar"]
-        parser.add_argument("--" + field.name.replace("_", "-"), **settings)
+        parser.add_argument("--" + field.metadata.get("flag", field.name).replace("_", "-"), **settings)
 
 
 def from_args(config: type[Config], args: argparse.Namespace, **fixed: Any) -> Config:

@@ -9,8 +9,13 @@ from typing import Any
 from kd_planner_ros.core.errors import ConfigError
 
 RESUMABLE = ("epochs", "max_minutes", "checkpoint_minutes", "validate_minutes", "threads", "models_dir", "runs_dir",
-             "cache", "device", "compile", "fresh", "progress", "allow_leak", "bags", "workers")
+             "cache", "device", "compile", "fresh", "progress", "allow_leak", "bags", "workers", "maps_dir")
 """Fields that may differ when a run is resumed; all others belong to the recipe."""
+
+METHODS = ("imitation", "plankd", "at", "reviewkd", "dpk")
+PLANKD_FIELDS = ("use_entropy", "safe_attention", "use_bottleneck", "weighting", "feature_weight", "ranking_weight",
+                 "entropy_weight", "teacher_waypoints", "rank_loss", "latent_noise", "freeze_bottleneck", "bev_detail")
+"""Fields that only method plankd reads."""
 
 
 def _field(default: Any, text: str, **metadata: Any) -> Any:
@@ -46,6 +51,33 @@ class TrainConfig:
                                   "vehicle, ...) with a head that is not shipped; 0: none")
     semantic_weight: float = _field(0.0, "weight of the auxiliary loss that draws a coarse semantic grid with a head that is "
                                     "not shipped; needs recordings with --labels semantic; 0: none")
+    method: str = _field("imitation", "how to train: imitation of the expert alone, or with a teacher: plankd, at, reviewkd, dpk",
+                         choices=METHODS)
+    teacher: str = _field("", "teacher's name in <models-dir>, or its folder; needed by every method but imitation")
+    teacher_cache: bool = _field(True, "keep the teacher's answers on disk: it then sees the clean picture, not the augmented one "
+                                 "that the student sees, and costs no time after the first run")
+    use_entropy: bool = _field(True, "plankd: the entropy loss on the waypoint attention", flag="entropy")
+    safe_attention: bool = _field(True, "plankd: weight waypoints by the safety-aware attention; without it as the network's own "
+                                  "loss does")
+    use_bottleneck: bool = _field(True, "plankd: compare features behind the information bottleneck; without it the whole map",
+                                  flag="bottleneck")
+    weighting: str = _field("attention", "plankd: weights of the waypoints; decay and equal look at nothing",
+                            choices=("attention", "decay", "equal"))
+    feature_weight: float = _field(-1.0, "plankd: alpha_z; negative: the paper's for the network (TCP 0.5, InterFuser 0.1)")
+    ranking_weight: float = _field(-1.0, "plankd: alpha_r; negative: the paper's (0.1)")
+    entropy_weight: float = _field(-1.0, "plankd: alpha_e; negative: the paper's (TCP 0.05, InterFuser 0.005)")
+    teacher_waypoints: float = _field(0.0, "plankd: weight of imitating the teacher's waypoints too (equation 9's L_w; the paper "
+                                      "leaves it out)")
+    rank_loss: str = _field("margin", "plankd: margin: as the repository (margin 0.1, mean over pairs); paper: equation 7",
+                            choices=("margin", "paper"))
+    latent_noise: str = _field("shared", "plankd: noise of teacher's and student's latent; independent: as the repository; none: "
+                               "compare the means", choices=("shared", "independent", "none"))
+    freeze_bottleneck: bool = _field(True, "plankd: the feature loss trains the student only; without it the bottleneck's encoder "
+                                     "too, as the repository")
+    bev_detail: str = _field("auto", "plankd: detail of the bird's-eye encoder: full is the paper's, half and quarter take a third "
+                             "and a twelfth of its time; auto: the finest that costs at most a fifth of the student",
+                             choices=("auto", "full", "half", "quarter"))
+    maps_dir: Path | None = _field(None, "plankd: where to look for road networks that recordings only name")
     augment: bool = _field(True, "photometric augmentation")
     seed: int = _field(2020, "seed of weights, order, augmentation and dropout")
     validation_share: float = _field(0.1, "share of routes held out for validation")
@@ -73,16 +105,20 @@ class TrainConfig:
             raise ConfigError("speed_dropout in [0, 1)", repr(self.speed_dropout), "correct 'speed_dropout'")
         if not 0.0 <= self.ema < 1.0:
             raise ConfigError("ema in [0, 1)", repr(self.ema), "correct 'ema'")
-        for name in ("schedule", "precision"):
-            choices = self.__dataclass_fields__[name].metadata["choices"]
-            if getattr(self, name) not in choices:
+        for name, one in self.__dataclass_fields__.items():
+            choices = one.metadata.get("choices")
+            if choices and getattr(self, name) not in choices:
                 raise ConfigError(f"{name} out of {', '.join(choices)}", repr(getattr(self, name)), f"correct '{name}'")
 
     @property
     def recipe(self) -> dict[str, Any]:
         """Everything that shapes the weights, as JSON values; the card holds it."""
         recipe = {k: v for k, v in asdict(self).items() if k not in (*RESUMABLE, "name")}
-        return recipe | {"init": Path(self.init).name if self.init else None}  # a card holds no paths of a machine
+        unused = PLANKD_FIELDS if self.method != "plankd" else ()
+        if self.method == "imitation":
+            unused = ("method", "teacher", "teacher_cache", *PLANKD_FIELDS)
+        recipe |= {"init": Path(self.init).name if self.init else None, "teacher": Path(self.teacher).name}
+        return {k: v for k, v in recipe.items() if k not in unused}  # a card holds no paths of a machine
 
 
 @dataclass(frozen=True)

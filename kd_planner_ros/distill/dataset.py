@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,13 +26,14 @@ START_WEIGHT = 2.0
 class Batch:
     """``images`` uint8 [B, H, W, 3] RGB, ``grids`` uint8 [B, rows, columns] (imaging/class_grid) and ``rows``
     SAMPLE_DTYPE [B]; ``index`` [B] says which samples they are. ``hidden_speed`` bool [B]: the network is not told the
-    speed of these."""
+    speed of these. ``extras``: what a way of distilling fetched besides, [B, ...] each."""
 
     images: np.ndarray
     grids: np.ndarray
     rows: np.ndarray
     index: np.ndarray
     hidden_speed: np.ndarray
+    extras: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Samples:
@@ -49,11 +50,15 @@ class Samples:
 
     def fetch(self, index: np.ndarray) -> Batch:
         """The samples ``index`` [B]; their pictures are copied out of the memory maps."""
-        homes = np.searchsorted(self._starts, index, side="right") - 1
-        places = [(self.shards[h], i - self._starts[h]) for h, i in zip(homes, index)]
+        places = self.places(index)
         images = np.stack([shard.images[row] for shard, row in places])
         grids = np.stack([shard.grids[row] for shard, row in places])
         return Batch(images, grids, self.rows[index], np.asarray(index), np.zeros(len(index), bool))
+
+    def places(self, index: np.ndarray) -> list[tuple[Shard, int]]:
+        """Where the samples ``index`` [B] lie: (shard, row in it)."""
+        homes = np.searchsorted(self._starts, index, side="right") - 1
+        return [(self.shards[home], int(i - self._starts[home])) for home, i in zip(homes, index)]
 
     @property
     def data_hash(self) -> str:

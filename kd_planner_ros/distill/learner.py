@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import importlib
+import inspect
 from pathlib import Path
 from typing import Any, Callable, Mapping
 
@@ -17,6 +19,7 @@ from kd_planner_ros.distill.augment import augment, chance
 from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.distill.dataset import Batch, Samples
 from kd_planner_ros.distill.auxiliary import AuxiliaryHeads
+from kd_planner_ros.distill.distillation import Distillation
 from kd_planner_ros.distill.parallel import Group, autocast
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.store import load_model
@@ -62,6 +65,8 @@ class Learner:
         self.mean = copy.deepcopy(self.model).eval() if config.ema else None
         self.heads = AuxiliaryHeads(config.states_weight, config.semantic_weight, self._stage_channels())
         self.heads.to(group.device)
+        self.distillation = Distillation(config, self.model_config, self.processor, group)
+        self.steps_per_epoch = 1000
         self.optimiser = torch.optim.Adam(self._trained(), lr=config.lr, weight_decay=config.weight_decay)
         self._call: Callable[..., dict[str, Tensor]] = self.model
         if group.size > 1:
@@ -91,7 +96,11 @@ class Learner:
         return tuple(found[name].shape[1] for name in sorted(found) if name.startswith("stage"))
 
     def _trained(self) -> list[nn.Parameter]:
-        return [p for p in self.model.parameters() if p.requires_grad] + list(self.heads.parameters())
+        return [p for p in self.model.parameters() if p.requires_grad] + self._beside()
+
+    def _beside(self) -> list[nn.Parameter]:
+        """What is trained beside the network and not shipped."""
+        return list(self.heads.parameters()) + self.distillation.method.trained()
 
     def prepare(self, samples: Samples, index: np.ndarray, step: int) -> Batch:
         """The batch of ``step``, augmented; a pure function of its arguments and the seed."""
@@ -102,6 +111,7 @@ class Learner:
         if self.config.speed_dropout:
             rng = np.random.default_rng([self.config.seed, step, self.group.rank, 0x647370])
             batch.hidden_speed[:] = rng.random(len(index)) < self.config.speed_dropout
+        batch.extras.update(self.distillation.extras(samples.places(index)))
         return batch
 
     def tensors(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -118,22 +128,26 @@ class Learner:
         """One optimiser step at learning rate ``rate``; the loss and its parts.
 
         Raises:
-            NotFinite: the loss is not finite; nothing was changed.
+            NotFinite: the loss is not finite; the network was not changed.
         """
         torch.manual_seed((self.config.seed * 1_000_003 + step) * 64 + self.group.rank)  # dropout: no state to resume
         for options in self.optimiser.param_groups:
             options["lr"] = rate
         inputs, targets = self.tensors(batch)
         with autocast(self.config.precision, self.group.device):
-            outputs = self._call(inputs["image"], inputs["state"], self.heads.wanted)
-        loss, parts = self._loss.imitation_loss(outputs, targets)
+            outputs = self._call(inputs["image"], inputs["state"], self._features)
+        loss, parts = self._loss.imitation_loss(outputs, targets, self._weights)
+        terms, figures = self.distillation.terms(inputs, outputs, targets, batch, step / self.steps_per_epoch)
+        loss = sum(terms.values(), loss)
+        parts = parts | figures | {name: term.detach() for name, term in terms.items()}
         for name, (weight, value) in self.heads.losses(outputs, batch).items():
             loss, parts = loss + weight * value, parts | {name: value.detach()}
         report = {"loss": float(loss.detach()), **{name: float(part) for name, part in parts.items()}}
-        if not np.isfinite(report["loss"]):
+        if not np.isfinite(list(report.values())).all():
             raise NotFinite(report)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        self.group.average(self._beside())
         limit = self.config.clip or float("inf")
         norm = float(nn.utils.clip_grad_norm_(self._trained(), limit))
         if not np.isfinite(norm):
@@ -153,6 +167,16 @@ class Learner:
                 value.lerp_(current[name], 1.0 - decay)
             else:
                 value.copy_(current[name])
+
+    @property
+    def _features(self) -> bool:
+        return self.heads.wanted or self.distillation.method.reads_features
+
+    @property
+    def _weights(self) -> Any:
+        """The network's own loss weights, 0 for the parts that the method has its own terms for."""
+        weights = inspect.signature(self._loss.imitation_loss).parameters["weights"].default
+        return dataclasses.replace(weights, **{part: 0.0 for part in self.distillation.method.replaces})
 
     @property
     def shipped(self) -> nn.Module:
@@ -204,7 +228,7 @@ class Learner:
         """Everything that changes while training."""
         return {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
                 "mean": self.mean.state_dict() if self.mean is not None else None,
-                "heads": self.heads.state_dict()}
+                "heads": self.heads.state_dict(), "distiller": self.distillation.method.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Back to what ``state`` gave."""
@@ -213,6 +237,8 @@ class Learner:
         if self.mean is not None:
             self.mean.load_state_dict(state["mean"])
         self.heads.load_state_dict(state["heads"])
+        if "distiller" in state:  # checkpoints of imitation from before there were methods lack it
+            self.distillation.method.restore(state["distiller"])
 
 
 def _find_loss(network: str) -> Any:

@@ -6,9 +6,11 @@ import os
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Iterable
 
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from kd_planner_ros.core.errors import ConfigError
 
@@ -33,6 +35,14 @@ class Group:
         tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.broadcast(tensor, 0)
         return tensor.tolist()
+
+    def average(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Make the gradients of ``parameters``, which DistributedDataParallel does not know, the mean over processes."""
+        if self.size > 1:
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    dist.all_reduce(parameter.grad)
+                    parameter.grad /= self.size
 
     def wait(self) -> None:
         """Until every process is here."""

@@ -50,21 +50,22 @@ class TeacherCache:
     ``kept`` are the fields it holds; the caller computes the others. Build it with ``build``.
     """
 
-    def __init__(self, folders: Sequence[Path], kept: Sequence[str]):
-        self.folders, self.kept = list(folders), tuple(kept)
-        self._open: dict[tuple[int, str], np.ndarray] = {}
+    def __init__(self, folders: Mapping[Shard, Path], kept: Sequence[str]):
+        self.folders, self.kept = dict(folders), tuple(kept)
+        self._open: dict[tuple[Shard, str], np.ndarray] = {}
 
-    def fetch(self, shards: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Each kept field [B, ...] of sample ``rows[i]`` of shard number ``shards[i]``, as stored."""
-        return {name: np.stack([self._array(int(shard), name)[row] for shard, row in zip(shards, rows)]) for name in self.kept}
+    def fetch(self, places: Sequence[tuple[Shard, int]]) -> dict[str, np.ndarray]:
+        """Each kept field [B, ...] of the samples at ``places`` (shard, row), as stored."""
+        return {name: np.stack([self._array(shard, name)[row] for shard, row in places]) for name in self.kept}
 
-    def _array(self, shard: int, name: str) -> np.ndarray:
+    def _array(self, shard: Shard, name: str) -> np.ndarray:
         if (shard, name) not in self._open:
             self._open[shard, name] = np.load(self.folders[shard] / f"{name}.npy", mmap_mode="r")
         return self._open[shard, name]
 
 
-def build(shards: Sequence[Shard], teacher: Teacher, names: Iterable[str], encode: Encode, progress: bool = True) -> TeacherCache:
+def build(shards: Sequence[Shard], teacher: Teacher, names: Iterable[str], encode: Encode,
+          progress: bool = True) -> TeacherCache:
     """The cache of fields ``names``, computed where it is not there yet; fields too large to keep are left out of it."""
     names, kept = tuple(names), ()
     full = [shard for shard in shards if len(shard.rows)]
@@ -76,7 +77,7 @@ def build(shards: Sequence[Shard], teacher: Teacher, names: Iterable[str], encod
         missing = [name for name in kept if not (folder / f"{name}.npy").is_file()]
         if missing and len(shard.rows):
             _compute(shard, folder, teacher, missing, encode)
-    return TeacherCache([folder_of(shard, teacher) for shard in shards], kept)
+    return TeacherCache({shard: folder_of(shard, teacher) for shard in shards}, kept)
 
 
 def _compute(shard: Shard, folder: Path, teacher: Teacher, names: Sequence[str], encode: Encode) -> None:

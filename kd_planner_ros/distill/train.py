@@ -25,6 +25,7 @@ from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.cache import Shard, build_cache, find_bags, recorded_camera
 from kd_planner_ros.distill.config import RESUMABLE, TrainConfig, TrainReport
 from kd_planner_ros.distill.dataset import EpochSampler, Samples, split, weights
+from kd_planner_ros.distill.distillation import EVALUATION_MAPS
 from kd_planner_ros.distill.learner import Learner, NotFinite
 from kd_planner_ros.distill.log import Log
 from kd_planner_ros.distill.observer import Observer
@@ -33,7 +34,6 @@ from kd_planner_ros.distill.schedule import learning_rate
 from kd_planner_ros.runtime.paths import models_folder
 from kd_planner_ros.runtime.store import save_model
 
-EVALUATION_MAPS = ("Town05",)
 LOG_STEPS = 20
 CAMERA = "front"
 """The camera that a student of one camera looks through; recordings with a single camera may call it otherwise."""
@@ -59,7 +59,7 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
         bags = find_bags(config.bags)
         learner = Learner(config, group, recorded_camera(bags[0], CAMERA))
         shards = _shards(config, bags, learner, group)
-        return _Run(config, group, learner, shards, observer).go()
+        return _Run(config, group, learner, dict(zip(shards, bags)), observer).go()
     finally:
         group.close()
 
@@ -85,16 +85,18 @@ def _shards(config: TrainConfig, bags: list[Path], learner: Learner, group: Grou
 class _Run:
     """One call of ``train``."""
 
-    def __init__(self, config: TrainConfig, group: Group, learner: Learner, shards: list[Shard], observer: Observer):
-        self.config, self.group, self.learner, self.shards = config, group, learner, shards
+    def __init__(self, config: TrainConfig, group: Group, learner: Learner, bags: dict[Shard, Path], observer: Observer):
+        self.config, self.group, self.learner = config, group, learner
         self.observer = observer if group.leads else Observer()
         self.folder = Path(config.runs_dir) / config.name
-        self.samples, self.held_out = split(shards, config.validation_share)
+        self.samples, self.held_out = split(list(bags), config.validation_share)
         share = config.batch // group.size
         if share * group.size != config.batch:
             raise ConfigError(f"a batch that {group.size} processes can share equally", str(config.batch), "correct 'batch'")
         self.rows = slice(group.rank * share, (group.rank + 1) * share)
         self.sampler = EpochSampler(weights(self.samples.rows, config.start_weight, config.hazard_weight), config.batch, config.seed)
+        learner.steps_per_epoch = self.sampler.steps_per_epoch
+        learner.distillation.attach({shard: bags[shard] for shard in self.samples.shards})
         self.total = max(1, round(config.epochs * self.sampler.steps_per_epoch))
         self.step, self.spent_s, self.stop = 0, 0.0, False
         self.best: dict[str, Any] = {"score": float("inf"), "step": 0, "validation": {}}
@@ -218,7 +220,8 @@ class _Run:
         models = self.config.models_dir or models_folder()
         facts = [shard.facts for shard in self.samples.shards]
         training = {
-            "method": "imitation of the rule-based expert", "recipe": _plain(self.config.recipe),
+            "method": "imitation of the rule-based expert", **self.learner.distillation.facts(),
+            "recipe": _plain(self.config.recipe),
             "data": {"sha256": self.samples.data_hash, "maps": sorted({f["map"] for f in facts}),
                      "recordings": len(facts), "samples": len(self.samples), "held_out_samples": len(self.held_out),
                      "held_out_routes": sorted({f"{s.facts['map']}/{s.facts['route']}" for s in self.held_out.shards})},
@@ -251,8 +254,8 @@ def _command(config: TrainConfig) -> str:
         if field.name in (*RESUMABLE, "bags") and field.name not in ("epochs", "max_minutes"):
             continue
         if value != field.default:
-            name = "--" + field.name.replace("_", "-")
-            value = value.name if isinstance(value, Path) else value
+            name = "--" + field.metadata.get("flag", field.name).replace("_", "-")
+            value = Path(value).name if isinstance(value, Path) or field.name == "teacher" else value
             words.append(f"{'--no-' + name[2:] if value is False else name}" if isinstance(value, bool) else f"{name} {value}")
     return " ".join(words)
 

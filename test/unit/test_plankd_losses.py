@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 
@@ -11,8 +10,9 @@ from kd_planner_ros.distill.losses.attention import DETAILS, PARAMETERS, Waypoin
 from kd_planner_ros.distill.losses.bottleneck import (InformationBottleneck, Latent, divergence, latent_distance, naming,
                                                       whole_map_distance)
 from kd_planner_ros.distill.losses.maps import channel_mean, energy, stage_pairs
+from kd_planner_ros.world.bev_source import OBSTACLES
 
-NO_OBSTACLES = torch.full((1, safety.OBSTACLES, 2), math.nan)
+NO_OBSTACLES = torch.full((1, OBSTACLES, 2), math.nan)
 
 
 def count(module):
@@ -163,14 +163,6 @@ def test_missing_waypoints_count_nowhere():
     given = torch.full((2, 3, 2), 7.0)
     assert float(safety.weighted_waypoint_loss(given, torch.zeros(2, 3, 2), attention, mask)) == pytest.approx(7.0)
     assert safety.fixed_weights("equal", mask).tolist() == [[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
-
-
-def test_nearest_obstacles_leave_the_car_and_the_far_out():
-    centres = np.array([[0.2, 0.3], [30.0, 0.0], [5.0, 0.0], [0.0, -2.0]])
-    chosen = safety.nearest_obstacles(centres)
-    assert chosen.shape == (15, 2) and chosen[:2].tolist() == [[0.0, -2.0], [5.0, 0.0]] and np.isnan(chosen[2:]).all()
-    many = np.column_stack([np.linspace(25.0, 2.0, 40), np.zeros(40)])
-    assert safety.nearest_obstacles(many)[:, 0].max() < 11.0 and np.isnan(safety.nearest_obstacles(np.zeros((0, 2)))).all()
 
 
 # --- the attention -------------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def test_terms_and_where_their_gradients_go():
     method, (student, teacher, truth) = PlanKD(32, QUICK), scenes()
     before = [parameter.clone() for parameter in method.bottleneck.parameters()]
     terms = method.losses(student, teacher, truth, 0.0)
-    assert set(terms) == {"feature", "waypoints", "ranking", "entropy"}
+    assert set(terms) == {"feature", "attended", "ranking", "entropy"}
     assert any(not torch.equal(a, b) for a, b in zip(before, method.bottleneck.parameters()))  # its own step
     after = [parameter.clone() for parameter in method.bottleneck.parameters()]
     terms["feature"].backward(retain_graph=True)
@@ -49,7 +49,7 @@ def test_terms_and_where_their_gradients_go():
     assert all(parameter.grad is None for parameter in method.bottleneck.parameters())
     assert all(torch.equal(a, b) for a, b in zip(after, method.bottleneck.parameters()))
     assert all(parameter.grad is None for parameter in method.attention.parameters())
-    for name in ("ranking", "entropy", "waypoints"):
+    for name in ("ranking", "entropy", "attended"):
         method.zero_grad(set_to_none=True)
         terms[name].backward(retain_graph=True)
         assert method.attention.query.weight.grad.abs().sum() > 0, name
@@ -74,13 +74,13 @@ def test_ablations_leave_out_what_they_say():
     plain = plankd_switches("tcp", bev_detail="quarter")
     student, teacher, truth = scenes()
     no_entropy = PlanKD(32, ablate(plain, "tcp", entropy=False))
-    assert set(no_entropy.losses(student, teacher, truth, 0.0)) == {"feature", "waypoints", "ranking"}
+    assert set(no_entropy.losses(student, teacher, truth, 0.0)) == {"feature", "attended", "ranking"}
     no_attention = PlanKD(32, ablate(plain, "tcp", safe_attention=False))
     assert no_attention.attention is None and no_attention.needs == ("states",)
     terms = no_attention.losses(student, teacher, truth, 0.0)
-    assert set(terms) == {"feature", "waypoints"}
+    assert set(terms) == {"feature", "attended"}
     error = (student["waypoints"] - truth["waypoints"]).abs().mean()
-    assert terms["waypoints"].item() == pytest.approx(error.item())  # TCP's own mean L1
+    assert terms["attended"].item() == pytest.approx(error.item())  # TCP's own mean L1
     assert ablate(plain, "interfuser", safe_attention=False).weighting == "decay"
     no_bottleneck = PlanKD(32, ablate(plain, "tcp", use_bottleneck=False))
     assert no_bottleneck.bottleneck is None and "states" not in no_bottleneck.needs and not no_bottleneck.own_optimisers()

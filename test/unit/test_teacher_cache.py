@@ -107,7 +107,7 @@ def test_the_cache_holds_what_the_teacher_says_of_the_clean_picture(models, shar
     teacher = load(models)
     cache = teacher_cache.build(shards, teacher, NAMES, encode, progress=False)
     assert set(cache.kept) == {"mean_stage2", "waypoints", "energy_stage1"}  # stage1 takes 2.7 times the picture
-    got = cache.fetch(np.array([0, 2, 2]), np.array([2, 0, 19]))
+    got = cache.fetch([(shards[0], 2), (shards[2], 0), (shards[2], 19)])
     for row, (shard, number) in enumerate(((0, 2), (2, 0), (2, 19))):
         expected = teacher.fields(encode(shards[shard], slice(number, number + 1)), cache.kept)
         np.testing.assert_allclose(got["mean_stage2"][row], expected["mean_stage2"][0].numpy(), rtol=2e-3, atol=1e-3)

@@ -6,34 +6,12 @@ D14 and D15.
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
 import torch
 from torch import Tensor
 
 SIGMA_M = 3.0
-OBSTACLES = 15
-RANGE_M = 18.0 * math.sqrt(2.0)
-OWN_RADIUS_M = 1.0
 MARGIN = 0.1
 TIES = ("zero", "minus")
-
-
-def nearest_obstacles(centres: np.ndarray) -> np.ndarray:
-    """The 15 nearest of ``centres`` [N, 2] (metres, any frame with the car at the origin), nearest first: [15, 2], NaN
-    where there are fewer.
-
-    Left out: what lies within 1 m of the origin (the car itself) and beyond 25.46 m. The repository takes the first 15 in
-    the order of a dictionary instead (D14).
-    """
-    centres = np.asarray(centres, float).reshape(-1, 2)
-    distance = np.linalg.norm(centres, axis=1)
-    order = np.argsort(distance, kind="stable")
-    order = order[(distance[order] > OWN_RADIUS_M) & (distance[order] <= RANGE_M)][:OBSTACLES]
-    out = np.full((OBSTACLES, 2), np.nan, np.float32)
-    out[:len(order)] = centres[order]
-    return out
 
 
 def proximity(waypoints: Tensor, obstacles: Tensor, sigma_m: float = SIGMA_M) -> Tensor:

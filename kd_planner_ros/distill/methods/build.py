@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.distill.config import METHODS, TrainConfig
 from kd_planner_ros.distill.losses.attention import BEV_CHANNELS, BEV_PIXELS, DETAILS, MEASURED, WaypointAttention
 from kd_planner_ros.distill.losses.maps import stage_count, stage_of, views
 from kd_planner_ros.distill.methods.base import Distiller
@@ -17,7 +18,6 @@ from kd_planner_ros.distill.methods.rivals import ActivationTransfer, DynamicPri
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.params import count_macs
 
-METHODS = ("imitation", "plankd", "at", "reviewkd", "dpk")
 _RIVALS = {"at": ActivationTransfer, "reviewkd": ReviewKD, "dpk": DynamicPriorKD}
 SCENE_SHARE = 0.2
 """With detail 'auto' the BEV encoder is the finest whose multiply-accumulates are at most this share of the student's."""
@@ -37,6 +37,19 @@ def stage_shapes(network: str, config: Any) -> list[list[tuple[int, int, int]]]:
 def plankd_switches(network: str, **changes: Any) -> PlanKDSwitches:
     """The switches for ``network``: section 3.4's, with ``changes`` that are not None."""
     return dataclasses.replace(DEFAULTS.get(network, DEFAULTS["tcp"]), **{k: v for k, v in changes.items() if v is not None})
+
+
+def switches_of(config: TrainConfig, student: Any) -> PlanKDSwitches:
+    """The switches that ``config`` asks for, for a student with the network config ``student``."""
+    def weight(value: float) -> float | None:
+        return None if value < 0.0 else value
+
+    detail = config.bev_detail if config.bev_detail != "auto" else scene_detail(config.network, student)
+    switches = plankd_switches(
+        config.network, feature=weight(config.feature_weight), ranking=weight(config.ranking_weight),
+        entropy=weight(config.entropy_weight), teacher_waypoints=config.teacher_waypoints, rank_loss=config.rank_loss,
+        noise=config.latent_noise, freeze_bottleneck=config.freeze_bottleneck, weighting=config.weighting, bev_detail=detail)
+    return ablate(switches, config.network, config.use_entropy, config.safe_attention, config.use_bottleneck)
 
 
 def ablate(switches: PlanKDSwitches, network: str, entropy: bool = True, safe_attention: bool = True,

@@ -87,7 +87,7 @@ class PlanKD(Distiller):
         self._report: dict[str, Tensor] = {}
 
     def losses(self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], truth: Truth, epoch: float) -> dict[str, Tensor]:
-        """``feature``, ``waypoints`` and, with attention, ``ranking`` and ``entropy``, each times its weight."""
+        """``feature``, ``attended`` (the weighted waypoints) and, with attention, ``ranking`` and ``entropy``, each times its weight."""
         self._report = {}
         terms = {"feature": self.choice.feature * self._feature(channel_mean(stage_of(student, 2)), teacher["mean_stage2"].float(),
                                                                  truth)}
@@ -128,8 +128,7 @@ class PlanKD(Distiller):
             if choice.entropy:
                 terms["entropy"] = choice.entropy * safety.negative_entropy(weights, mask)
         imitated = safety.weighted_waypoint_loss(waypoints, target, weights, mask, choice.scale)
-        self._report["weighted_waypoints"] = imitated.detach()
-        terms["waypoints"] = choice.waypoints * imitated
+        terms["attended"] = choice.waypoints * imitated
         if choice.teacher_waypoints:
             theirs = teacher["waypoints"].float()
             terms["teacher_waypoints"] = choice.teacher_waypoints * safety.weighted_waypoint_loss(
@@ -142,8 +141,7 @@ class PlanKD(Distiller):
         return safety.ranking_loss(weights, psi, mask)
 
     def report(self) -> dict[str, Tensor]:
-        """``bottleneck`` (bits), the share of planning states named right from the teacher's and from the student's map,
-        and the unweighted waypoint term in metres."""
+        """``bottleneck`` (bits) and the share of planning states named right from the teacher's and the student's map."""
         return self._report
 
     def trained(self) -> list[nn.Parameter]:

@@ -1,0 +1,140 @@
+"""A training run's way of distilling, as the learner holds it: the teacher, the method, and what each batch needs besides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kd_planner_ros.bags.topics import TRUTH_STATE
+from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.records import Command
+from kd_planner_ros.distill import scene_cache, teacher_cache
+from kd_planner_ros.distill.cache import Shard
+from kd_planner_ros.distill.config import TrainConfig
+from kd_planner_ros.distill.dataset import Batch
+from kd_planner_ros.distill.losses.attention import measurement
+from kd_planner_ros.distill.losses.maps import Stage
+from kd_planner_ros.distill.methods.build import build_distiller, switches_of
+from kd_planner_ros.distill.parallel import Group
+from kd_planner_ros.distill.scene_cache import SceneCache
+from kd_planner_ros.distill.teacher import load_teacher
+from kd_planner_ros.distill.teacher_cache import TeacherCache
+from kd_planner_ros.geometry.frames import base_to_planner
+
+EVALUATION_MAPS = ("Town05",)
+_TEACHER = "teacher."
+"""Prefix of the teacher's fields among a batch's extras."""
+
+
+class Distillation:
+    """``method`` of ``config`` for a student with the network config ``student``.
+
+    Raises:
+        PlannerError, CardError, ConfigError: no such teacher, one that does not fit, or one that knows the evaluation map.
+    """
+
+    def __init__(self, config: TrainConfig, student: Any, processor: Any, group: Group):
+        self.config, self.processor, self.group = config, processor, group
+        self.teacher = None
+        if config.method != "imitation" and config.teacher:
+            self.teacher = load_teacher(config.teacher, config.network, student, group.device, EVALUATION_MAPS,
+                                        config.allow_leak, config.models_dir)
+        switches = switches_of(config, student) if config.method == "plankd" else None
+        self.method = build_distiller(config.method, config.network, student, self.teacher and self.teacher.config, switches,
+                                      group.average).to(group.device)
+        self._answers: TeacherCache | None = None
+        self._scenes: SceneCache | None = None
+
+    # --- before the first step ---------------------------------------------------------------------------------------
+
+    def attach(self, bags: Mapping[Shard, Path]) -> None:
+        """Make what is kept on disk for the samples of ``bags`` (each shard's recording); the leader builds, the others wait.
+
+        Raises:
+            BagError, MapError: a recording lacks the ground truth that the method needs.
+        """
+        self._require_states(bags)
+        for turn in (self.group.leads, not self.group.leads):
+            if turn:
+                progress = self.config.progress and self.group.leads
+                if "bev" in self.method.needs:
+                    self._scenes = scene_cache.build(bags, self.config.maps_dir, progress)
+                if self.teacher is not None and self.config.teacher_cache:
+                    self._answers = teacher_cache.build(list(bags), self.teacher, self.method.teacher_fields, self._encode,
+                                                        progress)
+            self.group.wait()
+
+    def _require_states(self, bags: Mapping[Shard, Path]) -> None:
+        if "states" not in self.method.needs:
+            return
+        for shard, bag in bags.items():
+            if len(shard.rows) and (shard.rows["states"] < 0).all():
+                raise BagError(f"planning states on {TRUTH_STATE} in {bag}", "none",
+                               "record them with the expert; without them imitation, AT, ReviewKD, DPK and PlanKD with "
+                               "--no-bottleneck work")
+
+    def _encode(self, shard: Shard, rows: slice) -> dict[str, Tensor]:
+        """The teacher's inputs for clean pictures of ``shard``."""
+        truth = shard.rows[rows]
+        images = self.processor.image_tensor(torch.from_numpy(np.array(shard.images[rows])).to(self.group.device))
+        state = self.processor.state_tensor(truth["speed"], truth["target"], truth["command"])
+        return {"image": images, "state": state.to(self.group.device)}
+
+    # --- in each step ------------------------------------------------------------------------------------------------
+
+    def extras(self, places: Sequence[tuple[Shard, int]]) -> dict[str, np.ndarray]:
+        """What the disk holds for the samples at ``places``; called from the thread that reads."""
+        found = self._scenes.fetch(places) if self._scenes is not None else {}
+        if self._answers is not None:
+            found |= {_TEACHER + name: array for name, array in self._answers.fetch(places).items()}
+        return found
+
+    def terms(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], batch: Batch,
+              epoch: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """(weighted terms to add to the network's own loss, figures for the log)."""
+        terms = self.method.losses(outputs, self._teacher_says(inputs, batch), self._truth(targets, batch), epoch)
+        return terms, self.method.report()
+
+    def _teacher_says(self, inputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Stage]:
+        wanted = self.method.teacher_fields
+        found: dict[str, Stage] = {
+            name: torch.from_numpy(batch.extras[_TEACHER + name]).to(self.group.device).float()
+            for name in wanted if _TEACHER + name in batch.extras}
+        missing = [name for name in wanted if name not in found]
+        if missing and self.teacher is not None:
+            found |= self.teacher.fields(inputs, missing)
+        return found
+
+    def _truth(self, targets: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        needs, rows, device = self.method.needs, batch.rows, self.group.device
+        truth = {name: targets[name] for name in ("waypoints", "waypoints_mask")}
+        if "states" in needs:
+            truth["states"] = torch.from_numpy(rows["states"].astype(np.int64)).to(device)
+        if "bev" in needs:
+            truth["bev"] = torch.from_numpy(batch.extras["bev"]).to(device).permute(0, 3, 1, 2)
+            places = batch.extras["obstacles"]
+            places = np.where((places != 0.0).any(-1, keepdims=True), base_to_planner(places), np.nan)
+            truth["obstacles"] = torch.from_numpy(places.astype(np.float32)).to(device)
+        if "measured" in needs:
+            index = rows["command"].astype(np.int64) - 1
+            index = np.where((index < 0) | (index > 5), Command.LANE_FOLLOW - 1, index)
+            one_hot = nn.functional.one_hot(torch.from_numpy(index), 6)
+            truth["measured"] = measurement(one_hot, torch.from_numpy(rows["speed"].astype(np.float32))).to(device)
+        return truth
+
+    # --- for the card ------------------------------------------------------------------------------------------------
+
+    def facts(self) -> dict[str, Any]:
+        """Method, switches and teacher as the card has them; the teacher's maps are named, for it may not know the
+        evaluation map either."""
+        if self.teacher is None:
+            return {}
+        card = self.teacher.card
+        return {"method": self.method.name, "switches": self.method.switches(), "teacher_sees": (
+                    "the clean picture" if self._answers is not None else "the student's augmented picture"),
+                "teacher": {"name": card.name, "sha256": card.weights_sha256, "parameters": card.parameters,
+                            "data": {"maps": list(card.training.get("data", {}).get("maps", []))}}}

@@ -1,0 +1,66 @@
+"""The bird's-eye scenes and near obstacles of every sample, drawn once and kept beside the sample shards.
+
+A folder beside each shard, written to a temporary name and renamed. Only PlanKD's waypoint attention reads them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Mapping, Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.distill.bev_frames import bev_frames
+from kd_planner_ros.distill.cache import Shard
+
+FORMAT = 1
+"""Raise when the pictures change: old folders are then left alone and new ones built."""
+NAMES = ("bev", "obstacles")
+
+
+class SceneCache:
+    """``bev`` uint8 [180, 180, 3] (imaging/bev_scene) and ``obstacles`` float32 [15, 2] (metres, ``base_link``, zero padded)
+    of each sample, by memory map."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[Shard, str], np.ndarray] = {}
+
+    def fetch(self, places: Sequence[tuple[Shard, int]]) -> dict[str, np.ndarray]:
+        """Both arrays [B, ...] of the samples at ``places`` (shard, row)."""
+        return {name: np.stack([self._array(shard, name)[row] for shard, row in places]) for name in NAMES}
+
+    def _array(self, shard: Shard, name: str) -> np.ndarray:
+        if (shard, name) not in self._open:
+            self._open[shard, name] = np.load(folder_of(shard) / f"{name}.npy", mmap_mode="r")
+        return self._open[shard, name]
+
+
+def folder_of(shard: Shard) -> Path:
+    """Where the scenes of a shard lie."""
+    return shard.folder.with_name(f"{shard.folder.name}.scenes{FORMAT}")
+
+
+def build(bags: Mapping[Shard, Path], maps_dir: Path | None = None, progress: bool = True) -> SceneCache:
+    """The scenes of the samples in ``bags`` (each shard's recording), drawn where they are not there yet.
+
+    Raises:
+        BagError: a recording has no objects; the message names the topic and the losses that still work.
+        MapError: a recording's map cannot be found.
+    """
+    for shard, bag in tqdm(bags.items(), desc="scenes", unit="bag", disable=not progress):
+        folder = folder_of(shard)
+        if folder.is_dir() or not len(shard.rows):
+            continue
+        with open_bag(bag) as recording:
+            images, obstacles = bev_frames(recording, shard.rows["stamp"], maps_dir=maps_dir)
+        partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        np.save(partial / "bev.npy", images)
+        np.save(partial / "obstacles.npy", obstacles)
+        os.rename(partial, folder)
+    return SceneCache()
