@@ -10,6 +10,7 @@ import numpy as np
 
 from kd_planner_ros.core.records import Control, EgoState, Plan
 from kd_planner_ros.driving.pid import Pid
+from kd_planner_ros.driving.unblock import Unblock
 from kd_planner_ros.geometry.frames import base_to_planner
 
 MAX_THROTTLE = 0.75
@@ -28,6 +29,7 @@ class ControllerSettings:
     brake_ratio: float = 1.1
     speed_error_clip_mps: float = 0.25
     fusion: float = 0.3  # weight of the branch that does not lead
+    unblock: bool = True  # not TCP's: see TCPController
 
 
 @dataclass(frozen=True)
@@ -42,20 +44,23 @@ class TrajectoryWish:
 class TCPController:
     """Follows the trajectory with two PIDs and mixes in the plan's own control where it has one. Tick it at 20 Hz.
 
-    Source: ``spec/plankd.md`` 1.4. Deviation: the spacing of the waypoints is read from the plan (``times_s``) instead
-    of being 0.5 s, so that planners with other horizons are followed as well.
+    Source: ``spec/plankd.md`` 1.4. Deviations: the spacing of the waypoints is read from the plan (``times_s``) instead
+    of being 0.5 s, so that planners with other horizons are followed as well; a car that has stood for a minute is pushed
+    for 0.6 s, as InterFuser's controller does (``unblock``), for a student that hesitates once hesitates for ever.
     """
 
     def __init__(self, settings: ControllerSettings = ControllerSettings()):
         self.settings = settings
         self._turn, self._speed = Pid(*settings.turn_gains), Pid(*settings.speed_gains)
         self._steers: deque[float] = deque(maxlen=20)
+        self._unblock = Unblock()
 
     def reset(self) -> None:
         """Forget past errors and the turning state."""
         self._turn.reset()
         self._speed.reset()
         self._steers.clear()
+        self._unblock.reset()
 
     @property
     def turning(self) -> bool:
@@ -80,6 +85,8 @@ class TCPController:
         brake = float(np.clip(brake, 0.0, 1.0))
         if brake > 0.5:
             throttle = 0.0
+        if self._unblock.step(ego.speed_mps) and self.settings.unblock:
+            throttle, brake = MAX_THROTTLE, 0.0
         self._steers.append(steer_right)
         return Control(plan.stamp_ns, throttle, -steer_right, brake)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
-from kd_planner_ros.driving.controller import TCPController, quarter_turns
+from kd_planner_ros.driving.controller import ControllerSettings, TCPController, quarter_turns
 
 TIMES = np.array([0.5, 1.0, 1.5, 2.0])
 
@@ -128,3 +128,21 @@ def test_reset_forgets():
     controller.reset()
     assert not controller.turning
     assert controller.step(straight(6.0), ego(5.9)) == fresh.step(straight(6.0), ego(5.9))
+
+
+def test_a_minute_of_standing_ends_in_a_push():
+    controller, hesitant = TCPController(), straight(0.3)
+    wishes = [controller.step(hesitant, ego(0.0)) for _ in range(1212)]
+    assert all(wish.brake == 1.0 and wish.throttle == 0.0 for wish in wishes[:1200])
+    assert all(wish.brake == 0.0 and wish.throttle == 0.75 for wish in wishes[1200:])
+    assert controller.step(hesitant, ego(0.0)).brake == 1.0
+
+
+def test_driving_takes_the_patience_back_and_the_push_can_be_switched_off():
+    controller, stubborn = TCPController(), TCPController(ControllerSettings(unblock=False))
+    for _ in range(1190):
+        controller.step(straight(0.0), ego(0.0))
+    for _ in range(119):  # ten ticks each
+        controller.step(straight(5.0), ego(5.0))
+    assert all(controller.step(straight(0.0), ego(0.0)).brake == 1.0 for _ in range(1200))
+    assert all(stubborn.step(straight(0.0), ego(0.0)).brake == 1.0 for _ in range(1300))

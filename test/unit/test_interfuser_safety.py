@@ -19,6 +19,7 @@ from kd_planner_ros.driving.safety.forecast import boxes_at, resample, safe_dist
 from kd_planner_ros.driving.safety.peaks import find_objects
 from kd_planner_ros.driving.safety.rules import Rules, RuleSettings
 from kd_planner_ros.driving.safety.speed import fastest, free_distances
+from kd_planner_ros.driving.unblock import UnblockSettings
 from kd_planner_ros.driving.safety.tracker import Tracker
 from kd_planner_ros.networks.interfuser.targets import cell_centres
 
@@ -336,7 +337,7 @@ def test_unblock_pushes_through_a_ghost():
 
 
 def test_unblock_does_not_run_a_stop_sign():
-    controller = SafetyController(SafetySettings(rules=RuleSettings(patience_ticks=0, stopped_mps=-1.0)))
+    controller = SafetyController(SafetySettings(rules=RuleSettings(unblock=UnblockSettings(patience_ticks=0), stopped_mps=-1.0)))
     assert controller.step(plan(p_stop=0.9), ego(0.0)).brake == 1.0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Mapping, NamedTuple
 
+from kd_planner_ros.driving.unblock import Unblock, UnblockSettings
+
 
 @dataclass(frozen=True)
 class RuleSettings:
@@ -19,10 +21,7 @@ class RuleSettings:
     sign_repeats: int = 3
     sign_every_m: float = 2.0
     junction: float = 0.7  # above: the sign is behind us
-    standing_mps: float = 0.2
-    patience_ticks: int = 1200
-    patience_regained: int = 10  # a tick of moving takes so many ticks of standing back
-    push_ticks: int = 12
+    unblock: UnblockSettings = UnblockSettings()
     push_throttle: float = 0.8
     tick_s: float = 0.05
 
@@ -48,12 +47,13 @@ class Rules:
     """
 
     def __init__(self, settings: RuleSettings = RuleSettings()):
-        self.settings = settings
+        self.settings, self._unblock = settings, Unblock(settings.unblock)
         self.reset()
 
     def reset(self) -> None:
         """Forget all counts."""
-        self._red_ticks = self._ignore_ticks = self._standing_ticks = self._push_ticks = self._repeats = 0
+        self._red_ticks = self._ignore_ticks = self._repeats = 0
+        self._unblock.reset()
         self._pause_m = 0.0
         self._sign = False
 
@@ -61,7 +61,7 @@ class Rules:
         """The rule for this tick from ``p_red``, ``p_stop`` and ``p_junction`` of ``notes``."""
         red = self._red(notes.get("p_red", 0.0))
         sign = self._stop_sign(notes.get("p_stop", 0.0), notes.get("p_junction", 0.0), speed_mps)
-        return Rule(red or sign, red, sign, self._push(speed_mps))
+        return Rule(red or sign, red, sign, self._unblock.step(speed_mps))
 
     def _red(self, p_red: float) -> bool:
         s = self.settings
@@ -88,14 +88,3 @@ class Rules:
 
     def _arm(self, repeats: int) -> None:
         self._sign, self._repeats, self._pause_m = True, repeats, self.settings.sign_every_m
-
-    def _push(self, speed_mps: float) -> bool:
-        s = self.settings
-        standing = speed_mps < s.standing_mps
-        self._standing_ticks = self._standing_ticks + 1 if standing else max(0, self._standing_ticks - s.patience_regained)
-        if self._standing_ticks > s.patience_ticks:
-            self._standing_ticks, self._push_ticks = 0, s.push_ticks
-        if self._push_ticks <= 0:
-            return False
-        self._push_ticks -= 1
-        return True
