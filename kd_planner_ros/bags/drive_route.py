@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Callable
 
+from kd_planner_ros.bags.in_order import InOrder
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
-from kd_planner_ros.core.scene import Weather
+from kd_planner_ros.core.scene import SceneState, Weather
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.world.disturbance import SteeringDisturbance
 from kd_planner_ros.world.events import EventKind
 from kd_planner_ros.world.expert import Expert, ExpertDecision
+from kd_planner_ros.world.imu_gnss import SensorData
 from kd_planner_ros.world.simulation import World
 from kd_planner_ros.world.traffic import TICK_S
 
 STANDING_MPS = 0.1
+AHEAD_TICKS = 30  # how far the drive may be ahead of its pictures
 COLLISIONS = frozenset(kind for kind in EventKind if "collision" in kind.value.lower())
 
 
@@ -57,7 +61,8 @@ class Stopped(Exception):
 
 
 def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Callable[[int], bool]) -> RouteReport:
-    """Record ``job``. The expert's control is the label; what is executed may be disturbed.
+    """Record ``job``. The expert's control is the label; what is executed may be disturbed. Pictures are drawn and written
+    in a thread while the drive goes on.
 
     ``beat`` is told the frames written since it was last called, every tick; True from it stops the recording.
 
@@ -68,8 +73,8 @@ def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Cal
     scene = world.start(job.route, job.seed, job.weather)
     expert = Expert(road, job.route)
     push = SteeringDisturbance(job.seed) if job.disturb else None
-    frames = ticks = seen = stood = 0
-    with BagWriter(job.path, rig, _facts(job, rig), job.role_name) as bag:
+    ticks = seen = stood = told = 0
+    with BagWriter(job.path, rig, _facts(job, rig), job.role_name) as bag, InOrder(AHEAD_TICKS) as thread:
         bag.write_route(job.route, scene.stamp_ns)
         while not world.done and stood * TICK_S < job.stand_s:
             decision = expert.step(scene)
@@ -78,15 +83,19 @@ def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Cal
             crashed = any(event.kind in COLLISIONS for event in events[seen:])
             seen = len(events)
             stood = stood + 1 if abs(scene.ego.speed_mps) < STANDING_MPS else 0
-            written = _write(bag, world, decision, executed, pushed, crashed, job.labels)
-            frames, ticks = frames + written, ticks + 1
-            if beat(written):
+            state = _state(decision, pushed, crashed)
+            thread.put(partial(_write, bag, scene, world.capture(bool(job.labels)), executed, state, job.labels))
+            ticks, written = ticks + 1, bag.pictures
+            if beat(written - told):
                 raise Stopped
+            told = written
             scene = world.tick(executed)
         result = world.monitor.result()
         for key in ("status", "completion"):
             bag.note(key, str(result[key]))
         bag.note("events", json.dumps(result["events"]))
+    beat(bag.pictures - told)
+    frames = bag.pictures
     size = sum(file.stat().st_size for file in job.path.iterdir())
     return RouteReport(job.path.name, frames, ticks, result["status"], result["completion"], len(result["events"]), size)
 
@@ -99,20 +108,24 @@ def _facts(job: Job, rig: SensorRig) -> dict[str, str]:
             "disturbed": str(job.disturb).lower()}
 
 
-def _write(bag: BagWriter, world: World, decision: ExpertDecision, executed: Control, pushed: bool, crashed: bool,
-           labels: tuple[str, ...]) -> int:
-    """Everything of this tick; 1 if it had pictures."""
-    scene, wish = world.state, decision.control
+def _state(decision: ExpertDecision, pushed: bool, crashed: bool) -> dict[str, float]:
+    """The named truth of a tick."""
+    wish = decision.control
+    return {**decision.states, "expert_throttle": wish.throttle, "expert_steer": wish.steer, "expert_brake": wish.brake,
+            "target_speed": decision.target_speed_mps, "disturbance": float(pushed), "collision": float(crashed)}
+
+
+def _write(bag: BagWriter, scene: SceneState, measure: Callable[[], SensorData], executed: Control,
+           state: dict[str, float], labels: tuple[str, ...]) -> None:
+    """Everything of one tick."""
     bag.write_ego(scene.ego)
-    bag.write_state(scene.stamp_ns, executed, {
-        **decision.states, "expert_throttle": wish.throttle, "expert_steer": wish.steer, "expert_brake": wish.brake,
-        "target_speed": decision.target_speed_mps, "disturbance": float(pushed), "collision": float(crashed)})
-    data = world.sense(labels=bool(labels))
+    bag.write_state(scene.stamp_ns, executed, state)
+    data = measure()
     if not data.images and not data.clouds:
-        return 0
+        return
     bag.write_scene(scene)
     for camera, shot in data.images.items():
         bag.write_camera(camera, shot, labels)
     for sensor, cloud in data.clouds.items():
         bag.write_cloud(sensor, cloud, scene.stamp_ns)
-    return int(bool(data.images))
+    bag.pictures += bool(data.images)

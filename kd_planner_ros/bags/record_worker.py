@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ class Order:
 def work(order: Order, tasks: Any, news: Any, stop: Any) -> None:
     """Take jobs from ``tasks`` until None comes. Tells ``news``: frames, done, failed, left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C and sets ``stop``
+    sys.setswitchinterval(5e-4)  # the drawing thread takes Python's lock often and briefly
     parent, world = os.getppid(), None
 
     def beat(frames: int) -> bool:

@@ -45,7 +45,7 @@ def _qos(latched: bool) -> Qos:
 class BagWriter:
     """Writes one recording; a context manager. Leaving it by an exception leaves ``<name>.partial``, never ``<name>``.
 
-    ``custom`` lands in metadata.yaml's custom_data (strings). ``storage`` is mcap, or sqlite3 for tests and old tools.
+    ``pictures`` is for the caller to count in. ``custom`` lands in metadata.yaml's custom_data (strings). ``storage`` is mcap, or sqlite3 for tests and old tools.
 
     Raises:
         BagError: a recording of that name exists already.
@@ -60,6 +60,7 @@ class BagWriter:
         self._custom, self._plugin = dict(custom), StoragePlugin[storage.upper()]
         self._connections: dict[str, Connection] = {}
         self._cameras = {camera.id: camera for camera in rig.cameras}
+        self.pictures = 0
 
     def __enter__(self) -> BagWriter:
         shutil.rmtree(self._partial, ignore_errors=True)  # what an interrupted run left

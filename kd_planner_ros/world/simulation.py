@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Callable
 
 import numpy as np
 
@@ -85,14 +86,23 @@ class World:
 
     def sense(self, labels: bool = False) -> SensorData:
         """What the sensors due at this tick measure; ``labels`` adds depth, semantic and instance to the pictures."""
-        stamp, rig = self.state.stamp_ns, self.rig
+        return self.capture(labels)()
+
+    def capture(self, labels: bool = False) -> Callable[[], SensorData]:
+        """What ``sense`` gives, worked out when it is called: in another thread too, while the world ticks on. One such
+        call at a time."""
+        scene, tick, rig = self.state, self._ticks, self.rig
+        imu = read_imu(scene.ego, self._ego.acceleration_mps2, self._rng, self.noise)
+        gnss = read_gnss(scene.ego, self._rng, self.noise)
         cameras = tuple(spec for spec in rig.cameras + rig.roadside_cameras if self._due(spec))
-        images = self._render().cameras(self.state, cameras, labels) if cameras else {}
-        clouds = {spec.id: self._render().lidar(self.state, spec, self._ticks)
-                  for spec in rig.lidars + rig.roadside_lidars if self._due(spec)}
-        return SensorData(stamp, images, clouds,
-                          read_imu(self.state.ego, self._ego.acceleration_mps2, self._rng, self.noise),
-                          read_gnss(self.state.ego, self._rng, self.noise))
+        lidars = tuple(spec for spec in rig.lidars + rig.roadside_lidars if self._due(spec))
+
+        def measure() -> SensorData:
+            images = self._render().cameras(scene, cameras, labels) if cameras else {}
+            clouds = {spec.id: self._render().lidar(scene, spec, tick) for spec in lidars}
+            return SensorData(scene.stamp_ns, images, clouds, imu, gnss)
+
+        return measure
 
     def close(self) -> None:
         """Ends the traffic simulation."""

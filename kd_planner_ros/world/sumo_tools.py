@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Callable
 
+import numpy as np
+
 from kd_planner_ros.core.errors import MapError
 
 TIMEOUT_S = 120.0
@@ -67,3 +69,12 @@ def cached_file(key: bytes, suffix: str, make: Callable[[Path], None]) -> Path:
         make(fresh)
         os.replace(fresh, target)
     return target
+
+
+def kept_arrays(key: bytes, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The arrays that follow from ``key``, made the first time and read from the cache folder after that; always made
+    for an empty key."""
+    if not key:
+        return make()
+    with np.load(cached_file(key, ".npz", lambda target: np.savez(target, **make()))) as kept:
+        return {name: kept[name] for name in kept.files}

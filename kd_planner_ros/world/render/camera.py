@@ -9,11 +9,12 @@ from kd_planner_ros.core.sensors import CameraImage, CameraSpec
 from kd_planner_ros.world.render.actors import EGO_DIMENSIONS, draw_casters
 from kd_planner_ros.world.render.materials import GROUND_TAGS
 from kd_planner_ros.world.render.overlay import GLOW_RGB, glow_lamps, glow_vehicles, rain_streaks
-from kd_planner_ros.world.render.shading import camera_rays, label_image, nearest, shade_image
+from kd_planner_ros.world.render.shading import camera_rays, label_image, shade_image
 from kd_planner_ros.world.render.shadows import MASK_M, actor_mask
 from kd_planner_ros.world.render.scene import StaticScene
 from kd_planner_ros.world.render.sky import Look
 from kd_planner_ros.world.render.stage import A_BEAM_SIN, A_MASK_X, View
+from kd_planner_ros.world.render.visible import first_hits
 
 
 class Camera:
@@ -22,7 +23,7 @@ class Camera:
     def __init__(self, spec: CameraSpec):
         self.width, self.height, self.focal = spec.width, spec.height, spec.focal_px
         pixels = spec.width * spec.height
-        self._origins, self._directions = (np.empty((pixels, 3), np.float32) for _ in range(2))
+        self._directions = np.empty((pixels, 3), np.float32)
         self._surface = np.empty((spec.height, spec.width), np.int32)
         self._hit = np.empty((spec.height, spec.width, 2), np.int32)
         self._share = np.empty((spec.height, spec.width, 2), np.float32)
@@ -34,9 +35,8 @@ class Camera:
         view = View(np.ascontiguousarray(rotation), np.ascontiguousarray(eye, np.float64), self.focal, self.width, self.height)
         seen = rows if sees_ego else rows[:-1]
         depth = np.empty((self.height, self.width), np.float32)
-        camera_rays(view.rot, view.eye, view.focal, view.width, view.height, self._origins, self._directions)
-        prim, far = static.intersect(self._origins, self._directions)
-        nearest(view.eye[2], self._directions, prim, far, depth, self._surface)
+        camera_rays(view.rot, view.focal, view.width, view.height, self._directions)
+        first_hits(static.chunks, view, depth, self._surface)
         self._hit.fill(-1)
         shapes = static.library.shapes
         draw_casters(seen, shapes.corners, view.rot, view.eye, view.focal, depth, self._hit, self._share,

@@ -10,40 +10,17 @@ from kd_planner_ros.world.render.materials import M_HAIR, M_SHIRT, M_SKIN, M_TRO
 from kd_planner_ros.world.render.stage import A_BETA, A_CELL, A_FOG, A_FOG_START, A_ORIGIN_X, A_ORIGIN_Y
 from kd_planner_ros.world.render.surfaces import actor_light, ground_light, prim_light
 
-FAR_M = 1000.0
-
 
 @kernel
-def camera_rays(rot, eye, focal, width, height, origins, directions):
-    """Fills ``origins`` and ``directions`` float32 [H * W, 3]; a direction's part along the optical axis is 1."""
+def camera_rays(rot, focal, width, height, directions):
+    """Fills ``directions`` float32 [H * W, 3]; a direction's part along the optical axis is 1."""
     for j in range(height):
         pz = (0.5 * height - j - 0.5) / focal
         for i in range(width):
             py = (0.5 * width - i - 0.5) / focal
             p = j * width + i
             for k in range(3):
-                origins[p, k] = eye[k]
                 directions[p, k] = rot[k, 0] + rot[k, 1] * py + rot[k, 2] * pz
-
-
-@kernel
-def nearest(eye_z, directions, prim, far, depth, surface):
-    """Joins static hits with the ground plane: ``depth`` [H, W] and ``surface`` int32 [H, W] (-2 sky, -1 ground, else
-    triangle)."""
-    height, width = depth.shape
-    for j in range(height):
-        for i in range(width):
-            p = j * width + i
-            t, s = FAR_M, -2
-            if prim[p] >= 0 and far[p] < FAR_M:
-                t, s = far[p], prim[p]
-            dz = directions[p, 2]
-            if dz < -1e-6:
-                down = -eye_z / dz
-                if down > 0.0 and down < t:
-                    t, s = down, -1
-            depth[j, i] = t
-            surface[j, i] = s
 
 
 @helper
