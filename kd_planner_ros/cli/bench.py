@@ -14,6 +14,7 @@ examples:
   kd-planner bench world --map Town05.net.xml --vehicles 120 --json     frames/s of the built-in world on one core
   kd-planner bench record --json                                        recorded frames/s over two workers
   kd-planner bench train --json                                         training samples/s and peak memory
+  kd-planner bench train --method plankd --json                         cost of PlanKD's step over imitation's
   kd-planner bench latency --planner tcp_student --json                 milliseconds from pixels to way points
   kd-planner bench drive --json                                         simulated time over wall time, whole graph
 
@@ -46,6 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sub.add_argument("--batch", type=int, default=24, help="samples a step")
     sub.add_argument("--steps", type=int, default=5, help="measured steps, after one that is not")
     sub.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
+    sub.add_argument("--method", default="imitation", choices=("imitation", "plankd", "at", "reviewkd", "dpk"),
+                     help="with another than imitation: what its step costs over imitation's, the teacher's answers cached")
+    sub.add_argument("--bev-detail", default="auto", choices=("auto", "full", "half", "quarter"), help="plankd's scene encoder")
     sub = way("latency", _latency, "milliseconds from pixels to way points")
     sub.add_argument("--planner", default="auto", help="a planner, as 'models list' names it, or auto: the shipped model")
     sub.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
@@ -75,8 +79,12 @@ def _latency(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _train(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.evaluation.bench_distill import bench_distill
     from kd_planner_ros.evaluation.bench_train import bench_train
 
+    if args.method != "imitation":
+        return _show(bench_distill(args.method, args.size, args.input_height, args.input_width, args.batch, args.steps,
+                                   args.device, args.bev_detail))
     return _show(bench_train(args.size, args.input_height, args.input_width, args.batch, args.steps, args.device))
 
 
@@ -94,8 +102,10 @@ def _record(args: argparse.Namespace) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as folder:
         result = record(RecordConfig(out=Path(folder) / "bags", map=args.map, count=args.count, workers=args.workers))
-    return _show({"frames_per_s": result.frames_per_s, "frames": result.frames, "routes": result.routes,
-                  "seconds": result.seconds, "megabytes": result.megabytes, "workers": args.workers})
+    return _show({"frames_per_s": result.frames_per_s, "steady_frames_per_s": result.steady_frames_per_s,
+                  "frames": result.frames, "routes": result.routes, "seconds": result.seconds,
+                  "cpu_ms_per_frame": 1e3 * result.cpu_s / max(result.frames, 1), "megabytes": result.megabytes,
+                  "workers": args.workers})
 
 
 def _world(args: argparse.Namespace) -> dict[str, Any]:

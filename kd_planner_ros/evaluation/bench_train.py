@@ -37,7 +37,7 @@ def bench_train(size: str = "13.9m", input_height: int = 256, input_width: int =
     group = join(device)
     learner = Learner(config, group)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as reader:
-        samples = _samples(Path(folder), 2 * batch, input_height, input_width)
+        samples = made_up_samples(Path(folder), 2 * batch, input_height, input_width)
         indices = [np.arange(batch) + batch * (step % 2) for step in range(warm + steps + 1)]
         coming, began = reader.submit(learner.prepare, samples, indices[0], 0), 0.0
         for step in range(warm + steps):
@@ -62,7 +62,7 @@ def _settle(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def _samples(folder: Path, count: int, height: int, width: int) -> Samples:
+def made_up_samples(folder: Path, count: int, height: int, width: int) -> Samples:
     """``count`` samples with noise for pictures, on disk like a recording's."""
     random = np.random.default_rng(0)
     rows = np.zeros(count, SAMPLE_DTYPE)

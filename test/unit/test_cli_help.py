@@ -58,7 +58,7 @@ def test_every_field_of_the_config_is_an_option_with_a_text(capsys, words):
     text = " ".join(_help(capsys, words).split())
     for field in dataclasses.fields(_config(CONFIGS[words])):
         if field.init and field.metadata.get("cli") is not False:
-            assert "--" + field.name.replace("_", "-") in text
+            assert "--" + field.metadata.get("flag", field.name).replace("_", "-") in text
             assert len(field.metadata.get("help", "")) > 5, f"{field.name} has no help text"
 
 

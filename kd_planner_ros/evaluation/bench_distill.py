@@ -1,0 +1,97 @@
+"""What distilling costs beside plain imitation: steps of both taken in turns, on made-up samples."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import torch
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.distill import scene_cache
+from kd_planner_ros.distill.config import TrainConfig
+from kd_planner_ros.distill.dataset import Samples
+from kd_planner_ros.distill.learner import Learner
+from kd_planner_ros.distill.parallel import join
+from kd_planner_ros.evaluation.bench_train import made_up_samples
+from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.runtime.store import save_model
+from kd_planner_ros.world.bev_source import OBSTACLES
+
+TEACHER = "teacher"
+
+
+def bench_distill(method: str, size: str = "13.9m", input_height: int = 256, input_width: int = 900, batch: int = 24,
+                  steps: int = 5, device: str = "cpu", bev_detail: str = "auto") -> dict[str, Any]:
+    """Cost of a step of ``method`` over a step of imitation of the same student, the teacher's answers cached.
+
+    ``cost_ratio`` is the median over pairs of steps taken one after the other, so that other load on the machine falls on
+    both; on a CPU it compares processor time, on CUDA wall time. A step is the trainer's: fetch, augment, forward, losses,
+    backward, Adam. One pair before them is not measured.
+
+    Raises:
+        ConfigError: no steps, method imitation, or values the trainer refuses.
+    """
+    if steps < 1 or method == "imitation":
+        raise ConfigError("at least one step of a method that has a teacher", f"{steps} of {method}", "correct --steps or --method")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        config = TrainConfig(bags=(), size=size, input_height=input_height, input_width=input_width, batch=batch, device=device,
+                             method=method, teacher=TEACHER, models_dir=folder, bev_detail=bev_detail, progress=False)
+        samples = _prepare(folder, config)
+        group = join(device)
+        plain = Learner(replace(config, method="imitation", teacher=""), group)
+        taught = Learner(config, group)
+        taught.distillation.attach(dict.fromkeys(samples.shards, folder))
+        clock = _clock(group.device)
+        pairs = []
+        for step in range(steps + 1):
+            index = np.arange(batch) + batch * (step % 2)
+            pairs.append([_cost(learner, samples, index, step, clock) for learner in (plain, taught)])
+        detail = taught.distillation.method.switches().get("bev_detail")
+    first, second = ([pair[side] for pair in pairs[1:]] for side in (0, 1))
+    return {"method": method, "size": size, "input": [input_height, input_width], "batch": batch, "steps": steps,
+            "device": str(group.device), "threads": torch.get_num_threads(), "bev_detail": detail,
+            "imitation_s": round(statistics.median(first), 3), "method_s": round(statistics.median(second), 3),
+            "cost_ratio": round(statistics.median(b / a for a, b in zip(first, second)), 3)}
+
+
+def _prepare(folder: Path, config: TrainConfig) -> Samples:
+    """Samples with planning states and scenes, and a small teacher: its size does not matter, for its answers are cached."""
+    shard = folder / "shard"
+    shard.mkdir()
+    samples = made_up_samples(shard, 2 * config.batch, config.input_height, config.input_width)
+    samples.rows["states"] = 0
+    samples.shards[0].rows["states"] = 0
+    random = np.random.default_rng(1)
+    scenes = scene_cache.folder_of(samples.shards[0])
+    scenes.mkdir()
+    np.save(scenes / "bev.npy", random.integers(0, 256, (len(samples), 180, 180, 3), np.uint8))
+    np.save(scenes / "obstacles.npy", random.uniform(-20.0, 20.0, (len(samples), OBSTACLES, 2)).astype(np.float32))
+    network = find_network(config.network)
+    given = network.config({"size": "3.1m", "input_height": config.input_height, "input_width": config.input_width})
+    with torch.random.fork_rng(devices=()):
+        save_model(folder / TEACHER, config.network, given, network.build_model(given).state_dict())
+    return samples
+
+
+def _cost(learner: Learner, samples: Samples, index: np.ndarray, step: int, clock: Callable[[], float]) -> float:
+    began = clock()
+    learner.step(learner.prepare(samples, index, step), step, 1e-4)
+    return clock() - began
+
+
+def _clock(device: torch.device) -> Callable[[], float]:
+    if device.type != "cuda":
+        return time.process_time
+
+    def settled() -> float:
+        torch.cuda.synchronize()
+        return time.perf_counter()
+
+    return settled
