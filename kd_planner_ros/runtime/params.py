@@ -49,8 +49,8 @@ def table(network: str, **overrides: Any) -> list[dict[str, Any]]:
         row = {"network": network, "size": config.size, "input": shapes[found.inputs[0]][-2:], "inputs": shapes,
                "parameters": parameters, "macs": count_macs(model, example)}
         if shapes == _shapes(found, base):  # the paper's figures hold for no other
-            row |= {"paper_parameters": config.spec.parameters, "paper_gmacs": config.spec.paper_gmacs,
-                    "paper_ms": config.spec.paper_ms,
+            paper = {name: value for name, value in asdict(config.spec).items() if name.startswith("paper_")}
+            row |= {"paper_parameters": config.spec.parameters, **paper,
                     "mac_deviation_percent": round(100.0 * (row["macs"] / 1e9 / config.spec.paper_gmacs - 1.0), 2)}
         rows.append(row)
     return rows

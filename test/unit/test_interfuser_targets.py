@@ -7,12 +7,13 @@ import math
 import numpy as np
 import pytest
 
+from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Command, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState
 from kd_planner_ros.driving.safety.peaks import find_objects
 from kd_planner_ros.networks.interfuser.targets import (
-    SCALES, cell_centres, path_targets, red_ahead, rule_classes, shifted, traffic_map)
+    SCALES, cell_centres, path_targets, red_ahead, rule_classes, sample_targets, shifted, traffic_map)
 
 
 def straight(length=40, command=Command.LANE_FOLLOW):
@@ -147,3 +148,13 @@ def test_lights_of_other_lanes_do_not_count():
 def test_rule_classes():
     assert rule_classes(1.0, 1.0, 0.0).tolist() == [1, 0, 0]
     assert rule_classes(0.0, math.nan, 1.0).tolist() == [0, -1, 1]
+
+
+def test_one_samples_targets():
+    path = np.stack([np.arange(3.0, 13.0), np.zeros(10)], axis=1)
+    found = sample_targets(path, Pose(), actors((ActorKind.CAR, 10.5, 0.0, 0.0, 4.8, 1.8, 6.0)), light(7.0),
+                           {"junction": 1.0, "stop_sign": 0.0, "light": 2.0})
+    assert found.rules.tolist() == [1, 0, 0] and found.traffic.shape == (400, 7) and found.traffic.any()
+    assert sample_targets(path, Pose(), actors(), None, {}).rules.tolist() == [-1, -1, -1]
+    with pytest.raises(BagError, match="/truth/objects"):
+        sample_targets(path, Pose(), None, light(7.0), {})

@@ -168,7 +168,7 @@ class InterFuserProcessor(Processor):
         arrays = {name: outputs[name][0].detach().float().cpu().numpy().astype(float)
                   for name in ("waypoints", "traffic_map", "junction", "light", "stop")}
         points = planner_to_base(arrays["waypoints"])
-        free, red, no_stop = (_softmax(arrays[name])[0] for name in ("junction", "light", "stop"))
+        free, red, no_stop = (float(_softmax(arrays[name])[0]) for name in ("junction", "light", "stop"))
         grid = arrays["traffic_map"].reshape(MAP_CELLS, MAP_CELLS, -1)
         objects = find_objects(grid * SCALES, self._centres, self.config.legacy_peaks)
         notes = {"p_junction": 1.0 - free, "p_red": red, "p_stop": 1.0 - no_stop}

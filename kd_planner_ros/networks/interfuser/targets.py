@@ -8,10 +8,12 @@ points the recorded dense plan; none of it but the plan is known to the student 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Mapping
 
 import numpy as np
 
+from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Command, EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ActorKind, LightState
@@ -29,6 +31,35 @@ SCALES = np.array([1.0, 3.5, 3.5, 2.0 * math.pi, 3.5, 2.0, 8.0])
 RED_REACH_M, HALF_LENGTH_M, PAST_LINE_M = 8.0, 2.45, 1.0
 UNKNOWN = -1
 """Class of a rule that was not recorded; the loss leaves it out."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """One sample's targets, as ``InterFuserProcessor.targets`` takes a batch of them: ``path`` [10, 2] metres,
+    ``base_link``, NaN = past the plan's end; ``traffic`` float32 [400, 7]; ``rules`` int64 [3] classes, -1 = unknown."""
+
+    path: np.ndarray
+    traffic: np.ndarray
+    rules: np.ndarray
+
+
+def sample_targets(path_base: np.ndarray, ego: Pose, actors: np.ndarray | None, signals: np.ndarray | None,
+                   states: Mapping[str, float]) -> Targets:
+    """All targets of one instant of a recording.
+
+    With a ``Sample`` of ``bags/reader.py`` at row r of its timeline: ``sample_targets(path_targets(recording.route,
+    timeline.ego.values[:, [0, 1, 3]])[r], sample.frame.ego.pose, sample.truth.actors, sample.truth.signals,
+    sample.truth.states)``. Without signals or states the heads concerned are not taught.
+
+    Raises:
+        BagError: no actor table, without which there is no traffic map.
+    """
+    if actors is None:
+        raise BagError("/truth/objects in the recording", "no such topic",
+                       "record it: the traffic map is taught from it; way points and rules alone do not train InterFuser")
+    red = math.nan if signals is None else float(red_ahead(signals, path_base, ego))
+    rules = rule_classes(states.get("junction", math.nan), red, states.get("stop_sign", math.nan))
+    return Targets(np.asarray(path_base, float), traffic_map(actors, ego), rules)
 
 
 def path_targets(route: Route, poses: np.ndarray) -> np.ndarray:
