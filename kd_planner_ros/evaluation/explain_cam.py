@@ -51,7 +51,7 @@ def state_maps(model: nn.Module, inputs: Mapping[str, Tensor], bottleneck: Infor
     guides = []
     for name, part in zip(STATE_NAMES, logits.split(STATE_CLASSES)):
         classes[name] = int(wanted.get(name, -1)) if wanted.get(name, -1) >= 0 else int(part.argmax())
-        chances[name] = float(part.softmax(0)[classes[name]])
+        chances[name] = float(part.detach().softmax(0)[classes[name]])
         guides.append((name, part[classes[name]]))
     for name, score in [*guides, (ALL, sum(score for _, score in guides))]:
         gradients = torch.autograd.grad(score, leaves, retain_graph=True)

@@ -31,7 +31,7 @@ def draw_attention(path: Path, scene: np.ndarray, waypoints: np.ndarray, attenti
     places = view.pixels(planner_to_base(waypoints)) * scale
     for row, column in view.pixels(obstacles) * scale:
         cv2.circle(picture, (round(row), round(column)), 7, (255, 255, 255), 2, cv2.LINE_AA)
-    heat = attention / max(float(attention.max()), 1e-9)
+    heat = np.clip(attention * len(attention) / 2.0, 0.0, 1.0)  # half way to red is uniform
     for (row, column), share in sorted(zip(places.tolist(), heat.tolist()), key=lambda pair: pair[1]):
         colour = tuple(int(c) for c in _hot(np.array([[share]]))[0, 0])
         cv2.circle(picture, (round(row), round(column)), round(7 + 11 * share), (20, 20, 20), cv2.FILLED, cv2.LINE_AA)

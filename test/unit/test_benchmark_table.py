@@ -123,7 +123,29 @@ def test_the_report_holds_the_numbers(tmp_path):
     before = text
     report.write_report(tmp_path, rows, read_paper(), facts, ["tcp_7m6_plankd"])
     assert page.read_text() == before
-    assert flatten(rows[1])["latency_ms"] == "" and "25.77" in report.lines(rows)[1]
+    assert "busy machine" not in text and flatten(rows[1])["latency_ms"] == "" and "25.77" in report.lines(rows)[1]
+
+
+def test_a_latency_taken_on_a_busy_machine_says_so_and_is_taken_again(tmp_path, monkeypatch):
+    from kd_planner_ros.networks.registry import find_network
+    from kd_planner_ros.runtime.store import save_model
+
+    network = find_network("tcp")
+    config = network.config({"size": "3.1m", "input_height": 32, "input_width": 64})
+    save_model(tmp_path / "small", "tcp", config, network.build_model(config).state_dict(), {}, {})
+
+    def facts(load: float, **more):
+        monkeypatch.setattr(models.os, "getloadavg", lambda: (load, 0.0, 0.0))
+        return models.model_facts("small", tmp_path, tmp_path / "facts" / "small.json", 2, "cpu", "torch", **more)
+
+    busy = facts(99.0)
+    assert busy.busy and busy.macs < 1e9 and busy.latency_ms > 0.0
+    assert facts(0.0) == busy  # between drives nothing is measured again
+    quiet = facts(0.0, again_if_busy=True)
+    assert not quiet.busy and facts(99.0, again_if_busy=True) == quiet
+    (row,) = rows_of(Outcome("small", 0, "town05-short", "", short(record(0))), facts={"small": busy})
+    page = report.write_report(tmp_path, [row], read_paper(), {"suite": "town05-short", "vehicles": 120}, [])
+    assert "(busy machine)" in page.read_text()
 
 
 # --- what is trained ------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ from kd_planner_ros.evaluation.run_folder import write_text
 from kd_planner_ros.networks.registry import find_network, is_weightless
 
 WITHOUT_WEIGHTS = "expert"
+BUSY_SHARE = 0.6
+"""Load of the last minute over processors from which a latency is not to be trusted."""
 
 
 @dataclass(frozen=True)
 class ModelFacts:
     """``parameters``, ``macs`` of one forward pass and ``latency_ms`` (median from pixels to waypoints, batch 1, and
-    the engine it was taken on); None where a planner has no weights."""
+    the engine it was taken on); None where a planner has no weights. ``busy``: other work ran beside the measurement,
+    so the latency says little."""
 
     name: str
     network: str = ""
@@ -28,6 +32,7 @@ class ModelFacts:
     macs: int | None = None
     latency_ms: float | None = None
     engine: str = ""
+    busy: bool = False
 
 
 def model_folder(name: str, models_dir: Path) -> Path | None:
@@ -54,8 +59,11 @@ def require_unseen(name: str, models_dir: Path, town: str) -> None:
                           "train it without that map, or give --allow-leak and report no score")
 
 
-def model_facts(name: str, models_dir: Path, cache: Path, frames: int, device: str, engine: str) -> ModelFacts:
+def model_facts(name: str, models_dir: Path, cache: Path, frames: int, device: str, engine: str,
+                again_if_busy: bool = False) -> ModelFacts:
     """The facts of model ``name``; the latency is measured once and kept in ``cache`` while the weights stay the same.
+
+    ``again_if_busy`` measures again where the machine was busy the last time.
 
     Raises:
         PlannerError, CardError: the model cannot be used.
@@ -65,7 +73,8 @@ def model_facts(name: str, models_dir: Path, cache: Path, frames: int, device: s
         return ModelFacts(name)
     card = read_card(folder)
     known = _kept(cache, card.weights_sha256)
-    if known is not None:
+    stale = known is None or (known.busy and again_if_busy) or (frames > 0 and known.latency_ms is None)
+    if known is not None and not stale:
         return known
     facts = ModelFacts(name, card.network, str(card.config.get("size", "")), card.weights_sha256,
                        **_costs(folder, card, frames, device, engine))
@@ -88,6 +97,7 @@ def _costs(folder: Path, card: Any, frames: int, device: str, engine: str) -> di
     costs: dict[str, Any] = {"parameters": count_parameters(model),
                              "macs": count_macs(model, network.example_inputs(config))}
     if frames:
+        costs["busy"] = os.getloadavg()[0] > BUSY_SHARE * (os.cpu_count() or 1)
         measured = bench_latency(load_planner(str(folder), device, engine), frames)
         costs |= {"latency_ms": measured["p50_ms"], "engine": measured["engine"]}
     return costs

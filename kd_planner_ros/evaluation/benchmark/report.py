@@ -75,7 +75,7 @@ def _page_row(row: Mapping[str, Any]) -> dict[str, Any]:
     cells = [{"ours": ours(key), "paper": _cell(row["paper"].get(key), _DIGITS.get(key, 3))} for key in FIGURES]
     cells += [{"ours": ours(key), "paper": None} for key in _OWN]
     costs = [_cell(row["parameters"], 2, 1e6, " M"), _cell(row["macs"], 2, 1e9, " G"), _cell(row["paper_gflops"], 2),
-             _cell(row["latency_ms"], 1), _cell(row["paper_ms"], 1)]
+             _cell(row["latency_ms"], 1, suffix=" (busy machine)" if row["busy"] else ""), _cell(row["paper_ms"], 1)]
     return {"model": row["model"], "method": LABEL_TEXTS.get(row["label"], ""), "seeds": row["seeds"], "cells": cells,
             "costs": costs, "engine": row["engine"]}
 

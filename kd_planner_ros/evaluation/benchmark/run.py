@@ -86,6 +86,7 @@ def run(config: BenchmarkConfig, train: Any = None) -> BenchmarkReport:
     driving.claim(config.folder, _facts(config, suite))
     for name in names if not config.allow_leak else ():
         models.require_unseen(name, shop.models_dir, suite.town)
+    _all_facts(config, names, again_if_busy=True)  # before the drives keep the machine busy
     for seed in range(config.seeds):  # seed by seed, so that a table over fewer seeds is there early
         for name in names:
             _drive(config, suite, name, shop.models_dir, seed, drive)
@@ -96,14 +97,18 @@ def run(config: BenchmarkConfig, train: Any = None) -> BenchmarkReport:
 def conclude(config: BenchmarkConfig, recipe: Mapping[str, ModelRecipe], suite: Suite) -> BenchmarkReport:
     """Write table and page from every outcome in the folder."""
     outcomes = driving.read_outcomes(config.folder)
-    facts = {name: models.model_facts(name, _workshop(config).models_dir, config.folder / "models" / f"{name}.json",
-                                      config.latency_frames, config.device, config.engine)
-             for name in dict.fromkeys(outcome.model for outcome in outcomes)}
+    facts = _all_facts(config, list(dict.fromkeys(outcome.model for outcome in outcomes)))
     paper = read_paper()
     rows = build_table(outcomes, facts, recipe, paper, suite.name)
     missing = [name for name in config.models or recipe if name not in {row["model"] for row in rows}]
     page = report.write_report(config.folder, rows, paper, _facts(config, suite), missing)
     return BenchmarkReport(suite.name, rows, missing, str(page))
+
+
+def _all_facts(config: BenchmarkConfig, names: list[str], again_if_busy: bool = False) -> dict[str, models.ModelFacts]:
+    return {name: models.model_facts(name, _workshop(config).models_dir, config.folder / "models" / f"{name}.json",
+                                     config.latency_frames, config.device, config.engine, again_if_busy)
+            for name in names}
 
 
 def _driver(config: BenchmarkConfig) -> driving.Drive:
