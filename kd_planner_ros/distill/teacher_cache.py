@@ -25,9 +25,9 @@ from kd_planner_ros.distill.teacher import Teacher
 FORMAT = 1
 """Raise when a field's meaning changes: old folders are then left alone and new ones built."""
 MOST_BYTES = 2.0
-"""A field is kept only if a sample of it takes at most this many times the bytes of the sample's picture. Channel means,
-energies, way points and DPK's two deep stages are; all stages of ReviewKD (five times the picture) are computed in each
-step instead."""
+"""A method's fields are kept only if a sample of them takes at most this many times the bytes of the sample's picture.
+Channel means, energies, waypoints and DPK's two deep stages are; ReviewKD's stages (five times the picture) are computed in
+each step instead, all of them, for keeping some would save no forward pass."""
 BATCH = 16
 Encode = Callable[[Shard, slice], Mapping[str, Tensor]]
 """The network's inputs for some rows of a shard, unaugmented, on the teacher's device."""
@@ -39,9 +39,11 @@ def folder_of(shard: Shard, teacher: Teacher) -> Path:
 
 
 def keepable(fields: Mapping[str, Any], picture_bytes: int) -> list[str]:
-    """The names in ``fields`` (of a batch of one) whose 16-bit array is worth keeping; several views never are."""
-    return [name for name, value in fields.items()
-            if isinstance(value, Tensor) and 2 * value[0].numel() <= MOST_BYTES * picture_bytes]
+    """All names in ``fields`` (of a batch of one) if their 16-bit arrays are worth keeping, else none; maps of several views
+    never are."""
+    tensors = [value for value in fields.values() if isinstance(value, Tensor)]
+    size = sum(2 * value[0].numel() for value in tensors)
+    return list(fields) if len(tensors) == len(fields) and size <= MOST_BYTES * picture_bytes else []
 
 
 class TeacherCache:

@@ -105,8 +105,10 @@ def test_a_teacher_that_has_seen_the_evaluation_map_is_refused(models):
 
 def test_the_cache_holds_what_the_teacher_says_of_the_clean_picture(models, shards):
     teacher = load(models)
-    cache = teacher_cache.build(shards, teacher, NAMES, encode, progress=False)
-    assert set(cache.kept) == {"mean_stage2", "waypoints", "energy_stage1"}  # stage1 takes 2.7 times the picture
+    assert teacher_cache.build(shards, teacher, NAMES, encode, progress=False).kept == ()  # stage1 is 2.7 times the picture
+    assert not teacher_cache.folder_of(shards[0], teacher).exists()
+    cache = teacher_cache.build(shards, teacher, NAMES[:3], encode, progress=False)
+    assert set(cache.kept) == {"mean_stage2", "waypoints", "energy_stage1"}
     got = cache.fetch([(shards[0], 2), (shards[2], 0), (shards[2], 19)])
     for row, (shard, number) in enumerate(((0, 2), (2, 0), (2, 19))):
         expected = teacher.fields(encode(shards[shard], slice(number, number + 1)), cache.kept)
