@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from bags_synthetic import write_bag
 from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.bags.scenes import scenes
+from kd_planner_ros.bags.topics import Topics
 from kd_planner_ros.core.errors import BagError, MapError
 from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState
@@ -198,6 +200,28 @@ def test_carla_objects_and_lights_make_the_same_scene(source):
     assert np.ptp(where(picture, VEHICLE_RGB)[:, 0]) > np.ptp(where(picture, VEHICLE_RGB)[:, 1])  # faces north: wide
     assert signals_from_lights([SimpleNamespace(id=3, state=4)], [light])["state"][0] == LightState.OFF
     assert len(actors_from_objects([])) == 0
+
+
+def test_carlas_topics_in_a_recording(source):
+    """Objects of all instants, each with the lights as they were told last (they are sent on change only)."""
+    def message(seconds: int, **fields):
+        return SimpleNamespace(header=SimpleNamespace(stamp=SimpleNamespace(sec=seconds, nanosec=0)), **fields)
+
+    light = SimpleNamespace(id=3, transform=SimpleNamespace(position=xyz(20.0, -5.0), orientation=SimpleNamespace(
+        x=0.0, y=0.0, z=0.0, w=1.0)), trigger_volume=SimpleNamespace(center=xyz(-10.0, 5.0), size=xyz(2.0, 3.0, 2.0)))
+    status, objects = "/carla/traffic_lights/status", "/carla/ego_vehicle/objects"
+    said = [("/carla/traffic_lights/info", SimpleNamespace(traffic_lights=[light])),
+            (status, SimpleNamespace(traffic_lights=[SimpleNamespace(id=3, state=0)])),
+            (objects, message(1, objects=[carla_object(6, 8.0, -6.0)])),
+            (objects, message(2, objects=[])),
+            (status, SimpleNamespace(traffic_lights=[SimpleNamespace(id=3, state=2)])),
+            (objects, message(3, objects=[carla_object(4, 1.0, 1.0)]))]
+    recording = SimpleNamespace(kinds=dict.fromkeys((topic for topic, _ in said), ""), topics=Topics(), path="bag",
+                                _messages=lambda wanted: ((t, 0, m) for t, m in said if t in wanted))
+    found = list(scenes(recording))
+    assert [stamp for stamp, _, _ in found] == [1_000_000_000, 2_000_000_000, 3_000_000_000]
+    assert [len(actors) for _, actors, _ in found] == [1, 0, 1]
+    assert [signals["state"].tolist() for _, _, signals in found] == [[0], [0], [2]]
 
 
 # --- recordings ------------------------------------------------------------------------------------------------------

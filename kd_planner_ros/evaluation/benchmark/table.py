@@ -22,8 +22,8 @@ def build_table(outcomes: Sequence[Outcome], facts: Mapping[str, ModelFacts], re
 
     A row has ``model``, ``network``, ``size``, ``label``, ``seeds``, ``drives``; ``mean`` and ``std`` over seeds
     (sample deviation, 0 with one seed) of each of ``OURS``; ``paper`` with ``FIGURES`` where the paper has that model;
-    ``parameters``, ``macs``, ``latency_ms``, ``engine``, ``busy``, ``paper_gflops``, ``paper_ms``. Rates: legacy unit of
-    the paper's tables, and events per km really driven (``score.legacy_rate``, ``score.true_rate``).
+    ``parameters``, ``macs``, ``latency_ms``, ``engine``, ``busy``, ``paper_gflops``, ``paper_ms``. Rates: legacy unit
+    of the paper's tables, and events per km really driven (``score.legacy_rate``, ``score.true_rate``).
     """
     by_model: dict[str, dict[int, Outcome]] = {}
     for outcome in outcomes:
