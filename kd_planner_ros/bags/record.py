@@ -81,8 +81,9 @@ class RecordConfig:
 
 @dataclass(frozen=True)
 class RecordReport:
-    """What was recorded by this call. ``frames_per_s`` counts from the call, ``steady_frames_per_s`` from the first
-    picture on, when every worker has built its town. ``failed`` holds one line for each route that could not be driven."""
+    """What was recorded by this call. ``frames_per_s`` counts from the start of the workers, when the routes are planned;
+    ``steady_frames_per_s`` from the first picture on, when every worker has built its town; ``cpu_s`` is the workers'
+    processor time. ``failed`` holds one line for each route that could not be driven."""
 
     out: str
     routes: int
@@ -95,6 +96,7 @@ class RecordReport:
     completed: int
     failed: tuple[str, ...] = ()
     finished: bool = True
+    cpu_s: float = 0.0
 
 
 def record(config: RecordConfig) -> RecordReport:
@@ -123,7 +125,8 @@ def record(config: RecordConfig) -> RecordReport:
     seconds, frames = time.perf_counter() - began, sum(report.frames for report in reports)
     return RecordReport(
         out=str(config.out), routes=len(reports), skipped=len(jobs) - len(todo), frames=frames, seconds=seconds,
-        frames_per_s=frames / max(seconds, 1e-9), steady_frames_per_s=tally.steady_rate, megabytes=sum(report.bytes for report in reports) / 1e6,
+        frames_per_s=frames / max(seconds, 1e-9), steady_frames_per_s=tally.steady_rate,
+        megabytes=sum(report.bytes for report in reports) / 1e6, cpu_s=tally.cpu_s,
         completed=sum(report.status == "Completed" for report in reports), failed=tuple(failed), finished=tally.finished)
 
 
@@ -190,6 +193,7 @@ class _Tally:
     frames: int = 0
     first_s: float = 0.0
     last_s: float = 0.0
+    cpu_s: float = 0.0
 
     def count(self, frames: int) -> None:
         self.last_s = time.perf_counter()
@@ -248,7 +252,7 @@ def _listen(config: RecordConfig, total: int, workers: list, tasks: Any, news: A
                 tally.count(value)
                 bar.set_postfix(refresh=False, frames=tally.frames, fps=f"{tally.steady_rate:.1f}")
             elif kind == "left":
-                left -= 1
+                left, tally.cpu_s = left - 1, tally.cpu_s + value
             else:
                 (tally.reports if kind == "done" else tally.failed).append(value)
                 bar.update()

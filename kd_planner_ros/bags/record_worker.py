@@ -6,6 +6,7 @@ import os
 import queue
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,7 @@ def work(order: Order, tasks: Any, news: Any, stop: Any) -> None:
     finally:
         if world is not None:
             world.close()
-        news.put(("left", 0))
+        news.put(("left", time.process_time()))
 
 
 def _next(tasks: Any) -> Job | None:

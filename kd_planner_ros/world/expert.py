@@ -31,6 +31,7 @@ STOP_SIGN_HOLD_TICKS = 10
 ACCEL_RISE_PER_TICK, ESCAPE_MPS2 = 0.25, 2.5
 WARNINGS, WARNING_TIME_S = 3, 1.5
 """A conflict farther in the future than this must be forecast three ticks in a row before it is answered."""
+_STEER_SHARE = tuple(map(np.array, zip(*STEER_SHARE)))
 PATIENCE_TICKS = (200, 700)
 """After so many ticks of standing for others' predicted ways the expert looks less far ahead, so that two drivers who
 wait for each other do not do so for ever."""
@@ -96,7 +97,7 @@ class Expert:
         return float(np.interp(self._arc + 1.0, self.path.arc_m, self.path.limit_mps))
 
     def _cruise_accel(self, speed_mps: float) -> float:
-        return float(np.clip(1.5 * (self._limit_mps() - speed_mps), -3.0, 1.8))
+        return max(-3.0, min(1.8, 1.5 * (self._limit_mps() - speed_mps)))
 
     def _gate_limits(self, scene: SceneState):
         """(acceleration limit, hazard) of each stop line ahead that holds the ego now."""
@@ -197,12 +198,13 @@ class Expert:
         """
         rear = np.array([ego.pose.x, ego.pose.y]) - 0.5 * EGO_WHEELBASE_M * np.array(
             [math.cos(ego.pose.yaw), math.sin(ego.pose.yaw)])
-        reach = float(np.clip(0.55 * ego.speed_mps + 1.2, 2.8, 6.0))
+        reach = max(2.8, min(6.0, 0.55 * ego.speed_mps + 1.2))
         aim = self.path.at(np.array(self._arc + reach))
         angle = math.atan2(aim[1] - rear[1], aim[0] - rear[0]) - ego.pose.yaw
         distance = float(np.hypot(*(aim[:2] - rear)))
         wheel = math.atan2(2.0 * EGO_WHEELBASE_M * math.sin(angle), distance)
-        return float(np.clip(wheel / (EGO_MAX_STEER_RAD * np.interp(ego.speed_mps, *zip(*STEER_SHARE))), -1.0, 1.0))
+        steer = wheel / (EGO_MAX_STEER_RAD * float(np.interp(ego.speed_mps, *_STEER_SHARE)))
+        return max(-1.0, min(1.0, steer))
 
     # Labels
 
@@ -236,5 +238,5 @@ def pedals(accel_mps2: float, speed_mps: float) -> tuple[float, float]:
         return 0.0, 0.6
     needed = accel_mps2 + ROLLING_MPS2 + COASTING_PER_S * speed_mps + DRAG_PER_M * speed_mps**2
     if needed >= -0.15:
-        return float(np.clip(needed / MAX_DRIVE_MPS2, 0.0, 0.75)), 0.0
-    return 0.0, float(np.clip(-needed / MAX_BRAKE_MPS2, 0.0, 1.0))
+        return max(0.0, min(0.75, needed / MAX_DRIVE_MPS2)), 0.0
+    return 0.0, max(0.0, min(1.0, -needed / MAX_BRAKE_MPS2))

@@ -26,8 +26,8 @@ class Glide:
         """Changes x, y and yaw of the ACTOR_DTYPE rows [N] in place; velocities stay as they are. Call it once a
         tick."""
         ids = table["id"].astype(np.int64)
-        here = np.stack([table["x"], table["y"], table["yaw"]], axis=1).astype(float)
-        velocity = np.stack([table["vx"], table["vy"]], axis=1).astype(float)
+        here = np.array([table["x"], table["y"], table["yaw"]], float).T
+        velocity = np.array([table["vx"], table["vy"]], float).T
         shift = np.zeros_like(here)
         now, before = matched(ids, self._ids)
         moved = here[now] - self._last[before]

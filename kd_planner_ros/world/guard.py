@@ -69,7 +69,7 @@ class Guard:
         ahead = np.arange(0.5 * SAMPLE_M, min(reach, arcs[-1] - 0.1), SAMPLE_M)
         if not len(ahead):
             return False
-        here, onward = at_arc(path, arcs, ahead), at_arc(path, arcs, ahead + 0.1)
+        here, onward = at_arc(path, arcs, np.stack([ahead, ahead + 0.1]))
         yaws = np.arctan2(onward[:, 1] - here[:, 1], onward[:, 0] - here[:, 0])
         swept = np.column_stack([here, yaws, np.full(len(ahead), SAMPLE_M + AHEAD_ROOM_M),
                                  np.full(len(ahead), float(row["width"]) + 2.0 * SIDE_ROOM_M)])

@@ -26,7 +26,7 @@ class LaneSlide:
 
     def step(self, table: np.ndarray, dt_s: float) -> None:
         """Shifts the rows of ``table`` (ACTOR_DTYPE [N], ids unique) that changed lanes lately, in place; once per tick."""
-        place = np.stack([table["x"], table["y"]], axis=1).astype(float)
+        place = np.array([table["x"], table["y"]], float).T
         yaw, ids = table["yaw"].astype(float), table["id"].astype(np.int64)
         cos, sin = np.cos(yaw), np.sin(yaw)
         speed = np.hypot(table["vx"], table["vy"]).astype(float)
