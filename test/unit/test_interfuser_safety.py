@@ -110,6 +110,15 @@ def test_track_speed_by_hand():
     assert follow(Tracker(), 30, speed=20.0, told=1.0)["speed"] == pytest.approx(1.0 + 0.04 * 6.0)  # at most 7 m/s
 
 
+def test_track_speed_knows_how_long_a_step_took():
+    """1 m in 0.2 s is 5 m/s; a step that took no time, or a minute, counts as 0.1 s."""
+    for passed_s, speed in ((0.2, 4.8), (0.0, 7.0), (60.0, 7.0)):
+        tracker = Tracker()
+        for index in range(3):
+            found = tracker.update(seen(car(10.0 + index, speed=1.0)), Pose(), passed_s)
+        assert found["speed"][0] == pytest.approx(1.0 + 0.04 * math.sqrt(0.3) * (speed - 1.0))
+
+
 def test_tracks_live_in_the_map():
     """A car that stands seems to come at 5 m/s to one that drives at it; its track knows better."""
     assert follow(Tracker(), 10, speed=0.0, told=1.0, ego_speed=5.0)["speed"] == pytest.approx(1.0 - 0.04)

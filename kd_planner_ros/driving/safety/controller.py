@@ -16,7 +16,7 @@ from kd_planner_ros.driving.pid import Pid
 from kd_planner_ros.driving.safety.forecast import resample, safe_distances
 from kd_planner_ros.driving.safety.rules import RuleSettings, Rules
 from kd_planner_ros.driving.safety.speed import MOMENTS_S, fastest, free_distances
-from kd_planner_ros.driving.safety.tracker import Tracker
+from kd_planner_ros.driving.safety.tracker import STEP_S, Tracker
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,10 @@ class SafetyController:
 
     def _look(self, plan: Plan, ego: EgoState) -> None:
         """Renew tracks and free distances."""
+        passed_s = STEP_S if self._plan_ns is None else (plan.stamp_ns - self._plan_ns) * 1e-9
         self._plan_ns = plan.stamp_ns
         seen = plan.objects if plan.objects is not None else np.zeros(0, SEEN_DTYPE)
-        objects = self._tracker.update(seen, ego.pose)
+        objects = self._tracker.update(seen, ego.pose, passed_s)
         path = resample(np.asarray(plan.trajectory.points, float))
         self._free = free_distances(safe_distances(path, objects, MOMENTS_S, self.settings.legacy))
 

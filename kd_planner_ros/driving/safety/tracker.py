@@ -14,6 +14,8 @@ MATCH_M = 2.0
 ALIVE_STEPS = 6
 KEPT_STEPS = 10
 STEP_S = 0.1
+STEP_RANGE_S = (0.05, 0.5)
+"""What a step may really take; anything else (time was set back, plans were lost) counts as a usual one."""
 SPEED_MARGIN_MPS, MAX_SPEED_MPS = 0.2, 7.0
 HEADING_SPEED_MPS = 1.0
 BLEND = 0.04
@@ -21,19 +23,19 @@ _HEADING_SCALE, _SPEED_SCALE = 2.0 * math.pi, 8.0  # of the network's channels
 
 
 class _Track:
-    """Where one road user was: (step, x, y) in ``map``, newest last."""
+    """Where one road user was: (step, seconds, x, y) in ``map``, newest last."""
 
     def __init__(self) -> None:
-        self.seen: deque[tuple[int, float, float]] = deque(maxlen=KEPT_STEPS)
+        self.seen: deque[tuple[int, float, float, float]] = deque(maxlen=KEPT_STEPS)
 
     def motion(self) -> tuple[float, float] | None:
         """(speed m/s, heading rad in ``map``) over the last two samples; None from one sample alone."""
         if len(self.seen) < 2:
             return None
-        step, x, y = self.seen[-1]
-        past, px, py = self.seen[-min(3, len(self.seen))]
+        _, now_s, x, y = self.seen[-1]
+        _, past_s, px, py = self.seen[-min(3, len(self.seen))]
         dx, dy = x - px, y - py
-        speed = math.hypot(dx, dy) / ((step - past) * STEP_S) - SPEED_MARGIN_MPS
+        speed = math.hypot(dx, dy) / (now_s - past_s) - SPEED_MARGIN_MPS
         return min(max(speed, 0.0), MAX_SPEED_MPS), math.atan2(dy, dx)
 
 
@@ -58,11 +60,13 @@ class Tracker:
     def reset(self) -> None:
         """Forget all tracks."""
         self._tracks: list[_Track] = []
-        self._step = 0
+        self._step, self._time_s = 0, 0.0
 
-    def update(self, objects: np.ndarray, ego: Pose) -> np.ndarray:
-        """``objects`` SEEN_DTYPE [K] of a new plan at ``ego`` with corrected speeds and headings."""
+    def update(self, objects: np.ndarray, ego: Pose, passed_s: float = STEP_S) -> np.ndarray:
+        """``objects`` SEEN_DTYPE [K] of a new plan at ``ego``, ``passed_s`` after the last one, with corrected speeds and
+        headings."""
         self._step += 1
+        self._time_s += passed_s if STEP_RANGE_S[0] <= passed_s <= STEP_RANGE_S[1] else STEP_S
         self._tracks = [track for track in self._tracks if self._step - track.seen[-1][0] <= ALIVE_STEPS]
         places = from_base(np.stack([objects["x"], objects["y"]], axis=-1), ego).reshape(-1, 2)
         matched = self._match(places)
@@ -74,14 +78,14 @@ class Tracker:
             if track is None:
                 track = _Track()
                 self._tracks.append(track)
-            track.seen.append((self._step, x, y))
+            track.seen.append((self._step, self._time_s, x, y))
             self._correct(out[row], track, ego)
         return out
 
     def _match(self, places: np.ndarray) -> dict[int, _Track]:
         if not len(places) or not self._tracks:
             return {}
-        last = np.array([track.seen[-1][1:] for track in self._tracks])
+        last = np.array([track.seen[-1][2:] for track in self._tracks])
         distance = np.hypot(*(places[:, None] - last[None]).transpose(2, 0, 1))
         pairs = np.argwhere(distance <= MATCH_M)
         matched: dict[int, _Track] = {}
