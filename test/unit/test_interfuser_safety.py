@@ -429,3 +429,50 @@ def test_three_milliseconds_a_step():
             controller.step(scene, ego(3.0))
             best[index] = min(best[index], (time.process_time() - start) * 1e3)
     assert best.mean() <= 3.0
+
+
+# --- closed loops in one dimension -----------------------------------------------------------------------------------
+
+def drive_towards(others, seconds=20.0, speed=5.0):
+    """Positions and speeds [T] of a car (3 m/s2 at full throttle, 6 at full brake, 0.3 of drag) on a straight road;
+    ``others(t, x)`` are the road users as seen from x."""
+    controller, x, passed = SafetyController(), 0.0, []
+    for tick in range(round(seconds * 20)):
+        if tick % 2 == 0:
+            current = plan(*others(tick / 20.0, x), stamp=tick * TICK_NS)
+        control = controller.step(current, ego(speed, stamp=tick * TICK_NS, x=x))
+        speed = max(0.0, speed + 0.05 * (3.0 * control.throttle - 6.0 * control.brake - 0.3 * (speed > 0.0)))
+        x += 0.05 * speed
+        passed.append((x, speed))
+    return np.array(passed)
+
+
+def within_the_map(*rows):
+    return [row for row in rows if -2.0 < row[1] < 18.0]
+
+
+def test_stops_behind_a_standing_car_and_follows_when_it_leaves():
+    def others(t, x):
+        return within_the_map(car(40.0 - x + max(0.0, 3.0 * (t - 15.0)), speed=3.0 if t > 15.0 else 0.0))
+
+    passed = drive_towards(others, 25.0)
+    gap = 40.0 - 2.4 - 2.45 - passed[295, 0]
+    assert passed[295, 1] < 0.3 and 1.0 < gap < 8.0
+    assert passed[-1, 1] > 1.5  # on its way again
+
+
+def test_keeps_the_speed_of_a_slow_leader():
+    passed = drive_towards(lambda t, x: within_the_map(car(25.0 + 2.0 * t - x, speed=2.0)), 30.0)
+    gaps = 25.0 + 2.0 * np.arange(1, 601) / 20.0 - 4.85 - passed[:, 0]
+    assert gaps.min() > 1.0 and passed[400:, 1].mean() == pytest.approx(2.0, abs=0.5)
+
+
+def test_lets_a_pedestrian_cross():
+    """From 6 m to the right at 1.4 m/s, 25 m ahead: on the way of the car (2 m wide) from t = 3.6 to 5.0 s."""
+    def others(t, x):
+        return within_the_map((ActorKind.PEDESTRIAN, 25.0 - x, -6.0 + 1.4 * t, math.pi / 2, 0.5, 0.5, 1.4))
+
+    passed = drive_towards(others, 15.0)
+    crossing = slice(72, 101)
+    assert (np.abs(25.0 - passed[crossing, 0]) > 2.45 + 0.25).all()
+    assert passed[-1, 1] > 4.0 and passed[-1, 0] > 40.0
