@@ -2,13 +2,17 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.distill.losses.attention import with_coordinates
 from kd_planner_ros.distill.methods.build import (METHODS, ablate, build_distiller, plankd_switches, scene_detail,
                                                   stage_shapes)
 from kd_planner_ros.distill.methods.plankd import PlanKD, PlanKDSwitches
+from kd_planner_ros.imaging.bev_scene import BevView
+from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.tcp.config import TCPConfig
 
 CONFIG = TCPConfig(size="3.1m", input_height=32, input_width=64)
@@ -65,7 +69,6 @@ def test_attention_learns_where_the_obstacle_is():
         optimiser.zero_grad()
         (terms["ranking"] * 50.0).backward()
         optimiser.step()
-    from kd_planner_ros.distill.losses.attention import with_coordinates
     weights = method.attention(with_coordinates(truth["bev"]), truth["measured"], truth["waypoints"], truth["waypoints_mask"])
     assert (weights[0::2].argmax(1) == 0).all() and (weights[1::2].argmax(1) == 3).all(), weights
 
@@ -146,6 +149,19 @@ def test_shapes_and_details_come_from_the_networks():
     assert scene_detail("tcp", TCPConfig(size="13.9m")) == "full"
     assert scene_detail("tcp", TCPConfig(size="3.1m", input_height=128, input_width=448)) == "quarter"
     assert build_distiller("plankd", "tcp", CONFIG, CONFIG).bottleneck.inputs == 32
+
+
+def test_interfusers_three_views_make_1296_cells():
+    config = find_network("interfuser").config({"size": "3.8m"})
+    stages = stage_shapes("interfuser", config)
+    assert [view[1:] for view in stages[1]] == [(16, 16), (28, 28), (16, 16)] and len(stages) == 3  # left, front, right
+    assert build_distiller("plankd", "interfuser", config, config).bottleneck.inputs == 1296
+
+
+def test_scene_and_coordinate_channels_agree():
+    row, column = BevView().pixels(np.array([5.0, -2.0])).astype(int)  # 5 m ahead, 2 m to the right, in base_link
+    x, y = with_coordinates(torch.zeros(1, 3, 180, 180))[0, 3:, row, column].tolist()
+    assert row > 90 > column and (x, y) == pytest.approx((2.0, -5.0), abs=0.2)  # frame P: x right, y backward
 
 
 def test_methods_by_name():

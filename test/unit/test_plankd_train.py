@@ -1,7 +1,11 @@
 """Training with a teacher, whole: every method from recordings to a card, resumed, refused where the truth is missing."""
 
 import csv
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import bags_synthetic
 import numpy as np
@@ -135,6 +139,32 @@ def test_without_the_cache_the_teacher_sees_the_students_picture(config):
     train(replace(config, teacher_cache=False, epochs=1, safe_attention=False))
     assert load_model(config.models_dir / "student")[2].training["teacher_sees"] == "the student's augmented picture"
     assert not list(config.cache.glob("*.teacher*")) and not list(config.cache.glob("*.scenes*"))
+
+
+def test_two_processes_agree_on_what_is_trained_beside_the_student(config, tmp_path):
+    script = tmp_path / "go.py"
+    script.write_text(f"""
+import hashlib
+from pathlib import Path, PosixPath
+
+from kd_planner_ros.distill.learner import Learner
+from kd_planner_ros.distill.train import TrainConfig, train
+step = Learner.step
+def told(self, batch, number, rate):
+    values = step(self, batch, number, rate)
+    text = b"".join(p.detach().numpy().tobytes() for p in self.distillation.method.bottleneck.parameters())
+    print("after", number, hashlib.sha256(text).hexdigest(), flush=True)
+    return values
+Learner.step = told
+train({replace(config, name="pair", safe_attention=False, epochs=1)!r})
+""")
+    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)],
+                          capture_output=True, text=True, timeout=600,
+                          env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = [line for line in done.stdout.splitlines() if line.startswith("after")]
+    assert len(told) == 2 * len(set(told)) > 0, told  # after every step both have the same bottleneck
+    load_model(config.models_dir / "pair")
 
 
 def test_teachers_that_cannot_teach(config):

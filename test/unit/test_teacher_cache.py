@@ -45,7 +45,7 @@ def shards(tmp_path):
 
 
 def encode(shard, rows):
-    images = torch.from_numpy(np.ascontiguousarray(shard.images[rows])).permute(0, 3, 1, 2).float() / 255.0
+    images = torch.from_numpy(np.array(shard.images[rows])).permute(0, 3, 1, 2).float() / 255.0
     return {"image": images, "state": torch.zeros(len(images), 9)}
 
 

@@ -19,7 +19,7 @@ from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.params import count_macs
 
 _RIVALS = {"at": ActivationTransfer, "reviewkd": ReviewKD, "dpk": DynamicPriorKD}
-SCENE_SHARE = 0.2
+SCENE_SHARE = 0.22
 """With detail 'auto' the BEV encoder is the finest whose multiply-accumulates are at most this share of the student's."""
 
 
