@@ -22,6 +22,7 @@ from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.bags.timeline import Timeline
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.distill.arrays import open_array
 from kd_planner_ros.geometry.frames import to_base
 from kd_planner_ros.imaging.class_grid import CELL_PX, UNKNOWN, class_grid
 from kd_planner_ros.world.planning_states import STATE_NAMES
@@ -64,8 +65,8 @@ class Shard:
 
     @cached_property
     def grids(self) -> np.ndarray:
-        """What is where in each picture, uint8 [N, H / CELL_PX, W / CELL_PX] (imaging/class_grid), a memory map."""
-        return np.load(self.folder / "grids.npy", mmap_mode="r")
+        """What is where in each picture, uint8 [N, H / CELL_PX, W / CELL_PX] (imaging/class_grid)."""
+        return open_array(self.folder / "grids.npy")
 
 
 def content_hash(bag: Path) -> str:

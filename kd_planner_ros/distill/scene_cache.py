@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.distill.arrays import open_array
 from kd_planner_ros.distill.bev_frames import bev_frames
 from kd_planner_ros.distill.cache import Shard
 
@@ -35,7 +36,7 @@ class SceneCache:
 
     def _array(self, shard: Shard, name: str) -> np.ndarray:
         if (shard, name) not in self._open:
-            self._open[shard, name] = np.load(folder_of(shard) / f"{name}.npy", mmap_mode="r")
+            self._open[shard, name] = open_array(folder_of(shard) / f"{name}.npy")
         return self._open[shard, name]
 
 

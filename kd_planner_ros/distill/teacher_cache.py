@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from kd_planner_ros.distill.arrays import open_array
 from kd_planner_ros.distill.cache import Shard
 from kd_planner_ros.distill.teacher import Teacher
 
@@ -62,7 +63,7 @@ class TeacherCache:
 
     def _array(self, shard: Shard, name: str) -> np.ndarray:
         if (shard, name) not in self._open:
-            self._open[shard, name] = np.load(self.folders[shard] / f"{name}.npy", mmap_mode="r")
+            self._open[shard, name] = open_array(self.folders[shard] / f"{name}.npy")
         return self._open[shard, name]
 
 

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint
+from kd_planner_ros.distill.arrays import allow_open_files
 from kd_planner_ros.distill.cache import Shard, build_cache, find_bags, recorded_camera
 from kd_planner_ros.distill.config import RESUMABLE, TrainConfig, TrainReport
 from kd_planner_ros.distill.dataset import EpochSampler, Samples, split, weights
@@ -52,6 +53,7 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
         ConfigError: recordings of an evaluation map without ``allow_leak``, an unknown size, no such device.
         TrainingError: the loss is not finite (the batch is saved), or the checkpoint belongs to another recipe.
     """
+    allow_open_files()
     group = join(config.device)
     try:
         if config.threads:

@@ -14,6 +14,11 @@ Truth = Mapping[str, Tensor]
 lists them in ``needs``, ``states`` int64 [B, 8] (-1 unknown), ``obstacles`` [B, 15, 2] (metres, frame P, NaN = none), ``bev``
 [B, 3, 180, 180] (uint8, or float in [0, 1]), ``measured`` [B, 7]."""
 
+Outputs = Mapping[str, Tensor]
+"""A student's outputs, its stage maps among them where the method reads features."""
+Answers = Mapping[str, Stage]
+"""The fields of the teacher that the method asked for, without gradient."""
+
 
 class Distiller(nn.Module):
     """Plain imitation, and the base of every other method.
@@ -32,12 +37,10 @@ class Distiller(nn.Module):
     reads_features = False
     """Whether the student's stage maps are needed."""
 
-    def losses(self, student: Mapping[str, Tensor], teacher: Mapping[str, Stage], truth: Truth, epoch: float) -> dict[str, Tensor]:
+    def losses(self, student: Outputs, teacher: Answers, truth: Truth, epoch: float) -> dict[str, Tensor]:
         """Weighted terms to add to the network's imitation loss, by name; scalars with a gradient.
 
         Args:
-            student: the network's outputs, stage maps among them where ``reads_features``.
-            teacher: the fields asked for, without gradient.
             epoch: passes over the data so far, for warm-ups.
         """
         return {}

@@ -7,7 +7,7 @@ equation 9 and algorithm 1; ``spec/plankd.md`` 3.4 and the choices D2 to D17.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Mapping
+from typing import Any, Callable
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from kd_planner_ros.distill.losses import attention, bottleneck, safety
 from kd_planner_ros.distill.losses.attention import WaypointAttention
 from kd_planner_ros.distill.losses.bottleneck import InformationBottleneck
 from kd_planner_ros.distill.losses.maps import channel_mean, stage_of
-from kd_planner_ros.distill.methods.base import Distiller, Truth
+from kd_planner_ros.distill.methods.base import Answers, Distiller, Outputs, Truth
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ class PlanKD(Distiller):
                       if self.bottleneck is not None else None)
         self._report: dict[str, Tensor] = {}
 
-    def losses(self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], truth: Truth, epoch: float) -> dict[str, Tensor]:
-        """``feature``, ``attended`` (the weighted waypoints) and, with attention, ``ranking`` and ``entropy``, each times its weight."""
+    def losses(self, student: Outputs, teacher: Answers, truth: Truth, epoch: float) -> dict[str, Tensor]:
+        """``feature``, ``attended`` (the weighted waypoints) and, with attention, ``ranking`` and ``entropy``, each times
+        its weight."""
         self._report = {}
-        terms = {"feature": self.choice.feature * self._feature(channel_mean(stage_of(student, 2)), teacher["mean_stage2"].float(),
-                                                                 truth)}
-        return terms | self._waypoints(student["waypoints"], teacher, truth)
+        distance = self._feature(channel_mean(stage_of(student, 2)), teacher["mean_stage2"].float(), truth)
+        return {"feature": self.choice.feature * distance} | self._waypoints(student["waypoints"], teacher, truth)
 
     def _feature(self, ours: Tensor, theirs: Tensor, truth: Truth) -> Tensor:
         if ours.shape[1] != theirs.shape[1]:
@@ -116,7 +116,7 @@ class PlanKD(Distiller):
         self._adam.step()
         self._adam.zero_grad(set_to_none=True)
 
-    def _waypoints(self, waypoints: Tensor, teacher: Mapping[str, Tensor], truth: Truth) -> dict[str, Tensor]:
+    def _waypoints(self, waypoints: Tensor, teacher: Answers, truth: Truth) -> dict[str, Tensor]:
         choice, target, mask = self.choice, truth["waypoints"], truth["waypoints_mask"]
         terms: dict[str, Tensor] = {}
         if self.attention is None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from typing import Any, Sequence
 
 from torch import Tensor, nn
 
 from kd_planner_ros.distill.losses.activation import GAMMA, activation_loss
-from kd_planner_ros.distill.losses.maps import Stage, stage_of, stage_pairs, views
+from kd_planner_ros.distill.losses.maps import stage_of, stage_pairs, views
 from kd_planner_ros.distill.losses.prior import DynamicPrior
 from kd_planner_ros.distill.losses.review import Review, context_loss
-from kd_planner_ros.distill.methods.base import Distiller, Truth
+from kd_planner_ros.distill.methods.base import Answers, Distiller, Outputs, Truth
 
 REVIEW_WEIGHT, PRIOR_WEIGHT = 1.0, 1.0
 PRIOR_STAGES = 2
@@ -28,7 +28,7 @@ class ActivationTransfer(Distiller):
         self.pairs = stage_pairs(len(student), len(teacher))
         self.teacher_fields = tuple(f"energy_stage{stage}" for _, stage in self.pairs)
 
-    def losses(self, student: Mapping[str, Tensor], teacher: Mapping[str, Stage], truth: Truth, epoch: float) -> dict[str, Tensor]:
+    def losses(self, student: Outputs, teacher: Answers, truth: Truth, epoch: float) -> dict[str, Tensor]:
         """``activation``."""
         ours = [stage_of(student, stage) for stage, _ in self.pairs]
         return {"activation": activation_loss(ours, [teacher[name].float() for name in self.teacher_fields])}
@@ -50,7 +50,7 @@ class ReviewKD(Distiller):
         self.review = Review([student[i - 1] for i, _ in self.pairs], [teacher[j - 1] for _, j in self.pairs])
         self.teacher_fields = tuple(f"stage{stage}" for _, stage in self.pairs)
 
-    def losses(self, student: Mapping[str, Tensor], teacher: Mapping[str, Stage], truth: Truth, epoch: float) -> dict[str, Tensor]:
+    def losses(self, student: Outputs, teacher: Answers, truth: Truth, epoch: float) -> dict[str, Tensor]:
         """``review``."""
         ours = list(zip(*(views(stage_of(student, stage)) for stage, _ in self.pairs)))  # one tuple of stages a view
         theirs = list(zip(*(views(teacher[name]) for name in self.teacher_fields)))
@@ -75,7 +75,7 @@ class DynamicPriorKD(Distiller):
         self.priors = nn.ModuleList([DynamicPrior(student[i - 1], teacher[j - 1]) for i, j in self.pairs])
         self.teacher_fields = tuple(f"stage{stage}" for _, stage in self.pairs)
 
-    def losses(self, student: Mapping[str, Tensor], teacher: Mapping[str, Stage], truth: Truth, epoch: float) -> dict[str, Tensor]:
+    def losses(self, student: Outputs, teacher: Answers, truth: Truth, epoch: float) -> dict[str, Tensor]:
         """``prior``."""
         total = sum(prior(ours, theirs) for prior, (stage, _), name in zip(self.priors, self.pairs, self.teacher_fields)
                     for ours, theirs in zip(views(stage_of(student, stage)), views(teacher[name]), strict=True))
