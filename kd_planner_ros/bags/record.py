@@ -131,7 +131,8 @@ def record(config: RecordConfig) -> RecordReport:
 
 
 def recording_rig(config: RecordConfig) -> SensorRig:
-    """The network's sensors at the recording's rate, its cameras at the size asked for.
+    """The network's sensors at the recording's rate, its cameras at the size asked for. A LiDAR's message covers what it
+    covers when driving, however seldom it is recorded.
 
     Raises:
         PlannerError: no such network.
@@ -147,7 +148,7 @@ def recording_rig(config: RecordConfig) -> SensorRig:
 
     return dataclasses.replace(
         rig, cameras=tuple(map(change, rig.cameras)),
-        lidars=tuple(dataclasses.replace(lidar, period_s=1.0 / config.fps) for lidar in rig.lidars))
+        lidars=tuple(dataclasses.replace(lidar, every_s=1.0 / config.fps) for lidar in rig.lidars))
 
 
 def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]]:

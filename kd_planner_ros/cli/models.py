@@ -80,8 +80,13 @@ def _params(args: argparse.Namespace) -> dict[str, Any]:
     print(f"{'size':<8} {'input':<10} {'parameters':>12} {'paper':>12} {'GMACs':>8} {'paper':>8}")
     for row in rows:
         print(f"{row['size']:<8} {'x'.join(map(str, row['input'])):<10} {row['parameters']:>12,} "
-              f"{row['paper_parameters']:>12,} {row['macs'] / 1e9:>8.2f} {row['paper_gmacs']:>8.2f}")
+              f"{_figure(row, 'paper_parameters', ','):>12} {row['macs'] / 1e9:>8.2f} {_figure(row, 'paper_gmacs', '.2f'):>8}")
     return {"network": args.name, "configurations": rows}
+
+
+def _figure(row: dict[str, Any], name: str, form: str) -> str:
+    """The paper's figure, or a dash where it has none for this input."""
+    return format(row[name], form) if row.get(name) is not None else "-"
 
 
 def _check(args: argparse.Namespace) -> dict[str, Any]:

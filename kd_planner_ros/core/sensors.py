@@ -29,7 +29,9 @@ class CameraSpec:
 
 @dataclass(frozen=True)
 class LidarSpec:
-    """A spinning LiDAR; defaults are the leaderboard's (half a turn per 20 Hz tick at 10 Hz rotation)."""
+    """A spinning LiDAR; defaults are the leaderboard's (half a turn per 20 Hz tick at 10 Hz rotation).
+
+    A message holds what was measured in ``period_s``; there is one each ``every_s``, 0: one after another."""
 
     id: str
     pose: Pose
@@ -45,6 +47,7 @@ class LidarSpec:
     dropoff_zero_intensity: float = 0.4
     noise_m: float = 0.0
     period_s: float = 0.05
+    every_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,8 @@ class World:
         return self._renderer
 
     def _due(self, spec: CameraSpec | LidarSpec) -> bool:
-        return self._ticks % max(1, round(spec.period_s / TICK_S)) == 0
+        between_s = getattr(spec, "every_s", 0.0) or spec.period_s
+        return self._ticks % max(1, round(between_s / TICK_S)) == 0
 
     def _scene(self, control: Control) -> SceneState:
         stamp = self._ticks * TICK_NS

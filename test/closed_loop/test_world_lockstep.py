@@ -149,7 +149,7 @@ class CountingRenderer:
 
 def test_only_sensors_that_are_due_measure(town, routes):
     rig = SensorRig((CameraSpec("fast", Pose(), 8, 8, 90.0), CameraSpec("slow", Pose(), 8, 8, 90.0, period_s=0.2)),
-                    (LidarSpec("lidar", Pose(), period_s=0.1),))
+                    (LidarSpec("lidar", Pose(), period_s=0.1), LidarSpec("seldom", Pose(), period_s=0.1, every_s=0.2)))
     world = World(town, rig, vehicles=0, walkers=0, scenarios=False)
     world._renderer = CountingRenderer()
     world.start(routes[0], 0, WEATHERS[0])
@@ -160,7 +160,7 @@ def test_only_sensors_that_are_due_measure(town, routes):
         world.tick(STAND)
     world.close()
     assert [s[0] for s in seen] == [["fast", "slow"], ["fast"], ["fast"], ["fast"], ["fast", "slow"]]
-    assert [len(s[1]) for s in seen] == [1, 0, 1, 0, 1] and all(s[2] for s in seen)
+    assert [len(s[1]) for s in seen] == [2, 0, 1, 0, 2] and all(s[2] for s in seen)
 
 
 def test_negative_numbers_of_actors_are_refused(town):
