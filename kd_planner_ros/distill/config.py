@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.networks.training import find_lessons
 
 RESUMABLE = ("epochs", "max_minutes", "checkpoint_minutes", "validate_minutes", "threads", "models_dir", "runs_dir",
              "cache", "device", "compile", "fresh", "progress", "allow_leak", "bags", "workers", "maps_dir")
 """Fields that may differ when a run is resumed; all others belong to the recipe."""
 
 METHODS = ("imitation", "plankd", "at", "reviewkd", "dpk")
+LATER_FIELDS = ("front_px", "optimiser", "backbone_rate")
+"""Fields that a recipe names only where they are not the default: checkpoints from before they existed go on."""
 PLANKD_FIELDS = ("use_entropy", "safe_attention", "use_bottleneck", "weighting", "feature_weight", "ranking_weight",
-                 "entropy_weight", "teacher_waypoints", "rank_loss", "latent_noise", "freeze_bottleneck", "bev_detail")
+                 "entropy_weight", "attention_pull", "teacher_waypoints", "rank_loss", "latent_noise", "freeze_bottleneck", "bev_detail")
 """Fields that only method plankd reads."""
 
 
@@ -30,15 +33,21 @@ class TrainConfig:
     name: str = _field("tcp_student", "name of the model; its weights and card go to <models-dir>/<name>/")
     network: str = _field("tcp", "which network to train: a folder of networks/ that has a loss.py")
     size: str = _field("3.1m", "size of the network, as 'kd-planner models params' lists them")
-    input_height: int = _field(256, "height of the network's input in pixels")
-    input_width: int = _field(900, "width of the network's input in pixels")
+    input_height: int = _field(256, "height of the network's input in pixels (tcp)")
+    input_width: int = _field(900, "width of the network's input in pixels (tcp)")
+    front_px: int = _field(224, "side of the square front view in pixels (interfuser); the other views and the LiDAR histogram "
+                           "follow: 128 needs a third of the time")
     epochs: float = _field(30.0, "length of the run in passes over the balanced samples; the schedule ends there")
     max_minutes: float = _field(0.0, "end the schedule after this many minutes of training if that comes first; 0: never")
     batch: int = _field(24, "samples a step, over all processes")
-    lr: float = _field(1e-4, "peak learning rate of Adam")
+    lr: float = _field(1e-4, "peak learning rate; TCP's, 1.6e-4 at a batch of 16 is InterFuser's")
     schedule: str = _field("onecycle", "onecycle: up to lr in the first 5 %%, then cosine to lr/100; cosine: without the "
                            "rise; constant", choices=("onecycle", "cosine", "constant"))
-    weight_decay: float = _field(1e-7, "Adam's weight decay")
+    optimiser: str = _field("network", "network: TCP's is adam, InterFuser's adamw with a slower camera backbone",
+                            choices=("network", "adam", "adamw"))
+    backbone_rate: float = _field(-1.0, "learning rate of the camera backbone as a share of the others'; negative: the network's "
+                                  "(InterFuser 0.4)")
+    weight_decay: float = _field(-1.0, "weight decay; negative: the network's (TCP 1e-7, InterFuser 0.05)")
     clip: float = _field(10.0, "largest norm of the gradient; 0: no limit")
     ema: float = _field(0.0, "decay of the running mean of weights that is validated and shipped, e.g. 0.999; 0: none")
     init: Path | None = _field(None, "folder of a model to start from: its weights must fit the network; none: fresh weights")
@@ -66,6 +75,8 @@ class TrainConfig:
     feature_weight: float = _field(-1.0, "plankd: alpha_z; negative: the paper's for the network (TCP 0.5, InterFuser 0.1)")
     ranking_weight: float = _field(-1.0, "plankd: alpha_r; negative: the paper's (0.1)")
     entropy_weight: float = _field(-1.0, "plankd: alpha_e; negative: the paper's (TCP 0.05, InterFuser 0.005)")
+    attention_pull: float = _field(-1.0, "plankd: share of the waypoint loss's gradient that reaches the attention; 1: as the "
+                                   "repository; negative: its balance with the ranking kept (TCP 0.02, InterFuser 1)")
     teacher_waypoints: float = _field(0.0, "plankd: weight of imitating the teacher's waypoints too (equation 9's L_w; the paper "
                                       "leaves it out)")
     rank_loss: str = _field("margin", "plankd: margin: as the repository (margin 0.1, mean over pairs); paper: equation 7",
@@ -118,12 +129,16 @@ class TrainConfig:
         if self.method == "imitation":
             unused = ("method", "teacher", "teacher_cache", *PLANKD_FIELDS)
         recipe |= {"init": Path(self.init).name if self.init else None, "teacher": Path(self.teacher).name}
-        return {k: v for k, v in recipe.items() if k not in unused}  # a card holds no paths of a machine
+        if self.weight_decay < 0.0:
+            recipe["weight_decay"] = find_lessons(self.network).OPTIMISER.weight_decay
+        later = [name for name in LATER_FIELDS if getattr(self, name) == self.__dataclass_fields__[name].default]
+        return {k: v for k, v in recipe.items() if k not in (*unused, *later)}  # a card holds no paths of a machine
 
 
 @dataclass(frozen=True)
 class TrainReport:
-    """What came of it. ``validation`` holds l2_m, l2_2s_m, steer_mae, acceleration_mae, loss and samples."""
+    """What came of it. ``validation`` holds the loss, its parts, the figures of the network's lessons (TCP: l2_m, l2_2s_m,
+    steer_mae, acceleration_mae; InterFuser: path_m, map_recall, map_false, junction_right ...) and samples."""
 
     model: str
     steps: int

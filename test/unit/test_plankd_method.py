@@ -73,6 +73,18 @@ def test_attention_learns_where_the_obstacle_is():
     assert (weights[0::2].argmax(1) == 0).all() and (weights[1::2].argmax(1) == 3).all(), weights
 
 
+def test_the_waypoint_loss_pulls_at_the_attention_as_much_as_asked():
+    student, teacher, truth = scenes()
+    gradients = {}
+    for pull in (1.0, 0.02, 0.0):
+        torch.manual_seed(3)
+        method = PlanKD(32, PlanKDSwitches(bev_detail="quarter", use_bottleneck=False, pull=pull))
+        method.losses(student, teacher, truth, 0.0)["attended"].backward()
+        gradients[pull] = method.attention.query.weight.grad
+    torch.testing.assert_close(gradients[0.02], 0.02 * gradients[1.0], rtol=1e-3, atol=1e-7)
+    assert gradients[1.0].abs().sum() > 0 and gradients[0.0].abs().sum() == 0
+
+
 def test_ablations_leave_out_what_they_say():
     plain = plankd_switches("tcp", bev_detail="quarter")
     student, teacher, truth = scenes()
@@ -93,7 +105,7 @@ def test_ablations_leave_out_what_they_say():
 
 def test_networks_have_their_own_weights():
     tcp, interfuser = plankd_switches("tcp"), plankd_switches("interfuser")
-    assert (tcp.feature, tcp.ranking, tcp.entropy, tcp.scale, tcp.waypoints) == (0.5, 0.1, 0.05, "sum", 1.0)
+    assert (tcp.feature, tcp.ranking, tcp.entropy, tcp.scale, tcp.waypoints, tcp.pull) == (0.5, 0.1, 0.05, "sum", 1.0, 0.02)
     assert (interfuser.feature, interfuser.ranking, interfuser.entropy, interfuser.scale, interfuser.waypoints) == (
         0.1, 0.1, 0.005, "mean", 0.2)
     assert plankd_switches("tcp", noise="none", beta=None).noise == "none"

@@ -26,7 +26,10 @@ class PlanKDSwitches:
 
     feature, ranking, entropy: alpha_z, alpha_r, alpha_e of equation 9. waypoints: weight of the attention-weighted term,
     as the network's own loss has it (D8). teacher_waypoints: weight of the same term against the teacher's waypoints; the
-    paper puts the expert's in their place (A.5), so 0.
+    paper puts the expert's in their place (A.5), so 0. pull: share of the waypoint term's gradient that reaches the
+    attention. The term is smallest when the attention looks at the waypoint that is easiest, the nearest one. The
+    repository's InterFuser weights it 0.2 / 10 against 0.1 of the ranking, which is harmless; TCP's plain sum (D9) would be
+    fifty times that and drown the ranking, so TCP's pull is 0.02: the repository's balance.
     """
 
     feature: float = 0.5
@@ -35,6 +38,7 @@ class PlanKDSwitches:
     waypoints: float = 1.0
     teacher_waypoints: float = 0.0
     scale: str = "sum"
+    pull: float = 0.02
     beta: float = bottleneck.BETA
     bottleneck_lr: float = 1e-4
     noise: str = "shared"
@@ -54,7 +58,7 @@ class PlanKDSwitches:
 CHOICES = {"scale": ("sum", "mean"), "noise": ("shared", "independent", "none"), "weighting": ("attention", "decay", "equal"),
            "rank_loss": ("margin", "paper"), "bev_detail": tuple(attention.DETAILS)}
 DEFAULTS = {"tcp": PlanKDSwitches(),
-            "interfuser": PlanKDSwitches(feature=0.1, entropy=0.005, waypoints=0.2, scale="mean")}
+            "interfuser": PlanKDSwitches(feature=0.1, entropy=0.005, waypoints=0.2, scale="mean", pull=1.0)}
 """Section 3.4's columns; another network takes TCP's."""
 PLAIN_WEIGHTING = {"tcp": "equal", "interfuser": "decay"}
 """How each network weights its waypoints by itself: what the ablation without safety attention falls back to."""
@@ -127,6 +131,7 @@ class PlanKD(Distiller):
             terms["ranking"] = choice.ranking * self._ranking(weights, psi, mask)
             if choice.entropy:
                 terms["entropy"] = choice.entropy * safety.negative_entropy(weights, mask)
+            weights = weights.detach() + choice.pull * (weights - weights.detach())
         imitated = safety.weighted_waypoint_loss(waypoints, target, weights, mask, choice.scale)
         terms["attended"] = choice.waypoints * imitated
         if choice.teacher_waypoints:
