@@ -12,6 +12,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping
 
@@ -19,16 +20,20 @@ import numpy as np
 from tqdm import tqdm
 
 from kd_planner_ros.bags.reader import Recording, open_bag
-from kd_planner_ros.bags.timeline import Timeline
+from kd_planner_ros.bags.timeline import POSE_COLUMNS, Timeline
+from kd_planner_ros.bags.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
 from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.distill.arrays import open_array
 from kd_planner_ros.geometry.frames import to_base
 from kd_planner_ros.imaging.class_grid import CELL_PX, UNKNOWN, class_grid
+from kd_planner_ros.networks.training import MAIN, SampleMaker
 from kd_planner_ros.world.planning_states import STATE_NAMES
 
 FORMAT = 3
 """Raise when the meaning of a row changes: old shards are then built again."""
+TRUTH = {"objects": TRUTH_OBJECTS, "signals": TRUTH_SIGNALS}
 STEP_NS = 500_000_000
 STEPS = 4
 STATES = STATE_NAMES
@@ -60,8 +65,17 @@ class Shard:
 
     @cached_property
     def images(self) -> np.ndarray:
-        """RGB uint8 [N, H, W, 3], a memory map."""
-        return np.load(self.folder / "images.npy", mmap_mode="r")
+        """The main picture, RGB uint8 [N, H, W, 3], a memory map."""
+        return np.load(self.folder / f"{MAIN}.npy", mmap_mode="r")
+
+    @cached_property
+    def fields(self) -> dict[str, np.ndarray]:
+        """What the network's lessons hold beside the main picture, by name: [N, ...] each."""
+        return {name: open_array(self.folder / f"{name}.npy") for name in self.facts.get("fields", ())}
+
+    def arrays(self, rows: slice) -> dict[str, np.ndarray]:
+        """The main picture and the fields of ``rows``, copied out of the maps."""
+        return {name: np.array(array[rows]) for name, array in {MAIN: self.images, **self.fields}.items()}
 
     @cached_property
     def grids(self) -> np.ndarray:
@@ -102,61 +116,116 @@ def recorded_camera(bag: Path, camera: str) -> CameraSpec | None:
         return recording.camera_spec(_camera_of(recording, camera))
 
 
+def recorded_cameras(bag: Path) -> dict[str, CameraSpec]:
+    """Every camera of a recording that says its size, by id."""
+    with open_bag(bag) as recording:
+        found = {camera: recording.camera_spec(camera) for camera in recording.cameras}
+    return {camera: spec for camera, spec in found.items() if spec is not None}
+
+
 def _camera_of(recording: Recording, camera: str) -> str:
     return recording.cameras[0] if camera not in recording.cameras and len(recording.cameras) == 1 else camera
 
 
+class _Picture(SampleMaker):
+    """One camera's picture as ``prepare`` makes it."""
+
+    semantic = True
+
+    def __init__(self, camera: str, prepare: Callable[[np.ndarray], np.ndarray], key: Mapping[str, Any]):
+        self.cameras, self._prepare, self._key = (camera,), prepare, dict(key)
+
+    @property
+    def key(self) -> Mapping[str, Any]:
+        return self._key
+
+    def record(self, frame: Frame, truth: Any, tick: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {MAIN: self._prepare(next(iter(frame.images.values())))}
+
+
 def build_cache(bags: list[Path], root: Path, camera: str, prepare: Callable[[np.ndarray], np.ndarray],
                 shape_key: Mapping[str, Any], progress: bool = True) -> list[Shard]:
-    """The shard of each of ``bags``, built where it is not there yet.
+    """``build_shards`` for a network of one camera.
 
     Args:
         camera: the camera's id; a recording whose only camera has another name is taken too.
         prepare: picture to network input, RGB uint8 to RGB uint8 [H, W, 3] (a processor's).
         shape_key: what ``prepare`` depends on; part of the shards' names.
+    """
+    return build_shards(bags, root, _Picture(camera, prepare, shape_key), progress)
+
+
+def build_shards(bags: list[Path], root: Path, maker: SampleMaker, progress: bool = True) -> list[Shard]:
+    """The shard of each of ``bags`` with the arrays that ``maker`` makes, built where it is not there yet.
 
     Raises:
         BagError: a recording is broken or lacks a topic; shards built before stay.
+        SensorError: a sensor of a recording gives something unfit.
     """
     shards = []
+    parts = [maker.cameras[0], dict(maker.key)]
+    if len(maker.cameras) > 1 or maker.clouds or maker.format > 1:  # shards of one picture keep the name they have
+        parts += [maker.cameras[1:], maker.clouds, maker.format]
     for bag in tqdm(bags, desc="samples", unit="bag", disable=not progress):
         content = content_hash(bag)
-        key = hashlib.sha256(json.dumps([FORMAT, content, camera, dict(shape_key)], sort_keys=True).encode())
+        key = hashlib.sha256(json.dumps([FORMAT, content, *parts], sort_keys=True).encode())
         folder = Path(root) / key.hexdigest()[:20]
         if not (folder / "facts.json").is_file():
             with open_bag(bag) as recording:
-                _build(recording, folder, camera, prepare, content)
+                _build(recording, folder, maker, content)
         shards.append(Shard(folder))
     return shards
 
 
-def _build(recording: Recording, folder: Path, camera: str, prepare: Callable, content: str) -> None:
-    camera = _camera_of(recording, camera)
-    stamps, images, grids = [], [], []
-    labels = ("semantic",) if recording.has_label(camera, "semantic") else ()
-    for sample in recording.samples((camera,), labels=labels):
-        stamps.append(sample.frame.stamp_ns)
-        images.append(prepare(sample.frame.images[camera]))
-        grids.append(_grid(sample.truth.labels[camera].semantic if labels else None, *images[-1].shape[:2]))
-    if recording.timeline.targets is None:
-        raise BagError(f"{recording.topics.route} in {recording.path}", "no such topic",
-                       "record the route too: without it there is no target point to train on")
+def _build(recording: Recording, folder: Path, maker: SampleMaker, content: str) -> None:
+    stamps, made, grids = _read(recording, maker)
     rows, keep, left_out = label(recording.timeline, np.array(stamps, np.int64))
+    names = sorted(made[0]) if made else [MAIN]
     facts = {"bag": recording.path.name, "content": content, "frames": len(stamps), "samples": int(keep.sum()),
              "incomplete": recording.incomplete, "left_out": left_out, "notes": recording.notes,
              **{k: recording.custom_data.get(k, "") for k in ("map", "route", "seed", "weather")}}
-    shape = images[0].shape if images else (0, 0, 3)
+    if names != [MAIN]:
+        facts["fields"] = [name for name in names if name != MAIN]
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    empty = {"images": np.zeros((0, *shape), np.uint8), "grids": _grid(None, *shape[:2])[None][:0]}
-    for name, arrays in (("images", images), ("grids", grids)):
-        kept = [array for array, good in zip(arrays, keep) if good]
-        np.save(partial / f"{name}.npy", np.stack(kept) if kept else empty[name])
+    first = made[0] if made else {MAIN: np.zeros((0, 0, 3), np.uint8)}
+    for name in names:
+        kept = [arrays[name] for arrays, good in zip(made, keep) if good]
+        np.save(partial / f"{name}.npy", np.stack(kept) if kept else np.zeros((0, *first[name].shape), first[name].dtype))
+    kept = [grid for grid, good in zip(grids, keep) if good]
+    np.save(partial / "grids.npy", np.stack(kept) if kept else _grid(None, *first[MAIN].shape[:2])[None][:0])
     np.save(partial / "rows.npy", rows[keep])
     (partial / "facts.json").write_text(json.dumps(facts, indent=1, sort_keys=True))
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(partial, folder)
+
+
+def _read(recording: Recording, maker: SampleMaker) -> tuple[list[int], list[dict[str, np.ndarray]], list[np.ndarray]]:
+    """(stamps, arrays, semantic grids) of every instant of ``recording``."""
+    cameras = (_camera_of(recording, maker.cameras[0]), *maker.cameras[1:])
+    labels = ("semantic",) if maker.semantic and recording.has_label(cameras[0], "semantic") else ()
+    samples = recording.samples(cameras, maker.clouds, labels)
+    first = next(samples, None)  # a missing sensor is named first
+    for name in maker.truth:
+        if TRUTH[name] not in recording.kinds:
+            raise BagError(f"{TRUTH[name]} in {recording.path}", "no such topic",
+                           "record it, or train a network that is not taught from it ('tcp')")
+    if recording.timeline.targets is None:
+        raise BagError(f"{recording.topics.route} in {recording.path}", "no such topic",
+                       "record the route too: without it there is no target point to train on")
+    ego = recording.timeline.ego
+    along = maker.along(recording.route, ego.values[:, [POSE_COLUMNS.index(name) for name in ("x", "y", "yaw")]])
+    maker.begin()
+    stamps, made, grids = [], [], []
+    for sample in chain([first] if first is not None else [], samples):
+        stamp = sample.frame.stamp_ns
+        row = int(ego.at(np.array([stamp]))[0])
+        made.append(maker.record(sample.frame, sample.truth, {name: array[row] for name, array in along.items()}))
+        stamps.append(stamp)
+        tags = sample.truth.labels[cameras[0]].semantic if labels else None
+        grids.append(_grid(tags, *made[-1][MAIN].shape[:2]))
+    return stamps, made, grids
 
 
 def _grid(tags: np.ndarray | None, height: int, width: int) -> np.ndarray:

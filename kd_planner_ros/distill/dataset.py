@@ -10,6 +10,7 @@ import numpy as np
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Command
 from kd_planner_ros.distill.cache import STATES, Shard
+from kd_planner_ros.networks.training import MAIN
 
 STANDING_MPS = 0.1
 HAZARD_MPS = 1.0
@@ -24,7 +25,8 @@ START_WEIGHT = 2.0
 
 @dataclass(frozen=True)
 class Batch:
-    """``images`` uint8 [B, H, W, 3] RGB, ``grids`` uint8 [B, rows, columns] (imaging/class_grid) and ``rows``
+    """``images`` uint8 [B, H, W, 3] RGB, the main picture; ``fields`` what the network's lessons hold besides, [B, ...] each;
+    ``grids`` uint8 [B, rows, columns] (imaging/class_grid) and ``rows``
     SAMPLE_DTYPE [B]; ``index`` [B] says which samples they are. ``hidden_speed`` bool [B]: the network is not told the
     speed of these. ``extras``: what a way of distilling fetched besides, [B, ...] each."""
 
@@ -34,6 +36,12 @@ class Batch:
     index: np.ndarray
     hidden_speed: np.ndarray
     extras: dict[str, np.ndarray] = field(default_factory=dict)
+    fields: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The main picture and the fields by name, as ``Lessons`` take them."""
+        return {MAIN: self.images, **self.fields}
 
 
 class Samples:
@@ -53,7 +61,8 @@ class Samples:
         places = self.places(index)
         images = np.stack([shard.images[row] for shard, row in places])
         grids = np.stack([shard.grids[row] for shard, row in places])
-        return Batch(images, grids, self.rows[index], np.asarray(index), np.zeros(len(index), bool))
+        fields = {name: np.stack([shard.fields[name][row] for shard, row in places]) for name in self.shards[0].fields}
+        return Batch(images, grids, self.rows[index], np.asarray(index), np.zeros(len(index), bool), fields=fields)
 
     def places(self, index: np.ndarray) -> list[tuple[Shard, int]]:
         """Where the samples ``index`` [B] lie: (shard, row in it)."""

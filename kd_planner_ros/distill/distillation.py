@@ -24,6 +24,7 @@ from kd_planner_ros.distill.scene_cache import SceneCache
 from kd_planner_ros.distill.teacher import load_teacher
 from kd_planner_ros.distill.teacher_cache import TeacherCache
 from kd_planner_ros.geometry.frames import base_to_planner
+from kd_planner_ros.networks.training import Lessons
 
 EVALUATION_MAPS = ("Town05",)
 _TEACHER = "teacher."
@@ -37,8 +38,8 @@ class Distillation:
         PlannerError, CardError, ConfigError: no such teacher, one that does not fit, or one that knows the evaluation map.
     """
 
-    def __init__(self, config: TrainConfig, student: Any, processor: Any, group: Group):
-        self.config, self.processor, self.group = config, processor, group
+    def __init__(self, config: TrainConfig, student: Any, lessons: Lessons, group: Group):
+        self.config, self.lessons, self.group = config, lessons, group
         self.teacher = None
         if config.method != "imitation" and config.teacher:
             self.teacher = load_teacher(config.teacher, config.network, student, group.device, EVALUATION_MAPS,
@@ -80,9 +81,8 @@ class Distillation:
     def _encode(self, shard: Shard, rows: slice) -> dict[str, Tensor]:
         """The teacher's inputs for clean pictures of ``shard``."""
         truth = shard.rows[rows]
-        images = self.processor.image_tensor(torch.from_numpy(np.array(shard.images[rows])).to(self.group.device))
-        state = self.processor.state_tensor(truth["speed"], truth["target"], truth["command"])
-        return {"image": images, "state": state.to(self.group.device)}
+        arrays = {name: torch.from_numpy(array).to(self.group.device) for name, array in shard.arrays(rows).items()}
+        return self.lessons.inputs(truth, arrays, np.zeros(len(truth), bool))
 
     # --- in each step ------------------------------------------------------------------------------------------------
 

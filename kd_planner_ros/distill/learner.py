@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import importlib
 import inspect
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Callable, Mapping
 
 import numpy as np
@@ -20,8 +20,10 @@ from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.distill.dataset import Batch, Samples
 from kd_planner_ros.distill.auxiliary import AuxiliaryHeads
 from kd_planner_ros.distill.distillation import Distillation
+from kd_planner_ros.distill.optimiser import build_optimiser
 from kd_planner_ros.distill.parallel import Group, autocast
 from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.networks.training import Lessons, find_lessons
 from kd_planner_ros.runtime.store import load_model
 
 
@@ -39,22 +41,24 @@ class Learner:
     ``camera`` is the one the recordings were made with. It goes into the card, so that the planner mounts the same one:
     a larger camera scaled down to the input looks smoother than what the student has learnt from.
 
+    ``others`` are all of the recordings' cameras by id, for networks with several.
+
     The network's folder needs ``loss.py`` with ``imitation_loss(outputs, targets)`` and ``UNTRAINED`` (module names
-    that it gives no gradient), and a processor with ``prepare``, ``image_tensor``, ``state_tensor``, ``targets``.
+    that it gives no gradient), and ``training.py`` with its ``Lessons`` (``networks/training.py``).
 
     Raises:
         PlannerError, CardError, ConfigError: an unknown network, size or input size.
     """
 
-    def __init__(self, config: TrainConfig, group: Group, camera: CameraSpec | None = None):
+    def __init__(self, config: TrainConfig, group: Group, camera: CameraSpec | None = None,
+                 others: Mapping[str, CameraSpec] = MappingProxyType({})):
         self.config, self.group = config, group
         network = find_network(config.network)
-        fields = {"size": config.size, "input_height": config.input_height, "input_width": config.input_width}
-        if camera is not None:
-            fields |= {"camera_width": camera.width, "camera_height": camera.height, "camera_fov_deg": camera.fov_deg}
-        self.model_config = network.config(fields)
+        self._loss, training = find_lessons(config.network, "loss"), find_lessons(config.network)
+        self.model_config = network.config(training.config_fields(config, camera, others))
         self.processor: Any = network.build_processor(self.model_config)
-        self._loss = _find_loss(config.network)
+        self.lessons: Lessons = training.build_lessons(self.processor)
+        self._network = network
         torch.manual_seed(config.seed)
         self.model: nn.Module = network.build_model(self.model_config)
         if config.init:
@@ -65,9 +69,9 @@ class Learner:
         self.mean = copy.deepcopy(self.model).eval() if config.ema else None
         self.heads = AuxiliaryHeads(config.states_weight, config.semantic_weight, self._stage_channels())
         self.heads.to(group.device)
-        self.distillation = Distillation(config, self.model_config, self.processor, group)
+        self.distillation = Distillation(config, self.model_config, self.lessons, group)
         self.steps_per_epoch = 1000
-        self.optimiser = torch.optim.Adam(self._trained(), lr=config.lr, weight_decay=config.weight_decay)
+        self.optimiser = build_optimiser(config, training.OPTIMISER, self.model, self._beside())
         self._call: Callable[..., dict[str, Tensor]] = self.model
         if group.size > 1:
             self._call = nn.parallel.DistributedDataParallel(self.model)
@@ -90,10 +94,13 @@ class Learner:
         """Channels of the backbone's maps, the finest first; none where no auxiliary loss asks for them."""
         if not (self.config.states_weight or self.config.semantic_weight):
             return ()
-        image = torch.zeros(1, 3, self.config.input_height, self.config.input_width)
         with torch.no_grad():
-            found = copy.deepcopy(self.model).cpu().eval()(image, torch.zeros(1, 9), features=True)
-        return tuple(found[name].shape[1] for name in sorted(found) if name.startswith("stage"))
+            found = copy.deepcopy(self.model).cpu().eval()(**self._network.example_inputs(self.model_config), features=True)
+        channels = tuple(found[name].shape[1] for name in sorted(found) if name.startswith("stage"))
+        if not channels:
+            raise ConfigError("a network of one picture for --states-weight and --semantic-weight", f"'{self.config.network}'",
+                              "leave them out")
+        return channels
 
     def _trained(self) -> list[nn.Parameter]:
         return [p for p in self.model.parameters() if p.requires_grad] + self._beside()
@@ -107,7 +114,8 @@ class Learner:
         batch = samples.fetch(index)
         if self.config.augment:
             rng = np.random.default_rng([self.config.seed, step, self.group.rank, 0x617567])
-            augment(batch.images, chance(step * self.config.batch), rng)
+            for name in self.lessons.pictures:
+                augment(batch.arrays[name], chance(step * self.config.batch), rng)
         if self.config.speed_dropout:
             rng = np.random.default_rng([self.config.seed, step, self.group.rank, 0x647370])
             batch.hidden_speed[:] = rng.random(len(index)) < self.config.speed_dropout
@@ -117,12 +125,9 @@ class Learner:
     def tensors(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Inputs and targets on the device."""
         rows, device = batch.rows, self.group.device
-        images = torch.from_numpy(batch.images).to(device, non_blocking=True)
-        state = self.processor.state_tensor(rows["speed"], rows["target"], rows["command"])
-        targets = self.processor.targets(rows["future"], rows["actions"], rows["speed"])
-        state[torch.from_numpy(batch.hidden_speed), 0] = 0.0
-        inputs = {"image": self.processor.image_tensor(images), "state": state.to(device)}
-        return inputs, {name: tensor.to(device) for name, tensor in targets.items()}
+        arrays = {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in batch.arrays.items()}
+        targets = self.lessons.targets(rows, batch.arrays)
+        return self.lessons.inputs(rows, arrays, batch.hidden_speed), {name: one.to(device) for name, one in targets.items()}
 
     def step(self, batch: Batch, step: int, rate: float) -> dict[str, float]:
         """One optimiser step at learning rate ``rate``; the loss and its parts.
@@ -132,10 +137,10 @@ class Learner:
         """
         torch.manual_seed((self.config.seed * 1_000_003 + step) * 64 + self.group.rank)  # dropout: no state to resume
         for options in self.optimiser.param_groups:
-            options["lr"] = rate
+            options["lr"] = rate * options.get("share", 1.0)  # checkpoints from before there were groups lack it
         inputs, targets = self.tensors(batch)
         with autocast(self.config.precision, self.group.device):
-            outputs = self._call(inputs["image"], inputs["state"], self._features)
+            outputs = self._call(*(inputs[name] for name in self._network.inputs), self._features)
         loss, parts = self._loss.imitation_loss(outputs, targets, self._weights)
         terms, figures = self.distillation.terms(inputs, outputs, targets, batch, step / self.steps_per_epoch)
         loss = sum(terms.values(), loss)
@@ -185,8 +190,7 @@ class Learner:
 
     @torch.no_grad()
     def validate(self, samples: Samples, batch: int) -> dict[str, float]:
-        """Loss and its parts, l2_m (mean over the four waypoints), l2_2s_m, and the mean absolute errors of the action
-        modes in units of full steering lock and full pedal, each over what is known. Empty without samples."""
+        """Loss, its parts and the figures of the network's lessons, each over what is known. Empty without samples."""
         if not len(samples):
             return {}
         model = self.shipped.eval()
@@ -197,7 +201,7 @@ class Learner:
                 chunk = samples.fetch(np.arange(first, min(first + batch, len(samples))))
                 inputs, targets = self.tensors(chunk)
                 with autocast(self.config.precision, self.group.device):
-                    outputs = model(inputs["image"], inputs["state"])
+                    outputs = model(**inputs)
                 for name, (total, count) in self._score(outputs, targets).items():
                     sums[name] = sums.get(name, 0.0) + total
                     counts[name] = counts.get(name, 0.0) + count
@@ -207,22 +211,9 @@ class Learner:
 
     def _score(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, tuple[float, float]]:
         loss, parts = self._loss.imitation_loss(outputs, targets)
-        rows = len(targets["speed"])
+        rows = len(targets["waypoints"])
         scores = {name: (float(value) * rows, float(rows)) for name, value in {"loss": loss, **parts}.items()}
-        error = (outputs["waypoints"].float() - targets["waypoints"]).norm(dim=-1)
-        known = targets["waypoints_mask"].float()
-        modes = torch.from_numpy(self._modes(outputs)).to(error.device)
-        wrong = (modes - (2.0 * targets["actions"][:, 0] - 1.0)).abs() * targets["actions_mask"][:, :1]
-        acted = float(targets["actions_mask"][:, 0].sum())
-        return scores | {
-            "l2_m": (float((error * known).sum()), float(known.sum())),
-            "l2_2s_m": (float((error * known)[:, -1].sum()), float(known[:, -1].sum())),
-            "acceleration_mae": (float(wrong[:, 0].sum()), acted), "steer_mae": (float(wrong[:, 1].sum()), acted)}
-
-    def _modes(self, outputs: Mapping[str, Tensor]) -> np.ndarray:
-        modes = importlib.import_module(f"kd_planner_ros.networks.{self.config.network}.processor").beta_mode
-        alpha, beta = (outputs[name].float().cpu().numpy() for name in ("alpha", "beta"))
-        return modes(alpha, beta).astype(np.float32)
+        return scores | self.lessons.score(outputs, targets)
 
     def state(self) -> dict[str, Any]:
         """Everything that changes while training."""
@@ -239,11 +230,3 @@ class Learner:
         self.heads.load_state_dict(state["heads"])
         if "distiller" in state:  # checkpoints of imitation from before there were methods lack it
             self.distillation.method.restore(state["distiller"])
-
-
-def _find_loss(network: str) -> Any:
-    try:
-        return importlib.import_module(f"kd_planner_ros.networks.{network}.loss")
-    except ModuleNotFoundError:
-        raise ConfigError("a network that can be trained by imitation", f"networks/{network}/ without loss.py",
-                          "choose another network") from None

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.arrays import allow_open_files
-from kd_planner_ros.distill.cache import Shard, build_cache, find_bags, recorded_camera
+from kd_planner_ros.distill.cache import Shard, build_shards, find_bags, recorded_camera, recorded_cameras
 from kd_planner_ros.distill.config import RESUMABLE, TrainConfig, TrainReport
 from kd_planner_ros.distill.dataset import EpochSampler, Samples, split, weights
 from kd_planner_ros.distill.distillation import EVALUATION_MAPS
@@ -59,7 +59,7 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
         if config.threads:
             torch.set_num_threads(config.threads)
         bags = find_bags(config.bags)
-        learner = Learner(config, group, recorded_camera(bags[0], CAMERA))
+        learner = Learner(config, group, recorded_camera(bags[0], CAMERA), recorded_cameras(bags[0]))
         shards = _shards(config, bags, learner, group)
         return _Run(config, group, learner, dict(zip(shards, bags)), observer).go()
     finally:
@@ -68,13 +68,10 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
 
 def _shards(config: TrainConfig, bags: list[Path], learner: Learner, group: Group) -> list[Shard]:
     """Every recording's samples; the leader builds the cache, the others wait and then find it built."""
-    model = learner.model_config
-    key = {"height": model.input_height, "width": model.input_width}
     shards: list[Shard] = []
     for turn in (group.leads, not group.leads):
         if turn:
-            shards = build_cache(bags, config.cache, model.camera_id, learner.processor.prepare, key,
-                                 config.progress and group.leads)
+            shards = build_shards(bags, config.cache, learner.lessons, config.progress and group.leads)
         group.wait()
     leaks = sorted({s.facts["map"] for s in shards if s.facts["map"].removesuffix("HD") in EVALUATION_MAPS})
     if leaks and not config.allow_leak:
@@ -199,7 +196,7 @@ class _Run:
         except NotFinite as error:
             self.folder.mkdir(parents=True, exist_ok=True)
             path = self.folder / f"bad_batch_{self.step}_{self.group.rank}.npz"
-            np.savez_compressed(path, images=batch.images, rows=batch.rows, index=batch.index)
+            np.savez_compressed(path, rows=batch.rows, index=batch.index, **batch.arrays)
             raise TrainingError(f"a finite loss at step {self.step}", str(error),
                                 f"see {path}; the last checkpoint is kept: lower --lr or --clip and start anew") from None
 
@@ -207,7 +204,7 @@ class _Run:
         """Score the held-out routes; ship the weights if they are the best so far, or if nothing is held out."""
         if self.group.leads:
             scores = self.learner.validate(self.held_out, 2 * self.config.batch)
-            score = scores["l2_m"] + scores["steer_mae"] + scores["acceleration_mae"] if scores else -float(self.step)
+            score = self.learner.lessons.badness(scores) if scores else -float(self.step)
             if log is not None and scores:
                 log.write(self.step, "validation", scores)
             self.observer.validated(self.step, scores)

@@ -116,7 +116,7 @@ class InterFuserProcessor(Processor):
                 is not finite.
         """
         views = [self.views(frame.images) for frame in frames]
-        counts = np.stack([self._frame_counts(frame) for frame in frames])
+        counts = np.stack([self.frame_counts(frame) for frame in frames])
         speed = np.array([frame.ego.speed_mps for frame in frames], np.float32)
         target = np.array([frame.goal.target_point for frame in frames], np.float32).reshape(-1, 2)
         if not (np.isfinite(speed).all() and np.isfinite(target).all()):
@@ -127,7 +127,12 @@ class InterFuserProcessor(Processor):
         return {**pictures, "lidar": self.lidar_tensor(counts), "measurements": self.measurement_tensor(speed, commands),
                 "target_point": self.target_tensor(target)}
 
-    def _frame_counts(self, frame: Frame) -> np.ndarray:
+    def frame_counts(self, frame: Frame) -> np.ndarray:
+        """The histogram uint8 [2, rows, columns] for ``frame``; frames must come in time order.
+
+        Raises:
+            SensorError: no cloud, or one that is no table of at least x, y, z.
+        """
         name = self.config.lidar_id
         if name not in frame.clouds:
             raise SensorError(f"a cloud from LiDAR '{name}'", f"clouds from {sorted(frame.clouds) or 'no LiDAR'}",

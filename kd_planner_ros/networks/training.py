@@ -1,0 +1,119 @@
+"""What a trainer asks of a network that can be trained. The trainer itself knows no network by name.
+
+A network's ``training.py`` offers ``build_lessons(processor) -> Lessons``, ``OPTIMISER`` (an ``OptimiserDefaults``) and
+``config_fields(settings, camera, others)``, the fields of its config for a run's settings (``size``, ``input_height``,
+``input_width``, ``front_px``) and the recorded cameras; its ``loss.py`` offers ``imitation_loss`` and ``UNTRAINED``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Mapping
+
+import numpy as np
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.records import Frame
+from kd_planner_ros.core.route import Route
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAIN = "images"
+"""Name of the array that holds a sample's main picture, uint8 [H, W, 3]."""
+Score = tuple[float, float]
+"""Sum of a figure over what is known, and how much that is."""
+
+
+@dataclass(frozen=True)
+class OptimiserDefaults:
+    """What a network is trained with unless the recipe says otherwise: ``adam`` or ``adamw``, its weight decay, and the
+    learning rate of the modules in ``slow`` as a share of the others'."""
+
+    kind: str = "adam"
+    weight_decay: float = 1e-7
+    backbone_rate: float = 1.0
+    slow: tuple[str, ...] = ()
+
+
+class SampleMaker(ABC):
+    """What one sample of a network's training data holds.
+
+    ``cameras`` and ``clouds`` are the sensors a sample needs (the first camera triggers), ``truth`` the tables of truth
+    beside them (``objects``, ``signals``), ``pictures`` the arrays that are augmented, and ``semantic`` says whether the
+    semantic labels of the main camera, scaled, fit the main picture.
+    """
+
+    cameras: tuple[str, ...]
+    clouds: tuple[str, ...] = ()
+    truth: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = (MAIN,)
+    semantic = False
+    format = 1
+    """Raise when the meaning of an array changes."""
+
+    @property
+    @abstractmethod
+    def key(self) -> Mapping[str, Any]:
+        """What the arrays depend on beside the recording, as JSON values."""
+
+    def begin(self) -> None:
+        """Forget what was seen: the next frame is of another recording."""
+
+    def along(self, route: Route, poses: np.ndarray) -> dict[str, np.ndarray]:
+        """Arrays [M, ...] that belong to the ticks of a drive with ``poses`` [M, 3] (x, y, yaw in ``map``); a sample gets its
+        tick's row of each."""
+        return {}
+
+    @abstractmethod
+    def record(self, frame: Frame, truth: Any, tick: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The arrays of one sample, always of the same names, shapes and types; ``MAIN`` among them.
+
+        Args:
+            truth: a ``Truth`` of ``bags/reader.py``.
+            tick: this instant's rows of ``along``.
+
+        Raises:
+            SensorError: a sensor gives something unfit.
+        """
+
+
+class Lessons(SampleMaker):
+    """How a network's samples become its tensors and the figures of a validation."""
+
+    @abstractmethod
+    def inputs(self, rows: np.ndarray, arrays: Mapping[str, Tensor], hidden_speed: np.ndarray) -> dict[str, Tensor]:
+        """The network's inputs by name.
+
+        Args:
+            rows: SAMPLE_DTYPE [B] of ``distill/cache.py``.
+            arrays: those of ``record``, [B, ...], on the device.
+            hidden_speed: bool [B]; the network is not told the speed of these.
+        """
+
+    @abstractmethod
+    def targets(self, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        """What the network's loss compares with; ``waypoints`` and ``waypoints_mask`` among them."""
+
+    @abstractmethod
+    def score(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Score]:
+        """Validation figures of a batch beside the loss and its parts."""
+
+    @abstractmethod
+    def badness(self, scores: Mapping[str, float]) -> float:
+        """One number of a validation's mean figures; the weights with the smallest are shipped."""
+
+
+def find_lessons(network: str, part: str = "training") -> Any:
+    """The module ``part`` of ``networks/<network>/``.
+
+    Raises:
+        ConfigError: the network has none, so it cannot be trained.
+    """
+    try:
+        return importlib.import_module(f"kd_planner_ros.networks.{network}.{part}")
+    except ModuleNotFoundError:
+        raise ConfigError("a network that can be trained by imitation", f"networks/{network}/ without {part}.py",
+                          "choose another network") from None
