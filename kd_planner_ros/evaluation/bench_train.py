@@ -71,5 +71,6 @@ def made_up_samples(folder: Path, count: int, height: int, width: int) -> Sample
     rows["actions"], rows["ahead_m"] = 0.1, 10.0
     np.save(folder / "rows.npy", rows)
     np.save(folder / "images.npy", random.integers(0, 256, (count, height, width, 3), np.uint8))
+    (folder / "facts.json").write_text('{"fields": []}')
     np.save(folder / "grids.npy", np.full((count, height // CELL_PX, width // CELL_PX), UNKNOWN, np.uint8))
     return Samples([Shard(folder)])

@@ -103,7 +103,7 @@ def test_a_rival_brings_the_student_nearer(method):
 def test_reviewkd_warms_up_over_the_first_epoch():
     distiller = build_distiller("reviewkd", "tcp", STUDENT, STUDENT).eval()
     stages = {f"stage{i}": torch.randn(2, c, 4, 4) for i, c in ((1, 64), (2, 128), (3, 256))}
-    none, half, full = (float(distiller.losses(stages, stages, {}, epoch)["review"]) for epoch in (0.0, 0.5, 3.0))
+    none, half, full = (distiller.losses(stages, stages, {}, epoch)["review"].item() for epoch in (0.0, 0.5, 3.0))
     assert none == 0.0 and half == pytest.approx(full / 2) and full > 0
 
 
