@@ -18,7 +18,7 @@ from launch_ros.actions import LifecycleNode, Node
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.carla_objects import write_objects
-from kd_planner_ros.ros.drive import PICTURE_CAMERA, graph_environment
+from kd_planner_ros.ros.drive import PICTURE_CAMERA, SHOW_ROUTE, graph_environment
 from kd_planner_ros.ros.graph import GraphConfig, NodeSpec, describe
 from kd_planner_ros.ros.planner_facts import planner_facts, resolve_planner
 from kd_planner_ros.ros.profiles import load_profile
@@ -37,7 +37,7 @@ _DRIVE = (
     ("world", "builtin", "builtin: start the built-in world; carla: CARLA and its bridge run elsewhere; none: a bag",
      ["builtin", "carla", "none"]),
     ("map", "default", "built-in world: default, generated:SEED, or a path to a .net.xml or .xodr file", None),
-    ("route", "0", "built-in world: number of a default route, a route file, or FILE:ID for one route of it", None),
+    ("route", SHOW_ROUTE, "built-in world: number of a default route, a route file, or FILE:ID for one route of it", None),
     ("seed", "0", "built-in world: seed of traffic, walkers and scenarios", None),
     ("weather", "benchmark", "built-in world: benchmark, an id from 0 to 20, or a name such as WetNoon", None),
     ("time", "0", "built-in world: simulated seconds to drive; 0: to the end of the route", None),

@@ -73,7 +73,7 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
     """Types of the topics that the graph reads, by name, and the topic whose messages trigger plans.
 
     Raises:
-        BagError: one of them was not recorded, or there is no route.
+        BagError: one of them was not recorded, a camera's pictures have another size, or there is no route.
     """
     cameras = [recording.topics.image(spec.id) for spec in (*rig.cameras, *rig.roadside_cameras)]
     lidars = [recording.topics.sensor(spec.id) for spec in (*rig.lidars, *rig.roadside_lidars)]
@@ -82,6 +82,11 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
         if topic not in recording.kinds:
             raise BagError(f"{topic} in {recording.path}", f"topics {', '.join(sorted(recording.kinds)) or 'none'}",
                            "record the sensors that this planner declares, or choose another planner")
+    for spec in rig.cameras:
+        found = recording.camera_spec(spec.id)
+        if found is not None and (found.width, found.height) != (spec.width, spec.height):
+            raise BagError(f"pictures of {spec.width}x{spec.height} from camera '{spec.id}' in {recording.path}",
+                           f"{found.width}x{found.height}", "choose a planner made for them, or record with --width and --height")
     if recording.route is None:
         raise BagError(f"{recording.topics.route} in {recording.path}", "no route",
                        "record the route too: a planner must know where to go")

@@ -124,8 +124,11 @@ def default_routes(road: RoadMap, seed: int, count: int, min_m: float = 150.0, m
     """``count`` routes drawn from ``seed``, each with at least one junction; the same seed gives the same routes.
 
     Raises:
-        RouteError: the map is too small for routes of that length.
+        RouteError: the map is too small for routes of that length, or the lengths are out of order.
     """
+    if not 0.0 <= min_m <= max_m:
+        raise RouteError("routes of at least min-m and at most max-m metres, 0 <= min-m <= max-m",
+                         f"min-m {min_m:g} and max-m {max_m:g}", "give --min-m and --max-m in order")
     rng = np.random.default_rng([seed, 0x726F757465])
     graph = LaneGraph(road)
     starts = sorted(name for name, lane in graph.lanes.items() if not lane.junction and graph.lengths[name] > 30.0)

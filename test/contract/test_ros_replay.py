@@ -78,6 +78,11 @@ def test_a_missing_camera_is_named(bag, tmp_path):
         needed_topics(recording, SensorRig((CameraSpec("rear", Pose(), 64, 32, 90.0),)))
 
 
+def test_pictures_of_another_size_are_named_before_playing(bag):
+    with open_bag(bag) as recording, pytest.raises(BagError, match="448x128 from camera 'front'.*got 64x32"):
+        needed_topics(recording, SensorRig((CameraSpec("front", Pose(), 448, 128, 100.0),)))
+
+
 def test_instants_come_in_order_of_their_stamps(bag):
     topics = {"/carla/ego_vehicle/odometry", "/carla/ego_vehicle/front/image"}
     found = list(instants(bag, topics))

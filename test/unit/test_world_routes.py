@@ -117,6 +117,12 @@ def test_too_long_routes_for_the_map_are_refused(town):
         default_routes(town, 0, 2, 1e5, 2e5)
 
 
+@pytest.mark.parametrize("least_m, most_m", [(150.0, 120.0), (-1.0, 50.0)])
+def test_lengths_out_of_order_are_refused(town, least_m, most_m):
+    with pytest.raises(RouteError, match="--min-m and --max-m in order"):
+        default_routes(town, 0, 1, least_m, most_m)
+
+
 def test_a_lane_change_is_planned_smoothly(town):
     graph = LaneGraph(town)
     name = max((n for n in graph.lanes if graph.beside[n]), key=graph.lengths.get)
