@@ -17,14 +17,12 @@ from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph import GraphConfig, describe
+from kd_planner_ros.ros.params import SHOW_ROUTE
 from kd_planner_ros.ros.planner_facts import planner_facts, resolve_planner
 from kd_planner_ros.ros.profiles import load_profile
 
 PICTURE_CAMERA = CameraSpec("report_front", Pose(x=-1.5, z=2.0), 448, 128, 100.0, period_s=0.2)
 """Mounted where a planner has no camera, so that there is something to look at."""
-SHOW_ROUTE = "8"
-"""Of the ten default routes: two minutes with turns, walkers and a red light, which the shipped student drives without
-a mistake. docs/results.md has the scores of all ten."""
 LARGE_SAMPLE_BYTES = 250_000
 """Above this, default Fast DDS loses samples between processes (docs/ros.md)."""
 

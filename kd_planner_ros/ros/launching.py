@@ -18,8 +18,9 @@ from launch_ros.actions import LifecycleNode, Node
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.carla_objects import write_objects
-from kd_planner_ros.ros.drive import PICTURE_CAMERA, SHOW_ROUTE, graph_environment
+from kd_planner_ros.ros.drive import PICTURE_CAMERA, graph_environment
 from kd_planner_ros.ros.graph import GraphConfig, NodeSpec, describe
+from kd_planner_ros.ros.params import SHOW_ROUTE
 from kd_planner_ros.ros.planner_facts import planner_facts, resolve_planner
 from kd_planner_ros.ros.profiles import load_profile
 
