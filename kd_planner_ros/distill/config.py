@@ -86,7 +86,7 @@ class TrainConfig:
     freeze_bottleneck: bool = _field(True, "plankd: the feature loss trains the student only; without it the bottleneck's encoder "
                                      "too, as the repository")
     bev_detail: str = _field("auto", "plankd: detail of the bird's-eye encoder: full is the paper's, half and quarter take a third "
-                             "and a twelfth of its time; auto: the finest that costs at most a fifth of the student",
+                             "and a twelfth of its time; auto: the finest that costs at most 22 %% of the student",
                              choices=("auto", "full", "half", "quarter"))
     maps_dir: Path | None = _field(None, "plankd: where to look for road networks that recordings only name")
     augment: bool = _field(True, "photometric augmentation")

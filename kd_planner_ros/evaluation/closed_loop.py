@@ -151,22 +151,11 @@ def claim_folder(config: ClosedLoopConfig, weights: str) -> None:
     Raises:
         ConfigError: the folder holds another evaluation.
     """
-    from kd_planner_ros.evaluation.run_folder import write_text
+    from kd_planner_ros.evaluation.run_folder import claim
 
     free = {"out", "jobs", "seeds", "route_ids", "report"}
     facts = {key: value for key, value in asdict(config).items() if key not in free} | {"weights_sha256": weights}
-    path = Path(config.out) / "evaluation.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        try:
-            before = json.loads(path.read_text())
-        except ValueError:
-            before = {}
-        if other := [key for key in facts if before.get(key) != facts[key]]:
-            raise ConfigError(f"the evaluation that {path.parent} was begun with ({other[0]} {before.get(other[0])!r})",
-                              f"{other[0]} {facts[other[0]]!r}", "give another --out, or delete the folder")
-        return
-    write_text(path, json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    claim(Path(config.out) / "evaluation.json", facts, "evaluation")
 
 
 def conclude(config: ClosedLoopConfig, drives: Sequence[Drive], name: str, sensors: Sequence[str]) -> dict[str, Any]:

@@ -52,6 +52,25 @@ class RunInfo:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+def claim(path: Path, facts: Mapping[str, Any], kind: str) -> None:
+    """Write ``facts`` to ``path``, or check that what stands there agrees with them: a stopped run goes on in its folder.
+
+    Raises:
+        ConfigError: the folder holds another run of ``kind`` (a word for the sentence).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        try:
+            before = json.loads(path.read_text())
+        except ValueError:
+            before = {}
+        if other := [key for key in facts if before.get(key) != facts[key]]:
+            raise ConfigError(f"the {kind} that {path.parent} was begun with ({other[0]} {before.get(other[0])!r})",
+                              f"{other[0]} {facts[other[0]]!r}", "give another --out, or delete the folder")
+        return
+    write_text(path, json.dumps(dict(facts), indent=1, sort_keys=True) + "\n")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` in one step: a reader sees the old file or the new one, never half of one."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")

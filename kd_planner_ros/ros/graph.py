@@ -9,7 +9,8 @@ from typing import Any, Mapping
 
 import yaml
 
-from kd_planner_ros.ros.profiles import Profile, config_folder
+from kd_planner_ros.ros.profiles import Profile
+from kd_planner_ros.runtime.paths import config_folder
 
 PATIENT_PLAN_S, PATIENT_CONTROL_S = 4.0, 5.0
 MODULES = {name: f"kd_planner_ros.ros.nodes.{name}_node" for name in ("world", "planner", "controller")}

@@ -9,21 +9,13 @@ from typing import Any
 
 import yaml
 
-import kd_planner_ros
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.runtime.paths import config_folder
 
 PORTS = ("clock", "tf", "diagnostics", "odometry", "speedometer", "imu", "gnss", "objects", "traffic_lights", "control",
          "status", "route", "waypoints", "trajectory", "joint_trajectory", "plan_state", "planner_ready", "markers",
          "attention", "steering", "control_reason")
 """Names of all ports in the code but the sensors', whose names come from the rig."""
-
-
-def config_folder() -> Path:
-    """``config/`` of the checkout, else ``share/kd_planner_ros/config`` of the prefix of the installed package."""
-    package = Path(kd_planner_ros.__file__).resolve().parent
-    checkout = package.parent / "config"
-    installed = (parent / "share" / "kd_planner_ros" / "config" for parent in package.parents)
-    return checkout if checkout.is_dir() else next((path for path in installed if path.is_dir()), checkout)
 
 
 @dataclass(frozen=True)

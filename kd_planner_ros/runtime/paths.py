@@ -1,4 +1,4 @@
-"""Where shipped weights lie, in a checkout and in an installed package."""
+"""Where shipped weights and settings lie, in a checkout and in an installed package."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ import kd_planner_ros
 def models_folder() -> Path:
     """The folder of shipped models: ``models/`` of the checkout, else ``share/kd_planner_ros/models`` of the prefix
     the package is installed under. Neither need exist."""
+    return _folder("models")
+
+
+def config_folder() -> Path:
+    """``config/`` of the checkout, else ``share/kd_planner_ros/config`` of the prefix of the installed package."""
+    return _folder("config")
+
+
+def _folder(name: str) -> Path:
     package = Path(kd_planner_ros.__file__).resolve().parent
-    checkout = package.parent / "models"
+    checkout = package.parent / name
     if (package.parent / "package.xml").is_file() or checkout.is_dir():
         return checkout
-    for parent in package.parents:
-        installed = parent / "share" / "kd_planner_ros" / "models"
-        if installed.is_dir():
-            return installed
-    return checkout
+    installed = (parent / "share" / "kd_planner_ros" / name for parent in package.parents)
+    return next((place for place in installed if place.is_dir()), checkout)

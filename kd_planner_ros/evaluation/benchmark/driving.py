@@ -72,26 +72,6 @@ def drive_model(out: Path, suite: Suite, model: str, planner: str, weights: str,
     return True
 
 
-def claim(out: Path, facts: dict[str, Any]) -> None:
-    """Write ``benchmark.json``, or check that the one in ``out`` says the same.
-
-    Raises:
-        ConfigError: the folder holds another benchmark.
-    """
-    path = Path(out) / "benchmark.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        try:
-            before = json.loads(path.read_text())
-        except ValueError:
-            before = {}
-        if other := [key for key in facts if before.get(key) != facts[key]]:
-            raise ConfigError(f"the benchmark that {out} was begun with ({other[0]} {before.get(other[0])!r})",
-                              f"{other[0]} {facts[other[0]]!r}", "give another --out, or delete the folder")
-        return
-    write_text(path, json.dumps(facts, indent=1, sort_keys=True) + "\n")
-
-
 def drive_here(config: ClosedLoopConfig) -> Any:
     """All drives of ``config`` in this process or in ``config.jobs`` processes on this machine."""
     return closed_loop.run(config)

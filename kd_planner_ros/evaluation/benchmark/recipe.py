@@ -8,8 +8,8 @@ from typing import Any, Mapping
 
 import yaml
 
-import kd_planner_ros
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.runtime.paths import config_folder
 
 FIGURES = ("driving_score", "route_completion", "infraction_score", "collision_rate_legacy", "infraction_rate_legacy")
 """What the paper's tables have for a model and suite, in their order; the names are those of ``score.summary``."""
@@ -47,13 +47,6 @@ class Paper:
         row = self.results.get((network, size, label)) or (
             self.results.get((network, size, "imitation")) if label == "teacher" else None)
         return dict(zip(FIGURES, row[suite], strict=True)) if row and suite in row else {}
-
-
-def config_folder() -> Path:
-    """``config/`` of the checkout, else ``share/kd_planner_ros/config`` of the prefix of the installed package."""
-    package = Path(kd_planner_ros.__file__).resolve().parent
-    places = [package.parent / "config", *(p / "share" / "kd_planner_ros" / "config" for p in package.parents)]
-    return next((place for place in places if place.is_dir()), places[0])
 
 
 def read_recipe(path: Path | None = None) -> dict[str, ModelRecipe]:

@@ -14,6 +14,7 @@ from kd_planner_ros.evaluation.benchmark import driving, models, report, trainin
 from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe, read_paper, read_recipe
 from kd_planner_ros.evaluation.benchmark.suites import SUITES, Suite, find_suite
 from kd_planner_ros.evaluation.benchmark.table import build_table
+from kd_planner_ros.evaluation.run_folder import claim
 from kd_planner_ros.runtime.paths import models_folder
 
 
@@ -83,7 +84,7 @@ def run(config: BenchmarkConfig, train: Any = None) -> BenchmarkReport:
     drive = _driver(config)
     shop = _workshop(config)
     names = _names(config, recipe, shop, train)
-    driving.claim(config.folder, _facts(config, suite))
+    claim(config.folder / "benchmark.json", _facts(config, suite), "benchmark")
     for name in names if not config.allow_leak else ():
         models.require_unseen(name, shop.models_dir, suite.town)
     _all_facts(config, names, again_if_busy=True)  # before the drives keep the machine busy

@@ -52,7 +52,25 @@ class BasicBlock(nn.Module):
         return self.relu(self.bn2(self.conv2(x)) + skip)
 
 
-class ResNet(nn.Module):
+class Staged(nn.Module):
+    """What all residual backbones share: a stem (``conv1``, ``bn1``), ``layer1`` ... and He initialisation."""
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Feature maps of all stages, shallow to deep: [B, widths[i], H_i, W_i]; the last has stride 32."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(image))))
+        stages = []
+        for stage in range(1, len(self.spec.blocks) + 1):
+            x = getattr(self, f"layer{stage}")(x)
+            stages.append(x)
+        return tuple(stages)
+
+
+class ResNet(Staged):
     """A backbone with torchvision's parameter names, so that its ImageNet files fit.
 
     The classifier ``fc`` is kept unless ``classifier`` is False: TCP uses its output as the image embedding.
@@ -73,20 +91,6 @@ class ResNet(nn.Module):
         if classifier:
             self.fc = nn.Linear(width_in, spec.fc_width)
         self._initialise()
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps of all stages, shallow to deep: [B, widths[i], H_i, W_i]; the last has stride 32."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(image))))
-        stages = []
-        for stage in range(1, len(self.spec.blocks) + 1):
-            x = getattr(self, f"layer{stage}")(x)
-            stages.append(x)
-        return tuple(stages)
 
     def embed(self, last: Tensor) -> Tensor:
         """fc(global average of the last stage's map ``last`` [B, C, h, w]): [B, fc_width]."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.networks.blocks.resnet import BasicBlock
+from kd_planner_ros.networks.blocks.resnet import BasicBlock, Staged
 
 _STAGE_WIDTHS = (64, 128, 256, 512)
 
@@ -50,7 +50,7 @@ class Bottleneck(nn.Module):
         return self.relu(self.bn3(self.conv3(x)) + skip)
 
 
-class ResNetD(nn.Module):
+class ResNetD(Staged):
     """A backbone with timm's parameter names, so that its ImageNet files fit. It has no classifier.
 
     Source: He et al., "Bag of Tricks for Image Classification", CVPR 2019, figure 2 (ResNet-C stem, ResNet-D shortcut).
@@ -74,18 +74,7 @@ class ResNetD(nn.Module):
                 blocks.append(_block(spec, width_in, width, stride))
                 width_in = width * spec.expansion
             self.add_module(f"layer{stage}", nn.Sequential(*blocks))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps of all stages, shallow to deep: [B, widths[i], H_i, W_i]; the last has stride 32."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(image))))
-        stages = []
-        for stage in range(1, len(self.spec.blocks) + 1):
-            x = getattr(self, f"layer{stage}")(x)
-            stages.append(x)
-        return tuple(stages)
+        self._initialise()
 
 
 def _block(spec: ResNetDSpec, width_in: int, width: int, stride: int) -> nn.Module:
