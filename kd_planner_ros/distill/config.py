@@ -14,7 +14,7 @@ RESUMABLE = ("epochs", "max_minutes", "checkpoint_minutes", "validate_minutes", 
 """Fields that may differ when a run is resumed; all others belong to the recipe."""
 
 METHODS = ("imitation", "plankd", "at", "reviewkd", "dpk")
-LATER_FIELDS = ("front_px", "optimiser", "backbone_rate")
+LATER_FIELDS = ("front_px", "optimiser", "backbone_rate", "warm_start", "train_share")
 """Fields that a recipe names only where they are not the default: checkpoints from before they existed go on."""
 PLANKD_FIELDS = ("use_entropy", "safe_attention", "use_bottleneck", "weighting", "feature_weight", "ranking_weight",
                  "entropy_weight", "attention_pull", "teacher_waypoints", "rank_loss", "latent_noise", "freeze_bottleneck", "bev_detail")
@@ -51,6 +51,8 @@ class TrainConfig:
     clip: float = _field(10.0, "largest norm of the gradient; 0: no limit")
     ema: float = _field(0.0, "decay of the running mean of weights that is validated and shipped, e.g. 0.999; 0: none")
     init: Path | None = _field(None, "folder of a model to start from: its weights must fit the network; none: fresh weights")
+    warm_start: Path | None = _field(None, "folder of a model of another size to start from: tensors of the same name and shape are "
+                                     "taken over, residual blocks that it lacks begin as the identity, the rest is fresh")
     speed_dropout: float = _field(0.0, "share of samples whose speed input is hidden (zero): a student that reads 'standing' "
                                   "as 'keep standing' never starts again")
     start_weight: float = _field(2.0, "how often a frame in which the car stands but is about to move is drawn in one epoch")
@@ -92,6 +94,7 @@ class TrainConfig:
     augment: bool = _field(True, "photometric augmentation")
     seed: int = _field(2020, "seed of weights, order, augmentation and dropout")
     validation_share: float = _field(0.1, "share of routes held out for validation")
+    train_share: float = _field(1.0, "share of the other routes that is trained on, for experiments with little data")
     device: str = _field("auto", "auto, cpu, cuda or cuda:N")
     precision: str = _field("auto", "auto: bf16 where the processor has it natively, else fp32",
                             choices=("auto", "fp32", "bf16"))
@@ -112,6 +115,10 @@ class TrainConfig:
                 raise ConfigError(f"{name} above 0", repr(getattr(self, name)), f"correct '{name}'")
         if not 0.0 <= self.validation_share < 1.0:
             raise ConfigError("validation_share in [0, 1)", repr(self.validation_share), "correct 'validation_share'")
+        if not 0.0 < self.train_share <= 1.0:
+            raise ConfigError("train_share in (0, 1]", repr(self.train_share), "correct 'train_share'")
+        if self.init and self.warm_start:
+            raise ConfigError("--init or --warm-start", "both", "leave one out")
         if not 0.0 <= self.speed_dropout < 1.0:
             raise ConfigError("speed_dropout in [0, 1)", repr(self.speed_dropout), "correct 'speed_dropout'")
         if not 0.0 <= self.ema < 1.0:
@@ -129,6 +136,7 @@ class TrainConfig:
         if self.method == "imitation":
             unused = ("method", "teacher", "teacher_cache", *PLANKD_FIELDS)
         recipe |= {"init": Path(self.init).name if self.init else None, "teacher": Path(self.teacher).name}
+        recipe["warm_start"] = Path(self.warm_start).name if self.warm_start else None
         if self.weight_decay < 0.0:
             recipe["weight_decay"] = find_lessons(self.network).OPTIMISER.weight_decay
         later = [name for name in LATER_FIELDS if getattr(self, name) == self.__dataclass_fields__[name].default]

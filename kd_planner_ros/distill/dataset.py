@@ -76,9 +76,10 @@ class Samples:
         return hashlib.sha256("".join(contents).encode()).hexdigest()
 
 
-def split(shards: list[Shard], validation_share: float) -> tuple[Samples, Samples]:
+def split(shards: list[Shard], validation_share: float, train_share: float = 1.0) -> tuple[Samples, Samples]:
     """(training, validation): whole routes go to one side by a hash of map and route, so neither the order of the
-    recordings nor adding one moves another across.
+    recordings nor adding one moves another across. Of the routes for training the share ``train_share`` is used, by the
+    same hash: the routes of a small share are among those of a larger one.
 
     Raises:
         BagError: no sample is left for training.
@@ -90,11 +91,18 @@ def split(shards: list[Shard], validation_share: float) -> tuple[Samples, Sample
         held = [rank != max(ranks) for rank in ranks]
     elif validation_share > 0.0 and len(set(ranks)) > 1 and not any(held):
         held = [rank == min(ranks) for rank in ranks]
-    train = Samples([s for s, out in zip(full, held) if not out])
+    train = Samples(_share([s for s, out in zip(full, held) if not out], train_share))
     if not len(train):
         raise BagError("samples to train on", f"none in {len(shards)} recordings",
                        "record routes longer than 2 s, at least two of them, or lower the validation share")
     return train, Samples([s for s, out in zip(full, held) if out])
+
+
+def _share(shards: list[Shard], share: float) -> list[Shard]:
+    """The shards of the routes that rank highest, at least of one."""
+    ranks = sorted({_rank(shard) for shard in shards}, reverse=True)
+    kept = set(ranks[:max(1, round(share * len(ranks)))])
+    return [shard for shard in shards if _rank(shard) in kept]
 
 
 def _rank(shard: Shard) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Callable, Mapping
 
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kd_planner_ros.core.errors import CardError, ConfigError
+from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.distill.augment import augment, chance
 from kd_planner_ros.distill.config import TrainConfig
@@ -22,9 +21,9 @@ from kd_planner_ros.distill.auxiliary import AuxiliaryHeads
 from kd_planner_ros.distill.distillation import Distillation
 from kd_planner_ros.distill.optimiser import build_optimiser
 from kd_planner_ros.distill.parallel import Group, autocast
+from kd_planner_ros.distill.start import start
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.training import Lessons, find_lessons
-from kd_planner_ros.runtime.store import load_model
 
 
 class NotFinite(Exception):
@@ -61,8 +60,7 @@ class Learner:
         self._network = network
         torch.manual_seed(config.seed)
         self.model: nn.Module = network.build_model(self.model_config)
-        if config.init:
-            self._start_from(Path(config.init))
+        self.start = start(config, self.model, self.model_config)
         for name in self._loss.UNTRAINED:
             self.model.get_submodule(name).requires_grad_(False)
         self.model.to(group.device, memory_format=torch.channels_last).train()
@@ -77,18 +75,6 @@ class Learner:
             self._call = nn.parallel.DistributedDataParallel(self.model)
         if config.compile:
             self._call = torch.compile(self._call)
-
-    def _start_from(self, folder: Path) -> None:
-        """Take over the weights of the model in ``folder``.
-
-        Raises:
-            CardError: no such model, or one of another network, size or input.
-        """
-        model, given, card = load_model(folder)
-        if card.network != self.config.network or given != self.model_config:
-            raise CardError(f"a {self.config.network} like the one to be trained ({self.model_config})",
-                            f"'{card.name}', a {card.network} ({given})", "give the same size, input and recordings' camera")
-        self.model.load_state_dict(model.state_dict())
 
     def _stage_channels(self) -> tuple[int, ...]:
         """Channels of the backbone's maps, the finest first; none where no auxiliary loss asks for them."""

@@ -88,7 +88,7 @@ class _Run:
         self.config, self.group, self.learner = config, group, learner
         self.observer = observer if group.leads else Observer()
         self.folder = Path(config.runs_dir) / config.name
-        self.samples, self.held_out = split(list(bags), config.validation_share)
+        self.samples, self.held_out = split(list(bags), config.validation_share, config.train_share)
         share = config.batch // group.size
         if share * group.size != config.batch:
             raise ConfigError(f"a batch that {group.size} processes can share equally", str(config.batch), "correct 'batch'")
@@ -220,6 +220,7 @@ class _Run:
         facts = [shard.facts for shard in self.samples.shards]
         training = {
             "method": "imitation of the rule-based expert", **self.learner.distillation.facts(),
+            **(self.learner.start.facts() if self.learner.start else {}),
             "recipe": _plain(self.config.recipe),
             "data": {"sha256": self.samples.data_hash, "maps": sorted({f["map"] for f in facts}),
                      "recordings": len(facts), "samples": len(self.samples), "held_out_samples": len(self.held_out),

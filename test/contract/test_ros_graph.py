@@ -12,7 +12,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned envi
 from rclpy.executors import SingleThreadedExecutor
 
 from conftest import wait_for
-from kd_planner_ros.core.records import Frame
+from kd_planner_ros.core.records import Control, Frame
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.driving.driver import Driver
@@ -255,19 +255,19 @@ def test_an_image_of_the_wrong_size_or_encoding_stops_the_car(graph, monkeypatch
 
 
 def test_a_second_controller_is_noticed(graph, monkeypatch, tmp_path):
-    loop = Loop(graph, monkeypatch, tmp_path, ticks=200)
-    adapter = loop.controller_node.adapter
+    loop = Loop(graph, monkeypatch, tmp_path, ticks=400)
+    adapter, shakes = loop.controller_node.adapter, loop.world_node._handshake
     rogue = graph.node.create_publisher(adapter.control_type, "vehicle_control_cmd", 1)
+    assert wait_for(lambda: rogue.get_subscription_count() == 1)
+    command = adapter.control_to_msg(Control(10**18, throttle=1.0))
     loop.start()
-    assert wait_for(lambda: loop.world.n > 20)
-    from kd_planner_ros.core.records import Control
 
-    for _ in range(20):
-        rogue.publish(adapter.control_to_msg(Control(10**18, throttle=1.0)))
-        time.sleep(0.02)
+    def noticed():
+        rogue.publish(command)
+        return shakes.second + shakes.late > 0
+
+    assert wait_for(noticed, seconds=30.0)
     loop.finish()
-    shakes = loop.world_node._handshake
-    assert shakes.second + shakes.late > 0
 
 
 def test_deactivated_nodes_are_silent_and_the_car_stops(graph, monkeypatch, tmp_path):
