@@ -13,6 +13,9 @@ RESUMABLE = ("epochs", "max_minutes", "checkpoint_minutes", "validate_minutes", 
              "cache", "device", "compile", "fresh", "progress", "allow_leak", "bags", "workers", "maps_dir")
 """Fields that may differ when a run is resumed; all others belong to the recipe."""
 
+MODELS_NAMED = ("init", "warm_start", "teacher")
+"""Fields that hold a model's folder; cards have its name alone, for a card holds no paths of a machine."""
+
 METHODS = ("imitation", "plankd", "at", "reviewkd", "dpk")
 LATER_FIELDS = ("front_px", "optimiser", "backbone_rate", "warm_start", "train_share")
 """Fields that a recipe names only where they are not the default: checkpoints from before they existed go on."""
@@ -135,12 +138,12 @@ class TrainConfig:
         unused = PLANKD_FIELDS if self.method != "plankd" else ()
         if self.method == "imitation":
             unused = ("method", "teacher", "teacher_cache", *PLANKD_FIELDS)
-        recipe |= {"init": Path(self.init).name if self.init else None, "teacher": Path(self.teacher).name}
-        recipe["warm_start"] = Path(self.warm_start).name if self.warm_start else None
+        recipe |= {name: Path(recipe[name] or "").name or self.__dataclass_fields__[name].default
+                   for name in MODELS_NAMED if name in recipe}
         if self.weight_decay < 0.0:
             recipe["weight_decay"] = find_lessons(self.network).OPTIMISER.weight_decay
         later = [name for name in LATER_FIELDS if getattr(self, name) == self.__dataclass_fields__[name].default]
-        return {k: v for k, v in recipe.items() if k not in (*unused, *later)}  # a card holds no paths of a machine
+        return {k: v for k, v in recipe.items() if k not in (*unused, *later)}
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
     if config.init:
         folder, wanted = Path(config.init), f"a {config.network} like the one to be trained ({model_config})"
     elif config.warm_start:
-        folder, wanted = Path(config.warm_start), f"a {config.network}, of any size"
+        folder, wanted = Path(config.warm_start), f"a network {config.network} of any size"
     else:
         return None
     source, given, card = load_model(folder)

@@ -24,7 +24,7 @@ from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.arrays import allow_open_files
 from kd_planner_ros.distill.cache import Shard, build_shards, find_bags, recorded_camera, recorded_cameras
-from kd_planner_ros.distill.config import RESUMABLE, TrainConfig, TrainReport
+from kd_planner_ros.distill.config import MODELS_NAMED, RESUMABLE, TrainConfig, TrainReport
 from kd_planner_ros.distill.dataset import EpochSampler, Samples, split, weights
 from kd_planner_ros.distill.distillation import EVALUATION_MAPS
 from kd_planner_ros.distill.learner import Learner, NotFinite
@@ -255,7 +255,7 @@ def _command(config: TrainConfig) -> str:
             continue
         if value != field.default:
             name = "--" + field.metadata.get("flag", field.name).replace("_", "-")
-            value = Path(value).name if isinstance(value, Path) or field.name == "teacher" else value
+            value = Path(value).name if field.name in MODELS_NAMED and value else value
             words.append(f"{'--no-' + name[2:] if value is False else name}" if isinstance(value, bool) else f"{name} {value}")
     return " ".join(words)
 

@@ -54,9 +54,18 @@ class Graph:
                     parameter_overrides=[Parameter(name, value=value) for name, value in values.items()], **more)
         return node
 
+    def clear(self):
+        """Stop and destroy every node but the tester."""
+        self._drop(self._running[1:])
+        del self._running[1:]
+
     def close(self):
         """Stop all threads and destroy all nodes, newest first."""
-        for node, executor, stop, thread in reversed(self._running):
+        self._drop(self._running)
+
+    @staticmethod
+    def _drop(running):
+        for node, executor, stop, thread in reversed(running):
             stop.set()
             thread.join(5.0)
             if hasattr(node, "close"):

@@ -48,6 +48,7 @@ class FakeWorld:
         self.road = None
         self.route, self.controls, self.n = straight_route(), [], 0
         self.state = scene_at(0)
+        self.events = {}  # tick: what happens in it, in the world's own thread, so that no test races with the loop
 
     def start(self, route=None, seed=0, weather=None):
         return self.state
@@ -61,6 +62,7 @@ class FakeWorld:
         x, y = ego.pose.x + 0.05 * speed * math.cos(yaw), ego.pose.y + 0.05 * speed * math.sin(yaw)
         self.state = scene_at(self.n * TICK_NS, x, speed, yaw, y)
         self.done = len(self.controls) >= self.ticks
+        self.events.get(self.n, lambda: None)()
         return self.state
 
     def sense(self, labels=False):

@@ -64,6 +64,11 @@ class Loop:
     def _run(self):
         self.status = self.world_node.run(self._executor, self.stop)
 
+    def at(self, tick, action):
+        """Have ``action()`` happen in that tick."""
+        self.world.events[tick] = action
+        return self
+
     def start(self):
         self._thread.start()
         return self
@@ -130,25 +135,15 @@ def test_two_runs_of_one_seed_write_the_same_statistics_and_telemetry(graph, mon
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     first = Loop(graph, monkeypatch, tmp_path / "a", ticks=30).drive()
-    from conftest import Graph
-
-    other = Graph(graph.context)
-    try:
-        for node, *_ in list(graph._running[1:]):
-            node.trigger_deactivate()
-        second = Loop(other, monkeypatch, tmp_path / "b", ticks=30).drive()
-    finally:
-        other.close()
+    graph.clear()  # or the first controller's latched word that it is not ready may come last
+    second = Loop(graph, monkeypatch, tmp_path / "b", ticks=30).drive()
     for name in ("statistics.json", "telemetry.csv"):
         assert (first.folder / name).read_bytes() == (second.folder / name).read_bytes()
 
 
 def test_a_planner_that_raises_stops_the_car_and_lives(graph, monkeypatch, tmp_path):
     loop = Loop(graph, monkeypatch, tmp_path, ticks=160)
-    loop.start()
-    assert wait_for(lambda: loop.world.n > 40)
-    loop.planner.fail = RuntimeError("weights on fire")
-    loop.finish()
+    loop.at(40, lambda: setattr(loop.planner, "fail", RuntimeError("weights on fire"))).drive()
     assert "planner_failed" in loop.reasons
     assert any("weights on fire" in sentence for sentence in loop.sentences)
     assert loop.world.state.ego.speed_mps == 0.0 and loop.world.controls[-1].brake > 0.5
@@ -157,12 +152,9 @@ def test_a_planner_that_raises_stops_the_car_and_lives(graph, monkeypatch, tmp_p
 
 def test_a_planner_that_recovers_drives_on(graph, monkeypatch, tmp_path):
     loop = Loop(graph, monkeypatch, tmp_path, ticks=160)
-    loop.start()
-    assert wait_for(lambda: loop.world.n > 30)
-    loop.planner.fail = ValueError("a hiccup")
-    assert wait_for(lambda: loop.planner_node._inference.faults > 3)
-    loop.planner.fail = None
-    loop.finish()
+    loop.at(30, lambda: setattr(loop.planner, "fail", ValueError("a hiccup")))
+    loop.at(60, lambda: setattr(loop.planner, "fail", None)).drive()
+    assert loop.planner_node._inference.faults > 3
     assert "planner_failed" in loop.reasons and loop.world.controls[-1].throttle > 0.0
     assert loop.planner_node.health.get("planner") is None
 
@@ -170,13 +162,10 @@ def test_a_planner_that_recovers_drives_on(graph, monkeypatch, tmp_path):
 def test_a_planner_that_hangs_costs_one_wait_and_stops_the_car(graph, monkeypatch, tmp_path):
     loop = Loop(graph, monkeypatch, tmp_path, ticks=160, controller={"plan_timeout_s": 0.3})
     release = threading.Event()
-    loop.start()
-    assert wait_for(lambda: loop.world.n > 40)
-    loop.planner.delay = lambda frame: release.wait(30.0)
     started = time.monotonic()
-    loop.finish()
+    loop.at(40, lambda: setattr(loop.planner, "delay", lambda frame: release.wait(30.0))).drive()
     release.set()
-    assert time.monotonic() - started < 15.0
+    assert time.monotonic() - started < 25.0  # one wait each tick would take longer than the planner hangs
     assert "plan_late" in loop.reasons and loop.controller_node._gate.waits_missed == 1
     assert loop.world.state.ego.speed_mps == 0.0
 
@@ -184,16 +173,13 @@ def test_a_planner_that_hangs_costs_one_wait_and_stops_the_car(graph, monkeypatc
 def test_a_camera_that_stops_stops_the_car(graph, monkeypatch, tmp_path):
     loop = Loop(graph, monkeypatch, tmp_path, ticks=160, controller={"plan_timeout_s": 0.3})
     sense = loop.world.sense
-    loop.start()
-    assert wait_for(lambda: loop.world.n > 40)
 
     def blind(labels=False):
         data = sense()
         data.images = {}
         return data
 
-    loop.world.sense = blind
-    loop.finish()
+    loop.at(40, lambda: setattr(loop.world, "sense", blind)).drive()
     assert "plan_late" in loop.reasons and loop.world.state.ego.speed_mps == 0.0
     assert any("front/image" in sentence and "stopped" in sentence for sentence in loop.sentences), loop.sentences
 
@@ -201,16 +187,13 @@ def test_a_camera_that_stops_stops_the_car(graph, monkeypatch, tmp_path):
 def test_camera_and_lidar_out_of_step_are_named(graph, monkeypatch, tmp_path):
     loop = Loop(graph, monkeypatch, tmp_path, FULL_RIG, ticks=160, controller={"plan_timeout_s": 0.3})
     sense = loop.world.sense
-    loop.start()
-    assert wait_for(lambda: loop.world.n > 40)
 
     def odd_ticks_only(labels=False):
         data = sense()
         data.clouds = data.clouds if loop.world.n % 2 else {}
         return data
 
-    loop.world.sense = odd_ticks_only
-    loop.finish()
+    loop.at(40, lambda: setattr(loop.world, "sense", odd_ticks_only)).drive()
     assert "plan_late" in loop.reasons and loop.world.state.ego.speed_mps == 0.0
     assert any("lidar" in sentence and "out of step" in sentence for sentence in loop.sentences), loop.sentences
 
@@ -220,16 +203,13 @@ def test_camera_and_lidar_out_of_step_are_named(graph, monkeypatch, tmp_path):
 def test_a_cloud_without_points_stops_the_car(graph, monkeypatch, tmp_path, cloud):
     loop = Loop(graph, monkeypatch, tmp_path, FULL_RIG, ticks=160)
     sense = loop.world.sense
-    loop.start()
-    assert wait_for(lambda: loop.world.n > 40)
 
     def bad(labels=False):
         data = sense()
         data.clouds = {"lidar": cloud}
         return data
 
-    loop.world.sense = bad
-    loop.finish()
+    loop.at(40, lambda: setattr(loop.world, "sense", bad)).drive()
     assert "input_failed" in loop.reasons and loop.world.state.ego.speed_mps == 0.0
     assert any("none of them finite" in sentence for sentence in loop.sentences)
 
@@ -244,13 +224,13 @@ def test_an_image_of_the_wrong_size_or_encoding_stops_the_car(graph, monkeypatch
         message.encoding, message.step = "32FC1", 4 * message.width
         return message
 
-    loop.start()
-    assert wait_for(lambda: loop.world.n > 20)
-    adapter.image_to_msg = lambda rgb, stamp, sensor: real(rgb[:16], stamp, sensor)
-    assert wait_for(lambda: any("64x32 pixels" in sentence for sentence in loop.sentences)), loop.sentences
-    adapter.image_to_msg = grey_depth
-    loop.finish()
+    def small(rgb, stamp, sensor):
+        return real(rgb[:16], stamp, sensor)
+
+    loop.at(20, lambda: setattr(adapter, "image_to_msg", small))
+    loop.at(60, lambda: setattr(adapter, "image_to_msg", grey_depth)).drive()
     assert "input_failed" in loop.reasons
+    assert any("64x32 pixels" in sentence for sentence in loop.sentences), loop.sentences
     assert any("32FC1" in sentence for sentence in loop.sentences), loop.sentences
 
 
@@ -272,10 +252,12 @@ def test_a_second_controller_is_noticed(graph, monkeypatch, tmp_path):
 
 def test_deactivated_nodes_are_silent_and_the_car_stops(graph, monkeypatch, tmp_path):
     loop = Loop(graph, monkeypatch, tmp_path, ticks=160, controller={"plan_timeout_s": 0.3})
-    loop.start()
-    assert wait_for(lambda: loop.world.n > 40)
-    loop.planner_node.trigger_deactivate()
-    plans = len(loop.planner.frames)
-    loop.finish()
-    assert len(loop.planner.frames) <= plans + 1
+    plans = []
+
+    def deactivate():
+        loop.planner_node.trigger_deactivate()
+        plans.append(len(loop.planner.frames))
+
+    loop.at(40, deactivate).drive()
+    assert len(loop.planner.frames) <= plans[0] + 1
     assert loop.world.state.ego.speed_mps == 0.0 and "plan_late" in loop.reasons

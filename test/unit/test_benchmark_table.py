@@ -17,6 +17,7 @@ from kd_planner_ros.evaluation.benchmark.recipe import FIGURES, LABELS, ModelRec
 from kd_planner_ros.evaluation.benchmark.suites import find_suite
 from kd_planner_ros.evaluation.benchmark.table import build_table, flat_columns, flatten
 from kd_planner_ros.evaluation.score import INFRACTIONS, RouteRecord
+from kd_planner_ros.runtime.paths import config_folder
 
 SHORT_M = 70.7107
 
@@ -180,6 +181,29 @@ def test_teachers_come_first_and_only_what_is_missing_is_trained(shop):
         wanted("nobody")
 
 
+def test_a_model_that_others_start_from_is_trained_before_them(shop):
+    recipe = {"start": ModelRecipe("start", "tcp", "7.6m"), "t": ModelRecipe("t", "tcp", "25.8m", warm_start="tcp_7m6"),
+              "s": ModelRecipe("s", "tcp", "13.9m", teacher="t", warm_start="start")}
+    assert [model.name for model in training.missing(("s",), recipe, shop)] == ["start", "t", "s"]
+    assert training.train_config(recipe["s"], shop, False).warm_start == shop.models_dir / "start"
+    shipped = training.train_config(recipe["t"], shop, False).warm_start
+    assert (shipped / "card.json").is_file() and shipped.name == "tcp_7m6"
+
+
+def test_the_recipe_for_two_cores_gives_every_student_the_same(shop):
+    recipe = read_recipe(config_folder() / "benchmark_plankd_cpu.yaml")
+    students = [model for model in recipe.values() if model.name not in ("tcp_7m6_start", "tcp_25m8")]
+    assert {(model.size, model.label) for model in students} == {
+        (model.size, model.label) for model in read_recipe().values()
+        if model.network == "tcp" and model.label != "teacher"}
+    switches = {"use_entropy", "safe_attention", "use_bottleneck"}
+    assert all({k: v for k, v in model.options.items() if k not in switches} == students[0].options
+               and model.warm_start == "tcp_7m6_start" for model in students)
+    assert [model.name for model in training.missing(list(recipe), recipe, shop)] == list(recipe)
+    for model in recipe.values():
+        training.train_config(model, shop, False)
+
+
 def test_an_interrupted_training_goes_on_at_the_next_call(shop):
     begun = []
 
@@ -226,6 +250,7 @@ def test_missing_files_say_which_option_to_give(tmp_path):
 @pytest.mark.parametrize("text, words", [
     ("models: [", "YAML in"), ("{}", "'models' in"), ("models: {a: {size: 3.1m}}", "network and size of model a"),
     ("models: {a: {network: tcp, size: 3.1m, label: best}}", "a label out of"),
+    ("models: {a: {network: tcp, size: 3.1m, warm_start: a}}", "a start of a"),
     ("models: {a: {network: tcp, size: 3.1m, teacher: b}, b: {network: tcp, size: 25.8m}}", "a teacher of a"),
 ])
 def test_broken_recipes_are_named(tmp_path, text, words):

@@ -1,18 +1,24 @@
 """A training run that starts from a model, hides the speed, and names the planning states."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from bags_synthetic import write_bag
 
+from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import CardError, ConfigError
 from kd_planner_ros.distill.cache import SAMPLE_DTYPE, STATES, build_cache, find_bags, recorded_camera
 from kd_planner_ros.distill.dataset import Samples, weights
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
+from kd_planner_ros.distill.start import warm_start
 from kd_planner_ros.distill.train import TrainConfig, train
+from kd_planner_ros.runtime.paths import models_folder
+
+MODELS = models_folder()
 
 
 @pytest.fixture
@@ -45,6 +51,35 @@ def test_a_model_of_another_size_is_refused(config):
     first = train(config)
     with pytest.raises(CardError, match="give the same size"):
         Learner(replace(config, init=first.model, size="7.6m"), join("cpu"))
+
+
+def test_a_deeper_network_starts_as_the_shallower_one(config):
+    first = train(config)
+    camera = recorded_camera(config.bags[0] / "b0", "front")
+    small = Learner(replace(config, size="7.6m"), join("cpu"), camera)
+    big = Learner(replace(config, size="13.9m", seed=5), join("cpu"), camera)
+    taken = warm_start(big.model, small.model)
+    assert taken == len(small.model.state_dict()) < len(big.model.state_dict())
+    image, state = torch.rand(2, 3, 32, 64), torch.rand(2, 9)
+    with torch.no_grad():
+        ours, theirs = big.model.eval()(image, state), small.model.eval()(image, state)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    grown = Learner(replace(config, name="grown", size="7.6m", warm_start=first.model), join("cpu"), camera)
+    assert 0 < grown.start.taken < grown.start.tensors  # the narrower last stage and what hangs on it stay fresh
+    facts = grown.start.facts()["start"]
+    assert facts["name"] == "first" and facts["data"]["maps"] and len(facts["sha256"]) == 64
+
+
+def test_the_card_names_the_start_and_its_maps(config):
+    first = train(config)
+    second = train(replace(config, name="second", size="7.6m", warm_start=first.model))
+    training = read_card(Path(second.model)).training
+    assert training["start"]["name"] == "first" and training["recipe"]["warm_start"] == "first"
+    assert "--warm-start first" in training["command"]
+    with pytest.raises(ConfigError, match="--init or --warm-start"):
+        replace(config, init=first.model, warm_start=first.model)
+    with pytest.raises(CardError, match="a network interfuser of any size"):
+        Learner(replace(config, network="interfuser", size="3.8m", warm_start=MODELS / "tcp_7m6"), join("cpu"))
 
 
 def test_hidden_speeds_reach_the_network_as_zero(config):

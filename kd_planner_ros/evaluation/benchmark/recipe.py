@@ -21,14 +21,18 @@ LABEL_TEXTS = {"teacher": "teacher", "imitation": "imitation", "plankd": "PlanKD
 
 @dataclass(frozen=True)
 class ModelRecipe:
-    """One model: ``options`` are fields of TrainConfig; ``teacher`` is another model of the recipe or "". ``label`` is
-    one of ``LABELS``, or "" for a model that the paper does not have."""
+    """One model: ``options`` are fields of TrainConfig; ``teacher`` is another model of the recipe or "".
+
+    ``warm_start`` is the model whose weights it begins with as far as they fit: another one of the recipe, one of the
+    models folder, or "". ``label`` is one of ``LABELS``, or "" for a model that the paper does not have.
+    """
 
     name: str
     network: str = ""
     size: str = ""
     method: str = ""
     teacher: str = ""
+    warm_start: str = ""
     label: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -50,7 +54,8 @@ class Paper:
 
 
 def read_recipe(path: Path | None = None) -> dict[str, ModelRecipe]:
-    """The models of the recipe at ``path`` (default: config/benchmark_plankd.yaml) by name, teachers before students.
+    """The models of the recipe at ``path`` (default: config/benchmark_plankd.yaml) by name, each behind its teacher and
+    the model it starts from.
 
     Raises:
         ConfigError: no such file, no YAML, an unknown label, or a teacher that is not an earlier model.
@@ -61,8 +66,9 @@ def read_recipe(path: Path | None = None) -> dict[str, ModelRecipe]:
     found: dict[str, ModelRecipe] = {}
     for name, entry in data["models"].items():
         entry = dict(entry or {})
-        own = {key: str(entry.pop(key, "")) for key in ("network", "size", "method", "teacher", "label")}
-        options = {**common, **(networks.get(own["network"]) or {}), **entry}
+        options = {**common, **(networks.get(entry.get("network")) or {}), **entry}
+        own = {key: str(options.pop(key, None) or "")
+               for key in ("network", "size", "method", "teacher", "warm_start", "label")}
         model = ModelRecipe(str(name), **own, options=options)
         if not model.network or not model.size:
             raise ConfigError(f"network and size of model {name} in {path}", str(entry), "add them")
@@ -72,6 +78,8 @@ def read_recipe(path: Path | None = None) -> dict[str, ModelRecipe]:
         if model.teacher and model.teacher not in found:
             raise ConfigError(f"a teacher of {name} that stands before it in {path}", repr(model.teacher),
                               "move it up, or correct the name")
+        if model.warm_start == model.name or (model.warm_start in data["models"] and model.warm_start not in found):
+            raise ConfigError(f"a start of {name} that stands before it in {path}", repr(model.warm_start), "move it up")
         found[model.name] = model
     return found
 

@@ -11,6 +11,7 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.evaluation.benchmark.models import drives_without_weights, model_folder
 from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe
 from kd_planner_ros.evaluation.run_folder import write_text
+from kd_planner_ros.runtime.paths import models_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,22 +31,23 @@ class Workshop:
 
 
 def missing(names: Sequence[str], recipe: Mapping[str, ModelRecipe], shop: Workshop) -> list[ModelRecipe]:
-    """The models that ``names`` need and that are not there or not finished, with their teachers, in training order.
+    """The models that ``names`` need and that are not there or not finished, with their teachers and the models they
+    start from, in training order.
 
     Raises:
         ConfigError: a name that is neither in the recipe nor a model.
     """
     wanted: set[str] = set()
-    for name in names:
+    left = list(names)
+    while left:
+        name = left.pop()
         if drives_without_weights(name) or _finished(name, shop):
             continue
         if name not in recipe:
             raise ConfigError(f"a model of the recipe ({', '.join(recipe)}) or of {shop.models_dir}", repr(name),
                               "correct --models")
         wanted.add(name)
-        teacher = recipe[name].teacher
-        if teacher and not _finished(teacher, shop):
-            wanted.add(teacher)
+        left += [other for other in (recipe[name].teacher, recipe[name].warm_start) if other in recipe]
     return [recipe[name] for name in recipe if name in wanted]
 
 
@@ -90,6 +92,8 @@ def train_config(model: ModelRecipe, shop: Workshop, progress: bool) -> Any:
         options["method"] = model.method
     if model.teacher:
         options["teacher"] = str(shop.models_dir / model.teacher)
+    if model.warm_start:
+        options["warm_start"] = _start_folder(model.warm_start, shop)
     options |= dict(_parse(word, fields) for word in shop.options)
     if unknown := sorted(set(options) - set(fields)):
         raise ConfigError(f"options of 'kd-planner train' for {model.name}", ", ".join(unknown),
@@ -97,6 +101,12 @@ def train_config(model: ModelRecipe, shop: Workshop, progress: bool) -> Any:
     return TrainConfig(**{**options, "name": model.name, "bags": shop.bags, "models_dir": shop.models_dir,
                           "runs_dir": shop.runs_dir, "cache": shop.cache, "device": shop.device,
                           "maps_dir": shop.maps_dir, "allow_leak": shop.allow_leak, "progress": progress})
+
+
+def _start_folder(name: str, shop: Workshop) -> Path:
+    """Where the model ``name`` is or will be: the benchmark's own, else a shipped one."""
+    shipped = models_folder() / name
+    return shipped if not (shop.models_dir / name).exists() and shipped.exists() else shop.models_dir / name
 
 
 def _parse(word: str, fields: Mapping[str, dataclasses.Field]) -> tuple[str, Any]:
