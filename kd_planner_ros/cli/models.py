@@ -45,21 +45,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--models", type=Path, metavar="DIR", help="folder of models (default: the shipped ones)")
+    parser.add_argument("--models-dir", type=Path, metavar="DIR", help="folder of models (default: the shipped ones)")
 
 
 def _list(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.networks.registry import folders, is_weightless
-    from kd_planner_ros.runtime.load import list_cards
+    from kd_planner_ros.runtime.load import list_models
 
-    rows = [{"name": card.name, "network": card.network, "parameters": card.parameters, "version": card.weights_version,
-             "licence": card.licence, "scores": card.scores} for card in list_cards(args.models)]
+    rows = [_row(folder) for folder in list_models(args.models_dir)]
     rows += [{"name": name, "network": name, "parameters": 0, "version": "", "licence": "", "scores": {}}
              for name in folders() if is_weightless(name)]
     for row in rows:
+        if "error" in row:
+            print(f"{row['name']:<28} broken: {row['error']}")
+            continue
         size = f"{row['parameters']:,} parameters" if row["parameters"] else "no weights"
         print(f"{row['name']:<28} {row['network']:<20} {size:<24} {_short(row['scores'])}")
     return {"models": rows}
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    """What the card in ``folder`` says, or what is wrong with it: one broken card does not hide the others."""
+    from kd_planner_ros.core.card import read_card
+    from kd_planner_ros.core.errors import CardError
+
+    try:
+        card = read_card(folder)
+    except CardError as error:
+        return {"name": folder.name, "error": str(error)}
+    return {"name": card.name, "network": card.network, "parameters": card.parameters, "version": card.weights_version,
+            "licence": card.licence, "scores": card.scores}
 
 
 def _short(scores: dict[str, Any]) -> str:
@@ -93,7 +108,7 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.runtime.load import find_model, list_models
     from kd_planner_ros.runtime.store import load_model
 
-    found = [find_model(name, args.models) for name in args.names] or list_models(args.models)
+    found = [find_model(name, args.models_dir) for name in args.names] or list_models(args.models_dir)
     names = []
     for folder in found:
         _, _, card = load_model(folder)
@@ -108,7 +123,7 @@ def _sensors(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.ros.carla_objects import to_objects, write_objects
     from kd_planner_ros.runtime.load import load_planner
 
-    rig = load_planner(args.name, models_dir=args.models).rig
+    rig = load_planner(args.name, models_dir=args.models_dir).rig
     if args.out is None:
         print(json.dumps(to_objects(rig, args.role_name), indent=2))
     else:

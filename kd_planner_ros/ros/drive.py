@@ -17,12 +17,14 @@ from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph import GraphConfig, describe
-from kd_planner_ros.ros.params import SHOW_ROUTE
+from kd_planner_ros.ros.params import SHOW_ROUTE, WorldParams, checked
 from kd_planner_ros.ros.planner_facts import planner_facts, resolve_planner
 from kd_planner_ros.ros.profiles import load_profile
+from kd_planner_ros.ros.world_setup import check_world
 
 PICTURE_CAMERA = CameraSpec("report_front", Pose(x=-1.5, z=2.0), 448, 128, 100.0, period_s=0.2)
 """Mounted where a planner has no camera, so that there is something to look at."""
+QUIET_S = 10.0
 LARGE_SAMPLE_BYTES = 250_000
 """Above this, default Fast DDS loses samples between processes (docs/ros.md)."""
 
@@ -47,7 +49,7 @@ class DriveConfig:
     device: str = _option("cpu", "cpu, cuda or cuda:N")
     engine: str = _option("auto", "inference engine", choices=("auto", "torch", "openvino", "onnxruntime"))
     threads: int = _option(1, "threads of the inference engine")
-    models: str = _option("", "folder of models; empty: the shipped ones", metavar="DIR")
+    models_dir: str = _option("", "folder of models; empty: the shipped ones", metavar="DIR")
     carla_profile: str = _option("carla_bridge", "topic names and message types, a file of config/profiles/")
     role_name: str = _option("", "CARLA role name of the ego; empty: the profile's")
     out: str = _option("", "folder to write; empty: runs/<date and time>", metavar="DIR")
@@ -79,18 +81,19 @@ def drive(config: DriveConfig) -> DriveReport:
         PlannerError: an unknown planner, or a node that died; the run folder is complete then too.
         ConfigError, MapError, RouteError, CardError: what cannot be used, before anything moves.
     """
-    planner, models_dir = resolve_planner(config.planner, config.models)
+    planner, models_dir = resolve_planner(config.planner, config.models_dir)
     facts = planner_facts(planner, models_dir)
     profile = load_profile(config.carla_profile, config.role_name)
     run_dir = Path(config.out or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}").resolve()
-    run_dir.mkdir(parents=True, exist_ok=True)
     rig = facts.rig if facts.rig.cameras else SensorRig((PICTURE_CAMERA,), *_rest(facts.rig))
-    write_objects(run_dir / "sensors.json", rig, profile.role_name)
     world = {"objects_definition_file": str(run_dir / "sensors.json"), "map": config.map, "route": config.route,
              "seed": config.seed, "vehicles": config.vehicles, "walkers": config.walkers, "weather": config.weather,
              "scenarios": config.scenarios, "max_time_s": float(config.time), "run_dir": str(run_dir),
              "planner_name": facts.name,
              "planner_facts": json.dumps({"card": facts.card, "device": config.device, "engine": config.engine})}
+    check_world(checked(WorldParams, world))
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_objects(run_dir / "sensors.json", rig, profile.role_name)
     nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, device=config.device, engine=config.engine,
                                  models_dir=models_dir, threads=config.threads, world_parameters=world))
     environment = graph_environment(rig)
@@ -160,7 +163,7 @@ def _watch(monitor: Any, processes: Any) -> str:
     shown_s, shown = 0.0, ""
     while True:
         monitor.spin(0.2)
-        if time.monotonic() - shown_s >= 1.0 and monitor.line() != shown:
+        if time.monotonic() - shown_s >= (1.0 if sys.stderr.isatty() else QUIET_S) and monitor.line() != shown:
             shown_s, shown = time.monotonic(), monitor.line()
             _status(shown)
         ended = processes.ended()
@@ -211,7 +214,7 @@ def _conclude(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> DriveRep
 
 
 def _status(line: str) -> None:
-    """Overwrite the status line on a terminal; one line each elsewhere."""
+    """Overwrite the status line on a terminal; one line every ``QUIET_S`` elsewhere."""
     if sys.stderr.isatty():
         print(f"\r\033[K{line[:180]}", end="", file=sys.stderr, flush=True)
     else:

@@ -122,7 +122,7 @@ def replay_actions(context: Any) -> list[Any]:
                "--rate", a["rate"], "--device", a["device"], "--engine", a["engine"], "--json"]
     for option in ("role_name", "carla_profile", "models_dir"):
         if a[option]:
-            command += [{"models_dir": "--models"}.get(option, "--" + option.replace("_", "-")), a[option]]
+            command += ["--" + option.replace("_", "-"), a[option]]
     return _together([ExecuteProcess(cmd=command, output="screen")])
 
 

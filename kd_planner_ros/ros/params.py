@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field, fields
-from typing import Any, Sequence, TypeVar
+from typing import Any, Mapping, Sequence, TypeVar
 
 from kd_planner_ros.core.errors import ConfigError
 
@@ -120,6 +120,21 @@ def declare(node: Any, kind: type[Params]) -> Params:
             raise ConfigError(f"parameter {one.name}: {_wanted(one)}", repr(values[one.name]),
                               "correct the YAML or the argument")
     return kind(**values)
+
+
+def checked(kind: type[Params], values: Mapping[str, Any]) -> Params:
+    """Parameters ``kind`` with ``values``, refused as ``declare`` does, without a node.
+
+    Raises:
+        ConfigError: a value of the wrong type, outside its range or not among its choices.
+    """
+    params = kind(**values)
+    for one in fields(kind):
+        value, (low, high, choices) = getattr(params, one.name), (one.metadata[k] for k in ("low", "high", "choices"))
+        outside = low is not None and not low <= value <= high
+        if type(value) is not type(one.default) or outside or (choices and value not in choices):
+            raise ConfigError(f"{one.name} {_wanted(one)}", repr(value), f"correct '{one.name}'")
+    return params
 
 
 def _wanted(one: dataclasses.Field) -> str:

@@ -37,7 +37,7 @@ class ReplayConfig:
     max_drops: float = _option(0.02, "largest share of frames without a plan that is still scored")
     device: str = _option("cpu", "cpu, cuda or cuda:N")
     engine: str = _option("auto", "inference engine", choices=("auto", "torch", "openvino", "onnxruntime"))
-    models: str = _option("", "folder of models; empty: the shipped ones", metavar="DIR")
+    models_dir: str = _option("", "folder of models; empty: the shipped ones", metavar="DIR")
     carla_profile: str = _option("carla_bridge", "topic names and message types, a file of config/profiles/")
     role_name: str = _option("", "the ego's role name, needed where a recording holds two")
 
@@ -55,7 +55,7 @@ def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
         raise ConfigError("--rate of at least 0 and --max-drops from 0 to 1", f"{config.rate} and {config.max_drops}",
                           "correct them")
     with open_bag(config.bag, config.role_name or None) as recording:
-        planner, models_dir = resolve_planner(config.planner, config.models)
+        planner, models_dir = resolve_planner(config.planner, config.models_dir)
         facts = planner_facts(planner, models_dir)
         topics, trigger = needed_topics(recording, facts.rig)
         profile = load_profile(config.carla_profile, recording.role_name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kd_planner_ros.core.errors import RouteError
 from kd_planner_ros.core.road import RoadMap
@@ -11,6 +11,9 @@ from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.params import WorldParams
+
+if TYPE_CHECKING:
+    from kd_planner_ros.world.routes import RouteSpec
 
 DEFAULT_ROUTES = 10
 
@@ -22,20 +25,39 @@ def choose_route(road: RoadMap, choice: str) -> Route:
         RouteError: no such file, no such route in it, or one that does not lie on the map.
     """
     from kd_planner_ros.evaluation.closed_loop import EVALUATION_ROUTE_SEED
-    from kd_planner_ros.world.routes import default_routes, plan_route, read_routes
+    from kd_planner_ros.world.routes import default_routes, plan_route
 
     if choice.isdigit():
         routes = default_routes(road, EVALUATION_ROUTE_SEED, max(DEFAULT_ROUTES, int(choice) + 1))
         return routes[int(choice)]
+    return plan_route(road, _spec(choice))
+
+
+def _spec(choice: str) -> RouteSpec:
+    from kd_planner_ros.world.routes import read_routes
+
     file, _, name = choice.rpartition(":") if not Path(choice).is_file() else (choice, "", "")
     specs = read_routes(Path(file or choice))
-    if not name:
-        return plan_route(road, specs[0])
     for spec in specs:
-        if spec.name == name:
-            return plan_route(road, spec)
+        if name in ("", spec.name):
+            return spec
     raise RouteError(f"a route out of {', '.join(spec.name for spec in specs)} in {file}", repr(name),
                      "correct the id after the colon")
+
+
+def check_world(params: WorldParams) -> None:
+    """Refuse in a moment what ``make_world`` would refuse once the map is loaded; only a route off the map is found later.
+
+    Raises:
+        MapError, RouteError, ConfigError: what cannot be used.
+    """
+    from kd_planner_ros.evaluation.closed_loop import choose_weathers
+    from kd_planner_ros.world.maps import check_map
+
+    choose_weathers(params.weather)
+    check_map(params.map)
+    if not params.route.isdigit():
+        _spec(params.route)
 
 
 def make_world(params: WorldParams, rig: SensorRig) -> tuple[Any, Route, SceneState, Weather]:

@@ -62,22 +62,13 @@ def find_model(name: str, models_dir: str | Path | None = None) -> Path:
             return folder
     known = [path.name for path in list_models(base)] + [folder for folder in folders() if is_weightless(folder)]
     raise PlannerError(f"a planner out of {', '.join(known)}, or a folder with a {CARD}", repr(name),
-                       "correct the name, or give --models")
+                       "correct the name, or give --models-dir")
 
 
 def list_models(models_dir: str | Path | None = None) -> list[Path]:
     """Folders of ``models_dir`` that hold a card, sorted by name."""
     base = Path(models_dir) if models_dir is not None else models_folder()
     return sorted(path.parent for path in base.glob(f"*/{CARD}")) if base.is_dir() else []
-
-
-def list_cards(models_dir: str | Path | None = None) -> list[ModelCard]:
-    """Cards of all models of ``models_dir``, sorted by folder.
-
-    Raises:
-        CardError: one of them is broken.
-    """
-    return [read_card(folder) for folder in list_models(models_dir)]
 
 
 def _build_engine(chosen: str, model, network: Network, example: dict, device: str,

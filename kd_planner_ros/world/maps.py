@@ -13,18 +13,35 @@ from kd_planner_ros.world.town import town_file
 DEFAULT_SEED = 5
 
 
+def check_map(spec: str) -> None:
+    """Refuse at once what ``load_map`` could not find; a broken file shows only when it is read.
+
+    Raises:
+        MapError: the file is missing, the seed no number, or the kind unknown.
+    """
+    if spec == "default":
+        return
+    if spec.startswith("generated:"):
+        _seed(spec)
+    elif not spec.endswith((".xodr", ".net.xml")):
+        raise MapError("'default', 'generated:SEED', or a path ending in .net.xml or .xodr", repr(spec),
+                       "name the map by its file, for example maps/Town05.net.xml")
+    elif not Path(spec).expanduser().is_file():
+        raise MapError(f"a map at {spec}", "no such file", "check the path")
+
+
 def load_map(spec: str) -> RoadMap:
     """The road network called ``spec``.
 
     Args:
         spec: ``default`` (the generated town everyone sees first), ``generated:SEED``, or the path of a SUMO
-        ``.net.xml``
-            or an OpenDRIVE ``.xodr`` file.
+            ``.net.xml`` or an OpenDRIVE ``.xodr`` file.
 
     Raises:
         MapError: the file is missing or broken, the seed no number, or the kind unknown.
     """
     spec = str(spec)
+    check_map(spec)
     if spec == "default":
         return read_net(town_file(DEFAULT_SEED), "default")
     if spec.startswith("generated:"):
@@ -32,10 +49,7 @@ def load_map(spec: str) -> RoadMap:
     path = Path(spec).expanduser()
     if spec.endswith(".xodr"):
         return read_net(_convert(path), path.stem)
-    if spec.endswith(".net.xml"):
-        return read_net(path, path.name.removesuffix(".net.xml"))
-    raise MapError("'default', 'generated:SEED', or a path ending in .net.xml or .xodr", repr(spec),
-                   "name the map by its file, for example maps/Town05.net.xml")
+    return read_net(path, path.name.removesuffix(".net.xml"))
 
 
 def _seed(spec: str) -> int:

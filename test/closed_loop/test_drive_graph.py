@@ -131,7 +131,7 @@ def test_weights_that_do_not_fit_their_card_end_the_drive_with_the_planners_own_
     weights = tmp_path / "small" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-64] + bytes(64))
     with pytest.raises(PlannerError) as reported:
-        drive(DriveConfig(planner="small", models=str(tmp_path), out=str(tmp_path / "run"), report=False, **SETTINGS))
+        drive(DriveConfig(planner="small", models_dir=str(tmp_path), out=str(tmp_path / "run"), report=False, **SETTINGS))
     assert "planner ended with status 2" in str(reported.value) and "weights" in str(reported.value)
     assert "\n" not in str(reported.value)
 
@@ -145,12 +145,13 @@ def _command(pid):
 
 @pytest.mark.parametrize("change, text", [
     ({"planner": "nobody"}, "nobody"), ({"map": "/no/such.net.xml"}, "/no/such.net.xml"),
-    ({"route": "/no/routes.xml"}, "routes.xml"),
+    ({"route": "/no/routes.xml"}, "routes.xml"), ({"seed": -1}, "seed int in [0, "), ({"map": "moon"}, "'moon'"),
     ({"weather": "Hailstorm"}, "Hailstorm"), ({"carla_profile": "autoware"}, "autoware")])
 def test_bad_input_is_one_line(tmp_path, change, text):
     from kd_planner_ros.core.errors import KdPlannerError
 
-    config = DriveConfig(**{"planner": "constant_velocity", "out": str(tmp_path), "report": False, **change})
+    config = DriveConfig(**{"planner": "constant_velocity", "out": str(tmp_path / "run"), "report": False, **change})
     with pytest.raises(KdPlannerError) as refused:
         drive(config)
     assert text in str(refused.value) and "\n" not in str(refused.value)
+    assert not (tmp_path / "run").exists()  # refused before any process starts

@@ -76,7 +76,10 @@ def test_unknown_network(capsys):
 def test_broken_card(capsys, tmp_path):
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "card.json").write_text("{")
-    assert "card.json" in _refused(capsys, "models", "list", "--models", str(tmp_path))
+    assert "card.json" in _refused(capsys, "models", "check", "--models-dir", str(tmp_path))
+    assert cli.main(["models", "list", "--models-dir", str(tmp_path)]) == 0  # one broken card does not hide the others
+    out = capsys.readouterr().out
+    assert "m" in out and "broken: " in out and "card.json" in out and "constant_velocity" in out
 
 
 def test_a_folder_that_cannot_be_written(capsys, tmp_path):

@@ -19,7 +19,7 @@ from kd_planner_ros.networks.tcp.config import TCPConfig
 from kd_planner_ros.networks.tcp.model import build_model
 from kd_planner_ros.runtime import engines
 from kd_planner_ros.runtime.bench import bench_latency, noise_frame
-from kd_planner_ros.runtime.load import _cache_path, find_model, list_cards, list_models, load_planner
+from kd_planner_ros.runtime.load import _cache_path, find_model, list_models, load_planner
 from kd_planner_ros.runtime.openvino_core import load_openvino
 from kd_planner_ros.runtime.params import table
 from kd_planner_ros.runtime.store import save_model
@@ -136,7 +136,6 @@ def test_missing_engine_package_names_the_remedy(monkeypatch):
 
 def test_lists(models, tmp_path):
     assert [path.name for path in list_models(models)] == ["small"]
-    assert [card.name for card in list_cards(models)] == ["small"]
     assert list_models(tmp_path / "nothing") == []
     assert find_model("small", models) == models / "small"
 
