@@ -10,7 +10,7 @@ import numpy as np
 
 from kd_planner_ros.core.records import Control, EgoState, Plan
 from kd_planner_ros.driving.pid import Pid
-from kd_planner_ros.driving.unblock import Unblock
+from kd_planner_ros.driving.unblock import Hesitation, Unblock
 from kd_planner_ros.geometry.frames import base_to_planner
 
 MAX_THROTTLE = 0.75
@@ -29,7 +29,8 @@ class ControllerSettings:
     brake_ratio: float = 1.1
     speed_error_clip_mps: float = 0.25
     fusion: float = 0.3  # weight of the branch that does not lead
-    unblock: bool = True  # not TCP's: see TCPController
+    unblock: bool = True  # not TCP's: see TCPController, as creep_mps
+    creep_mps: float = 1.0  # 0: as TCP
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,16 @@ class TCPController:
     """Follows the trajectory with two PIDs and mixes in the plan's own control where it has one. Tick it at 20 Hz.
 
     Source: ``spec/plankd.md`` 1.4. Deviations: the spacing of the waypoints is read from the plan (``times_s``) instead
-    of being 0.5 s, so that planners with other horizons are followed as well; a car that has stood for a minute is pushed
-    for 0.6 s, as InterFuser's controller does (``unblock``), for a student that hesitates once hesitates for ever.
+    of being 0.5 s, so that planners with other horizons are followed as well. A student that hesitates once hesitates for
+    ever: a car that has stood for a minute is pushed for 0.6 s, as InterFuser's controller does (``unblock``), and one
+    whose control branch has wanted to go for a second may creep (``creep_mps``, see Hesitation).
     """
 
     def __init__(self, settings: ControllerSettings = ControllerSettings()):
         self.settings = settings
         self._turn, self._speed = Pid(*settings.turn_gains), Pid(*settings.speed_gains)
         self._steers: deque[float] = deque(maxlen=20)
-        self._unblock = Unblock()
+        self._unblock, self._hesitation = Unblock(), Hesitation()
 
     def reset(self) -> None:
         """Forget past errors and the turning state."""
@@ -61,6 +63,7 @@ class TCPController:
         self._speed.reset()
         self._steers.clear()
         self._unblock.reset()
+        self._hesitation.reset()
 
     @property
     def turning(self) -> bool:
@@ -69,7 +72,9 @@ class TCPController:
 
     def step(self, plan: Plan, ego: EgoState) -> Control:
         """The fused wish for this tick, stamped like ``plan``, steer positive LEFT. NaN in, NaN out."""
-        wish = self._trajectory(plan, ego.speed_mps)
+        goes = plan.control is not None and plan.control.throttle > plan.control.brake
+        least_mps = self.settings.creep_mps if self._hesitation.step(ego.speed_mps, goes) else 0.0
+        wish = self._trajectory(plan, ego.speed_mps, least_mps)
         steer_right, throttle, brake = wish.steer, wish.throttle, wish.brake
         if brake < 0.05:
             brake = 0.0
@@ -90,14 +95,14 @@ class TCPController:
         self._steers.append(steer_right)
         return Control(plan.stamp_ns, throttle, -steer_right, brake)
 
-    def _trajectory(self, plan: Plan, speed_mps: float) -> TrajectoryWish:
-        """The trajectory branch. Inside, y counts forward and x to the right (frame P with y flipped)."""
+    def _trajectory(self, plan: Plan, speed_mps: float, least_mps: float) -> TrajectoryWish:
+        """The trajectory branch, at ``least_mps`` or faster. Inside, y counts forward and x to the right (frame P with y flipped)."""
         s = self.settings
         forward_up = np.array([1.0, -1.0])
         waypoints = base_to_planner(plan.trajectory.points) * forward_up
         target = base_to_planner(np.asarray(plan.goal.target_point, float)) * forward_up
         gaps = np.linalg.norm(np.diff(waypoints, axis=0), axis=1)
-        desired_mps = float((gaps / np.diff(plan.trajectory.times_s)).mean())
+        desired_mps = max(float((gaps / np.diff(plan.trajectory.times_s)).mean()), least_mps)
         turn_error = self._turn_error(waypoints, target)
         steer = float(np.clip(self._turn.step(turn_error), -1.0, 1.0))
         brake = desired_mps < s.brake_speed_mps or speed_mps / max(desired_mps, 1e-6) > s.brake_ratio

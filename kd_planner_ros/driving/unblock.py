@@ -1,4 +1,4 @@
-"""Setting a car free that has stood too long."""
+"""Setting a car free that has stood too long, or that half wants to go."""
 
 from __future__ import annotations
 
@@ -41,3 +41,33 @@ class Unblock:
             return False
         self._push_ticks -= 1
         return True
+
+
+class Hesitation:
+    """Says when the trajectory branch's brake is to be overruled: the car stands, its two branches disagree for a second,
+    and it is the trajectory that brakes. Step it once a tick of 20 Hz.
+
+    A trajectory of 0.1 to 0.4 m/s is a brake for TCP's controller, so a car that has learnt to start slowly never does.
+    Measured on standing frames of the recordings with the shipped student: where the expert goes on standing the control
+    branch accelerates in 0.3 % of 582 frames; where the expert starts, it does in 56 % of 75 frames, the trajectory
+    braking in a quarter of them.
+    """
+
+    standing_mps = 0.2
+    patience_ticks = 20
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the ticks counted."""
+        self._ticks = 0
+
+    def step(self, speed_mps: float, accelerates: bool) -> bool:
+        """Whether the control branch, which ``accelerates`` or not, has its way; once set free, until it brakes."""
+        free = self._ticks >= self.patience_ticks
+        if not accelerates:
+            self._ticks = 0
+        elif not free:
+            self._ticks = self._ticks + 1 if speed_mps < self.standing_mps else 0
+        return self._ticks >= self.patience_ticks

@@ -146,3 +146,25 @@ def test_driving_takes_the_patience_back_and_the_push_can_be_switched_off():
         controller.step(straight(5.0), ego(5.0))
     assert all(controller.step(straight(0.0), ego(0.0)).brake == 1.0 for _ in range(1200))
     assert all(stubborn.step(straight(0.0), ego(0.0)).brake == 1.0 for _ in range(1300))
+
+
+def test_a_car_whose_control_branch_wants_to_go_creeps_until_it_brakes():
+    def wants(desired_mps, throttle, brake=0.0):
+        return straight(desired_mps, control=Control(7, throttle, 0.0, brake))
+
+    controller, tcp = TCPController(), TCPController(ControllerSettings(creep_mps=0.0))
+    for _ in range(19):
+        assert controller.step(wants(0.3, 0.1), ego(0.0)).brake > 0.5
+    released = controller.step(wants(0.3, 0.1), ego(0.0))
+    assert released.brake == 0.0 and released.throttle > 0.3
+    assert controller.step(wants(0.3, 0.1), ego(0.9)).throttle > 0.0  # it moves, and is not stopped again at once
+    assert controller.step(wants(0.3, 0.1), ego(1.3)).brake > 0.5  # but does no more than creep
+    assert controller.step(wants(0.3, 0.0, 0.2), ego(0.9)).brake > 0.5  # the control branch brakes
+    assert controller.step(wants(0.3, 0.1), ego(0.0)).brake > 0.5  # and it must want to go for a second again
+    assert all(tcp.step(wants(0.3, 0.1), ego(0.0)).brake > 0.5 for _ in range(100))
+
+
+def test_a_moving_car_is_not_set_free():
+    controller = TCPController()
+    slow = straight(0.3, control=Control(7, 0.1, 0.0, 0.0))
+    assert all(controller.step(slow, ego(0.5)).brake > 0.5 for _ in range(100))
