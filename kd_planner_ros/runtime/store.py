@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Mapping
 
@@ -78,6 +78,18 @@ def save_model(folder: Path, network: str, config: Any, state_dict: Mapping[str,
         parameters=sum(p.numel() for p in model.parameters()), training=dict(training or {}), scores=dict(scores or {}))
     write_atomic(folder / WEIGHTS, data)
     write_atomic(folder / CARD, card.to_json().encode())
+    return card
+
+
+def add_scores(folder: Path, scores: Mapping[str, Any]) -> ModelCard:
+    """Add ``scores`` to the card in ``folder``, over those of the same name; the weights stay as they are.
+
+    Raises:
+        CardError: no card, or a broken one.
+    """
+    card = read_card(Path(folder))
+    card = replace(card, scores={**card.scores, **scores})
+    write_atomic(Path(folder) / CARD, card.to_json().encode())
     return card
 
 

@@ -9,15 +9,19 @@ from types import SimpleNamespace
 
 import pytest
 
+from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.evaluation.benchmark import models, report, training
+from kd_planner_ros.evaluation.benchmark.cards import put_on_card
 from kd_planner_ros.evaluation.benchmark.driving import Outcome
 from kd_planner_ros.evaluation.benchmark.models import ModelFacts
 from kd_planner_ros.evaluation.benchmark.recipe import FIGURES, LABELS, ModelRecipe, read_paper, read_recipe
 from kd_planner_ros.evaluation.benchmark.suites import find_suite
 from kd_planner_ros.evaluation.benchmark.table import build_table, flat_columns, flatten
 from kd_planner_ros.evaluation.score import INFRACTIONS, RouteRecord
+from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.paths import config_folder
+from kd_planner_ros.runtime.store import load_model, save_model
 
 SHORT_M = 70.7107
 
@@ -147,6 +151,22 @@ def test_a_latency_taken_on_a_busy_machine_says_so_and_is_taken_again(tmp_path, 
     (row,) = rows_of(Outcome("small", 0, "town05-short", "", short(record(0))), facts={"small": busy})
     page = report.write_report(tmp_path, [row], read_paper(), {"suite": "town05-short", "vehicles": 120}, [])
     assert "(busy machine)" in page.read_text()
+
+
+def test_the_scores_are_put_on_the_card_of_the_weights_that_drove(tmp_path):
+    config = find_network("tcp").config({"size": "3.1m", "input_height": 32, "input_width": 64})
+    model = find_network("tcp").build_model(config)
+    card = save_model(tmp_path / "mine", "tcp", config, model.state_dict(), scores={"validation": {"l2_m": 1.0}})
+    (row,) = rows_of(*(Outcome("mine", seed, "town05-short", card.weights_sha256, short(record(0))) for seed in (0, 1)))
+    assert not put_on_card(row, "town05-short", tmp_path, "other weights")
+    assert not put_on_card({**row, "model": "nobody"}, "town05-short", tmp_path, "")
+    assert put_on_card(row, "town05-short", tmp_path, card.weights_sha256)
+    scores = read_card(tmp_path / "mine").scores
+    assert scores["validation"] == {"l2_m": 1.0}
+    found = scores["closed_loop_town05_short"]
+    assert found["seeds"] == [0, 1] and found["routes"] == 10 and "--seeds 2" in found["command"]
+    assert found["driving_score"] == pytest.approx(row["mean"]["driving_score"], abs=1e-3) and found["std"]["driving_score"] == 0
+    load_model(tmp_path / "mine")  # card and weights still fit
 
 
 # --- what is trained ------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Any
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.evaluation import closed_loop
 from kd_planner_ros.evaluation.benchmark import driving, models, report, training
+from kd_planner_ros.evaluation.benchmark.cards import put_on_card
 from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe, read_paper, read_recipe
 from kd_planner_ros.evaluation.benchmark.suites import SUITES, Suite, find_suite
 from kd_planner_ros.evaluation.benchmark.table import build_table
@@ -51,6 +52,7 @@ class BenchmarkConfig:
     device: str = _field("cpu", "where the driven networks run: cpu, cuda, cuda:1 ...")
     train_device: str = _field("auto", "where training runs: auto, cpu, cuda ...")
     engine: str = _field("auto", "inference engine: auto, torch, openvino, onnxruntime")
+    cards: bool = _field(False, "write the scores onto the models' cards at the end")
     allow_leak: bool = _field(False, "take models trained on the suite's own map; no score may be reported then")
 
     @property
@@ -92,7 +94,12 @@ def run(config: BenchmarkConfig, train: Any = None) -> BenchmarkReport:
         for name in names:
             _drive(config, suite, name, shop.models_dir, seed, drive)
             conclude(config, recipe, suite)
-    return conclude(config, recipe, suite)
+    result = conclude(config, recipe, suite)
+    if config.cards and not config.allow_leak:
+        weights = {outcome.model: outcome.weights_sha256 for outcome in driving.read_outcomes(config.folder)}
+        for row in result.rows:
+            put_on_card(row, suite.name, shop.models_dir, weights[row["model"]])
+    return result
 
 
 def conclude(config: BenchmarkConfig, recipe: Mapping[str, ModelRecipe], suite: Suite) -> BenchmarkReport:
