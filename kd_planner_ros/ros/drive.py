@@ -208,7 +208,8 @@ def _conclude(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> DriveRep
         wall_s=round(outcome.wall_s, 2), sim_per_wall=outcome.sim_per_wall, unanswered_ticks=outcome.unanswered,
         stop_s=round(outcome.stop_s, 2), troubles=outcome.troubles, report=report)
     (run_dir / "drive.json").write_text(json.dumps(result, indent=2) + "\n")
-    _say(f"{record.status}: route {record.score_route:.1f} %, driving score {record.score_composed:.1f}; "
+    how = {"Started": "stopped before the end"}.get(record.status, record.status)
+    _say(f"{how}: route {record.score_route:.1f} %, driving score {record.score_composed:.1f}; "
          f"{report or run_dir}")
     return result
 
