@@ -42,8 +42,6 @@ def lead_limit(path: DrivePath, arc_m: float, speed_mps: float, cruise_mps: floa
     a mask [K] of the actors this rule takes care of: those in the corridor that stand or go the same way.
 
     Actors that cross it quickly are left to the forecast.
-
-    Source: Treiber, Hennecke, Helbing, Phys. Rev. E 62 (2000) 1805, eq. 3.
     """
     if len(actors.x) == 0:
         return np.inf, None, np.zeros(0, bool)
@@ -69,15 +67,21 @@ def lead_limit(path: DrivePath, arc_m: float, speed_mps: float, cruise_mps: floa
     distance = float(gap[nearest])
     if not np.isfinite(distance):
         return np.inf, None, followed
-    lead_mps = max(float(forward[nearest]), 0.0)
+    limit = follow(distance, speed_mps, max(float(forward[nearest]), 0.0), cruise_mps)
+    kind = "pedestrian" if actors.pedestrian[nearest[0]] else "lead"
+    return limit, Hazard(kind, distance, int(actors.id[nearest[0]])), followed
+
+
+def follow(gap_m: float, speed_mps: float, lead_mps: float, cruise_mps: float) -> float:
+    """Acceleration in m/s^2 of the Intelligent Driver Model ``gap_m`` behind a leader that goes at ``lead_mps``.
+
+    Source: Treiber, Hennecke, Helbing, Phys. Rev. E 62 (2000) 1805, eq. 3.
+    """
+    if gap_m <= 0.3:
+        return -8.0
     closing = speed_mps - lead_mps
     wanted = GAP_M + max(0.0, speed_mps * HEADWAY_S + speed_mps * closing / (2.0 * np.sqrt(ACCEL_MPS2 * COMFORT_MPS2)))
-    if distance <= 0.3:
-        limit = -8.0
-    else:
-        limit = ACCEL_MPS2 * (1.0 - (speed_mps / cruise_mps) ** 4 - (wanted / distance) ** 2)
-    kind = "pedestrian" if actors.pedestrian[nearest[0]] else "lead"
-    return float(limit), Hazard(kind, distance, int(actors.id[nearest[0]])), followed
+    return float(ACCEL_MPS2 * (1.0 - (speed_mps / cruise_mps) ** 4 - (wanted / gap_m) ** 2))
 
 
 def roll_out(path: DrivePath, arc_m: float, offset_m: float, speed_mps: float, accel_mps2: np.ndarray,
