@@ -51,12 +51,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
                      help="with another than imitation: what its step costs over imitation's, the teacher's answers cached")
     sub.add_argument("--bev-detail", default="auto", choices=("auto", "full", "half", "quarter"), help="plankd's scene encoder")
     sub = way("latency", _latency, "milliseconds from pixels to way points")
-    sub.add_argument("--planner", default="auto", help="a planner, as 'models list' names it, or auto: the shipped model")
+    sub.add_argument("--planner", default="auto", help="a planner, as 'models list' names it, or auto: the best shipped model")
     sub.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     sub.add_argument("--engine", default="auto", help="auto, torch, openvino, onnxruntime")
     sub.add_argument("--frames", type=int, default=100, help="frames to measure")
     sub = way("drive", _drive, "simulated time over wall time of the whole ROS 2 graph")
-    sub.add_argument("--planner", default="auto", help="a planner, as 'models list' names it, or auto: the shipped model")
+    sub.add_argument("--planner", default="auto", help="a planner, as 'models list' names it, or auto: the best shipped model")
     sub.add_argument("--seconds", type=float, default=20.0, help="simulated seconds to drive")
 
 

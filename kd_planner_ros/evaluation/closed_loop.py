@@ -36,7 +36,7 @@ DEFAULT_VEHICLES = 60
 class ClosedLoopConfig:
     """What to evaluate, and where to write it. Each field is an option of ``kd-planner evaluate closed-loop``."""
 
-    planner: str = field(metadata={"help": "a folder of models/, a path to one, constant_velocity, auto (the shipped "
+    planner: str = field(metadata={"help": "a folder of models/, a path to one, constant_velocity, auto (the best shipped "
                                            "model), or expert (the rule-based driver that sees the truth)"})
     out: Path = field(metadata={"help": "folder to write to; what is finished in it is kept and skipped"})
     map: str = field(default="default", metadata={

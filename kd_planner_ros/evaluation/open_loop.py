@@ -26,7 +26,7 @@ class OpenLoopConfig:
 
     bag: Path = field(metadata={"help": "a rosbag2 folder, or a folder of them"})
     planner: str = field(default="constant_velocity", metadata={
-        "help": "a folder of models/, a path to one, constant_velocity, or auto (the shipped model)"})
+        "help": "a folder of models/, a path to one, constant_velocity, or auto (the best shipped model)"})
     device: str = field(default="cpu", metadata={"help": "where the network runs: cpu, cuda, cuda:1 ..."})
     engine: str = field(default="auto", metadata={"help": "inference engine: auto, torch, openvino, onnxruntime"})
     role_name: str | None = field(default=None, metadata={

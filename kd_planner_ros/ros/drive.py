@@ -37,7 +37,7 @@ def _option(default: Any, text: str, **more: Any) -> Any:
 class DriveConfig:
     """What to drive, where and for how long."""
 
-    planner: str = _option("auto", "folder of models/, a path to one, constant_velocity, or auto: the shipped model")
+    planner: str = _option("auto", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model")
     map: str = _option("default", "default, generated:SEED, or a path to a .net.xml or .xodr file")
     route: str = _option(SHOW_ROUTE, "number of a default route, a route file, or FILE:ID for one route of it")
     seed: int = _option(0, "seed of traffic, walkers and scenarios")

@@ -25,7 +25,7 @@ from kd_planner_ros.ros.planner_facts import planner_facts, resolve_planner
 from kd_planner_ros.ros.profiles import load_profile
 
 _COMMON = (
-    ("planner", "auto", "folder of models/, a path to one, constant_velocity, or auto: the shipped model", None),
+    ("planner", "auto", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model", None),
     ("role_name", "", "CARLA role name of the ego vehicle, part of every topic; empty: the profile's", None),
     ("carla_profile", "carla_bridge", "outside system: topic names and message types (config/profiles/)",
      ["carla_bridge", "carla_bridge_lb2", "carla_native"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.sensors import SensorRig
@@ -21,13 +22,25 @@ class PlannerFacts:
 
 
 def resolve_planner(name: str, models_dir: str = "") -> tuple[str, str]:
-    """(planner, models_dir), ``auto`` replaced by the first shipped model, or constant_velocity if there is none."""
+    """(planner, models_dir), ``auto`` replaced by the model whose card has the best driving score on the default town, the
+    first by name where several have none; constant_velocity if there is no model."""
     from kd_planner_ros.runtime.load import list_models
 
     if name != "auto":
         return name, models_dir
     shipped = list_models(models_dir or None)
-    return (shipped[0].name if shipped else FALLBACK), models_dir
+    return (max(shipped, key=_driving_score).name if shipped else FALLBACK), models_dir
+
+
+def _driving_score(folder: Path) -> float:
+    """The card's score on the default town, -1 where it has none or cannot be read: whoever loads it will say why."""
+    from kd_planner_ros.core.card import read_card
+    from kd_planner_ros.core.errors import CardError
+
+    try:
+        return float(read_card(folder).scores.get("closed_loop_default_town", {}).get("driving_score", -1.0))
+    except (CardError, AttributeError, TypeError, ValueError):
+        return -1.0
 
 
 def planner_facts(name: str, models_dir: str = "") -> PlannerFacts:

@@ -32,7 +32,7 @@ class ReplayConfig:
     """What to play, to whom, how fast."""
 
     bag: Path = field(metadata={"help": "a rosbag2 folder (mcap or sqlite3)"})
-    planner: str = _option("auto", "folder of models/, a path to one, constant_velocity, or auto: the shipped model")
+    planner: str = _option("auto", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model")
     rate: float = _option(0.0, "times real time; 0: lock-step, each tick waits for its control")
     max_drops: float = _option(0.02, "largest share of frames without a plan that is still scored")
     device: str = _option("cpu", "cpu, cuda or cuda:N")
