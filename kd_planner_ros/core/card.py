@@ -31,6 +31,11 @@ class ModelCard:
     scores: dict[str, Any] = field(default_factory=dict)
     licence: str = "Apache-2.0"
 
+    @property
+    def maps_seen(self) -> set[str]:
+        """Every map that the weights, their start, their teacher and all before those were trained on; Town05HD is Town05."""
+        return _maps(self.training)
+
     def to_json(self) -> str:
         """The card as indented JSON with sorted keys: equal cards are equal bytes."""
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
@@ -58,3 +63,12 @@ def read_card(folder: Path) -> ModelCard:
         return ModelCard(**data)
     except TypeError as error:
         raise CardError(f"the fields of a model card in {path}", str(error), "restore the card or train again") from None
+
+
+def _maps(training: Any) -> set[str]:
+    """Every map named under ``maps`` anywhere in a card's training facts."""
+    if not isinstance(training, dict):
+        return set()
+    here = training.get("maps", ())
+    found = {str(one).removesuffix("HD") for one in here} if isinstance(here, (list, tuple)) else set()
+    return found.union(*(_maps(value) for value in training.values()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,20 @@ def open_array(path: Path) -> np.ndarray:
     """The array in a .npy file: a memory map, or all of it where it is small, for a map holds a file open."""
     whole = path.stat().st_size <= WHOLE_BYTES
     return np.load(path, mmap_mode=None if whole else "r")
+
+
+def put_in_place(partial: Path, folder: Path) -> None:
+    """Rename ``partial``, which is complete, to ``folder``; where another process was faster, its equal copy stays.
+
+    Raises:
+        OSError: the rename failed and ``folder`` is not there.
+    """
+    try:
+        os.rename(partial, folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def allow_open_files() -> None:

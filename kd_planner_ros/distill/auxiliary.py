@@ -36,7 +36,7 @@ class AuxiliaryHeads(nn.Module):
 
     def losses(self, outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, tuple[float, Tensor]]:
         """(weight, loss) by name, for the maps ``stage1`` ... in ``outputs`` and the truth in ``batch``."""
-        maps = [outputs[name] for name in sorted(outputs) if name.startswith("stage")]
+        maps = [outputs[name].float() for name in sorted(outputs) if name.startswith("stage")]  # autocast gives bf16
         found: dict[str, tuple[float, Tensor]] = {}
         if self.states is not None:
             truth = torch.from_numpy(batch.rows["states"].astype(np.int64)).to(maps[-1].device)

@@ -25,7 +25,7 @@ from kd_planner_ros.bags.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.distill.arrays import open_array
+from kd_planner_ros.distill.arrays import open_array, put_in_place
 from kd_planner_ros.geometry.frames import to_base
 from kd_planner_ros.imaging.class_grid import CELL_PX, UNKNOWN, class_grid
 from kd_planner_ros.networks.training import MAIN, SampleMaker
@@ -186,7 +186,7 @@ def _build(recording: Recording, folder: Path, maker: SampleMaker, content: str)
              **{k: recording.custom_data.get(k, "") for k in ("map", "route", "seed", "weather")}}
     if names != [MAIN]:
         facts["fields"] = [name for name in names if name != MAIN]
-    partial = folder.with_name(folder.name + ".partial")
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     first = made[0] if made else {MAIN: np.zeros((0, 0, 3), np.uint8)}
@@ -197,8 +197,9 @@ def _build(recording: Recording, folder: Path, maker: SampleMaker, content: str)
     np.save(partial / "grids.npy", np.stack(kept) if kept else _grid(None, *first[MAIN].shape[:2])[None][:0])
     np.save(partial / "rows.npy", rows[keep])
     (partial / "facts.json").write_text(json.dumps(facts, indent=1, sort_keys=True))
-    shutil.rmtree(folder, ignore_errors=True)
-    os.rename(partial, folder)
+    if not (folder / "facts.json").is_file():
+        shutil.rmtree(folder, ignore_errors=True)  # an old copy that lost its facts
+    put_in_place(partial, folder)
 
 
 def _read(recording: Recording, maker: SampleMaker) -> tuple[list[int], list[dict[str, np.ndarray]], list[np.ndarray]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ RESUMABLE = ("epochs", "max_minutes", "checkpoint_minutes", "validate_minutes", 
              "cache", "device", "compile", "fresh", "progress", "allow_leak", "bags", "workers", "maps_dir")
 """Fields that may differ when a run is resumed; all others belong to the recipe."""
 
-MODELS_NAMED = ("init", "warm_start", "teacher")
-"""Fields that hold a model's folder; cards have its name alone, for a card holds no paths of a machine."""
+EVALUATION_MAPS = ("Town05",)
+"""Never trained on, nor are teachers and starts."""
+MODELS_NAMED = ("init", "warm_start", "backbone_weights", "teacher")
+"""Fields that hold a model's folder or file; cards have its name alone, for a card holds no paths of a machine."""
 
 METHODS = ("imitation", "plankd", "at", "reviewkd", "dpk")
-LATER_FIELDS = ("front_px", "optimiser", "backbone_rate", "warm_start", "train_share")
+LATER_FIELDS = ("front_px", "optimiser", "backbone_rate", "warm_start", "backbone_weights", "train_share")
 """Fields that a recipe names only where they are not the default: checkpoints from before they existed go on."""
 PLANKD_FIELDS = ("use_entropy", "safe_attention", "use_bottleneck", "weighting", "feature_weight", "ranking_weight",
                  "entropy_weight", "attention_pull", "teacher_waypoints", "rank_loss", "latent_noise", "freeze_bottleneck", "bev_detail")
@@ -56,6 +59,8 @@ class TrainConfig:
     init: Path | None = _field(None, "folder of a model to start from: its weights must fit the network; none: fresh weights")
     warm_start: Path | None = _field(None, "folder of a model of another size to start from: tensors of the same name and shape are "
                                      "taken over, residual blocks that it lacks begin as the identity, the rest is fresh")
+    backbone_weights: Path | None = _field(None, "local file with ImageNet weights of the camera backbone, .safetensors or .pth "
+                                           "with torchvision's names (timm's for ResNet-D); nothing is fetched")
     speed_dropout: float = _field(0.0, "share of samples whose speed input is hidden (zero): a student that reads 'standing' "
                                   "as 'keep standing' never starts again")
     start_weight: float = _field(2.0, "how often a frame in which the car stands but is about to move is drawn in one epoch")
@@ -120,8 +125,9 @@ class TrainConfig:
             raise ConfigError("validation_share in [0, 1)", repr(self.validation_share), "correct 'validation_share'")
         if not 0.0 < self.train_share <= 1.0:
             raise ConfigError("train_share in (0, 1]", repr(self.train_share), "correct 'train_share'")
-        if self.init and self.warm_start:
-            raise ConfigError("--init or --warm-start", "both", "leave one out")
+        starts = [name for name in ("init", "warm_start", "backbone_weights") if getattr(self, name)]
+        if len(starts) > 1:
+            raise ConfigError("one start at most", ", ".join("--" + name.replace("_", "-") for name in starts), "leave one")
         if not 0.0 <= self.speed_dropout < 1.0:
             raise ConfigError("speed_dropout in [0, 1)", repr(self.speed_dropout), "correct 'speed_dropout'")
         if not 0.0 <= self.ema < 1.0:
@@ -162,3 +168,8 @@ class TrainReport:
     best_step: int
     finished: bool
     validation: dict[str, float]
+
+
+def plain(recipe: dict[str, Any]) -> dict[str, Any]:
+    """``recipe`` as it comes back from a card's JSON."""
+    return json.loads(json.dumps(recipe, default=str))

@@ -14,7 +14,7 @@ from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Command
 from kd_planner_ros.distill import scene_cache, teacher_cache
 from kd_planner_ros.distill.cache import Shard
-from kd_planner_ros.distill.config import TrainConfig
+from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig
 from kd_planner_ros.distill.dataset import Batch
 from kd_planner_ros.distill.losses.attention import measurement
 from kd_planner_ros.distill.losses.maps import Stage
@@ -26,7 +26,6 @@ from kd_planner_ros.distill.teacher_cache import TeacherCache
 from kd_planner_ros.geometry.frames import base_to_planner
 from kd_planner_ros.networks.training import Lessons
 
-EVALUATION_MAPS = ("Town05",)
 _TEACHER = "teacher."
 """Prefix of the teacher's fields among a batch's extras."""
 
@@ -126,6 +125,11 @@ class Distillation:
             truth["measured"] = measurement(one_hot, torch.from_numpy(rows["speed"].astype(np.float32))).to(device)
         return truth
 
+    @property
+    def _answers_kept(self) -> bool:
+        """Whether every answer comes from the disk: those too large to keep are asked for in each step."""
+        return self._answers is not None and set(self.method.teacher_fields) <= set(self._answers.kept)
+
     # --- for the card ------------------------------------------------------------------------------------------------
 
     def facts(self) -> dict[str, Any]:
@@ -135,6 +139,6 @@ class Distillation:
             return {}
         card = self.teacher.card
         return {"method": self.method.name, "switches": self.method.switches(), "teacher_sees": (
-                    "the clean picture" if self._answers is not None else "the student's augmented picture"),
+                    "the clean picture" if self._answers_kept else "the student's augmented picture"),
                 "teacher": {"name": card.name, "sha256": card.weights_sha256, "parameters": card.parameters,
-                            "data": {"maps": list(card.training.get("data", {}).get("maps", []))}}}
+                            "data": {"maps": sorted(card.maps_seen)}}}

@@ -76,6 +76,13 @@ class Learner:
         if config.compile:
             self._call = torch.compile(self._call)
 
+    @property
+    def models_used(self) -> dict[str, str]:
+        """SHA-256 of the weights of teacher and start, where there are any: a run does not go on with others."""
+        teacher = self.distillation.teacher
+        return {**({"weights of the teacher": teacher.sha256} if teacher else {}),
+                **({"weights of the start": self.start.sha256} if self.start else {})}
+
     def _stage_channels(self) -> tuple[int, ...]:
         """Channels of the backbone's maps, the finest first; none where no auxiliary loss asks for them."""
         if not (self.config.states_weight or self.config.semantic_weight):

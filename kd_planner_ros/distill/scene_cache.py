@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kd_planner_ros.bags.reader import open_bag
-from kd_planner_ros.distill.arrays import open_array
+from kd_planner_ros.distill.arrays import open_array, put_in_place
 from kd_planner_ros.distill.bev_frames import bev_frames
 from kd_planner_ros.distill.cache import Shard
 
@@ -63,5 +63,5 @@ def build(bags: Mapping[Shard, Path], maps_dir: Path | None = None, progress: bo
         partial.mkdir(parents=True)
         np.save(partial / "bev.npy", images)
         np.save(partial / "obstacles.npy", obstacles)
-        os.rename(partial, folder)
+        put_in_place(partial, folder)
     return SceneCache()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from kd_planner_ros.core.errors import CardError
-from kd_planner_ros.distill.config import TrainConfig
-from kd_planner_ros.networks.blocks.resnet import BasicBlock
+from kd_planner_ros.core.errors import CardError, ConfigError
+from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig
+from kd_planner_ros.networks.blocks.resnet import BasicBlock, load_pretrained
+from kd_planner_ros.networks.training import find_lessons
 from kd_planner_ros.runtime.store import load_model
 
 
@@ -32,11 +34,14 @@ class Start:
 
 
 def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | None:
-    """Fill ``model`` as ``config.init`` or ``config.warm_start`` says; None where neither is given.
+    """Fill ``model`` as ``config.init``, ``warm_start`` or ``backbone_weights`` says; None where none is given.
 
     Raises:
         CardError: no such model, one of another network, or for ``init`` of another size or input.
+        ConfigError: the file of the backbone does not fit it, or the model was trained on an evaluation map, and ``allow_leak`` is not given.
     """
+    if config.backbone_weights:
+        return _backbone(config, model)
     if config.init:
         folder, wanted = Path(config.init), f"a {config.network} like the one to be trained ({model_config})"
     elif config.warm_start:
@@ -47,9 +52,21 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
     if card.network != config.network or (config.init and given != model_config):
         raise CardError(wanted, f"'{card.name}', a {card.network} ({given})",
                         "give the same size, input and recordings' camera" if config.init else "name another model")
+    leaks = sorted(card.maps_seen & set(EVALUATION_MAPS))
+    if leaks and not config.allow_leak:
+        raise ConfigError(f"a start that has not seen the evaluation map {', '.join(EVALUATION_MAPS)}",
+                          f"'{card.name}', trained on {', '.join(leaks)}",
+                          "start from another model, or give --allow-leak if no score is to be reported on it")
     taken = warm_start(model, source)
-    maps = tuple(card.training.get("data", {}).get("maps", ()))
-    return Start(card.name, card.weights_sha256, maps, taken, len(model.state_dict()))
+    return Start(card.name, card.weights_sha256, tuple(sorted(card.maps_seen)), taken, len(model.state_dict()))
+
+
+def _backbone(config: TrainConfig, model: nn.Module) -> Start:
+    path, name = Path(config.backbone_weights), find_lessons(config.network).BACKBONE
+    backbone = model.get_submodule(name)
+    load_pretrained(backbone, path)
+    return Start(path.name, hashlib.sha256(path.read_bytes()).hexdigest(), (), len(backbone.state_dict()),
+                 len(model.state_dict()))
 
 
 def warm_start(model: nn.Module, source: nn.Module) -> int:

@@ -89,25 +89,9 @@ def load_teacher(name: str, network: str, config: Any, device: torch.device | st
         raise CardError(f"a teacher with {', '.join(f'{key} {mine[key]}' for key in other)}",
                         f"'{card.name}' with {', '.join(f'{key} {theirs.get(key)}' for key in other)}",
                         "give a teacher for this input and camera, or train the student with the teacher's")
-    leaks = sorted(_maps(card.training) & set(_with_hd(evaluation_maps)))
+    leaks = sorted(card.maps_seen & set(evaluation_maps))
     if leaks and not allow_leak:
         raise ConfigError(f"a teacher that has not seen the evaluation map {', '.join(evaluation_maps)}",
                           f"'{card.name}', trained on {', '.join(leaks)}",
                           "give another teacher, or --allow-leak if no score is to be reported on it")
     return Teacher(model, given, card, device)
-
-
-def _with_hd(maps: Iterable[str]) -> list[str]:
-    return [variant for name in maps for variant in (name, name + "HD")]
-
-
-def _maps(training: Any) -> set[str]:
-    """Every map named in a card's training facts, also in those of the model it started from and of its teacher."""
-    found: set[str] = set()
-    if isinstance(training, Mapping):
-        for key, value in training.items():
-            if key == "maps" and isinstance(value, (list, tuple)):
-                found |= {str(one).removesuffix("HD") for one in value} | {str(one) for one in value}
-            else:
-                found |= _maps(value)
-    return found

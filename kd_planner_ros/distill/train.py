@@ -24,9 +24,8 @@ from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.arrays import allow_open_files
 from kd_planner_ros.distill.cache import Shard, build_shards, find_bags, recorded_camera, recorded_cameras
-from kd_planner_ros.distill.config import MODELS_NAMED, RESUMABLE, TrainConfig, TrainReport
+from kd_planner_ros.distill.config import EVALUATION_MAPS, MODELS_NAMED, RESUMABLE, TrainConfig, TrainReport, plain
 from kd_planner_ros.distill.dataset import EpochSampler, Samples, split, weights
-from kd_planner_ros.distill.distillation import EVALUATION_MAPS
 from kd_planner_ros.distill.learner import Learner, NotFinite
 from kd_planner_ros.distill.log import Log
 from kd_planner_ros.distill.observer import Observer
@@ -97,29 +96,34 @@ class _Run:
         learner.steps_per_epoch = self.sampler.steps_per_epoch
         learner.distillation.attach({shard: bags[shard] for shard in self.samples.shards})
         self.total = max(1, round(config.epochs * self.sampler.steps_per_epoch))
-        self.step, self.spent_s, self.stop = 0, 0.0, False
+        self.step, self.validated_step, self.spent_s, self.stop = 0, 0, 0.0, False
         self.best: dict[str, Any] = {"score": float("inf"), "step": 0, "validation": {}}
         self._resume()
+
+    @property
+    def _recipe(self) -> str:
+        """What a checkpoint belongs to: the recipe, the samples, and the very weights of teacher and start."""
+        return json.dumps({**self.config.recipe, "recordings": self.samples.data_hash, **self.learner.models_used},
+                          sort_keys=True, default=str)
 
     def _resume(self) -> None:
         state = None if self.config.fresh else checkpoint.load(self.folder)
         if state is None:
             return
-        recipe = json.dumps([self.config.recipe, self.samples.data_hash], sort_keys=True, default=str)
-        if state["recipe"] != recipe:
-            old, new = (dict(json.loads(text)[0], data=json.loads(text)[1]) for text in (state["recipe"], recipe))
+        if state["recipe"] != self._recipe:
+            old, new = json.loads(state["recipe"]), json.loads(self._recipe)
             changed = sorted(k for k in {*old, *new} if old.get(k) != new.get(k))
             raise TrainingError(f"the recipe of the checkpoint in {self.folder}", f"other values of {', '.join(changed)}",
                                 "give the same options, another --name, or --fresh to start anew")
         self.learner.restore(state["learner"])
         self.step, self.spent_s, self.best = state["step"], state["spent_s"], state["best"]
+        self.validated_step = state["validated_step"]
 
     def _save(self) -> None:
         if not self.group.leads:
             return
-        recipe = json.dumps([self.config.recipe, self.samples.data_hash], sort_keys=True, default=str)
-        checkpoint.save(self.folder, {"recipe": recipe, "learner": self.learner.state(), "step": self.step,
-                                      "spent_s": self.spent_s, "best": self.best})
+        checkpoint.save(self.folder, {"recipe": self._recipe, "learner": self.learner.state(), "step": self.step,
+                                      "spent_s": self.spent_s, "best": self.best, "validated_step": self.validated_step})
         self.observer.saved(self.step, self.folder)
 
     # --- the loop ----------------------------------------------------------------------------------------------------
@@ -156,7 +160,7 @@ class _Run:
                     saved = time.perf_counter()
         bar.close()
         interrupted = self.stop
-        if self.step > first and not interrupted:
+        if not interrupted and self.validated_step != self.step:
             self._validate(log)
         self._save()
         if log is not None:
@@ -211,6 +215,7 @@ class _Run:
             if score < self.best["score"]:
                 self.best = {"score": score, "step": self.step, "validation": scores}
                 self._ship()
+        self.validated_step = self.step
         self.group.wait()
 
     # --- what comes of it --------------------------------------------------------------------------------------------
@@ -221,7 +226,7 @@ class _Run:
         training = {
             "method": "imitation of the rule-based expert", **self.learner.distillation.facts(),
             **(self.learner.start.facts() if self.learner.start else {}),
-            "recipe": _plain(self.config.recipe),
+            "recipe": plain(self.config.recipe),
             "data": {"sha256": self.samples.data_hash, "maps": sorted({f["map"] for f in facts}),
                      "recordings": len(facts), "samples": len(self.samples), "held_out_samples": len(self.held_out),
                      "held_out_routes": sorted({f"{s.facts['map']}/{s.facts['route']}" for s in self.held_out.shards})},
@@ -240,10 +245,6 @@ class _Run:
             minutes=self.spent_s / 60.0, samples_per_s=read / max(seconds, 1e-9), train_samples=len(self.samples),
             validation_samples=len(self.held_out), best_step=self.best["step"], finished=finished,
             validation=self.best["validation"])
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
 
 
 def _command(config: TrainConfig) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kd_planner_ros.distill.losses.bottleneck import InformationBottleneck
-from kd_planner_ros.distill.losses.maps import channel_mean, energy, views
+from kd_planner_ros.distill.losses.maps import channel_mean, energy, stage_of, views
 from kd_planner_ros.world.planning_states import STATE_CLASSES, STATE_NAMES
 
 ALL = "all"
@@ -44,7 +44,7 @@ def state_maps(model: nn.Module, inputs: Mapping[str, Tensor], bottleneck: Infor
     Source: Selvaraju et al., ICCV 2017; PlanKD appendix C.3.
     """
     with torch.no_grad():
-        stage = model.eval()(**inputs, features=True)["stage2"]
+        stage = stage_of(model.eval()(**inputs, features=True), 2)
     leaves = [one.detach().requires_grad_(True) for one in views(stage)]
     logits = bottleneck.decode(bottleneck.encode(channel_mean(leaves)).mean)[0]
     maps, classes, chances = {}, {}, {}

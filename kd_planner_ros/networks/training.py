@@ -1,6 +1,7 @@
 """What a trainer asks of a network that can be trained. The trainer itself knows no network by name.
 
-A network's ``training.py`` offers ``build_lessons(processor) -> Lessons``, ``OPTIMISER`` (an ``OptimiserDefaults``) and
+A network's ``training.py`` offers ``build_lessons(processor) -> Lessons``, ``OPTIMISER`` (an ``OptimiserDefaults``),
+``BACKBONE`` (the module that ImageNet weights belong to) and
 ``config_fields(settings, camera, others)``, the fields of its config for a run's settings (``size``, ``input_height``,
 ``input_width``, ``front_px``) and the recorded cameras; its ``loss.py`` offers ``imitation_loss`` and ``UNTRAINED``.
 """
@@ -114,6 +115,8 @@ def find_lessons(network: str, part: str = "training") -> Any:
     """
     try:
         return importlib.import_module(f"kd_planner_ros.networks.{network}.{part}")
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if not str(error.name).startswith(f"kd_planner_ros.networks.{network}"):
+            raise  # it is there, and needs a package that is not
         raise ConfigError("a network that can be trained by imitation", f"networks/{network}/ without {part}.py",
                           "choose another network") from None

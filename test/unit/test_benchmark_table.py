@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from kd_planner_ros.core.card import read_card
+from kd_planner_ros.core.card import ModelCard, read_card
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.distill.config import plain
 from kd_planner_ros.evaluation.benchmark import models, report, training
 from kd_planner_ros.evaluation.benchmark.cards import put_on_card
 from kd_planner_ros.evaluation.benchmark.driving import Outcome
@@ -99,7 +101,7 @@ def test_the_recipe_has_what_the_paper_compares():
                    *(("13.9m", label) for label in LABELS[3:])}
     assert {(model.size, model.label) for model in recipe.values() if model.network == "interfuser"} == {
         ("26.3m", "teacher"), ("3.8m", "imitation"), ("3.8m", "plankd")}
-    shop = training.Workshop((Path("bags"),), Path("models"), Path("runs"), Path("cache"), Path("marks"))
+    shop = training.Workshop((Path("bags"),), Path("models"), Path("runs"), Path("cache"))
     configs = {model.name: training.train_config(model, shop, False) for model in recipe.values()}
     assert not configs["tcp_13m9_no_entropy"].use_entropy and configs["tcp_13m9_plankd"].use_entropy
     assert configs["tcp_13m9_at"].method == "at" and Path(configs["tcp_13m9_at"].teacher) == Path("models/tcp_25m8")
@@ -173,18 +175,22 @@ def test_the_scores_are_put_on_the_card_of_the_weights_that_drove(tmp_path):
 
 @pytest.fixture
 def shop(tmp_path) -> training.Workshop:
-    return training.Workshop((tmp_path / "bags",), tmp_path / "models", tmp_path / "runs", tmp_path / "cache",
-                             tmp_path / "marks")
-
-
-def have(shop: training.Workshop, *names: str) -> None:
-    for name in names:
-        (shop.models_dir / name).mkdir(parents=True)
-        (shop.models_dir / name / "card.json").write_text("{}")
+    return training.Workshop((tmp_path / "bags",), tmp_path / "models", tmp_path / "runs", tmp_path / "cache")
 
 
 RECIPE = {"t": ModelRecipe("t", "tcp", "25.8m"), "s": ModelRecipe("s", "tcp", "3.1m", teacher="t"),
           "u": ModelRecipe("u", "tcp", "7.6m", teacher="t")}
+
+
+def have(shop: training.Workshop, *names: str, recipe=RECIPE, **changes) -> None:
+    """Finished models, as their training would have left them."""
+    for name in names:
+        told = plain(training.train_config(recipe[name], shop, False).recipe) | changes
+        teacher = {"teacher": {"sha256": f"weights of {recipe[name].teacher}"}} if recipe[name].teacher else {}
+        card = ModelCard(name, "tcp", {}, f"weights of {name}", 1, training={"recipe": told, **teacher})
+        (shop.models_dir / name).mkdir(parents=True, exist_ok=True)
+        (shop.models_dir / name / "card.json").write_text(card.to_json())
+
 
 
 def test_teachers_come_first_and_only_what_is_missing_is_trained(shop):
@@ -194,8 +200,7 @@ def test_teachers_come_first_and_only_what_is_missing_is_trained(shop):
     assert wanted("u", "s", "constant_velocity", "expert") == ["t", "s", "u"]
     have(shop, "t", "s")
     assert wanted("u", "s") == ["u"]
-    shop.marks.mkdir()
-    (shop.marks / "t").write_text("")  # its training was interrupted after the first validation had shipped weights
+    (shop.models_dir / "t" / training.UNFINISHED).write_text("")  # its training was interrupted after the first validation had shipped weights
     assert wanted("s") == [] and wanted("u") == ["t", "u"]
     with pytest.raises(ConfigError, match="'nobody'.*--models"):
         wanted("nobody")
@@ -224,16 +229,28 @@ def test_the_recipe_for_two_cores_gives_every_student_the_same(shop):
         training.train_config(model, shop, False)
 
 
+def test_a_model_of_another_recipe_or_teacher_is_not_taken_for_this_one(shop):
+    have(shop, "t", "s")
+    assert training.missing(("s",), RECIPE, shop) == []
+    have(shop, "s", lr=0.5)
+    with pytest.raises(ConfigError, match="models/s trained as the recipe says; got other lr;.*--models-dir"):
+        training.missing(("s",), RECIPE, shop)
+    have(shop, "s")
+    card = read_card(shop.models_dir / "t")
+    (shop.models_dir / "t" / "card.json").write_text(replace(card, weights_sha256="retrained").to_json())
+    with pytest.raises(ConfigError, match="other weights of the teacher"):
+        training.missing(("s",), RECIPE, shop)
+
+
 def test_an_interrupted_training_goes_on_at_the_next_call(shop):
+    recipe = {"t": RECIPE["t"], "v": ModelRecipe("v", "tcp", "3.1m", options={"weight_decay": 0.5})}
     begun = []
 
     def train(config):
         begun.append(config.name)
-        if not (shop.models_dir / config.name).exists():
-            have(shop, config.name)
+        have(shop, config.name, recipe=recipe)
         return SimpleNamespace(finished=len(begun) != 1)
 
-    recipe = {"t": RECIPE["t"], "v": ModelRecipe("v", "tcp", "3.1m", options={"epochs": 2})}
     with pytest.raises(KeyboardInterrupt):
         training.train_all(training.missing(("t", "v"), recipe, shop), shop, train, False)
     assert begun == ["t"]

@@ -145,6 +145,15 @@ def test_the_map_lies_where_the_state_is_read_from():
     assert found.chances["pedestrian"] == pytest.approx(1 / (1 + np.exp(-1.0))) and found.energy[0].max() == 1.0
 
 
+def test_a_network_of_three_views_has_a_map_each():
+    class Views(nn.Module):
+        def forward(self, image: Tensor, features: bool) -> dict[str, Tensor]:
+            return {f"{view}_stage2": image * size for size, view in enumerate(("left", "front", "right"), start=1)}
+
+    found = state_maps(Views(), {"image": torch.rand(1, 2, 4, 6)}, InformationBottleneck(3 * 4 * 6), {})
+    assert [one.shape for one in found.maps[ALL]] == [(4, 6)] * 3 and len(found.energy) == 3
+
+
 def test_the_heaviest_waypoint_is_red_and_ahead_is_up(tmp_path, monkeypatch):
     shown = {}
 

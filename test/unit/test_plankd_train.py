@@ -70,7 +70,8 @@ def test_every_method_trains_and_says_so_on_the_card(config, method, terms, monk
     card = load_model(config.models_dir / "student")[2]
     facts = card.training
     assert facts["method"] == facts["recipe"]["method"] == method and facts["teacher"]["name"] == "wise"
-    assert facts["teacher"]["data"]["maps"] == ["Town03"] and facts["teacher_sees"] == "the clean picture"
+    assert facts["teacher"]["data"]["maps"] == ["Town03"] and facts["teacher_sees"] == (
+        "the clean picture" if method != "reviewkd" else "the student's augmented picture")  # its maps are too large to keep
     assert facts["switches"] and "--teacher wise" in facts["command"] and str(config.models_dir) not in card.to_json()
     assert (config.models_dir / "wise" / "weights.safetensors").read_bytes() == teacher
     first = len(asked)

@@ -88,6 +88,31 @@ def test_resume_is_bit_identical(config, monkeypatch):
     assert logged == sorted(logged)
 
 
+def test_a_run_ended_early_by_fewer_epochs_is_validated_and_shipped(config, monkeypatch):
+    step = Learner.step
+
+    def interrupted(self, batch, number, rate):
+        if number == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, batch, number, rate)
+
+    monkeypatch.setattr(Learner, "step", interrupted)
+    assert not train(replace(config, name="short")).finished
+    assert not (config.models_dir / "short").exists()
+    report = train(replace(config, name="short", epochs=1e-6))  # nothing is left to train
+    assert report.finished and report.steps == report.best_step == 3
+    assert (config.models_dir / "short" / "card.json").is_file()
+
+
+def test_a_run_does_not_go_on_with_other_weights_of_its_start(config):
+    first = train(replace(config, name="first", epochs=0.2))
+    again = replace(config, name="again", warm_start=first.model, epochs=0.2)
+    train(again)
+    train(replace(config, name="first", epochs=0.2, seed=9, fresh=True))
+    with pytest.raises(TrainingError, match="other values of weights of the start"):
+        train(again)
+
+
 def test_another_seed_gives_other_weights(config):
     train(replace(config, name="a", epochs=1))
     train(replace(config, name="b", epochs=1, seed=2))

@@ -76,10 +76,22 @@ def test_the_card_names_the_start_and_its_maps(config):
     training = read_card(Path(second.model)).training
     assert training["start"]["name"] == "first" and training["recipe"]["warm_start"] == "first"
     assert "--warm-start first" in training["command"]
-    with pytest.raises(ConfigError, match="--init or --warm-start"):
+    with pytest.raises(ConfigError, match="one start at most; got --init, --warm-start"):
         replace(config, init=first.model, warm_start=first.model)
     with pytest.raises(CardError, match="a network interfuser of any size"):
         Learner(replace(config, network="interfuser", size="3.8m", warm_start=MODELS / "tcp_7m6"), join("cpu"))
+
+
+def test_a_local_file_fills_the_backbone(config, tmp_path):
+    given = Learner(replace(config, seed=7), join("cpu")).model.backbone.state_dict()
+    torch.save(given, tmp_path / "imagenet.pth")
+    learner = Learner(replace(config, backbone_weights=tmp_path / "imagenet.pth"), join("cpu"))
+    assert all(torch.equal(value, given[name]) for name, value in learner.model.backbone.state_dict().items())
+    assert learner.start.facts()["start"]["name"] == learner.config.recipe["backbone_weights"] == "imagenet.pth"
+    with pytest.raises(ConfigError, match="no such file"):
+        Learner(replace(config, backbone_weights=tmp_path / "none.pth"), join("cpu"))
+    with pytest.raises(ConfigError, match="one start at most"):
+        replace(config, backbone_weights=tmp_path / "imagenet.pth", init=tmp_path)
 
 
 def test_hidden_speeds_reach_the_network_as_zero(config):
@@ -100,6 +112,23 @@ def test_the_state_head_learns_and_is_not_shipped(config):
     assert learner.step(batch, 0, 1e-3)["states"] > 0
     assert not torch.equal(before, learner.heads.states.read.weight)
     assert not any("states.read" in name for name in learner.shipped.state_dict())
+
+
+def test_the_heads_beside_the_network_take_maps_in_bf16(config):
+    learner = Learner(replace(config, states_weight=1.0, semantic_weight=1.0, precision="bf16"), join("cpu"))
+    values = learner.step(learner.prepare(samples_of(config, learner), np.arange(4), 0), 0, 1e-3)
+    assert np.isfinite(list(values.values())).all() and values["states"] > 0
+
+
+def test_a_start_that_has_seen_the_evaluation_map_is_refused(config):
+    first = train(config)
+    card = read_card(Path(first.model))
+    before = {"start": {"name": "old", "teacher": {"data": {"maps": ["Town05HD"]}}}}  # two generations back
+    (Path(first.model) / "card.json").write_text(replace(card, training={**card.training, **before}).to_json())
+    with pytest.raises(ConfigError, match="has not seen the evaluation map Town05"):
+        Learner(replace(config, warm_start=first.model), join("cpu"))
+    told = Learner(replace(config, warm_start=first.model, allow_leak=True), join("cpu")).start.facts()
+    assert "Town05" in told["start"]["data"]["maps"]  # so that the next generation knows
 
 
 def test_starts_are_drawn_as_often_as_asked():

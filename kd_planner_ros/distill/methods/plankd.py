@@ -112,12 +112,11 @@ class PlanKD(Distiller):
         second, named_ours = self.bottleneck.loss(ours, states, self.choice.beta)
         loss = first + second
         self._report |= {"bottleneck": loss.detach(), "named_teacher": named_theirs, "named_student": named_ours}
-        if not torch.isfinite(loss):
-            return
         self._adam.zero_grad(set_to_none=True)
         loss.backward()
-        self._average(list(self.bottleneck.parameters()))
-        self._adam.step()
+        self._average(list(self.bottleneck.parameters()))  # also where it is not finite: the others wait for it
+        if all(bool(parameter.grad.isfinite().all()) for parameter in self.bottleneck.parameters()):
+            self._adam.step()
         self._adam.zero_grad(set_to_none=True)
 
     def _waypoints(self, waypoints: Tensor, teacher: Answers, truth: Truth) -> dict[str, Tensor]:

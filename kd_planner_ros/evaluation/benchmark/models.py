@@ -21,7 +21,7 @@ BUSY_SHARE = 0.6
 @dataclass(frozen=True)
 class ModelFacts:
     """``parameters``, ``macs`` of one forward pass and ``latency_ms`` (median from pixels to waypoints, batch 1, and
-    the engine it was taken on); None where a planner has no weights. ``busy``: other work ran beside the measurement,
+    the engine it was taken on, ``asked`` being the device and engine asked for); None where a planner has no weights. ``busy``: other work ran beside the measurement,
     so the latency says little."""
 
     name: str
@@ -32,6 +32,7 @@ class ModelFacts:
     macs: int | None = None
     latency_ms: float | None = None
     engine: str = ""
+    asked: str = ""
     busy: bool = False
 
 
@@ -53,7 +54,7 @@ def require_unseen(name: str, models_dir: Path, town: str) -> None:
         ConfigError: it was.
     """
     folder = model_folder(name, models_dir)
-    seen = _maps(read_card(folder).training) if folder and town else set()
+    seen = read_card(folder).maps_seen if folder and town else set()
     if town in seen:
         raise ConfigError(f"a model that has not seen {town}", f"'{name}', trained on {', '.join(sorted(seen))}",
                           "train it without that map, or give --allow-leak and report no score")
@@ -73,11 +74,13 @@ def model_facts(name: str, models_dir: Path, cache: Path, frames: int, device: s
         return ModelFacts(name)
     card = read_card(folder)
     known = _kept(cache, card.weights_sha256)
-    stale = known is None or (known.busy and again_if_busy) or (frames > 0 and known.latency_ms is None)
-    if known is not None and not stale:
-        return known
+    asked = f"{device} {engine}"
+    if known is not None:
+        unmeasured = frames > 0 and (known.latency_ms is None or known.asked != asked)
+        if not unmeasured and not (known.busy and again_if_busy):
+            return known
     facts = ModelFacts(name, card.network, str(card.config.get("size", "")), card.weights_sha256,
-                       **_costs(folder, card, frames, device, engine))
+                       asked=asked, **_costs(folder, card, frames, device, engine))
     cache.parent.mkdir(parents=True, exist_ok=True)
     write_text(cache, json.dumps(asdict(facts), indent=1, sort_keys=True) + "\n")
     return facts
@@ -109,12 +112,3 @@ def _kept(cache: Path, weights: str) -> ModelFacts | None:
     except (OSError, ValueError, TypeError):
         return None
     return facts if facts.weights_sha256 == weights else None
-
-
-def _maps(training: Any) -> set[str]:
-    """Every map named under ``maps`` anywhere in a card's training facts."""
-    if not isinstance(training, dict):
-        return set()
-    here = training.get("maps", ())
-    found = {str(one) for one in here} if isinstance(here, (list, tuple)) else set()
-    return found.union(*(_maps(value) for value in training.values()))

@@ -12,13 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.errors import ConfigError, KdPlannerError, PlannerError
 from kd_planner_ros.evaluation import closed_loop, worker
 from kd_planner_ros.evaluation.closed_loop import ClosedLoopConfig, Drive
 from kd_planner_ros.evaluation.run_folder import write_text
 
 _FILES = ("map", "routes")
-_setups: dict[str, worker.Setup] = {}
+_setups: dict[str, tuple[worker.Setup, tempfile.TemporaryDirectory]] = {}
+"""The evaluation that this worker's process is at, and the folder of its files, which goes with it."""
 
 
 def connect(address: str) -> Any:
@@ -48,7 +49,11 @@ class Spread:
         self._ray, self._remote = ray, ray.remote(drive_remotely)
 
     def __call__(self, config: ClosedLoopConfig) -> dict[str, Any]:
-        """All drives that are not done yet, each a task of one processor; then what ``closed_loop.run`` concludes."""
+        """All drives that are not done yet, each a task of one processor; then what ``closed_loop.run`` concludes.
+
+        Raises:
+            KdPlannerError: what a worker said, or that it ended without a word; the drives that came in are kept.
+        """
         closed_loop.require_sound(config)
         setup = worker.Setup(config)
         closed_loop.claim_folder(config, setup.weights)
@@ -59,8 +64,21 @@ class Spread:
         while tasks:
             done, _ = self._ray.wait(list(tasks), num_returns=1)
             for task in done:
-                _keep(tasks.pop(task), self._ray.get(task))
+                drive = tasks.pop(task)
+                _keep(drive, self._fetch(task, drive))
         return closed_loop.run(config, progress=False)  # every drive is there: this puts them together
+
+
+    def _fetch(self, task: Any, drive: Drive) -> dict[str, str]:
+        try:
+            return self._ray.get(task)
+        except Exception as error:  # Ray has many of its own, and wraps the worker's
+            cause = getattr(error, "cause", None) or error
+            if isinstance(cause, KdPlannerError):
+                raise cause from None
+            text = (str(cause).splitlines() or [""])[0]
+            raise PlannerError(f"route {drive.route.name} to be driven on a Ray worker", f"{type(cause).__name__} {text}",
+                               "look into the worker's log; the same command goes on with what is left") from None
 
 
 def pack(config: ClosedLoopConfig) -> dict[str, Any]:
@@ -94,11 +112,12 @@ def drive_remotely(parcel: dict[str, Any], wanted: tuple[str, int, str]) -> dict
     key = hashlib.sha256(b"".join(name.encode() + content for name, content in sorted(parcel["files"].items()))
                          + repr(parcel["config"]).encode()).hexdigest()
     if key not in _setups:
-        for setup in _setups.values():
+        for setup, _ in _setups.values():
             setup.close()
         _setups.clear()
-        _setups[key] = worker.Setup(unpack(parcel, Path(tempfile.mkdtemp(prefix="kd_planner_"))))
-    setup = _setups[key]
+        home = tempfile.TemporaryDirectory(prefix="kd_planner_", ignore_cleanup_errors=True)
+        _setups[key] = worker.Setup(unpack(parcel, Path(home.name))), home
+    setup, _ = _setups[key]
     drive = next(one for one in closed_loop.plan_drives(setup.config, setup.routes()) if _plain(one) == tuple(wanted))
     worker.drive_one(setup, drive)
     return {path.name: path.read_text() for path in sorted(drive.folder.iterdir()) if path.is_file()}

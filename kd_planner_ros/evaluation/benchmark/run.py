@@ -129,7 +129,7 @@ def _driver(config: BenchmarkConfig) -> driving.Drive:
 
 def _workshop(config: BenchmarkConfig) -> training.Workshop:
     return training.Workshop(config.bags, Path(config.models_dir or models_folder()), config.runs_dir, config.cache,
-                             config.folder / "training", config.train_device, config.train_options, config.allow_leak,
+                             config.train_device, config.train_options, config.allow_leak,
                              config.maps_dir)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.evaluation.benchmark.models import drives_without_weights, model_folder
 from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe
@@ -14,16 +15,18 @@ from kd_planner_ros.evaluation.run_folder import write_text
 from kd_planner_ros.runtime.paths import models_folder
 
 
+UNFINISHED = "unfinished"
+
+
 @dataclasses.dataclass(frozen=True)
 class Workshop:
     """Where training reads and writes. ``options`` are NAME=VALUE words that win over the recipe's. A file
-    ``marks``/NAME says that the training of NAME has begun and not ended."""
+    ``models_dir``/NAME/``UNFINISHED`` says that the training of NAME has begun and not ended."""
 
     bags: tuple[Path, ...]
     models_dir: Path
     runs_dir: Path
     cache: Path
-    marks: Path
     device: str = "auto"
     options: tuple[str, ...] = ()
     allow_leak: bool = False
@@ -35,13 +38,18 @@ def missing(names: Sequence[str], recipe: Mapping[str, ModelRecipe], shop: Works
     start from, in training order.
 
     Raises:
-        ConfigError: a name that is neither in the recipe nor a model.
+        ConfigError: a name that is neither in the recipe nor a model, or a model that was trained by another recipe or
+            taught by another teacher.
     """
     wanted: set[str] = set()
     left = list(names)
     while left:
         name = left.pop()
-        if drives_without_weights(name) or _finished(name, shop):
+        if drives_without_weights(name):
+            continue
+        if _finished(name, shop):
+            if name in recipe:
+                _require_same(recipe[name], shop)
             continue
         if name not in recipe:
             raise ConfigError(f"a model of the recipe ({', '.join(recipe)}) or of {shop.models_dir}", repr(name),
@@ -52,7 +60,23 @@ def missing(names: Sequence[str], recipe: Mapping[str, ModelRecipe], shop: Works
 
 
 def _finished(name: str, shop: Workshop) -> bool:
-    return model_folder(name, shop.models_dir) is not None and not (shop.marks / name).exists()
+    folder = model_folder(name, shop.models_dir)
+    return folder is not None and not (folder / UNFINISHED).exists()
+
+
+def _require_same(model: ModelRecipe, shop: Workshop) -> None:
+    """Refuse the finished model of this name if its card does not say that it was made as ``model`` is."""
+    from kd_planner_ros.distill.config import plain
+
+    card = read_card(shop.models_dir / model.name)
+    theirs, ours = card.training.get("recipe", {}), plain(train_config(model, shop, False).recipe)
+    other = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
+    teacher = model_folder(model.teacher, shop.models_dir) if model.teacher else None
+    if teacher is not None and card.training.get("teacher", {}).get("sha256") != read_card(teacher).weights_sha256:
+        other.append("weights of the teacher")
+    if other:
+        raise ConfigError(f"{shop.models_dir / model.name} trained as the recipe says", f"other {', '.join(other)}",
+                          "give its own --recipe, another --models-dir, or delete it to train it anew")
 
 
 def train_all(models: Sequence[ModelRecipe], shop: Workshop, train: Callable[[Any], Any] | None = None,
@@ -71,11 +95,12 @@ def train_all(models: Sequence[ModelRecipe], shop: Workshop, train: Callable[[An
         from kd_planner_ros.distill.train import train
     configs = [train_config(model, shop, progress) for model in models]  # all are checked before the first one trains
     for model, config in zip(models, configs, strict=True):
-        shop.marks.mkdir(parents=True, exist_ok=True)
-        write_text(shop.marks / model.name, "its training has begun and not ended\n")
+        mark = shop.models_dir / model.name / UNFINISHED
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        write_text(mark, "its training has begun and not ended\n")
         if not train(config).finished:
             raise KeyboardInterrupt
-        (shop.marks / model.name).unlink()
+        mark.unlink()
 
 
 def train_config(model: ModelRecipe, shop: Workshop, progress: bool) -> Any:
@@ -84,7 +109,7 @@ def train_config(model: ModelRecipe, shop: Workshop, progress: bool) -> Any:
     Raises:
         ConfigError: an option that it does not have, or a value it refuses.
     """
-    from kd_planner_ros.distill.train import TrainConfig
+    from kd_planner_ros.distill.config import TrainConfig
 
     fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
     options: dict[str, Any] = {"size": model.size, "network": model.network, **model.options}

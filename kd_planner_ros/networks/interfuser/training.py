@@ -20,6 +20,7 @@ from kd_planner_ros.networks.interfuser.processor import PICTURES, InterFuserPro
 from kd_planner_ros.networks.interfuser.targets import path_targets, sample_targets
 from kd_planner_ros.networks.training import MAIN, Lessons, OptimiserDefaults, Score
 
+BACKBONE = "rgb_backbone"
 OPTIMISER = OptimiserDefaults("adamw", 0.05, 0.4, ("rgb_backbone",))
 """Source: InterFuser's learning rates, 5e-4 and 2e-4 for the camera backbone; ``spec/plankd.md`` 2.4."""
 RULES = ("junction", "light", "stop")

@@ -14,6 +14,7 @@ from kd_planner_ros.networks.tcp.processor import TCPProcessor, beta_mode
 from kd_planner_ros.networks.training import MAIN, Lessons, OptimiserDefaults, Score
 
 OPTIMISER = OptimiserDefaults("adam", 1e-7)
+BACKBONE = "backbone"
 
 
 class TCPLessons(Lessons):
