@@ -15,7 +15,7 @@ examples:
   kd-planner benchmark plankd --suite town05-long --seeds 1 --ray auto
 
 Trains what is missing (teachers first), drives every model over the suite with each seed, and writes table.json,
-table.csv and report.html beside the paper's Tables 1 to 7. The same command goes on where it was stopped. The
+table.csv, table.md and report.html beside the paper's Tables 1 to 7. The same command goes on where it was stopped. The
 Town05 suites need Town05.net.xml and the route files; default-town needs nothing."""
 
 
@@ -38,5 +38,5 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
 
     result = run(from_args(BenchmarkConfig, args))
     print("\n".join(lines(result.rows)))
-    print(f"details: {result.page}, table.csv and table.json beside it")
+    print(f"details: {result.page}, table.csv, table.md and table.json beside it")
     return asdict(result)

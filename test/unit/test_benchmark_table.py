@@ -113,8 +113,8 @@ def test_the_recipe_has_what_the_paper_compares():
 
 
 def test_the_report_holds_the_numbers(tmp_path):
-    facts = {"tcp_25m8": ModelFacts("tcp_25m8", "tcp", "25.8m", "ab", 25_768_065, 17_010_000_000, 17.93, "torch"),
-             "tcp_13m9_plankd": ModelFacts("tcp_13m9_plankd", "tcp", "13.9m", "cd", 13_915_201, 8_420_000_000, None)}
+    facts = {"tcp_25m8": ModelFacts("tcp_25m8", "tcp", "25.8m", "ab", 25_768_065, 17_010_000_000, 1.083, 17.93, "torch"),
+             "tcp_13m9_plankd": ModelFacts("tcp_13m9_plankd", "tcp", "13.9m", "cd", 13_915_201, 8_420_000_000)}
     rows = rows_of(*(Outcome(name, seed, "town05-short", "", short(record(0, 100.0 - 30 * seed)))
                      for name in facts for seed in (0, 1)), facts=facts)
     facts = {"suite": "town05-short", "vehicles": 120}
@@ -127,6 +127,8 @@ def test_the_report_holds_the_numbers(tmp_path):
     assert list(first) == flat_columns() == list(csv.reader((tmp_path / "table.csv").open()).__next__())
     assert float(first["driving_score_mean"]) == pytest.approx(98.5) and first["paper_driving_score"] == "95.53"
     assert json.loads((tmp_path / "table.json").read_text())["rows"][0]["macs"] == 17_010_000_000
+    head, _, teacher, _ = (tmp_path / "table.md").read_text().splitlines()
+    assert head.count("|") == teacher.count("|") and "98.50 ± 2.12" in teacher and "25.77 M" in teacher and "1.08" in teacher
     before = text
     report.write_report(tmp_path, rows, read_paper(), facts, ["tcp_7m6_plankd"])
     assert page.read_text() == before

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kd_planner_ros.core.card import read_card
+from kd_planner_ros.core.card import ModelCard, read_card
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.evaluation.run_folder import write_text
 from kd_planner_ros.networks.registry import find_network, is_weightless
@@ -22,7 +22,7 @@ BUSY_SHARE = 0.6
 class ModelFacts:
     """``parameters``, ``macs`` of one forward pass and ``latency_ms`` (median from pixels to waypoints, batch 1, and
     the engine it was taken on, ``asked`` being the device and engine asked for); None where a planner has no weights. ``busy``: other work ran beside the measurement,
-    so the latency says little."""
+    so the latency says little. ``held_out_m``: mean waypoint error on the routes held out of its training, metres."""
 
     name: str
     network: str = ""
@@ -30,6 +30,7 @@ class ModelFacts:
     weights_sha256: str = ""
     parameters: int | None = None
     macs: int | None = None
+    held_out_m: float | None = None
     latency_ms: float | None = None
     engine: str = ""
     asked: str = ""
@@ -80,13 +81,19 @@ def model_facts(name: str, models_dir: Path, cache: Path, frames: int, device: s
         if not unmeasured and not (known.busy and again_if_busy):
             return known
     facts = ModelFacts(name, card.network, str(card.config.get("size", "")), card.weights_sha256,
-                       asked=asked, **_costs(folder, card, frames, device, engine))
+                       held_out_m=_held_out_m(card), asked=asked, **_costs(folder, card, frames, device, engine))
     cache.parent.mkdir(parents=True, exist_ok=True)
     write_text(cache, json.dumps(asdict(facts), indent=1, sort_keys=True) + "\n")
     return facts
 
 
-def _costs(folder: Path, card: Any, frames: int, device: str, engine: str) -> dict[str, Any]:
+def _held_out_m(card: ModelCard) -> float | None:
+    """TCP's ``l2_m``, InterFuser's ``path_m``."""
+    validation = card.scores.get("validation", {})
+    return validation.get("l2_m", validation.get("path_m"))
+
+
+def _costs(folder: Path, card: ModelCard, frames: int, device: str, engine: str) -> dict[str, Any]:
     import torch
 
     from kd_planner_ros.runtime.bench import bench_latency

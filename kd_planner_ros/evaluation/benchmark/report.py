@@ -1,4 +1,4 @@
-"""The table as JSON, CSV, a page with plots, and lines for the terminal."""
+"""The table as JSON, CSV, Markdown, a page with plots, and lines for the terminal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OWN = ("collision_rate_per_km", "infraction_rate_per_km")
 
 def write_report(out: Path, rows: Sequence[Mapping[str, Any]], paper: Paper, facts: Mapping[str, Any],
                  missing: Sequence[str]) -> Path:
-    """Write ``table.json``, ``table.csv``, ``report.html`` into ``out``; the page's path.
+    """Write ``table.json``, ``table.csv``, ``table.md``, ``report.html`` into ``out``; the page's path.
 
     Args:
         rows: of ``build_table``. facts: what ``benchmark.json`` holds. missing: models without a drive.
@@ -36,6 +36,7 @@ def write_report(out: Path, rows: Sequence[Mapping[str, Any]], paper: Paper, fac
     table.writeheader()
     table.writerows(flatten(row) for row in rows)
     write_text(out / "table.csv", text.getvalue())
+    write_text(out / "table.md", "\n".join(markdown(rows)) + "\n")
     figures = [plots.score_over_parameters(rows, paper, facts["suite"]), plots.methods_side_by_side(rows)]
     environment = jinja2.Environment(loader=jinja2.PackageLoader("kd_planner_ros.evaluation"), autoescape=True,
                                      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -65,6 +66,22 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return found
 
 
+def markdown(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The table for a README: what drove how well, and how well its waypoints fit."""
+    head = ("model", "method", "seeds", "driving score", "paper", "completion %", "infraction score", "collisions / km",
+            "infractions / km", "held-out error m", "parameters", "MACs")
+    found = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for row in rows:
+        page = _page_row(row)
+        driven = {key: cell["ours"] for key, cell in zip((*FIGURES, *_OWN), page["cells"], strict=True)}
+        cells = (row["model"], page["method"], str(len(row["seeds"])), driven["driving_score"],
+                 _cell(row["paper"].get("driving_score"), 1), driven["route_completion"], driven["infraction_score"],
+                 driven["collision_rate_per_km"], driven["infraction_rate_per_km"], _cell(row["held_out_m"], 2),
+                 *page["costs"][1:3])
+        found.append("| " + " | ".join(cells) + " |")
+    return found
+
+
 def _page_row(row: Mapping[str, Any]) -> dict[str, Any]:
     several = len(row["seeds"]) > 1
 
@@ -74,7 +91,7 @@ def _page_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
     cells = [{"ours": ours(key), "paper": _cell(row["paper"].get(key), _DIGITS.get(key, 3))} for key in FIGURES]
     cells += [{"ours": ours(key), "paper": None} for key in _OWN]
-    costs = [_cell(row["parameters"], 2, 1e6, " M"), _cell(row["macs"], 2, 1e9, " G"), _cell(row["paper_gflops"], 2),
+    costs = [_cell(row["held_out_m"], 3), _cell(row["parameters"], 2, 1e6, " M"), _cell(row["macs"], 2, 1e9, " G"), _cell(row["paper_gflops"], 2),
              _cell(row["latency_ms"], 1, suffix=" (busy machine)" if row["busy"] else ""), _cell(row["paper_ms"], 1)]
     return {"model": row["model"], "method": LABEL_TEXTS.get(row["label"], ""), "seeds": row["seeds"], "cells": cells,
             "costs": costs, "engine": row["engine"]}

@@ -22,7 +22,7 @@ def build_table(outcomes: Sequence[Outcome], facts: Mapping[str, ModelFacts], re
 
     A row has ``model``, ``network``, ``size``, ``label``, ``seeds``, ``drives``; ``mean`` and ``std`` over seeds
     (sample deviation, 0 with one seed) of each of ``OURS``; ``paper`` with ``FIGURES`` where the paper has that model;
-    ``parameters``, ``macs``, ``latency_ms``, ``engine``, ``busy``, ``paper_gflops``, ``paper_ms``. Rates: legacy unit
+    ``held_out_m``, ``parameters``, ``macs``, ``latency_ms``, ``engine``, ``busy``, ``paper_gflops``, ``paper_ms``. Rates: legacy unit
     of the paper's tables, and events per km really driven (``score.legacy_rate``, ``score.true_rate``).
     """
     by_model: dict[str, dict[int, Outcome]] = {}
@@ -48,7 +48,7 @@ def _row(name: str, outcomes: Mapping[int, Outcome], facts: ModelFacts, model: M
         "mean": {key: float(found.mean()) for key, found in values.items()},
         "std": {key: float(found.std(ddof=1)) if len(seeds) > 1 else 0.0 for key, found in values.items()},
         "paper": paper.figures(network, size, label, suite),
-        "parameters": facts.parameters, "macs": facts.macs, "latency_ms": facts.latency_ms,
+        "held_out_m": facts.held_out_m, "parameters": facts.parameters, "macs": facts.macs, "latency_ms": facts.latency_ms,
         "engine": facts.engine, "busy": facts.busy, "paper_gflops": cost.get("gflops"), "paper_ms": cost.get("ms")}
 
 
@@ -56,12 +56,12 @@ def flat_columns() -> list[str]:
     """The columns of the CSV file."""
     return ["model", "network", "size", "label", "seeds", "drives",
             *(f"{key}_{part}" for key in OURS for part in ("mean", "std")), *(f"paper_{key}" for key in FIGURES),
-            "parameters", "macs", "latency_ms", "engine", "busy", "paper_gflops", "paper_ms"]
+            "held_out_m", "parameters", "macs", "latency_ms", "engine", "busy", "paper_gflops", "paper_ms"]
 
 
 def flatten(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of ``build_table`` with the columns of ``flat_columns``; empty strings where nothing is known."""
-    flat = {key: row[key] for key in ("model", "network", "size", "label", "drives", "parameters", "macs", "latency_ms",
+    flat = {key: row[key] for key in ("model", "network", "size", "label", "drives", "held_out_m", "parameters", "macs", "latency_ms",
                                       "engine", "busy", "paper_gflops", "paper_ms")}
     flat["seeds"] = " ".join(map(str, row["seeds"]))
     flat |= {f"{key}_{part}": row[part][key] for key in OURS for part in ("mean", "std")}
