@@ -25,6 +25,7 @@ from kd_planner_ros.bags.record_worker import Order, work
 from kd_planner_ros.bags.topics import LABELS
 from kd_planner_ros.bags.writer import PARTIAL
 from kd_planner_ros.core.errors import BagError, ConfigError
+from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather
@@ -48,23 +49,23 @@ class RecordConfig:
     out: Path = field(metadata={"help": "folder for the recordings, one rosbag2 folder a route"})
     map: str = _field("default", "map: default, generated:SEED, or a .net.xml or .xodr file")
     routes: Path | None = _field(None, "leaderboard route file (.xml); routes are drawn from the seed without one")
-    count: int = _field(0, "how many routes; 0: all of the file, or 20 drawn ones")
-    first: int = _field(0, "first route of the file to drive, counted from 0")
-    min_m: float = _field(150.0, "drawn routes are at least this long, metres")
-    max_m: float = _field(450.0, "drawn routes are at most this long, metres")
+    count: int = _field(0, "how many routes; 0: all of the file, or 20 drawn ones", low=0)
+    first: int = _field(0, "first route of the file to drive, counted from 0", low=0)
+    min_m: float = _field(150.0, "drawn routes are at least this long, metres", above=0.0)
+    max_m: float = _field(450.0, "drawn routes are at most this long, metres", above=0.0)
     weather: tuple[str, ...] = _field(("all",), "weathers to cycle through: all, or names and ids 0 to 20")
-    seed: int = _field(0, "seed of traffic, scenarios, disturbances and drawn routes")
-    vehicles: int = _field(80, "background vehicles")
-    walkers: int = _field(25, "walkers")
+    seed: int = _field(0, "seed of traffic, scenarios, disturbances and drawn routes", low=0, high=2**31 - 1)
+    vehicles: int = _field(80, "background vehicles", low=0, high=500)
+    walkers: int = _field(25, "walkers", low=0, high=500)
     fps: int = _field(2, "pictures a second: 2 to train on, 20 to replay", choices=(1, 2, 4, 5, 10, 20))
     network: str = _field("tcp", "record the sensors of this network")
-    width: int = _field(0, "width of the cameras in pixels; 0: the network's own")
-    height: int = _field(0, "height of the cameras in pixels; 0: the network's own")
+    width: int = _field(0, "width of the cameras in pixels; 0: the network's own", low=0, high=4096)
+    height: int = _field(0, "height of the cameras in pixels; 0: the network's own", low=0, high=4096)
     labels: tuple[str, ...] = _field(LABELS, "labels of each camera: depth semantic instance; none: nothing behind --labels")
     disturb: bool = _field(True, "push the steering now and then, so that recoveries are in the data")
-    stand_s: float = _field(60.0, "end a route early when the car has stood for so many seconds")
-    frames: int = _field(0, "begin no further route after so many pictures; 0: no limit")
-    workers: int = _field(2, "processes that drive at the same time")
+    stand_s: float = _field(60.0, "end a route early when the car has stood for so many seconds", above=0.0)
+    frames: int = _field(0, "begin no further route after so many pictures; 0: no limit", low=0)
+    workers: int = _field(2, "processes that drive at the same time", low=1, high=64)
     role_name: str = _field("ego_vehicle", "role name in the topics")
     progress: bool = _field(True, "show progress")
 
@@ -72,11 +73,7 @@ class RecordConfig:
         bad = [kind for kind in self.labels if kind not in LABELS]
         if bad:
             raise ConfigError(f"labels out of {', '.join(LABELS)}", ", ".join(bad), "correct 'labels'")
-        if self.fps not in (1, 2, 4, 5, 10, 20):
-            raise ConfigError("fps out of 1, 2, 4, 5, 10, 20", str(self.fps), "correct 'fps'")
-        for name, least in (("workers", 1), ("vehicles", 0), ("walkers", 0), ("count", 0), ("first", 0), ("frames", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} from {least}", str(getattr(self, name)), f"correct '{name}'")
+        check_fields(self)
 
 
 @dataclass(frozen=True)

@@ -34,34 +34,47 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     sub = way("world", _world, "frames/s of the built-in world with TCP's and InterFuser's sensors")
     _add_map(sub)
-    sub.add_argument("--vehicles", type=int, default=120, help="background vehicles")
-    sub.add_argument("--frames", type=int, default=100, help="frames to measure")
+    sub.add_argument("--vehicles", type=int, default=120, metavar="N", help="background vehicles")
+    sub.add_argument("--frames", type=_whole, metavar="N", default=100, help="frames to measure")
     sub = way("record", _record, "frames/s of recording with TCP's camera at 2 FPS")
     _add_map(sub)
-    sub.add_argument("--workers", type=int, default=2, help="worker processes")
-    sub.add_argument("--count", type=int, default=4, help="routes to record")
+    sub.add_argument("--workers", type=_whole, metavar="N", default=2, help="worker processes")
+    sub.add_argument("--count", type=_whole, metavar="N", default=4, help="routes to record")
     sub = way("train", _train, "training samples/s and peak memory")
-    sub.add_argument("--size", default="13.9m", help="network size")
-    sub.add_argument("--input-height", type=int, default=256, help="picture height in pixels")
-    sub.add_argument("--input-width", type=int, default=900, help="picture width in pixels")
-    sub.add_argument("--batch", type=int, default=24, help="samples a step")
-    sub.add_argument("--steps", type=int, default=5, help="measured steps, after one that is not")
-    sub.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
+    sub.add_argument("--size", default="13.9m", metavar="TEXT", help="network size")
+    sub.add_argument("--input-height", type=_whole, metavar="N", default=256, help="picture height in pixels")
+    sub.add_argument("--input-width", type=_whole, metavar="N", default=900, help="picture width in pixels")
+    sub.add_argument("--batch", type=_whole, metavar="N", default=24, help="samples a step")
+    sub.add_argument("--steps", type=_whole, metavar="N", default=5, help="measured steps, after one that is not")
+    sub.add_argument("--device", default="cpu", metavar="TEXT", help="cpu, cuda, cuda:1 ...")
     sub.add_argument("--method", default="imitation", choices=("imitation", "plankd", "at", "reviewkd", "dpk"),
                      help="with another than imitation: what its step costs over imitation's, the teacher's answers cached")
     sub.add_argument("--bev-detail", default="auto", choices=("auto", "full", "half", "quarter"), help="plankd's scene encoder")
     sub = way("latency", _latency, "milliseconds from pixels to way points")
-    sub.add_argument("--planner", default="auto", help="a planner, as 'models list' names it, or auto: the best shipped model")
-    sub.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
-    sub.add_argument("--engine", default="auto", help="auto, torch, openvino, onnxruntime")
-    sub.add_argument("--frames", type=int, default=100, help="frames to measure")
+    _add_planner(sub)
+    sub.add_argument("--device", default="cpu", metavar="TEXT", help="cpu, cuda, cuda:1 ...")
+    sub.add_argument("--engine", default="auto", choices=("auto", "torch", "openvino", "onnxruntime"), help="inference engine")
+    sub.add_argument("--frames", type=_whole, metavar="N", default=100, help="frames to measure")
     sub = way("drive", _drive, "simulated time over wall time of the whole ROS 2 graph")
-    sub.add_argument("--planner", default="auto", help="a planner, as 'models list' names it, or auto: the best shipped model")
-    sub.add_argument("--seconds", type=float, default=20.0, help="simulated seconds to drive")
+    _add_planner(sub)
+    sub.add_argument("--seconds", type=float, default=20.0, metavar="X", help="simulated seconds to drive")
+
+
+def _add_planner(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--planner", default="auto", metavar="TEXT",
+                        help="a planner, as 'models list' names it, or auto: the best shipped model")
+    parser.add_argument("--models-dir", default="", metavar="DIR", help="folder of models (default: the shipped ones)")
+
+
+def _whole(text: str) -> int:
+    """A number of things to measure, from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1; got {text!r}; give a larger one")
+    return int(text)
 
 
 def _add_map(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--map", default="default", help="default, generated:SEED, or a .net.xml or .xodr file")
+    parser.add_argument("--map", default="default", metavar="TEXT", help="default, generated:SEED, or a .net.xml or .xodr file")
 
 
 def _show(result: dict[str, Any]) -> dict[str, Any]:
@@ -70,11 +83,11 @@ def _show(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _latency(args: argparse.Namespace) -> dict[str, Any]:
-    from kd_planner_ros.ros.planner_facts import resolve_planner
+    from kd_planner_ros.ros.planner_facts import planner_place
     from kd_planner_ros.runtime.bench import bench_latency
     from kd_planner_ros.runtime.load import load_planner
 
-    planner = load_planner(resolve_planner(args.planner)[0], args.device, args.engine)
+    planner = load_planner(planner_place(args.planner, args.models_dir), args.device, args.engine)
     return _show(bench_latency(planner, args.frames))
 
 
@@ -92,7 +105,7 @@ def _drive(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.ros.drive import DriveConfig, drive
 
     with tempfile.TemporaryDirectory() as folder:
-        result = drive(DriveConfig(planner=args.planner, time=args.seconds, out=str(Path(folder) / "run"), report=False))
+        result = drive(DriveConfig(planner=args.planner, models_dir=args.models_dir, time=args.seconds, out=str(Path(folder) / "run"), report=False))
     keys = ("sim_per_wall", "sim_s", "wall_s", "unanswered_ticks", "status")
     return _show({key: result[key] for key in keys})
 

@@ -39,15 +39,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
             ("open-loop", OpenLoopConfig, _open, OPEN, "compare plans with what a recording's driver did")):
         way = ways.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=epilog)
         add_fields(way, config)
+        way.add_argument("--models-dir", default="", metavar="DIR", help="folder of models (default: the shipped ones)")
         add_json(way)
         way.set_defaults(run=run)
 
 
 def _closed(args: argparse.Namespace) -> dict:
     from kd_planner_ros.evaluation.closed_loop import ClosedLoopConfig, run
-    from kd_planner_ros.ros.planner_facts import resolve_planner
+    from kd_planner_ros.ros.planner_facts import planner_place
 
-    result = run(from_args(ClosedLoopConfig, args, planner=resolve_planner(args.planner)[0]))
+    result = run(from_args(ClosedLoopConfig, args, planner=planner_place(args.planner, args.models_dir)))
     for key, value in result["mean"].items():
         print(f"{key:<26} {value:8.3f}" + (f"  +- {result['std'][key]:.3f} over seeds" if len(result["seeds"]) > 1 else ""))
     print(f"details: {args.out / 'report.html'}, {args.out / 'statistics.json'}")
@@ -56,9 +57,9 @@ def _closed(args: argparse.Namespace) -> dict:
 
 def _open(args: argparse.Namespace) -> dict:
     from kd_planner_ros.evaluation.open_loop import OpenLoopConfig, run
-    from kd_planner_ros.ros.planner_facts import resolve_planner
+    from kd_planner_ros.ros.planner_facts import planner_place
 
-    result = run(from_args(OpenLoopConfig, args, planner=resolve_planner(args.planner)[0]))
+    result = run(from_args(OpenLoopConfig, args, planner=planner_place(args.planner, args.models_dir)))
     print(f"{'time s':<10} {'L2 m':>8} {'touches':>8} {'plans':>6}")
     for name, (plans, _) in result["counted"].items():
         print(f"{name:<10} {_number(result['l2_m'][name])} {_number(result['collision_rate'][name])} {plans:>6}")

@@ -40,6 +40,10 @@ begin here:
 object as its last line."""
 
 
+TRACEBACK = "KD_PLANNER_TRACEBACK"
+"""Environment variable that lets an unexpected exception through."""
+
+
 def build_parser(wanted: str | None) -> argparse.ArgumentParser:
     """The parser; only the subcommand ``wanted`` has its options, the others their one-line help."""
     parser = Parser(prog="kd-planner", epilog=EPILOG,
@@ -78,6 +82,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _refuse(f"expected to use {error.filename}; got {error.strerror}; "
                        "give another path or mend its permissions")
+    except Exception as error:  # noqa: BLE001  a mistake of ours: still one line, the traceback on demand
+        if os.environ.get(TRACEBACK):
+            raise
+        return _refuse(f"expected no {type(error).__name__}; got {error}; this is a bug: run it again with {TRACEBACK}=1 and "
+                       "report the traceback")
     except KeyboardInterrupt:
         print("kd-planner: stopped; what was finished is kept", file=sys.stderr)
         return 130

@@ -32,8 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_models(sub)
     sub = way("params", _params, "count parameters and multiply-accumulates of a network's every size")
     sub.add_argument("name", metavar="NETWORK", help="a folder of networks/, for example tcp")
-    sub.add_argument("--input-height", type=int, help="picture height in pixels (default: the size's own)")
-    sub.add_argument("--input-width", type=int, help="picture width in pixels (default: the size's own)")
+    sub.add_argument("--input-height", type=int, metavar="N", help="picture height in pixels (default: the size's own)")
+    sub.add_argument("--input-width", type=int, metavar="N", help="picture width in pixels (default: the size's own)")
+    sub.add_argument("--front-px", type=int, metavar="N", help="side of the square front view in pixels (interfuser)")
     sub = way("check", _check, "load models and check weights against card and code")
     sub.add_argument("names", metavar="NAME", nargs="*", help="models to check (default: all)")
     _add_models(sub)
@@ -52,6 +53,7 @@ def _list(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.networks.registry import folders, is_weightless
     from kd_planner_ros.runtime.load import list_models
 
+    _require_folder(args.models_dir)
     rows = [_row(folder) for folder in list_models(args.models_dir)]
     rows += [{"name": name, "network": name, "parameters": 0, "version": "", "licence": "", "scores": {}}
              for name in folders() if is_weightless(name)]
@@ -62,6 +64,13 @@ def _list(args: argparse.Namespace) -> dict[str, Any]:
         size = f"{row['parameters']:,} parameters" if row["parameters"] else "no weights"
         print(f"{row['name']:<28} {row['network']:<20} {size:<24} {_short(row['scores'])}")
     return {"models": rows}
+
+
+def _require_folder(models_dir: Path | None) -> None:
+    from kd_planner_ros.core.errors import ConfigError
+
+    if models_dir is not None and not models_dir.is_dir():
+        raise ConfigError(f"a folder of models at {models_dir}", "no such folder", "correct --models-dir")
 
 
 def _row(folder: Path) -> dict[str, Any]:
@@ -90,7 +99,7 @@ def _short(scores: dict[str, Any]) -> str:
 def _params(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.runtime.params import table
 
-    size = {"input_height": args.input_height, "input_width": args.input_width}
+    size = {"input_height": args.input_height, "input_width": args.input_width, "front_px": args.front_px}
     rows = table(args.name, **{key: value for key, value in size.items() if value is not None})
     print(f"{'size':<8} {'input':<10} {'parameters':>12} {'paper':>12} {'GMACs':>8} {'paper':>8}")
     for row in rows:
@@ -108,6 +117,7 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.runtime.load import find_model, list_models
     from kd_planner_ros.runtime.store import load_model
 
+    _require_folder(args.models_dir)
     found = [find_model(name, args.models_dir) for name in args.names] or list_models(args.models_dir)
     names = []
     for folder in found:

@@ -99,9 +99,13 @@ def find_bags(folders: Iterable[Path]) -> list[Path]:
         BagError: a folder is missing, or holds no recording.
     """
     found: list[Path] = []
-    for folder in map(Path, folders):
+    folders = [Path(folder) for folder in folders]
+    if not folders:
+        raise BagError("recordings", "no path", "give folders with --bags; 'kd-planner record' writes some")
+    for folder in folders:
         if not folder.is_dir():
-            raise BagError(f"recordings in {folder}", "no such folder", "check the path; 'kd-planner record' writes some")
+            raise BagError(f"recordings in {folder}", "a file" if folder.exists() else "no such folder",
+                           "check the path; 'kd-planner record' writes some")
         here = sorted(p.parent for p in folder.rglob("metadata.yaml")
                       if not any(part.endswith(".partial") for part in p.parts))
         if not here:

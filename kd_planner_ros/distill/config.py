@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.networks.training import find_lessons
 
 RESUMABLE = ("epochs", "max_minutes", "checkpoint_minutes", "validate_minutes", "threads", "models_dir", "runs_dir",
@@ -43,10 +44,10 @@ class TrainConfig:
     input_width: int = _field(900, "width of the network's input in pixels (tcp)")
     front_px: int = _field(224, "side of the square front view in pixels (interfuser); the other views and the LiDAR histogram "
                            "follow: 128 needs a third of the time")
-    epochs: float = _field(30.0, "length of the run in passes over the balanced samples; the schedule ends there")
-    max_minutes: float = _field(0.0, "end the schedule after this many minutes of training if that comes first; 0: never")
-    batch: int = _field(24, "samples a step, over all processes")
-    lr: float = _field(1e-4, "peak learning rate; TCP's, 1.6e-4 at a batch of 16 is InterFuser's")
+    epochs: float = _field(30.0, "length of the run in passes over the balanced samples; the schedule ends there", above=0.0)
+    max_minutes: float = _field(0.0, "end the schedule after this many minutes of training if that comes first; 0: never", low=0.0)
+    batch: int = _field(24, "samples a step, over all processes", low=1)
+    lr: float = _field(1e-4, "peak learning rate; TCP's, 1.6e-4 at a batch of 16 is InterFuser's", above=0.0)
     schedule: str = _field("onecycle", "onecycle: up to lr in the first 5 %%, then cosine to lr/100; cosine: without the "
                            "rise; constant", choices=("onecycle", "cosine", "constant"))
     optimiser: str = _field("network", "network: TCP's is adam, InterFuser's adamw with a slower camera backbone",
@@ -54,22 +55,22 @@ class TrainConfig:
     backbone_rate: float = _field(-1.0, "learning rate of the camera backbone as a share of the others'; negative: the network's "
                                   "(InterFuser 0.4)")
     weight_decay: float = _field(-1.0, "weight decay; negative: the network's (TCP 1e-7, InterFuser 0.05)")
-    clip: float = _field(10.0, "largest norm of the gradient; 0: no limit")
-    ema: float = _field(0.0, "decay of the running mean of weights that is validated and shipped, e.g. 0.999; 0: none")
-    init: Path | None = _field(None, "folder of a model to start from: its weights must fit the network; none: fresh weights")
-    warm_start: Path | None = _field(None, "folder of a model of another size to start from: tensors of the same name and shape are "
+    clip: float = _field(10.0, "largest norm of the gradient; 0: no limit", low=0.0)
+    ema: float = _field(0.0, "decay of the running mean of weights that is validated and shipped, e.g. 0.999; 0: none", low=0.0, below=1.0)
+    init: Path | None = _field(None, "model to start from, by name or folder: its weights must fit the network; none: fresh weights")
+    warm_start: Path | None = _field(None, "model of another size to start from, by name or folder: tensors of the same name and shape are "
                                      "taken over, residual blocks that it lacks begin as the identity, the rest is fresh")
     backbone_weights: Path | None = _field(None, "local file with ImageNet weights of the camera backbone, .safetensors or .pth "
                                            "with torchvision's names (timm's for ResNet-D); nothing is fetched")
     speed_dropout: float = _field(0.0, "share of samples whose speed input is hidden (zero): a student that reads 'standing' "
-                                  "as 'keep standing' never starts again")
-    start_weight: float = _field(2.0, "how often a frame in which the car stands but is about to move is drawn in one epoch")
+                                  "as 'keep standing' never starts again", low=0.0, below=1.0)
+    start_weight: float = _field(2.0, "how often a frame in which the car stands but is about to move is drawn in one epoch", low=0.0)
     hazard_weight: float = _field(1.0, "how often a frame in which the moving car must brake or a walker is in its way is drawn "
-                                  "in one epoch")
+                                  "in one epoch", low=0.0)
     states_weight: float = _field(0.0, "weight of the auxiliary loss that names the planning states (light, junction, "
-                                  "vehicle, ...) with a head that is not shipped; 0: none")
+                                  "vehicle, ...) with a head that is not shipped; 0: none", low=0.0)
     semantic_weight: float = _field(0.0, "weight of the auxiliary loss that draws a coarse semantic grid with a head that is "
-                                    "not shipped; needs recordings with --labels semantic; 0: none")
+                                    "not shipped; needs recordings with --labels semantic; 0: none", low=0.0)
     method: str = _field("imitation", "how to train: imitation of the expert alone, or with a teacher: plankd, at, reviewkd, dpk",
                          choices=METHODS)
     teacher: str = _field("", "teacher's name in <models-dir>, or its folder; needed by every method but imitation")
@@ -88,7 +89,7 @@ class TrainConfig:
     attention_pull: float = _field(-1.0, "plankd: share of the waypoint loss's gradient that reaches the attention; 1: as the "
                                    "repository; negative: its balance with the ranking kept (TCP 0.02, InterFuser 1)")
     teacher_waypoints: float = _field(0.0, "plankd: weight of imitating the teacher's waypoints too (equation 9's L_w; the paper "
-                                      "leaves it out)")
+                                      "leaves it out)", low=0.0)
     rank_loss: str = _field("margin", "plankd: margin: as the repository (margin 0.1, mean over pairs); paper: equation 7",
                             choices=("margin", "paper"))
     latent_noise: str = _field("shared", "plankd: noise of teacher's and student's latent; independent: as the repository; none: "
@@ -100,16 +101,16 @@ class TrainConfig:
                              choices=("auto", "full", "half", "quarter"))
     maps_dir: Path | None = _field(None, "plankd: where to look for road networks that recordings only name")
     augment: bool = _field(True, "photometric augmentation")
-    seed: int = _field(2020, "seed of weights, order, augmentation and dropout")
-    validation_share: float = _field(0.1, "share of routes held out for validation")
-    train_share: float = _field(1.0, "share of the other routes that is trained on, for experiments with little data")
+    seed: int = _field(2020, "seed of weights, order, augmentation and dropout", low=0)
+    validation_share: float = _field(0.1, "share of routes held out for validation", low=0.0, below=1.0)
+    train_share: float = _field(1.0, "share of the other routes that is trained on, for experiments with little data", above=0.0, high=1.0)
     device: str = _field("auto", "auto, cpu, cuda or cuda:N")
     precision: str = _field("auto", "auto: bf16 where the processor has it natively, else fp32",
                             choices=("auto", "fp32", "bf16"))
     compile: bool = _field(False, "compile the network with torch.compile")
-    threads: int = _field(0, "CPU threads for training; 0: one for each core")
-    checkpoint_minutes: float = _field(5.0, "minutes between checkpoints")
-    validate_minutes: float = _field(10.0, "minutes between validations, besides the one at the end of each epoch; 0: none")
+    threads: int = _field(0, "CPU threads for training; 0: one for each core", low=0)
+    checkpoint_minutes: float = _field(5.0, "minutes between checkpoints", low=0.0)
+    validate_minutes: float = _field(10.0, "minutes between validations, besides the one at the end of each epoch; 0: none", low=0.0)
     models_dir: Path | None = _field(None, "where models live (default: the installed models folder)")
     runs_dir: Path = _field(Path("runs/train"), "where checkpoints and logs go, in a folder named after the model")
     cache: Path = _field(Path("recordings/cache"), "where the samples made from recordings are kept")
@@ -118,24 +119,14 @@ class TrainConfig:
     progress: bool = _field(True, "show progress")
 
     def __post_init__(self):
-        for name in ("epochs", "lr", "batch"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} above 0", repr(getattr(self, name)), f"correct '{name}'")
-        if not 0.0 <= self.validation_share < 1.0:
-            raise ConfigError("validation_share in [0, 1)", repr(self.validation_share), "correct 'validation_share'")
-        if not 0.0 < self.train_share <= 1.0:
-            raise ConfigError("train_share in (0, 1]", repr(self.train_share), "correct 'train_share'")
+        check_fields(self)
+        if not self.name or Path(self.name).name != self.name:
+            raise ConfigError("--name with the name of a folder", repr(self.name), "give a name without slashes")
         starts = [name for name in ("init", "warm_start", "backbone_weights") if getattr(self, name)]
         if len(starts) > 1:
             raise ConfigError("one start at most", ", ".join("--" + name.replace("_", "-") for name in starts), "leave one")
-        if not 0.0 <= self.speed_dropout < 1.0:
-            raise ConfigError("speed_dropout in [0, 1)", repr(self.speed_dropout), "correct 'speed_dropout'")
-        if not 0.0 <= self.ema < 1.0:
-            raise ConfigError("ema in [0, 1)", repr(self.ema), "correct 'ema'")
-        for name, one in self.__dataclass_fields__.items():
-            choices = one.metadata.get("choices")
-            if choices and getattr(self, name) not in choices:
-                raise ConfigError(f"{name} out of {', '.join(choices)}", repr(getattr(self, name)), f"correct '{name}'")
+        if self.method != "imitation" and not self.teacher:
+            raise ConfigError(f"--teacher with --method {self.method}", "none", "give the name of a model, or its folder")
 
     @property
     def recipe(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from kd_planner_ros.core.errors import CardError, ConfigError
 from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig
 from kd_planner_ros.networks.blocks.resnet import BasicBlock, load_pretrained
 from kd_planner_ros.networks.training import find_lessons
+from kd_planner_ros.runtime.load import find_model
 from kd_planner_ros.runtime.store import load_model
 
 
@@ -37,18 +38,19 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
     """Fill ``model`` as ``config.init``, ``warm_start`` or ``backbone_weights`` says; None where none is given.
 
     Raises:
-        CardError: no such model, one of another network, or for ``init`` of another size or input.
+        PlannerError: no such model.
+        CardError: a broken one, one of another network, or for ``init`` of another size or input.
         ConfigError: the file of the backbone does not fit it, or the model was trained on an evaluation map, and ``allow_leak`` is not given.
     """
     if config.backbone_weights:
         return _backbone(config, model)
     if config.init:
-        folder, wanted = Path(config.init), f"a {config.network} like the one to be trained ({model_config})"
+        named, wanted = config.init, f"a {config.network} like the one to be trained ({model_config})"
     elif config.warm_start:
-        folder, wanted = Path(config.warm_start), f"a network {config.network} of any size"
+        named, wanted = config.warm_start, f"a network {config.network} of any size"
     else:
         return None
-    source, given, card = load_model(folder)
+    source, given, card = load_model(find_model(str(named), config.models_dir))
     if card.network != config.network or (config.init and given != model_config):
         raise CardError(wanted, f"'{card.name}', a {card.network} ({given})",
                         "give the same size, input and recordings' camera" if config.init else "name another model")

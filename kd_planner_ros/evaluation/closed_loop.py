@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather
 
@@ -43,20 +44,20 @@ class ClosedLoopConfig:
         "help": "default, generated:SEED, or a .net.xml or .xodr file"})
     routes: str = field(default="default", metadata={
         "help": "a leaderboard route file (.xml), or default: routes drawn from --route-seed"})
-    routes_count: int = field(default=10, metadata={"help": "number of routes to draw with --routes default"})
-    route_seed: int = field(default=EVALUATION_ROUTE_SEED, metadata={"help": "seed the default routes are drawn from"})
+    routes_count: int = field(default=10, metadata={"help": "number of routes to draw with --routes default", "low": 1})
+    route_seed: int = field(default=EVALUATION_ROUTE_SEED, metadata={"help": "seed the default routes are drawn from", "low": 0})
     route_ids: tuple[str, ...] = field(default=(), metadata={"help": "only the routes with these ids (default: all)"})
-    seeds: int = field(default=1, metadata={"help": "number of drives of each route, each with its own traffic"})
-    first_seed: int = field(default=0, metadata={"help": "seed of the first drive of each route"})
+    seeds: int = field(default=1, metadata={"help": "number of drives of each route, each with its own traffic", "low": 1})
+    first_seed: int = field(default=0, metadata={"help": "seed of the first drive of each route", "low": 0})
     weather: str = field(default="benchmark", metadata={
         "help": "benchmark (sun 70 degrees high, 30 per cent clouds), an id from 0 to 20, a name such as WetNoon, or all"})
     vehicles: int | None = field(default=None, metadata={
-        "help": "background vehicles (default: the benchmark's number for the town, 60 for others)"})
-    walkers: int | None = field(default=None, metadata={"help": "walkers (default: a third of the vehicles)"})
+        "help": "background vehicles (default: the benchmark's number for the town, 60 for others)", "low": 0, "high": 500})
+    walkers: int | None = field(default=None, metadata={"help": "walkers (default: a third of the vehicles)", "low": 0, "high": 500})
     scenarios: bool = field(default=True, metadata={"help": "add the leaderboard's scenarios to the traffic"})
-    jobs: int = field(default=1, metadata={"help": "parallel processes, one world each"})
+    jobs: int = field(default=1, metadata={"help": "parallel processes, one world each", "low": 1, "high": 256})
     device: str = field(default="cpu", metadata={"help": "where the network runs: cpu, cuda, cuda:1 ..."})
-    engine: str = field(default="auto", metadata={"help": "inference engine: auto, torch, openvino, onnxruntime"})
+    engine: str = field(default="auto", metadata={"help": "inference engine", "choices": ("auto", "torch", "openvino", "onnxruntime")})
     report: bool = field(default=False, metadata={
         "help": "keep pictures and write a report.html with an animation for each drive"})
 
@@ -84,7 +85,7 @@ def run(config: ClosedLoopConfig, progress: bool = True) -> dict[str, Any]:
     """
     from kd_planner_ros.evaluation.worker import Setup, drive_one
 
-    require_sound(config)
+    check_fields(config)
     setup = Setup(config)  # the map, the routes and the planner are loaded here first: bad input is refused at once
     drives = plan_drives(config, setup.routes())
     claim_folder(config, setup.weights)
@@ -95,15 +96,6 @@ def run(config: ClosedLoopConfig, progress: bool = True) -> dict[str, Any]:
             bar.update()
             bar.set_postfix_str(f"{record['route_id']} {record['scores']['score_composed']:.1f} {record['status']}")
     return conclude(config, drives, setup.name, setup.sensors)
-
-
-def require_sound(config: ClosedLoopConfig) -> None:
-    """Raise ConfigError where a number cannot be used."""
-    for name, least in (("seeds", 1), ("jobs", 1), ("routes_count", 1), ("first_seed", 0), ("route_seed", 0),
-                        ("vehicles", 0), ("walkers", 0)):
-        value = getattr(config, name)
-        if value is not None and value < least:
-            raise ConfigError(f"--{name.replace('_', '-')} of at least {least}", str(value), "give a larger number")
 
 
 def choose_weathers(name: str) -> list[Weather]:

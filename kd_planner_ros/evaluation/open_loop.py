@@ -48,6 +48,8 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     from kd_planner_ros.runtime.load import load_planner
 
     folders = find_bags([config.bag])
+    with open_bag(folders[0], config.role_name):
+        pass  # a wrong one is refused before the bar begins
     planner = load_planner(config.planner, config.device, config.engine)
     parts = []
     for folder in tqdm(folders, unit="bag", desc=config.planner, disable=not progress, dynamic_ncols=True):

@@ -79,6 +79,9 @@ def find_network(name: str) -> Network:
         PlannerError: no such folder, or a part that the convention asks for is missing.
     """
     _require(name)
+    if is_weightless(name):
+        raise PlannerError(f"a network with weights: {', '.join(one for one in folders() if not is_weightless(one))}",
+                           f"'{name}', which has none", "name one of them")
     found: dict[str, Any] = {}
     for part, attributes in _PARTS.items():
         if not _has(name, part):

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from kd_planner_ros.core.errors import ConfigError, PlannerError
+from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph import GraphConfig, describe
-from kd_planner_ros.ros.params import SHOW_ROUTE, WorldParams, checked
+from kd_planner_ros.ros.params import SHOW_ROUTE, PlannerParams, WorldParams, checked
 from kd_planner_ros.ros.planner_facts import planner_facts, resolve_planner
 from kd_planner_ros.ros.profiles import load_profile
 from kd_planner_ros.ros.world_setup import check_world
@@ -45,7 +46,7 @@ class DriveConfig:
     walkers: int = _option(20, "walkers on the map")
     weather: str = _option("benchmark", "benchmark, an id from 0 to 20 in CARLA's order, or a name such as WetNoon")
     scenarios: bool = _option(True, "scenario actors: pedestrian stepping out, cut-in, hard-braking leader, ...")
-    time: float = _option(0.0, "simulated seconds to drive; 0: to the end of the route")
+    time: float = _option(0.0, "simulated seconds to drive; 0: to the end of the route", low=0.0)
     device: str = _option("cpu", "cpu, cuda or cuda:N")
     engine: str = _option("auto", "inference engine", choices=("auto", "torch", "openvino", "onnxruntime"))
     threads: int = _option(1, "threads of the inference engine")
@@ -81,6 +82,7 @@ def drive(config: DriveConfig) -> DriveReport:
         PlannerError: an unknown planner, or a node that died; the run folder is complete then too.
         ConfigError, MapError, RouteError, CardError: what cannot be used, before anything moves.
     """
+    check_fields(config)
     planner, models_dir = resolve_planner(config.planner, config.models_dir)
     facts = planner_facts(planner, models_dir)
     profile = load_profile(config.carla_profile, config.role_name)
@@ -92,11 +94,16 @@ def drive(config: DriveConfig) -> DriveReport:
              "planner_name": facts.name,
              "planner_facts": json.dumps({"card": facts.card, "device": config.device, "engine": config.engine})}
     check_world(checked(WorldParams, world))
+    checked(PlannerParams, {"planner": planner, "device": config.device, "engine": config.engine, "threads": config.threads})
+    if (config.engine, config.device) != ("auto", "cpu"):
+        from kd_planner_ros.runtime.engines import require_engine  # brings torch
+
+        require_engine(config.engine, config.device)
+    environment = graph_environment(rig)
     run_dir.mkdir(parents=True, exist_ok=True)
     write_objects(run_dir / "sensors.json", rig, profile.role_name)
     nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, device=config.device, engine=config.engine,
                                  models_dir=models_dir, threads=config.threads, world_parameters=world))
-    environment = graph_environment(rig)
     outcome = _run(nodes, run_dir, environment, profile.topics["diagnostics"])
     return _conclude(config, run_dir, outcome)
 

@@ -32,6 +32,12 @@ def resolve_planner(name: str, models_dir: str = "") -> tuple[str, str]:
     return (max(shipped, key=_driving_score).name if shipped else FALLBACK), models_dir
 
 
+def planner_place(name: str, models_dir: str = "") -> str:
+    """``name`` as a loader without a models folder takes it: ``auto`` resolved, a model of ``models_dir`` as its path."""
+    name, models_dir = resolve_planner(name, models_dir)
+    return str(Path(models_dir) / name) if models_dir and (Path(models_dir) / name).is_dir() else name
+
+
 def _driving_score(folder: Path) -> float:
     """The card's score on the default town, -1 where it has none or cannot be read: whoever loads it will say why."""
     from kd_planner_ros.core.card import read_card

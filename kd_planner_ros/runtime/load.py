@@ -60,6 +60,9 @@ def find_model(name: str, models_dir: str | Path | None = None) -> Path:
     for folder in (base / name, Path(name)):
         if name and (folder / CARD).is_file():
             return folder
+    if is_weightless(name):
+        raise PlannerError("a planner with weights", f"'{name}', which has none",
+                           f"name one out of {', '.join(path.name for path in list_models(base)) or 'a folder of models'}")
     known = [path.name for path in list_models(base)] + [folder for folder in folders() if is_weightless(folder)]
     raise PlannerError(f"a planner out of {', '.join(known)}, or a folder with a {CARD}", repr(name),
                        "correct the name, or give --models-dir")

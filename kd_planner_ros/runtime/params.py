@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.networks.registry import Network, find_network
 
 
@@ -40,6 +41,9 @@ def table(network: str, **overrides: Any) -> list[dict[str, Any]]:
         CardError, ConfigError: an override that the network does not know or refuses.
     """
     found = find_network(network)
+    if unknown := sorted(set(overrides) - {field.name for field in fields(found.config_class)}):
+        options = ", ".join("--" + name.replace("_", "-") for name in unknown)
+        raise ConfigError(f"settings that network '{network}' has", options, f"leave {options} out")
     rows = []
     for base in found.configurations:
         config = found.config({**asdict(base), **overrides})

@@ -152,7 +152,7 @@ def test_table_of_sizes():
     assert all(abs(row["mac_deviation_percent"]) < 1.0 for row in rows.values())
     small = table("tcp", input_height=128, input_width=448)
     assert small[0]["macs"] < rows["25.8m"]["macs"] / 4 and "paper_parameters" not in small[0]
-    with pytest.raises(CardError, match="wheels"):
+    with pytest.raises(ConfigError, match="wheels"):
         table("tcp", wheels=4)
     with pytest.raises(PlannerError, match="tcp"):
         table("telepathy")

@@ -101,7 +101,7 @@ def test_hidden_speeds_reach_the_network_as_zero(config):
     assert 10 < batch.hidden_speed.sum() < 54
     assert (state[torch.from_numpy(batch.hidden_speed)] == 0).all()
     assert (state[torch.from_numpy(~batch.hidden_speed)] > 0).all()
-    with pytest.raises(ConfigError, match="speed_dropout"):
+    with pytest.raises(ConfigError, match="--speed-dropout"):
         replace(config, speed_dropout=1.0)
 
 

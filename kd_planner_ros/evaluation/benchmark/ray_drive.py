@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError, PlannerError
+from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.evaluation import closed_loop, worker
 from kd_planner_ros.evaluation.closed_loop import ClosedLoopConfig, Drive
 from kd_planner_ros.evaluation.run_folder import write_text
@@ -54,7 +55,7 @@ class Spread:
         Raises:
             KdPlannerError: what a worker said, or that it ended without a word; the drives that came in are kept.
         """
-        closed_loop.require_sound(config)
+        check_fields(config)
         setup = worker.Setup(config)
         closed_loop.claim_folder(config, setup.weights)
         drives = closed_loop.plan_drives(config, setup.routes())

@@ -64,6 +64,11 @@ def read_recipe(path: Path | None = None) -> dict[str, ModelRecipe]:
     data = _load(path, "models")
     common, networks = data.get("train") or {}, data.get("networks") or {}
     found: dict[str, ModelRecipe] = {}
+    parts = {"models": data["models"], "train": common, "networks": networks, **data["models"]} if isinstance(
+        data["models"], dict) else {"models": data["models"]}
+    if wrong := [name for name, part in parts.items() if not isinstance(part or {}, dict)]:
+        raise ConfigError(f"names with values under {wrong[0]} in {path}", type(parts[wrong[0]]).__name__,
+                          "see config/benchmark_plankd.yaml")
     for name, entry in data["models"].items():
         entry = dict(entry or {})
         options = {**common, **(networks.get(entry.get("network")) or {}), **entry}

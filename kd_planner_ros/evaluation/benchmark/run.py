@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.evaluation import closed_loop
 from kd_planner_ros.evaluation.benchmark import driving, models, report, training
 from kd_planner_ros.evaluation.benchmark.cards import put_on_card
@@ -31,8 +32,8 @@ class BenchmarkConfig:
     out: Path | None = _field(None, "folder to write to; what is finished is kept (default: runs/benchmark/SUITE)")
     models: tuple[str, ...] = _field((), "models to drive: names of the recipe or of the models folder, "
                                      "constant_velocity, expert (default: every model of the recipe)")
-    seeds: int = _field(3, "drives of each route, each with its own traffic")
-    jobs: int = _field(1, "parallel processes on this machine")
+    seeds: int = _field(3, "drives of each route, each with its own traffic", low=1)
+    jobs: int = _field(1, "parallel processes on this machine", low=1, high=256)
     ray: str | None = _field(None, "address of a Ray cluster to spread the drives over, e.g. auto or ray://host:10001",
                              metavar="ADDRESS")
     train: bool = _field(True, "train the models that are missing, teachers first; with --no-train they are left out")
@@ -44,14 +45,14 @@ class BenchmarkConfig:
     cache: Path = _field(Path("recordings/cache"), "where the samples made from recordings are kept")
     maps_dir: Path | None = _field(None, "folder with Town05.net.xml (default: ../shared/maps)")
     routes_dir: Path | None = _field(None, "folder with town05_short.xml, town05_long.xml (default: ../shared/routes)")
-    routes_count: int = _field(10, "number of routes of default-town")
+    routes_count: int = _field(10, "number of routes of default-town", low=1)
     route_ids: tuple[str, ...] = _field((), "only the routes with these ids (default: all)")
-    vehicles: int | None = _field(None, "background vehicles (default: the benchmark's number for the town)")
-    walkers: int | None = _field(None, "walkers (default: a third of the vehicles)")
-    latency_frames: int = _field(50, "frames to take the latency over; 0: not taken")
+    vehicles: int | None = _field(None, "background vehicles (default: the benchmark's number for the town)", low=0, high=500)
+    walkers: int | None = _field(None, "walkers (default: a third of the vehicles)", low=0, high=500)
+    latency_frames: int = _field(50, "frames to take the latency over; 0: not taken", low=0)
     device: str = _field("cpu", "where the driven networks run: cpu, cuda, cuda:1 ...")
     train_device: str = _field("auto", "where training runs: auto, cpu, cuda ...")
-    engine: str = _field("auto", "inference engine: auto, torch, openvino, onnxruntime")
+    engine: str = _field("auto", "inference engine", choices=("auto", "torch", "openvino", "onnxruntime"))
     cards: bool = _field(False, "write the scores onto the models' cards at the end")
     allow_leak: bool = _field(False, "take models trained on the suite's own map; no score may be reported then")
 
@@ -79,8 +80,7 @@ def run(config: BenchmarkConfig, train: Any = None) -> BenchmarkReport:
         BagError, TrainingError, MapError, RouteError, PlannerError, CardError: from training and driving.
         KeyboardInterrupt: stopped; what was finished is kept.
     """
-    if config.seeds < 1:
-        raise ConfigError("--seeds of at least 1", str(config.seeds), "give a larger number")
+    check_fields(config)
     recipe = read_recipe(config.recipe)
     suite = find_suite(config.suite, config.maps_dir, config.routes_dir)
     drive = _driver(config)

@@ -92,7 +92,11 @@ def train_all(models: Sequence[ModelRecipe], shop: Workshop, train: Callable[[An
         raise ConfigError("recordings to train " + ", ".join(model.name for model in models) + " from", "no --bags",
                           "give --bags, or --no-train to drive only what is there, or name models with --models")
     if train is None:
+        from kd_planner_ros.distill.cache import find_bags
         from kd_planner_ros.distill.train import train
+
+        if models:
+            find_bags(shop.bags)  # refused before anything is written
     configs = [train_config(model, shop, progress) for model in models]  # all are checked before the first one trains
     for model, config in zip(models, configs, strict=True):
         mark = shop.models_dir / model.name / UNFINISHED
@@ -123,9 +127,20 @@ def train_config(model: ModelRecipe, shop: Workshop, progress: bool) -> Any:
     if unknown := sorted(set(options) - set(fields)):
         raise ConfigError(f"options of 'kd-planner train' for {model.name}", ", ".join(unknown),
                           "correct the recipe; 'kd-planner train --help' lists them")
+    options = {name: _number(value, fields[name].default) for name, value in options.items()}
     return TrainConfig(**{**options, "name": model.name, "bags": shop.bags, "models_dir": shop.models_dir,
                           "runs_dir": shop.runs_dir, "cache": shop.cache, "device": shop.device,
                           "maps_dir": shop.maps_dir, "allow_leak": shop.allow_leak, "progress": progress})
+
+
+def _number(value: Any, default: Any) -> Any:
+    """YAML reads 1e-4 as text; a number is meant where the default is one."""
+    if isinstance(value, str) and isinstance(default, float):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    return value
 
 
 def _start_folder(name: str, shop: Workshop) -> Path:

@@ -1,0 +1,46 @@
+"""Types and ranges of a settings dataclass, kept in the metadata of its fields and checked in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from kd_planner_ros.core.errors import ConfigError
+
+
+def check_fields(config: Any) -> None:
+    """Refuse the first field of ``config`` whose value is of another type than its default or outside its range.
+
+    Metadata that counts: ``low`` and ``high`` (included), ``above`` and ``below`` (not included), ``choices``, ``flag`` (the
+    name of the option where it is not the field's). Numbers must be finite. Fields without a default are left alone, and
+    None is a value of those whose default is None.
+
+    Raises:
+        ConfigError: it names the option, ``--field-name``.
+    """
+    for field in dataclasses.fields(config):
+        value, kind = getattr(config, field.name), type(field.default)
+        option = "--" + field.metadata.get("flag", field.name).replace("_", "-")
+        choices = field.metadata.get("choices", ())
+        if choices and value not in choices:
+            raise ConfigError(f"{option} out of {', '.join(map(str, choices))}", repr(value), f"correct {option}")
+        if kind is bool and not isinstance(value, bool):
+            raise ConfigError(f"{option} true or false", repr(value), f"correct {option}")
+        ranged = any(name in field.metadata for name in ("low", "high", "above", "below"))
+        if value is not None and (kind in (int, float) or ranged) and not _is_number(value, kind, field.metadata):
+            raise ConfigError(f"{option} {_range(kind, field.metadata)}", repr(value), f"correct {option}")
+
+
+def _is_number(value: Any, kind: type, limits: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int,) if kind is int else (int, float)):
+        return False
+    return (math.isfinite(value) and limits.get("low", -math.inf) <= value <= limits.get("high", math.inf)
+            and limits.get("above", -math.inf) < value < limits.get("below", math.inf))
+
+
+def _range(kind: type, limits: Any) -> str:
+    words = "a whole number" if kind is int else "a number"
+    parts = [f"{text} {limits[name]:g}" for name, text in (("low", "from"), ("above", "above"), ("high", "to"),
+                                                           ("below", "below")) if name in limits]
+    return " ".join([words, *parts])
