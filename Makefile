@@ -12,7 +12,7 @@ SOURCED_ROS := $(shell [ -n "$$ROS_DISTRO" ] && python3 -c 'import rclpy' 2>/dev
 LOCK   := $(if $(SOURCED_ROS),requirements/sourced_ros.lock,requirements/plain.lock)
 READY  := $(VENV)/ready-$(notdir $(basename $(LOCK)))
 
-.PHONY: help drive test test-all setup colcon clean
+.PHONY: help drive test setup colcon clean
 
 help:
 	@sed -n '1,6s/^# \{0,1\}//p' Makefile

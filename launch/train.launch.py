@@ -1,4 +1,4 @@
-"""Train a planner from recordings: `kd-planner train` as a launch process, to stand in a larger launch file."""
+"""Train a planner from recordings: the trainer node, or one of several under torchrun, in a launch file."""
 
 from launch import LaunchDescription
 from launch.actions import OpaqueFunction

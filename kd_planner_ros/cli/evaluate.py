@@ -9,8 +9,8 @@ from kd_planner_ros.cli.options import add_fields, add_json, from_args
 EPILOG = """\
 examples:
   kd-planner evaluate closed-loop --planner tcp_7m6 --seeds 3 --jobs 2 --out runs/student
-  kd-planner evaluate closed-loop --planner expert --map Town05.net.xml --routes routes_town05_short.xml --out runs/e
-  kd-planner evaluate open-loop --bag bags/default/route_0 --planner tcp_7m6 --json
+  kd-planner evaluate closed-loop --planner expert --map Town05.net.xml --routes town05_short.xml --out runs/e
+  kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner tcp_7m6 --json
 
 Open-loop error is not driving quality: read it next to the closed-loop score, never alone."""
 CLOSED = """\
@@ -21,7 +21,7 @@ Writes OUT/statistics.json (the CARLA leaderboard's fields; means and deviations
 OUT/seed_S/, and a report.html in each where pictures are kept. The same command goes on where it was stopped."""
 OPEN = """\
 example:
-  kd-planner evaluate open-loop --bag bags/default/route_0 --planner constant_velocity --json
+  kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner constant_velocity --json
 
 Metres of L2 at 0.5, 1, 1.5 and 2 s against where the recorded car really went, the share of plans that would touch a
 recorded actor by then, and the steering error against the recorded expert (share of full lock)."""

@@ -9,7 +9,7 @@ from kd_planner_ros.cli.options import add_fields, add_json, from_args
 
 EPILOG = """\
 examples:
-  kd-planner explain --bag recordings/town01/route_0 --frame 40 --model tcp_13m9_plankd --out pictures
+  kd-planner explain --bag recordings/default_drawn_0-0_WetSunset_s0 --frame 40 --model tcp_13m9_plankd --out pictures
   kd-planner explain --bag B --stamp 12.5 31 --model my_student --run-dir runs/train/my_student --out pictures
 
 Draws, for each frame, the attention that the waypoints get over the bird's-eye scene (attention_N.png), and where in

@@ -9,7 +9,7 @@ from kd_planner_ros.cli.options import add_fields, add_json, from_args, show
 
 EPILOG = """\
 example:
-  kd-planner replay --bag bags/default/route_0 --planner constant_velocity --json
+  kd-planner replay --bag recordings/default_drawn_0-0_WetSunset_s0 --planner constant_velocity --json
 
 The recording is played in simulated time through the planner node. Frames that the node did not answer are counted;
 above the limit the run is refused rather than scored. 'kd-planner evaluate open-loop' does the same without ROS."""
