@@ -130,7 +130,6 @@ def _rest(rig: SensorRig) -> tuple:
 class _Outcome:
     ended_early: str = ""
     interrupted: bool = False
-    sim_s: float = 0.0
     sim_per_wall: float = 0.0
     unanswered: int = 0
     stop_s: float = 0.0
@@ -155,7 +154,6 @@ def _run(nodes: list, run_dir: Path, environment: dict[str, str], diagnostics: s
     except KeyboardInterrupt:
         outcome.interrupted = True
     finally:
-        outcome.sim_s = float(monitor.value("world", "sim time s", 0.0))
         outcome.sim_per_wall = float(monitor.value("world", "sim / wall", 0.0))
         outcome.unanswered = int(monitor.value("world", "unanswered ticks", 0))
         outcome.stop_s, outcome.wall_s = processes.stop_s, time.monotonic() - started_s
@@ -211,7 +209,7 @@ def _conclude(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> DriveRep
     record = read_records(run_dir / "statistics.json")[0]
     result = DriveReport(
         run_dir=str(run_dir), status=record.status, driving_score=record.score_composed,
-        route_completion=record.score_route, infraction_score=record.score_penalty, sim_s=outcome.sim_s,
+        route_completion=record.score_route, infraction_score=record.score_penalty, sim_s=record.duration_game_s,
         wall_s=round(outcome.wall_s, 2), sim_per_wall=outcome.sim_per_wall, unanswered_ticks=outcome.unanswered,
         stop_s=round(outcome.stop_s, 2), troubles=outcome.troubles, report=report)
     (run_dir / "drive.json").write_text(json.dumps(result, indent=2) + "\n")
