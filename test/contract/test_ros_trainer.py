@@ -85,7 +85,7 @@ def test_what_is_wrong_is_named(graph, settings, tmp_path):
     assert heard["diagnostics"][-1].status[0].level == b"\x02"
 
 
-@pytest.mark.parametrize("wrong, text", [({"bags": [""]}, "recordings in parameter bags"), ({"epochs": -1.0}, "epochs above 0"),
+@pytest.mark.parametrize("wrong, text", [({"bags": [""]}, "recordings in parameter bags"), ({"epochs": -1.0}, "epochs a number above 0"),
                                          ({"schedule": "spiral"}, "schedule out of"), ({"batch": "many"}, "parameter batch")])
 def test_wrong_parameters_are_refused(graph, settings, wrong, text):
     with pytest.raises(ConfigError, match=text):

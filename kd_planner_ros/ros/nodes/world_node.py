@@ -23,8 +23,7 @@ from kd_planner_ros.ros.stages import Stages
 from kd_planner_ros.ros.world_outputs import CLOCK_START_NS, WorldOutputs
 from kd_planner_ros.ros.world_setup import make_world
 
-TICK_S, SPIN_S = 0.05, 0.2
-LAST_WORDS_S = 0.1  # for the last diagnostics to leave before the process ends
+TICK_S, SPIN_S, LAST_SPINS, LAST_SPIN_S = 0.05, 0.2, 10, 0.02
 
 
 class WorldNode(Node):
@@ -37,8 +36,7 @@ class WorldNode(Node):
         self.health = Health(self, self._values)
         self._rig = read_objects(Path(p.objects_definition_file), p.role_name) if p.objects_definition_file \
             else SensorRig()
-        self._world = self._recorder = None
-        self._stages = Stages()
+        self._world, self._recorder, self._stages = None, None, Stages()
         self._agent_ready = False
         self._handshake = Handshake(self.get_logger().warning)
         self._first_s, self._ticks, self._scene = time.monotonic(), 0, None
@@ -71,7 +69,7 @@ class WorldNode(Node):
         while not (stop.requested or self._world.done or self._ticks >= last_tick):
             scene = self._tick(executor, stop, scene, sensed)
             sensed = self._stages.timed("sense", self._world.sense)
-        self._finish()
+        self._finish(executor)
         return 0
 
     def _wait_for_agent(self, executor: Any, stop: StopFlag) -> None:
@@ -85,7 +83,7 @@ class WorldNode(Node):
         self.health.set("state", OK, "driving")
 
     def _tick(self, executor: Any, stop: StopFlag, scene: SceneState, sensed: Any) -> SceneState:
-        p, self._scene = self.params, scene
+        self._scene = scene
         self._handshake.open(scene.stamp_ns + CLOCK_START_NS)
         self._stages.timed("publish", self._outputs.tick, scene, sensed)
         if self._recorder is not None:
@@ -113,13 +111,14 @@ class WorldNode(Node):
         if waits and not self._handshake.answered and not stop.requested:
             self._handshake.give_up(p.control_timeout_s)
 
-    def _finish(self) -> None:
+    def _finish(self, executor: Any) -> None:
         facts = self._world.monitor.result()
         self.health.set("state", OK, f"finished: {facts['status']}")
         self.health.publish()
+        for _ in range(LAST_SPINS):  # for the last diagnostics to leave, and the last plan to come
+            executor.spin_once(timeout_sec=LAST_SPIN_S)
         if self._recorder is not None:
             self._recorder.finish(facts)
-        time.sleep(LAST_WORDS_S)
 
     def _values(self) -> dict[str, Any]:
         wall_s = max(time.monotonic() - self._first_s, 1e-6)
