@@ -41,7 +41,8 @@ def score_over_parameters(rows: Sequence[Mapping[str, Any]], paper: Paper, suite
             axes.set(title=f"{NETWORKS[network]}, {suite}", xlabel="parameters (million)", ylabel="driving score",
                      ylim=(0, 103))
             axes.grid(alpha=0.25)
-            axes.legend(frameon=False, fontsize=7)
+            if axes.get_legend_handles_labels()[0]:
+                axes.legend(frameon=False, fontsize=7)
 
     return _svg(draw, (4.6 * len(networks), 3.4))
 
