@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
+
+LIMITS = {"low": "from", "above": "above", "high": "to", "below": "below"}
 
 
 def check_fields(config: Any) -> None:
@@ -27,20 +30,19 @@ def check_fields(config: Any) -> None:
             raise ConfigError(f"{option} out of {', '.join(map(str, choices))}", repr(value), f"correct {option}")
         if kind is bool and not isinstance(value, bool):
             raise ConfigError(f"{option} true or false", repr(value), f"correct {option}")
-        ranged = any(name in field.metadata for name in ("low", "high", "above", "below"))
-        if value is not None and (kind in (int, float) or ranged) and not _is_number(value, kind, field.metadata):
-            raise ConfigError(f"{option} {_range(kind, field.metadata)}", repr(value), f"correct {option}")
+        limits = {name: field.metadata[name] for name in LIMITS if field.metadata.get(name) is not None}
+        if value is not None and (kind in (int, float) or limits) and not _is_number(value, kind, limits):
+            raise ConfigError(f"{option} {_range(kind, limits)}", repr(value), f"correct {option}")
 
 
-def _is_number(value: Any, kind: type, limits: Any) -> bool:
+def _is_number(value: Any, kind: type, limits: Mapping[str, float]) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int,) if kind is int else (int, float)):
         return False
     return (math.isfinite(value) and limits.get("low", -math.inf) <= value <= limits.get("high", math.inf)
             and limits.get("above", -math.inf) < value < limits.get("below", math.inf))
 
 
-def _range(kind: type, limits: Any) -> str:
+def _range(kind: type, limits: Mapping[str, float]) -> str:
     words = "a whole number" if kind is int else "a number"
-    parts = [f"{text} {limits[name]:g}" for name, text in (("low", "from"), ("above", "above"), ("high", "to"),
-                                                           ("below", "below")) if name in limits]
+    parts = [f"{text} {limits[name]:g}" for name, text in LIMITS.items() if name in limits]
     return " ".join([words, *parts])

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Mapping, Sequence, TypeVar
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.fields import check_fields
 
 Params = TypeVar("Params")
 SHOW_ROUTE = "8"
@@ -123,17 +124,13 @@ def declare(node: Any, kind: type[Params]) -> Params:
 
 
 def checked(kind: type[Params], values: Mapping[str, Any]) -> Params:
-    """Parameters ``kind`` with ``values``, refused as ``declare`` does, without a node.
+    """Parameters ``kind`` with ``values``, without a node.
 
     Raises:
-        ConfigError: a value of the wrong type, outside its range or not among its choices.
+        ConfigError: a value outside its range or not among its choices.
     """
     params = kind(**values)
-    for one in fields(kind):
-        value, (low, high, choices) = getattr(params, one.name), (one.metadata[k] for k in ("low", "high", "choices"))
-        outside = low is not None and not low <= value <= high
-        if type(value) is not type(one.default) or outside or (choices and value not in choices):
-            raise ConfigError(f"{one.name} {_wanted(one)}", repr(value), f"correct '{one.name}'")
+    check_fields(params)
     return params
 
 

@@ -2,13 +2,12 @@
 
 import csv
 import math
-import os
-import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from interrupting import interrupt_in_step
 from views_synthetic import write_views
 
 from kd_planner_ros.bags.topics import TRUTH_OBJECTS
@@ -112,15 +111,7 @@ def test_resume_is_bit_identical(config, monkeypatch):
     config = replace(config, validation_share=0.3)
     whole = train(replace(config, name="whole"))
     assert {"path_m", "traffic", "light", "junction_right"} <= set(whole.validation)
-    steps, step = [], Learner.step
-
-    def interrupted(self, batch, number, rate):
-        steps.append(number)
-        if len(steps) == whole.steps // 2:
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(self, batch, number, rate)
-
-    monkeypatch.setattr(Learner, "step", interrupted)
+    steps = interrupt_in_step(monkeypatch, whole.steps // 2)
     assert not train(replace(config, name="halves")).finished
     assert train(replace(config, name="halves")).finished and steps == list(range(whole.steps))
     one, two = (checkpoint.load(config.runs_dir / name)["learner"] for name in ("whole", "halves"))

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from bags_synthetic import write_bag
+from interrupting import interrupt_in_step
 
 from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint
@@ -60,16 +60,7 @@ def test_overfits_sixteen_frames(config):
 
 def test_resume_is_bit_identical(config, monkeypatch):
     whole = train(replace(config, name="whole"))
-    steps = []
-    step = Learner.step
-
-    def interrupted(self, batch, number, rate):
-        steps.append(number)
-        if len(steps) == whole.steps // 2:
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(self, batch, number, rate)
-
-    monkeypatch.setattr(Learner, "step", interrupted)
+    steps = interrupt_in_step(monkeypatch, whole.steps // 2)
     half = train(replace(config, name="halves"))
     assert not half.finished and half.steps == whole.steps // 2
     rest = train(replace(config, name="halves"))
@@ -89,14 +80,7 @@ def test_resume_is_bit_identical(config, monkeypatch):
 
 
 def test_a_run_ended_early_by_fewer_epochs_is_validated_and_shipped(config, monkeypatch):
-    step = Learner.step
-
-    def interrupted(self, batch, number, rate):
-        if number == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(self, batch, number, rate)
-
-    monkeypatch.setattr(Learner, "step", interrupted)
+    interrupt_in_step(monkeypatch, 3)
     assert not train(replace(config, name="short")).finished
     assert not (config.models_dir / "short").exists()
     report = train(replace(config, name="short", epochs=1e-6))  # nothing is left to train
