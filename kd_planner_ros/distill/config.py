@@ -21,10 +21,11 @@ MODELS_NAMED = ("init", "warm_start", "backbone_weights", "teacher")
 """Fields that hold a model's folder or file; cards have its name alone, for a card holds no paths of a machine."""
 
 METHODS = ("imitation", "plankd", "at", "reviewkd", "dpk")
-LATER_FIELDS = ("front_px", "optimiser", "backbone_rate", "warm_start", "backbone_weights", "train_share")
+LATER_FIELDS = ("front_px", "optimiser", "backbone_rate", "warm_start", "backbone_weights", "train_share", "head_start")
 """Fields that a recipe names only where they are not the default: checkpoints from before they existed go on."""
 PLANKD_FIELDS = ("use_entropy", "safe_attention", "use_bottleneck", "weighting", "feature_weight", "ranking_weight",
-                 "entropy_weight", "attention_pull", "teacher_waypoints", "rank_loss", "latent_noise", "freeze_bottleneck", "bev_detail")
+                 "entropy_weight", "attention_pull", "teacher_waypoints", "rank_loss", "latent_noise", "freeze_bottleneck", "bev_detail",
+                 "head_start")
 """Fields that only method plankd reads."""
 
 
@@ -59,7 +60,8 @@ class TrainConfig:
     ema: float = _field(0.0, "decay of the running mean of weights that is validated and shipped, e.g. 0.999; 0: none", low=0.0, below=1.0)
     init: Path | None = _field(None, "model to start from, by name or folder: its weights must fit the network; none: fresh weights")
     warm_start: Path | None = _field(None, "model of another size to start from, by name or folder: tensors of the same name and shape are "
-                                     "taken over, residual blocks that it lacks begin as the identity, the rest is fresh")
+                                     "taken over, residual blocks that it lacks begin as the identity, the rest is fresh; of "
+                                     "another network the camera backbone alone")
     backbone_weights: Path | None = _field(None, "local file with ImageNet weights of the camera backbone, .safetensors or .pth "
                                            "with torchvision's names (timm's for ResNet-D); nothing is fetched")
     speed_dropout: float = _field(0.0, "share of samples whose speed input is hidden (zero): a student that reads 'standing' "
@@ -99,6 +101,8 @@ class TrainConfig:
     bev_detail: str = _field("auto", "plankd: detail of the bird's-eye encoder: full is the paper's, half and quarter take a third "
                              "and a twelfth of its time; auto: the finest that costs at most 22 %% of the student",
                              choices=("auto", "full", "half", "quarter"))
+    head_start: int = _field(0, "plankd: steps in which the bottleneck learns from the teacher alone before the student's first, for "
+                             "runs too short for it to learn beside the student", low=0)
     maps_dir: Path | None = _field(None, "plankd: where to look for road networks that recordings only name")
     augment: bool = _field(True, "photometric augmentation")
     seed: int = _field(2020, "seed of weights, order, augmentation and dropout", low=0)

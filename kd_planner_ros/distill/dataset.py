@@ -137,8 +137,8 @@ class EpochSampler:
     """
 
     def __init__(self, weights: np.ndarray, batch: int, seed: int):
-        self._weights, self.batch, self.seed = np.asarray(weights, float), batch, seed
-        self.steps_per_epoch = max(1, round(float(self._weights.sum()) / batch))
+        self.weights, self.batch, self.seed = np.asarray(weights, float), batch, seed
+        self.steps_per_epoch = max(1, round(float(self.weights.sum()) / batch))
         self._epoch, self._order = -1, np.zeros(0, int)
 
     def step(self, step: int) -> np.ndarray:
@@ -152,7 +152,7 @@ class EpochSampler:
     def order(self, epoch: int) -> np.ndarray:
         """All draws of one epoch in random order."""
         rng = np.random.default_rng([self.seed, epoch, 0x65706F63])
-        times = np.floor(self._weights + rng.random(len(self._weights))).astype(int)
+        times = np.floor(self.weights + rng.random(len(self.weights))).astype(int)
         order = np.repeat(np.arange(len(times)), times)
         if not len(order):
             order = np.arange(len(times))

@@ -98,6 +98,10 @@ class Distillation:
         terms = self.method.losses(outputs, self._teacher_says(inputs, batch), self._truth(targets, batch), epoch)
         return terms, self.method.report()
 
+    def learn_alone(self, inputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """One step of what the method learns without the student; figures for the log."""
+        return self.method.learn_alone(self._teacher_says(inputs, batch), self._truth(targets, batch))
+
     def _teacher_says(self, inputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Stage]:
         wanted = self.method.teacher_fields
         found: dict[str, Stage] = {

@@ -154,6 +154,21 @@ class Learner:
         self._average(step)
         return {**report, "gradient": norm, "rate": rate}
 
+    def learn_alone(self, samples: Samples, index: np.ndarray, step: int) -> dict[str, float]:
+        """Step ``step`` of the method's head start, on clean pictures; the student stays as it is. Figures for the log.
+
+        Raises:
+            NotFinite: one of them is not finite.
+        """
+        torch.manual_seed((self.config.seed * 1_000_003 + step) * 64 + self.group.rank + 1_000_000_007)  # not those of ``step``
+        batch = samples.fetch(index)
+        batch.extras.update(self.distillation.extras(samples.places(index)))
+        inputs, targets = self.tensors(batch)
+        report = {name: float(one) for name, one in self.distillation.learn_alone(inputs, targets, batch).items()}
+        if not np.isfinite(list(report.values())).all():
+            raise NotFinite(report)
+        return report
+
     @torch.no_grad()
     def _average(self, step: int) -> None:
         if self.mean is None:

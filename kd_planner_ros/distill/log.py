@@ -6,6 +6,9 @@ import csv
 from pathlib import Path
 from typing import Any, Mapping
 
+HEAD_START = "head start"
+"""Kind of the rows from before the student's first step."""
+
 
 class Log:
     """Rows (step, kind, name, value) appended to ``log.csv``; rows of steps after ``first_step`` are dropped at the
@@ -17,14 +20,14 @@ class Log:
         kept = []
         if path.is_file() and first_step:
             with path.open(newline="") as file:
-                kept = [row for row in csv.reader(file) if row and row[0].isdigit() and int(row[0]) <= first_step]
+                kept = [row for row in csv.reader(file) if row and row[0].isdigit() and (row[1] == HEAD_START or int(row[0]) <= first_step)]
         self._file = path.open("w", newline="")
         self._writer = csv.writer(self._file)
         self._writer.writerows([("step", "kind", "name", "value"), *kept])
         self._board: Any = _tensorboard(folder)
 
     def write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
-        """Add ``values`` of ``kind`` (train, validation)."""
+        """Add ``values`` of ``kind`` (train, validation, ``HEAD_START``)."""
         for name, value in values.items():
             self._writer.writerow((step, kind, name, f"{value:.6g}"))
             if self._board is not None:

@@ -39,33 +39,37 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
 
     Raises:
         PlannerError: no such model.
-        CardError: a broken one, one of another network, or for ``init`` of another size or input.
+        CardError: a broken one, for ``init`` one of another network, size or input, for ``warm_start`` one without a backbone.
         ConfigError: the file of the backbone does not fit it, or the model was trained on an evaluation map, and ``allow_leak`` is not given.
     """
     if config.backbone_weights:
         return _backbone(config, model)
-    if config.init:
-        named, wanted = config.init, f"a {config.network} like the one to be trained ({model_config})"
-    elif config.warm_start:
-        named, wanted = config.warm_start, f"a network {config.network} of any size"
-    else:
+    named = config.init or config.warm_start
+    if not named:
         return None
     source, given, card = load_model(find_model(str(named), config.models_dir))
-    if card.network != config.network or (config.init and given != model_config):
-        raise CardError(wanted, f"'{card.name}', a {card.network} ({given})",
-                        "give the same size, input and recordings' camera" if config.init else "name another model")
+    if config.init and (card.network != config.network or given != model_config):
+        raise CardError(f"a model of network {config.network} like the one to be trained ({model_config})",
+                        f"'{card.name}', a {card.network} ({given})",
+                        "give the same size, input and recordings' camera, or --warm-start")
     leaks = sorted(card.maps_seen & set(EVALUATION_MAPS))
     if leaks and not config.allow_leak:
         raise ConfigError(f"a start that has not seen the evaluation map {', '.join(EVALUATION_MAPS)}",
                           f"'{card.name}', trained on {', '.join(leaks)}",
                           "start from another model, or give --allow-leak if no score is to be reported on it")
-    taken = warm_start(model, source)
+    if card.network == config.network:
+        taken = warm_start(model, source)
+    else:
+        taken = warm_start(_camera_backbone(model, config.network), _camera_backbone(source, card.network))
     return Start(card.name, card.weights_sha256, tuple(sorted(card.maps_seen)), taken, len(model.state_dict()))
 
 
+def _camera_backbone(model: nn.Module, network: str) -> nn.Module:
+    return model.get_submodule(find_lessons(network).BACKBONE)
+
+
 def _backbone(config: TrainConfig, model: nn.Module) -> Start:
-    path, name = Path(config.backbone_weights), find_lessons(config.network).BACKBONE
-    backbone = model.get_submodule(name)
+    path, backbone = Path(config.backbone_weights), _camera_backbone(model, config.network)
     load_pretrained(backbone, path)
     return Start(path.name, hashlib.sha256(path.read_bytes()).hexdigest(), (), len(backbone.state_dict()),
                  len(model.state_dict()))

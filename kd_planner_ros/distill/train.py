@@ -26,6 +26,7 @@ from kd_planner_ros.distill.arrays import allow_open_files
 from kd_planner_ros.distill.cache import Shard, build_shards, find_bags, recorded_camera, recorded_cameras
 from kd_planner_ros.distill.config import EVALUATION_MAPS, MODELS_NAMED, RESUMABLE, TrainConfig, TrainReport, plain
 from kd_planner_ros.distill.dataset import EpochSampler, Samples, split, weights
+from kd_planner_ros.distill.head_start import head_start
 from kd_planner_ros.distill.learner import Learner, NotFinite
 from kd_planner_ros.distill.log import Log
 from kd_planner_ros.distill.observer import Observer
@@ -108,6 +109,7 @@ class _Run:
 
     def _resume(self) -> None:
         state = None if self.config.fresh else checkpoint.load(self.folder)
+        self.resumed = state is not None
         if state is None:
             return
         if state["recipe"] != self._recipe:
@@ -131,6 +133,8 @@ class _Run:
     def go(self) -> TrainReport:
         """Train to the end, to the interrupt or to the first loss that is not finite."""
         log = Log(self.folder, self.step) if self.group.leads else None
+        if not (self.resumed or self._head_start(log)):
+            return self._report(self.step, 0.0, False)
         began, first, started_s = time.perf_counter(), self.step, self.spent_s
         validated = saved = began
         self.observer.began(self.step, self.total, len(self.samples), len(self.held_out))
@@ -184,6 +188,14 @@ class _Run:
         progress, stop = self.group.share(progress, float(self.stop or self.observer.stopped))
         self.stop = bool(stop)
         return progress, progress >= 1.0 or self.stop
+
+    def _head_start(self, log: Log | None) -> bool:
+        with _interrupts(self):
+            return head_start(self.learner, self.samples, self.sampler, self.rows, self._stopped, log)
+
+    def _stopped(self) -> bool:
+        (stop,) = self.group.share(float(self.stop or self.observer.stopped))
+        return bool(stop)
 
     def _due(self, last: float, minutes: float, epoch: bool = True) -> bool:
         by_clock = minutes > 0 and time.perf_counter() - last > 60.0 * minutes

@@ -19,6 +19,7 @@ from kd_planner_ros.distill import checkpoint, scene_cache
 from kd_planner_ros.distill.cache import build_cache, find_bags, recorded_camera
 from kd_planner_ros.distill.dataset import Samples
 from kd_planner_ros.distill.learner import Learner
+from kd_planner_ros.distill.observer import Observer
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.teacher import Teacher
 from kd_planner_ros.distill.train import TrainConfig, train
@@ -99,6 +100,40 @@ def test_resume_is_bit_identical(config, method):
         assert pick(one) and all(torch.equal(value, pick(two)[name]) for name, value in pick(one).items()), part
     for first, second in zip(one["distiller"]["optimisers"], two["distiller"]["optimisers"], strict=True):
         assert all(torch.equal(first["state"][key]["exp_avg"], second["state"][key]["exp_avg"]) for key in first["state"])
+
+
+def test_head_start_teaches_the_bottleneck_and_leaves_the_student(config):
+    late = replace(config, epochs=1, schedule="constant", lr=1e-3)
+    early = replace(late, name="early", head_start=150)
+    train(late)
+    train(early)
+    card = load_model(config.models_dir / "early")[2].training
+    assert card["recipe"]["head_start"] == 150 and "--head-start 150" in card["command"]
+    assert "head_start" not in load_model(config.models_dir / "student")[2].training["recipe"]
+    with (config.runs_dir / "early" / "log.csv").open(newline="") as file:
+        rows = [row for row in csv.reader(file) if row[1] == "head start"]
+    values = {name: [float(row[3]) for row in rows if row[2] == name] for name in {row[2] for row in rows}}
+    assert set(values) == {"bottleneck", "named_teacher"} and rows[-1][0] == "100"
+    assert values["named_teacher"][-1] > values["named_teacher"][0]
+    first = {name: [row for row in csv.reader((config.runs_dir / name / "log.csv").open(newline=""))
+                    if row[:2] == ["1", "train"]] for name in ("student", "early")}
+    of = {name: {row[2]: row[3] for row in rows} for name, rows in first.items()}
+    assert of["early"]["waypoints"] == of["student"]["waypoints"]  # the student is the same, the method is not
+    assert of["early"]["bottleneck"] != of["student"]["bottleneck"] and of["early"]["ranking"] == of["student"]["ranking"]
+
+
+def test_a_run_stopped_in_its_head_start_begins_anew(config):
+    early = replace(config, name="early", head_start=20, epochs=1)
+
+    class Stop(Observer):
+        stopped = True
+
+    report = train(early, Stop())
+    assert not report.finished and report.steps == 0 and not (config.models_dir / "early").exists()
+    assert train(early).finished
+    train(replace(early, name="whole"))
+    one, two = (checkpoint.load(config.runs_dir / name)["learner"]["distiller"]["modules"] for name in ("early", "whole"))
+    assert one and all(torch.equal(value, two[name]) for name, value in one.items())
 
 
 def test_plankd_overfits_sixteen_frames(config):

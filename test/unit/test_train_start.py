@@ -17,6 +17,7 @@ from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.start import warm_start
 from kd_planner_ros.distill.train import TrainConfig, train
 from kd_planner_ros.runtime.paths import models_folder
+from kd_planner_ros.runtime.store import load_model
 
 MODELS = models_folder()
 
@@ -78,8 +79,19 @@ def test_the_card_names_the_start_and_its_maps(config):
     assert "--warm-start first" in training["command"]
     with pytest.raises(ConfigError, match="one start at most; got --init, --warm-start"):
         replace(config, init=first.model, warm_start=first.model)
-    with pytest.raises(CardError, match="a network interfuser of any size"):
-        Learner(replace(config, network="interfuser", size="3.8m", warm_start=MODELS / "tcp_7m6"), join("cpu"))
+    with pytest.raises(CardError, match="a model of network interfuser like the one"):
+        Learner(replace(config, network="interfuser", size="3.8m", init=MODELS / "tcp_7m6"), join("cpu"))
+
+
+def test_another_network_lends_its_camera_backbone_alone(config):
+    other = replace(config, network="interfuser", size="11.7m", front_px=64, warm_start=MODELS / "tcp_7m6")
+    learner, lender = Learner(other, join("cpu")), load_model(MODELS / "tcp_7m6")[0].backbone.state_dict()
+    begun = learner.model.rgb_backbone.state_dict()
+    assert all(torch.equal(value, lender[name]) for name, value in begun.items())  # both are ResNet-10
+    fresh = Learner(replace(other, warm_start=None), join("cpu")).model
+    assert torch.equal(fresh.lidar_backbone.layer1[0].conv1.weight, learner.model.lidar_backbone.layer1[0].conv1.weight)
+    facts = learner.start.facts()["start"]
+    assert facts["name"] == "tcp_7m6" and facts["taken"].startswith(f"{len(begun)} of ") and facts["data"]["maps"]
 
 
 def test_a_local_file_fills_the_backbone(config, tmp_path):

@@ -45,6 +45,10 @@ class Distiller(nn.Module):
         """
         return {}
 
+    def learn_alone(self, teacher: Answers, truth: Truth) -> dict[str, Tensor]:
+        """One step of whatever the method can learn without a student; figures for the log, detached. Empty: nothing can."""
+        return {}
+
     def report(self) -> dict[str, Tensor]:
         """Figures of the last ``losses`` that are no loss terms, detached; the trainer logs them and refuses NaN."""
         return {}

@@ -97,21 +97,27 @@ class PlanKD(Distiller):
         distance = self._feature(channel_mean(stage_of(student, 2)), teacher["mean_stage2"].float(), truth)
         return {"feature": self.choice.feature * distance} | self._waypoints(student["waypoints"], teacher, truth)
 
+    def learn_alone(self, teacher: Answers, truth: Truth) -> dict[str, Tensor]:
+        """One step of the bottleneck on the teacher's map."""
+        self._report = {}
+        if self.bottleneck is not None:
+            self._step_bottleneck(truth["states"], teacher=teacher["mean_stage2"].float())
+        return self._report
+
     def _feature(self, ours: Tensor, theirs: Tensor, truth: Truth) -> Tensor:
         if ours.shape[1] != theirs.shape[1]:
             raise ConfigError("teacher and student maps of equal size at stage 2", f"{theirs.shape[1]} and {ours.shape[1]} cells",
                               "give a teacher of the same input size")
         if self.bottleneck is None:
             return bottleneck.whole_map_distance(ours, theirs)
-        self._step_bottleneck(ours, theirs, truth["states"])
+        self._step_bottleneck(truth["states"], teacher=theirs, student=ours)
         return bottleneck.latent_distance(self.bottleneck, ours, theirs, self.choice.noise, self.choice.freeze_bottleneck)
 
-    def _step_bottleneck(self, ours: Tensor, theirs: Tensor, states: Tensor) -> None:
-        """One Adam step on the bottleneck loss of both feature sets; nothing moves if the loss is not finite."""
-        first, named_theirs = self.bottleneck.loss(theirs, states, self.choice.beta)
-        second, named_ours = self.bottleneck.loss(ours, states, self.choice.beta)
-        loss = first + second
-        self._report |= {"bottleneck": loss.detach(), "named_teacher": named_theirs, "named_student": named_ours}
+    def _step_bottleneck(self, states: Tensor, **maps: Tensor) -> None:
+        """One step of Adam on the sum of the bottleneck losses of ``maps``, by whose they are; nothing moves if it is not finite."""
+        found = {whose: self.bottleneck.loss(features, states, self.choice.beta) for whose, features in maps.items()}
+        loss = sum(one for one, _ in found.values())
+        self._report |= {"bottleneck": loss.detach(), **{f"named_{whose}": right for whose, (_, right) in found.items()}}
         self._adam.zero_grad(set_to_none=True)
         loss.backward()
         self._average(list(self.bottleneck.parameters()))  # also where it is not finite: the others wait for it

@@ -1,0 +1,49 @@
+"""What a method learns before the student's first step.
+
+PlanKD's bottleneck begins fresh and learns beside the student: over the paper's million steps that costs nothing, but in a run
+of some hundred steps it never gets further (Adam, 1e-4) than naming the commonest states, and what it hands to the student means
+nothing. It does not hang on the student and is small: thousands of its steps take a minute.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Callable
+
+from tqdm import tqdm
+
+from kd_planner_ros.core.errors import TrainingError
+from kd_planner_ros.distill.dataset import EpochSampler, Samples
+from kd_planner_ros.distill.learner import Learner, NotFinite
+from kd_planner_ros.distill.log import HEAD_START, Log
+
+LOG_STEPS = 100
+_SEED = 0x68656164
+"""Turns the run's seed into another one, so that the head start reads other draws than the first epoch."""
+
+
+def head_start(learner: Learner, samples: Samples, sampler: EpochSampler, rows: slice, stopped: Callable[[], bool],
+               log: Log | None) -> bool:
+    """Let the method of ``learner`` learn alone for as many steps as its config says; whether it came to the end.
+
+    Args:
+        sampler: whose weights and batch are used. rows: which rows of a batch are this process's.
+        stopped: asked after each step, gives the same in all processes.
+
+    Raises:
+        TrainingError: a loss is not finite.
+    """
+    config = learner.config
+    draws = EpochSampler(sampler.weights, sampler.batch, sampler.seed ^ _SEED)
+    steps = config.head_start if config.method == "plankd" else 0
+    for step in tqdm(range(steps), desc="head start", unit="step", dynamic_ncols=True, file=sys.stderr,
+                     disable=not (config.progress and learner.group.leads)):
+        try:
+            values = learner.learn_alone(samples, draws.step(step)[rows], step)
+        except NotFinite as error:
+            raise TrainingError(f"a finite loss at step {step} of the head start", str(error), "see the recordings' planning states, or leave --head-start out") from None
+        if log is not None and ((step + 1) % LOG_STEPS == 0 or step == 0):
+            log.write(step + 1, HEAD_START, values)
+        if stopped():
+            return False
+    return True
