@@ -21,7 +21,7 @@ MODELS_NAMED = ("init", "warm_start", "backbone_weights", "teacher")
 """Fields that hold a model's folder or file; cards have its name alone, for a card holds no paths of a machine."""
 
 METHODS = ("imitation", "plankd", "at", "reviewkd", "dpk")
-LATER_FIELDS = ("front_px", "optimiser", "backbone_rate", "warm_start", "backbone_weights", "train_share", "head_start")
+LATER_FIELDS = ("front_px", "optimiser", "backbone_rate", "warm_start", "backbone_weights", "train_share", "head_start", "target_stretch")
 """Fields that a recipe names only where they are not the default: checkpoints from before they existed go on."""
 PLANKD_FIELDS = ("use_entropy", "safe_attention", "use_bottleneck", "weighting", "feature_weight", "ranking_weight",
                  "entropy_weight", "attention_pull", "teacher_waypoints", "rank_loss", "latent_noise", "freeze_bottleneck", "bev_detail",
@@ -66,6 +66,8 @@ class TrainConfig:
                                            "with torchvision's names (timm's for ResNet-D); nothing is fetched")
     speed_dropout: float = _field(0.0, "share of samples whose speed input is hidden (zero): a student that reads 'standing' "
                                   "as 'keep standing' never starts again", low=0.0, below=1.0)
+    target_stretch: float = _field(0.0, "share of samples with a target point nearer than 8 m whose target point is moved out to 8 to 30 m: "
+                                   "a student that reads 'near' as 'red light' never starts again", low=0.0, high=1.0)
     start_weight: float = _field(2.0, "how often a frame in which the car stands but is about to move is drawn in one epoch", low=0.0)
     hazard_weight: float = _field(1.0, "how often a frame in which the moving car must brake or a walker is in its way is drawn "
                                   "in one epoch", low=0.0)

@@ -36,6 +36,8 @@ def head_start(learner: Learner, samples: Samples, sampler: EpochSampler, rows: 
     config = learner.config
     draws = EpochSampler(sampler.weights, sampler.batch, sampler.seed ^ _SEED)
     steps = config.head_start if config.method == "plankd" else 0
+    if not steps:
+        return True
     for step in tqdm(range(steps), desc="head start", unit="step", dynamic_ncols=True, file=sys.stderr,
                      disable=not (config.progress and learner.group.leads)):
         try:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.distill.augment import augment, chance
+from kd_planner_ros.distill.augment import augment, chance, stretch_targets
 from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.distill.dataset import Batch, Samples
 from kd_planner_ros.distill.auxiliary import AuxiliaryHeads
@@ -112,6 +112,9 @@ class Learner:
         if self.config.speed_dropout:
             rng = np.random.default_rng([self.config.seed, step, self.group.rank, 0x647370])
             batch.hidden_speed[:] = rng.random(len(index)) < self.config.speed_dropout
+        if self.config.target_stretch:
+            rng = np.random.default_rng([self.config.seed, step, self.group.rank, 0x746774])
+            stretch_targets(batch.rows["target"], self.config.target_stretch, rng)
         batch.extras.update(self.distillation.extras(samples.places(index)))
         return batch
 

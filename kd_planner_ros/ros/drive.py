@@ -22,12 +22,14 @@ from kd_planner_ros.ros.params import SHOW_ROUTE, PlannerParams, WorldParams, ch
 from kd_planner_ros.ros.planner_facts import planner_facts, resolve_planner
 from kd_planner_ros.ros.profiles import load_profile
 from kd_planner_ros.ros.world_setup import check_world
+from kd_planner_ros.runtime.paths import config_folder
 
 PICTURE_CAMERA = CameraSpec("report_front", Pose(x=-1.5, z=2.0), 448, 128, 100.0, period_s=0.2)
 """Mounted where a planner has no camera, so that there is something to look at."""
 QUIET_S = 10.0
-LARGE_SAMPLE_BYTES = 250_000
-"""Above this, default Fast DDS loses samples between processes (docs/ros.md)."""
+LARGE_TICK_BYTES = 250_000
+"""When a tick's sensors are larger, default Fast DDS loses samples between processes (docs/ros.md)."""
+PROFILES_FILE = "FASTDDS_DEFAULT_PROFILES_FILE"
 
 
 def _option(default: Any, text: str, **more: Any) -> Any:
@@ -117,8 +119,8 @@ def graph_environment(rig: SensorRig) -> dict[str, str]:
                    "ROS_AUTOMATIC_DISCOVERY_RANGE": os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")}
     sizes = [4 * spec.width * spec.height for spec in (*rig.cameras, *rig.roadside_cameras)]
     sizes += [int(16 * spec.points_per_second * spec.period_s) for spec in (*rig.lidars, *rig.roadside_lidars)]
-    if max(sizes, default=0) > LARGE_SAMPLE_BYTES:
-        environment["FASTDDS_BUILTIN_TRANSPORTS"] = os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
+    if sum(sizes) > LARGE_TICK_BYTES and not any(name in os.environ for name in (PROFILES_FILE, "FASTDDS_BUILTIN_TRANSPORTS")):
+        environment[PROFILES_FILE] = str(config_folder() / "fastdds.xml")
     return environment
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -18,7 +17,7 @@ from launch_ros.actions import LifecycleNode, Node
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.carla_objects import write_objects
-from kd_planner_ros.ros.drive import PICTURE_CAMERA, graph_environment
+from kd_planner_ros.ros.drive import PICTURE_CAMERA, PROFILES_FILE, graph_environment
 from kd_planner_ros.ros.graph import GraphConfig, NodeSpec, describe
 from kd_planner_ros.ros.params import SHOW_ROUTE
 from kd_planner_ros.ros.planner_facts import planner_facts, resolve_planner
@@ -138,10 +137,9 @@ def train_actions(context: Any) -> list[Any]:
 
 
 def _transport(rig: SensorRig) -> list[Any]:
-    """Large pictures need Fast DDS's LARGE_DATA transports, on both ends (docs/ros.md)."""
+    """Large sensors need more of Fast DDS's shared memory, where they are sent (docs/ros.md)."""
     environment = graph_environment(rig)
-    key = "FASTDDS_BUILTIN_TRANSPORTS"
-    return [SetEnvironmentVariable(key, environment[key])] if key in environment and key not in os.environ else []
+    return [SetEnvironmentVariable(PROFILES_FILE, environment[PROFILES_FILE])] if PROFILES_FILE in environment else []
 
 
 def _together(actions: list[Any]) -> list[Any]:

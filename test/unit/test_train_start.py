@@ -10,6 +10,7 @@ from bags_synthetic import write_bag
 
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import CardError, ConfigError
+from kd_planner_ros.distill.augment import stretch_targets
 from kd_planner_ros.distill.cache import SAMPLE_DTYPE, STATES, build_cache, find_bags, recorded_camera
 from kd_planner_ros.distill.dataset import Samples, weights
 from kd_planner_ros.distill.learner import Learner
@@ -115,6 +116,22 @@ def test_hidden_speeds_reach_the_network_as_zero(config):
     assert (state[torch.from_numpy(~batch.hidden_speed)] > 0).all()
     with pytest.raises(ConfigError, match="--speed-dropout"):
         replace(config, speed_dropout=1.0)
+
+
+def test_near_targets_are_moved_out_along_their_direction(config):
+    targets = np.array([[4.0, 3.0]] * 500 + [[20.0, -1.0]] * 500 + [[0.0, 0.0]], np.float32)
+    moved = targets.copy()
+    stretch_targets(moved, 0.5, np.random.default_rng(0))
+    lengths = np.linalg.norm(moved[:500], axis=1)
+    far = lengths > 5.1
+    assert 200 < far.sum() < 300 and lengths[far].min() > 8.0 and lengths[far].max() < 30.0
+    assert np.allclose(moved[:500, 1] / moved[:500, 0], 0.75) and np.array_equal(moved[500:], targets[500:])
+    plain, stretched = (Learner(replace(config, target_stretch=share, augment=False), join("cpu")) for share in (0.0, 1.0))
+    samples = samples_of(config, plain)
+    samples.rows["target"] = (3.0, 4.0)
+    one, two = (learner.prepare(samples, np.arange(4), 0).rows["target"] for learner in (plain, stretched))
+    assert np.allclose(np.linalg.norm(one, axis=1), 5.0) and (np.linalg.norm(two, axis=1) > 7.9).all()
+    assert np.allclose(samples.rows["target"], (3.0, 4.0))  # the samples stay as they are
 
 
 def test_the_state_head_learns_and_is_not_shipped(config):

@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from kd_planner_ros.networks.blocks.dropout import Dropout
+
 
 def sine_encoding(rows: int, columns: int, width: int, temperature: float = 10_000.0) -> Tensor:
     """Encoding [rows * columns, width] of a grid, row by row: the first half of the width encodes the row, the second
@@ -33,7 +35,7 @@ class Attention(nn.Module):
         self.heads = heads
         self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
         self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """[B, Q, width] from queries [B, Q, width] over keys and values [B, K, width]."""
@@ -51,7 +53,7 @@ class FeedForward(nn.Module):
     def __init__(self, width: int, hidden: int, dropout: float):
         super().__init__()
         self.inner, self.outer = nn.Linear(width, hidden), nn.Linear(hidden, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., width] to [..., width]."""
@@ -66,7 +68,7 @@ class EncoderLayer(nn.Module):
         self.attention = Attention(width, heads, dropout)
         self.feed_forward = FeedForward(width, hidden, dropout)
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, K, width] to [B, K, width]."""
@@ -83,7 +85,7 @@ class DecoderLayer(nn.Module):
         self.cross_attention = Attention(width, heads, dropout)
         self.feed_forward = FeedForward(width, hidden, dropout)
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, memory: Tensor, position: Tensor) -> Tensor:
         """[B, Q, width]; ``position`` [Q, width] is added to queries and keys, never to values."""
