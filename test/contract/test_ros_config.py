@@ -151,7 +151,7 @@ def test_drive_launch_starts_planner_and_controller_beside_carla(tmp_path):
 def test_drive_launch_drives_the_builtin_world_to_its_end(tmp_path):
     need_launch()
     result = launch(RUN, ROOT / "launch" / "drive.launch.py", "planner:=constant_velocity", "time:=2",
-                    f"run_dir:={tmp_path}", timeout=300)
+                    "vehicles:=5", "walkers:=2", "scenarios:=false", "threads:=2", f"run_dir:={tmp_path}", timeout=300)
     text = result.stdout + result.stderr
     assert result.returncode == 0, text
     assert text.count("process has finished cleanly") == 3 and "Traceback" not in text
