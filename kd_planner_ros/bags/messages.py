@@ -82,8 +82,7 @@ def pose_of(position: Any, q: Any) -> Pose:
 def to_bridge_twist(velocity_base: np.ndarray, pose: Pose) -> np.ndarray:
     """Body velocity [3] as the bridge's odometry shows it: exact on flat road, turned the wrong way round on slopes.
 
-    The bridge multiplies the left-handed map velocity by Rz(yaw) Ry(pitch) Rx(roll) instead of its inverse
-    (``spec/ros_contract.md`` A4).
+    The bridge multiplies the left-handed map velocity by Rz(yaw) Ry(pitch) Rx(roll) instead of its inverse.
     """
     if pose.pitch == 0.0 and pose.roll == 0.0:
         return np.asarray(velocity_base, float)

@@ -23,7 +23,7 @@ def bev_frames(recording: Recording, stamps: np.ndarray, view: BevView = BevView
     Args:
         stamps: int64 [N] ns; each takes the objects and the ego pose within half a tick of it.
         maps_dir: where to look for the map if the recording names one that is not there (default: ../shared/maps).
-        least_mps: leave obstacles out that move slower (choice D14's filter; 0: none).
+        least_mps: leave obstacles out that move slower (0: none).
 
     Returns:
         The obstacles are in ``base_link`` metres, nearest first, zero padded: (0, 0) is never an obstacle.

@@ -37,7 +37,7 @@ TRUTH = {"objects": TRUTH_OBJECTS, "signals": TRUTH_SIGNALS}
 STEP_NS = 500_000_000
 STEPS = 4
 STATES = STATE_NAMES
-"""PlanKD's planning states, in its order (``spec/plankd.md`` 3.2)."""
+"""PlanKD's planning states, in its order."""
 SAMPLE_DTYPE = np.dtype([
     ("stamp", "<i8"), ("speed", "<f4"), ("target", "<f4", (2,)), ("command", "i1"), ("future", "<f4", (STEPS, 2)),
     ("actions", "<f4", (STEPS + 1, 2)), ("states", "i1", (len(STATES),)), ("ahead_m", "<f4"),

@@ -1,6 +1,6 @@
 """The teacher: a finished model, frozen and in eval mode, checked against the student before it may teach.
 
-Nothing here changes it: no gradient reaches it and its batch-norm statistics stay (choice D3; the repository leaves its
+Nothing here changes it: no gradient reaches it and its batch-norm statistics stay (the repository leaves its
 teacher in training mode).
 """
 

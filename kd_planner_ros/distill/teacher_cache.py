@@ -3,8 +3,8 @@
 A folder beside each shard, named after it and the teacher's weights, holds one .npy file a field; each is written to a
 temporary name and renamed, so an interrupted build goes on behind the last whole file. Files are read by memory map.
 
-The teacher sees the clean picture, the student the augmented one. PlanKD feeds both the same augmented picture (end of
-``spec/plankd.md`` 3.5); that needs the teacher's forward pass in every step and is what training without this cache does.
+The teacher sees the clean picture, the student the augmented one. PlanKD feeds both the same augmented
+picture; that needs the teacher's forward pass in every step and is what training without this cache does.
 The augmentation is photometric only, so the clean answer belongs to the same scene.
 """
 

@@ -11,7 +11,7 @@ class Pid:
     Args:
         n: length of the error window, which starts filled with zeros.
 
-    Source: TCP and InterFuser agents (``PIDController``); ``spec/plankd.md`` 1.4. Other rates change the integral and
+    Source: TCP and InterFuser agents (``PIDController``). Other rates change the integral and
     the derivative, so callers tick it at 20 Hz.
     """
 

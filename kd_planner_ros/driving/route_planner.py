@@ -19,7 +19,7 @@ def sparse_indices(route: Route, step_m: float = SPARSE_STEP_M) -> np.ndarray:
     A point is kept when its command is a lane change, when its command differs from the point before it (unless that
     was a lane change), when more than ``step_m`` was passed since the last kept one, and when it is the last.
 
-    Source: leaderboard ``downsample_route``; ``spec/plankd.md`` 0.
+    Source: leaderboard ``downsample_route``.
     """
     kept: list[int] = []
     steps = np.hypot(*np.diff(route.points, axis=0).T)
@@ -44,7 +44,7 @@ class RoutePlanner:
     Raises:
         RouteError: the route has fewer than two points, or arrays of unequal length.
 
-    Source: TCP ``team_code/planner.py``; ``spec/plankd.md`` 0.
+    Source: TCP ``team_code/planner.py``.
     """
 
     def __init__(self, route: Route, min_m: float = 4.0, max_m: float = 50.0, dense: bool = False):

@@ -19,7 +19,7 @@ class Unblock:
     """Counts how long the car has stood, and pushes it for 0.6 s after a minute. Step it once a tick.
 
     Imitation learns to stand where experts stand and, seeing itself stand, goes on standing; a minute is about the longest
-    red phase of the built-in world. Source: InterFuser ``interfuser_controller.py``; ``spec/plankd.md`` 2.5, 9.
+    red phase of the built-in world. Source: InterFuser ``interfuser_controller.py``.
     """
 
     def __init__(self, settings: UnblockSettings = UnblockSettings()):

@@ -29,7 +29,7 @@ EVALUATION_ROUTE_SEED = 1000
 """The default town's routes that scores are reported on; training must not use this seed."""
 TOWN_VEHICLES = {"Town01": 120, "Town02": 100, "Town03": 120, "Town04": 200, "Town05": 120, "Town06": 150, "Town07": 110,
                  "Town10HD": 120}
-"""Background vehicles a town, as InterFuser and PlanKD evaluate (``spec/plankd.md`` 5.3)."""
+"""Background vehicles a town, as InterFuser and PlanKD evaluate."""
 DEFAULT_VEHICLES = 60
 
 

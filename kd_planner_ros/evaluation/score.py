@@ -1,6 +1,6 @@
 """The leaderboard's arithmetic: from the facts of each route to scores, infraction rates and the statistics file.
 
-Source: CARLA leaderboard 1.0 ``statistics_manager.py``; ``spec/plankd.md`` 5.1 and 5.2.
+Source: CARLA leaderboard 1.0 ``statistics_manager.py``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Row index grows to the ego's RIGHT, column index from FRONT to back (the transpose of a picture with the ego looking
 up), the ego's centre lies in the middle. In frame P (x right, y backward) pixel = (row, column) = (x, y) * scale + 90.
-Source: PlanKD's collector and BEV input; ``spec/plankd.md`` 3.3, choice D13.
+Source: PlanKD's collector and BEV input.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where the bird's-eye scene of PlanKD comes from: the built-in world, or CARLA's objects and lights on a map.
 
 The road is painted once in tiles, those that are needed; a scene then costs one turned cut-out and some polygons.
-Source: ``spec/plankd.md`` 3.3, choices D13 and D14.
+Source: PlanKD's collector; how it differs is in docs/distillation.md.
 """
 
 from __future__ import annotations
@@ -141,9 +141,9 @@ def nearby_obstacles(ego: Pose, actors: np.ndarray, count: int = OBSTACLES, leas
     Args:
         actors: ACTOR_DTYPE [N]. Those within 1 m (the ego itself) and beyond sqrt(2) 18 m do not count; of equally near
             ones the one with the smaller id comes first.
-        least_mps: leave out what moves slower (choice D14's filter; 0: none).
+        least_mps: leave out what moves slower (0: none).
 
-    Source: PlanKD 3.3, which takes the first 15 in its dictionary's order; choice D14 takes the nearest.
+    Source: PlanKD, which takes the first 15 in its dictionary's order; here the nearest are taken.
     """
     points = to_base(np.stack([actors["x"], actors["y"]], -1), ego)
     distance = np.hypot(points[:, 0], points[:, 1])

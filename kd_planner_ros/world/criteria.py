@@ -1,7 +1,7 @@
 """The leaderboard's single criteria, each watching one drive: collisions, red lights, stop signs, lanes, deviation.
 ``events.RouteMonitor`` holds them together.
 
-Source: leaderboard 1.0 ``atomic_criteria.py``; ``spec/plankd.md`` 5.1. Where we differ: the wrong-way test looks at the
+Source: leaderboard 1.0 ``atomic_criteria.py``. Where we differ: the wrong-way test looks at the
 heading of the nearest lane alone, and only obstacles of the actor table count as layout.
 """
 

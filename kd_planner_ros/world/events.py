@@ -1,7 +1,7 @@
 """What the CARLA leaderboard would write down about a drive: the infractions, how far it came and how it ended. Facts
 only; ``evaluation/score.py`` turns them into a score.
 
-Source: leaderboard 1.0 ``route_scenario.py`` and ``atomic_criteria.py``; ``spec/plankd.md`` 5.1.
+Source: leaderboard 1.0 ``route_scenario.py`` and ``atomic_criteria.py``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The eight planning states PlanKD distils, labelled from privileged truth.
 
-Source: PlanKD ``interfuser/timm/data/carla_dataset.py`` and ``leaderboard/team_code/auto_pilot.py``; ``spec/plankd.md``
-3.2. The light is its true colour within 50 m (choice D12); ``legacy`` labels red only within 8 m of the line, as there.
+Source: PlanKD ``interfuser/timm/data/carla_dataset.py`` and ``leaderboard/team_code/auto_pilot.py``.
+The light is its true colour within 50 m; ``legacy`` labels red only within 8 m of the line, as there.
 """
 
 from __future__ import annotations

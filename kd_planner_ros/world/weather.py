@@ -41,11 +41,11 @@ WEATHERS: tuple[Weather, ...] = (
     _night("MidRainyNight", 80, 60, 60, 60, 60, 0.75, 0.1),
     _night("HardRainNight", 100, 100, 90, 100, 60, 0.75, 0.1),
 )
-"""Ids 0 to 20 as InterFuser's data collection numbers them (spec/plankd.md 5.5)."""
+"""Ids 0 to 20 as InterFuser's data collection numbers them."""
 
 ROUTE_WEATHER = Weather("Benchmark", cloudiness=30.0, wind=0.0, sun_azimuth_deg=0.0, sun_altitude_deg=70.0,
                         fog_density=0.0)
-"""What the leaderboard sets on routes that carry no weather (spec/plankd.md 5.3)."""
+"""What the leaderboard sets on routes that carry no weather."""
 
 
 def weather_by(name_or_id: str | int) -> Weather:

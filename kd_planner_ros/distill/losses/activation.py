@@ -1,4 +1,4 @@
-"""AT: the student looks where the teacher looks. Zagoruyko and Komodakis, ICLR 2017; ``spec/plankd.md`` 4."""
+"""AT: the student looks where the teacher looks. Zagoruyko and Komodakis, ICLR 2017."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """PlanKD's safety-aware waypoint attention: which waypoint matters in this scene. A training-only module.
 
-Source: Feng et al., CVPR 2024, section 3.4, equation 5, appendix A.5; PlanKD ``interfuser/plankd.py``; ``spec/plankd.md``
-3.3, choices D6, D13 and D15.
+Source: Feng et al., CVPR 2024, section 3.4, equation 5, appendix A.5; PlanKD ``interfuser/plankd.py``.
+Where the two disagree: docs/distillation.md.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class WaypointAttention(nn.Module):
             bev: [B, 5, 180, 180], ``with_coordinates``.
             measured: [B, 7], ``measurement``.
             waypoints: [B, T, 2] of the expert, metres, frame P.
-            mask: bool [B, T], which of them are known (D15).
+            mask: bool [B, T], which of them are known.
         """
         if self.shrink > 1:
             bev = functional.avg_pool2d(bev, self.shrink)

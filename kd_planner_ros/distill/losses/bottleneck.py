@@ -1,7 +1,7 @@
 """PlanKD's planning-relevant feature distillation: an information bottleneck between a feature map and the planning states.
 
-Source: Feng et al., CVPR 2024, section 3.3, equations 2 to 4, appendix A.4; PlanKD ``interfuser/plankd.py``;
-``spec/plankd.md`` 3.1 and choices D2, D4, D5.
+Source: Feng et al., CVPR 2024, section 3.3, equations 2 to 4, appendix A.4; PlanKD ``interfuser/plankd.py``.
+Where the two disagree: docs/distillation.md.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ def latent_distance(bottleneck: InformationBottleneck, student: Tensor, teacher:
 
     Args:
         student, teacher: channel means [B, D].
-        noise: shared: one draw for both (D4, ours); independent: one for each (the repository); none: compare the means.
-        frozen: the gradient reaches the student's features only (D2, ours); False lets it drag the encoder too, as the
+        noise: shared: one draw for both (ours); independent: one for each (the repository); none: compare the means.
+        frozen: the gradient reaches the student's features only (ours); False lets it drag the encoder too, as the
             repository's main optimiser does.
     """
     theirs = bottleneck.encode(teacher.detach(), frozen)

@@ -1,7 +1,7 @@
 """DPK: the student's features are completed by the teacher's, ever less so as they come to agree.
 
 Source: Qiu et al., "Better Teacher Better Student: Dynamic Prior Knowledge for Knowledge Distillation", ICLR 2023, from the
-published abstract and ``spec/plankd.md`` 4: there is no official code, so this is an approximation.
+published abstract: there is no official code, so this is an approximation.
 """
 
 from __future__ import annotations

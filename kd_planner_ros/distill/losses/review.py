@@ -1,6 +1,6 @@
 """ReviewKD: every stage of the teacher taught to the student's present and deeper stages together.
 
-Source: Chen et al., "Distilling Knowledge via Knowledge Review", CVPR 2021, sections 3.2 and 3.3; ``spec/plankd.md`` 4.
+Source: Chen et al., "Distilling Knowledge via Knowledge Review", CVPR 2021, sections 3.2 and 3.3.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How near a waypoint passes to others, and the losses that make attention follow it. Planner frame P, metres.
 
-Source: Feng et al., CVPR 2024, equations 6 to 8; PlanKD ``interfuser/plankd.py``; ``spec/plankd.md`` 3.3, choices D7, D9,
-D14 and D15.
+Source: Feng et al., CVPR 2024, equations 6 to 8; PlanKD ``interfuser/plankd.py``.
+Where the two disagree: docs/distillation.md.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def weighted_waypoint_loss(waypoints: Tensor, target: Tensor, weights: Tensor, m
 
     Args:
         waypoints, target: [B, T, 2]. weights: [B, T], each row's sum 1. mask: bool [B, T].
-        scale: sum, as equation 8 (TCP: with equal weights its own mean L1); mean: 1 / T of it, as the repository (D9).
+        scale: sum, as equation 8 (TCP: with equal weights its own mean L1); mean: 1 / T of it, as the repository.
     """
     errors = (waypoints.float() - target).abs().mean(-1)
     rows = (errors * weights * mask.to(errors.dtype)).sum(1)

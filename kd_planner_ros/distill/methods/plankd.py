@@ -1,7 +1,7 @@
 """PlanKD: planning-relevant feature distillation and safety-aware waypoint-attentive distillation.
 
 Source: Feng et al., "On the Road to Portability: Compressing End-to-End Motion Planner for Autonomous Driving", CVPR 2024,
-equation 9 and algorithm 1; ``spec/plankd.md`` 3.4 and the choices D2 to D17.
+equation 9 and algorithm 1; where paper and repository disagree: docs/distillation.md.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class PlanKDSwitches:
     """Weights and choices. Defaults are TCP's; ``DEFAULTS`` has each network's.
 
     feature, ranking, entropy: alpha_z, alpha_r, alpha_e of equation 9. waypoints: weight of the attention-weighted term,
-    as the network's own loss has it (D8). teacher_waypoints: weight of the same term against the teacher's waypoints; the
+    as the network's own loss has it. teacher_waypoints: weight of the same term against the teacher's waypoints; the
     paper puts the expert's in their place (A.5), so 0. pull: share of the waypoint term's gradient that reaches the
     attention. The term is smallest when the attention looks at the waypoint that is easiest, the nearest one. The
-    repository's InterFuser weights it 0.2 / 10 against 0.1 of the ranking, which is harmless; TCP's plain sum (D9) would be
+    repository's InterFuser weights it 0.2 / 10 against 0.1 of the ranking, which is harmless; TCP's plain sum would be
     fifty times that and drown the ranking, so TCP's pull is 0.02: the repository's balance.
     """
 

@@ -1,4 +1,4 @@
-"""The distillers PlanKD is compared with: AT, ReviewKD and DPK, on the same stage maps. Source: ``spec/plankd.md`` 4."""
+"""The distillers PlanKD is compared with: AT, ReviewKD and DPK, on the same stage maps."""
 
 from __future__ import annotations
 

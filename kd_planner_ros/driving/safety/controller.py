@@ -1,6 +1,6 @@
 """InterFuser's safety controller: way points, road users and rules to pedals and steering.
 
-Source: Shao et al., CoRL 2022, section 3.4; InterFuser ``team_code/interfuser_controller.py``; ``spec/plankd.md`` 2.5.
+Source: Shao et al., CoRL 2022, section 3.4; InterFuser ``team_code/interfuser_controller.py``.
 """
 
 from __future__ import annotations

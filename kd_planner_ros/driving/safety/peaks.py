@@ -29,7 +29,7 @@ def find_objects(grid: np.ndarray, centres: np.ndarray, legacy: bool = False) ->
         centres: [20, 20, 2] of the cells in ``base_link``.
         legacy: do not look at the upper left neighbour, as the original, which looks twice at the lower right one.
 
-    Source: InterFuser ``interfuser_controller.py``; ``spec/plankd.md`` 2.5, 2.
+    Source: InterFuser ``interfuser_controller.py``.
     """
     probability = grid[..., 0].copy()
     probability[-BEHIND_ROWS:] -= BEHIND_DOUBT

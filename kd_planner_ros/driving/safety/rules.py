@@ -43,7 +43,7 @@ class Rules:
     three times more, each 2 m further; a car that has stood for 1200 ticks is pushed for 12. Probabilities that the
     plan does not give count as 0.
 
-    Source: InterFuser ``interfuser_controller.py``; ``spec/plankd.md`` 2.5, 7 to 9.
+    Source: InterFuser ``interfuser_controller.py``.
     """
 
     def __init__(self, settings: RuleSettings = RuleSettings()):

@@ -26,7 +26,7 @@ def fastest(speed_mps: float, half_m: float, one_m: float) -> float:
 
     Standing, with 1 m and 2 m free: min(4, 5, 4) = 4 m/s.
 
-    Source: InterFuser, CoRL 2022, equation 4 and ``interfuser_controller.py``; ``spec/plankd.md`` 2.5, 7.
+    Source: InterFuser, CoRL 2022, equation 4 and ``interfuser_controller.py``.
     """
     above = max(0.0, speed_mps - COMFORTABLE_MPS)
     return max(0.0, min(4.0 * half_m - speed_mps - above, MAX_SPEED_MPS, 2.0 * one_m - 0.5 * speed_mps - above))

@@ -50,7 +50,7 @@ class Tracker:
         legacy: take (1 - w) of the network's heading channel for the speed, as the original does by mistake: half the
             speed range for whoever drives along, whatever they do.
 
-    Source: InterFuser ``team_code/tracker.py``; ``spec/plankd.md`` 2.5, 3.
+    Source: InterFuser ``team_code/tracker.py``.
     """
 
     def __init__(self, legacy: bool = False):

@@ -15,7 +15,7 @@ class InterFuserSize:
     """One row of PlanKD's Table 5: backbones, layers N of encoder and of decoder, embedding width d.
 
     ``paper_gmacs`` is what a count of ours must come to; ``paper_gflops`` is the figure that the paper prints, which
-    counts the backbone several times and attention not at all (``spec/plankd.md`` 2.6): no target.
+    counts the backbone several times and attention not at all: no target.
     """
 
     rgb_backbone: str

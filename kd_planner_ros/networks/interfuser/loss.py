@@ -34,7 +34,7 @@ def imitation_loss(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor],
 
     L = 0.5 L_map + 0.05 L_vel + 0.2 L_wp + 0.05 CE_junction + 0.1 CE_light + 0.01 CE_stop.
 
-    Source: InterFuser ``interfuser/train.py``; ``spec/plankd.md`` 2.4.
+    Source: InterFuser ``interfuser/train.py``.
 
     Args:
         outputs: what ``InterFuser.forward`` gives back; half precision is cast up.

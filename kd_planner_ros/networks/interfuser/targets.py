@@ -1,6 +1,6 @@
 """What InterFuser is taught, from truth that recordings hold. Pure functions on records and arrays; no torch.
 
-Source: InterFuser's data set code, restated in ``spec/plankd.md`` 2.3. The actors are ``/truth/objects`` (ACTOR_DTYPE),
+Source: InterFuser's data set code (``interfuser/timm/data/carla_dataset.py``). The actors are ``/truth/objects`` (ACTOR_DTYPE),
 the lights ``/truth/signals`` (SIGNAL_DTYPE), junction and stop sign the named states of ``/truth/state``, the way
 points the recorded dense plan; none of it but the plan is known to the student when it drives.
 """

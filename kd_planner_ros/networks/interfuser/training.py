@@ -1,6 +1,6 @@
 """What InterFuser is trained on: four views, the LiDAR histogram, the dense plan ahead, the traffic map, the rules.
 
-Targets are ``spec/plankd.md`` 2.3's, made by ``targets.py``. Two of the original's augmentations are left out: the plan is
+Targets are made by ``targets.py``. Two of the original's augmentations are left out: the plan is
 not shifted aside once a drive, and pictures are not scaled by 0.9 to 1.1, for the views are stored cropped.
 """
 
@@ -22,7 +22,7 @@ from kd_planner_ros.networks.training import MAIN, Lessons, OptimiserDefaults, S
 
 BACKBONE = "rgb_backbone"
 OPTIMISER = OptimiserDefaults("adamw", 0.05, 0.4, ("rgb_backbone",))
-"""Source: InterFuser's learning rates, 5e-4 and 2e-4 for the camera backbone; ``spec/plankd.md`` 2.4."""
+"""Source: InterFuser's learning rates, 5e-4 and 2e-4 for the camera backbone."""
 RULES = ("junction", "light", "stop")
 _TOKEN_PX = 32
 _SIDE_SHARE = 128 / 224
