@@ -61,7 +61,7 @@ class RecordConfig:
     network: str = _field("tcp", "record the sensors of this network")
     width: int = _field(0, "width of the cameras in pixels; 0: the network's own", low=0, high=4096)
     height: int = _field(0, "height of the cameras in pixels; 0: the network's own", low=0, high=4096)
-    labels: tuple[str, ...] = _field(LABELS, "labels of each camera: depth semantic instance; none: nothing behind --labels")
+    labels: tuple[str, ...] = _field(LABELS, "labels of each camera: depth semantic instance; --labels without a word: none")
     disturb: bool = _field(True, "push the steering now and then, so that recoveries are in the data")
     stand_s: float = _field(60.0, "end a route early when the car has stood for so many seconds", above=0.0)
     frames: int = _field(0, "begin no further route after so many pictures; 0: no limit", low=0)
