@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from interrupting import interrupt_in_step
+from two_processes import told_by_two
 from views_synthetic import write_views
 
 from kd_planner_ros.bags.topics import TRUTH_OBJECTS
@@ -173,6 +174,12 @@ def test_every_method_trains(taught, method, terms):
         logged = {row[2]: float(row[3]) for row in csv.reader(file) if row[1] == "train"}
     assert report.finished and terms <= set(logged) and np.isfinite(list(logged.values())).all()
     assert load_model(taught.models_dir / "student")[2].training["teacher"]["name"] == "wise"
+
+
+def test_two_processes_agree(taught, tmp_path):
+    told = told_by_two(replace(taught, name="pair", method="plankd", safe_attention=False, head_start=1), tmp_path)
+    assert len(told) == 2 * len(set(told)) > 2, told
+    assert load_model(taught.models_dir / "pair")[2].training["steps"] >= 1
 
 
 def test_plankd_reads_stage_two_of_three_views_and_weights_ten_points(taught, monkeypatch):

@@ -1,17 +1,14 @@
 """Training with a teacher, whole: every method from recordings to a card, resumed, refused where the truth is missing."""
 
 import csv
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import bags_synthetic
 import numpy as np
 import pytest
 import torch
 from bags_synthetic import write_bag
+from two_processes import told_by_two
 
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.errors import BagError, CardError, ConfigError, TrainingError
@@ -178,29 +175,9 @@ def test_without_the_cache_the_teacher_sees_the_students_picture(config):
 
 
 def test_two_processes_agree_on_what_is_trained_beside_the_student(config, tmp_path):
-    script = tmp_path / "go.py"
-    script.write_text(f"""
-import hashlib, sys
-from pathlib import Path, PosixPath
-
-from kd_planner_ros.distill.learner import Learner
-from kd_planner_ros.distill.train import TrainConfig, train
-step = Learner.step
-def told(self, batch, number, rate):
-    values = step(self, batch, number, rate)
-    text = b"".join(p.detach().numpy().tobytes() for p in self.distillation.method.bottleneck.parameters())
-    sys.stdout.write("after %d %s\\n" % (number, hashlib.sha256(text).hexdigest()))
-    sys.stdout.flush()
-    return values
-Learner.step = told
-train({replace(config, name="pair", safe_attention=False, epochs=1)!r})
-""")
-    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)],
-                          capture_output=True, text=True, timeout=600,
-                          env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr[-2000:]
-    told = [line for line in done.stdout.splitlines() if line.startswith("after")]
-    assert len(told) == 2 * len(set(told)) > 0, told  # after every step both have the same bottleneck
+    told = told_by_two(replace(config, name="pair", safe_attention=False, epochs=1, head_start=2), tmp_path)
+    assert len(told) == 2 * len(set(told)) > 0, told  # after every step both have the same student and bottleneck
+    assert sum("learn_alone" in line for line in told) == 4 and any("after step" in line for line in told)
     load_model(config.models_dir / "pair")
 
 
