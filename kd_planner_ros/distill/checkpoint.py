@@ -28,6 +28,12 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     os.replace(temporary, folder / LAST)
 
 
+def remove(folder: Path) -> None:
+    """Leave no checkpoint in ``folder``."""
+    for name in (LAST, PREVIOUS):
+        (folder / name).unlink(missing_ok=True)
+
+
 def load(folder: Path) -> dict[str, Any] | None:
     """The newest readable checkpoint of ``folder`` on the CPU, or None.
 

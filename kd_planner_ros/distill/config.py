@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,9 @@ class TrainConfig:
         starts = [name for name in ("init", "warm_start", "backbone_weights") if getattr(self, name)]
         if len(starts) > 1:
             raise ConfigError("one start at most", ", ".join("--" + name.replace("_", "-") for name in starts), "leave one")
+        if self.head_start and (self.method != "plankd" or not self.use_bottleneck):
+            raise ConfigError("--head-start with --method plankd and its bottleneck", f"--method {self.method}" + (
+                "" if self.use_bottleneck else " --no-bottleneck"), "leave --head-start out: nothing else learns without the student")
         if self.method != "imitation" and not self.teacher:
             raise ConfigError(f"--teacher with --method {self.method}", "none", "give the name of a model, or its folder")
 
@@ -147,6 +150,20 @@ class TrainConfig:
             recipe["weight_decay"] = find_lessons(self.network).OPTIMISER.weight_decay
         later = [name for name in LATER_FIELDS if getattr(self, name) == self.__dataclass_fields__[name].default]
         return {k: v for k, v in recipe.items() if k not in (*unused, *later)}
+
+    @property
+    def command(self) -> str:
+        """The command line with the options that differ from their defaults, without this machine's folders."""
+        words = ["kd-planner train --bags ..."]
+        for known in fields(self):
+            value = getattr(self, known.name)
+            if value == known.default or known.name == "bags" or (
+                    known.name in RESUMABLE and known.name not in ("epochs", "max_minutes")):
+                continue
+            name = "--" + known.metadata.get("flag", known.name).replace("_", "-")
+            value = Path(value).name if known.name in MODELS_NAMED and value else value
+            words.append(f"{'--no-' + name[2:] if value is False else name}" if isinstance(value, bool) else f"{name} {value}")
+        return " ".join(words)
 
 
 @dataclass(frozen=True)

@@ -35,15 +35,15 @@ def head_start(learner: Learner, samples: Samples, sampler: EpochSampler, rows: 
     """
     config = learner.config
     draws = EpochSampler(sampler.weights, sampler.batch, sampler.seed ^ _SEED)
-    steps = config.head_start if config.method == "plankd" else 0
-    if not steps:
+    if not config.head_start:
         return True
-    for step in tqdm(range(steps), desc="head start", unit="step", dynamic_ncols=True, file=sys.stderr,
+    for step in tqdm(range(config.head_start), desc="head start", unit="step", dynamic_ncols=True, file=sys.stderr,
                      disable=not (config.progress and learner.group.leads)):
         try:
             values = learner.learn_alone(samples, draws.step(step)[rows], step)
         except NotFinite as error:
-            raise TrainingError(f"a finite loss at step {step} of the head start", str(error), "see the recordings' planning states, or leave --head-start out") from None
+            raise TrainingError(f"a finite loss at step {step} of the head start", str(error),
+                                "see the recordings' planning states, or leave --head-start out") from None
         if log is not None and ((step + 1) % LOG_STEPS == 0 or step == 0):
             log.write(step + 1, HEAD_START, values)
         if stopped():

@@ -12,13 +12,13 @@ HEAD_START = "head start"
 
 class Log:
     """Rows (step, kind, name, value) appended to ``log.csv``; rows of steps after ``first_step`` are dropped at the
-    start, so that a resumed run does not tell the same step twice."""
+    start, so that a resumed run does not tell the same step twice. None: a new run, all rows are."""
 
-    def __init__(self, folder: Path, first_step: int):
+    def __init__(self, folder: Path, first_step: int | None):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "log.csv"
         kept = []
-        if path.is_file() and first_step:
+        if path.is_file() and first_step is not None:
             with path.open(newline="") as file:
                 kept = [row for row in csv.reader(file) if row and row[0].isdigit() and (row[1] == HEAD_START or int(row[0]) <= first_step)]
         self._file = path.open("w", newline="")

@@ -18,7 +18,8 @@ class Observer:
     """Once true the run saves a checkpoint and ends, as on Ctrl-C."""
 
     def began(self, step: int, total: int, samples: int, held_out: int) -> None:
-        """The data are read; training goes on at ``step`` of ``total``. ``samples`` to learn from, ``held_out`` to validate."""
+        """The data are read; training goes on at ``step`` of ``total``, behind the head start of a new run, which ``paused`` and
+        ``stopped`` hold up without a checkpoint: stopped, it begins anew the next time. ``samples`` to learn from, ``held_out`` to validate."""
 
     def stepped(self, step: int, progress: float, values: Mapping[str, float]) -> None:
         """Step number ``step`` is done, ``progress`` in [0, 1] of the schedule; ``values``: loss and its parts."""

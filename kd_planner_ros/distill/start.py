@@ -39,7 +39,8 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
 
     Raises:
         PlannerError: no such model.
-        CardError: a broken one, for ``init`` one of another network, size or input, for ``warm_start`` one without a backbone.
+        CardError: a broken one, for ``init`` one of another network, size or input, for ``warm_start`` one of another network
+            with another kind of camera backbone.
         ConfigError: the file of the backbone does not fit it, or the model was trained on an evaluation map, and ``allow_leak`` is not given.
     """
     if config.backbone_weights:
@@ -60,7 +61,11 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
     if card.network == config.network:
         taken = warm_start(model, source)
     else:
-        taken = warm_start(_camera_backbone(model, config.network), _camera_backbone(source, card.network))
+        ours, theirs = _camera_backbone(model, config.network), _camera_backbone(source, card.network)
+        if type(ours) is not type(theirs):
+            raise CardError(f"a start with a {type(ours).__name__} as camera backbone", f"'{card.name}' with a {type(theirs).__name__}",
+                            "name another start, or train another size")
+        taken = warm_start(ours, theirs)
     return Start(card.name, card.weights_sha256, tuple(sorted(card.maps_seen)), taken, len(model.state_dict()))
 
 

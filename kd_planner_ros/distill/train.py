@@ -24,7 +24,7 @@ from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.arrays import allow_open_files
 from kd_planner_ros.distill.cache import Shard, build_shards, find_bags, recorded_camera, recorded_cameras
-from kd_planner_ros.distill.config import EVALUATION_MAPS, MODELS_NAMED, RESUMABLE, TrainConfig, TrainReport, plain
+from kd_planner_ros.distill.config import EVALUATION_MAPS, RESUMABLE, TrainConfig, TrainReport, plain
 from kd_planner_ros.distill.dataset import EpochSampler, Samples, split, weights
 from kd_planner_ros.distill.head_start import head_start
 from kd_planner_ros.distill.learner import Learner, NotFinite
@@ -132,12 +132,14 @@ class _Run:
 
     def go(self) -> TrainReport:
         """Train to the end, to the interrupt or to the first loss that is not finite."""
-        log = Log(self.folder, self.step) if self.group.leads else None
+        log = Log(self.folder, self.step if self.resumed else None) if self.group.leads else None
+        self.observer.began(self.step, self.total, len(self.samples), len(self.held_out))
         if not (self.resumed or self._head_start(log)):
+            if log is not None:
+                log.close()
             return self._report(self.step, 0.0, False)
         began, first, started_s = time.perf_counter(), self.step, self.spent_s
         validated = saved = began
-        self.observer.began(self.step, self.total, len(self.samples), len(self.held_out))
         bar = tqdm(total=self.total, initial=self.step, desc="train", unit="step", dynamic_ncols=True,
                    disable=not (self.config.progress and self.group.leads), file=sys.stderr)
         with _interrupts(self), ThreadPoolExecutor(1) as reader:
@@ -190,10 +192,16 @@ class _Run:
         return progress, progress >= 1.0 or self.stop
 
     def _head_start(self, log: Log | None) -> bool:
+        """Whether it came to its end. What is stopped in it begins anew: older checkpoints of this run go first."""
+        if self.group.leads and self.config.head_start:
+            checkpoint.remove(self.folder)
         with _interrupts(self):
             return head_start(self.learner, self.samples, self.sampler, self.rows, self._stopped, log)
 
     def _stopped(self) -> bool:
+        """Asked between two steps of the head start; a pause is waited for."""
+        if self.observer.paused:
+            self.observer.wait()
         (stop,) = self.group.share(float(self.stop or self.observer.stopped))
         return bool(stop)
 
@@ -244,7 +252,7 @@ class _Run:
                      "held_out_routes": sorted({f"{s.facts['map']}/{s.facts['route']}" for s in self.held_out.shards})},
             "steps": self.step, "epochs": round(self.step / self.sampler.steps_per_epoch, 3),
             "samples_read": self.step * self.config.batch, "seed": self.config.seed, "torch": torch.__version__,
-            "command": "kd-planner train " + _command(self.config)}
+            "command": self.config.command}
         scores = {"validation": {k: round(v, 5) for k, v in self.best["validation"].items()}}
         save_model(Path(models) / self.config.name, self.config.network, self.learner.model_config,
                    self.learner.shipped.state_dict(), training, scores)
@@ -257,20 +265,6 @@ class _Run:
             minutes=self.spent_s / 60.0, samples_per_s=read / max(seconds, 1e-9), train_samples=len(self.samples),
             validation_samples=len(self.held_out), best_step=self.best["step"], finished=finished,
             validation=self.best["validation"])
-
-
-def _command(config: TrainConfig) -> str:
-    """The options that differ from their defaults, without this machine's folders."""
-    words = ["--bags ..."]
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if field.name in (*RESUMABLE, "bags") and field.name not in ("epochs", "max_minutes"):
-            continue
-        if value != field.default:
-            name = "--" + field.metadata.get("flag", field.name).replace("_", "-")
-            value = Path(value).name if field.name in MODELS_NAMED and value else value
-            words.append(f"{'--no-' + name[2:] if value is False else name}" if isinstance(value, bool) else f"{name} {value}")
-    return " ".join(words)
 
 
 @contextmanager

@@ -29,7 +29,9 @@ PICTURE_CAMERA = CameraSpec("report_front", Pose(x=-1.5, z=2.0), 448, 128, 100.0
 QUIET_S = 10.0
 LARGE_TICK_BYTES = 250_000
 """When a tick's sensors are larger, default Fast DDS loses samples between processes (docs/ros.md)."""
-PROFILES_FILE = "FASTDDS_DEFAULT_PROFILES_FILE"
+PROFILES_FILE, OLD_PROFILES_FILE = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
+_OLD_DISTRIBUTIONS = ("humble", "iron", "jazzy")
+"""Their rmw_fastrtps reads the old name only; later ones warn of it."""
 
 
 def _option(default: Any, text: str, **more: Any) -> Any:
@@ -119,8 +121,10 @@ def graph_environment(rig: SensorRig) -> dict[str, str]:
                    "ROS_AUTOMATIC_DISCOVERY_RANGE": os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")}
     sizes = [4 * spec.width * spec.height for spec in (*rig.cameras, *rig.roadside_cameras)]
     sizes += [int(16 * spec.points_per_second * spec.period_s) for spec in (*rig.lidars, *rig.roadside_lidars)]
-    if sum(sizes) > LARGE_TICK_BYTES and not any(name in os.environ for name in (PROFILES_FILE, "FASTDDS_BUILTIN_TRANSPORTS")):
-        environment[PROFILES_FILE] = str(config_folder() / "fastdds.xml")
+    own = (PROFILES_FILE, OLD_PROFILES_FILE, "FASTDDS_BUILTIN_TRANSPORTS")
+    if sum(sizes) > LARGE_TICK_BYTES and not any(name in os.environ for name in own):
+        name = OLD_PROFILES_FILE if os.environ.get("ROS_DISTRO") in _OLD_DISTRIBUTIONS else PROFILES_FILE
+        environment[name] = str(config_folder() / "fastdds.xml")
     return environment
 
 

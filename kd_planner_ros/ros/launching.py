@@ -17,9 +17,9 @@ from launch_ros.actions import LifecycleNode, Node
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.carla_objects import write_objects
-from kd_planner_ros.ros.drive import PICTURE_CAMERA, PROFILES_FILE, graph_environment
+from kd_planner_ros.ros.drive import OLD_PROFILES_FILE, PICTURE_CAMERA, PROFILES_FILE, graph_environment
 from kd_planner_ros.ros.graph import GraphConfig, NodeSpec, describe
-from kd_planner_ros.ros.params import SHOW_ROUTE, PlannerParams, WorldParams
+from kd_planner_ros.ros.params import SHOW_ROUTE, PlannerParams
 from kd_planner_ros.ros.planner_facts import planner_facts, resolve_planner
 from kd_planner_ros.ros.profiles import load_profile
 
@@ -40,9 +40,10 @@ _DRIVE = (
     ("map", "default", "built-in world: default, generated:SEED, or a path to a .net.xml or .xodr file", None),
     ("route", SHOW_ROUTE, "built-in world: number of a default route, a route file, or FILE:ID for one route of it", None),
     ("seed", "0", "built-in world: seed of traffic, walkers and scenarios", None),
-    ("vehicles", str(WorldParams.vehicles), "built-in world: vehicles on the map", None),
-    ("walkers", str(WorldParams.walkers), "built-in world: walkers on the map", None),
-    ("scenarios", "true", "built-in world: scenario actors, such as a pedestrian stepping out", ["true", "false"]),
+    ("vehicles", "", "built-in world: vehicles on the map; empty: config/world.yaml's", None),
+    ("walkers", "", "built-in world: walkers on the map; empty: config/world.yaml's", None),
+    ("scenarios", "", "built-in world: scenario actors, such as a pedestrian stepping out; empty: config/world.yaml's",
+     ["", "true", "false"]),
     ("weather", "benchmark", "built-in world: benchmark, an id from 0 to 20, or a name such as WetNoon", None),
     ("time", "0", "built-in world: simulated seconds to drive; 0: to the end of the route", None),
     ("run_dir", "", "built-in world: folder for statistics, telemetry, plans and pictures; empty: none", None),
@@ -110,9 +111,10 @@ def drive_actions(context: Any) -> list[Any]:
     sensors = Path(a["sensors_file"] or folder / "sensors.json")
     write_objects(sensors, rig, profile.role_name)
     world = {"objects_definition_file": str(sensors), "map": a["map"], "route": a["route"], "seed": _int(a, "seed"),
-             "vehicles": _int(a, "vehicles"), "walkers": _int(a, "walkers"), "scenarios": a["scenarios"] == "true",
              "weather": a["weather"], "max_time_s": _float(a, "time"), "run_dir": a["run_dir"],
              "planner_name": facts.name, "planner_facts": json.dumps({"card": facts.card, "device": a["device"]})}
+    world |= {name: _int(a, name) for name in ("vehicles", "walkers") if a[name]}
+    world |= {"scenarios": a["scenarios"] == "true"} if a["scenarios"] else {}
     nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, world=a["world"], device=a["device"],
                                  engine=a["engine"], models_dir=models_dir, threads=_int(a, "threads"), world_parameters=world))
     notes = [LogInfo(msg=f"sensor file for carla_spawn_objects: {sensors}")] if a["world"] == "carla" else []
@@ -144,7 +146,8 @@ def train_actions(context: Any) -> list[Any]:
 def _transport(rig: SensorRig) -> list[Any]:
     """Large sensors need more of Fast DDS's shared memory, where they are sent (docs/ros.md)."""
     environment = graph_environment(rig)
-    return [SetEnvironmentVariable(PROFILES_FILE, environment[PROFILES_FILE])] if PROFILES_FILE in environment else []
+    return [SetEnvironmentVariable(name, environment[name]) for name in (PROFILES_FILE, OLD_PROFILES_FILE)
+            if name in environment]
 
 
 def _together(actions: list[Any]) -> list[Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator, Mapping
 
 import numpy as np
 from tqdm import tqdm
@@ -15,7 +17,7 @@ from tqdm import tqdm
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
 from kd_planner_ros.core.sensors import SensorRig
-from kd_planner_ros.ros.drive import graph_environment
+from kd_planner_ros.ros.drive import OLD_PROFILES_FILE, PROFILES_FILE, graph_environment
 from kd_planner_ros.ros.graph import PATIENT_CONTROL_S, GraphConfig, describe
 from kd_planner_ros.ros.planner_facts import PlannerFacts, planner_facts, resolve_planner
 from kd_planner_ros.ros.profiles import load_profile
@@ -101,6 +103,18 @@ def _period_s(bag: Path, trigger: str) -> float:
     return float(np.median(np.diff(stamps))) / 1e9 if len(stamps) > 1 else 0.0
 
 
+@contextmanager
+def _transport(environment: Mapping[str, str]) -> Iterator[None]:
+    """Fast DDS's profile of ``environment`` for what this process creates inside: it sends the sensors."""
+    names = [name for name in (PROFILES_FILE, OLD_PROFILES_FILE) if name in environment]  # else set already, or not needed
+    os.environ.update({name: environment[name] for name in names})
+    try:
+        yield
+    finally:
+        for name in names:
+            del os.environ[name]
+
+
 def _first(items: Any, count: int) -> list[Any]:
     return [item for item, _ in zip(items, range(count))]
 
@@ -113,7 +127,9 @@ def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any,
     from kd_planner_ros.sync.cadence import Cadence
 
     environment = graph_environment(facts.rig)
-    player, cadence, frames = Player(profile, int(environment["ROS_DOMAIN_ID"])), Cadence(1.0 / facts.rate_hz), []
+    with _transport(environment):
+        player = Player(profile, int(environment["ROS_DOMAIN_ID"]))
+    cadence, frames = Cadence(1.0 / facts.rate_hz), []
     try:
         with Processes(nodes, folder, environment) as processes:
             player.open(topics, recording.route)

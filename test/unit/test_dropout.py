@@ -38,6 +38,12 @@ def test_the_seed_decides_and_evaluation_leaves_all():
     assert layer.train()(torch.zeros(0, 3)).shape == (0, 3)
 
 
+@pytest.mark.parametrize("p", [-0.1, 1.0, float("nan")])
+def test_a_chance_outside_its_range_is_refused(p):
+    with pytest.raises(ValueError, match="a chance p"):
+        Dropout(p)
+
+
 def test_gradients_are_right():
     class Fixed(nn.Module):
         def forward(self, x):

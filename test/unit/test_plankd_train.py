@@ -123,11 +123,21 @@ def test_a_run_stopped_in_its_head_start_begins_anew(config):
     early = replace(config, name="early", head_start=20, epochs=1)
 
     class Stop(Observer):
-        stopped = True
+        def __init__(self):
+            self.paused, self.stopped = True, False
+
+        def wait(self):
+            self.paused, self.stopped = False, True
 
     report = train(early, Stop())
     assert not report.finished and report.steps == 0 and not (config.models_dir / "early").exists()
     assert train(early).finished
+    assert not train(replace(early, fresh=True), Stop()).finished  # and what was there before does not come back
+    again = train(early)
+    assert again.finished and again.samples_read > 0
+    for other in ({"use_bottleneck": False}, {"method": "at"}):
+        with pytest.raises(ConfigError, match="leave --head-start out"):
+            replace(early, **other)
     train(replace(early, name="whole"))
     one, two = (checkpoint.load(config.runs_dir / name)["learner"]["distiller"]["modules"] for name in ("early", "whole"))
     assert one and all(torch.equal(value, two[name]) for name, value in one.items())

@@ -93,6 +93,8 @@ def test_another_network_lends_its_camera_backbone_alone(config):
     assert torch.equal(fresh.lidar_backbone.layer1[0].conv1.weight, learner.model.lidar_backbone.layer1[0].conv1.weight)
     facts = learner.start.facts()["start"]
     assert facts["name"] == "tcp_7m6" and facts["taken"].startswith(f"{len(begun)} of ") and facts["data"]["maps"]
+    with pytest.raises(CardError, match="a start with a ResNetD as camera backbone"):
+        Learner(replace(other, size="26.3m"), join("cpu"))
 
 
 def test_a_local_file_fills_the_backbone(config, tmp_path):
