@@ -45,10 +45,10 @@ class TrajectoryWish:
 class TCPController:
     """Follows the trajectory with two PIDs and mixes in the plan's own control where it has one. Tick it at 20 Hz.
 
-    Source: Wu et al., TCP, NeurIPS 2022, section 3.4, and its agent's ``control_pid``. Deviations: the spacing of
-    the waypoints is read from the plan (``times_s``) instead of being 0.5 s, so that planners with other horizons are followed as well. A student that hesitates once hesitates for
-    ever: a car that has stood for a minute is pushed for 0.6 s, as InterFuser's controller does (``unblock``), and one
-    whose control branch has wanted to go for a second may creep (``creep_mps``, see Hesitation).
+    Source: TCP's agent (Wu et al., NeurIPS 2022). Deviations: the spacing of the waypoints is read from the plan
+    (``times_s``) instead of being 0.5 s, so that planners with other horizons are followed as well. A student that
+    hesitates once hesitates for ever: a car that has stood for a minute is pushed for 0.6 s, as InterFuser's controller
+    does (``unblock``), and one whose control branch has wanted to go for a second may creep (``creep_mps``, see Hesitation).
     """
 
     def __init__(self, settings: ControllerSettings = ControllerSettings()):

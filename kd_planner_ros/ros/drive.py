@@ -119,13 +119,19 @@ def graph_environment(rig: SensorRig) -> dict[str, str]:
         raise ConfigError("a ROS_DOMAIN_ID from 0 to 232", repr(domain), "unset it, or export another")
     environment = {"ROS_DOMAIN_ID": domain, "PYTHONUNBUFFERED": "1",
                    "ROS_AUTOMATIC_DISCOVERY_RANGE": os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")}
+    return environment | transport_environment(rig)
+
+
+def transport_environment(rig: SensorRig) -> dict[str, str]:
+    """The variable that gives Fast DDS shared memory for a tick of ``rig``; empty where the default has room for it, or
+    where the shell says how."""
     sizes = [4 * spec.width * spec.height for spec in (*rig.cameras, *rig.roadside_cameras)]
     sizes += [int(16 * spec.points_per_second * spec.period_s) for spec in (*rig.lidars, *rig.roadside_lidars)]
     own = (PROFILES_FILE, OLD_PROFILES_FILE, "FASTDDS_BUILTIN_TRANSPORTS")
-    if sum(sizes) > LARGE_TICK_BYTES and not any(name in os.environ for name in own):
-        name = OLD_PROFILES_FILE if os.environ.get("ROS_DISTRO") in _OLD_DISTRIBUTIONS else PROFILES_FILE
-        environment[name] = str(config_folder() / "fastdds.xml")
-    return environment
+    if sum(sizes) <= LARGE_TICK_BYTES or any(name in os.environ for name in own):
+        return {}
+    name = OLD_PROFILES_FILE if os.environ.get("ROS_DISTRO") in _OLD_DISTRIBUTIONS else PROFILES_FILE
+    return {name: str(config_folder() / "fastdds.xml")}
 
 
 def _rest(rig: SensorRig) -> tuple:

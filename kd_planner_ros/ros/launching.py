@@ -17,7 +17,7 @@ from launch_ros.actions import LifecycleNode, Node
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.carla_objects import write_objects
-from kd_planner_ros.ros.drive import OLD_PROFILES_FILE, PICTURE_CAMERA, PROFILES_FILE, graph_environment
+from kd_planner_ros.ros.drive import PICTURE_CAMERA, transport_environment
 from kd_planner_ros.ros.graph import GraphConfig, NodeSpec, describe
 from kd_planner_ros.ros.params import SHOW_ROUTE, PlannerParams
 from kd_planner_ros.ros.planner_facts import planner_facts, resolve_planner
@@ -145,9 +145,7 @@ def train_actions(context: Any) -> list[Any]:
 
 def _transport(rig: SensorRig) -> list[Any]:
     """Large sensors need more of Fast DDS's shared memory, where they are sent (docs/ros.md)."""
-    environment = graph_environment(rig)
-    return [SetEnvironmentVariable(name, environment[name]) for name in (PROFILES_FILE, OLD_PROFILES_FILE)
-            if name in environment]
+    return [SetEnvironmentVariable(name, value) for name, value in transport_environment(rig).items()]
 
 
 def _together(actions: list[Any]) -> list[Any]:

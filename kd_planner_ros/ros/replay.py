@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator
 
 import numpy as np
 from tqdm import tqdm
@@ -17,7 +17,7 @@ from tqdm import tqdm
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
 from kd_planner_ros.core.sensors import SensorRig
-from kd_planner_ros.ros.drive import OLD_PROFILES_FILE, PROFILES_FILE, graph_environment
+from kd_planner_ros.ros.drive import graph_environment, transport_environment
 from kd_planner_ros.ros.graph import PATIENT_CONTROL_S, GraphConfig, describe
 from kd_planner_ros.ros.planner_facts import PlannerFacts, planner_facts, resolve_planner
 from kd_planner_ros.ros.profiles import load_profile
@@ -104,14 +104,14 @@ def _period_s(bag: Path, trigger: str) -> float:
 
 
 @contextmanager
-def _transport(environment: Mapping[str, str]) -> Iterator[None]:
-    """Fast DDS's profile of ``environment`` for what this process creates inside: it sends the sensors."""
-    names = [name for name in (PROFILES_FILE, OLD_PROFILES_FILE) if name in environment]  # else set already, or not needed
-    os.environ.update({name: environment[name] for name in names})
+def _transport(rig: SensorRig) -> Iterator[None]:
+    """Shared memory for what this process creates inside: it sends the sensors of ``rig``."""
+    more = transport_environment(rig)
+    os.environ.update(more)
     try:
         yield
     finally:
-        for name in names:
+        for name in more:
             del os.environ[name]
 
 
@@ -127,7 +127,7 @@ def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any,
     from kd_planner_ros.sync.cadence import Cadence
 
     environment = graph_environment(facts.rig)
-    with _transport(environment):
+    with _transport(facts.rig):
         player = Player(profile, int(environment["ROS_DOMAIN_ID"]))
     cadence, frames = Cadence(1.0 / facts.rate_hz), []
     try:
