@@ -76,6 +76,7 @@ class OpenVinoEngine(Engine):
     """OpenVINO on the CPU in float32; the graph is converted in this process, nothing is downloaded.
 
     ``cache`` names a file (without its ending) where the converted graph is kept, as conversion takes seconds.
+    ``compiled`` is OpenVINO's own object, for its properties.
     """
 
     def __init__(self, model: nn.Module, network: Network, example: Mapping[str, Tensor], cache: Path | None = None):
@@ -86,9 +87,12 @@ class OpenVinoEngine(Engine):
             graph = _convert(openvino, model, network, example)
             _store(openvino, graph, cache)
         threads = torch.get_num_threads()
-        compiled = core.compile_model(graph, "CPU", {
-            "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"})
-        self._request = compiled.create_infer_request()
+        # Pinned threads, OpenVINO's default, all choose the first cores: two planners, or one beside a busy node, would
+        # share one core while others idle.
+        self.compiled = core.compile_model(graph, "CPU", {
+            "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32",
+            "ENABLE_CPU_PINNING": False})
+        self._request = self.compiled.create_infer_request()
         self._inputs, self._outputs = network.inputs, network.outputs
         self.tolerance = TOLERANCE["float32"]
         self.describe = f"openvino {openvino.__version__.split('-')[0]} float32 cpu, {threads} threads"

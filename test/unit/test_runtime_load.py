@@ -84,6 +84,13 @@ def test_engines_agree_with_torch(models, engine):
             assert a.control.steer == pytest.approx(b.control.steer, abs=1e-3)
 
 
+def test_openvino_leaves_its_threads_unpinned(models):
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("pip install openvino to test its threads")
+    planner = load_planner("small", engine="openvino", models_dir=models)
+    assert not planner.engine.compiled.get_property("ENABLE_CPU_PINNING")
+
+
 def test_a_stale_graph_in_the_cache_never_decides(models, tmp_path):
     if importlib.util.find_spec("openvino") is None:
         pytest.skip("pip install openvino to test its cache")
