@@ -61,10 +61,11 @@ class Supervisor:
         self.counts.clear()
         self._last = Control(brake=0.0)
         self._last_ns: int | None = None
+        self._judged: tuple[Plan, float, str] | None = None
 
     def accepts(self, plan: Plan, ego: EgoState) -> bool:
         """Whether the controller may be run on ``plan``: a NaN would stay in its error windows for two seconds."""
-        return bool(np.isfinite(ego.speed_mps)) and not check_trajectory(plan, ego.speed_mps, self.limits)
+        return bool(np.isfinite(ego.speed_mps)) and not self._judge(plan, ego.speed_mps)
 
     def check(self, control: Control | None, plan: Plan | None, ego: EgoState, now_ns: int,
               sensor_ages_s: dict[str, float] | None = None, failed: str = "") -> Control:
@@ -81,8 +82,14 @@ class Supervisor:
         sent = self._stop(ego, now_ns, reason) if reason else self._limit(control)
         if sent.reason:
             self.counts[sent.reason] += 1
-        self._last, self._last_ns = sent, now_ns
+        self._last, self._last_ns, self._judged = sent, now_ns, None
         return sent
+
+    def _judge(self, plan: Plan, speed_mps: float) -> str:
+        """What ``check_trajectory`` says, asked once in a tick: by ``accepts``, and by ``check``, which ends the tick."""
+        if self._judged is None or self._judged[0] is not plan or self._judged[1] != speed_mps:
+            self._judged = plan, speed_mps, check_trajectory(plan, speed_mps, self.limits)
+        return self._judged[2]
 
     def _fault(self, control: Control | None, plan: Plan | None, ego: EgoState, now_ns: int,
                ages_s: dict[str, float]) -> str:
@@ -96,7 +103,7 @@ class Supervisor:
         age_s = (now_ns - plan.stamp_ns) * 1e-9
         if not -self.limits.max_plan_age_s <= age_s <= self.limits.max_plan_age_s:
             return Reason.PLAN_STALE
-        if reason := check_trajectory(plan, ego.speed_mps, self.limits):
+        if reason := self._judge(plan, ego.speed_mps):
             return reason
         if control is None:
             return Reason.NO_PLAN
@@ -112,12 +119,13 @@ class Supervisor:
                        reason=Reason.LIMITED if changed else control.reason)
 
     def _stop(self, ego: EgoState, now_ns: int, reason: str) -> Control:
-        """Brake rising at a steady rate to ``stop_brake``, steering fading to straight; held once the car stands."""
+        """Brake rising at a steady rate to ``stop_brake`` and never falling, full once the car stands; steering fading to
+        straight."""
         passed_s = self.limits.tick_s if self._last_ns is None else (now_ns - self._last_ns) * 1e-9
         passed_s = min(max(passed_s, 0.0), 0.5)
         standing = np.isfinite(ego.speed_mps) and abs(ego.speed_mps) < 0.1
-        brake = 1.0 if standing else min(self.limits.stop_brake,
-                                         max(self._last.brake, 0.0) + self.limits.brake_rise_per_s * passed_s)
+        risen = min(self.limits.stop_brake, self._last.brake + self.limits.brake_rise_per_s * passed_s)
+        brake = 1.0 if standing else max(self._last.brake, risen)
         return Control(now_ns, 0.0, self._last.steer * 0.5 ** (passed_s / 0.5), brake, reason)
 
 

@@ -97,10 +97,17 @@ def test_safe_stop_ramps_and_holds():
     assert supervisor.check(None, None, ego(speed=0.0), 21 * TICK_NS).brake == 1.0
 
 
-def test_brake_never_falls_when_a_stop_begins():
+@pytest.mark.parametrize("wished, sent", [(0.6, 0.65), (0.78, 0.8), (0.9, 0.9), (1.0, 1.0)])
+def test_brake_never_falls_when_a_stop_begins(wished, sent):
     supervisor = Supervisor()
-    supervisor.check(Control(0, 0.0, 0.0, 0.6), plan(), ego(), 0)
-    assert supervisor.check(None, None, ego(), TICK_NS).brake == pytest.approx(0.65)
+    supervisor.check(Control(0, 0.0, 0.0, wished), plan(), ego(), 0)
+    assert supervisor.check(None, None, ego(), TICK_NS).brake == pytest.approx(sent)
+
+
+def test_brake_is_held_when_a_standing_car_begins_to_roll():
+    supervisor = Supervisor()
+    assert supervisor.check(None, None, ego(speed=0.0), 0).brake == 1.0
+    assert supervisor.check(None, None, ego(speed=0.2), TICK_NS).brake == 1.0
 
 
 def test_reset_clears_counts_and_ramp():
@@ -121,6 +128,21 @@ def test_pilot_recovers_at_once_after_a_nan_plan():
     for each in (pilot, fresh):
         each.take(plan(stamp_ns=TICK_NS))
     assert pilot.step(ego(stamp_ns=TICK_NS)) == fresh.step(ego(stamp_ns=TICK_NS))
+
+
+def test_a_trajectory_is_checked_once_in_every_tick(monkeypatch):
+    checked = []
+
+    def counting(*arguments):
+        checked.append(arguments)
+        return check_trajectory(*arguments)
+
+    monkeypatch.setattr("kd_planner_ros.driving.supervisor.check_trajectory", counting)
+    pilot = Pilot()
+    pilot.take(plan())
+    assert [pilot.step(ego()).reason for _ in range(3)] == [""] * 3 and len(checked) == 3  # the same speed each time
+    pilot.plan.trajectory.points[1] = NAN
+    assert pilot.step(ego()).reason == Reason.PLAN_NOT_FINITE
 
 
 def test_pilot_keeps_the_newer_plan():
