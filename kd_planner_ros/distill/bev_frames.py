@@ -12,6 +12,7 @@ from kd_planner_ros.bags.scenes import scenes
 from kd_planner_ros.bags.timeline import STAMP_TOLERANCE_NS, Series
 from kd_planner_ros.core.errors import BagError, MapError
 from kd_planner_ros.imaging.bev_scene import SIDE_PX, BevView
+from kd_planner_ros.runtime.paths import SHARED
 from kd_planner_ros.world.bev_source import OBSTACLES, BevSource, nearby_obstacles
 from kd_planner_ros.world.maps import load_map
 
@@ -62,7 +63,7 @@ def bev_source(recording: Recording, view: BevView = BevView(), maps_dir: Path |
     """
     facts = recording.custom_data
     name, spec = facts.get("map", ""), facts.get("map_spec", "")
-    folder = Path(maps_dir) if maps_dir is not None else Path("../shared/maps")
+    folder = Path(maps_dir) if maps_dir is not None else SHARED / "maps"
     places = [spec] if spec in ("default",) or spec.startswith("generated:") or (spec and Path(spec).is_file()) else []
     places += [name] if name in ("default",) or name.startswith("generated:") else []
     places += [str(path) for path in (folder / f"{name}.net.xml", folder / f"{name}.xodr") if name and path.is_file()]

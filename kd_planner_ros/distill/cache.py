@@ -14,17 +14,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Iterable
 
 import numpy as np
 from tqdm import tqdm
 
+from kd_planner_ros.bags.cameras import recorded_names
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.bags.timeline import POSE_COLUMNS, Timeline
 from kd_planner_ros.bags.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.records import Frame
-from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.distill.arrays import open_array, put_in_place
 from kd_planner_ros.geometry.frames import to_base
 from kd_planner_ros.imaging.class_grid import CELL_PX, UNKNOWN, class_grid
@@ -87,8 +86,11 @@ def content_hash(bag: Path) -> str:
     """SHA-256 over the data files of a recording (metadata.yaml repeats them)."""
     digest = hashlib.sha256()
     for path in sorted(p for p in Path(bag).iterdir() if p.suffix in (".mcap", ".db3")):
+        part = hashlib.sha256()
         with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+            while block := file.read(1 << 20):
+                part.update(block)
+        digest.update(part.digest())
     return digest.hexdigest()
 
 
@@ -112,51 +114,6 @@ def find_bags(folders: Iterable[Path]) -> list[Path]:
             raise BagError(f"recordings in {folder}", "none", "record some with 'kd-planner record'")
         found += here
     return list(dict.fromkeys(found))
-
-
-def recorded_camera(bag: Path, camera: str) -> CameraSpec | None:
-    """The camera of that name in a recording, or its only one."""
-    with open_bag(bag) as recording:
-        return recording.camera_spec(_camera_of(recording, camera))
-
-
-def recorded_cameras(bag: Path) -> dict[str, CameraSpec]:
-    """Every camera of a recording that says its size, by id."""
-    with open_bag(bag) as recording:
-        found = {camera: recording.camera_spec(camera) for camera in recording.cameras}
-    return {camera: spec for camera, spec in found.items() if spec is not None}
-
-
-def _camera_of(recording: Recording, camera: str) -> str:
-    return recording.cameras[0] if camera not in recording.cameras and len(recording.cameras) == 1 else camera
-
-
-class _Picture(SampleMaker):
-    """One camera's picture as ``prepare`` makes it."""
-
-    semantic = True
-
-    def __init__(self, camera: str, prepare: Callable[[np.ndarray], np.ndarray], key: Mapping[str, Any]):
-        self.cameras, self._prepare, self._key = (camera,), prepare, dict(key)
-
-    @property
-    def key(self) -> Mapping[str, Any]:
-        return self._key
-
-    def record(self, frame: Frame, truth: Any, tick: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {MAIN: self._prepare(next(iter(frame.images.values())))}
-
-
-def build_cache(bags: list[Path], root: Path, camera: str, prepare: Callable[[np.ndarray], np.ndarray],
-                shape_key: Mapping[str, Any], progress: bool = True) -> list[Shard]:
-    """``build_shards`` for a network of one camera.
-
-    Args:
-        camera: the camera's id; a recording whose only camera has another name is taken too.
-        prepare: picture to network input, RGB uint8 to RGB uint8 [H, W, 3] (a processor's).
-        shape_key: what ``prepare`` depends on; part of the shards' names.
-    """
-    return build_shards(bags, root, _Picture(camera, prepare, shape_key), progress)
 
 
 def build_shards(bags: list[Path], root: Path, maker: SampleMaker, progress: bool = True) -> list[Shard]:
@@ -208,7 +165,7 @@ def _build(recording: Recording, folder: Path, maker: SampleMaker, content: str)
 
 def _read(recording: Recording, maker: SampleMaker) -> tuple[list[int], list[dict[str, np.ndarray]], list[np.ndarray]]:
     """(stamps, arrays, semantic grids) of every instant of ``recording``."""
-    cameras = (_camera_of(recording, maker.cameras[0]), *maker.cameras[1:])
+    cameras = recorded_names(recording, maker.cameras)
     labels = ("semantic",) if maker.semantic and recording.has_label(cameras[0], "semantic") else ()
     samples = recording.samples(cameras, maker.clouds, labels)
     first = next(samples, None)  # a missing sensor is named first

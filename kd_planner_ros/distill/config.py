@@ -107,7 +107,7 @@ class TrainConfig:
                              "runs too short for it to learn beside the student", low=0)
     maps_dir: Path | None = _field(None, "plankd: where to look for road networks that recordings only name")
     augment: bool = _field(True, "photometric augmentation")
-    seed: int = _field(2020, "seed of weights, order, augmentation and dropout", low=0)
+    seed: int = _field(2020, "seed of weights, order, augmentation and dropout", low=0, high=2**31 - 1)
     validation_share: float = _field(0.1, "share of routes held out for validation", low=0.0, below=1.0)
     train_share: float = _field(1.0, "share of the other routes that is trained on, for experiments with little data", above=0.0, high=1.0)
     device: str = _field("auto", "auto, cpu, cuda or cuda:N")
@@ -152,6 +152,11 @@ class TrainConfig:
         return {k: v for k, v in recipe.items() if k not in (*unused, *later)}
 
     @property
+    def length(self) -> dict[str, float]:
+        """How long the run is to be: no part of ``recipe``, for a run may be resumed for longer."""
+        return {"epochs": self.epochs, "max_minutes": self.max_minutes}
+
+    @property
     def command(self) -> str:
         """The command line with the options that differ from their defaults, without this machine's folders."""
         words = ["kd-planner train --bags ..."]
@@ -182,6 +187,11 @@ class TrainReport:
     best_step: int
     finished: bool
     validation: dict[str, float]
+
+
+def choices(name: str) -> tuple[str, ...]:
+    """The values that field ``name`` of TrainConfig may have."""
+    return TrainConfig.__dataclass_fields__[name].metadata["choices"]
 
 
 def plain(recipe: dict[str, Any]) -> dict[str, Any]:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-from typing import Iterable
+from typing import Iterable, Iterator
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.runtime.engines import fast_bfloat16, require_device
+
+PATIENCE = timedelta(hours=2)
+"""A process that hears nothing from the others for so long gives up: one of them hangs, or its machine is gone."""
+HOLD_S = 60.0
+"""Seconds between two signs of life from ``Group.hold``."""
+ROOM = 8
+"""Numbers in a message of the leader: whether to go on waiting, and what it shares."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +37,37 @@ class Group:
         return self.rank == 0
 
     def share(self, *values: float) -> list[float]:
-        """The leader's ``values``, the same in every process."""
+        """The leader's ``values``, less than ``ROOM`` of them, the same in every process."""
         if self.size == 1:
             return list(values)
-        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        while (told := self._broadcast(False, *values))[0]:
+            pass  # the leader is in ``hold``
+        return told[1:len(values) + 1]
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """For the leader alone, around what may outlast ``PATIENCE``: the others, whose next call must be ``share``, wait
+        there until it is over."""
+        if self.size == 1:
+            yield
+            return
+        over = threading.Event()
+
+        def tell() -> None:
+            while not over.wait(HOLD_S):
+                self._broadcast(True)
+
+        teller = threading.Thread(target=tell, name="hold", daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            over.set()
+            teller.join()
+
+    def _broadcast(self, wait: bool, *values: float) -> list[float]:
+        message = [float(wait), *values, *[0.0] * (ROOM - 1 - len(values))]
+        tensor = torch.tensor(message, dtype=torch.float64, device=self.device)
         dist.broadcast(tensor, 0)
         return tensor.tolist()
 
@@ -59,37 +94,23 @@ def join(device: str) -> Group:
     """The group that ``torchrun`` describes in the environment; alone without it.
 
     Raises:
-        ConfigError: CUDA was asked for and is not there.
+        ConfigError: an unknown device, or one that is not there.
     """
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
     name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    try:
-        chosen = torch.device(name)
-    except RuntimeError:
-        raise ConfigError("a device: auto, cpu, cuda or cuda:N", repr(device), "correct 'device'") from None
+    require_device(name)
+    chosen = torch.device(name)
     if chosen.type == "cuda":
-        if not torch.cuda.is_available():
-            raise ConfigError("a CUDA device", "none on this machine", "use --device cpu")
         chosen = torch.device("cuda", local if size > 1 or chosen.index is None else chosen.index)
+        require_device(str(chosen))  # torchrun may have started more processes than there are GPUs
         torch.cuda.set_device(chosen)
     if size > 1:
-        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=timedelta(hours=2))
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
     return Group(rank, size, chosen)
-
-
-def has_native_bf16(device: torch.device) -> bool:
-    """Whether bf16 arithmetic is faster than fp32 there: AMX or AVX512-BF16 on a CPU, Ampere or later on a GPU."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
     """The context for forward passes in ``precision`` (auto, fp32, bf16)."""
-    wanted = precision == "bf16" or (precision == "auto" and has_native_bf16(device))
+    wanted = precision == "bf16" or (precision == "auto" and fast_bfloat16(device))
     return torch.autocast(device.type, torch.bfloat16, enabled=wanted)

@@ -6,7 +6,6 @@ one (single process, CPU, same number of threads; with ``max_minutes`` the sched
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import signal
 import sys
@@ -23,21 +22,20 @@ from tqdm import tqdm
 from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.arrays import allow_open_files
-from kd_planner_ros.distill.cache import Shard, build_shards, find_bags, recorded_camera, recorded_cameras
-from kd_planner_ros.distill.config import EVALUATION_MAPS, RESUMABLE, TrainConfig, TrainReport, plain
-from kd_planner_ros.distill.dataset import EpochSampler, Samples, split, weights
+from kd_planner_ros.distill.cache import Shard, build_shards, find_bags
+from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig, TrainReport, plain
+from kd_planner_ros.distill.dataset import EpochSampler, split, weights
 from kd_planner_ros.distill.head_start import head_start
 from kd_planner_ros.distill.learner import Learner, NotFinite
 from kd_planner_ros.distill.log import Log
 from kd_planner_ros.distill.observer import Observer
 from kd_planner_ros.distill.parallel import Group, join
+from kd_planner_ros.distill.recorded import cameras
 from kd_planner_ros.distill.schedule import learning_rate
 from kd_planner_ros.runtime.paths import models_folder
 from kd_planner_ros.runtime.store import save_model
 
 LOG_STEPS = 20
-CAMERA = "front"
-"""The camera that a student of one camera looks through; recordings with a single camera may call it otherwise."""
 
 __all__ = ["TrainConfig", "TrainReport", "train"]
 
@@ -59,7 +57,7 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
         if config.threads:
             torch.set_num_threads(config.threads)
         bags = find_bags(config.bags)
-        learner = Learner(config, group, recorded_camera(bags[0], CAMERA), recorded_cameras(bags[0]))
+        learner = Learner(config, group, *cameras(bags[0]))
         shards = _shards(config, bags, learner, group)
         return _Run(config, group, learner, dict(zip(shards, bags)), observer).go()
     finally:
@@ -88,6 +86,7 @@ class _Run:
         self.config, self.group, self.learner = config, group, learner
         self.observer = observer if group.leads else Observer()
         self.folder = Path(config.runs_dir) / config.name
+        self.model_folder = Path(config.models_dir or models_folder()) / config.name
         self.samples, self.held_out = split(list(bags), config.validation_share, config.train_share)
         share = config.batch // group.size
         if share * group.size != config.batch:
@@ -118,8 +117,10 @@ class _Run:
             raise TrainingError(f"the recipe of the checkpoint in {self.folder}", f"other values of {', '.join(changed)}",
                                 "give the same options, another --name, or --fresh to start anew")
         self.learner.restore(state["learner"])
-        self.step, self.spent_s, self.best = state["step"], state["spent_s"], state["best"]
-        self.validated_step = state["validated_step"]
+        self.step, self.spent_s = state["step"], state["spent_s"]
+        (kept,) = self.group.share(float((self.model_folder / "card.json").is_file()))
+        if kept:  # else the best weights are gone: those of now are the best there are
+            self.best, self.validated_step = state["best"], state["validated_step"]
 
     def _save(self) -> None:
         if not self.group.leads:
@@ -179,7 +180,8 @@ class _Run:
             return 0.0
         began = time.perf_counter()
         self._save()
-        self.observer.wait()
+        with self.group.hold():
+            self.observer.wait()
         return time.perf_counter() - began
 
     def _progress(self) -> tuple[float, bool]:
@@ -201,7 +203,8 @@ class _Run:
     def _stopped(self) -> bool:
         """Asked between two steps of the head start; a pause is waited for."""
         if self.observer.paused:
-            self.observer.wait()
+            with self.group.hold():
+                self.observer.wait()
         (stop,) = self.group.share(float(self.stop or self.observer.stopped))
         return bool(stop)
 
@@ -241,7 +244,6 @@ class _Run:
     # --- what comes of it --------------------------------------------------------------------------------------------
 
     def _ship(self) -> None:
-        models = self.config.models_dir or models_folder()
         facts = [shard.facts for shard in self.samples.shards]
         training = {
             "method": "imitation of the rule-based expert", **self.learner.distillation.facts(),
@@ -252,15 +254,15 @@ class _Run:
                      "held_out_routes": sorted({f"{s.facts['map']}/{s.facts['route']}" for s in self.held_out.shards})},
             "steps": self.step, "epochs": round(self.step / self.sampler.steps_per_epoch, 3),
             "samples_read": self.step * self.config.batch, "seed": self.config.seed, "torch": torch.__version__,
-            "command": self.config.command}
+            "planned": self.config.length, "command": self.config.command}
         scores = {"validation": {k: round(v, 5) for k, v in self.best["validation"].items()}}
-        save_model(Path(models) / self.config.name, self.config.network, self.learner.model_config,
+        save_model(self.model_folder, self.config.network, self.learner.model_config,
                    self.learner.shipped.state_dict(), training, scores)
 
     def _report(self, first: int, seconds: float, finished: bool) -> TrainReport:
         read = (self.step - first) * self.config.batch
         return TrainReport(
-            model=str(Path(self.config.models_dir or models_folder()) / self.config.name), steps=self.step,
+            model=str(self.model_folder), steps=self.step,
             epochs=self.step / self.sampler.steps_per_epoch, samples_read=self.step * self.config.batch,
             minutes=self.spent_s / 60.0, samples_per_s=read / max(seconds, 1e-9), train_samples=len(self.samples),
             validation_samples=len(self.held_out), best_step=self.best["step"], finished=finished,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import tempfile
 import warnings
 from abc import ABC, abstractmethod
@@ -75,13 +76,15 @@ class TorchEngine(Engine):
 class OpenVinoEngine(Engine):
     """OpenVINO on the CPU in float32; the graph is converted in this process, nothing is downloaded.
 
-    ``cache`` names a file (without its ending) where the converted graph is kept, as conversion takes seconds.
+    ``cache`` names a file (without its ending) where the converted graph is kept, as conversion takes seconds; ``anew``
+    converts all the same, and replaces what is there.
     ``compiled`` is OpenVINO's own object, for its properties.
     """
 
-    def __init__(self, model: nn.Module, network: Network, example: Mapping[str, Tensor], cache: Path | None = None):
+    def __init__(self, model: nn.Module, network: Network, example: Mapping[str, Tensor], cache: Path | None = None,
+                 anew: bool = False):
         openvino, core = load_openvino()
-        graph = _cached(core, cache)
+        graph = None if anew else _cached(core, cache)
         self.from_cache = graph is not None
         if graph is None:
             graph = _convert(openvino, model, network, example)
@@ -130,9 +133,10 @@ class OnnxRuntimeEngine(Engine):
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 on ``device``: on GPUs that have it, on CPUs with AMX or AVX512-BF16."""
+    """Whether bfloat16 is faster than float32 on ``device``: on GPUs from Ampere on (older ones emulate it), on CPUs with
+    AMX or AVX512-BF16."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.get_device_capability(device) >= (8, 0)
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
@@ -158,9 +162,9 @@ def require_engine(engine: str, device: str) -> str:
 
 def require_device(device: str) -> None:
     """Raise ConfigError where ``device`` (cpu, cuda, cuda:N) is not there."""
-    kind, _, index = device.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
+    if not re.fullmatch("cpu|cuda(:(0|[1-9][0-9]*))?", device):
         raise ConfigError("device cpu, cuda or cuda:N", repr(device), "correct the device")
+    kind, _, index = device.partition(":")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"a GPU for device {device}", f"{torch.cuda.device_count()} visible to torch",
                           "use device cpu, or install torch for CUDA")

@@ -45,7 +45,7 @@ def load_planner(name: str, device: str = "cpu", engine: str = "auto", models_di
     except CardError:
         if not getattr(runner, "from_cache", False):
             raise
-        runner = engines.OpenVinoEngine(model, network, example)  # a stale cache must never decide
+        runner = engines.OpenVinoEngine(model, network, example, cache, anew=True)  # a stale graph must never decide
         warm_up(runner, model, example, card.name)
     return require_planner(NetworkPlanner(card.name, config, network.build_processor(config), runner, card))
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import kd_planner_ros
 
+SHARED = Path("../shared")
+"""Where maps/ and routes/ of CARLA's towns are looked for when no folder is given."""
+
 
 def models_folder() -> Path:
     """The folder of shipped models: ``models/`` of the checkout, else ``share/kd_planner_ros/models`` of the prefix

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,21 @@ from kd_planner_ros.core.records import Control, EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, SceneState
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, SensorRig
+from kd_planner_ros.networks.training import MAIN, SampleMaker
 from kd_planner_ros.world.planning_states import STATE_NAMES
 
 WIDTH, HEIGHT, SPEED = 64, 32, 5.0
 TICK_NS = 50_000_000
 RIG = SensorRig(cameras=(CameraSpec("front", Pose(x=-1.5, z=2.0), WIDTH, HEIGHT, 100.0, period_s=0.5),))
+
+
+class Pictures(SampleMaker):
+    """Samples of the front camera's picture as it is."""
+
+    cameras, semantic, key = ("front",), True, {"as": "recorded"}
+
+    def record(self, frame, truth, tick):
+        return {MAIN: next(iter(frame.images.values()))}
 
 
 def pose_at(t: float, rate: float) -> Pose:
@@ -36,14 +47,15 @@ def picture(rate: float, rng: np.random.Generator) -> np.ndarray:
 
 def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0, town: str = "Town01",
               disturbed: tuple[int, int] = (0, 0), storage: str = "mcap", labels: bool = True, leave_out: str = "",
-              abort: bool = False) -> Path:
+              abort: bool = False, camera: str = "front") -> Path:
     """A 2 FPS recording; ``disturbed`` are the first and one past the last tick of a disturbance; ``leave_out`` drops a
-    part: route, speed, odometry, camera. ``abort`` raises KeyboardInterrupt in the middle."""
+    part: route, speed, odometry, camera. ``abort`` raises KeyboardInterrupt in the middle; ``camera`` names the camera."""
     rng = np.random.default_rng(seed)
     route_points = np.array([(p.x, p.y) for p in (pose_at(t, rate) for t in np.arange(0.0, seconds + 12.0, 0.2))])
     route = Route(f"r{seed}", town, route_points, np.zeros(len(route_points)),
                   np.full(len(route_points), 1 if rate > 0 else 4, np.int8), route_points[[0, -1]])
-    with BagWriter(path, RIG, {"map": town, "route": route.name, "seed": str(seed), "weather": "ClearNoon"},
+    rig = SensorRig((replace(RIG.cameras[0], id=camera),))
+    with BagWriter(path, rig, {"map": town, "route": route.name, "seed": str(seed), "weather": "ClearNoon"},
                    storage=storage) as bag:
         if leave_out in ("speed", "odometry"):
             _skip(bag, bag.topics.speed if leave_out == "speed" else bag.topics.odometry)
@@ -63,7 +75,7 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
             if tick % 10 == 0:
                 bag.write_scene(scene(ego))
                 if leave_out != "camera":
-                    bag.write_camera("front", shot(stamp, picture(rate, rng), labels))
+                    bag.write_camera(camera, shot(stamp, picture(rate, rng), labels))
     return path
 
 

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from kd_planner_ros.core.card import ModelCard, read_card
+from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.distill.config import plain
 from kd_planner_ros.evaluation.benchmark import models, report, training
 from kd_planner_ros.evaluation.benchmark.cards import put_on_card
 from kd_planner_ros.evaluation.benchmark.driving import Outcome
 from kd_planner_ros.evaluation.benchmark.models import ModelFacts
-from kd_planner_ros.evaluation.benchmark.recipe import FIGURES, LABELS, ModelRecipe, read_paper, read_recipe
+from kd_planner_ros.evaluation.benchmark.recipe import FIGURES, LABELS, read_paper, read_recipe
 from kd_planner_ros.evaluation.benchmark.suites import find_suite
 from kd_planner_ros.evaluation.benchmark.table import build_table, flat_columns, flatten
 from kd_planner_ros.evaluation.score import INFRACTIONS, RouteRecord
 from kd_planner_ros.networks.registry import find_network
-from kd_planner_ros.runtime.paths import config_folder
 from kd_planner_ros.runtime.store import load_model, save_model
 
 SHORT_M = 70.7107
@@ -171,111 +167,6 @@ def test_the_scores_are_put_on_the_card_of_the_weights_that_drove(tmp_path):
     assert found["seeds"] == [0, 1] and found["routes"] == 10 and "--seeds 2" in found["command"]
     assert found["driving_score"] == pytest.approx(row["mean"]["driving_score"], abs=1e-3) and found["std"]["driving_score"] == 0
     load_model(tmp_path / "mine")  # card and weights still fit
-
-
-# --- what is trained ------------------------------------------------------------------------------------------------
-
-@pytest.fixture
-def shop(tmp_path) -> training.Workshop:
-    return training.Workshop((tmp_path / "bags",), tmp_path / "models", tmp_path / "runs", tmp_path / "cache")
-
-
-RECIPE = {"t": ModelRecipe("t", "tcp", "25.8m"), "s": ModelRecipe("s", "tcp", "3.1m", teacher="t"),
-          "u": ModelRecipe("u", "tcp", "7.6m", teacher="t")}
-
-
-def have(shop: training.Workshop, *names: str, recipe=RECIPE, **changes) -> None:
-    """Finished models, as their training would have left them."""
-    for name in names:
-        told = plain(training.train_config(recipe[name], shop, False).recipe) | changes
-        teacher = {"teacher": {"sha256": f"weights of {recipe[name].teacher}"}} if recipe[name].teacher else {}
-        card = ModelCard(name, "tcp", {}, f"weights of {name}", 1, training={"recipe": told, **teacher})
-        (shop.models_dir / name).mkdir(parents=True, exist_ok=True)
-        (shop.models_dir / name / "card.json").write_text(card.to_json())
-
-
-
-def test_teachers_come_first_and_only_what_is_missing_is_trained(shop):
-    def wanted(*names):
-        return [model.name for model in training.missing(names, RECIPE, shop)]
-
-    assert wanted("u", "s", "constant_velocity", "expert") == ["t", "s", "u"]
-    have(shop, "t", "s")
-    assert wanted("u", "s") == ["u"]
-    (shop.models_dir / "t" / training.UNFINISHED).write_text("")  # its training was interrupted after the first validation had shipped weights
-    assert wanted("s") == [] and wanted("u") == ["t", "u"]
-    with pytest.raises(ConfigError, match="'nobody'.*--models"):
-        wanted("nobody")
-
-
-def test_a_model_that_others_start_from_is_trained_before_them(shop):
-    recipe = {"start": ModelRecipe("start", "tcp", "7.6m"), "t": ModelRecipe("t", "tcp", "25.8m", warm_start="tcp_7m6"),
-              "s": ModelRecipe("s", "tcp", "13.9m", teacher="t", warm_start="start")}
-    assert [model.name for model in training.missing(("s",), recipe, shop)] == ["start", "t", "s"]
-    assert training.train_config(recipe["s"], shop, False).warm_start == shop.models_dir / "start"
-    shipped = training.train_config(recipe["t"], shop, False).warm_start
-    assert (shipped / "card.json").is_file() and shipped.name == "tcp_7m6"
-
-
-@pytest.mark.parametrize("name, others, start", [
-    ("benchmark_plankd_cpu", ("tcp64_7m6_start", "tcp64_25m8"), "tcp64_7m6_start"), ("benchmark_interfuser_cpu", ("if128_11m7",), "tcp64_7m6")])
-def test_the_recipes_for_two_cores_give_every_student_the_same(shop, name, others, start):
-    recipe = read_recipe(config_folder() / f"{name}.yaml")
-    students = [model for model in recipe.values() if model.name not in others]
-    assert {(model.size, model.label) for model in students if model.label} == {
-        (model.size, model.label) for model in read_recipe().values()
-        if model.network == students[0].network and model.label != "teacher"}
-    switches = {"use_entropy", "safe_attention", "use_bottleneck", "teacher_waypoints", "head_start"}
-    assert all({k: v for k, v in model.options.items() if k not in switches} == students[0].options
-               and model.warm_start == start for model in students)
-    assert [model.name for model in training.missing(list(recipe), recipe, shop)] == list(recipe)
-    assert not set(recipe) & set(read_recipe())  # a model of one recipe is never taken for one of the other
-    for model in recipe.values():
-        training.train_config(model, shop, False)
-
-
-def test_a_model_of_another_recipe_or_teacher_is_not_taken_for_this_one(shop):
-    have(shop, "t", "s")
-    assert training.missing(("s",), RECIPE, shop) == []
-    have(shop, "s", lr=0.5)
-    with pytest.raises(ConfigError, match="models/s trained as the recipe says; got other lr;.*--models-dir"):
-        training.missing(("s",), RECIPE, shop)
-    have(shop, "s")
-    card = read_card(shop.models_dir / "t")
-    (shop.models_dir / "t" / "card.json").write_text(replace(card, weights_sha256="retrained").to_json())
-    with pytest.raises(ConfigError, match="other weights of the teacher"):
-        training.missing(("s",), RECIPE, shop)
-
-
-def test_an_interrupted_training_goes_on_at_the_next_call(shop):
-    recipe = {"t": RECIPE["t"], "v": ModelRecipe("v", "tcp", "3.1m", options={"weight_decay": 0.5})}
-    begun = []
-
-    def train(config):
-        begun.append(config.name)
-        have(shop, config.name, recipe=recipe)
-        return SimpleNamespace(finished=len(begun) != 1)
-
-    with pytest.raises(KeyboardInterrupt):
-        training.train_all(training.missing(("t", "v"), recipe, shop), shop, train, False)
-    assert begun == ["t"]
-    training.train_all(training.missing(("t", "v"), recipe, shop), shop, train, False)
-    assert begun == ["t", "t", "v"] and training.missing(("t", "v"), recipe, shop) == []
-
-
-def test_options_of_the_recipe_and_of_the_command_reach_the_training(shop):
-    import dataclasses
-
-    shop = dataclasses.replace(shop, options=("epochs=0.5", "augment=false"))
-    config = training.train_config(ModelRecipe("m", "tcp", "3.1m", options={"epochs": 9, "batch": 4}), shop, False)
-    assert (config.epochs, config.batch, config.augment, config.size, config.name) == (0.5, 4, False, "3.1m", "m")
-    assert config.models_dir == shop.models_dir and config.bags == shop.bags
-    with pytest.raises(ConfigError, match="'kd-planner train' for m; got colour"):
-        training.train_config(ModelRecipe("m", "tcp", "3.1m", options={"colour": "red"}), shop, False)
-    with pytest.raises(ConfigError, match="NAME=VALUE"):
-        training.train_config(ModelRecipe("m", "tcp", "3.1m"), dataclasses.replace(shop, options=("epochs",)), False)
-    with pytest.raises(ConfigError, match="no --bags"):
-        training.train_all([RECIPE["t"]], dataclasses.replace(shop, bags=()), lambda config: None, False)
 
 
 # --- bad input ------------------------------------------------------------------------------------------------------

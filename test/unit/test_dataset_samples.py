@@ -2,19 +2,16 @@
 
 import numpy as np
 import pytest
-from bags_synthetic import SPEED, write_bag
+from bags_synthetic import SPEED, Pictures, write_bag
 
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.distill.augment import augment, chance
-from kd_planner_ros.distill.cache import SAMPLE_DTYPE, build_cache, find_bags
+from kd_planner_ros.distill.cache import SAMPLE_DTYPE, build_shards, find_bags
 from kd_planner_ros.distill.dataset import EpochSampler, Samples, split, weights
 
-KEY = {"height": 32, "width": 64}
-
-
 def shards(tmp_path, bags, **kwargs):
-    return build_cache(bags, tmp_path / "cache", "front", lambda image: image, KEY, progress=False, **kwargs)
+    return build_shards(bags, tmp_path / "cache", Pictures(), progress=False, **kwargs)
 
 
 def test_rows_are_what_the_car_did(tmp_path):

@@ -104,9 +104,12 @@ def test_a_stale_graph_in_the_cache_never_decides(models, tmp_path):
     right = load_planner("other", engine="torch", models_dir=tmp_path / "m")
     found = load_planner("other", engine="openvino", models_dir=tmp_path / "m")
     frame = noise_frame(right)
+    again = load_planner("other", engine="openvino", models_dir=tmp_path / "m")
+    assert not found.engine.from_cache and again.engine.from_cache, "the stale graph was not replaced"
     theirs.with_suffix(".xml").write_text("<net")
     assert engines._cached(load_openvino()[1], theirs) is None
-    assert found.plan(frame).trajectory.points == pytest.approx(right.plan(frame).trajectory.points, abs=1e-3)
+    for planner in (found, again):
+        assert planner.plan(frame).trajectory.points == pytest.approx(right.plan(frame).trajectory.points, abs=1e-3)
 
 
 class Wrong(engines.TorchEngine):
@@ -129,7 +132,7 @@ def test_an_engine_that_computes_wrongly_is_refused(models, monkeypatch, factor,
 
 def test_unknown_engine_and_device():
     for arguments in ({"engine": "abacus"}, {"device": "tpu"}, {"device": "cuda:x"}, {"device": "cuda:99"},
-                      {"engine": "openvino", "device": "cuda:99"}):
+                      {"device": "cpu:1"}, {"engine": "openvino", "device": "cuda:99"}):
         with pytest.raises(ConfigError):
             load_planner("constant_velocity", **arguments)
 

@@ -9,7 +9,7 @@ from bags_synthetic import write_bag
 
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.distill.auxiliary import AuxiliaryHeads
-from kd_planner_ros.distill.cache import build_cache, find_bags
+from kd_planner_ros.distill.cache import build_shards, find_bags
 from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.distill.dataset import Samples
 from kd_planner_ros.distill.learner import Learner
@@ -64,8 +64,7 @@ def test_recorded_labels_reach_the_backbone(tmp_path):
     config = TrainConfig(bags=(tmp_path / "bags",), size="3.1m", input_height=32, input_width=64, batch=4, device="cpu",
                          semantic_weight=1.0, augment=False)
     learner = Learner(config, join("cpu"))
-    shards = build_cache(find_bags(config.bags), tmp_path / "cache", "front", learner.processor.prepare,
-                         {"height": 32, "width": 64}, progress=False)
+    shards = build_shards(find_bags(config.bags), tmp_path / "cache", learner.lessons, progress=False)
     by_name = {shard.facts["bag"]: shard for shard in shards}
     assert (by_name["b"].grids == UNKNOWN).all()
     with open_bag(with_labels) as recording:

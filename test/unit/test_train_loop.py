@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from interrupting import interrupt_in_step
 
 from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint
-from kd_planner_ros.distill.cache import build_cache, find_bags
+from kd_planner_ros.distill.cache import build_shards, find_bags
 from kd_planner_ros.distill.dataset import Samples
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
@@ -51,8 +52,7 @@ def test_overfits_sixteen_frames(config):
     model, _, card = load_model(config.models_dir / "student")
     learner = Learner(config, join("cpu"))
     learner.model.load_state_dict(model.state_dict())
-    shards = build_cache(find_bags(config.bags), config.cache, "front", learner.processor.prepare,
-                         {"height": 32, "width": 64}, progress=False)
+    shards = build_shards(find_bags(config.bags), config.cache, learner.lessons, progress=False)
     scores = learner.validate(Samples(shards), 16)
     assert scores["l2_m"] < 0.5 and scores["steer_mae"] < 0.1, scores  # left and right differ by 4.9 m at 2 s
     assert card.training["data"]["maps"] == ["Town01"] and card.training["seed"] == 1
@@ -86,6 +86,17 @@ def test_a_run_ended_early_by_fewer_epochs_is_validated_and_shipped(config, monk
     report = train(replace(config, name="short", epochs=1e-6))  # nothing is left to train
     assert report.finished and report.steps == report.best_step == 3
     assert (config.models_dir / "short" / "card.json").is_file()
+
+
+def test_a_finished_run_ships_its_model_again_if_it_was_deleted(config, tmp_path):
+    first = train(config)
+    shutil.rmtree(first.model)
+    again = train(config)
+    assert again.finished and again.best_step == again.steps == first.steps and again.validation["l2_m"] > 0.0
+    assert load_model(config.models_dir / "student")[2].training["planned"] == {"epochs": 3, "max_minutes": 0.0}
+    elsewhere = train(replace(config, models_dir=tmp_path / "others"))
+    load_model(tmp_path / "others" / "student")
+    assert elsewhere.finished
 
 
 def test_a_run_does_not_go_on_with_other_weights_of_its_start(config):
@@ -155,7 +166,7 @@ def test_evaluation_map_is_refused(config, tmp_path):
 def test_bad_settings_are_one_line(config):
     with pytest.raises(ConfigError, match="size"):
         train(replace(config, size="99m"))
-    for wrong in ({"epochs": 0}, {"schedule": "sawtooth"}, {"validation_share": 1.0}, {"ema": 1.0}):
+    for wrong in ({"epochs": 0}, {"schedule": "sawtooth"}, {"validation_share": 1.0}, {"ema": 1.0}, {"seed": 2**31}):
         with pytest.raises(ConfigError):
             replace(config, **wrong)
     with pytest.raises(ConfigError, match="device"):

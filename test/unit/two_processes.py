@@ -1,4 +1,4 @@
-"""A training run in two processes through torchrun, each telling what it holds after every step."""
+"""Scripts in two processes through torchrun; a training run of which each tells what it holds after every step."""
 
 import os
 import subprocess
@@ -36,10 +36,15 @@ train(CONFIG)
 
 def told_by_two(config, folder: Path) -> list[str]:
     """``after <step or learn_alone> <number> <hash of student and method>``, a line for each process and step."""
-    script = folder / "go.py"
-    script.write_text(_SCRIPT.replace("CONFIG", repr(config)))
-    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)],
+    return [line for line in run_by_two(_SCRIPT.replace("CONFIG", repr(config)), folder) if line.startswith("after")]
+
+
+def run_by_two(script: str, folder: Path) -> list[str]:
+    """The lines that the two processes print which run ``script`` at the same time; it is kept in ``folder``."""
+    path = folder / "go.py"
+    path.write_text(script)
+    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(path)],
                           capture_output=True, text=True, timeout=600,
                           env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr[-2000:]
-    return [line for line in done.stdout.splitlines() if line.startswith("after")]
+    return done.stdout.splitlines()

@@ -37,7 +37,7 @@ class BenchmarkConfig:
     ray: str | None = _field(None, "address of a Ray cluster to spread the drives over, e.g. auto or ray://host:10001",
                              metavar="ADDRESS")
     train: bool = _field(True, "train the models that are missing, teachers first; with --no-train they are left out")
-    bags: tuple[Path, ...] = _field((), "recordings to train from")
+    bags: tuple[Path, ...] = _field((), "recordings to train from; NETWORK=FOLDER are for that network alone")
     train_options: tuple[str, ...] = _field((), "NAME=VALUE: options of 'kd-planner train' that win over the recipe's")
     recipe: Path | None = _field(None, "recipe file (default: config/benchmark_plankd.yaml)")
     models_dir: Path | None = _field(None, "where models lie and are written (default: the installed models folder)")
@@ -81,6 +81,7 @@ def run(config: BenchmarkConfig, train: Any = None) -> BenchmarkReport:
         KeyboardInterrupt: stopped; what was finished is kept.
     """
     check_fields(config)
+    _require_whole(config)
     recipe = read_recipe(config.recipe)
     suite = find_suite(config.suite, config.maps_dir, config.routes_dir)
     drive = _driver(config)
@@ -100,6 +101,16 @@ def run(config: BenchmarkConfig, train: Any = None) -> BenchmarkReport:
         for row in result.rows:
             put_on_card(row, suite.name, shop.models_dir, weights[row["model"]])
     return result
+
+
+def _require_whole(config: BenchmarkConfig) -> None:
+    """Refuse to put scores of a part of the suite on cards, where they would stand for the whole."""
+    known = BenchmarkConfig.__dataclass_fields__
+    parts = [name for name in ("route_ids", "routes_count", "vehicles", "walkers")
+             if getattr(config, name) != known[name].default]
+    if config.cards and parts:
+        raise ConfigError("--cards with the suite's own routes and traffic",
+                          ", ".join("--" + name.replace("_", "-") for name in parts), "leave one or the other out")
 
 
 def conclude(config: BenchmarkConfig, recipe: Mapping[str, ModelRecipe], suite: Suite) -> BenchmarkReport:
@@ -137,7 +148,7 @@ def _names(config: BenchmarkConfig, recipe: Mapping[str, ModelRecipe], shop: tra
            train: Any) -> list[str]:
     """The models to drive, after training what is missing of them."""
     wanted = list(dict.fromkeys(config.models or recipe))
-    absent = training.missing(wanted, recipe, shop)
+    absent = training.missing(wanted, recipe, shop, config.train)
     if config.train:
         training.train_all(absent, shop, train)
         return wanted
@@ -168,4 +179,5 @@ def _facts(config: BenchmarkConfig, suite: Suite) -> dict[str, Any]:
     if vehicles is None:
         vehicles = closed_loop.TOWN_VEHICLES.get(suite.town, closed_loop.DEFAULT_VEHICLES)
     return {"suite": suite.name, "vehicles": vehicles, "walkers": config.walkers, "route_ids": list(config.route_ids),
-            "routes_count": config.routes_count if suite.routes == "default" else None}
+            "routes_count": config.routes_count if suite.routes == "default" else None, "device": config.device,
+            "engine": config.engine}

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.runtime.paths import SHARED
 
 SUITES = ("town05-short", "town05-long", "default-town")
-SHARED = Path("../shared")
-"""Where map and route files are looked for when no folder is given."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.evaluation.benchmark.models import drives_without_weights, model_folder
 from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe
 from kd_planner_ros.evaluation.run_folder import write_text
+from kd_planner_ros.networks.registry import folders
 from kd_planner_ros.runtime.paths import models_folder
 
 
@@ -20,8 +21,9 @@ UNFINISHED = "unfinished"
 
 @dataclasses.dataclass(frozen=True)
 class Workshop:
-    """Where training reads and writes. ``options`` are NAME=VALUE words that win over the recipe's. A file
-    ``models_dir``/NAME/``UNFINISHED`` says that the training of NAME has begun and not ended."""
+    """Where training reads and writes. ``bags`` are folders for every network, or NETWORK=FOLDER for one. ``options`` are
+    NAME=VALUE words that win over the recipe's. A file ``models_dir``/NAME/``UNFINISHED`` says that the training of NAME
+    has begun and not ended."""
 
     bags: tuple[Path, ...]
     models_dir: Path
@@ -32,14 +34,27 @@ class Workshop:
     allow_leak: bool = False
     maps_dir: Path | None = None
 
+    def bags_of(self, network: str) -> tuple[Path, ...]:
+        """The recordings that ``network`` is trained from."""
+        found = []
+        for bag in self.bags:
+            name, sign, folder = str(bag).partition("=")
+            named = bool(sign) and name in folders()
+            found += [Path(folder)] if named and name == network else [] if named else [bag]
+        return tuple(found)
 
-def missing(names: Sequence[str], recipe: Mapping[str, ModelRecipe], shop: Workshop) -> list[ModelRecipe]:
+
+def missing(names: Sequence[str], recipe: Mapping[str, ModelRecipe], shop: Workshop, train: bool = True) -> list[ModelRecipe]:
     """The models that ``names`` need and that are not there or not finished, with their teachers and the models they
     start from, in training order.
 
+    Args:
+        train: whether they will be trained. Then a finished model must have its teacher and its start beside it, for those
+            that are trained now would be others.
+
     Raises:
-        ConfigError: a name that is neither in the recipe nor a model, or a model that was trained by another recipe or
-            taught by another teacher.
+        ConfigError: a name that is neither in the recipe nor a model, or a model that was trained by another recipe, taught
+            by another teacher or begun as another model.
     """
     wanted: set[str] = set()
     left = list(names)
@@ -50,6 +65,7 @@ def missing(names: Sequence[str], recipe: Mapping[str, ModelRecipe], shop: Works
         if _finished(name, shop):
             if name in recipe:
                 _require_same(recipe[name], shop)
+                _require_family(recipe[name], recipe, shop if train else None)
             continue
         if name not in recipe:
             raise ConfigError(f"a model of the recipe ({', '.join(recipe)}) or of {shop.models_dir}", repr(name),
@@ -68,15 +84,27 @@ def _require_same(model: ModelRecipe, shop: Workshop) -> None:
     """Refuse the finished model of this name if its card does not say that it was made as ``model`` is."""
     from kd_planner_ros.distill.config import plain
 
-    card = read_card(shop.models_dir / model.name)
-    theirs, ours = card.training.get("recipe", {}), plain(train_config(model, shop, False).recipe)
+    training, config = read_card(shop.models_dir / model.name).training, train_config(model, shop, False)
+    theirs = training.get("recipe", {}) | training.get("planned", config.length)
+    ours = plain(config.recipe | config.length)
     other = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
-    teacher = model_folder(model.teacher, shop.models_dir) if model.teacher else None
-    if teacher is not None and card.training.get("teacher", {}).get("sha256") != read_card(teacher).weights_sha256:
-        other.append("weights of the teacher")
+    for whose, folder in {"teacher": config.teacher, "start": config.warm_start}.items():
+        folder = Path(folder) if folder and (Path(folder) / "card.json").is_file() else None
+        if folder is not None and training.get(whose, {}).get("sha256") != read_card(folder).weights_sha256:
+            other.append(f"weights of the {whose}")
     if other:
         raise ConfigError(f"{shop.models_dir / model.name} trained as the recipe says", f"other {', '.join(other)}",
-                          "give its own --recipe, another --models-dir, or delete it to train it anew")
+                          f"give its own --recipe, another --models-dir, or delete it and {shop.runs_dir / model.name} to "
+                          "train it anew")
+
+
+def _require_family(model: ModelRecipe, recipe: Mapping[str, ModelRecipe], shop: Workshop | None) -> None:
+    """Refuse the finished model of this name if its teacher or its start would be trained behind it."""
+    for whose, name in {"teacher": model.teacher, "start": model.warm_start}.items():
+        if shop is not None and name in recipe and not _finished(name, shop):
+            raise ConfigError(f"{shop.models_dir / model.name} with its {whose} '{name}' beside it", "it is not there",
+                              "give --models-dir with a folder of your own to train the whole comparison, or --no-train to "
+                              "drive what there is")
 
 
 def train_all(models: Sequence[ModelRecipe], shop: Workshop, train: Callable[[Any], Any] | None = None,
@@ -88,16 +116,16 @@ def train_all(models: Sequence[ModelRecipe], shop: Workshop, train: Callable[[An
         BagError, TrainingError: from the training.
         KeyboardInterrupt: a training was interrupted.
     """
-    if models and not shop.bags:
-        raise ConfigError("recordings to train " + ", ".join(model.name for model in models) + " from", "no --bags",
+    if lonely := [model.name for model in models if not shop.bags_of(model.network)]:
+        raise ConfigError("recordings to train " + ", ".join(lonely) + " from", "no --bags for their network",
                           "give --bags, or --no-train to drive only what is there, or name models with --models")
+    configs = [train_config(model, shop, progress) for model in models]  # all are checked before the first one trains
     if train is None:
-        from kd_planner_ros.distill.cache import find_bags
+        from kd_planner_ros.distill.recorded import require_sensors
         from kd_planner_ros.distill.train import train
 
-        if models:
-            find_bags(shop.bags)  # refused before anything is written
-    configs = [train_config(model, shop, progress) for model in models]  # all are checked before the first one trains
+        for config in {config.network: config for config in configs}.values():
+            require_sensors(config)
     for model, config in zip(models, configs, strict=True):
         mark = shop.models_dir / model.name / UNFINISHED
         mark.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +156,7 @@ def train_config(model: ModelRecipe, shop: Workshop, progress: bool) -> Any:
         raise ConfigError(f"options of 'kd-planner train' for {model.name}", ", ".join(unknown),
                           "correct the recipe; 'kd-planner train --help' lists them")
     options = {name: _number(value, fields[name].default) for name, value in options.items()}
-    return TrainConfig(**{**options, "name": model.name, "bags": shop.bags, "models_dir": shop.models_dir,
+    return TrainConfig(**{**options, "name": model.name, "bags": shop.bags_of(model.network), "models_dir": shop.models_dir,
                           "runs_dir": shop.runs_dir, "cache": shop.cache, "device": shop.device,
                           "maps_dir": shop.maps_dir, "allow_leak": shop.allow_leak, "progress": progress})
 

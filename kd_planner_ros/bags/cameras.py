@@ -1,0 +1,29 @@
+"""A planner's cameras in a recording, which may call the only one otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Iterator
+
+from kd_planner_ros.bags.reader import Recording, Sample
+
+
+def recorded_names(recording: Recording, cameras: tuple[str, ...]) -> tuple[str, ...]:
+    """What ``recording`` calls each of ``cameras``: the same, but where one is asked for and one was recorded, that is it,
+    whatever its name (CARLA's agents say ``rgb_front``)."""
+    return recording.cameras if len(cameras) == len(recording.cameras) == 1 else cameras
+
+
+def samples_for(recording: Recording, cameras: tuple[str, ...], clouds: tuple[str, ...] = ()) -> Iterator[Sample]:
+    """``recording.samples`` with pictures and ages under the names of ``cameras``.
+
+    Raises:
+        BagError: a topic is missing, or the file is broken.
+    """
+    recorded = recorded_names(recording, cameras)
+    own = dict(zip(recorded, cameras))
+    for sample in recording.samples(recorded, clouds):
+        frame = sample.frame
+        images = {own[name]: image for name, image in frame.images.items()}
+        ages_s = {own.get(name, name): age_s for name, age_s in frame.ages_s.items()}
+        yield replace(sample, frame=replace(frame, images=images, ages_s=ages_s))

@@ -1,0 +1,35 @@
+"""The cameras that recordings were made with, as a network to be trained on them is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kd_planner_ros.bags.cameras import recorded_names
+from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.distill.cache import find_bags
+from kd_planner_ros.distill.config import TrainConfig
+from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.networks.training import find_lessons
+
+CAMERA = "front"
+"""The camera that a student of one camera looks through; recordings with a single camera may call it otherwise."""
+
+
+def cameras(bag: Path) -> tuple[CameraSpec | None, dict[str, CameraSpec]]:
+    """The recording's main camera, and every camera that says its size, by id; poses are left at zero."""
+    with open_bag(bag) as recording:
+        found = {camera: recording.camera_spec(camera) for camera in recording.cameras}
+        main = found.get(recorded_names(recording, (CAMERA,))[0])
+    return main, {camera: spec for camera, spec in found.items() if spec is not None}
+
+
+def require_sensors(config: TrainConfig) -> None:
+    """Refuse early what training would refuse for the recordings' cameras.
+
+    Raises:
+        BagError: no recordings, or a broken one.
+        ConfigError: the first one's cameras do not fit the network.
+    """
+    network, training = find_network(config.network), find_lessons(config.network)
+    network.config(training.config_fields(config, *cameras(find_bags(config.bags)[0])))
