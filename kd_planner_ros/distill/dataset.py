@@ -27,12 +27,13 @@ START_WEIGHT = 2.0
 class Batch:
     """``images`` uint8 [B, H, W, 3] RGB, the main picture; ``fields`` what the network's lessons hold besides, [B, ...] each;
     ``grids`` uint8 [B, rows, columns] (imaging/class_grid) and ``rows``
-    SAMPLE_DTYPE [B]; ``index`` [B] says which samples they are. ``hidden_speed`` bool [B]: the network is not told the
-    speed of these. ``extras``: what a way of distilling fetched besides, [B, ...] each."""
+    SAMPLE_DTYPE [B]; ``told`` the same as the student is told them (target points may lie elsewhere); ``index`` [B] says
+    which samples they are. ``hidden_speed`` bool [B]: the student is not told the speed of these. ``extras``: what a way of distilling fetched besides, [B, ...] each."""
 
     images: np.ndarray
     grids: np.ndarray
     rows: np.ndarray
+    told: np.ndarray
     index: np.ndarray
     hidden_speed: np.ndarray
     extras: dict[str, np.ndarray] = field(default_factory=dict)
@@ -62,7 +63,8 @@ class Samples:
         images = np.stack([shard.images[row] for shard, row in places])
         grids = np.stack([shard.grids[row] for shard, row in places])
         fields = {name: np.stack([shard.fields[name][row] for shard, row in places]) for name in self.shards[0].fields}
-        return Batch(images, grids, self.rows[index], np.asarray(index), np.zeros(len(index), bool), fields=fields)
+        rows = self.rows[index]
+        return Batch(images, grids, rows, rows.copy(), np.asarray(index), np.zeros(len(index), bool), fields=fields)
 
     def places(self, index: np.ndarray) -> list[tuple[Shard, int]]:
         """Where the samples ``index`` [B] lie: (shard, row in it)."""

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from kd_planner_ros.bags.topics import TRUTH_STATE
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.records import Command
 from kd_planner_ros.distill import scene_cache, teacher_cache
 from kd_planner_ros.distill.cache import Shard
 from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig
@@ -24,6 +23,7 @@ from kd_planner_ros.distill.scene_cache import SceneCache
 from kd_planner_ros.distill.teacher import load_teacher
 from kd_planner_ros.distill.teacher_cache import TeacherCache
 from kd_planner_ros.geometry.frames import base_to_planner
+from kd_planner_ros.networks.blocks.inputs import COMMANDS, command_index
 from kd_planner_ros.networks.training import Lessons
 
 _TEACHER = "teacher."
@@ -79,9 +79,12 @@ class Distillation:
 
     def _encode(self, shard: Shard, rows: slice) -> dict[str, Tensor]:
         """The teacher's inputs for clean pictures of ``shard``."""
-        truth = shard.rows[rows]
-        arrays = {name: torch.from_numpy(array).to(self.group.device) for name, array in shard.arrays(rows).items()}
-        return self.lessons.inputs(truth, arrays, np.zeros(len(truth), bool))
+        return self._inputs(shard.rows[rows], shard.arrays(rows))
+
+    def _inputs(self, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        """The teacher is told speed and target point as they were recorded."""
+        there = {name: torch.from_numpy(array).to(self.group.device) for name, array in arrays.items()}
+        return self.lessons.inputs(rows, there, np.zeros(len(rows), bool))
 
     # --- in each step ------------------------------------------------------------------------------------------------
 
@@ -92,24 +95,23 @@ class Distillation:
             found |= {_TEACHER + name: array for name, array in self._answers.fetch(places).items()}
         return found
 
-    def terms(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], batch: Batch,
-              epoch: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def terms(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], batch: Batch, epoch: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """(weighted terms to add to the network's own loss, figures for the log)."""
-        terms = self.method.losses(outputs, self._teacher_says(inputs, batch), self._truth(targets, batch), epoch)
+        terms = self.method.losses(outputs, self._teacher_says(batch), self._truth(targets, batch), epoch)
         return terms, self.method.report()
 
-    def learn_alone(self, inputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    def learn_alone(self, targets: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """One step of what the method learns without the student; figures for the log."""
-        return self.method.learn_alone(self._teacher_says(inputs, batch), self._truth(targets, batch))
+        return self.method.learn_alone(self._teacher_says(batch), self._truth(targets, batch))
 
-    def _teacher_says(self, inputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Stage]:
+    def _teacher_says(self, batch: Batch) -> dict[str, Stage]:
         wanted = self.method.teacher_fields
         found: dict[str, Stage] = {
             name: torch.from_numpy(batch.extras[_TEACHER + name]).to(self.group.device).float()
             for name in wanted if _TEACHER + name in batch.extras}
         missing = [name for name in wanted if name not in found]
         if missing and self.teacher is not None:
-            found |= self.teacher.fields(inputs, missing)
+            found |= self.teacher.fields(self._inputs(batch.rows, batch.arrays), missing)
         return found
 
     def _truth(self, targets: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
@@ -123,9 +125,7 @@ class Distillation:
             places = np.where((places != 0.0).any(-1, keepdims=True), base_to_planner(places), np.nan)
             truth["obstacles"] = torch.from_numpy(places.astype(np.float32)).to(device)
         if "measured" in needs:
-            index = rows["command"].astype(np.int64) - 1
-            index = np.where((index < 0) | (index > 5), Command.LANE_FOLLOW - 1, index)
-            one_hot = nn.functional.one_hot(torch.from_numpy(index), 6)
+            one_hot = nn.functional.one_hot(torch.from_numpy(command_index(rows["command"])), COMMANDS)
             truth["measured"] = measurement(one_hot, torch.from_numpy(rows["speed"].astype(np.float32))).to(device)
         return truth
 

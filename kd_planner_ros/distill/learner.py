@@ -114,7 +114,7 @@ class Learner:
             batch.hidden_speed[:] = rng.random(len(index)) < self.config.speed_dropout
         if self.config.target_stretch:
             rng = np.random.default_rng([self.config.seed, step, self.group.rank, 0x746774])
-            stretch_targets(batch.rows["target"], self.config.target_stretch, rng)
+            stretch_targets(batch.told["target"], self.config.target_stretch, rng)
         batch.extras.update(self.distillation.extras(samples.places(index)))
         return batch
 
@@ -123,7 +123,7 @@ class Learner:
         rows, device = batch.rows, self.group.device
         arrays = {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in batch.arrays.items()}
         targets = self.lessons.targets(rows, batch.arrays)
-        return self.lessons.inputs(rows, arrays, batch.hidden_speed), {name: one.to(device) for name, one in targets.items()}
+        return self.lessons.inputs(batch.told, arrays, batch.hidden_speed), {name: one.to(device) for name, one in targets.items()}
 
     def step(self, batch: Batch, step: int, rate: float) -> dict[str, float]:
         """One optimiser step at learning rate ``rate``; the loss and its parts.
@@ -138,7 +138,7 @@ class Learner:
         with autocast(self.config.precision, self.group.device):
             outputs = self._call(*(inputs[name] for name in self._network.inputs), self._features)
         loss, parts = self._loss.imitation_loss(outputs, targets, self._weights)
-        terms, figures = self.distillation.terms(inputs, outputs, targets, batch, step / self.steps_per_epoch)
+        terms, figures = self.distillation.terms(outputs, targets, batch, step / self.steps_per_epoch)
         loss = sum(terms.values(), loss)
         parts = parts | figures | {name: term.detach() for name, term in terms.items()}
         for name, (weight, value) in self.heads.losses(outputs, batch).items():
@@ -166,8 +166,8 @@ class Learner:
         torch.manual_seed((self.config.seed * 1_000_003 + step) * 64 + self.group.rank + 1_000_000_007)  # not those of ``step``
         batch = samples.fetch(index)
         batch.extras.update(self.distillation.extras(samples.places(index)))
-        inputs, targets = self.tensors(batch)
-        report = {name: float(one) for name, one in self.distillation.learn_alone(inputs, targets, batch).items()}
+        _, targets = self.tensors(batch)
+        report = {name: float(one) for name, one in self.distillation.learn_alone(targets, batch).items()}
         if not np.isfinite(list(report.values())).all():
             raise NotFinite(report)
         return report

@@ -161,6 +161,8 @@ def test_shapes_and_details_come_from_the_networks():
     assert scene_detail("tcp", TCPConfig(size="13.9m")) == "full"
     assert scene_detail("tcp", TCPConfig(size="3.1m", input_height=128, input_width=448)) == "quarter"
     assert build_distiller("plankd", "tcp", CONFIG, CONFIG).bottleneck.inputs == 32
+    paper = TCPConfig(size="13.9m")
+    assert build_distiller("plankd", "tcp", paper, paper).bottleneck.inputs == 3616
 
 
 def test_interfusers_three_views_make_1296_cells():

@@ -13,12 +13,13 @@ from two_processes import told_by_two
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.errors import BagError, CardError, ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint, scene_cache
-from kd_planner_ros.distill.cache import build_cache, find_bags, recorded_camera
+from kd_planner_ros.distill.cache import build_shards, find_bags
 from kd_planner_ros.distill.dataset import Samples
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.observer import Observer
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.teacher import Teacher
+from kd_planner_ros.distill.recorded import cameras
 from kd_planner_ros.distill.train import TrainConfig, train
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.tcp.config import TCPConfig
@@ -148,24 +149,28 @@ def test_plankd_overfits_sixteen_frames(config):
     write_bag(config.bags[0] / "b3", rate=-0.25, seconds=4.0, seed=3, labels=False)
     report = train(replace(config, epochs=40, lr=2e-3, batch=8, augment=False))
     assert report.train_samples == 16
-    camera = recorded_camera(config.bags[0] / "b0", "front")
+    camera = cameras(config.bags[0] / "b0")[0]
     learner = Learner(replace(config, method="imitation", teacher=""), join("cpu"), camera)
     learner.model.load_state_dict(load_model(config.models_dir / "student")[0].state_dict())
-    shards = build_cache(find_bags(config.bags), config.cache, "front", learner.processor.prepare, {"height": 32, "width": 64},
-                         progress=False)
+    shards = build_shards(find_bags(config.bags), config.cache, learner.lessons, progress=False)
     scores = learner.validate(Samples(shards), 16)
     assert scores["l2_m"] < 0.5, scores  # left and right differ by 4.9 m at 2 s
     values = logged(config)
     assert values["named_teacher"] > 0.9 and values["named_student"] > 0.9
 
 
-def test_gradients_reach_the_student_and_the_attention_only(config):
-    group, camera = join("cpu"), recorded_camera(config.bags[0] / "b0", "front")
-    learner = Learner(config, group, camera)
+def attached(config):
+    """A learner with its method's caches built, and the samples."""
     bags = find_bags(config.bags)
-    shards = build_cache(bags, config.cache, "front", learner.processor.prepare, {"height": 32, "width": 64}, progress=False)
+    learner = Learner(config, join("cpu"), cameras(bags[0])[0])
+    shards = build_shards(bags, config.cache, learner.lessons, progress=False)
     learner.distillation.attach(dict(zip(shards, bags)))
-    samples, teacher = Samples(shards), learner.distillation.teacher
+    return learner, Samples(shards)
+
+
+def test_gradients_reach_the_student_and_the_attention_only(config):
+    learner, samples = attached(config)
+    teacher = learner.distillation.teacher
     method, frozen = learner.distillation.method, {k: v.clone() for k, v in teacher.model.state_dict().items()}
     before = {k: v.clone() for k, v in method.bottleneck.state_dict().items()}
     learner.step(learner.prepare(samples, np.arange(4), 0), 0, 1e-3)
@@ -176,6 +181,37 @@ def test_gradients_reach_the_student_and_the_attention_only(config):
     assert any(not torch.equal(v, method.bottleneck.state_dict()[k]) for k, v in before.items())
     trained = {id(p) for options in learner.optimiser.param_groups for p in options["params"]}
     assert not trained & {id(p) for p in [*teacher.model.parameters(), *method.bottleneck.parameters()]}
+
+
+def test_the_trainers_step_leaves_the_teachers_answers(config):
+    learner, samples = attached(config)
+    inputs, _ = learner.tensors(samples.fetch(np.arange(4)))
+    before = learner.distillation.teacher.model(**inputs)
+    learner.step(learner.prepare(samples, np.arange(4), 0), 0, 1e-2)
+    after = learner.distillation.teacher.model(**inputs)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_without_the_cache_the_teacher_is_told_what_was_recorded(config, monkeypatch):
+    told, fields = [], Teacher.fields
+    monkeypatch.setattr(Teacher, "fields", lambda self, inputs, names: told.append(inputs) or fields(self, inputs, names))
+    learner, samples = attached(replace(config, teacher_cache=False, safe_attention=False, speed_dropout=0.9, target_stretch=1.0))
+    samples.rows["target"] = 5.0, 0.0
+    batch = learner.prepare(samples, np.arange(8), 0)
+    assert batch.hidden_speed.any() and (batch.told["target"][:, 0] > 8.0).all()
+    learner.step(batch, 0, 1e-3)
+    true = learner.processor.state_tensor(samples.rows["speed"][:8], samples.rows["target"][:8], samples.rows["command"][:8])
+    assert torch.equal(told[-1]["state"], true) and not torch.equal(learner.tensors(batch)[0]["state"], true)
+    assert torch.equal(told[-1]["image"], learner.tensors(batch)[0]["image"])
+
+
+@pytest.mark.parametrize("weighting", ["decay", "equal"])
+def test_weightings_that_look_at_nothing_train_and_are_on_the_card(config, weighting):
+    report = train(replace(config, weighting=weighting, epochs=1))
+    assert report.finished and "attended" in logged(config) and "ranking" not in logged(config)
+    card = load_model(config.models_dir / "student")[2].training
+    assert card["switches"]["weighting"] == card["recipe"]["weighting"] == weighting
+    assert not list(config.cache.glob("*.scenes*"))
 
 
 def test_without_the_cache_the_teacher_sees_the_students_picture(config):

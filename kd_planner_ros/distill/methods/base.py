@@ -29,7 +29,7 @@ class Distiller(nn.Module):
 
     name = "imitation"
     teacher_fields: tuple[str, ...] = ()
-    """What it reads of the teacher; see ``teacher.FIELDS``. Empty: no teacher is needed."""
+    """What it reads of the teacher; see ``teacher.field``. Empty: no teacher is needed."""
     needs: tuple[str, ...] = ()
     """Ground truth beside the waypoints: states, obstacles, bev, measured."""
     replaces: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.distill.config import choices
 from kd_planner_ros.distill.losses import attention, bottleneck, safety
 from kd_planner_ros.distill.losses.attention import WaypointAttention
 from kd_planner_ros.distill.losses.bottleneck import InformationBottleneck
@@ -50,13 +51,13 @@ class PlanKDSwitches:
     bev_detail: str = "full"
 
     def __post_init__(self):
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ConfigError(f"{name} out of {', '.join(choices)}", repr(getattr(self, name)), f"correct '{name}'")
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ConfigError(f"{name} out of {', '.join(known)}", repr(getattr(self, name)), f"correct '{name}'")
 
 
-CHOICES = {"scale": ("sum", "mean"), "noise": ("shared", "independent", "none"), "weighting": ("attention", "decay", "equal"),
-           "rank_loss": ("margin", "paper"), "bev_detail": tuple(attention.DETAILS)}
+CHOICES = {"scale": ("sum", "mean"), "noise": choices("latent_noise"), "weighting": choices("weighting"),
+           "rank_loss": choices("rank_loss"), "bev_detail": tuple(attention.DETAILS)}
 DEFAULTS = {"tcp": PlanKDSwitches(),
             "interfuser": PlanKDSwitches(feature=0.1, entropy=0.005, waypoints=0.2, scale="mean", pull=1.0)}
 """Section 3.4's columns; another network takes TCP's."""
