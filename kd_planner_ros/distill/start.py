@@ -12,6 +12,7 @@ from torch import nn
 from kd_planner_ros.core.errors import CardError, ConfigError
 from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig
 from kd_planner_ros.networks.blocks.resnet import BasicBlock, load_pretrained
+from kd_planner_ros.networks.blocks.resnet_d import Bottleneck
 from kd_planner_ros.networks.training import find_lessons
 from kd_planner_ros.runtime.load import find_model
 from kd_planner_ros.runtime.store import load_model
@@ -85,12 +86,16 @@ def warm_start(model: nn.Module, source: nn.Module) -> int:
 
     Residual blocks that ``source`` lacks begin as the identity, so a deeper backbone computes at first what the
     shallower one did (Net2DeeperNet, Chen et al., ICLR 2016; by a last normalisation of weight 0, as Goyal et al.,
-    2017). Everything else keeps its fresh weights.
+    2017). A residual block is taken over whole or not at all. Everything else keeps its fresh weights.
     """
     given, wanted = source.state_dict(), model.state_dict()
     fitting = {name: value for name, value in given.items() if name in wanted and wanted[name].shape == value.shape}
-    model.load_state_dict(fitting, strict=False)
     for name, module in model.named_modules():
-        if isinstance(module, BasicBlock) and module.downsample is None and f"{name}.conv1.weight" not in given:
-            nn.init.zeros_(module.bn2.weight)
+        if isinstance(module, (BasicBlock, Bottleneck)):
+            own = [f"{name}.{part}" for part in module.state_dict()]
+            if not all(part in fitting for part in own):
+                fitting = {part: value for part, value in fitting.items() if part not in own}
+            if module.downsample is None and f"{name}.conv1.weight" not in given:
+                nn.init.zeros_((module.bn3 if isinstance(module, Bottleneck) else module.bn2).weight)
+    model.load_state_dict(fitting, strict=False)
     return len(fitting)

@@ -11,12 +11,14 @@ from bags_synthetic import write_bag
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import CardError, ConfigError
 from kd_planner_ros.distill.augment import stretch_targets
-from kd_planner_ros.distill.cache import SAMPLE_DTYPE, STATES, build_cache, find_bags, recorded_camera
+from kd_planner_ros.distill.cache import SAMPLE_DTYPE, STATES, build_shards, find_bags
 from kd_planner_ros.distill.dataset import Samples, weights
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.start import warm_start
+from kd_planner_ros.distill.recorded import cameras
 from kd_planner_ros.distill.train import TrainConfig, train
+from kd_planner_ros.networks.blocks.resnet_d import ResNetD, ResNetDSpec
 from kd_planner_ros.runtime.paths import models_folder
 from kd_planner_ros.runtime.store import load_model
 
@@ -34,14 +36,13 @@ def config(tmp_path):
 
 
 def samples_of(config, learner):
-    return Samples(build_cache(find_bags(config.bags), config.cache, "front", learner.processor.prepare,
-                               {"height": 32, "width": 64}, progress=False))
+    return Samples(build_shards(find_bags(config.bags), config.cache, learner.lessons, progress=False))
 
 
 def test_starts_from_a_model_and_says_so_on_the_card(config):
     first = train(config)
     again = replace(config, name="second", init=first.model, seed=2)
-    camera = recorded_camera(config.bags[0] / "b0", "front")
+    camera = cameras(config.bags[0] / "b0")[0]
     model, begun, trained = (Learner(one, join("cpu"), camera).model.state_dict()
                              for one in (config, again, replace(again, seed=3)))
     assert torch.equal(begun["output_traj.weight"], trained["output_traj.weight"])
@@ -57,7 +58,7 @@ def test_a_model_of_another_size_is_refused(config):
 
 def test_a_deeper_network_starts_as_the_shallower_one(config):
     first = train(config)
-    camera = recorded_camera(config.bags[0] / "b0", "front")
+    camera = cameras(config.bags[0] / "b0")[0]
     small = Learner(replace(config, size="7.6m"), join("cpu"), camera)
     big = Learner(replace(config, size="13.9m", seed=5), join("cpu"), camera)
     taken = warm_start(big.model, small.model)
@@ -70,6 +71,24 @@ def test_a_deeper_network_starts_as_the_shallower_one(config):
     assert 0 < grown.start.taken < grown.start.tensors  # the narrower last stage and what hangs on it stay fresh
     facts = grown.start.facts()["start"]
     assert facts["name"] == "first" and facts["data"]["maps"] and len(facts["sha256"]) == 64
+
+
+def test_bottlenecks_that_a_start_lacks_begin_as_the_identity():
+    torch.manual_seed(0)
+    short, long = ResNetD(ResNetDSpec((1, 1), 4)).eval(), ResNetD(ResNetDSpec((3, 2), 4)).eval()
+    assert warm_start(long, short) == len(short.state_dict())
+    image = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(long(image), short(image), strict=True))
+
+
+def test_a_block_of_another_kind_is_left_fresh():
+    """A BasicBlock's first normalisation fits a bottleneck's; beside fresh convolutions it would be out of place."""
+    given, grown = ResNetD(ResNetDSpec((1,), 1)), ResNetD(ResNetDSpec((1,), 4))
+    given.layer1[0].bn1.weight.data.fill_(7.0)
+    taken = warm_start(grown, given)
+    assert (grown.layer1[0].bn1.weight == 1.0).all()
+    assert taken == sum(not name.startswith("layer") for name in given.state_dict())
 
 
 def test_the_card_names_the_start_and_its_maps(config):
@@ -131,7 +150,7 @@ def test_near_targets_are_moved_out_along_their_direction(config):
     plain, stretched = (Learner(replace(config, target_stretch=share, augment=False), join("cpu")) for share in (0.0, 1.0))
     samples = samples_of(config, plain)
     samples.rows["target"] = (3.0, 4.0)
-    one, two = (learner.prepare(samples, np.arange(4), 0).rows["target"] for learner in (plain, stretched))
+    one, two = (learner.prepare(samples, np.arange(4), 0).told["target"] for learner in (plain, stretched))
     assert np.allclose(np.linalg.norm(one, axis=1), 5.0) and (np.linalg.norm(two, axis=1) > 7.9).all()
     assert np.allclose(samples.rows["target"], (3.0, 4.0))  # the samples stay as they are
 
