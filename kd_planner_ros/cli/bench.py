@@ -1,4 +1,4 @@
-"""``kd-planner bench world | record | train | latency | drive``: the speed figures, each measured on this machine."""
+"""``kd-planner bench world | record | train | latency | sizes | drive``: the speed figures, each measured on this machine."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ examples:
   kd-planner bench train --json                                         training samples/s and peak memory
   kd-planner bench train --method plankd --json                         cost of PlanKD's step over imitation's
   kd-planner bench latency --planner tcp_7m6 --json                     milliseconds from pixels to way points
+  kd-planner bench sizes interfuser --json                              the same for every size, beside the paper's
   kd-planner bench drive --json                                         simulated time over wall time, whole graph
 
 Nothing else should run on the machine while a figure is taken."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the five measurements."""
+    """Add the six measurements."""
     parser.epilog = EPILOG
     ways = parser.add_subparsers(dest="way", metavar="WHAT", required=True, help="what to measure")
 
@@ -52,9 +53,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sub.add_argument("--bev-detail", default="auto", choices=("auto", "full", "half", "quarter"), help="plankd's scene encoder")
     sub = way("latency", _latency, "milliseconds from pixels to way points")
     _add_planner(sub)
-    sub.add_argument("--device", default="cpu", metavar="TEXT", help="cpu, cuda, cuda:1 ...")
-    sub.add_argument("--engine", default="auto", choices=("auto", "torch", "openvino", "onnxruntime"), help="inference engine")
+    _add_engine(sub)
     sub.add_argument("--frames", type=_whole, metavar="N", default=100, help="frames to measure")
+    sub = way("sizes", _sizes, "milliseconds of every size of a network with random weights, beside the paper's")
+    sub.add_argument("network", metavar="NETWORK", help="tcp or interfuser")
+    sub.add_argument("--input-height", type=_whole, metavar="N", help="picture height in pixels (tcp; default: the paper's)")
+    sub.add_argument("--input-width", type=_whole, metavar="N", help="picture width in pixels (tcp; default: the paper's)")
+    _add_engine(sub)
+    sub.add_argument("--frames", type=_whole, metavar="N", default=30, help="frames to measure")
     sub = way("drive", _drive, "simulated time over wall time of the whole ROS 2 graph")
     _add_planner(sub)
     sub.add_argument("--seconds", type=float, default=20.0, metavar="X", help="simulated seconds to drive")
@@ -64,6 +70,11 @@ def _add_planner(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--planner", default="auto", metavar="TEXT",
                         help="a planner, as 'models list' names it, or auto: the best shipped model")
     parser.add_argument("--models-dir", default="", metavar="DIR", help="folder of models (default: the shipped ones)")
+
+
+def _add_engine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="cpu", metavar="TEXT", help="cpu, cuda, cuda:1 ...")
+    parser.add_argument("--engine", default="auto", choices=("auto", "torch", "openvino", "onnxruntime"), help="inference engine")
 
 
 def _whole(text: str) -> int:
@@ -89,6 +100,19 @@ def _latency(args: argparse.Namespace) -> dict[str, Any]:
 
     planner = load_planner(planner_place(args.planner, args.models_dir), args.device, args.engine)
     return _show(bench_latency(planner, args.frames))
+
+
+def _sizes(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.evaluation.bench_sizes import bench_sizes
+
+    changes = {"input_height": args.input_height, "input_width": args.input_width}
+    result = bench_sizes(args.network, args.frames, args.device, args.engine,
+                         **{name: value for name, value in changes.items() if value is not None})
+    print(f"{result['engine']}\n{'size':<8} {'parameters':>12} {'ms':>8} {'paper':>8} {'speed-up':>9} {'paper':>8}")
+    for row in result["rows"]:
+        print(f"{row['size']:<8} {row['parameters']:>12,} {row['p50_ms']:>8.1f} {row['paper_ms'] or '-':>8} "
+              f"{row['speed_up']:>9.2f} {row.get('paper_speed_up', '-'):>8}")
+    return result
 
 
 def _train(args: argparse.Namespace) -> dict[str, Any]:

@@ -21,7 +21,7 @@ CONFIGS = {
     ("benchmark", "plankd"): "kd_planner_ros.evaluation.benchmark.run.BenchmarkConfig",
     ("explain",): "kd_planner_ros.evaluation.explain.ExplainConfig",
 }
-OTHERS = [("evaluate",), ("bench",), ("benchmark",), ("models",), *(("bench", name) for name in ("world", "record", "train", "latency", "drive")),
+OTHERS = [("evaluate",), ("bench",), ("benchmark",), ("models",), *(("bench", name) for name in ("world", "record", "train", "latency", "sizes", "drive")),
           *(("models", name) for name in ("list", "params", "check", "sensors"))]
 
 

@@ -69,7 +69,7 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def markdown(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The table for a README: what drove how well, and how well its waypoints fit."""
     head = ("model", "method", "seeds", "driving score", "paper", "completion %", "infraction score", "collisions / km",
-            "infractions / km", "held-out error m", "parameters", "MACs")
+            "infractions / km", "held-out error m", "parameters", "MACs", "ms", "paper")
     found = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row in rows:
         page = _page_row(row)
@@ -77,7 +77,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         cells = (row["model"], page["method"], str(len(row["seeds"])), driven["driving_score"],
                  _cell(row["paper"].get("driving_score"), 1), driven["route_completion"], driven["infraction_score"],
                  driven["collision_rate_per_km"], driven["infraction_rate_per_km"], _cell(row["held_out_m"], 2),
-                 *page["costs"][1:3])
+                 *page["costs"][1:3], *page["costs"][4:6])
         found.append("| " + " | ".join(cells) + " |")
     return found
 

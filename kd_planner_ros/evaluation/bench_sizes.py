@@ -1,0 +1,51 @@
+"""How long each size of a network takes on this machine, beside the paper's Table 5."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.evaluation.benchmark.recipe import read_paper
+from kd_planner_ros.networks.registry import find_network, is_weightless
+from kd_planner_ros.runtime.bench import bench_latency
+from kd_planner_ros.runtime.load import load_planner
+from kd_planner_ros.runtime.params import count_parameters
+from kd_planner_ros.runtime.store import save_model
+
+
+def bench_sizes(network: str, frames: int = 30, device: str = "cpu", engine: str = "auto", **overrides: Any) -> dict[str, Any]:
+    """Latency from pixels to waypoints of every size of ``network`` with random weights, batch 1.
+
+    ``overrides`` replace config fields in every row (input_height=128, input_width=448).
+
+    Returns:
+        ``network``, ``engine`` and ``rows``, the largest size first: ``size``, ``parameters``, ``p50_ms``; ``speed_up``
+        over the largest; ``paper_ms`` (its RTX 3090) and ``paper_speed_up`` where the paper has that size.
+
+    Raises:
+        PlannerError: no such network. ConfigError: one without weights, or a setting it refuses.
+    """
+    if is_weightless(network):
+        raise ConfigError("a network with weights", f"'{network}'", "name tcp or interfuser")
+    found, costs, rows, used = find_network(network), read_paper().costs, [], ""
+    for base in found.configurations:
+        config = found.config({**asdict(base), **overrides})
+        torch.manual_seed(0)
+        model = found.build_model(config)
+        with tempfile.TemporaryDirectory() as folder:
+            save_model(Path(folder) / config.size, network, config, model.state_dict())
+            measured = bench_latency(load_planner(str(Path(folder) / config.size), device, engine), frames)
+        used = measured["engine"]
+        rows.append({"size": config.size, "parameters": count_parameters(model), "p50_ms": measured["p50_ms"],
+                     "paper_ms": costs.get((network, config.size), {}).get("ms")})
+    rows.sort(key=lambda row: -row["parameters"])
+    for row in rows:
+        row["speed_up"] = round(rows[0]["p50_ms"] / row["p50_ms"], 2)
+        if row["paper_ms"] and rows[0]["paper_ms"]:
+            row["paper_speed_up"] = round(rows[0]["paper_ms"] / row["paper_ms"], 2)
+    return {"network": network, "engine": used, "rows": rows}
