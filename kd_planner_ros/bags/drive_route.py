@@ -41,6 +41,7 @@ class Job:
     role_name: str = "ego_vehicle"
     map_spec: str = ""
     stand_s: float = 60.0
+    legacy_light: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,10 @@ def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Cal
         BagError: the recording exists.
     """
     scene = world.start(job.route, job.seed, job.weather)
-    expert = Expert(road, job.route)
+    expert = Expert(road, job.route, job.legacy_light)
     push = SteeringDisturbance(job.seed) if job.disturb else None
     ticks = seen = stood = told = 0
-    with BagWriter(job.path, rig, _facts(job, rig), job.role_name) as bag, InOrder(AHEAD_TICKS) as thread:
+    with BagWriter(job.path, rig, recording_facts(job, rig), job.role_name) as bag, InOrder(AHEAD_TICKS) as thread:
         bag.write_route(job.route, scene.stamp_ns)
         while not world.done and stood * TICK_S < job.stand_s:
             decision = expert.step(scene)
@@ -100,12 +101,12 @@ def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Cal
     return RouteReport(job.path.name, frames, ticks, result["status"], result["completion"], len(result["events"]), size)
 
 
-def _facts(job: Job, rig: SensorRig) -> dict[str, str]:
-    """custom_data of the recording."""
+def recording_facts(job: Job, rig: SensorRig) -> dict[str, str]:
+    """``custom_data`` of the recording of ``job``."""
     return {"map": job.route.town, "map_spec": job.map_spec, "route": job.route.name, "seed": str(job.seed),
             "weather": job.weather.name, "weather_parameters": json.dumps(asdict(job.weather)),
             "rig": json.dumps(asdict(rig)), "role_name": job.role_name, "driver": "expert",
-            "disturbed": str(job.disturb).lower()}
+            "disturbed": str(job.disturb).lower(), "legacy_light": str(job.legacy_light).lower()}
 
 
 def _state(decision: ExpertDecision, pushed: bool, crashed: bool) -> dict[str, float]:

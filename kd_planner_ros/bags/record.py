@@ -62,6 +62,8 @@ class RecordConfig:
     width: int = _field(0, "width of the cameras in pixels; 0: the network's own", low=0, high=4096)
     height: int = _field(0, "height of the cameras in pixels; 0: the network's own", low=0, high=4096)
     labels: tuple[str, ...] = _field(LABELS, "labels of each camera: depth semantic instance; --labels without a word: none")
+    legacy_light: bool = _field(False, "label a light red only within 8 m of its line, as PlanKD's collector did; else its true "
+                                "colour within 50 m")
     disturb: bool = _field(True, "push the steering now and then, so that recoveries are in the data")
     stand_s: float = _field(60.0, "end a route early when the car has stood for so many seconds", above=0.0)
     frames: int = _field(0, "begin no further route after so many pictures; 0: no limit", low=0)
@@ -171,7 +173,7 @@ def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]
         name = f"{road.name}_{source}_{route.name}_{weather.name}_s{config.seed}".replace(":", "-").replace("/", "-")
         named = dataclasses.replace(route, name=f"{source}/{route.name}", town=road.name)
         jobs.append(Job(Path(config.out) / name, named, seed, weather, config.labels, config.disturb, config.role_name,
-                        str(config.map), config.stand_s))
+                        str(config.map), config.stand_s, config.legacy_light))
     return jobs, failed
 
 

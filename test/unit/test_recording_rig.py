@@ -1,8 +1,18 @@
 """What sensors a recording takes, and the table of sizes for inputs that the paper does not have."""
 
-from kd_planner_ros.bags.record import RecordConfig, recording_rig
+from kd_planner_ros.bags.drive_route import recording_facts
+from kd_planner_ros.bags.record import RecordConfig, plan_jobs, recording_rig
 from kd_planner_ros.cli.main import main
 from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.world.maps import load_map
+
+
+def test_the_light_may_be_labelled_as_plankds_collector_did(tmp_path):
+    for legacy in (False, True):
+        config = RecordConfig(out=tmp_path, count=1, legacy_light=legacy)
+        (job,), _ = plan_jobs(config, load_map("default"))
+        assert job.legacy_light is legacy
+        assert recording_facts(job, recording_rig(config))["legacy_light"] == str(legacy).lower()
 
 
 def test_a_seldom_recorded_lidar_covers_what_it_covers_when_driving(tmp_path):
