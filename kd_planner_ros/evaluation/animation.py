@@ -3,6 +3,7 @@ browser without a plug-in and needs no video codec."""
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,8 +27,7 @@ def write(run: Run, path: Path, width: int = 720, longest_s: float = 60.0) -> bo
     stamps = sorted(run.frames)
     if len(stamps) < 2:
         return False
-    pace = max(1.0, (stamps[-1] - stamps[0]) / 1000.0 / longest_s)
-    stride = max(1, round(pace))
+    stride = max(1, math.ceil((stamps[-1] - stamps[0]) / 1000.0 / longest_s))
     kept = stamps[::stride]
     pictures = (Image.fromarray(picture) for picture in compose(run, kept, width, stride))
     times = np.diff([*kept, kept[-1] + 1000 * stride]) / stride

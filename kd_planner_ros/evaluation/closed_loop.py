@@ -3,7 +3,7 @@
 Layout of the output folder: ``evaluation.json`` (what is evaluated), ``statistics.json`` (the leaderboard's file over all
 routes and seeds), ``summary.json`` (means over routes and their spread over seeds), ``report.html``, and one run folder
 (``run_folder.py``) a drive under ``seed_<S>/<route>_w<weather>/``. A drive is finished when its ``statistics.json`` is
-there; a second call skips finished drives.
+there; a second call skips finished drives, and writes those reports that an earlier one did not come to.
 """
 
 from __future__ import annotations
@@ -95,6 +95,8 @@ def run(config: ClosedLoopConfig, progress: bool = True) -> dict[str, Any]:
         for record in _results(config, setup, waiting, drive_one):
             bar.update()
             bar.set_postfix_str(f"{record['route_id']} {record['scores']['score_composed']:.1f} {record['status']}")
+    if config.report:
+        _write_missing_reports(drives)
     return conclude(config, drives, setup.name, setup.sensors)
 
 
@@ -198,6 +200,15 @@ def _results(config: ClosedLoopConfig, setup: Any, drives: Sequence[Drive],
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _write_missing_reports(drives: Sequence[Drive]) -> None:
+    """The page of each drive whose pictures are there, but which was stopped between its statistics and its page."""
+    from kd_planner_ros.evaluation import report
+
+    for drive in drives:
+        if any((drive.folder / "frames").glob("*.jpg")) and not (drive.folder / "report.html").exists():
+            report.write(drive.folder)
 
 
 def _bar(total: int, done: int, config: ClosedLoopConfig, progress: bool) -> Any:

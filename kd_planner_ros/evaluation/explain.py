@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from kd_planner_ros.bags.cameras import samples_for
 from kd_planner_ros.bags.reader import Recording, Sample, open_bag
 from kd_planner_ros.bags.timeline import STAMP_TOLERANCE_NS
 from kd_planner_ros.core.card import ModelCard
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.records import Command, Frame
 from kd_planner_ros.distill.bev_frames import bev_frames
+from kd_planner_ros.distill.losses import maps
 from kd_planner_ros.distill.losses.attention import measurement, with_coordinates
 from kd_planner_ros.distill.losses.safety import proximity
 from kd_planner_ros.evaluation import explain_pictures
@@ -32,7 +34,7 @@ from kd_planner_ros.runtime.load import find_model
 from kd_planner_ros.runtime.store import load_model
 from kd_planner_ros.world.planning_states import STATE_NAMES
 
-VIEWS = {"tcp": ("image",), "interfuser": ("left", "front", "right")}
+PICTURES = {"tcp": ("image",), "interfuser": maps.VIEWS}
 """The inputs that the maps of stage 2 belong to, in their order."""
 
 
@@ -89,8 +91,8 @@ def run(config: ExplainConfig) -> dict[str, Any]:
 def _subject(config: ExplainConfig) -> _Subject:
     folder = find_model(config.model, config.models_dir)
     model, settings, card = load_model(folder)
-    if card.network not in VIEWS:
-        raise ConfigError(f"a model of {' or '.join(VIEWS)}", f"'{card.name}', a {card.network}", "give another model")
+    if card.network not in PICTURES:
+        raise ConfigError(f"a model of {' or '.join(PICTURES)}", f"'{card.name}', a {card.network}", "give another model")
     parts = load_parts(config.run_dir or Path("runs/train") / card.name, card.training)
     return _Subject(model.float().eval(), find_network(card.network).build_processor(settings), card, parts)
 
@@ -102,30 +104,21 @@ def _frames(recording: Recording, config: ExplainConfig, settings: Any) -> Itera
         BagError: one of them is not in the recording.
     """
     cameras = tuple(spec.id for spec in settings.rig.cameras)
-    if len(cameras) == 1 and cameras[0] not in recording.cameras and len(recording.cameras) == 1:
-        cameras = recording.cameras
     numbers = set(config.frame or (() if config.stamp else (0,)))
     stamps = {round(stamp * 1e9) for stamp in config.stamp}
     last = 0
-    for number, sample in enumerate(recording.samples(cameras, tuple(spec.id for spec in settings.rig.lidars))):
+    for number, sample in enumerate(samples_for(recording, cameras, tuple(spec.id for spec in settings.rig.lidars))):
         last = sample.frame.stamp_ns
         near = {stamp for stamp in stamps if abs(stamp - last) <= STAMP_TOLERANCE_NS}
         if number in numbers or near:
             numbers.discard(number)
             stamps -= near
-            yield number, _renamed(sample, settings, cameras)
+            yield number, sample
         if not numbers and not stamps:
             return
     wanted = [f"frame {number}" for number in sorted(numbers)] + [f"{stamp / 1e9:g} s" for stamp in sorted(stamps)]
     raise BagError(f"{', '.join(wanted)} in {recording.path}", f"frames up to {last / 1e9:g} s",
                    "correct --frame or --stamp")
-
-
-def _renamed(sample: Sample, settings: Any, cameras: tuple[str, ...]) -> Sample:
-    """The sample with its cameras called as the network calls them."""
-    frame, names = sample.frame, [spec.id for spec in settings.rig.cameras]
-    images = {name: frame.images[camera] for name, camera in zip(names, cameras)}
-    return Sample(Frame(frame.stamp_ns, frame.ego, frame.goal, images, frame.clouds, frame.ages_s), sample.truth)
 
 
 def _explain(number: int, sample: Sample, recording: Recording, subject: _Subject,
@@ -167,7 +160,7 @@ def _read_states(sample: Sample, subject: _Subject, config: ExplainConfig, path:
     names = config.states or tuple(name for name in STATE_NAMES if found.classes[name] > 0)
     captions = {name: f"Grad-CAM: {name.replace('_', ' ')} = {found.classes[name]} (p {found.chances[name]:.2f})"
                 for name in names} | {ALL: "Grad-CAM: all planning states"}
-    explain_pictures.draw_states(path, [_picture(inputs[view]) for view in VIEWS[subject.card.network]], found.energy,
+    explain_pictures.draw_states(path, [_picture(inputs[view]) for view in PICTURES[subject.card.network]], found.energy,
                                  {name: found.maps[name] for name in (ALL, *names)}, captions, title)
     states = {name: {"class": found.classes[name], "recorded": wanted[name] >= 0, "chance": found.chances[name]}
               for name in STATE_NAMES}

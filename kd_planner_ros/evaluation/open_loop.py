@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kd_planner_ros.core.records import Trajectory
+from kd_planner_ros.driving.supervisor import Reason
 
 if TYPE_CHECKING:
     from kd_planner_ros.bags.reader import Recording, Sample
     from kd_planner_ros.evaluation.metrics import Recorded
     from kd_planner_ros.networks.planner import Planner
 
-LEGAL_REASONS = ("", "limited")
+LEGAL_REASONS = ("", Reason.LIMITED)
 """Reasons under which a control is still the planner's wish; all others mean a safe stop."""
 
 
@@ -120,10 +121,11 @@ def merge(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _score_one(recording: Recording, planner: Planner) -> dict[str, Any]:
+    from kd_planner_ros.bags.cameras import samples_for
     from kd_planner_ros.evaluation.metrics import score_plans
 
     cameras = tuple(spec.id for spec in planner.rig.cameras) or recording.cameras[:1]
-    samples = recording.samples(cameras, tuple(spec.id for spec in planner.rig.lidars))
+    samples = samples_for(recording, cameras, tuple(spec.id for spec in planner.rig.lidars))
     plans, steers, actors = plan_along(planner, recording, samples)
     score = score_plans(plans, steers, recorded(recording, actors))
     return {**score, "refused": sum(steer is None for steer in steers), "incomplete": recording.incomplete}

@@ -130,8 +130,10 @@ def time_plot(time_s: np.ndarray, series: Sequence[Series], unit: str, *, low: f
 
 
 def _ticks(low: float, high: float, count: int = 4) -> list[float]:
-    """Round numbers from at or below ``low`` to at or above ``high``, about ``count`` steps."""
-    span = max(high - low, 1e-6)
+    """Round numbers from at or below ``low`` to at or above ``high``, about ``count`` steps; 1 is the span of equal ends."""
+    if high - low < 1e-6:
+        high = low + 1.0
+    span = high - low
     power = 10.0 ** np.floor(np.log10(span / count))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if span / (power * factor) <= count)
     first, last = np.floor(low / step + 1e-9), np.ceil(high / step - 1e-9)

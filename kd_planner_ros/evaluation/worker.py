@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.evaluation import one_route, score
@@ -32,24 +29,21 @@ class Setup:
 
         self.config, self._world = config, None
         self.road = load_map(config.map)
-        self.planner, self.card = (None, {}) if config.planner == "expert" else self._load_planner()
+        self.planner = None if config.planner == "expert" else self._load_planner()
+        card = getattr(self.planner, "card", None)  # the expert and planners without weights have none
+        self.card = asdict(card) if card else {}
         self.rig = one_route.mounted(self.planner.rig if self.planner else SensorRig(), config.report)
         self.name = self.planner.name if self.planner else "expert"
         self.weights = self.card.get("weights_sha256", "")
         self.sensors = [spec.id for spec in (*self.rig.cameras, *self.rig.lidars)]
 
-    def _load_planner(self) -> tuple[Any, Mapping[str, Any]]:
+    def _load_planner(self) -> Any:
         import torch
 
         from kd_planner_ros.runtime.load import load_planner
-        from kd_planner_ros.runtime.paths import models_folder
 
         torch.set_num_threads(1)
-        planner = load_planner(self.config.planner, self.config.device, self.config.engine)
-        for folder in (Path(self.config.planner), models_folder() / self.config.planner):
-            if (folder / "card.json").exists():
-                return planner, asdict(read_card(folder))
-        return planner, {}
+        return load_planner(self.config.planner, self.config.device, self.config.engine)
 
     def routes(self) -> list[Route]:
         """The routes to drive.

@@ -89,13 +89,6 @@ def bev_scene(background: np.ndarray, vehicles: np.ndarray, walkers: np.ndarray,
     return picture
 
 
-def coordinate_channels() -> np.ndarray:
-    """The two channels that go with the picture, float32 [2, 180, 180] metres of frame P at 5 px/m: x (right) grows
-    along the rows, y (backward) along the columns, both from -18 to 18."""
-    line = np.linspace(-18.0, 18.0, SIDE_PX, dtype=np.float32)
-    return np.stack(np.meshgrid(line, line, indexing="ij"))
-
-
 def _fill(picture: np.ndarray, outlines: np.ndarray, colour: tuple[int, int, int], view: BevView) -> None:
     outlines = np.asarray(outlines, float).reshape(-1, 4, 2)
     reach = view.half_m + 1.0

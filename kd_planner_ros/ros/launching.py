@@ -28,7 +28,6 @@ _COMMON = (
     ("role_name", "", "CARLA role name of the ego vehicle, part of every topic; empty: the profile's", None),
     ("carla_profile", "carla_bridge", "outside system: topic names and message types (config/profiles/)",
      ["carla_bridge", "carla_bridge_lb2", "carla_native"]),
-    ("carla_version", "", "CARLA version, selects tables that CARLA renumbered; empty: the profile's", None),
     ("device", "cpu", "device of the network: cpu, cuda or cuda:N", None),
     ("engine", "auto", "inference engine", ["auto", "torch", "openvino", "onnxruntime"]),
     ("models_dir", "", "folder of models; empty: the package's own", None),
@@ -36,6 +35,7 @@ _COMMON = (
 _DRIVE = (
     ("world", "builtin", "builtin: start the built-in world; carla: CARLA and its bridge run elsewhere; none: a bag",
      ["builtin", "carla", "none"]),
+    ("carla_version", "", "CARLA version, selects tables that CARLA renumbered; empty: the profile's", None),
     ("threads", str(PlannerParams.threads), "threads of the inference engine", None),
     ("map", "default", "built-in world: default, generated:SEED, or a path to a .net.xml or .xodr file", None),
     ("route", SHOW_ROUTE, "built-in world: number of a default route, a route file, or FILE:ID for one route of it", None),

@@ -7,20 +7,21 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Iterator
 
 import numpy as np
 from tqdm import tqdm
 
+from kd_planner_ros.bags.cameras import recorded_names
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.drive import graph_environment, transport_environment
 from kd_planner_ros.ros.graph import PATIENT_CONTROL_S, GraphConfig, describe
 from kd_planner_ros.ros.planner_facts import PlannerFacts, planner_facts, resolve_planner
-from kd_planner_ros.ros.profiles import load_profile
+from kd_planner_ros.ros.profiles import Profile, load_profile
 
 START_S = 240.0
 
@@ -60,7 +61,7 @@ def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
         planner, models_dir = resolve_planner(config.planner, config.models_dir)
         facts = planner_facts(planner, models_dir)
         topics, trigger = needed_topics(recording, facts.rig)
-        profile = load_profile(config.carla_profile, recording.role_name)
+        profile = _with_cameras(load_profile(config.carla_profile, recording.role_name), recording, facts.rig)
         period_s = max(1.0 / facts.rate_hz, _period_s(config.bag, trigger))
         nodes = describe(GraphConfig(profile, planner, period_s, world="none", device=config.device,
                                      engine=config.engine, models_dir=models_dir, lockstep=config.rate == 0.0))
@@ -77,22 +78,33 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
     Raises:
         BagError: one of them was not recorded, a camera's pictures have another size, or there is no route.
     """
-    cameras = [recording.topics.image(spec.id) for spec in (*rig.cameras, *rig.roadside_cameras)]
+    names = _cameras(recording, rig)
+    cameras = [recording.topics.image(name) for name in (*names, *(spec.id for spec in rig.roadside_cameras))]
     lidars = [recording.topics.sensor(spec.id) for spec in (*rig.lidars, *rig.roadside_lidars)]
     wanted = [*cameras, *lidars, recording.topics.odometry]
     for topic in wanted:
         if topic not in recording.kinds:
             raise BagError(f"{topic} in {recording.path}", f"topics {', '.join(sorted(recording.kinds)) or 'none'}",
                            "record the sensors that this planner declares, or choose another planner")
-    for spec in rig.cameras:
-        found = recording.camera_spec(spec.id)
+    for spec, name in zip(rig.cameras, names):
+        found = recording.camera_spec(name)
         if found is not None and (found.width, found.height) != (spec.width, spec.height):
-            raise BagError(f"pictures of {spec.width}x{spec.height} from camera '{spec.id}' in {recording.path}",
+            raise BagError(f"pictures of {spec.width}x{spec.height} from camera '{name}' in {recording.path}",
                            f"{found.width}x{found.height}", "choose a planner made for them, or record with --width and --height")
     if recording.route is None:
         raise BagError(f"{recording.topics.route} in {recording.path}", "no route",
                        "record the route too: a planner must know where to go")
     return {topic: recording.kinds[topic] for topic in wanted}, wanted[0]
+
+
+def _cameras(recording: Recording, rig: SensorRig) -> tuple[str, ...]:
+    return recorded_names(recording, tuple(spec.id for spec in rig.cameras))
+
+
+def _with_cameras(profile: Profile, recording: Recording, rig: SensorRig) -> Profile:
+    """``profile`` in which the cameras of ``rig`` have the topics that they were recorded under."""
+    pictures = {f"{spec.id}/image": f"{name}/image" for spec, name in zip(rig.cameras, _cameras(recording, rig))}
+    return replace(profile, topics={**profile.topics, **pictures})
 
 
 def _period_s(bag: Path, trigger: str) -> float:

@@ -114,6 +114,14 @@ description = PythonLaunchDescriptionSource(sys.argv[1]).get_launch_description(
 for argument in description.get_launch_arguments():
     print(argument.name, "|", argument.description)
 """
+REPLAYED = """
+from launch import LaunchContext
+from kd_planner_ros.ros.launching import replay_actions, replay_arguments
+context, names = LaunchContext(), [argument.name for argument in replay_arguments()]
+context.launch_configurations.update({name: "given_" + name for name in names})
+words = [part.perform(context) for word in replay_actions(context)[-1].cmd for part in word]
+print(*sorted({"given_" + name for name in names} - set(words)))
+"""
 RUN = """
 import sys
 from launch import LaunchDescription, LaunchService
@@ -136,6 +144,12 @@ def test_every_launch_argument_has_a_text(path):
     if path.name == "drive.launch.py":
         assert {"world", "planner", "role_name", "carla_profile", "carla_version", "map", "route", "device",
                 "engine"} <= set(lines)
+
+
+def test_replay_launch_hands_on_every_argument():
+    need_launch()
+    result = launch(REPLAYED)
+    assert result.returncode == 0 and result.stdout.split() == [], result.stdout + result.stderr
 
 
 def test_drive_launch_starts_planner_and_controller_beside_carla(tmp_path):

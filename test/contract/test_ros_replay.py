@@ -40,7 +40,10 @@ def model(tmp_path_factory):
     return str(folder)
 
 
-def test_lockstep_gives_the_figures_of_the_offline_evaluation(bag, model):
+@pytest.mark.parametrize("camera", ["front", "rgb_front"])
+def test_lockstep_gives_the_figures_of_the_offline_evaluation(model, tmp_path, camera):
+    """Whatever the recording calls its only camera."""
+    bag = write_bag(tmp_path / "arc", seconds=6.0, camera=camera)
     ours = replay(ReplayConfig(bag=bag, planner=model, engine="torch"), progress=False)
     theirs = run(OpenLoopConfig(bag=bag, planner=model, engine="torch"), progress=False)
     assert ours["frames"] == theirs["plans"] == 12 and ours["dropped"] == 0
@@ -75,7 +78,7 @@ def test_bad_recordings_are_one_line(bag, tmp_path):
 
 def test_a_missing_camera_is_named(bag, tmp_path):
     with open_bag(bag) as recording, pytest.raises(BagError, match="/carla/ego_vehicle/rear/image"):
-        needed_topics(recording, SensorRig((CameraSpec("rear", Pose(), 64, 32, 90.0),)))
+        needed_topics(recording, SensorRig(tuple(CameraSpec(name, Pose(), 64, 32, 90.0) for name in ("front", "rear"))))
 
 
 def test_pictures_of_another_size_are_named_before_playing(bag):

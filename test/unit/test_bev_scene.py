@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,9 +20,10 @@ from kd_planner_ros.core.errors import BagError, MapError
 from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState
 from kd_planner_ros.distill.bev_frames import bev_frames
+from kd_planner_ros.distill.losses.attention import with_coordinates
 from kd_planner_ros.geometry.frames import base_to_planner, from_base
 from kd_planner_ros.imaging.bev_scene import (CENTRE_RGB, EGO_RGB, LIGHT_RGB, MARK_RGB, ROAD_RGB, SIDE_PX, VEHICLE_RGB,
-                                              WALKER_RGB, BevView, bev_scene, coordinate_channels)
+                                              WALKER_RGB, BevView, bev_scene)
 from kd_planner_ros.world.bev_source import (OBSTACLES, BevSource, actors_from_objects, carla_bev, nearby_obstacles,
                                              signals_from_lights)
 from render_town import actor, straight_road
@@ -46,13 +48,13 @@ def test_right_front_is_a_high_row_and_a_low_column(source):
     found = where(picture, VEHICLE_RGB)
     assert (found[:, 0] > 90).all() and (found[:, 1] < 90).all()
     row, column = found.mean(0).round().astype(int)
-    right_m, backward_m = coordinate_channels()[:, row, column]
+    right_m, backward_m = with_coordinates(torch.from_numpy(picture.transpose(2, 0, 1).copy())[None])[0, 3:, row, column].tolist()
     assert base_to_planner(np.array([8.0, -6.0])) == pytest.approx([right_m, backward_m], abs=0.2)
     assert len(found) == 21 * 11  # 20 x 10 and the pixels that the outline touches
 
 
 def test_coordinate_channels_span_18_metres():
-    x, y = coordinate_channels()
+    x, y = with_coordinates(torch.zeros(1, 3, 180, 180))[0, 3:].numpy()
     assert x[0, 0] == y[0, 0] == -18.0 and x[-1, 7] == y[7, -1] == 18.0 and (np.diff(x, axis=1) == 0).all()
 
 

@@ -76,6 +76,14 @@ def test_the_same_frame_gives_the_same_bytes(work):
     assert [(work / "a" / name).read_bytes() for name in files] == [(work / "b" / name).read_bytes() for name in files]
 
 
+def test_the_only_camera_may_have_another_name(work, tmp_path):
+    write_bag(tmp_path / "bag", rate=0.2, town="default", camera="rgb_front")
+    explain.run(config_of(work, out=tmp_path / "own"))
+    explain.run(config_of(work, bag=tmp_path / "bag", out=tmp_path / "other"))
+    own, other = ((tmp_path / name / "gradcam_2.png").read_bytes() for name in ("own", "other"))
+    assert own == other
+
+
 def test_waypoints_are_where_the_car_went(work):
     with open_bag(work / "bag") as recording:
         sample = next(recording.samples())

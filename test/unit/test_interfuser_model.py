@@ -15,7 +15,7 @@ from kd_planner_ros.networks.blocks.resnet import build_resnet, load_pretrained
 from kd_planner_ros.networks.blocks.resnet_d import build_resnet_d
 from kd_planner_ros.networks.interfuser.config import CONFIGURATIONS, SMALL_INPUTS, InterFuserConfig
 from kd_planner_ros.networks.interfuser.loss import UNTRAINED, imitation_loss
-from kd_planner_ros.networks.interfuser.model import PLANKD_STAGES, VIEWS, build_model, example_inputs, grids
+from kd_planner_ros.networks.interfuser.model import VIEWS, build_model, example_inputs, grids
 from kd_planner_ros.networks.interfuser.processor import InterFuserProcessor
 from kd_planner_ros.runtime.params import count_macs, count_parameters
 
@@ -58,7 +58,7 @@ def test_tokens_and_queries_at_the_papers_inputs():
     shapes = {name: tuple(outputs[name].shape) for name in ("waypoints", "traffic_map", "junction", "traffic_features")}
     assert shapes == {"waypoints": (1, 10, 2), "traffic_map": (1, 400, 7), "junction": (1, 2),
                       "traffic_features": (1, 400, 64)}
-    cells = [outputs[name].shape[2] * outputs[name].shape[3] for name in PLANKD_STAGES]
+    cells = [outputs[name].shape[2] * outputs[name].shape[3] for name in ("left_stage2", "front_stage2", "right_stage2")]
     assert cells == [256, 784, 256] and sum(cells) == 1296  # PlanKD's input, left, front, right
 
 

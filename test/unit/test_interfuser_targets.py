@@ -13,7 +13,7 @@ from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState
 from kd_planner_ros.driving.safety.peaks import find_objects
 from kd_planner_ros.networks.interfuser.targets import (
-    SCALES, cell_centres, path_targets, red_ahead, rule_classes, sample_targets, shifted, traffic_map)
+    SCALES, cell_centres, path_targets, red_ahead, rule_classes, sample_targets, traffic_map)
 
 
 def straight(length=40, command=Command.LANE_FOLLOW):
@@ -53,13 +53,6 @@ def test_points_past_the_end_are_missing():
     path = path_targets(straight(), poses)
     assert np.isfinite(path[-1]).all(-1).tolist() == [True] * 2 + [False] * 8  # two are always kept
     assert path[-1, 1] == pytest.approx([4.0, 0.0])
-
-
-def test_shift_moves_straight_parts_only():
-    route = straight()
-    route.commands[10:20] = Command.LEFT
-    moved = shifted(route, 0.16).points - route.points
-    assert moved[:10, 1].tolist() == pytest.approx([0.16] * 10) and not moved[10:20].any() and not moved[:, 0].any()
 
 
 def test_cells_lie_where_the_map_says():

@@ -14,15 +14,15 @@ from views_synthetic import write_views
 from kd_planner_ros.bags.topics import TRUTH_OBJECTS
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.distill import checkpoint, scene_cache
-from kd_planner_ros.distill.cache import build_shards, find_bags, recorded_cameras
+from kd_planner_ros.distill.cache import build_shards, find_bags
 from kd_planner_ros.distill.dataset import Samples
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.methods.build import build_distiller, stage_shapes
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.teacher_cache import TeacherCache
+from kd_planner_ros.distill.recorded import cameras
 from kd_planner_ros.distill.train import TrainConfig, train
 from kd_planner_ros.networks.interfuser.config import SMALL_INPUTS, InterFuserConfig
-from kd_planner_ros.networks.interfuser.model import PLANKD_STAGES
 from kd_planner_ros.networks.interfuser.training import config_fields
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.training import MAIN
@@ -46,7 +46,7 @@ def drives(config, rates=(0.25, -0.25)):
 
 
 def learner_of(config):
-    others = recorded_cameras(find_bags(config.bags)[0])
+    others = cameras(find_bags(config.bags)[0])[1]
     return Learner(config, join("cpu"), others["front"], others)
 
 
@@ -200,7 +200,7 @@ def test_plankd_reads_stage_two_of_three_views_and_weights_ten_points(taught, mo
     with torch.no_grad():
         clean = learner.tensors(Samples(shards).fetch(np.arange(4)))[0]
         found = learner.distillation.teacher.model(**clean, features=True)
-    ours = torch.cat([found[name].mean(1).flatten(1) for name in PLANKD_STAGES], 1)
+    ours = torch.cat([found[f"{view}_stage2"].mean(1).flatten(1) for view in ("left", "front", "right")], 1)
     np.testing.assert_allclose(fetched[0]["mean_stage2"], ours.numpy(), atol=2e-3)
 
 

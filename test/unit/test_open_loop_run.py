@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bags_synthetic import RIG, SPEED, write_bag
+from bags_synthetic import HEIGHT, RIG, SPEED, WIDTH, write_bag
 
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.errors import BagError, PlannerError
@@ -34,6 +34,14 @@ class _Arc(Planner):
         return Plan(frame.stamp_ns, Trajectory(frame.stamp_ns, points, TIMES), frame.goal)
 
 
+class _Looking(_Arc):
+    """Knows it only while it sees."""
+
+    def plan(self, frame: Frame) -> Plan:
+        assert frame.images["front"].shape == (HEIGHT, WIDTH, 3) and frame.ages_s == {"front": 0.0}
+        return super().plan(frame)
+
+
 @pytest.mark.parametrize("offset_m", [0.0, 0.75])
 def test_the_known_way_is_off_by_what_it_is_off(tmp_path, offset_m):
     recording, planner = open_bag(write_bag(tmp_path / "b", rate=0.2)), _Arc(0.2, offset_m)
@@ -56,6 +64,13 @@ def test_run_over_a_folder_of_recordings(tmp_path):
     assert result["planner"] == "constant_velocity" and result["bags"] == 2 and result["plans"] == 24
     assert result["l2_m"]["2"] > result["l2_m"]["0.5"] > 0.0 and 0.0 < result["steer_mae"] < 1.0
     assert result["counted"]["2"][0] == 16
+
+
+def test_the_only_camera_may_have_another_name(tmp_path):
+    write_bag(tmp_path / "same" / "b", seconds=4.0)
+    write_bag(tmp_path / "other" / "b", seconds=4.0, camera="rgb_front")
+    own, other = (open_loop._score_one(open_bag(tmp_path / name / "b"), _Looking(0.2)) for name in ("same", "other"))
+    assert own == other and own["plans"] == 8
 
 
 def test_merging_weighs_by_the_plans_behind_each_figure():

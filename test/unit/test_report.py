@@ -11,7 +11,8 @@ from PIL import Image
 from synthetic_run import write_run
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.evaluation import plots, report
+from kd_planner_ros.evaluation import animation, plots, report
+from kd_planner_ros.evaluation.run_folder import read_run
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,13 @@ def test_the_animation_has_one_picture_a_frame(folder):
         assert animation.n_frames == 20 and animation.size[0] == 720
 
 
+@pytest.mark.parametrize("longest_s, pictures", [(4.0, 20), (3.0, 10), (1.5, 7)])
+def test_a_long_drive_is_sped_up_until_it_fits(folder, tmp_path, longest_s, pictures):
+    animation.write(read_run(folder), tmp_path / "drive.webp", longest_s=longest_s)  # 20 pictures in 3.8 s
+    with Image.open(tmp_path / "drive.webp") as made:
+        assert made.n_frames == pictures
+
+
 def test_a_drive_cut_short_without_pictures_still_gives_a_page(tmp_path):
     made = write_run(tmp_path, seconds=1.0, pictures=False, finished=False)
     page = report.write(made).read_text()
@@ -64,6 +72,14 @@ def test_plot_puts_values_where_the_axis_says():
     width, height = plots.PLOT_SIZE
     assert first == f"{plots.LEFT:.1f},{height - plots.BOTTOM:.1f}"
     assert last == f"{width - plots.RIGHT:.1f},{plots.TOP:.1f}"
+
+
+@pytest.mark.parametrize("value, low", [(0.0, 0.0), (1e-17, 0.0), (5.0, None)])
+def test_a_value_that_never_changes_is_a_level_line(value, low):
+    with np.errstate(all="raise"):
+        drawing = plots.time_plot(np.arange(3.0), [plots.Series("x", np.full(3, value), "s1")], "m/s", low=low)
+    heights = {point.split(",")[1] for point in re.search(r'class="line s1" points="([^"]+)"', drawing).group(1).split()}
+    assert len(heights) == 1 and "nan" not in drawing and drawing.count('class="grid') >= 2
 
 
 def test_long_plots_are_thinned_without_losing_a_spike():

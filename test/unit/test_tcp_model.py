@@ -42,6 +42,15 @@ def test_attention_heads_follow_the_input_size():
     assert tuple(outputs["attention"].shape) == (1, 4, 4, 14)
 
 
+@pytest.mark.parametrize("size, channels", [("25.8m", 512), ("13.9m", 512), ("7.6m", 512), ("3.1m", 256)])
+def test_shapes_at_the_papers_input(size, channels):
+    config = TCPConfig(size=size)
+    with torch.device("meta"):
+        outputs = build_model(config)(**example_inputs(config), features=True)
+    assert tuple(outputs["waypoints"].shape) == (1, 4, 2) and tuple(outputs["stage2"].shape) == (1, 128, 32, 113)
+    assert tuple(outputs[max(name for name in outputs if name.startswith("stage"))].shape) == (1, channels, 8, 29)
+
+
 def test_shapes_and_normalised_attention(small):
     with torch.no_grad():
         outputs = small(**noise(SMALL, 3), features=True)

@@ -152,4 +152,4 @@ CONFIGURATIONS = tuple(InterFuserConfig(size=size) for size in SIZES)
 """Every configuration that 'kd-planner models params interfuser' lists."""
 SMALL_INPUTS = {"front_px": 128, "side_px": 64, "focus_px": 64, "lidar_px": 128, "camera_width": 400,
                 "camera_height": 300, "side_width": 200, "side_height": 150}
-"""Config fields for training and driving without an accelerator: 42 tokens instead of 151, a third of the work."""
+"""Config fields for training and driving without an accelerator: 49 tokens instead of 151, a third of the work."""

@@ -20,8 +20,6 @@ VIEWS = ("front", "left", "right", "focus", "lidar")
 INPUTS = (*VIEWS, "measurements", "target_point")
 OUTPUTS = ("waypoints", "traffic_map", "junction", "light", "stop")
 """What an exported engine takes and gives; ``forward`` gives more."""
-PLANKD_STAGES = ("left_stage2", "front_stage2", "right_stage2")
-"""The maps that PlanKD distils, in its order; ``forward`` gives them with ``features``."""
 _CELLS = MAP_CELLS * MAP_CELLS
 _HIDDEN = 64
 _SPEED_COPIES = 32

@@ -42,11 +42,11 @@ class InterFuserProcessor(Processor):
         """Forget the last front half of a LiDAR turn."""
         self._front_ns, self._front = 0, None
 
-    def views(self, images: Mapping[str, np.ndarray], scale: float = 1.0) -> dict[str, np.ndarray]:
+    def views(self, images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What the network sees of the three cameras: ``front``, ``left``, ``right``, ``focus`` RGB uint8 [P, P, 3].
 
         Pictures are scaled, then cropped in their middle; the focus view is the middle of the front picture as it is.
-        Trainers may store the result, and draw ``scale`` from 0.9 ... 1.1, which enlarges all but the focus view.
+        Trainers may store the result.
 
         Raises:
             SensorError: a camera is missing, or its picture is not RGB uint8 of 4 to 3 or is too small to crop from.
@@ -54,9 +54,9 @@ class InterFuserProcessor(Processor):
         config = self.config
         front = self._picture(images, config.front_id)
         focus = max(1, round(config.focus_share * front.shape[1]))
-        return {"front": _crop(_scale(front, config.front_scaled, scale), config.front_px),
-                "left": _crop(_scale(self._picture(images, config.left_id), config.side_scaled, scale), config.side_px),
-                "right": _crop(_scale(self._picture(images, config.right_id), config.side_scaled, scale), config.side_px),
+        return {"front": _crop(_scale(front, config.front_scaled), config.front_px),
+                "left": _crop(_scale(self._picture(images, config.left_id), config.side_scaled), config.side_px),
+                "right": _crop(_scale(self._picture(images, config.right_id), config.side_scaled), config.side_px),
                 "focus": resize_rgb(_crop(front, focus), config.focus_px, config.focus_px)}
 
     def _picture(self, images: Mapping[str, np.ndarray], camera: str) -> np.ndarray:
@@ -189,9 +189,9 @@ def path_times(points: np.ndarray, speed_mps: float) -> np.ndarray:
     return np.cumsum(np.maximum(np.hypot(steps[:, 0], steps[:, 1]) / speed, _MIN_STEP_S))
 
 
-def _scale(image: np.ndarray, size: tuple[int, int], scale: float) -> np.ndarray:
+def _scale(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     width, height = size
-    return resize_rgb(image, round(height * scale), round(width * scale))
+    return resize_rgb(image, height, width)
 
 
 def _crop(image: np.ndarray, pixels: int) -> np.ndarray:

@@ -8,13 +8,13 @@ points the recorded dense plan; none of it but the plan is known to the student 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Mapping
 
 import numpy as np
 
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.records import Command, EgoState, Pose
+from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ActorKind, LightState
 from kd_planner_ros.driving.route_planner import RoutePlanner
@@ -73,14 +73,6 @@ def path_targets(route: Route, poses: np.ndarray) -> np.ndarray:
         points = to_base(planner.ahead(WAYPOINTS), ego)
         out[row, :len(points)] = points
     return out
-
-
-def shifted(route: Route, left_m: float) -> Route:
-    """``route`` with its straight parts (LANE_FOLLOW, STRAIGHT) moved ``left_m`` to the left: the original draws one
-    shift of up to 0.16 m a drive, so that it does not learn one line by heart."""
-    straight = np.isin(route.commands, (Command.LANE_FOLLOW, Command.STRAIGHT))
-    aside = np.stack([-np.sin(route.yaws), np.cos(route.yaws)], axis=1)
-    return replace(route, points=route.points + left_m * aside * straight[:, None])
 
 
 def cell_centres() -> np.ndarray:
