@@ -25,14 +25,14 @@ def bench_sizes(network: str, frames: int = 30, device: str = "cpu", engine: str
 
     Returns:
         ``network``, ``engine`` and ``rows``, the largest size first: ``size``, ``parameters``, ``p50_ms``; ``speed_up``
-        over the largest; ``paper_ms`` (its RTX 3090) and ``paper_speed_up`` where the paper has that size.
+        over the largest; ``paper_ms`` (its RTX 3090) and ``paper_speed_up`` where the paper has that size and input.
 
     Raises:
         PlannerError: no such network. ConfigError: one without weights, or a setting it refuses.
     """
     if is_weightless(network):
         raise ConfigError("a network with weights", f"'{network}'", "name tcp or interfuser")
-    found, costs, rows, used = find_network(network), read_paper().costs, [], ""
+    found, costs, rows, used = find_network(network), {} if overrides else read_paper().costs, [], ""
     for base in found.configurations:
         config = found.config({**asdict(base), **overrides})
         torch.manual_seed(0)
