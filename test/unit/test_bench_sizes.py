@@ -3,20 +3,26 @@
 import pytest
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.evaluation import bench_sizes as module
 from kd_planner_ros.evaluation.bench_sizes import bench_sizes
 
 
-def test_every_size_stands_beside_the_papers():
-    found = bench_sizes("tcp", frames=1, engine="torch")
-    assert [row["size"] for row in found["rows"]] == ["25.8m", "13.9m", "7.6m", "3.1m"]
-    assert [row["paper_ms"] for row in found["rows"]] == [17.9, 10.7, 8.5, 7.2] and "torch" in found["engine"]
-    assert found["rows"][0]["speed_up"] == 1.0 and found["rows"][1]["paper_speed_up"] == pytest.approx(1.67)
-    assert found["rows"][3]["speed_up"] > 1.0 and all(row["p50_ms"] > 0.0 for row in found["rows"])
-
-
-def test_another_input_has_no_figures_of_the_papers():
+def test_every_size_is_measured():
     found = bench_sizes("tcp", frames=1, engine="torch", input_height=64, input_width=96)
-    assert all(row["paper_ms"] is None and "paper_speed_up" not in row for row in found["rows"])
+    assert [row["size"] for row in found["rows"]] == ["25.8m", "13.9m", "7.6m", "3.1m"] and "torch" in found["engine"]
+    assert found["rows"][0]["speed_up"] == 1.0 and all(row["p50_ms"] > 0.0 for row in found["rows"])
+    assert all(row["paper_ms"] is None and "paper_speed_up" not in row for row in found["rows"])  # it has no such input
+
+
+def test_the_papers_figures_stand_beside_its_input(monkeypatch):
+    times = {"25.8m": 200.0, "13.9m": 100.0, "7.6m": 50.0, "3.1m": 40.0}
+    monkeypatch.setattr(module, "save_model", lambda *args: None)
+    monkeypatch.setattr(module, "load_planner", lambda folder, device, engine: folder.rsplit("/", 1)[1])
+    monkeypatch.setattr(module, "bench_latency", lambda size, frames: {"p50_ms": times[size], "engine": "none"})
+    rows = bench_sizes("tcp")["rows"]
+    assert [row["speed_up"] for row in rows] == [1.0, 2.0, 4.0, 5.0]
+    assert [row["paper_ms"] for row in rows] == [17.9, 10.7, 8.5, 7.2]
+    assert [row["paper_speed_up"] for row in rows] == pytest.approx([1.0, 1.67, 2.11, 2.49])
 
 
 def test_planners_without_weights_have_no_sizes():
