@@ -15,7 +15,7 @@ examples:
   kd-planner bench record --json                                        recorded frames/s over two workers
   kd-planner bench train --json                                         training samples/s and peak memory
   kd-planner bench train --method plankd --json                         cost of PlanKD's step over imitation's
-  kd-planner bench latency --planner tcp_7m6 --json                     milliseconds from pixels to way points
+  kd-planner bench latency --planner tcp64_7m6 --json                   milliseconds from pixels to way points
   kd-planner bench sizes interfuser --json                              the same for every size, beside the paper's
   kd-planner bench drive --json                                         simulated time over wall time, whole graph
 

@@ -11,7 +11,7 @@ from kd_planner_ros.cli.options import add_fields, add_json, from_args
 EPILOG = """\
 examples:
   kd-planner benchmark plankd --suite town05-short --bags recordings/town01 recordings/town03 --jobs 2
-  kd-planner benchmark plankd --suite default-town --no-train --models tcp_7m6 constant_velocity --seeds 1
+  kd-planner benchmark plankd --suite default-town --no-train --models tcp64_7m6 constant_velocity --seeds 1
   kd-planner benchmark plankd --suite town05-long --seeds 1 --ray auto
 
 Trains what is missing (teachers first), drives every model over the suite with each seed, and writes table.json,

@@ -8,9 +8,9 @@ from kd_planner_ros.cli.options import add_fields, add_json, from_args
 
 EPILOG = """\
 examples:
-  kd-planner evaluate closed-loop --planner tcp_7m6 --seeds 3 --jobs 2 --out runs/student
+  kd-planner evaluate closed-loop --planner tcp64_7m6 --seeds 3 --jobs 2 --out runs/student
   kd-planner evaluate closed-loop --planner expert --map Town05.net.xml --routes town05_short.xml --out runs/e
-  kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner tcp_7m6 --json
+  kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner tcp64_7m6 --json
 
 Open-loop error is not driving quality: read it next to the closed-loop score, never alone."""
 CLOSED = """\

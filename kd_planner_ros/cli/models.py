@@ -14,7 +14,7 @@ examples:
   kd-planner models list                          every shipped planner with its size and scores
   kd-planner models params tcp --json             every size of a network: parameters and multiply-accumulates
   kd-planner models check                         do weights, cards and code fit each other?
-  kd-planner models sensors tcp_7m6 --out sensors.json      the sensor file for carla_spawn_objects"""
+  kd-planner models sensors tcp64_7m6 --out sensors.json    the sensor file for carla_spawn_objects"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -53,12 +53,12 @@ def test_teachers_come_first_and_only_what_is_missing_is_trained(shop):
 
 
 def test_a_model_that_others_start_from_is_trained_before_them(shop):
-    recipe = {"start": ModelRecipe("start", "tcp", "7.6m"), "t": ModelRecipe("t", "tcp", "25.8m", warm_start="tcp_7m6"),
+    recipe = {"start": ModelRecipe("start", "tcp", "7.6m"), "t": ModelRecipe("t", "tcp", "25.8m", warm_start="tcp64_7m6"),
               "s": ModelRecipe("s", "tcp", "13.9m", teacher="t", warm_start="start")}
     assert [model.name for model in training.missing(("s",), recipe, shop)] == ["start", "t", "s"]
     assert training.train_config(recipe["s"], shop, False).warm_start == shop.models_dir / "start"
     shipped = training.train_config(recipe["t"], shop, False).warm_start
-    assert (shipped / "card.json").is_file() and shipped.name == "tcp_7m6"
+    assert (shipped / "card.json").is_file() and shipped.name == "tcp64_7m6"
 
 
 @pytest.mark.parametrize("name, others, start", [

@@ -100,18 +100,18 @@ def test_the_card_names_the_start_and_its_maps(config):
     with pytest.raises(ConfigError, match="one start at most; got --init, --warm-start"):
         replace(config, init=first.model, warm_start=first.model)
     with pytest.raises(CardError, match="a model of network interfuser like the one"):
-        Learner(replace(config, network="interfuser", size="3.8m", init=MODELS / "tcp_7m6"), join("cpu"))
+        Learner(replace(config, network="interfuser", size="3.8m", init=MODELS / "tcp64_7m6"), join("cpu"))
 
 
 def test_another_network_lends_its_camera_backbone_alone(config):
-    other = replace(config, network="interfuser", size="11.7m", front_px=64, warm_start=MODELS / "tcp_7m6")
-    learner, lender = Learner(other, join("cpu")), load_model(MODELS / "tcp_7m6")[0].backbone.state_dict()
+    other = replace(config, network="interfuser", size="11.7m", front_px=64, warm_start=MODELS / "tcp64_7m6")
+    learner, lender = Learner(other, join("cpu")), load_model(MODELS / "tcp64_7m6")[0].backbone.state_dict()
     begun = learner.model.rgb_backbone.state_dict()
     assert all(torch.equal(value, lender[name]) for name, value in begun.items())  # both are ResNet-10
     fresh = Learner(replace(other, warm_start=None), join("cpu")).model
     assert torch.equal(fresh.lidar_backbone.layer1[0].conv1.weight, learner.model.lidar_backbone.layer1[0].conv1.weight)
     facts = learner.start.facts()["start"]
-    assert facts["name"] == "tcp_7m6" and facts["taken"].startswith(f"{len(begun)} of ") and facts["data"]["maps"]
+    assert facts["name"] == "tcp64_7m6" and facts["taken"].startswith(f"{len(begun)} of ") and facts["data"]["maps"]
     with pytest.raises(CardError, match="a start with a ResNetD as camera backbone"):
         Learner(replace(other, size="26.3m"), join("cpu"))
 

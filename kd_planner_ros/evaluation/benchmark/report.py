@@ -69,7 +69,7 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def markdown(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The table for a README: what drove how well, and how well its waypoints fit."""
     head = ("model", "method", "seeds", "driving score", "paper", "completion %", "infraction score", "collisions / km",
-            "infractions / km", "held-out error m", "parameters", "MACs", "ms", "paper")
+            "infractions / km", "held-out error m", "parameters", "MACs", "ms", "paper ms")
     found = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row in rows:
         page = _page_row(row)
