@@ -33,7 +33,7 @@ from kd_planner_ros.distill.parallel import Group, join
 from kd_planner_ros.distill.recorded import cameras
 from kd_planner_ros.distill.schedule import learning_rate
 from kd_planner_ros.runtime.paths import models_folder
-from kd_planner_ros.runtime.store import save_model
+from kd_planner_ros.runtime.store import WEIGHTS, save_model
 
 LOG_STEPS = 20
 
@@ -118,9 +118,13 @@ class _Run:
                                 "give the same options, another --name, or --fresh to start anew")
         self.learner.restore(state["learner"])
         self.step, self.spent_s = state["step"], state["spent_s"]
-        (kept,) = self.group.share(float((self.model_folder / "card.json").is_file()))
-        if kept:  # else the best weights are gone: those of now are the best there are
+        files = (self.model_folder / name for name in ("card.json", WEIGHTS))
+        (kept,) = self.group.share(float(not state["best"]["step"] or all(path.is_file() for path in files)))
+        if kept:
             self.best, self.validated_step = state["best"], state["validated_step"]
+        elif self.group.leads:
+            print(f"{self.model_folder} is gone, and with it the best weights, of step {state['best']['step']}: the best from "
+                  f"step {self.step} on take their place", file=sys.stderr)
 
     def _save(self) -> None:
         if not self.group.leads:

@@ -39,7 +39,7 @@ def bench_sizes(network: str, frames: int = 30, device: str = "cpu", engine: str
         model = found.build_model(config)
         with tempfile.TemporaryDirectory() as folder:
             save_model(Path(folder) / config.size, network, config, model.state_dict())
-            measured = bench_latency(load_planner(str(Path(folder) / config.size), device, engine), frames)
+            measured = bench_latency(load_planner(str(Path(folder) / config.size), device, engine, keep=False), frames)
         used = measured["engine"]
         rows.append({"size": config.size, "parameters": count_parameters(model), "p50_ms": measured["p50_ms"],
                      "paper_ms": costs.get((network, config.size), {}).get("ms")})

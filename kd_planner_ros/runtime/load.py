@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from kd_planner_ros import __version__
-from kd_planner_ros.core.card import CARD_VERSION, ModelCard, read_card
+from kd_planner_ros.core.card import CARD_VERSION, ModelCard
 from kd_planner_ros.core.errors import CardError, PlannerError
 from kd_planner_ros.networks.planner import Planner, require_planner
 from kd_planner_ros.networks.registry import Network, build_weightless, find_network, folders, is_weightless
@@ -18,7 +18,8 @@ from kd_planner_ros.runtime.planner import NetworkPlanner, warm_up
 from kd_planner_ros.runtime.store import CARD, load_model
 
 
-def load_planner(name: str, device: str = "cpu", engine: str = "auto", models_dir: str | Path | None = None) -> Planner:
+def load_planner(name: str, device: str = "cpu", engine: str = "auto", models_dir: str | Path | None = None,
+                 keep: bool = True) -> Planner:
     """The planner ``name``, checked, warmed up and ready.
 
     Args:
@@ -26,6 +27,7 @@ def load_planner(name: str, device: str = "cpu", engine: str = "auto", models_di
         device: cpu, cuda or cuda:N.
         engine: auto, torch, openvino or onnxruntime.
         models_dir: where models lie; the shipped ones when None.
+        keep: whether a converted graph is kept in the user's cache for the next time.
 
     Raises:
         PlannerError: nothing of that name; the message lists what there is.
@@ -38,7 +40,7 @@ def load_planner(name: str, device: str = "cpu", engine: str = "auto", models_di
     model, config, card = load_model(find_model(name, models_dir))
     network = find_network(card.network)
     example = network.example_inputs(config)
-    cache = _cache_path(card, network)
+    cache = _cache_path(card, network) if keep else None
     runner = _build_engine(chosen, model, network, example, device, cache)
     try:
         warm_up(runner, model if device == "cpu" else load_model(find_model(name, models_dir))[0], example, card.name)

@@ -7,9 +7,10 @@ from kd_planner_ros.evaluation import bench_sizes as module
 from kd_planner_ros.evaluation.bench_sizes import bench_sizes
 
 
-def test_every_size_is_measured():
-    found = bench_sizes("tcp", frames=1, engine="torch", input_height=64, input_width=96)
-    assert [row["size"] for row in found["rows"]] == ["25.8m", "13.9m", "7.6m", "3.1m"] and "torch" in found["engine"]
+def test_every_size_is_measured_and_nothing_is_left(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = bench_sizes("tcp", frames=1, input_height=64, input_width=96)
+    assert [row["size"] for row in found["rows"]] == ["25.8m", "13.9m", "7.6m", "3.1m"] and not list(tmp_path.iterdir())
     assert found["rows"][0]["speed_up"] == 1.0 and all(row["p50_ms"] > 0.0 for row in found["rows"])
     assert all(row["paper_ms"] is None and "paper_speed_up" not in row for row in found["rows"])  # it has no such input
 
@@ -17,7 +18,7 @@ def test_every_size_is_measured():
 def test_the_papers_figures_stand_beside_its_input(monkeypatch):
     times = {"25.8m": 200.0, "13.9m": 100.0, "7.6m": 50.0, "3.1m": 40.0}
     monkeypatch.setattr(module, "save_model", lambda *args: None)
-    monkeypatch.setattr(module, "load_planner", lambda folder, device, engine: folder.rsplit("/", 1)[1])
+    monkeypatch.setattr(module, "load_planner", lambda folder, device, engine, keep: folder.rsplit("/", 1)[1])
     monkeypatch.setattr(module, "bench_latency", lambda size, frames: {"p50_ms": times[size], "engine": "none"})
     rows = bench_sizes("tcp")["rows"]
     assert [row["speed_up"] for row in rows] == [1.0, 2.0, 4.0, 5.0]

@@ -103,7 +103,7 @@ def test_a_model_trained_for_another_length_is_not_taken_for_this_one(shop):
 
 def test_a_student_whose_teacher_would_be_trained_behind_it_is_refused(shop):
     have(shop, "s")
-    with pytest.raises(ConfigError, match="models/s with its teacher 't' beside it; got it is not there; give --models-dir"):
+    with pytest.raises(ConfigError, match="models/s with its teacher 't' beside it; got none that is finished; finish it first"):
         training.missing(("s", "u"), RECIPE, shop)
     assert [model.name for model in training.missing(("s", "u"), RECIPE, shop, train=False)] == ["t", "u"]  # s drives as it is
 
@@ -120,6 +120,8 @@ def test_a_model_begun_as_another_is_not_taken_for_this_one(shop):
 
 def test_each_network_has_its_own_recordings(shop):
     shop = replace(shop, bags=(Path("both"), Path("tcp=front"), Path("interfuser=views"), Path("a=b")))
+    with pytest.raises(ConfigError, match="a folder behind --bags tcp="):
+        replace(shop, bags=(Path("tcp="),)).bags_of("tcp")
     assert shop.bags_of("tcp") == (Path("both"), Path("front"), Path("a=b"))
     assert shop.bags_of("interfuser") == (Path("both"), Path("views"), Path("a=b"))
     shop = replace(shop, bags=(Path("tcp=front"),))
@@ -133,6 +135,12 @@ def test_recordings_of_another_rig_are_refused_before_the_first_training(shop):
     with pytest.raises(ConfigError, match="4 to 3"):
         training.train_all([RECIPE["t"], ModelRecipe("i", "interfuser", "3.8m")], shop, progress=False)
     assert not shop.models_dir.exists()
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(ConfigError, match="device"):
+        run(BenchmarkConfig(suite="default-town", out=tmp_path / "out", device="toaster", models=("constant_velocity",)))
+    assert not (tmp_path / "out").exists()
 
 
 def test_scores_of_a_part_of_the_suite_stay_off_the_cards():

@@ -88,12 +88,14 @@ def test_a_run_ended_early_by_fewer_epochs_is_validated_and_shipped(config, monk
     assert (config.models_dir / "short" / "card.json").is_file()
 
 
-def test_a_finished_run_ships_its_model_again_if_it_was_deleted(config, tmp_path):
+def test_a_finished_run_ships_its_model_again_if_it_was_deleted(config, tmp_path, capsys):
     first = train(config)
-    shutil.rmtree(first.model)
+    (Path(first.model) / "weights.safetensors").unlink()
     again = train(config)
     assert again.finished and again.best_step == again.steps == first.steps and again.validation["l2_m"] > 0.0
     assert load_model(config.models_dir / "student")[2].training["planned"] == {"epochs": 3, "max_minutes": 0.0}
+    assert "gone, and with it the best weights" in capsys.readouterr().err
+    shutil.rmtree(first.model)
     elsewhere = train(replace(config, models_dir=tmp_path / "others"))
     load_model(tmp_path / "others" / "student")
     assert elsewhere.finished

@@ -86,8 +86,9 @@ def run(config: BenchmarkConfig, train: Any = None) -> BenchmarkReport:
     suite = find_suite(config.suite, config.maps_dir, config.routes_dir)
     drive = _driver(config)
     shop = _workshop(config)
+    _require_runtime(config)
+    claim(config.folder / "benchmark.json", _facts(config, suite), "benchmark")  # refused before anything is trained
     names = _names(config, recipe, shop, train)
-    claim(config.folder / "benchmark.json", _facts(config, suite), "benchmark")
     for name in names if not config.allow_leak else ():
         models.require_unseen(name, shop.models_dir, suite.town)
     _all_facts(config, names, again_if_busy=True)  # before the drives keep the machine busy
@@ -111,6 +112,14 @@ def _require_whole(config: BenchmarkConfig) -> None:
     if config.cards and parts:
         raise ConfigError("--cards with the suite's own routes and traffic",
                           ", ".join("--" + name.replace("_", "-") for name in parts), "leave one or the other out")
+
+
+def _require_runtime(config: BenchmarkConfig) -> None:
+    """Refuse a device or an engine that is not there, before hours are spent on training."""
+    from kd_planner_ros.runtime.engines import require_device, require_engine
+
+    require_device(config.device)
+    require_engine(config.engine, config.device)
 
 
 def conclude(config: BenchmarkConfig, recipe: Mapping[str, ModelRecipe], suite: Suite) -> BenchmarkReport:

@@ -35,11 +35,17 @@ class Workshop:
     maps_dir: Path | None = None
 
     def bags_of(self, network: str) -> tuple[Path, ...]:
-        """The recordings that ``network`` is trained from."""
+        """The recordings that ``network`` is trained from.
+
+        Raises:
+            ConfigError: a network without a folder.
+        """
         found = []
         for bag in self.bags:
             name, sign, folder = str(bag).partition("=")
             named = bool(sign) and name in folders()
+            if named and not folder:
+                raise ConfigError(f"a folder behind --bags {name}=", "none", "give one")
             found += [Path(folder)] if named and name == network else [] if named else [bag]
         return tuple(found)
 
@@ -65,7 +71,8 @@ def missing(names: Sequence[str], recipe: Mapping[str, ModelRecipe], shop: Works
         if _finished(name, shop):
             if name in recipe:
                 _require_same(recipe[name], shop)
-                _require_family(recipe[name], recipe, shop if train else None)
+                if train:
+                    _require_family(recipe[name], recipe, shop)
             continue
         if name not in recipe:
             raise ConfigError(f"a model of the recipe ({', '.join(recipe)}) or of {shop.models_dir}", repr(name),
@@ -98,13 +105,13 @@ def _require_same(model: ModelRecipe, shop: Workshop) -> None:
                           "train it anew")
 
 
-def _require_family(model: ModelRecipe, recipe: Mapping[str, ModelRecipe], shop: Workshop | None) -> None:
+def _require_family(model: ModelRecipe, recipe: Mapping[str, ModelRecipe], shop: Workshop) -> None:
     """Refuse the finished model of this name if its teacher or its start would be trained behind it."""
     for whose, name in {"teacher": model.teacher, "start": model.warm_start}.items():
-        if shop is not None and name in recipe and not _finished(name, shop):
-            raise ConfigError(f"{shop.models_dir / model.name} with its {whose} '{name}' beside it", "it is not there",
-                              "give --models-dir with a folder of your own to train the whole comparison, or --no-train to "
-                              "drive what there is")
+        if name in recipe and not _finished(name, shop):
+            raise ConfigError(f"{shop.models_dir / model.name} with its {whose} '{name}' beside it", "none that is finished",
+                              f"finish it first (--models {name}), give --models-dir with a folder of your own to train the "
+                              "whole comparison, or --no-train to drive what there is")
 
 
 def train_all(models: Sequence[ModelRecipe], shop: Workshop, train: Callable[[Any], Any] | None = None,
