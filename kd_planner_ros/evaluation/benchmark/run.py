@@ -87,8 +87,10 @@ def run(config: BenchmarkConfig, train: Any = None) -> BenchmarkReport:
     drive = _driver(config)
     shop = _workshop(config)
     _require_runtime(config)
+    names, absent = _names(config, recipe, shop)
+    training.prepare(absent, shop, train is None)
     claim(config.folder / "benchmark.json", _facts(config, suite), "benchmark")  # refused before anything is trained
-    names = _names(config, recipe, shop, train)
+    training.train_all(absent, shop, train)
     for name in names if not config.allow_leak else ():
         models.require_unseen(name, shop.models_dir, suite.town)
     _all_facts(config, names, again_if_busy=True)  # before the drives keep the machine busy
@@ -153,14 +155,13 @@ def _workshop(config: BenchmarkConfig) -> training.Workshop:
                              config.maps_dir)
 
 
-def _names(config: BenchmarkConfig, recipe: Mapping[str, ModelRecipe], shop: training.Workshop,
-           train: Any) -> list[str]:
-    """The models to drive, after training what is missing of them."""
+def _names(config: BenchmarkConfig, recipe: Mapping[str, ModelRecipe],
+           shop: training.Workshop) -> tuple[list[str], list[ModelRecipe]]:
+    """The models to drive, and what must be trained for that: nothing with --no-train, which leaves out what is missing."""
     wanted = list(dict.fromkeys(config.models or recipe))
     absent = training.missing(wanted, recipe, shop, config.train)
     if config.train:
-        training.train_all(absent, shop, train)
-        return wanted
+        return wanted, absent
     left = {model.name for model in absent}
     if config.models and (gone := [name for name in config.models if name in left]):
         raise ConfigError(f"the models {', '.join(gone)} in {shop.models_dir}", "no finished weights",
@@ -171,7 +172,7 @@ def _names(config: BenchmarkConfig, recipe: Mapping[str, ModelRecipe], shop: tra
                           "give --train with --bags, or --models")
     if left:
         print(f"left out, not trained: {', '.join(name for name in wanted if name in left)}", file=sys.stderr)
-    return found
+    return found, []
 
 
 def _drive(config: BenchmarkConfig, suite: Suite, name: str, models_dir: Path, seed: int, drive: driving.Drive) -> None:

@@ -114,6 +114,27 @@ def _require_family(model: ModelRecipe, recipe: Mapping[str, ModelRecipe], shop:
                               "whole comparison, or --no-train to drive what there is")
 
 
+def prepare(models: Sequence[ModelRecipe], shop: Workshop, sensors: bool = True, progress: bool = True) -> list[Any]:
+    """The TrainConfig of each of ``models``, all checked before the first one trains; nothing is written.
+
+    Args:
+        sensors: whether the recordings must be there, with cameras that fit.
+
+    Raises:
+        ConfigError: no recordings for a network, cameras that do not fit it, or an option that 'kd-planner train' does not know.
+        BagError: a folder without recordings.
+    """
+    from kd_planner_ros.distill.recorded import require_sensors
+
+    if lonely := [model.name for model in models if not shop.bags_of(model.network)]:
+        raise ConfigError("recordings to train " + ", ".join(lonely) + " from", "no --bags for their network",
+                          "give --bags, or --no-train to drive only what is there, or name models with --models")
+    configs = [train_config(model, shop, progress) for model in models]
+    for config in {config.network: config for config in configs}.values() if sensors else ():
+        require_sensors(config)
+    return configs
+
+
 def train_all(models: Sequence[ModelRecipe], shop: Workshop, train: Callable[[Any], Any] | None = None,
               progress: bool = True) -> None:
     """Train ``models`` one after the other; Ctrl-C keeps the checkpoint and is raised on.
@@ -123,16 +144,9 @@ def train_all(models: Sequence[ModelRecipe], shop: Workshop, train: Callable[[An
         BagError, TrainingError: from the training.
         KeyboardInterrupt: a training was interrupted.
     """
-    if lonely := [model.name for model in models if not shop.bags_of(model.network)]:
-        raise ConfigError("recordings to train " + ", ".join(lonely) + " from", "no --bags for their network",
-                          "give --bags, or --no-train to drive only what is there, or name models with --models")
-    configs = [train_config(model, shop, progress) for model in models]  # all are checked before the first one trains
+    configs = prepare(models, shop, train is None, progress)
     if train is None:
-        from kd_planner_ros.distill.recorded import require_sensors
         from kd_planner_ros.distill.train import train
-
-        for config in {config.network: config for config in configs}.values():
-            require_sensors(config)
     for model, config in zip(models, configs, strict=True):
         mark = shop.models_dir / model.name / UNFINISHED
         mark.parent.mkdir(parents=True, exist_ok=True)
