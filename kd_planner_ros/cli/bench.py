@@ -108,7 +108,7 @@ def _sizes(args: argparse.Namespace) -> dict[str, Any]:
     changes = {"input_height": args.input_height, "input_width": args.input_width}
     result = bench_sizes(args.network, args.frames, args.device, args.engine,
                          **{name: value for name, value in changes.items() if value is not None})
-    print(f"{result['engine']}\n{'size':<8} {'parameters':>12} {'ms':>8} {'paper':>8} {'speed-up':>9} {'paper':>8}")
+    print(f"{result['engine']}\n{'size':<8} {'parameters':>12} {'ms':>8} {'paper ms':>8} {'speed-up':>9} {'paper':>8}")
     for row in result["rows"]:
         print(f"{row['size']:<8} {row['parameters']:>12,} {row['p50_ms']:>8.1f} {row['paper_ms'] or '-':>8} "
               f"{row['speed_up']:>9.2f} {row.get('paper_speed_up', '-'):>8}")

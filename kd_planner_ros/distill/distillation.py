@@ -95,7 +95,8 @@ class Distillation:
             found |= {_TEACHER + name: array for name, array in self._answers.fetch(places).items()}
         return found
 
-    def terms(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], batch: Batch, epoch: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def terms(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], batch: Batch,
+              epoch: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """(weighted terms to add to the network's own loss, figures for the log)."""
         terms = self.method.losses(outputs, self._teacher_says(batch), self._truth(targets, batch), epoch)
         return terms, self.method.report()

@@ -120,10 +120,12 @@ class Learner:
 
     def tensors(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Inputs and targets on the device."""
-        rows, device = batch.rows, self.group.device
-        arrays = {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in batch.arrays.items()}
-        targets = self.lessons.targets(rows, batch.arrays)
-        return self.lessons.inputs(batch.told, arrays, batch.hidden_speed), {name: one.to(device) for name, one in targets.items()}
+        arrays = {name: torch.from_numpy(array).to(self.group.device, non_blocking=True) for name, array in batch.arrays.items()}
+        return self.lessons.inputs(batch.told, arrays, batch.hidden_speed), self._targets(batch)
+
+    def _targets(self, batch: Batch) -> dict[str, Tensor]:
+        targets = self.lessons.targets(batch.rows, batch.arrays)
+        return {name: one.to(self.group.device) for name, one in targets.items()}
 
     def step(self, batch: Batch, step: int, rate: float) -> dict[str, float]:
         """One optimiser step at learning rate ``rate``; the loss and its parts.
@@ -166,8 +168,7 @@ class Learner:
         torch.manual_seed((self.config.seed * 1_000_003 + step) * 64 + self.group.rank + 1_000_000_007)  # not those of ``step``
         batch = samples.fetch(index)
         batch.extras.update(self.distillation.extras(samples.places(index)))
-        _, targets = self.tensors(batch)
-        report = {name: float(one) for name, one in self.distillation.learn_alone(targets, batch).items()}
+        report = {name: float(one) for name, one in self.distillation.learn_alone(self._targets(batch), batch).items()}
         if not np.isfinite(list(report.values())).all():
             raise NotFinite(report)
         return report
