@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
 from kd_planner_ros.bags.in_order import InOrder
 from kd_planner_ros.bags.writer import BagWriter
@@ -22,8 +22,13 @@ from kd_planner_ros.world.imu_gnss import SensorData
 from kd_planner_ros.world.simulation import World
 from kd_planner_ros.world.traffic import TICK_S
 
+if TYPE_CHECKING:
+    from kd_planner_ros.bags.student_turns import StudentTurns
+
 STANDING_MPS = 0.1
 AHEAD_TICKS = 30  # how far the drive may be ahead of its pictures
+Meddler = Callable[[Control, SceneState], tuple[Control, bool]]
+"""(the expert's control, scene) to what is executed and whether that is another's."""
 COLLISIONS = frozenset(kind for kind in EventKind if "collision" in kind.value.lower())
 
 
@@ -42,6 +47,7 @@ class Job:
     map_spec: str = ""
     stand_s: float = 60.0
     legacy_light: bool = False
+    student: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,9 +67,10 @@ class Stopped(Exception):
     """The recording was interrupted; nothing of this route is kept."""
 
 
-def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Callable[[int], bool]) -> RouteReport:
-    """Record ``job``. The expert's control is the label; what is executed may be disturbed. Pictures are drawn and written
-    in a thread while the drive goes on.
+def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Callable[[int], bool],
+                turns: StudentTurns | None = None) -> RouteReport:
+    """Record ``job``. The expert's control is the label; what is executed may be disturbed, or a student's (``turns``).
+    Pictures are drawn and written in a thread while the drive goes on.
 
     ``beat`` is told the frames written since it was last called, every tick; True from it stops the recording.
 
@@ -73,13 +80,13 @@ def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Cal
     """
     scene = world.start(job.route, job.seed, job.weather)
     expert = Expert(road, job.route, job.legacy_light)
-    push = SteeringDisturbance(job.seed) if job.disturb else None
+    meddle = _meddler(job, turns)
     ticks = seen = stood = told = 0
     with BagWriter(job.path, rig, recording_facts(job, rig), job.role_name) as bag, InOrder(AHEAD_TICKS) as thread:
         bag.write_route(job.route, scene.stamp_ns)
         while not world.done and stood * TICK_S < job.stand_s:
             decision = expert.step(scene)
-            executed, pushed = push.step(decision.control, scene.ego.speed_mps) if push else (decision.control, False)
+            executed, pushed = meddle(decision.control, scene)
             events = world.monitor.events
             crashed = any(event.kind in COLLISIONS for event in events[seen:])
             seen = len(events)
@@ -106,7 +113,18 @@ def recording_facts(job: Job, rig: SensorRig) -> dict[str, str]:
     return {"map": job.route.town, "map_spec": job.map_spec, "route": job.route.name, "seed": str(job.seed),
             "weather": job.weather.name, "weather_parameters": json.dumps(asdict(job.weather)),
             "rig": json.dumps(asdict(rig)), "role_name": job.role_name, "driver": "expert",
-            "disturbed": str(job.disturb).lower(), "legacy_light": str(job.legacy_light).lower()}
+            "disturbed": str(job.disturb and not job.student).lower(), "legacy_light": str(job.legacy_light).lower(),
+            "student": job.student}
+
+
+def _meddler(job: Job, turns: StudentTurns | None) -> Meddler:
+    if turns is not None:
+        turns.start(job.route, job.seed)
+        return turns.step
+    if not job.disturb:
+        return lambda control, scene: (control, False)
+    push = SteeringDisturbance(job.seed)
+    return lambda control, scene: push.step(control, scene.ego.speed_mps)
 
 
 def _state(decision: ExpertDecision, pushed: bool, crashed: bool) -> dict[str, float]:

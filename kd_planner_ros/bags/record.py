@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from kd_planner_ros.bags.drive_route import Job, RouteReport
+from kd_planner_ros.bags.drive_route import Job, RouteReport, recording_facts
+from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.record_worker import Order, work
 from kd_planner_ros.bags.topics import LABELS
 from kd_planner_ros.bags.writer import PARTIAL
@@ -30,7 +31,7 @@ from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.sensors import SensorRig
-from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.networks.registry import find_network, is_weightless
 from kd_planner_ros.world.maps import load_map
 from kd_planner_ros.world.routes import default_routes, plan_route, read_routes
 from kd_planner_ros.world.weather import WEATHERS, weather_by
@@ -65,6 +66,8 @@ class RecordConfig:
     legacy_light: bool = _field(False, "label a light red only within 8 m of its line, as PlanKD's collector did; else its true "
                                 "colour within 50 m")
     disturb: bool = _field(True, "push the steering now and then, so that recoveries are in the data")
+    student: str = _field("", "a folder of models/, or a path to one, that takes the wheel for some seconds now and then, in place "
+                          "of the pushes; the expert shows the way on from there")
     stand_s: float = _field(60.0, "end a route early when the car has stood for so many seconds", above=0.0)
     frames: int = _field(0, "begin no further route after so many pictures; 0: no limit", low=0)
     workers: int = _field(2, "processes that drive at the same time", low=1, high=64)
@@ -104,13 +107,16 @@ def record(config: RecordConfig) -> RecordReport:
     Ctrl-C stops within a tick and gives back what was done, with ``finished`` False.
 
     Raises:
-        MapError, RouteError, ConfigError: the map, the route file or a setting cannot be used.
+        MapError, RouteError, PlannerError: the map, the route file or the student cannot be used.
+        ConfigError: a setting cannot be used, or ``out`` holds recordings of these routes with other settings.
         BagError: no route could be recorded, a worker died, or the disk is nearly full.
     """
     rig = recording_rig(config)
+    _require_student(config.student)
     road = load_map(config.map)
     jobs, failed = plan_jobs(config, road)
     todo = [job for job in jobs if not job.path.exists()]
+    _require_same_settings([job for job in jobs if job.path.exists()], rig)
     Path(config.out).mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(config.out).free
     if todo and free < MIN_FREE_BYTES:
@@ -127,6 +133,24 @@ def record(config: RecordConfig) -> RecordReport:
         frames_per_s=frames / max(seconds, 1e-9), steady_frames_per_s=tally.steady_rate,
         megabytes=sum(report.bytes for report in reports) / 1e6, cpu_s=tally.cpu_s,
         completed=sum(report.status == "Completed" for report in reports), failed=tuple(failed), finished=tally.finished)
+
+
+def _require_student(name: str) -> None:
+    if name and not is_weightless(name):
+        from kd_planner_ros.runtime.load import find_model  # torch: seconds
+
+        find_model(name)
+
+
+def _require_same_settings(done: list[Job], rig: SensorRig) -> None:
+    """Refuse to pass for these jobs what was recorded otherwise."""
+    for job in done[:1]:
+        with open_bag(job.path) as recording:
+            facts = recording.custom_data
+        for name, wanted in recording_facts(job, rig).items():
+            if facts.get(name, wanted) != wanted:
+                raise ConfigError(f"{name} '{wanted}' in {job.path}, which is kept and not recorded again", f"'{facts[name]}'",
+                                  "give another --out, or the settings of before")
 
 
 def recording_rig(config: RecordConfig) -> SensorRig:
@@ -173,7 +197,7 @@ def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]
         name = f"{road.name}_{source}_{route.name}_{weather.name}_s{config.seed}".replace(":", "-").replace("/", "-")
         named = dataclasses.replace(route, name=f"{source}/{route.name}", town=road.name)
         jobs.append(Job(Path(config.out) / name, named, seed, weather, config.labels, config.disturb, config.role_name,
-                        str(config.map), config.stand_s, config.legacy_light))
+                        str(config.map), config.stand_s, config.legacy_light, config.student))
     return jobs, failed
 
 
@@ -217,7 +241,7 @@ def _share_out(config: RecordConfig, jobs: list[Job], rig: SensorRig) -> _Tally:
         tasks.put(job)
     for _ in range(count):
         tasks.put(None)
-    order = Order(config.map, rig, config.vehicles, config.walkers)
+    order = Order(config.map, rig, config.vehicles, config.walkers, config.student)
     workers = [context.Process(target=work, args=(order, tasks, news, stop), daemon=True) for _ in range(count)]
     for worker in workers:
         worker.start()

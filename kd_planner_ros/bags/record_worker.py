@@ -12,6 +12,7 @@ from typing import Any
 
 from kd_planner_ros.bags.drive_route import Job, Stopped, drive_route
 from kd_planner_ros.core.errors import KdPlannerError
+from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.world.maps import load_map
 from kd_planner_ros.world.simulation import World
@@ -25,6 +26,7 @@ class Order:
     rig: SensorRig
     vehicles: int
     walkers: int
+    student: str = ""
 
 
 def work(order: Order, tasks: Any, news: Any, stop: Any) -> None:
@@ -41,9 +43,10 @@ def work(order: Order, tasks: Any, news: Any, stop: Any) -> None:
     try:
         road = load_map(order.map)
         world = World(road, order.rig, vehicles=order.vehicles, walkers=order.walkers)
+        turns = _turns(order.student, road) if order.student else None
         while not stop.is_set() and (job := _next(tasks)) is not None:
             try:
-                news.put(("done", drive_route(world, road, job, order.rig, beat)))
+                news.put(("done", drive_route(world, road, job, order.rig, beat, turns)))
             except Stopped:
                 break
             except KdPlannerError as error:
@@ -54,6 +57,13 @@ def work(order: Order, tasks: Any, news: Any, stop: Any) -> None:
         if world is not None:
             world.close()
         news.put(("left", time.process_time()))
+
+
+def _turns(student: str, road: RoadMap) -> Any:
+    from kd_planner_ros.bags.student_turns import StudentTurns
+    from kd_planner_ros.runtime.load import load_planner  # torch: seconds, and only a student needs it
+
+    return StudentTurns(load_planner(student, threads=1), road)
 
 
 def _next(tasks: Any) -> Job | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from kd_planner_ros.core.records import Control, EgoState, Frame, NavigationGoal, Plan, Pose
+from kd_planner_ros.core.records import Control, Plan, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
@@ -39,12 +39,7 @@ class PlannerSide:
     def step(self, scene: SceneState, sensed: Any | None) -> tuple[Control, Plan | None]:
         """The control of this tick and the plan made in it. The navigation follows every tick, as it does in the graph."""
         goal = self._driver.goal(scene.ego)
-        return self._driver.step(None if sensed is None else self._frame(scene.ego, goal, sensed), scene.ego)
-
-    def _frame(self, ego: EgoState, goal: NavigationGoal, sensed: Any) -> Frame:
-        images = {spec.id: sensed.images[spec.id].rgb for spec in self._rig.cameras if spec.id in sensed.images}
-        clouds = {spec.id: sensed.clouds[spec.id] for spec in self._rig.lidars if spec.id in sensed.clouds}
-        return Frame(ego.stamp_ns, ego, goal, images, clouds, {sensor: 0.0 for sensor in (*images, *clouds)})
+        return self._driver.step(None if sensed is None else sensed.frame(self._rig, scene.ego, goal), scene.ego)
 
 
 class ExpertSide:

@@ -38,12 +38,9 @@ class Setup:
         self.sensors = [spec.id for spec in (*self.rig.cameras, *self.rig.lidars)]
 
     def _load_planner(self) -> Any:
-        import torch
-
         from kd_planner_ros.runtime.load import load_planner
 
-        torch.set_num_threads(1)
-        return load_planner(self.config.planner, self.config.device, self.config.engine)
+        return load_planner(self.config.planner, self.config.device, self.config.engine, threads=1)
 
     def routes(self) -> list[Route]:
         """The routes to drive.

@@ -7,6 +7,8 @@ import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import torch
+
 from kd_planner_ros import __version__
 from kd_planner_ros.core.card import CARD_VERSION, ModelCard
 from kd_planner_ros.core.errors import CardError, PlannerError
@@ -19,7 +21,7 @@ from kd_planner_ros.runtime.store import CARD, load_model
 
 
 def load_planner(name: str, device: str = "cpu", engine: str = "auto", models_dir: str | Path | None = None,
-                 keep: bool = True) -> Planner:
+                 keep: bool = True, threads: int = 0) -> Planner:
     """The planner ``name``, checked, warmed up and ready.
 
     Args:
@@ -28,6 +30,7 @@ def load_planner(name: str, device: str = "cpu", engine: str = "auto", models_di
         engine: auto, torch, openvino or onnxruntime.
         models_dir: where models lie; the shipped ones when None.
         keep: whether a converted graph is kept in the user's cache for the next time.
+        threads: processor threads that this process computes with from now on; 0: as many as now.
 
     Raises:
         PlannerError: nothing of that name; the message lists what there is.
@@ -37,6 +40,8 @@ def load_planner(name: str, device: str = "cpu", engine: str = "auto", models_di
     chosen = engines.require_engine(engine, device)
     if is_weightless(name):
         return require_planner(build_weightless(name))
+    if threads:
+        torch.set_num_threads(threads)
     model, config, card = load_model(find_model(name, models_dir))
     network = find_network(card.network)
     example = network.example_inputs(config)

@@ -7,8 +7,8 @@ from typing import Mapping
 
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState
-from kd_planner_ros.core.sensors import CameraImage
+from kd_planner_ros.core.records import EgoState, Frame, NavigationGoal
+from kd_planner_ros.core.sensors import CameraImage, SensorRig
 from kd_planner_ros.geometry.frames import map_to_gnss, yaw_to_compass
 
 GRAVITY_MPS2 = 9.81
@@ -57,6 +57,12 @@ class SensorData:
     clouds: Mapping[str, np.ndarray] = field(default_factory=dict)
     imu: ImuReading | None = None
     gnss: GnssReading | None = None
+
+    def frame(self, rig: SensorRig, ego: EgoState, goal: NavigationGoal) -> Frame:
+        """What a planner with ``rig`` is given: its own sensors of those measured, none of them old."""
+        images = {spec.id: self.images[spec.id].rgb for spec in rig.cameras if spec.id in self.images}
+        clouds = {spec.id: self.clouds[spec.id] for spec in rig.lidars if spec.id in self.clouds}
+        return Frame(ego.stamp_ns, ego, goal, images, clouds, {sensor: 0.0 for sensor in (*images, *clouds)})
 
 
 def read_imu(ego: EgoState, force_mps2: tuple[float, float], rng: np.random.Generator,

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.record import RecordConfig, record
-from kd_planner_ros.core.errors import ConfigError, MapError
+from kd_planner_ros.core.errors import ConfigError, MapError, PlannerError
+from kd_planner_ros.distill.cache import label
 from kd_planner_ros.distill.train import TrainConfig, train
 from kd_planner_ros.runtime.load import load_planner
 
@@ -54,6 +56,38 @@ def test_complete_routes_are_not_driven_again(recorded):
     again = record(config(out))
     assert again.routes == 0 and again.skipped == 2 and again.frames == 0
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*.mcap")} == before
+
+
+def test_a_student_takes_turns_at_the_wheel(tmp_path):
+    """The expert's wish stays the label, way points into a student's turn are masked, and other settings are refused."""
+    turns = config(tmp_path, count=1, student="constant_velocity", vehicles=0, walkers=0, labels=())
+    assert record(turns).routes == 1
+    with open_bag(next(tmp_path.iterdir())) as recording:
+        timeline, facts = recording.timeline, recording.custom_data
+    assert (facts["student"], facts["disturbed"], facts["driver"]) == ("constant_velocity", "false", "expert")
+    student = timeline.state.values[:, timeline.state_names.index("disturbance")] > 0
+    edges = np.flatnonzero(np.diff(student)) + 1
+    assert not student[0] and len(edges) >= 2
+    for start, end in zip([0, *edges], edges):
+        low, high = (1.5, 4.5) if student[start] else (4.0, 9.0)
+        assert low - 0.05 <= (end - start) / 20 <= high
+    wish = np.stack([timeline.states(f"expert_{name}", timeline.state.stamps) for name in ("throttle", "steer", "brake")], 1)
+    executed = timeline.control.take(timeline.state.stamps)
+    np.testing.assert_allclose(executed[~student], wish[~student], atol=1e-6)
+    assert np.abs(executed[student] - wish[student]).max() > 0.05
+    stamps = timeline.state.stamps[::10]
+    rows, keep, left_out = label(timeline, stamps)
+    inside = keep & student[::10]
+    assert inside.any() and np.isnan(rows["future"][inside]).all() and np.isfinite(rows["actions"][inside, 0]).all()
+    assert 0 < left_out["waypoints masked"] < keep.sum()
+    with pytest.raises(ConfigError, match="student ''.*kept and not recorded again.*'constant_velocity'.*another --out"):
+        record(replace(turns, student="", disturb=False))
+
+
+def test_an_unknown_student_is_refused_before_anything_is_driven(tmp_path):
+    with pytest.raises(PlannerError, match="tcp64_7m6"):
+        record(config(tmp_path / "x", student="nobody"))
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_student_learns_from_recordings(recorded, tmp_path):

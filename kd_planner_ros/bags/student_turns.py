@@ -1,0 +1,68 @@
+"""A student takes the wheel now and then while the expert is recorded, so that the data show where students get to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from kd_planner_ros.core.records import Control
+from kd_planner_ros.core.road import RoadMap
+from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.scene import SceneState
+from kd_planner_ros.driving.driver import Driver
+from kd_planner_ros.networks.planner import Planner
+from kd_planner_ros.world.imu_gnss import SensorData
+from kd_planner_ros.world.render import Renderer
+from kd_planner_ros.world.traffic import TICK_S
+
+
+class StudentTurns:
+    """Turns of 1.5 to 4.5 s in which ``planner`` drives, and 4 to 9 s of the expert's between them. The expert's wish stays
+    the label; in its own turn it shows the way on from where the student has got to.
+
+    The student sees its own cameras at its own rate, drawn apart from the recorded ones. One object serves any number of
+    routes, one at a time; the same seed gives the same turns.
+
+    Source: Ross et al., "A reduction of imitation learning and structured prediction to no-regret online learning"
+    (DAgger), AISTATS 2011; whole turns instead of single steps, for way points are read off the drive itself.
+    """
+
+    def __init__(self, planner: Planner, road: RoadMap, student_s: tuple[float, float] = (1.5, 4.5),
+                 expert_s: tuple[float, float] = (4.0, 9.0)):
+        self.planner, self._student_s, self._expert_s = planner, student_s, expert_s
+        self._renderer = Renderer(road, planner.rig)
+        self._period = max(1, round(1.0 / (planner.rate_hz * TICK_S)))
+
+    def start(self, route: Route, seed: int) -> None:
+        """Begin ``route`` with a turn of the expert's."""
+        self._driver = Driver(self.planner, route)
+        self._rng = np.random.default_rng([seed, 0x7475726E])
+        self._left, self._age, self._student = self._draw(self._expert_s), 0, False
+
+    def step(self, control: Control, scene: SceneState) -> tuple[Control, bool]:
+        """What is executed this tick, and whether it is the student's; ``control`` is the expert's. Call once per tick."""
+        goal = self._driver.goal(scene.ego)  # the navigation follows whoever drives
+        if self._left == 0:
+            self._student = not self._student
+            self._left, self._age = self._draw(self._student_s if self._student else self._expert_s), 0
+            self.planner.reset()
+            self._driver.pilot.reset()
+        self._left -= 1
+        if not self._student:
+            return control, False
+        due = self._age % self._period == 0
+        frame = self._sense(scene).frame(self.planner.rig, scene.ego, goal) if due else None
+        self._age += 1
+        wish, _ = self._driver.step(frame, scene.ego)
+        return replace(wish, reason="student's turn"), True
+
+    def _sense(self, scene: SceneState) -> SensorData:
+        rig = self.planner.rig
+        images = self._renderer.cameras(scene, rig.cameras, False)
+        tick = round(scene.stamp_ns / 1e9 / TICK_S)
+        clouds = {spec.id: self._renderer.lidar(scene, spec, tick) for spec in rig.lidars}
+        return SensorData(scene.stamp_ns, images, clouds)
+
+    def _draw(self, range_s: tuple[float, float]) -> int:
+        return int(self._rng.uniform(*range_s) / TICK_S)
