@@ -16,10 +16,13 @@ from kd_planner_ros.world.imu_gnss import SensorData
 from kd_planner_ros.world.render import Renderer
 from kd_planner_ros.world.traffic import TICK_S
 
+OFF_LINE_M = 1.5
+
 
 class StudentTurns:
     """Turns of 1.5 to 4.5 s in which ``planner`` drives, and 4 to 9 s of the expert's between them. The expert's wish stays
-    the label; in its own turn it shows the way on from where the student has got to.
+    the label; in its own turn it shows the way on from where the student has got to. A turn ends early where the student is
+    more than 1.5 m off the route's line: from much farther off not even the expert knows a way that is worth learning.
 
     The student sees its own cameras at its own rate, drawn apart from the recorded ones. One object serves any number of
     routes, one at a time; the same seed gives the same turns.
@@ -36,14 +39,14 @@ class StudentTurns:
 
     def start(self, route: Route, seed: int) -> None:
         """Begin ``route`` with a turn of the expert's."""
-        self._driver = Driver(self.planner, route)
+        self._driver, self._line = Driver(self.planner, route), route.points[:, :2]
         self._rng = np.random.default_rng([seed, 0x7475726E])
         self._left, self._age, self._student = self._draw(self._expert_s), 0, False
 
     def step(self, control: Control, scene: SceneState) -> tuple[Control, bool]:
         """What is executed this tick, and whether it is the student's; ``control`` is the expert's. Call once per tick."""
         goal = self._driver.goal(scene.ego)  # the navigation follows whoever drives
-        if self._left == 0:
+        if self._left == 0 or (self._student and self._off_line_m(scene) > OFF_LINE_M):
             self._student = not self._student
             self._left, self._age = self._draw(self._student_s if self._student else self._expert_s), 0
             self.planner.reset()
@@ -56,6 +59,9 @@ class StudentTurns:
         self._age += 1
         wish, _ = self._driver.step(frame, scene.ego)
         return replace(wish, reason="student's turn"), True
+
+    def _off_line_m(self, scene: SceneState) -> float:
+        return float(np.hypot(*(self._line - [scene.ego.pose.x, scene.ego.pose.y]).T).min())
 
     def _sense(self, scene: SceneState) -> SensorData:
         rig = self.planner.rig
