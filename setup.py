@@ -29,7 +29,7 @@ setup(
     package_data={NAME: ["**/*.j2", "**/*.css", "**/*.msg"]},
     python_requires=">=3.10",
     install_requires=["setuptools"],
-    extras_require={"test": ["pytest"]},
+    extras_require={"test": ["pytest"], "ray": ["ray"]},
     zip_safe=False,
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/" + NAME]),

@@ -133,6 +133,20 @@ def test_drives_spread_with_ray_are_the_same(config, whole, tmp_path, monkeypatc
         benchmark.run(replace(config, ray="nowhere"))
 
 
+def test_drives_on_a_real_ray_are_the_same(config, whole, tmp_path, monkeypatch):
+    ray = pytest.importorskip("ray", reason="needs Ray: pip install ray")
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+    try:
+        spread = benchmark.run(replace(config, out=tmp_path / "spread", ray="local"))
+    finally:
+        ray.shutdown()
+    assert spread.rows == whole.rows
+    drives = sorted(path.relative_to(config.folder) for path in config.folder.rglob("drives/**/*.*") if path.is_file())
+    assert len(drives) > 4
+    for path in drives:
+        assert (tmp_path / "spread" / path).read_bytes() == (config.folder / path).read_bytes(), path
+
+
 def test_the_command_refuses_in_one_line(tmp_path):
     words = ["--suite", "town05-short", "--maps-dir", str(tmp_path), "--out", str(tmp_path / "out")]
     done = subprocess.run([sys.executable, "-m", "kd_planner_ros.cli.main", "benchmark", "plankd", *words],
