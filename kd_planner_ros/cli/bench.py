@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sub.add_argument("--input-width", type=_whole, metavar="N", default=900, help="picture width in pixels")
     sub.add_argument("--batch", type=_whole, metavar="N", default=24, help="samples a step")
     sub.add_argument("--steps", type=_whole, metavar="N", default=5, help="measured steps, after one that is not")
-    sub.add_argument("--device", default="cpu", metavar="TEXT", help="cpu, cuda, cuda:1 ...")
+    sub.add_argument("--device", default="cpu", metavar="TEXT", help="auto, cpu, cuda, cuda:1 ...")
     sub.add_argument("--method", default="imitation", choices=("imitation", "plankd", "at", "reviewkd", "dpk"),
                      help="with another than imitation: what its step costs over imitation's, the teacher's answers cached")
     sub.add_argument("--bev-detail", default="auto", choices=("auto", "full", "half", "quarter"), help="plankd's scene encoder")

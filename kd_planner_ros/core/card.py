@@ -36,6 +36,11 @@ class ModelCard:
         """Every map that the weights, their start, their teacher and all before those were trained on; Town05HD is Town05."""
         return _maps(self.training)
 
+    @property
+    def finished(self) -> bool:
+        """Whether the training came to the length it was planned for; cards from before they said so are of finished models."""
+        return bool(self.training.get("finished", True))
+
     def to_json(self) -> str:
         """The card as indented JSON with sorted keys: equal cards are equal bytes."""
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"

@@ -12,7 +12,6 @@ import os
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import Any, Iterable
 
@@ -139,6 +138,7 @@ def build_shards(bags: list[Path], root: Path, maker: SampleMaker, progress: boo
 
 
 def _build(recording: Recording, folder: Path, maker: SampleMaker, content: str) -> None:
+    require_topics(recording, maker)
     stamps, made, grids = _read(recording, maker)
     rows, keep, left_out = label(recording.timeline, np.array(stamps, np.int64))
     names = sorted(made[0]) if made else [MAIN]
@@ -163,24 +163,37 @@ def _build(recording: Recording, folder: Path, maker: SampleMaker, content: str)
     put_in_place(partial, folder)
 
 
+def require_topics(recording: Recording, maker: SampleMaker) -> None:
+    """Refuse a recording that lacks a sensor, a table of truth or the route, which ``maker`` makes its samples from.
+
+    Raises:
+        BagError: topics are missing; each is named.
+    """
+    topics, have = recording.topics, recording.kinds
+    remedies = {
+        f"the recording has the cameras {', '.join(recording.cameras) or 'none'} and the LiDARs "
+        f"{', '.join(recording.clouds) or 'none'}: record the network's own with 'kd-planner record --network'":
+            [*map(topics.image, recorded_names(recording, maker.cameras)), *map(topics.sensor, maker.clouds)],
+        "record the truth too, or train a network that is not taught from it ('tcp')": [TRUTH[name] for name in maker.truth],
+        "record the route too: without it there is no target point to train on":
+            [topics.waypoints if topics.waypoints in have else topics.route]}
+    missing = {remedy: [topic for topic in wanted if topic not in have] for remedy, wanted in remedies.items()}
+    if names := [topic for lacking in missing.values() for topic in lacking]:
+        raise BagError(f"{', '.join(names)} in {recording.path}", f"no such topic{'s' if len(names) > 1 else ''}",
+                       ", and ".join(remedy for remedy, lacking in missing.items() if lacking))
+
+
 def _read(recording: Recording, maker: SampleMaker) -> tuple[list[int], list[dict[str, np.ndarray]], list[np.ndarray]]:
     """(stamps, arrays, semantic grids) of every instant of ``recording``."""
     cameras = recorded_names(recording, maker.cameras)
     labels = ("semantic",) if maker.semantic and recording.has_label(cameras[0], "semantic") else ()
-    samples = recording.samples(cameras, maker.clouds, labels)
-    first = next(samples, None)  # a missing sensor is named first
-    for name in maker.truth:
-        if TRUTH[name] not in recording.kinds:
-            raise BagError(f"{TRUTH[name]} in {recording.path}", "no such topic",
-                           "record it, or train a network that is not taught from it ('tcp')")
     if recording.timeline.targets is None:
-        raise BagError(f"{recording.topics.route} in {recording.path}", "no such topic",
-                       "record the route too: without it there is no target point to train on")
+        raise BagError(f"a route of two points on {recording.topics.route} in {recording.path}", "none", "record it again")
     ego = recording.timeline.ego
     along = maker.along(recording.route, ego.values[:, [POSE_COLUMNS.index(name) for name in ("x", "y", "yaw")]])
     maker.begin()
     stamps, made, grids = [], [], []
-    for sample in chain([first] if first is not None else [], samples):
+    for sample in recording.samples(cameras, maker.clouds, labels):
         stamp = sample.frame.stamp_ns
         row = int(ego.at(np.array([stamp]))[0])
         made.append(maker.record(sample.frame, sample.truth, {name: array[row] for name, array in along.items()}))

@@ -58,15 +58,14 @@ class Distillation:
             BagError, MapError: a recording lacks the ground truth that the method needs.
         """
         self._require_states(bags)
-        for turn in (self.group.leads, not self.group.leads):
-            if turn:
-                progress = self.config.progress and self.group.leads
-                if "bev" in self.method.needs:
-                    self._scenes = scene_cache.build(bags, self.config.maps_dir, progress)
-                if self.teacher is not None and self.config.teacher_cache:
-                    self._answers = teacher_cache.build(list(bags), self.teacher, self.method.teacher_fields, self._encode,
-                                                        progress)
-            self.group.wait()
+        self.group.leader_first(lambda: self._build(bags))
+
+    def _build(self, bags: Mapping[Shard, Path]) -> None:
+        progress = self.config.progress and self.group.leads
+        if "bev" in self.method.needs:
+            self._scenes = scene_cache.build(bags, self.config.maps_dir, progress)
+        if self.teacher is not None and self.config.teacher_cache:
+            self._answers = teacher_cache.build(list(bags), self.teacher, self.method.teacher_fields, self._encode, progress)
 
     def _require_states(self, bags: Mapping[Shard, Path]) -> None:
         if "states" not in self.method.needs:
@@ -95,24 +94,26 @@ class Distillation:
             found |= {_TEACHER + name: array for name, array in self._answers.fetch(places).items()}
         return found
 
-    def terms(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], batch: Batch,
-              epoch: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """(weighted terms to add to the network's own loss, figures for the log)."""
-        terms = self.method.losses(outputs, self._teacher_says(batch), self._truth(targets, batch), epoch)
+    def terms(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], batch: Batch, epoch: float,
+              inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """(weighted terms to add to the network's own loss, figures for the log); ``inputs`` are the student's."""
+        terms = self.method.losses(outputs, self._teacher_says(batch, inputs), self._truth(targets, batch), epoch)
         return terms, self.method.report()
 
     def learn_alone(self, targets: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """One step of what the method learns without the student; figures for the log."""
         return self.method.learn_alone(self._teacher_says(batch), self._truth(targets, batch))
 
-    def _teacher_says(self, batch: Batch) -> dict[str, Stage]:
+    def _teacher_says(self, batch: Batch, student: Mapping[str, Tensor] | None = None) -> dict[str, Stage]:
+        """Its fields of ``batch``; ``student`` are the student's inputs, which are its own where all is told as recorded."""
         wanted = self.method.teacher_fields
         found: dict[str, Stage] = {
             name: torch.from_numpy(batch.extras[_TEACHER + name]).to(self.group.device).float()
             for name in wanted if _TEACHER + name in batch.extras}
         missing = [name for name in wanted if name not in found]
         if missing and self.teacher is not None:
-            found |= self.teacher.fields(self._inputs(batch.rows, batch.arrays), missing)
+            alike = student is not None and not batch.hidden_speed.any() and batch.told.tobytes() == batch.rows.tobytes()
+            found |= self.teacher.fields(student if alike else self._inputs(batch.rows, batch.arrays), missing)
         return found
 
     def _truth(self, targets: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:

@@ -140,7 +140,7 @@ class Learner:
         with autocast(self.config.precision, self.group.device):
             outputs = self._call(*(inputs[name] for name in self._network.inputs), self._features)
         loss, parts = self._loss.imitation_loss(outputs, targets, self._weights)
-        terms, figures = self.distillation.terms(outputs, targets, batch, step / self.steps_per_epoch)
+        terms, figures = self.distillation.terms(outputs, targets, batch, step / self.steps_per_epoch, inputs)
         loss = sum(terms.values(), loss)
         parts = parts | figures | {name: term.detach() for name, term in terms.items()}
         for name, (weight, value) in self.heads.losses(outputs, batch).items():

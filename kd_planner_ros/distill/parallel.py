@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Iterable, Iterator
+from typing import Callable, Iterable, Iterator, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -15,10 +15,13 @@ from torch import nn
 
 from kd_planner_ros.runtime.engines import fast_bfloat16, require_device
 
+AUTO = "auto"
+"""The device word for a GPU where there is one, else the CPU."""
 PATIENCE = timedelta(hours=2)
 """A process that hears nothing from the others for so long gives up: one of them hangs, or its machine is gone."""
 HOLD_S = 60.0
 """Seconds between two signs of life from ``Group.hold``."""
+Result = TypeVar("Result")
 ROOM = 8
 """Numbers in a message of the leader: whether to go on waiting, and what it shares."""
 
@@ -71,6 +74,19 @@ class Group:
         dist.broadcast(tensor, 0)
         return tensor.tolist()
 
+    def leader_first(self, work: Callable[[], Result]) -> Result:
+        """What ``work`` gives, done by the leader and then by the others, who wait for it however long it takes; it must call
+        nothing of the group. The leader waits ``PATIENCE`` for the others: they find done what it has done."""
+        if self.leads:
+            with self.hold():
+                done = work()
+            self.share()
+        else:
+            self.share()
+            done = work()
+        self.wait()
+        return done
+
     def average(self, parameters: Iterable[nn.Parameter]) -> None:
         """Make the gradients of ``parameters``, which DistributedDataParallel does not know, the mean over processes."""
         if self.size > 1:
@@ -80,7 +96,7 @@ class Group:
                     parameter.grad /= self.size
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Until every process is here; ``PATIENCE`` is the limit, see ``leader_first`` for what takes longer."""
         if self.size > 1:
             dist.barrier()
 
@@ -98,8 +114,8 @@ def join(device: str) -> Group:
     """
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
-    name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    require_device(name)
+    name = ("cuda" if torch.cuda.is_available() else "cpu") if device == AUTO else device
+    require_device(name, (AUTO,))
     chosen = torch.device(name)
     if chosen.type == "cuda":
         chosen = torch.device("cuda", local if size > 1 or chosen.index is None else chosen.index)

@@ -1,4 +1,4 @@
-"""The cameras that recordings were made with, as a network to be trained on them is told."""
+"""What recordings hold, as a network to be trained on them is told or needs it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from kd_planner_ros.bags.cameras import recorded_names
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.distill.cache import find_bags
+from kd_planner_ros.distill.cache import find_bags, require_topics
 from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.training import find_lessons
@@ -25,11 +25,14 @@ def cameras(bag: Path) -> tuple[CameraSpec | None, dict[str, CameraSpec]]:
 
 
 def require_sensors(config: TrainConfig) -> None:
-    """Refuse early what training would refuse for the recordings' cameras.
+    """Refuse early what training would refuse for what the first recording holds.
 
     Raises:
-        BagError: no recordings, or a broken one.
-        ConfigError: the first one's cameras do not fit the network.
+        BagError: no recordings, a broken one, or the first one lacks topics that the network is taught from.
+        ConfigError: its cameras do not fit the network.
     """
-    network, training = find_network(config.network), find_lessons(config.network)
-    network.config(training.config_fields(config, *cameras(find_bags(config.bags)[0])))
+    network, training, bag = find_network(config.network), find_lessons(config.network), find_bags(config.bags)[0]
+    assumed = network.config(training.config_fields(config, None, {}))  # topics do not depend on the cameras' sizes
+    with open_bag(bag) as recording:
+        require_topics(recording, training.build_lessons(network.build_processor(assumed)))
+    network.config(training.config_fields(config, *cameras(bag)))

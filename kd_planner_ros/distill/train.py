@@ -7,18 +7,17 @@ one (single process, CPU, same number of threads; with ``max_minutes`` the sched
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.arrays import allow_open_files
@@ -26,6 +25,7 @@ from kd_planner_ros.distill.cache import Shard, build_shards, find_bags
 from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig, TrainReport, plain
 from kd_planner_ros.distill.dataset import EpochSampler, split, weights
 from kd_planner_ros.distill.head_start import head_start
+from kd_planner_ros.distill.interrupts import interrupts
 from kd_planner_ros.distill.learner import Learner, NotFinite
 from kd_planner_ros.distill.log import Log
 from kd_planner_ros.distill.observer import Observer
@@ -33,7 +33,7 @@ from kd_planner_ros.distill.parallel import Group, join
 from kd_planner_ros.distill.recorded import cameras
 from kd_planner_ros.distill.schedule import learning_rate
 from kd_planner_ros.runtime.paths import models_folder
-from kd_planner_ros.runtime.store import WEIGHTS, save_model
+from kd_planner_ros.runtime.store import CARD, WEIGHTS, add_training, save_model
 
 LOG_STEPS = 20
 
@@ -43,7 +43,8 @@ __all__ = ["TrainConfig", "TrainReport", "train"]
 def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
     """Train as ``config`` says; go on from the run's last checkpoint if there is one.
 
-    Ctrl-C saves a checkpoint and ends early with ``finished`` False; the best weights so far are in the models folder.
+    Ctrl-C saves a checkpoint and ends early with ``finished`` False, on the card too; the best weights so far are in the
+    models folder.
     ``observer`` is told how it goes, and may pause or end it.
 
     Raises:
@@ -66,11 +67,8 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
 
 def _shards(config: TrainConfig, bags: list[Path], learner: Learner, group: Group) -> list[Shard]:
     """Every recording's samples; the leader builds the cache, the others wait and then find it built."""
-    shards: list[Shard] = []
-    for turn in (group.leads, not group.leads):
-        if turn:
-            shards = build_shards(bags, config.cache, learner.lessons, config.progress and group.leads)
-        group.wait()
+    shards = group.leader_first(
+        lambda: build_shards(bags, config.cache, learner.lessons, config.progress and group.leads))
     leaks = sorted({s.facts["map"] for s in shards if s.facts["map"].removesuffix("HD") in EVALUATION_MAPS})
     if leaks and not config.allow_leak:
         raise ConfigError(f"no recordings of the evaluation map {', '.join(EVALUATION_MAPS)}",
@@ -118,7 +116,7 @@ class _Run:
                                 "give the same options, another --name, or --fresh to start anew")
         self.learner.restore(state["learner"])
         self.step, self.spent_s = state["step"], state["spent_s"]
-        files = (self.model_folder / name for name in ("card.json", WEIGHTS))
+        files = (self.model_folder / name for name in (CARD, WEIGHTS))
         (kept,) = self.group.share(float(not state["best"]["step"] or all(path.is_file() for path in files)))
         if kept:
             self.best, self.validated_step = state["best"], state["validated_step"]
@@ -147,7 +145,7 @@ class _Run:
         validated = saved = began
         bar = tqdm(total=self.total, initial=self.step, desc="train", unit="step", dynamic_ncols=True,
                    disable=not (self.config.progress and self.group.leads), file=sys.stderr)
-        with _interrupts(self), ThreadPoolExecutor(1) as reader:
+        with interrupts(self), ThreadPoolExecutor(1) as reader:
             coming = reader.submit(self._read, self.step)
             while True:
                 started_s -= self._paused_s()
@@ -174,6 +172,7 @@ class _Run:
         if not interrupted and self.validated_step != self.step:
             self._validate(log)
         self._save()
+        self._conclude(not interrupted)
         if log is not None:
             log.close()
         return self._report(first, time.perf_counter() - began, not interrupted)
@@ -201,7 +200,7 @@ class _Run:
         """Whether it came to its end. What is stopped in it begins anew: older checkpoints of this run go first."""
         if self.group.leads and self.config.head_start:
             checkpoint.remove(self.folder)
-        with _interrupts(self):
+        with interrupts(self):
             return head_start(self.learner, self.samples, self.sampler, self.rows, self._stopped, log)
 
     def _stopped(self) -> bool:
@@ -258,10 +257,23 @@ class _Run:
                      "held_out_routes": sorted({f"{s.facts['map']}/{s.facts['route']}" for s in self.held_out.shards})},
             "steps": self.step, "epochs": round(self.step / self.sampler.steps_per_epoch, 3),
             "samples_read": self.step * self.config.batch, "seed": self.config.seed, "torch": torch.__version__,
-            "planned": self.config.length, "command": self.config.command}
+            **self._outcome(False)}
         scores = {"validation": {k: round(v, 5) for k, v in self.best["validation"].items()}}
-        save_model(self.model_folder, self.config.network, self.learner.model_config,
-                   self.learner.shipped.state_dict(), training, scores)
+        card = save_model(self.model_folder, self.config.network, self.learner.model_config,
+                          self.learner.shipped.state_dict(), training, scores)
+        self.best["sha256"] = card.weights_sha256
+
+    def _outcome(self, finished: bool) -> dict[str, Any]:
+        """How long the run was to be and whether it came to that, for the card."""
+        return {"planned": self.config.length, "finished": finished, "command": self.config.command}
+
+    def _conclude(self, finished: bool) -> None:
+        """Say on the card of the best weights how the run ended: they may be of its middle, or of an earlier call that was to
+        be shorter or longer. Another run's card is left alone."""
+        if self.group.leads and self.best["step"] and (self.model_folder / CARD).is_file():
+            there = read_card(self.model_folder).weights_sha256
+            if self.best.get("sha256", there) == there:  # older checkpoints lack it
+                add_training(self.model_folder, self._outcome(finished))
 
     def _report(self, first: int, seconds: float, finished: bool) -> TrainReport:
         read = (self.step - first) * self.config.batch
@@ -271,22 +283,3 @@ class _Run:
             minutes=self.spent_s / 60.0, samples_per_s=read / max(seconds, 1e-9), train_samples=len(self.samples),
             validation_samples=len(self.held_out), best_step=self.best["step"], finished=finished,
             validation=self.best["validation"])
-
-
-@contextmanager
-def _interrupts(run: _Run) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the loop after the present step; in another thread than the main one they stay as they are."""
-    def ask(*_: Any) -> None:
-        run.stop = True
-
-    before = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, ask)
-    except ValueError:
-        pass
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -160,10 +160,11 @@ def require_engine(engine: str, device: str) -> str:
     return engine
 
 
-def require_device(device: str) -> None:
-    """Raise ConfigError where ``device`` (cpu, cuda, cuda:N) is not there."""
+def require_device(device: str, others: tuple[str, ...] = ()) -> None:
+    """Raise ConfigError where ``device`` (cpu, cuda, cuda:N) is not there; ``others`` are words that the caller takes beside
+    these, for the sentence."""
     if not re.fullmatch("cpu|cuda(:(0|[1-9][0-9]*))?", device):
-        raise ConfigError("device cpu, cuda or cuda:N", repr(device), "correct the device")
+        raise ConfigError(f"device {', '.join((*others, 'cpu', 'cuda'))} or cuda:N", repr(device), "correct the device")
     kind, _, index = device.partition(":")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"a GPU for device {device}", f"{torch.cuda.device_count()} visible to torch",

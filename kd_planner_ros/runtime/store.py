@@ -87,8 +87,21 @@ def add_scores(folder: Path, scores: Mapping[str, Any]) -> ModelCard:
     Raises:
         CardError: no card, or a broken one.
     """
+    return _add(folder, "scores", scores)
+
+
+def add_training(folder: Path, facts: Mapping[str, Any]) -> ModelCard:
+    """Add ``facts`` to what the card in ``folder`` says of the training, as ``add_scores`` does to its scores.
+
+    Raises:
+        CardError: no card, or a broken one.
+    """
+    return _add(folder, "training", facts)
+
+
+def _add(folder: Path, part: str, facts: Mapping[str, Any]) -> ModelCard:
     card = read_card(Path(folder))
-    card = replace(card, scores={**card.scores, **scores})
+    card = replace(card, **{part: {**getattr(card, part), **facts}})
     write_atomic(Path(folder) / CARD, card.to_json().encode())
     return card
 

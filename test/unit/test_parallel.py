@@ -35,10 +35,44 @@ def test_the_others_wait_for_the_leader_however_long_it_holds_them(tmp_path):
     assert run_by_two(_HELD.replace("FOLDER", repr(str(tmp_path))), tmp_path) == ["[0.1, 1.0] [1.0]"] * 2
 
 
+_BUILT = """
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from kd_planner_ros.distill import parallel
+
+parallel.PATIENCE, parallel.HOLD_S = timedelta(seconds=4), 0.5
+met, built = Path(FOLDER), Path(FOLDER) / "built"
+(met / os.environ["RANK"]).touch()
+while not all((met / name).exists() for name in "01"):
+    time.sleep(0.01)
+group = parallel.join("cpu")
+
+
+def build():
+    if built.exists():
+        return "found"
+    time.sleep(7.0)
+    built.touch()
+    return "built"
+
+
+print("built found".split()[group.rank] == group.leader_first(build), group.share(float(group.leads)), flush=True)
+group.close()
+"""
+
+
+def test_the_others_wait_for_what_the_leader_builds_however_long_it_takes(tmp_path):
+    assert run_by_two(_BUILT.replace("FOLDER", repr(str(tmp_path))), tmp_path) == ["True [1.0]"] * 2
+
+
 def test_alone_nobody_is_told_anything():
     group = join("cpu")
     with group.hold():
         assert group.share(0.5, 2.0) == [0.5, 2.0]
+    assert group.leader_first(lambda: "built") == "built"
 
 
 @pytest.mark.parametrize("device", ["cuda:7", "toaster", "cpu:0", "cuda:", "cuda:x"])

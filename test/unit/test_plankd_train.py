@@ -79,6 +79,25 @@ def test_every_method_trains_and_says_so_on_the_card(config, method, terms, monk
     assert again == 1 if method != "reviewkd" else again > 1  # ReviewKD's maps are too large to keep
 
 
+def test_the_teacher_takes_the_students_own_tensors_where_it_is_told_the_same(config, monkeypatch):
+    config = replace(config, teacher_cache=False)
+    bags = find_bags(config.bags)
+    learner = Learner(config, join("cpu"), *cameras(bags[0]))
+    shards = build_shards(bags, config.cache, learner.lessons, progress=False)
+    learner.distillation.attach(dict(zip(shards, bags)))
+    made, make = [], learner.lessons.inputs
+    monkeypatch.setattr(learner.lessons, "inputs", lambda *told: made.append(told) or make(*told))
+    batch = learner.prepare(Samples(shards), np.arange(4), 0)
+    learner.step(batch, 0, 1e-4)
+    assert len(made) == 1
+    batch.hidden_speed[0] = True  # what the student alone is not told
+    learner.step(batch, 1, 1e-4)
+    batch.hidden_speed[0] = False
+    batch.told["target"][1] += 10.0
+    learner.step(batch, 2, 1e-4)
+    assert len(made) == 5
+
+
 def test_imitation_is_what_it_was(config):
     plain = replace(config, method="imitation", teacher="")
     assert not {"method", "teacher", "rank_loss", "teacher_cache"} & set(plain.recipe)

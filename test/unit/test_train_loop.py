@@ -15,6 +15,7 @@ import torch
 from bags_synthetic import write_bag
 from interrupting import interrupt_in_step
 
+from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.cache import build_shards, find_bags
@@ -23,6 +24,7 @@ from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.schedule import learning_rate
 from kd_planner_ros.distill.train import TrainConfig, train
+from kd_planner_ros.networks.tcp.training import TCPLessons
 from kd_planner_ros.runtime.store import load_model
 
 
@@ -86,6 +88,41 @@ def test_a_run_ended_early_by_fewer_epochs_is_validated_and_shipped(config, monk
     report = train(replace(config, name="short", epochs=1e-6))  # nothing is left to train
     assert report.finished and report.steps == report.best_step == 3
     assert (config.models_dir / "short" / "card.json").is_file()
+
+
+def test_the_card_says_how_long_the_run_was_to_be_and_whether_it_was(config, monkeypatch):
+    def card():
+        return read_card(config.models_dir / "student")
+
+    train(config)
+    assert card().training["planned"] == {"epochs": 3, "max_minutes": 0.0} and card().finished
+    weights, badness = card().weights_sha256, TCPLessons.badness
+    monkeypatch.setattr(TCPLessons, "badness", lambda self, scores: 10.0 + badness(self, scores))  # the best are shipped already
+    longer = replace(config, epochs=5)
+    interrupt_in_step(monkeypatch, 1)
+    assert not train(longer).finished
+    assert card().training["planned"]["epochs"] == 5 and not card().finished
+    for epochs in (5, 4):  # to its end, and then to be as short as it no longer is
+        assert train(replace(config, epochs=epochs)).finished and card().finished
+        assert card().training["planned"]["epochs"] == epochs and f"--epochs {epochs}" in card().training["command"]
+    assert card().weights_sha256 == weights
+    load_model(config.models_dir / "student")
+
+
+def test_weights_shipped_before_the_end_are_not_finished(config, monkeypatch):
+    interrupt_in_step(monkeypatch, 5)  # an epoch has fewer steps, and ends with a validation
+    assert not train(config).finished
+    card = read_card(config.models_dir / "student")
+    assert not card.finished and card.training["steps"] < 5
+    assert replace(card, training={}).finished  # cards from before they said so
+
+
+def test_the_card_of_another_run_is_left_alone(config):
+    train(config)
+    train(replace(config, seed=2, runs_dir=config.runs_dir / "others"))
+    other = (config.models_dir / "student" / "card.json").read_bytes()
+    train(replace(config, epochs=2))
+    assert (config.models_dir / "student" / "card.json").read_bytes() == other
 
 
 def test_a_finished_run_ships_its_model_again_if_it_was_deleted(config, tmp_path, capsys):
@@ -171,7 +208,7 @@ def test_bad_settings_are_one_line(config):
     for wrong in ({"epochs": 0}, {"schedule": "sawtooth"}, {"validation_share": 1.0}, {"ema": 1.0}, {"seed": 2**31}):
         with pytest.raises(ConfigError):
             replace(config, **wrong)
-    with pytest.raises(ConfigError, match="device"):
+    with pytest.raises(ConfigError, match="device auto, cpu, cuda or cuda:N; got 'toaster'"):
         train(replace(config, device="toaster"))
 
 

@@ -1,0 +1,27 @@
+"""Ctrl-C and SIGTERM as a wish that a run grants between two steps."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager
+from typing import Any, Iterator
+
+
+@contextmanager
+def interrupts(run: Any) -> Iterator[None]:
+    """Set ``run.stop`` at Ctrl-C and SIGTERM instead of ending the process; in another thread than the main one they stay as
+    they are."""
+    def ask(*_: Any) -> None:
+        run.stop = True
+
+    before = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, ask)
+    except ValueError:
+        pass
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
