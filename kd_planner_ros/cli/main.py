@@ -27,7 +27,7 @@ COMMANDS = {
     "replay": "play a recording through the real ROS 2 graph and score the plans",
     "benchmark": "train and drive PlanKD's planners and its rivals over the paper's routes, beside its tables",
     "explain": "draw what a planner looks at: waypoint attention over the scene, Grad-CAM over the camera picture",
-    "bench": "measure speed: world, record, train, latency, drive",
+    "bench": "measure speed: world, record, train, latency, sizes, drive",
     "models": "list the shipped planners, count a network's parameters, check weights against cards",
 }
 EPILOG = """\

@@ -14,7 +14,7 @@ from kd_planner_ros.evaluation.benchmark.recipe import read_paper
 from kd_planner_ros.networks.registry import find_network, is_weightless
 from kd_planner_ros.runtime.bench import bench_latency
 from kd_planner_ros.runtime.load import load_planner
-from kd_planner_ros.runtime.params import count_parameters
+from kd_planner_ros.runtime.params import count_parameters, has_papers_input, require_settings
 from kd_planner_ros.runtime.store import save_model
 
 
@@ -28,11 +28,12 @@ def bench_sizes(network: str, frames: int = 30, device: str = "cpu", engine: str
         over the largest; ``paper_ms`` (its RTX 3090) and ``paper_speed_up`` where the paper has that size and input.
 
     Raises:
-        PlannerError: no such network. ConfigError: one without weights, or a setting it refuses.
+        PlannerError: no such network. ConfigError: one without weights, or a setting that it lacks or refuses.
     """
     if is_weightless(network):
         raise ConfigError("a network with weights", f"'{network}'", "name tcp or interfuser")
-    found, costs, rows, used = find_network(network), {} if overrides else read_paper().costs, [], ""
+    found, costs, rows, used = find_network(network), read_paper().costs, [], ""
+    require_settings(found, overrides)
     for base in found.configurations:
         config = found.config({**asdict(base), **overrides})
         torch.manual_seed(0)
@@ -41,8 +42,9 @@ def bench_sizes(network: str, frames: int = 30, device: str = "cpu", engine: str
             save_model(Path(folder) / config.size, network, config, model.state_dict())
             measured = bench_latency(load_planner(str(Path(folder) / config.size), device, engine, keep=False), frames)
         used = measured["engine"]
+        paper = costs.get((network, config.size), {}) if has_papers_input(found, config) else {}
         rows.append({"size": config.size, "parameters": count_parameters(model), "p50_ms": measured["p50_ms"],
-                     "paper_ms": costs.get((network, config.size), {}).get("ms")})
+                     "paper_ms": paper.get("ms")})
     rows.sort(key=lambda row: -row["parameters"])
     for row in rows:
         row["speed_up"] = round(rows[0]["p50_ms"] / row["p50_ms"], 2)

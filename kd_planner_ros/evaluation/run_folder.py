@@ -21,6 +21,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Mapping
 
 import numpy as np
@@ -52,8 +53,9 @@ class RunInfo:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def claim(path: Path, facts: Mapping[str, Any], kind: str) -> None:
+def claim(path: Path, facts: Mapping[str, Any], kind: str, unsaid: Mapping[str, Any] = MappingProxyType({})) -> None:
     """Write ``facts`` to ``path``, or check that what stands there agrees with them: a stopped run goes on in its folder.
+    ``unsaid`` holds what a file from before a fact was written stands for.
 
     Raises:
         ConfigError: the folder holds another run of ``kind`` (a word for the sentence).
@@ -61,8 +63,8 @@ def claim(path: Path, facts: Mapping[str, Any], kind: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         try:
-            before = json.loads(path.read_text())
-        except ValueError:
+            before = {**unsaid, **json.loads(path.read_text())}
+        except (ValueError, TypeError):
             before = {}
         if other := [key for key in facts if before.get(key) != facts[key]]:
             raise ConfigError(f"the {kind} that {path.parent} was begun with ({other[0]} {before.get(other[0])!r})",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, Mapping
 
 import torch
 from torch import nn
@@ -41,9 +41,7 @@ def table(network: str, **overrides: Any) -> list[dict[str, Any]]:
         CardError, ConfigError: an override that the network does not know or refuses.
     """
     found = find_network(network)
-    if unknown := sorted(set(overrides) - {field.name for field in fields(found.config_class)}):
-        options = ", ".join("--" + name.replace("_", "-") for name in unknown)
-        raise ConfigError(f"settings that network '{network}' has", options, f"leave {options} out")
+    require_settings(found, overrides)
     rows = []
     for base in found.configurations:
         config = found.config({**asdict(base), **overrides})
@@ -52,12 +50,33 @@ def table(network: str, **overrides: Any) -> list[dict[str, Any]]:
         parameters, example, shapes = count_parameters(model), found.example_inputs(config), _shapes(found, config)
         row = {"network": network, "size": config.size, "input": shapes[found.inputs[0]][-2:], "inputs": shapes,
                "parameters": parameters, "macs": count_macs(model, example)}
-        if shapes == _shapes(found, base):  # the paper's figures hold for no other
+        if has_papers_input(found, config):
             paper = {name: value for name, value in asdict(config.spec).items() if name.startswith("paper_")}
             row |= {"paper_parameters": config.spec.parameters, **paper,
                     "mac_deviation_percent": round(100.0 * (row["macs"] / 1e9 / config.spec.paper_gmacs - 1.0), 2)}
         rows.append(row)
     return rows
+
+
+def require_settings(network: Network, settings: Mapping[str, Any]) -> None:
+    """Refuse ``settings`` by the names of their options where ``network`` has no such config fields.
+
+    Raises:
+        ConfigError: it lacks one; the inputs that it has instead are named.
+    """
+    if unknown := sorted(set(settings) - {field.name for field in fields(network.config_class)}):
+        options = ["--" + name.replace("_", "-") for name in unknown]
+        shapes = _shapes(network, network.configurations[0])
+        views = ", ".join(f"{name} {'x'.join(map(str, shape[-2:]))}" for name, shape in shapes.items() if len(shape) == 3)
+        raise ConfigError(f"settings that network '{network.name}' has (its own inputs are {views})",
+                          ", ".join(f"{option} {settings[name]}" for option, name in zip(options, unknown)),
+                          f"leave {' and '.join(options)} out")
+
+
+def has_papers_input(network: Network, config: Any) -> bool:
+    """Whether every input of ``config`` is as large as the paper's, for whose inputs alone its costs hold."""
+    return any(base.size == config.size and _shapes(network, base) == _shapes(network, config)
+               for base in network.configurations)
 
 
 def _shapes(network: Network, config: Any) -> dict[str, list[int]]:

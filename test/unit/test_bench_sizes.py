@@ -20,10 +20,18 @@ def test_the_papers_figures_stand_beside_its_input(monkeypatch):
     monkeypatch.setattr(module, "save_model", lambda *args: None)
     monkeypatch.setattr(module, "load_planner", lambda folder, device, engine, keep: folder.rsplit("/", 1)[1])
     monkeypatch.setattr(module, "bench_latency", lambda size, frames: {"p50_ms": times[size], "engine": "none"})
-    rows = bench_sizes("tcp")["rows"]
+    rows = bench_sizes("tcp", input_height=256, input_width=900)["rows"]
+    assert rows == bench_sizes("tcp")["rows"]
     assert [row["speed_up"] for row in rows] == [1.0, 2.0, 4.0, 5.0]
     assert [row["paper_ms"] for row in rows] == [17.9, 10.7, 8.5, 7.2]
     assert [row["paper_speed_up"] for row in rows] == pytest.approx([1.0, 1.67, 2.11, 2.49])
+
+
+def test_a_setting_that_the_network_lacks_is_refused_by_its_option(monkeypatch):
+    monkeypatch.setattr(module, "save_model", None)  # nothing is measured
+    with pytest.raises(ConfigError, match="'interfuser' has .its own inputs are front 224x224, left 128x128.*got --input-height 64; "
+                                          "leave --input-height out"):
+        bench_sizes("interfuser", input_height=64)
 
 
 def test_planners_without_weights_have_no_sizes():

@@ -18,6 +18,7 @@ from kd_planner_ros.evaluation.benchmark.recipe import FIGURES, LABELS, read_pap
 from kd_planner_ros.evaluation.benchmark.suites import find_suite
 from kd_planner_ros.evaluation.benchmark.table import build_table, flat_columns, flatten
 from kd_planner_ros.evaluation.score import INFRACTIONS, RouteRecord
+from kd_planner_ros.networks.interfuser.config import SMALL_INPUTS
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.store import load_model, save_model
 
@@ -129,6 +130,36 @@ def test_the_report_holds_the_numbers(tmp_path):
     report.write_report(tmp_path, rows, read_paper(), facts, ["tcp_7m6_plankd"])
     assert page.read_text() == before
     assert "busy machine" not in text and flatten(rows[1])["latency_ms"] == "" and "25.77" in report.lines(rows)[1]
+
+
+def test_the_papers_costs_stand_beside_its_own_input_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "_costs", lambda *_: {})  # counting takes seconds
+    paths = {}
+    for name, network, size, fields in (("small", "tcp", "3.1m", {"input_height": 64, "input_width": 224}), ("papers", "tcp", "3.1m", {}),
+                                        ("views", "interfuser", "3.8m", {}), ("views128", "interfuser", "3.8m", SMALL_INPUTS)):
+        found = find_network(network)
+        config = found.config({"size": size, **fields})
+        save_model(tmp_path / name, network, config, found.build_model(config).state_dict())
+        paths[name] = tmp_path / "facts" / f"{name}.json"
+
+    def facts():
+        return {name: models.model_facts(name, tmp_path, path, 0, "cpu", "torch") for name, path in paths.items()}
+
+    measured = facts()
+    for path in paths.values():  # files from before it was kept
+        path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "papers_input"}))
+    assert facts() == measured
+    rows = rows_of(*(Outcome(name, 0, "town05-short", "", short(record(0))) for name in paths), facts=measured)
+    costs = {row["model"]: (row["paper_ms"], row["paper_gflops"]) for row in rows}
+    assert costs == {"small": (None, None), "papers": (7.2, 2.67), "views": (17.2, 7.21), "views128": (None, None)}
+    report.write_report(tmp_path, rows, read_paper(), {"suite": "town05-short", "vehicles": 120}, [])
+    found = {row["model"]: (row["paper_ms"], row["paper_gflops"]) for row in csv.DictReader((tmp_path / "table.csv").open())}
+    assert found["papers"] == ("7.2", "2.67") and found["small"] == found["views128"] == ("", "")
+    assert {row["model"]: row["paper_ms"] for row in json.loads((tmp_path / "table.json").read_text())["rows"]}["small"] is None
+    ends = {line.split(" | ")[0].strip("| "): line.split(" | ")[-1].strip(" |") for line in report.markdown(rows)}
+    assert ends["papers"] == "7.2" and ends["small"] == ends["views128"] == ""
+    text = (tmp_path / "report.html").read_text()
+    assert text.count(">7.2<") == text.count(">17.2<") == 1
 
 
 def test_a_latency_taken_on_a_busy_machine_says_so_and_is_taken_again(tmp_path, monkeypatch):

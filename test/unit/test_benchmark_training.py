@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import views_synthetic
 from bags_synthetic import write_bag
+from views_synthetic import write_views
 
+from kd_planner_ros.bags.topics import TRUTH_OBJECTS
 from kd_planner_ros.core.card import ModelCard, read_card
-from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.distill.config import plain
 from kd_planner_ros.evaluation.benchmark import training
 from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe, read_recipe
-from kd_planner_ros.evaluation.benchmark.run import BenchmarkConfig, run
+from kd_planner_ros.evaluation.benchmark.run import _UNSAID, BenchmarkConfig, _facts, run
+from kd_planner_ros.evaluation.benchmark.suites import find_suite
+from kd_planner_ros.evaluation.run_folder import claim
 from kd_planner_ros.runtime.paths import config_folder
 
 
@@ -27,13 +33,14 @@ RECIPE = {"t": ModelRecipe("t", "tcp", "25.8m"), "s": ModelRecipe("s", "tcp", "3
           "u": ModelRecipe("u", "tcp", "7.6m", teacher="t")}
 
 
-def have(shop: training.Workshop, *names: str, recipe=RECIPE, planned=None, start=None, **changes) -> None:
-    """Finished models, as their training would have left them."""
+def have(shop: training.Workshop, *names: str, recipe=RECIPE, planned=None, start=None, finished=None, **changes) -> None:
+    """Models, finished unless it is said, as their training would have left them."""
     for name in names:
         told = plain(training.train_config(recipe[name], shop, False).recipe) | changes
         teacher = {"teacher": {"sha256": f"weights of {recipe[name].teacher}"}} if recipe[name].teacher else {}
         card = ModelCard(name, "tcp", {}, f"weights of {name}", 1, training={
-            "recipe": told, **teacher, **({"planned": planned} if planned else {}), **({"start": start} if start else {})})
+            "recipe": told, **teacher, **({"planned": planned} if planned else {}), **({"start": start} if start else {}),
+            **({} if finished is None else {"finished": finished})})
         (shop.models_dir / name).mkdir(parents=True, exist_ok=True)
         (shop.models_dir / name / "card.json").write_text(card.to_json())
 
@@ -46,7 +53,10 @@ def test_teachers_come_first_and_only_what_is_missing_is_trained(shop):
     assert wanted("u", "s", "constant_velocity", "expert") == ["t", "s", "u"]
     have(shop, "t", "s")
     assert wanted("u", "s") == ["u"]
-    (shop.models_dir / "t" / training.UNFINISHED).write_text("")  # its training was interrupted after the first validation had shipped weights
+    have(shop, "t", finished=False)  # its training was interrupted after the first validation had shipped weights
+    assert wanted("u") == ["t", "u"]
+    have(shop, "t")
+    (shop.models_dir / "t" / training.UNFINISHED).write_text("")  # the same, before cards said so
     assert wanted("u") == ["t", "u"]
     with pytest.raises(ConfigError, match="'nobody'.*--models"):
         wanted("nobody")
@@ -101,6 +111,30 @@ def test_a_model_trained_for_another_length_is_not_taken_for_this_one(shop):
     assert training.missing(("t",), RECIPE, shop) == []
 
 
+def test_a_training_that_was_meant_for_another_length_goes_on_and_one_of_another_recipe_does_not(shop):
+    have(shop, "t", planned={"epochs": 0.01, "max_minutes": 0.0}, finished=False)
+    assert training.missing(("t",), RECIPE, shop) == [RECIPE["t"]]
+    have(shop, "t", finished=False, lr=0.5)
+    with pytest.raises(ConfigError, match="models/t trained as the recipe says; got other lr"):  # it would be overwritten
+        training.missing(("t",), RECIPE, shop)
+
+
+def test_a_model_that_is_not_finished_does_not_drive(shop, tmp_path):
+    have(shop, "t", finished=False)
+    with pytest.raises(ConfigError, match="the models t in .*models; got no finished weights; train them"):
+        run(BenchmarkConfig(suite="default-town", out=tmp_path / "out", models=("t",), models_dir=shop.models_dir, train=False,
+                            recipe=write_recipe(tmp_path)))
+    with pytest.raises(ConfigError, match="a finished model 't' in .*; got one whose training was interrupted; .*--name t"):
+        training.missing(("t",), {}, shop)
+
+
+def write_recipe(folder: Path) -> Path:
+    """A file with one model, ``t``."""
+    path = folder / "recipe.yaml"
+    path.write_text("models: {t: {network: tcp, size: 25.8m}}")
+    return path
+
+
 def test_a_student_whose_teacher_would_be_trained_behind_it_is_refused(shop):
     have(shop, "s")
     with pytest.raises(ConfigError, match="models/s with its teacher 't' beside it; got none that is finished; finish it first"):
@@ -118,7 +152,9 @@ def test_a_model_begun_as_another_is_not_taken_for_this_one(shop):
         training.missing(("v",), recipe, shop)
 
 
-def test_each_network_has_its_own_recordings(shop):
+def test_each_network_has_its_own_recordings(shop, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a=b").mkdir()
     shop = replace(shop, bags=(Path("both"), Path("tcp=front"), Path("interfuser=views"), Path("a=b")))
     with pytest.raises(ConfigError, match="a folder behind --bags tcp="):
         replace(shop, bags=(Path("tcp="),)).bags_of("tcp")
@@ -130,11 +166,46 @@ def test_each_network_has_its_own_recordings(shop):
         training.train_all([ModelRecipe("i", "interfuser", "3.8m")], shop, lambda config: None, False)
 
 
-def test_recordings_of_another_rig_are_refused_before_the_first_training(shop):
-    write_bag(shop.bags[0] / "b")  # one camera of 64 x 32
-    with pytest.raises(ConfigError, match="4 to 3"):
-        training.train_all([RECIPE["t"], ModelRecipe("i", "interfuser", "3.8m")], shop, progress=False)
+@pytest.mark.parametrize("bag, named", [("tpc=folder", "tpc"), ("constant_velocity=folder", "constant_velocity"), ("a=b", "a")])
+def test_recordings_for_an_unknown_network_are_refused(shop, bag, named):
+    with pytest.raises(ConfigError, match=f"a network out of interfuser, tcp; got '{named}' in '{bag}'; correct"):
+        replace(shop, bags=(Path(bag),)).bags_of("tcp")
+
+
+def test_recordings_of_another_rig_are_refused_before_the_first_training(shop, monkeypatch):
+    models = [RECIPE["t"], ModelRecipe("i", "interfuser", "3.8m"), ModelRecipe("j", "interfuser", "3.8m")]
+    write_bag(shop.bags[0] / "b", leave_out="route")  # one camera
+    with pytest.raises(BagError, match="/global_plan in .* for 't' of network tcp; got no such topic; record the route"):
+        training.train_all(models, shop, progress=False)
+    shop = replace(shop, bags=(shop.bags[0].with_name("front"),))
+    write_bag(shop.bags[0] / "b")
+    with pytest.raises(BagError, match="/left/image, /carla/ego_vehicle/right/image, /carla/ego_vehicle/lidar in .* for 'i' of network "
+                                       "interfuser; got no such topics; .*the cameras front and the LiDARs none"):
+        training.train_all(models, shop, progress=False)
+    shop = replace(shop, bags=(shop.bags[0].with_name("views"),))
+    write_views(shop.bags[0] / "b", leave_out="objects")
+    with pytest.raises(BagError, match=f"expected {TRUTH_OBJECTS} in .* for 'i' of"):
+        training.train_all(models, shop, progress=False)
+    shop = replace(shop, bags=(shop.bags[0].with_name("wide"),))
+    monkeypatch.setattr(views_synthetic, "WIDTH", 128)
+    write_views(shop.bags[0] / "b")
+    with pytest.raises(ConfigError, match="4 to 3 for 'i' of network interfuser"):
+        training.train_all(models, shop, progress=False)
     assert not shop.models_dir.exists()
+
+
+def test_a_benchmark_begun_before_its_device_was_written_down_goes_on_with_the_usual_one(tmp_path):
+    begun = BenchmarkConfig(suite="default-town", out=tmp_path / "out")
+    path = begun.folder / "benchmark.json"
+    path.parent.mkdir()
+    facts = _facts(begun, find_suite("default-town", None, None))
+    path.write_text(json.dumps({name: value for name, value in facts.items() if name not in ("device", "engine")}))
+    claim(path, facts, "benchmark", _UNSAID)
+    with pytest.raises(ConfigError, match=r"begun with .engine 'auto'.; got engine 'torch'"):
+        run(replace(begun, engine="torch", models=("constant_velocity",)))
+    path.write_text("[]")
+    with pytest.raises(ConfigError, match="begun with"):
+        claim(path, facts, "benchmark", _UNSAID)
 
 
 def test_a_device_that_is_not_there_is_refused_before_anything_is_trained(tmp_path):
@@ -154,12 +225,13 @@ def test_an_interrupted_training_goes_on_at_the_next_call(shop):
 
     def train(config):
         begun.append(config.name)
-        have(shop, config.name, recipe=recipe)
+        have(shop, config.name, recipe=recipe, finished=len(begun) != 1)
         return SimpleNamespace(finished=len(begun) != 1)
 
     with pytest.raises(KeyboardInterrupt):
         training.train_all(training.missing(("t", "v"), recipe, shop), shop, train, False)
     assert begun == ["t"]
+    (shop.models_dir / "t" / training.UNFINISHED).write_text("")  # an older version's word for it goes too
     training.train_all(training.missing(("t", "v"), recipe, shop), shop, train, False)
     assert begun == ["t", "t", "v"] and training.missing(("t", "v"), recipe, shop) == []
 

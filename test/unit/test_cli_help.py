@@ -71,5 +71,12 @@ def test_every_option_has_a_text(words):
         assert action.help, f"{action.dest} of {' '.join(words)} has no text"
 
 
+def test_the_summary_of_bench_names_every_measurement():
+    parser = next(a for a in cli.build_parser("bench")._actions if isinstance(a, argparse._SubParsersAction)).choices["bench"]
+    ways = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
+    assert list(ways) == cli.COMMANDS["bench"].partition(": ")[2].split(", ")
+    assert all("auto, cpu" in option.help for option in ways["train"]._actions if option.dest == "device")
+
+
 def test_every_command_is_tested():
     assert {words[0] for words in [*CONFIGS, *OTHERS]} == set(cli.COMMANDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ BUSY_SHARE = 0.6
 class ModelFacts:
     """``parameters``, ``macs`` of one forward pass and ``latency_ms`` (median from pixels to waypoints, batch 1, and
     the engine it was taken on, ``asked`` being the device and engine asked for); None where a planner has no weights. ``busy``: other work ran beside the measurement,
-    so the latency says little. ``held_out_m``: mean waypoint error on the routes held out of its training, metres."""
+    so the latency says little. ``held_out_m``: mean waypoint error on the routes held out of its training, metres.
+    ``papers_input``: its input is as large as the paper's, so the paper's costs may stand beside its own."""
 
     name: str
     network: str = ""
@@ -35,6 +36,7 @@ class ModelFacts:
     engine: str = ""
     asked: str = ""
     busy: bool = False
+    papers_input: bool = False
 
 
 def model_folder(name: str, models_dir: Path) -> Path | None:
@@ -74,14 +76,15 @@ def model_facts(name: str, models_dir: Path, cache: Path, frames: int, device: s
     if folder is None:
         return ModelFacts(name)
     card = read_card(folder)
-    known = _kept(cache, card.weights_sha256)
+    known = _kept(cache, card)
     asked = f"{device} {engine}"
     if known is not None:
         unmeasured = frames > 0 and (known.latency_ms is None or known.asked != asked)
         if not unmeasured and not (known.busy and again_if_busy):
             return known
     facts = ModelFacts(name, card.network, str(card.config.get("size", "")), card.weights_sha256,
-                       held_out_m=_held_out_m(card), asked=asked, **_costs(folder, card, frames, device, engine))
+                       held_out_m=_held_out_m(card), asked=asked, papers_input=_papers_input(card),
+                       **_costs(folder, card, frames, device, engine))
     cache.parent.mkdir(parents=True, exist_ok=True)
     write_text(cache, json.dumps(asdict(facts), indent=1, sort_keys=True) + "\n")
     return facts
@@ -91,6 +94,13 @@ def _held_out_m(card: ModelCard) -> float | None:
     """TCP's ``l2_m``, InterFuser's ``path_m``."""
     validation = card.scores.get("validation", {})
     return validation.get("l2_m", validation.get("path_m"))
+
+
+def _papers_input(card: ModelCard) -> bool:
+    from kd_planner_ros.runtime.params import has_papers_input
+
+    network = find_network(card.network)
+    return has_papers_input(network, network.config(card.config))
 
 
 def _costs(folder: Path, card: ModelCard, frames: int, device: str, engine: str) -> dict[str, Any]:
@@ -113,9 +123,11 @@ def _costs(folder: Path, card: ModelCard, frames: int, device: str, engine: str)
     return costs
 
 
-def _kept(cache: Path, weights: str) -> ModelFacts | None:
+def _kept(cache: Path, card: ModelCard) -> ModelFacts | None:
     try:
         facts = ModelFacts(**json.loads(cache.read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return facts if facts.weights_sha256 == weights else None
+    if facts.weights_sha256 != card.weights_sha256:
+        return None
+    return replace(facts, papers_input=_papers_input(card))  # files from before it was kept lack it

@@ -62,6 +62,10 @@ class BenchmarkConfig:
         return Path(self.out) if self.out is not None else Path("runs/benchmark") / self.suite
 
 
+_UNSAID = {name: BenchmarkConfig.__dataclass_fields__[name].default for name in ("device", "engine")}
+"""What a ``benchmark.json`` from before these were written in it was driven with."""
+
+
 @dataclass(frozen=True)
 class BenchmarkReport:
     """What came of it: ``rows`` of the table, ``missing`` models, the page."""
@@ -89,7 +93,7 @@ def run(config: BenchmarkConfig, train: Any = None) -> BenchmarkReport:
     _require_runtime(config)
     names, absent = _names(config, recipe, shop)
     training.prepare(absent, shop, train is None)
-    claim(config.folder / "benchmark.json", _facts(config, suite), "benchmark")  # refused before anything is trained
+    claim(config.folder / "benchmark.json", _facts(config, suite), "benchmark", _UNSAID)  # refused before anything is trained
     training.train_all(absent, shop, train)
     for name in names if not config.allow_leak else ():
         models.require_unseen(name, shop.models_dir, suite.town)

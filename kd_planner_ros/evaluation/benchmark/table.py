@@ -22,8 +22,9 @@ def build_table(outcomes: Sequence[Outcome], facts: Mapping[str, ModelFacts], re
 
     A row has ``model``, ``network``, ``size``, ``label``, ``seeds``, ``drives``; ``mean`` and ``std`` over seeds
     (sample deviation, 0 with one seed) of each of ``OURS``; ``paper`` with ``FIGURES`` where the paper has that model;
-    ``held_out_m``, ``parameters``, ``macs``, ``latency_ms``, ``engine``, ``busy``, ``paper_gflops``, ``paper_ms``. Rates: legacy unit
-    of the paper's tables, and events per km really driven (``score.legacy_rate``, ``score.true_rate``).
+    ``held_out_m``, ``parameters``, ``macs``, ``latency_ms``, ``engine``, ``busy``; ``paper_gflops``, ``paper_ms`` where the
+    model's input is the paper's, else None. Rates: legacy unit of the paper's tables, and events per km really driven
+    (``score.legacy_rate``, ``score.true_rate``).
     """
     by_model: dict[str, dict[int, Outcome]] = {}
     for outcome in outcomes:
@@ -41,7 +42,7 @@ def _row(name: str, outcomes: Mapping[int, Outcome], facts: ModelFacts, model: M
     values = {key: np.array([one[key] for one in each]) for key in OURS}
     network, size = facts.network or (model.network if model else ""), facts.size or (model.size if model else "")
     label = model.label if model else ""
-    cost = paper.costs.get((network, size), {})
+    cost = paper.costs.get((network, size), {}) if facts.papers_input else {}
     return {
         "model": name, "network": network, "size": size, "label": label, "seeds": seeds,
         "drives": sum(len(outcomes[seed].records) for seed in seeds),

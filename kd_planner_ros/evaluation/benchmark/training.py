@@ -8,22 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.card import read_card
-from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.errors import ConfigError, KdPlannerError
 from kd_planner_ros.evaluation.benchmark.models import drives_without_weights, model_folder
 from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe
-from kd_planner_ros.evaluation.run_folder import write_text
-from kd_planner_ros.networks.registry import folders
+from kd_planner_ros.networks.registry import folders, is_weightless
 from kd_planner_ros.runtime.paths import models_folder
 
 
 UNFINISHED = "unfinished"
+"""File beside a card from before cards said whether their training came to its end: it did not."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Workshop:
     """Where training reads and writes. ``bags`` are folders for every network, or NETWORK=FOLDER for one. ``options`` are
-    NAME=VALUE words that win over the recipe's. A file ``models_dir``/NAME/``UNFINISHED`` says that the training of NAME
-    has begun and not ended."""
+    NAME=VALUE words that win over the recipe's."""
 
     bags: tuple[Path, ...]
     models_dir: Path
@@ -38,14 +37,18 @@ class Workshop:
         """The recordings that ``network`` is trained from.
 
         Raises:
-            ConfigError: a network without a folder.
+            ConfigError: a network without a folder, or one that there is not.
         """
         found = []
+        known = [name for name in folders() if not is_weightless(name)]
         for bag in self.bags:
             name, sign, folder = str(bag).partition("=")
-            named = bool(sign) and name in folders()
+            named = bool(sign) and name in known
             if named and not folder:
                 raise ConfigError(f"a folder behind --bags {name}=", "none", "give one")
+            if sign and not named and "/" not in name and not bag.exists():  # a folder may have such a name
+                raise ConfigError(f"--bags NETWORK=FOLDER with a network out of {', '.join(known)}", f"'{name}' in '{bag}'",
+                                  "correct the network's name, or the folder's")
             found += [Path(folder)] if named and name == network else [] if named else [bag]
         return tuple(found)
 
@@ -55,12 +58,14 @@ def missing(names: Sequence[str], recipe: Mapping[str, ModelRecipe], shop: Works
     start from, in training order.
 
     Args:
-        train: whether they will be trained. Then a finished model must have its teacher and its start beside it, for those
-            that are trained now would be others.
+        train: whether they will be trained. Then a model that is there must have its teacher and its start beside it, for
+            those that are trained now would be others; one that is not finished must be of the recipe too, for its training
+            goes on.
 
     Raises:
-        ConfigError: a name that is neither in the recipe nor a model, or a model that was trained by another recipe, taught
-            by another teacher or begun as another model.
+        ConfigError: a name that is neither in the recipe nor a finished model, or a model that was trained by another recipe,
+            taught by another teacher or begun as another model.
+        CardError: a model's card is broken.
     """
     wanted: set[str] = set()
     left = list(names)
@@ -68,15 +73,15 @@ def missing(names: Sequence[str], recipe: Mapping[str, ModelRecipe], shop: Works
         name = left.pop()
         if drives_without_weights(name):
             continue
-        if _finished(name, shop):
-            if name in recipe:
-                _require_same(recipe[name], shop)
-                if train:
-                    _require_family(recipe[name], recipe, shop)
+        finished = _finished(name, shop)
+        if name in recipe and (finished or train):
+            _require_same(recipe[name], shop, finished)
+            if train:
+                _require_family(recipe[name], recipe, shop)
+        if finished:
             continue
         if name not in recipe:
-            raise ConfigError(f"a model of the recipe ({', '.join(recipe)}) or of {shop.models_dir}", repr(name),
-                              "correct --models")
+            raise _unknown(name, recipe, shop)
         wanted.add(name)
         left += [other for other in (recipe[name].teacher, recipe[name].warm_start) if other in recipe]
     return [recipe[name] for name in recipe if name in wanted]
@@ -84,16 +89,28 @@ def missing(names: Sequence[str], recipe: Mapping[str, ModelRecipe], shop: Works
 
 def _finished(name: str, shop: Workshop) -> bool:
     folder = model_folder(name, shop.models_dir)
-    return folder is not None and not (folder / UNFINISHED).exists()
+    return folder is not None and read_card(folder).finished and not (folder / UNFINISHED).exists()
 
 
-def _require_same(model: ModelRecipe, shop: Workshop) -> None:
-    """Refuse the finished model of this name if its card does not say that it was made as ``model`` is."""
+def _unknown(name: str, recipe: Mapping[str, ModelRecipe], shop: Workshop) -> ConfigError:
+    """Why ``name``, which is not in the recipe, cannot drive."""
+    if model_folder(name, shop.models_dir) is not None:
+        return ConfigError(f"a finished model '{name}' in {shop.models_dir}", "one whose training was interrupted",
+                           f"give its 'kd-planner train --name {name}' again, or leave it out of --models")
+    return ConfigError(f"a model of the recipe ({', '.join(recipe)}) or of {shop.models_dir}", repr(name), "correct --models")
+
+
+def _require_same(model: ModelRecipe, shop: Workshop, finished: bool) -> None:
+    """Refuse the model of this name, where there is one, if its card does not say that it was made as ``model`` is; one that
+    is not ``finished`` may have been meant for another length."""
     from kd_planner_ros.distill.config import plain
 
+    if model_folder(model.name, shop.models_dir) is None:
+        return
     training, config = read_card(shop.models_dir / model.name).training, train_config(model, shop, False)
-    theirs = training.get("recipe", {}) | training.get("planned", config.length)
-    ours = plain(config.recipe | config.length)
+    length = config.length if finished else {}
+    theirs = training.get("recipe", {}) | (training.get("planned", length) if finished else {})
+    ours = plain(config.recipe | length)
     other = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
     for whose, folder in {"teacher": config.teacher, "start": config.warm_start}.items():
         folder = Path(folder) if folder and (Path(folder) / "card.json").is_file() else None
@@ -106,7 +123,9 @@ def _require_same(model: ModelRecipe, shop: Workshop) -> None:
 
 
 def _require_family(model: ModelRecipe, recipe: Mapping[str, ModelRecipe], shop: Workshop) -> None:
-    """Refuse the finished model of this name if its teacher or its start would be trained behind it."""
+    """Refuse the model of this name, where there is one, if its teacher or its start would be trained behind it."""
+    if model_folder(model.name, shop.models_dir) is None:
+        return
     for whose, name in {"teacher": model.teacher, "start": model.warm_start}.items():
         if name in recipe and not _finished(name, shop):
             raise ConfigError(f"{shop.models_dir / model.name} with its {whose} '{name}' beside it", "none that is finished",
@@ -118,11 +137,11 @@ def prepare(models: Sequence[ModelRecipe], shop: Workshop, sensors: bool = True,
     """The TrainConfig of each of ``models``, all checked before the first one trains; nothing is written.
 
     Args:
-        sensors: whether the recordings must be there, with cameras that fit.
+        sensors: whether the recordings must be there, with what their network is taught from.
 
     Raises:
         ConfigError: no recordings for a network, cameras that do not fit it, or an option that 'kd-planner train' does not know.
-        BagError: a folder without recordings.
+        BagError: a folder without recordings, or the first one lacks a topic; the model that it is for is named.
     """
     from kd_planner_ros.distill.recorded import require_sensors
 
@@ -130,8 +149,15 @@ def prepare(models: Sequence[ModelRecipe], shop: Workshop, sensors: bool = True,
         raise ConfigError("recordings to train " + ", ".join(lonely) + " from", "no --bags for their network",
                           "give --bags, or --no-train to drive only what is there, or name models with --models")
     configs = [train_config(model, shop, progress) for model in models]
-    for config in {config.network: config for config in configs}.values() if sensors else ():
-        require_sensors(config)
+    firsts: dict[str, Any] = {}
+    for config in configs if sensors else ():
+        firsts.setdefault(config.network, config)
+    for config in firsts.values():
+        try:
+            require_sensors(config)
+        except KdPlannerError as error:
+            raise type(error)(f"{error.expected} for '{config.name}' of network {config.network}", error.got,
+                              error.remedy) from None
     return configs
 
 
@@ -148,12 +174,9 @@ def train_all(models: Sequence[ModelRecipe], shop: Workshop, train: Callable[[An
     if train is None:
         from kd_planner_ros.distill.train import train
     for model, config in zip(models, configs, strict=True):
-        mark = shop.models_dir / model.name / UNFINISHED
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        write_text(mark, "its training has begun and not ended\n")
         if not train(config).finished:
             raise KeyboardInterrupt
-        mark.unlink()
+        (shop.models_dir / model.name / UNFINISHED).unlink(missing_ok=True)
 
 
 def train_config(model: ModelRecipe, shop: Workshop, progress: bool) -> Any:
