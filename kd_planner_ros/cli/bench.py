@@ -135,7 +135,8 @@ def _drive(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _record(args: argparse.Namespace) -> dict[str, Any]:
-    from kd_planner_ros.bags.record import RecordConfig, record
+    from kd_planner_ros.bags.record import record
+    from kd_planner_ros.bags.record_jobs import RecordConfig
 
     with tempfile.TemporaryDirectory() as folder:
         result = record(RecordConfig(out=Path(folder) / "bags", map=args.map, count=args.count, workers=args.workers))

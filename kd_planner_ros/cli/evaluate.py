@@ -29,7 +29,7 @@ recorded actor by then, and the steering error against the recorded expert (shar
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the two ways of evaluation."""
-    from kd_planner_ros.evaluation.closed_loop import ClosedLoopConfig
+    from kd_planner_ros.evaluation.drives import ClosedLoopConfig
     from kd_planner_ros.evaluation.open_loop import OpenLoopConfig
 
     parser.epilog = EPILOG
@@ -45,7 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _closed(args: argparse.Namespace) -> dict:
-    from kd_planner_ros.evaluation.closed_loop import ClosedLoopConfig, run
+    from kd_planner_ros.evaluation.closed_loop import run
+    from kd_planner_ros.evaluation.drives import ClosedLoopConfig
     from kd_planner_ros.ros.planner_facts import planner_place
 
     result = run(from_args(ClosedLoopConfig, args, planner=planner_place(args.planner, args.models_dir)))

@@ -9,7 +9,7 @@ from typing import Any
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.evaluation import one_route, score
-from kd_planner_ros.evaluation.closed_loop import ClosedLoopConfig, Drive, traffic
+from kd_planner_ros.evaluation.drives import ClosedLoopConfig, Drive, traffic
 from kd_planner_ros.evaluation.run_folder import RunInfo, RunWriter
 
 EXPERT_RATE_HZ = 10.0

@@ -24,7 +24,7 @@ def choose_route(road: RoadMap, choice: str) -> Route:
     Raises:
         RouteError: no such file, no such route in it, or one that does not lie on the map.
     """
-    from kd_planner_ros.evaluation.closed_loop import EVALUATION_ROUTE_SEED
+    from kd_planner_ros.evaluation.drives import EVALUATION_ROUTE_SEED
     from kd_planner_ros.world.routes import default_routes, plan_route
 
     if choice.isdigit():
@@ -51,7 +51,7 @@ def check_world(params: WorldParams) -> None:
     Raises:
         MapError, RouteError, ConfigError: what cannot be used.
     """
-    from kd_planner_ros.evaluation.closed_loop import choose_weathers
+    from kd_planner_ros.evaluation.drives import choose_weathers
     from kd_planner_ros.world.maps import check_map
 
     choose_weathers(params.weather)
@@ -66,7 +66,7 @@ def make_world(params: WorldParams, rig: SensorRig) -> tuple[Any, Route, SceneSt
     Raises:
         MapError, RouteError, ConfigError: what cannot be used.
     """
-    from kd_planner_ros.evaluation.closed_loop import choose_weathers
+    from kd_planner_ros.evaluation.drives import choose_weathers
     from kd_planner_ros.world.maps import load_map
     from kd_planner_ros.world.simulation import World
 

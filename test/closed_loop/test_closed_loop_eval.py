@@ -15,7 +15,7 @@ import pytest
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.evaluation import closed_loop, worker
-from kd_planner_ros.evaluation.closed_loop import ClosedLoopConfig
+from kd_planner_ros.evaluation.drives import ClosedLoopConfig
 from kd_planner_ros.world import events
 
 FILES = ("statistics.json", "summary.json")

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from kd_planner_ros.bags.reader import open_bag
-from kd_planner_ros.bags.record import RecordConfig, record
+from kd_planner_ros.bags.record import record
+from kd_planner_ros.bags.record_jobs import RecordConfig
 from kd_planner_ros.core.errors import BagError, ConfigError, MapError, PlannerError
 from kd_planner_ros.distill.cache import label
 from kd_planner_ros.distill.train import TrainConfig, train

@@ -14,9 +14,9 @@ import pytest
 from kd_planner_ros.cli import main as cli
 
 CONFIGS = {
-    ("drive",): "kd_planner_ros.ros.drive.DriveConfig", ("record",): "kd_planner_ros.bags.record.RecordConfig",
+    ("drive",): "kd_planner_ros.ros.drive.DriveConfig", ("record",): "kd_planner_ros.bags.record_jobs.RecordConfig",
     ("train",): "kd_planner_ros.distill.train.TrainConfig", ("replay",): "kd_planner_ros.ros.replay.ReplayConfig",
-    ("evaluate", "closed-loop"): "kd_planner_ros.evaluation.closed_loop.ClosedLoopConfig",
+    ("evaluate", "closed-loop"): "kd_planner_ros.evaluation.drives.ClosedLoopConfig",
     ("evaluate", "open-loop"): "kd_planner_ros.evaluation.open_loop.OpenLoopConfig",
     ("benchmark", "plankd"): "kd_planner_ros.evaluation.benchmark.run.BenchmarkConfig",
     ("explain",): "kd_planner_ros.evaluation.explain.ExplainConfig",

@@ -12,7 +12,7 @@ from synthetic_run import way, write_run
 
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.evaluation import closed_loop, score, worker
-from kd_planner_ros.evaluation.closed_loop import ClosedLoopConfig
+from kd_planner_ros.evaluation.drives import ClosedLoopConfig
 from kd_planner_ros.networks.tcp.config import TCPConfig
 from kd_planner_ros.networks.tcp.model import build_model
 from kd_planner_ros.runtime.store import save_model

@@ -11,7 +11,7 @@ from typing import Any
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.evaluation import closed_loop, score
 from kd_planner_ros.evaluation.benchmark.suites import Suite
-from kd_planner_ros.evaluation.closed_loop import ClosedLoopConfig
+from kd_planner_ros.evaluation.drives import ClosedLoopConfig
 from kd_planner_ros.evaluation.run_folder import write_text
 from kd_planner_ros.evaluation.score import RouteRecord
 

@@ -15,7 +15,7 @@ from typing import Any
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError, PlannerError
 from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.evaluation import closed_loop, worker
-from kd_planner_ros.evaluation.closed_loop import ClosedLoopConfig, Drive
+from kd_planner_ros.evaluation.drives import ClosedLoopConfig, Drive, claim_folder, plan_drives
 from kd_planner_ros.evaluation.run_folder import write_text
 
 _FILES = ("map", "routes")
@@ -57,8 +57,8 @@ class Spread:
         """
         check_fields(config)
         setup = worker.Setup(config)
-        closed_loop.claim_folder(config, setup.weights)
-        drives = closed_loop.plan_drives(config, setup.routes())
+        claim_folder(config, setup.weights)
+        drives = plan_drives(config, setup.routes())
         waiting = {drive.index: drive for drive in drives if not (drive.folder / "statistics.json").exists()}
         parcel = self._ray.put(pack(config))
         tasks = {self._remote.remote(parcel, _plain(drive)): drive for drive in waiting.values()}
@@ -119,7 +119,7 @@ def drive_remotely(parcel: dict[str, Any], wanted: tuple[str, int, str]) -> dict
         home = tempfile.TemporaryDirectory(prefix="kd_planner_", ignore_cleanup_errors=True)
         _setups[key] = worker.Setup(unpack(parcel, Path(home.name))), home
     setup, _ = _setups[key]
-    drive = next(one for one in closed_loop.plan_drives(setup.config, setup.routes()) if _plain(one) == tuple(wanted))
+    drive = next(one for one in plan_drives(setup.config, setup.routes()) if _plain(one) == tuple(wanted))
     worker.drive_one(setup, drive)
     return {path.name: path.read_text() for path in sorted(drive.folder.iterdir()) if path.is_file()}
 

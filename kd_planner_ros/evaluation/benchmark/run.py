@@ -10,12 +10,12 @@ from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.fields import check_fields
-from kd_planner_ros.evaluation import closed_loop
 from kd_planner_ros.evaluation.benchmark import driving, models, report, training
 from kd_planner_ros.evaluation.benchmark.cards import put_on_card
 from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe, read_paper, read_recipe
 from kd_planner_ros.evaluation.benchmark.suites import SUITES, Suite, find_suite
 from kd_planner_ros.evaluation.benchmark.table import build_table
+from kd_planner_ros.evaluation.drives import DEFAULT_VEHICLES, TOWN_VEHICLES
 from kd_planner_ros.evaluation.run_folder import claim
 from kd_planner_ros.runtime.paths import models_folder
 
@@ -191,7 +191,7 @@ def _facts(config: BenchmarkConfig, suite: Suite) -> dict[str, Any]:
     """What makes this benchmark itself, for ``benchmark.json``."""
     vehicles = config.vehicles
     if vehicles is None:
-        vehicles = closed_loop.TOWN_VEHICLES.get(suite.town, closed_loop.DEFAULT_VEHICLES)
+        vehicles = TOWN_VEHICLES.get(suite.town, DEFAULT_VEHICLES)
     return {"suite": suite.name, "vehicles": vehicles, "walkers": config.walkers, "route_ids": list(config.route_ids),
             "routes_count": config.routes_count if suite.routes == "default" else None, "device": config.device,
             "engine": config.engine}

@@ -1,0 +1,114 @@
+"""What a closed-loop evaluation drives: its config, and the drives that it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.scene import Weather
+
+EVALUATION_ROUTE_SEED = 1000
+"""The default town's routes that scores are reported on; training must not use this seed."""
+TOWN_VEHICLES = {"Town01": 120, "Town02": 100, "Town03": 120, "Town04": 200, "Town05": 120, "Town06": 150, "Town07": 110,
+                 "Town10HD": 120}
+"""Background vehicles a town, as InterFuser and PlanKD evaluate."""
+DEFAULT_VEHICLES = 60
+
+
+@dataclass(frozen=True)
+class ClosedLoopConfig:
+    """What to evaluate, and where to write it. Each field is an option of ``kd-planner evaluate closed-loop``."""
+
+    planner: str = field(metadata={"help": "a folder of models/, a path to one, constant_velocity, auto (the best shipped "
+                                           "model), or expert (the rule-based driver that sees the truth)"})
+    out: Path = field(metadata={"help": "folder to write to; what is finished in it is kept and skipped"})
+    map: str = field(default="default", metadata={
+        "help": "default, generated:SEED, or a .net.xml or .xodr file"})
+    routes: str = field(default="default", metadata={
+        "help": "a leaderboard route file (.xml), or default: routes drawn from --route-seed"})
+    routes_count: int = field(default=10, metadata={"help": "number of routes to draw with --routes default", "low": 1})
+    route_seed: int = field(default=EVALUATION_ROUTE_SEED, metadata={"help": "seed the default routes are drawn from", "low": 0})
+    route_ids: tuple[str, ...] = field(default=(), metadata={"help": "only the routes with these ids (default: all)"})
+    seeds: int = field(default=1, metadata={"help": "number of drives of each route, each with its own traffic", "low": 1})
+    first_seed: int = field(default=0, metadata={"help": "seed of the first drive of each route", "low": 0})
+    weather: str = field(default="benchmark", metadata={
+        "help": "benchmark (sun 70 degrees high, 30 per cent clouds), an id from 0 to 20, a name such as WetNoon, or all"})
+    vehicles: int | None = field(default=None, metadata={
+        "help": "background vehicles (default: the benchmark's number for the town, 60 for others)", "low": 0, "high": 500})
+    walkers: int | None = field(default=None, metadata={"help": "walkers (default: a third of the vehicles)", "low": 0, "high": 500})
+    scenarios: bool = field(default=True, metadata={"help": "add the leaderboard's scenarios to the traffic"})
+    jobs: int = field(default=1, metadata={"help": "parallel processes, one world each", "low": 1, "high": 256})
+    device: str = field(default="cpu", metadata={"help": "where the network runs: cpu, cuda, cuda:1 ..."})
+    engine: str = field(default="auto", metadata={"help": "inference engine", "choices": ("auto", "torch", "openvino", "onnxruntime")})
+    report: bool = field(default=False, metadata={
+        "help": "keep pictures and write a report.html with an animation for each drive"})
+
+
+@dataclass(frozen=True)
+class Drive:
+    """One drive to be done: ``index`` counts over all drives, ``folder`` is its run folder."""
+
+    index: int
+    route: Route
+    seed: int
+    weather: Weather
+    folder: Path
+
+
+def choose_weathers(name: str) -> list[Weather]:
+    """The weathers that ``name`` stands for: ``benchmark``, an id, a preset's name, or ``all``.
+
+    Raises:
+        ConfigError: no such weather.
+    """
+    from kd_planner_ros.world.weather import ROUTE_WEATHER, WEATHERS, weather_by
+
+    if name == "benchmark":
+        return [ROUTE_WEATHER]
+    return list(WEATHERS) if name == "all" else [weather_by(name)]
+
+
+def traffic(config: ClosedLoopConfig, town: str) -> tuple[int, int]:
+    """Vehicles and walkers for ``town``."""
+    vehicles = TOWN_VEHICLES.get(town, DEFAULT_VEHICLES) if config.vehicles is None else config.vehicles
+    return vehicles, vehicles // 3 if config.walkers is None else config.walkers
+
+
+def plan_drives(config: ClosedLoopConfig, routes: Sequence[Route]) -> list[Drive]:
+    """All drives in the order of the statistics file: by seed, then weather, then route.
+
+    Raises:
+        ConfigError: ``route_ids`` names a route that is not there, or there is no such weather.
+    """
+    if missing := set(config.route_ids) - {route.name for route in routes}:
+        raise ConfigError("--route-ids out of " + ", ".join(route.name for route in routes), ", ".join(sorted(missing)),
+                          "correct the ids")
+    chosen = [route for route in routes if not config.route_ids or route.name in config.route_ids]
+    kinds = [(seed, weather, route) for seed in range(config.first_seed, config.first_seed + config.seeds)
+             for weather in choose_weathers(config.weather) for route in chosen]
+    return [Drive(index, route, seed, weather,
+                  Path(config.out) / f"seed_{seed}" / f"{_file_name(route.name)}_{_file_name(weather.name)}")
+            for index, (seed, weather, route) in enumerate(kinds)]
+
+
+def claim_folder(config: ClosedLoopConfig, weights: str) -> None:
+    """Write ``evaluation.json``, or check that the one in the folder describes this evaluation.
+
+    More seeds, other route ids and another number of jobs go on in the same folder; anything else is another
+    evaluation.
+
+    Raises:
+        ConfigError: the folder holds another evaluation.
+    """
+    from kd_planner_ros.evaluation.run_folder import claim
+
+    free = {"out", "jobs", "seeds", "route_ids", "report"}
+    facts = {key: value for key, value in asdict(config).items() if key not in free} | {"weights_sha256": weights}
+    claim(Path(config.out) / "evaluation.json", facts, "evaluation")
+
+
+def _file_name(text: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in text)
