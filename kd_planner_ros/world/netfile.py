@@ -9,6 +9,7 @@ import numpy as np
 
 from kd_planner_ros.core.errors import MapError
 from kd_planner_ros.core.road import Lane, RoadMap
+from kd_planner_ros.world.net_mend import mended
 from kd_planner_ros.world.sites import signal_sites, stop_sites
 
 TURN_ANGLE_RAD = np.radians(35.0)  # CARLA's GlobalRoutePlanner: less is straight on
@@ -28,7 +29,8 @@ def read_net(path: Path, name: str) -> RoadMap:
         raise MapError(f"a map file at {path}", "no such file",
                        "name a .net.xml or .xodr file, 'default' or 'generated:SEED'")
     try:
-        net = sumolib.net.readNet(str(path), withInternal=True, withPedestrianConnections=True)
+        file = mended(path)
+        net = sumolib.net.readNet(str(file), withInternal=True, withPedestrianConnections=True)
         offset = np.array(net.getLocationOffset(), float)
         lanes = {lane.id: lane for lane in _lanes(net, offset)}
         lanes.update((lane.id, lane) for lane in _pavement_corners(net, lanes))
@@ -42,7 +44,7 @@ def read_net(path: Path, name: str) -> RoadMap:
                        "name a network with streets")
     junctions = {node.getID(): np.array([p[:2] for p in node.getShape()], float) - offset
                  for node in net.getNodes() if len(node.getShape()) >= 3}
-    return RoadMap(name, str(path), offset, lanes, junctions,
+    return RoadMap(name, str(file), offset, lanes, junctions,
                    signal_sites(net, lanes, junctions), stop_sites(net, lanes))
 
 
