@@ -48,6 +48,9 @@ class Job:
     stand_s: float = 60.0
     legacy_light: bool = False
     student: str = ""
+    student_weights: str = ""
+    vehicles: int = 0
+    walkers: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ def recording_facts(job: Job, rig: SensorRig) -> dict[str, str]:
             "weather": job.weather.name, "weather_parameters": json.dumps(asdict(job.weather)),
             "rig": json.dumps(asdict(rig)), "role_name": job.role_name, "driver": "expert",
             "disturbed": str(job.disturb and not job.student).lower(), "legacy_light": str(job.legacy_light).lower(),
-            "student": job.student}
+            "student": job.student, "student_weights": job.student_weights, "labels": " ".join(job.labels),
+            "stand_s": str(job.stand_s), "vehicles": str(job.vehicles), "walkers": str(job.walkers)}
 
 
 def _meddler(job: Job, turns: StudentTurns | None) -> Meddler:

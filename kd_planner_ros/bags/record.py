@@ -11,17 +11,18 @@ import queue
 import shutil
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from kd_planner_ros.bags.drive_route import Job, RouteReport, recording_facts
-from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.bags.facts import custom_data
 from kd_planner_ros.bags.record_jobs import RecordConfig, plan_jobs, recording_rig
 from kd_planner_ros.bags.record_worker import Order, work
 from kd_planner_ros.bags.writer import PARTIAL
+from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.networks.registry import is_weightless
@@ -61,9 +62,10 @@ def record(config: RecordConfig) -> RecordReport:
         BagError: no route could be recorded, a worker died, or the disk is nearly full.
     """
     rig = recording_rig(config)
-    _require_student(config.student)
+    weights = _student_weights(config.student)
     road = load_map(config.map)
     jobs, failed = plan_jobs(config, road)
+    jobs = [replace(job, student_weights=weights) for job in jobs]
     todo = [job for job in jobs if not job.path.exists()]
     _require_same_settings([job for job in jobs if job.path.exists()], rig)
     Path(config.out).mkdir(parents=True, exist_ok=True)
@@ -84,22 +86,23 @@ def record(config: RecordConfig) -> RecordReport:
         completed=sum(report.status == "Completed" for report in reports), failed=tuple(failed), finished=tally.finished)
 
 
-def _require_student(name: str) -> None:
-    if name and not is_weightless(name):
-        from kd_planner_ros.runtime.load import find_model  # torch: seconds
+def _student_weights(name: str) -> str:
+    """The hash of the student's weights; empty for none, or one without weights."""
+    if not name or is_weightless(name):
+        return ""
+    from kd_planner_ros.runtime.load import find_model  # torch: seconds
 
-        find_model(name)
+    return read_card(find_model(name)).weights_sha256
 
 
 def _require_same_settings(done: list[Job], rig: SensorRig) -> None:
     """Refuse to pass for these jobs what was recorded otherwise."""
-    for job in done[:1]:
-        with open_bag(job.path) as recording:
-            facts = recording.custom_data
+    for job in done:
+        facts = custom_data(job.path)
         for name, wanted in recording_facts(job, rig).items():
-            if facts.get(name, wanted) != wanted:
-                raise ConfigError(f"{name} '{wanted}' in {job.path}, which is kept and not recorded again", f"'{facts[name]}'",
-                                  "give another --out, or the settings of before")
+            if facts.get(name, wanted) != wanted:  # older recordings lack some
+                raise ConfigError(f"{name} {wanted[:40]!r} in {job.path}, which is kept and not recorded again",
+                                  repr(facts[name][:40]), "give another --out, or the settings of before")
 
 
 @dataclass

@@ -109,7 +109,8 @@ def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]
         name = f"{road.name}_{source}_{route.name}_{weather.name}_s{config.seed}".replace(":", "-").replace("/", "-")
         named = dataclasses.replace(route, name=f"{source}/{route.name}", town=road.name)
         jobs.append(Job(Path(config.out) / name, named, seed, weather, config.labels, config.disturb, config.role_name,
-                        str(config.map), config.stand_s, config.legacy_light, config.student))
+                        str(config.map), config.stand_s, config.legacy_light, config.student, vehicles=config.vehicles,
+                        walkers=config.walkers))
     return jobs, failed
 
 

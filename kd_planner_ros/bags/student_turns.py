@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from kd_planner_ros.core.errors import PlannerError
 from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
@@ -44,7 +45,11 @@ class StudentTurns:
         self._left, self._age, self._student = self._draw(self._expert_s), 0, False
 
     def step(self, control: Control, scene: SceneState) -> tuple[Control, bool]:
-        """What is executed this tick, and whether it is the student's; ``control`` is the expert's. Call once per tick."""
+        """What is executed this tick, and whether it is the student's; ``control`` is the expert's. Call once per tick.
+
+        Raises:
+            PlannerError: the student failed; else its safe stops would pass for its driving.
+        """
         goal = self._driver.goal(scene.ego)  # the navigation follows whoever drives
         if self._left == 0 or (self._student and self._off_line_m(scene) > OFF_LINE_M):
             self._student = not self._student
@@ -58,7 +63,9 @@ class StudentTurns:
         frame = self._sense(scene).frame(self.planner.rig, scene.ego, goal) if due else None
         self._age += 1
         wish, _ = self._driver.step(frame, scene.ego)
-        return replace(wish, reason="student's turn"), True
+        if self._driver.last_error:
+            raise PlannerError(f"a student '{self.planner.name}' that plans", self._driver.last_error, "mend it, or leave --student out")
+        return replace(wish, reason=wish.reason or "student's turn"), True
 
     def _off_line_m(self, scene: SceneState) -> float:
         return float(np.hypot(*(self._line - [scene.ego.pose.x, scene.ego.pose.y]).T).min())

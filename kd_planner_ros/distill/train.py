@@ -232,6 +232,7 @@ class _Run:
 
     def _validate(self, log: Log | None) -> None:
         """Score the held-out routes; ship the weights if they are the best so far, or if nothing is held out."""
+        shipped = False
         if self.group.leads:
             scores = self.learner.validate(self.held_out, 2 * self.config.batch)
             score = self.learner.lessons.badness(scores) if scores else -float(self.step)
@@ -241,7 +242,10 @@ class _Run:
             if score < self.best["score"]:
                 self.best = {"score": score, "step": self.step, "validation": scores}
                 self._ship()
+                shipped = True
         self.validated_step = self.step
+        if shipped:
+            self._save()  # a run that is killed now must know at its next call whose weights lie there
         self.group.wait()
 
     # --- what comes of it --------------------------------------------------------------------------------------------

@@ -11,13 +11,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kd_planner_ros.bags.facts import custom_data
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.record import record
 from kd_planner_ros.bags.record_jobs import RecordConfig
+from kd_planner_ros.bags.student_turns import StudentTurns
 from kd_planner_ros.core.errors import BagError, ConfigError, MapError, PlannerError
+from kd_planner_ros.core.records import Control
+from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.distill.cache import label
 from kd_planner_ros.distill.train import TrainConfig, train
+from kd_planner_ros.networks.constant_velocity.planner import ConstantVelocityPlanner
 from kd_planner_ros.runtime.load import load_planner
+from kd_planner_ros.world.maps import load_map
+from kd_planner_ros.world.routes import default_routes
+from kd_planner_ros.world.simulation import World
+from kd_planner_ros.world.weather import WEATHERS
 
 
 def config(out, **changes):
@@ -63,7 +72,8 @@ def test_a_student_takes_turns_at_the_wheel(tmp_path):
     """The expert's wish stays the label, way points into a student's turn are masked, and other settings are refused."""
     turns = config(tmp_path, count=1, student="constant_velocity", vehicles=0, walkers=0, labels=())
     assert record(turns).routes == 1
-    with open_bag(next(tmp_path.iterdir())) as recording:
+    folder = next(tmp_path.iterdir())
+    with open_bag(folder) as recording:
         timeline, facts = recording.timeline, recording.custom_data
     assert (facts["student"], facts["disturbed"], facts["driver"]) == ("constant_velocity", "false", "expert")
     student = timeline.state.values[:, timeline.state_names.index("disturbance")] > 0
@@ -83,6 +93,30 @@ def test_a_student_takes_turns_at_the_wheel(tmp_path):
     assert 0 < left_out["waypoints masked"] < keep.sum()
     with pytest.raises(ConfigError, match="student ''.*kept and not recorded again.*'constant_velocity'.*another --out"):
         record(replace(turns, student="", disturb=False))
+    with pytest.raises(ConfigError, match="vehicles '3'.*got '0'"):
+        record(replace(turns, vehicles=3))
+    assert custom_data(folder) == facts
+
+
+class _Failing(ConstantVelocityPlanner):
+    def plan(self, frame):
+        raise ValueError("no idea")
+
+
+def test_a_student_that_cannot_plan_is_told(tmp_path):
+    """Its safe stops would pass for its driving."""
+    road = load_map("default")
+    route = default_routes(road, 4, 1, 60.0, 130.0)[0]
+    world = World(road, SensorRig(), vehicles=0, walkers=0, scenarios=False)
+    try:
+        scene = world.start(route, 0, WEATHERS[0])
+        turns = StudentTurns(_Failing(), road)
+        turns.start(route, 0)
+        with pytest.raises(PlannerError, match="student 'constant_velocity' that plans.*no idea.*--student"):
+            for _ in range(200):
+                turns.step(Control(), scene)
+    finally:
+        world.close()
 
 
 def test_an_unknown_student_is_refused_before_anything_is_driven(tmp_path):
