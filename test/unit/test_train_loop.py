@@ -1,10 +1,6 @@
 """The trainer: it learns, it resumes bit-identically, and it refuses what cannot be trained on."""
 
 import csv
-import json
-import os
-import subprocess
-import sys
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +10,7 @@ import pytest
 import torch
 from bags_synthetic import write_bag
 from interrupting import interrupt_in_step
+from two_processes import run_by_two
 
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError, TrainingError
@@ -228,17 +225,8 @@ def test_schedules():
 
 
 def test_two_processes_train_together(config, tmp_path):
-    code = ("import sys, json; from pathlib import Path; from kd_planner_ros.distill.train import train, TrainConfig; "
-            "c = json.loads(sys.argv[1]); c = {k: Path(v) if k in ('models_dir', 'runs_dir', 'cache') else v for k, v in c.items()}; "
-            "c['bags'] = tuple(map(Path, c['bags'])); r = train(TrainConfig(**c)); print(r.steps)")
-    script = tmp_path / "go.py"
-    script.write_text(code.replace("; ", "\n"))
-    values = {"bags": [str(b) for b in config.bags], "name": "pair", "size": "3.1m", "input_height": 32, "input_width": 64,
-              "batch": 4, "epochs": 1, "models_dir": str(config.models_dir), "runs_dir": str(config.runs_dir),
-              "cache": str(config.cache), "progress": False, "threads": 1, "device": "cpu"}
-    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-                           str(script), json.dumps(values)], capture_output=True, text=True, timeout=240,
-                          env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr[-2000:]
+    pair = replace(config, name="pair", epochs=1, device="cpu")
+    script = ("from pathlib import Path, PosixPath\n\nfrom kd_planner_ros.distill.train import TrainConfig, train\n\n"
+              f"print(train({pair!r}).steps)\n")
+    assert run_by_two(script, tmp_path) == [str(checkpoint.load(config.runs_dir / "pair")["step"])] * 2
     load_model(config.models_dir / "pair")
-    assert checkpoint.load(config.runs_dir / "pair")["step"] == int(done.stdout.split()[-1])

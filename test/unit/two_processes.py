@@ -41,10 +41,13 @@ def told_by_two(config, folder: Path) -> list[str]:
 
 def run_by_two(script: str, folder: Path) -> list[str]:
     """The lines that the two processes print which run ``script`` at the same time; it is kept in ``folder``."""
-    path = folder / "go.py"
+    path, said = folder / "go.py", folder / "said"
     path.write_text(script)
-    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(path)],
-                          capture_output=True, text=True, timeout=600,
+    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+                           "--log-dir", str(said), "--redirects", "1", str(path)],  # one file each: lines of two would mix
+                          stderr=subprocess.PIPE, text=True, timeout=600,
                           env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.splitlines()
+    files = sorted(said.rglob("stdout.log"))
+    assert len(files) == 2, files
+    return [line for file in files for line in file.read_text().splitlines()]
