@@ -43,16 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_map(sub)
     sub.add_argument("--workers", type=_whole, metavar="N", default=2, help="worker processes")
     sub.add_argument("--count", type=_whole, metavar="N", default=4, help="routes to record")
-    sub = way("train", _train, "training samples/s and peak memory")
-    sub.add_argument("--size", default="13.9m", metavar="TEXT", help="network size")
-    sub.add_argument("--input-height", type=_whole, metavar="N", default=256, help="picture height in pixels")
-    sub.add_argument("--input-width", type=_whole, metavar="N", default=900, help="picture width in pixels")
-    sub.add_argument("--batch", type=_whole, metavar="N", default=24, help="samples a step")
-    sub.add_argument("--steps", type=_whole, metavar="N", default=5, help="measured steps, after one that is not")
-    sub.add_argument("--device", default="cpu", metavar="TEXT", help="auto, cpu, cuda, cuda:1 ...")
-    sub.add_argument("--method", default="imitation", choices=("imitation", "plankd", "at", "reviewkd", "dpk"),
-                     help="with another than imitation: what its step costs over imitation's, the teacher's answers cached")
-    sub.add_argument("--bev-detail", default="auto", choices=("auto", "full", "half", "quarter"), help="plankd's scene encoder")
+    _add_train(way("train", _train, "training samples/s and peak memory"))
     sub = way("latency", _latency, "milliseconds from pixels to way points")
     _add_planner(sub)
     _add_engine(sub)
@@ -66,6 +57,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sub = way("drive", _drive, "simulated time over wall time of the whole ROS 2 graph")
     _add_planner(sub)
     sub.add_argument("--seconds", type=float, default=20.0, metavar="X", help="simulated seconds to drive")
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--size", default="13.9m", metavar="TEXT", help="network size")
+    parser.add_argument("--input-height", type=_whole, metavar="N", default=256, help="picture height in pixels")
+    parser.add_argument("--input-width", type=_whole, metavar="N", default=900, help="picture width in pixels")
+    parser.add_argument("--batch", type=_whole, metavar="N", default=24, help="samples a step")
+    parser.add_argument("--steps", type=_whole, metavar="N", default=5, help="measured steps, after one that is not")
+    parser.add_argument("--device", default="cpu", metavar="TEXT", help="auto, cpu, cuda, cuda:1 ...")
+    parser.add_argument("--method", default="imitation", choices=("imitation", "plankd", "at", "reviewkd", "dpk"),
+                        help="with another than imitation: what its step costs over imitation's, the teacher's answers cached")
+    parser.add_argument("--bev-detail", default="auto", choices=("auto", "full", "half", "quarter"), help="plankd's scene encoder")
 
 
 def _add_planner(parser: argparse.ArgumentParser) -> None:

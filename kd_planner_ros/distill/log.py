@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import Any, Mapping
+
+from kd_planner_ros.runtime.store import write_atomic
 
 HEAD_START = "head start"
 """Kind of the rows from before the student's first step."""
@@ -21,9 +24,11 @@ class Log:
         if path.is_file() and first_step is not None:
             with path.open(newline="") as file:
                 kept = [row for row in csv.reader(file) if row and row[0].isdigit() and (row[1] == HEAD_START or int(row[0]) <= first_step)]
-        self._file = path.open("w", newline="")
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([("step", "kind", "name", "value"), *kept])
+        write_atomic(path, text.getvalue().encode())  # the earlier rows are not lost to a run that is killed here
+        self._file = path.open("a", newline="")
         self._writer = csv.writer(self._file)
-        self._writer.writerows([("step", "kind", "name", "value"), *kept])
         self._board: Any = _tensorboard(folder)
 
     def write(self, step: int, kind: str, values: Mapping[str, float]) -> None:

@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -136,23 +137,33 @@ class _Run:
     def go(self) -> TrainReport:
         """Train to the end, to the interrupt or to the first loss that is not finite."""
         log = Log(self.folder, self.step if self.resumed else None) if self.group.leads else None
-        self.observer.began(self.step, self.total, len(self.samples), len(self.held_out))
-        if not (self.resumed or self._head_start(log)):
-            if log is not None:
-                log.close()
-            return self._report(self.step, 0.0, False)
-        began, first, started_s = time.perf_counter(), self.step, self.spent_s
+        with closing(log) if log is not None else nullcontext():
+            self.observer.began(self.step, self.total, len(self.samples), len(self.held_out))
+            if not (self.resumed or self._head_start(log)):
+                return self._report(self.step, 0.0, False)
+            began, first = time.perf_counter(), self.step
+            self._loop(log)
+            interrupted = self.stop
+            if not interrupted and self.validated_step != self.step:
+                self._validate(log)
+            self._save()
+            self._conclude(not interrupted)
+            return self._report(first, time.perf_counter() - began, not interrupted)
+
+    def _loop(self, log: Log | None) -> None:
+        """One step after the other until the run is done or stopped; validations and checkpoints when they are due."""
+        began, started_s = time.perf_counter(), self.spent_s
         validated = saved = began
         bar = tqdm(total=self.total, initial=self.step, desc="train", unit="step", dynamic_ncols=True,
                    disable=not (self.config.progress and self.group.leads), file=sys.stderr)
-        with interrupts(self), ThreadPoolExecutor(1) as reader:
+        with interrupts(self), ThreadPoolExecutor(1) as reader, bar:
             coming = reader.submit(self._read, self.step)
             while True:
                 started_s -= self._paused_s()
                 self.spent_s = started_s + time.perf_counter() - began
                 progress, over = self._progress()
                 if over:
-                    break
+                    return
                 batch, coming = coming.result(), reader.submit(self._read, self.step + 1)
                 values = self._step(batch, learning_rate(self.config.schedule, self.config.lr, progress))
                 self.step += 1
@@ -167,15 +178,6 @@ class _Run:
                 if self._due(saved, self.config.checkpoint_minutes, epoch=False):
                     self._save()
                     saved = time.perf_counter()
-        bar.close()
-        interrupted = self.stop
-        if not interrupted and self.validated_step != self.step:
-            self._validate(log)
-        self._save()
-        self._conclude(not interrupted)
-        if log is not None:
-            log.close()
-        return self._report(first, time.perf_counter() - began, not interrupted)
 
     def _paused_s(self) -> float:
         """Seconds spent waiting, which count for nothing; a pause begins with a checkpoint."""
