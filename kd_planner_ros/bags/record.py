@@ -20,7 +20,7 @@ from tqdm import tqdm
 from kd_planner_ros.bags.drive_route import Job, RouteReport, recording_facts
 from kd_planner_ros.bags.facts import custom_data
 from kd_planner_ros.bags.record_jobs import RecordConfig, plan_jobs, recording_rig
-from kd_planner_ros.bags.record_worker import Order, work
+from kd_planner_ros.bags.record_worker import work
 from kd_planner_ros.bags.writer import PARTIAL
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import BagError, ConfigError
@@ -139,8 +139,7 @@ def _share_out(config: RecordConfig, jobs: list[Job], rig: SensorRig) -> _Tally:
         tasks.put(job)
     for _ in range(count):
         tasks.put(None)
-    order = Order(config.map, rig, config.vehicles, config.walkers, config.student)
-    workers = [context.Process(target=work, args=(order, tasks, news, stop), daemon=True) for _ in range(count)]
+    workers = [context.Process(target=work, args=(config, rig, tasks, news, stop), daemon=True) for _ in range(count)]
     for worker in workers:
         worker.start()
     try:

@@ -7,10 +7,10 @@ import queue
 import signal
 import sys
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from kd_planner_ros.bags.drive_route import Job, Stopped, drive_route
+from kd_planner_ros.bags.record_jobs import RecordConfig
 from kd_planner_ros.core.errors import KdPlannerError
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.sensors import SensorRig
@@ -18,19 +18,9 @@ from kd_planner_ros.world.maps import load_map
 from kd_planner_ros.world.simulation import World
 
 
-@dataclass(frozen=True)
-class Order:
-    """What all routes of a recording have in common."""
-
-    map: str
-    rig: SensorRig
-    vehicles: int
-    walkers: int
-    student: str = ""
-
-
-def work(order: Order, tasks: Any, news: Any, stop: Any) -> None:
-    """Take jobs from ``tasks`` until None comes. Tells ``news``: frames, done, failed, left."""
+def work(config: RecordConfig, rig: SensorRig, tasks: Any, news: Any, stop: Any) -> None:
+    """Take jobs from ``tasks`` until None comes, and record them as ``config`` says with the sensors ``rig``. Tells ``news``:
+    frames, done, failed, left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C and sets ``stop``
     sys.setswitchinterval(5e-4)  # the drawing thread takes Python's lock often and briefly
     parent, world = os.getppid(), None
@@ -41,12 +31,12 @@ def work(order: Order, tasks: Any, news: Any, stop: Any) -> None:
         return stop.is_set() or os.getppid() != parent
 
     try:
-        road = load_map(order.map)
-        world = World(road, order.rig, vehicles=order.vehicles, walkers=order.walkers)
-        turns = _turns(order.student, road) if order.student else None
+        road = load_map(config.map)
+        world = World(road, rig, vehicles=config.vehicles, walkers=config.walkers)
+        turns = _turns(config.student, road) if config.student else None
         while not stop.is_set() and (job := _next(tasks)) is not None:
             try:
-                news.put(("done", drive_route(world, road, job, order.rig, beat, turns)))
+                news.put(("done", drive_route(world, road, job, rig, beat, turns)))
             except Stopped:
                 break
             except KdPlannerError as error:

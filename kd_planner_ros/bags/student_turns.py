@@ -21,9 +21,10 @@ OFF_LINE_M = 1.5
 
 
 class StudentTurns:
-    """Turns of 1.5 to 4.5 s in which ``planner`` drives, and 4 to 9 s of the expert's between them. The expert's wish stays
-    the label; in its own turn it shows the way on from where the student has got to. A turn ends early where the student is
-    more than 1.5 m off the route's line: from much farther off not even the expert knows a way that is worth learning.
+    """Turns of 1.5 to 4.5 s in which ``planner`` drives, and 4 to 9 s of the expert's between them, longer until it is back
+    on the line. The expert's wish stays the label; in its own turn it shows the way on from where the student has got to. A
+    turn ends early where the student is more than 1.5 m off the route's line: from much farther off not even the expert
+    knows a way that is worth learning.
 
     The student sees its own cameras at its own rate, drawn apart from the recorded ones. One object serves any number of
     routes, one at a time; the same seed gives the same turns.
@@ -51,7 +52,8 @@ class StudentTurns:
             PlannerError: the student failed; else its safe stops would pass for its driving.
         """
         goal = self._driver.goal(scene.ego)  # the navigation follows whoever drives
-        if self._left == 0 or (self._student and self._off_line_m(scene) > OFF_LINE_M):
+        off = self._off_line_m(scene) > OFF_LINE_M
+        if self._left <= 0 and not off or self._student and off:
             self._student = not self._student
             self._left, self._age = self._draw(self._student_s if self._student else self._expert_s), 0
             self.planner.reset()

@@ -103,20 +103,39 @@ class _Failing(ConstantVelocityPlanner):
         raise ValueError("no idea")
 
 
-def test_a_student_that_cannot_plan_is_told(tmp_path):
-    """Its safe stops would pass for its driving."""
+@pytest.fixture
+def standing():
+    """A road, a route on it and the scene at its beginning."""
     road = load_map("default")
     route = default_routes(road, 4, 1, 60.0, 130.0)[0]
     world = World(road, SensorRig(), vehicles=0, walkers=0, scenarios=False)
     try:
-        scene = world.start(route, 0, WEATHERS[0])
-        turns = StudentTurns(_Failing(), road)
-        turns.start(route, 0)
-        with pytest.raises(PlannerError, match="student 'constant_velocity' that plans.*no idea.*--student"):
-            for _ in range(200):
-                turns.step(Control(), scene)
+        yield road, route, world.start(route, 0, WEATHERS[0])
     finally:
         world.close()
+
+
+def test_a_student_that_cannot_plan_is_told(standing):
+    """Its safe stops would pass for its driving."""
+    road, route, scene = standing
+    turns = StudentTurns(_Failing(), road)
+    turns.start(route, 0)
+    with pytest.raises(PlannerError, match="student 'constant_velocity' that plans.*no idea.*--student"):
+        for _ in range(200):
+            turns.step(Control(), scene)
+
+
+def test_a_student_gets_the_wheel_on_the_line_only(standing):
+    road, route, scene = standing
+    pose = scene.ego.pose
+    beside = replace(pose, x=pose.x - 2.0 * np.sin(pose.yaw), y=pose.y + 2.0 * np.cos(pose.yaw))
+    off = replace(scene, ego=replace(scene.ego, pose=beside))
+    turns = StudentTurns(ConstantVelocityPlanner(), road)
+    turns.start(route, 0)
+    assert not any(turns.step(Control(), off)[1] for _ in range(200))  # the expert's turn is 180 ticks at most
+    assert turns.step(Control(), scene)[1]
+    assert not turns.step(Control(), off)[1]
+    assert not turns.step(Control(), scene)[1]
 
 
 def test_an_unknown_student_is_refused_before_anything_is_driven(tmp_path):
