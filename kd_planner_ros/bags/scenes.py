@@ -36,7 +36,7 @@ def scenes(recording: Recording) -> Iterator[tuple[int, np.ndarray, np.ndarray]]
     if topic not in recording.kinds:
         raise BagError(f"{TRUTH_OBJECTS} or {recording.topics.sensor('objects')} in {recording.path}", "neither",
                        "record the objects too; without them imitation, AT, ReviewKD and DPK work, and PlanKD with "
-                       "safe_attention off")
+                       "--no-safe-attention")
     return _carla(recording, topic)
 
 

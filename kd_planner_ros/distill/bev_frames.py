@@ -56,7 +56,16 @@ def bev_frames(recording: Recording, stamps: np.ndarray, view: BevView = BevView
 
 
 def bev_source(recording: Recording, view: BevView = BevView(), maps_dir: Path | None = None) -> BevSource:
-    """What draws the scenes of ``recording``: its map is the one its custom_data names.
+    """What draws the scenes of ``recording``.
+
+    Raises:
+        MapError: its map is not to be found.
+    """
+    return _source(map_of(recording, maps_dir), view)
+
+
+def map_of(recording: Recording, maps_dir: Path | None = None) -> str:
+    """The map that the custom_data of ``recording`` names, as ``load_map`` takes it.
 
     Raises:
         MapError: there is none, or it is not to be found.
@@ -70,7 +79,7 @@ def bev_source(recording: Recording, view: BevView = BevView(), maps_dir: Path |
     if not places:
         raise MapError(f"the map {spec or name or '(none named)'} of {recording.path}", "no such file",
                        "give the folder that holds it (maps_dir), or record again with this version")
-    return _source(places[0], view)
+    return places[0]
 
 
 @lru_cache(maxsize=2)  # recordings of one map come one after the other

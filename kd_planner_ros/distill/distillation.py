@@ -30,6 +30,12 @@ _TEACHER = "teacher."
 """Prefix of the teacher's fields among a batch's extras."""
 
 
+def no_states(bag: Path) -> BagError:
+    """What is said of a recording without planning states."""
+    return BagError(f"planning states on {TRUTH_STATE} in {bag}", "none",
+                    "record them with the expert; without them imitation, AT, ReviewKD, DPK and PlanKD with --no-bottleneck work")
+
+
 class Distillation:
     """``method`` of ``config`` for a student with the network config ``student``.
 
@@ -72,9 +78,7 @@ class Distillation:
             return
         for shard, bag in bags.items():
             if len(shard.rows) and (shard.rows["states"] < 0).all():
-                raise BagError(f"planning states on {TRUTH_STATE} in {bag}", "none",
-                               "record them with the expert; without them imitation, AT, ReviewKD, DPK and PlanKD with "
-                               "--no-bottleneck work")
+                raise no_states(bag)
 
     def _encode(self, shard: Shard, rows: slice) -> dict[str, Tensor]:
         """The teacher's inputs for clean pictures of ``shard``."""

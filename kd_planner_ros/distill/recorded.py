@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from kd_planner_ros.bags.cameras import recorded_names
-from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.bags.reader import Recording, open_bag
+from kd_planner_ros.bags.scenes import scenes
+from kd_planner_ros.bags.topics import TRUTH_STATE
 from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.distill.bev_frames import map_of
 from kd_planner_ros.distill.cache import find_bags, require_topics
 from kd_planner_ros.distill.config import TrainConfig
+from kd_planner_ros.distill.distillation import no_states
+from kd_planner_ros.distill.methods.build import truth_needed
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.training import find_lessons
 
@@ -28,11 +33,22 @@ def require_sensors(config: TrainConfig) -> None:
     """Refuse early what training would refuse for what the first recording holds.
 
     Raises:
-        BagError: no recordings, a broken one, or the first one lacks topics that the network is taught from.
+        BagError: no recordings, a broken one, or the first one lacks topics that the network or the method is taught from.
+        MapError: its map is not to be found, and the method draws it.
         ConfigError: its cameras do not fit the network.
     """
     network, training, bag = find_network(config.network), find_lessons(config.network), find_bags(config.bags)[0]
     assumed = network.config(training.config_fields(config, None, {}))  # topics do not depend on the cameras' sizes
     with open_bag(bag) as recording:
         require_topics(recording, training.build_lessons(network.build_processor(assumed)))
+        _require_truth(recording, config)
     network.config(training.config_fields(config, *cameras(bag)))
+
+
+def _require_truth(recording: Recording, config: TrainConfig) -> None:
+    needed = truth_needed(config)
+    if "states" in needed and TRUTH_STATE not in recording.kinds:
+        raise no_states(recording.path)
+    if "bev" in needed:
+        scenes(recording)
+        map_of(recording, config.maps_dir)

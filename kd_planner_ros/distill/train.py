@@ -31,7 +31,7 @@ from kd_planner_ros.distill.learner import Learner, NotFinite
 from kd_planner_ros.distill.log import Log
 from kd_planner_ros.distill.observer import Observer
 from kd_planner_ros.distill.parallel import Group, join
-from kd_planner_ros.distill.recorded import cameras
+from kd_planner_ros.distill.recorded import cameras, require_sensors
 from kd_planner_ros.distill.schedule import learning_rate
 from kd_planner_ros.runtime.paths import models_folder
 from kd_planner_ros.runtime.store import CARD, WEIGHTS, add_training, save_model
@@ -49,7 +49,7 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
     ``observer`` is told how it goes, and may pause or end it.
 
     Raises:
-        BagError: no recordings, a broken one, or no samples in them.
+        BagError: no recordings, a broken one, one without a topic that is needed, or no samples in them.
         ConfigError: recordings of an evaluation map without ``allow_leak``, an unknown size, no such device.
         TrainingError: the loss is not finite (the batch is saved), or the checkpoint belongs to another recipe.
     """
@@ -58,6 +58,7 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
     try:
         if config.threads:
             torch.set_num_threads(config.threads)
+        require_sensors(config)
         bags = find_bags(config.bags)
         learner = Learner(config, group, *cameras(bags[0]))
         shards = _shards(config, bags, learner, group)

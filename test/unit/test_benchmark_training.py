@@ -186,6 +186,9 @@ def test_recordings_of_another_rig_are_refused_before_the_first_training(shop, m
     write_views(shop.bags[0] / "b", leave_out="objects")
     with pytest.raises(BagError, match=f"expected {TRUTH_OBJECTS} in .* for 'i' of"):
         training.train_all(models, shop, progress=False)
+    taught = ModelRecipe("p", "tcp", "3.1m", "plankd", teacher="t")
+    with pytest.raises(BagError, match=f"expected {TRUTH_OBJECTS} or .* for 'p' of network tcp; got neither; .*--no-safe-attention"):
+        training.train_all([RECIPE["t"], taught], shop, progress=False)
     shop = replace(shop, bags=(shop.bags[0].with_name("wide"),))
     monkeypatch.setattr(views_synthetic, "WIDTH", 128)
     write_views(shop.bags[0] / "b")

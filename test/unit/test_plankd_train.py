@@ -262,6 +262,7 @@ def test_recordings_without_the_truth_name_it_and_what_works(config, tmp_path, m
     write_bag(tmp_path / "blind" / "b", rate=0.1, seconds=4.0, labels=False)
     with pytest.raises(BagError, match="/truth/objects.*imitation, AT, ReviewKD and DPK work"):
         train(replace(config, bags=(tmp_path / "blind",)))
+    assert not config.cache.exists()
     assert train(replace(config, bags=(tmp_path / "blind",), safe_attention=False, epochs=1)).finished
     monkeypatch.setattr(bags_synthetic, "STATE_NAMES", ())
     write_bag(tmp_path / "mute" / "b", rate=0.1, seconds=4.0, seed=9, labels=False)

@@ -53,6 +53,14 @@ def switches_of(config: TrainConfig, student: Any) -> PlanKDSwitches:
     return ablate(switches, config.network, config.use_entropy, config.safe_attention, config.use_bottleneck)
 
 
+def truth_needed(config: TrainConfig) -> tuple[str, ...]:
+    """The ground truth beside the waypoints that a training as ``config`` says reads, as ``Distiller.needs``."""
+    if config.method != "plankd":
+        return Distiller.needs
+    return ablate(plankd_switches(config.network, weighting=config.weighting), config.network, True, config.safe_attention,
+                  config.use_bottleneck).needs
+
+
 def ablate(switches: PlanKDSwitches, network: str, entropy: bool = True, safe_attention: bool = True,
            use_bottleneck: bool = True) -> PlanKDSwitches:
     """``switches`` without the named parts: Table 4's ablations.

@@ -55,6 +55,12 @@ class PlanKDSwitches:
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} out of {', '.join(known)}", repr(getattr(self, name)), f"correct '{name}'")
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The ground truth that PlanKD reads with these choices, as ``Distiller.needs``."""
+        return (*(("states",) if self.use_bottleneck else ()),
+                *(("obstacles", "bev", "measured") if self.weighting == "attention" else ()))
+
 
 CHOICES = {"scale": ("sum", "mean"), "noise": choices("latent_noise"), "weighting": choices("weighting"),
            "rank_loss": choices("rank_loss"), "bev_detail": tuple(attention.DETAILS)}
@@ -81,11 +87,9 @@ class PlanKD(Distiller):
         super().__init__()
         self.choice, self._average = switches, average
         self.bottleneck = InformationBottleneck(inputs) if switches.use_bottleneck else None
-        attends = switches.weighting == "attention"
-        self.attention = WaypointAttention(switches.bev_detail) if attends else None
+        self.attention = WaypointAttention(switches.bev_detail) if switches.weighting == "attention" else None
         self.teacher_fields = ("mean_stage2", "waypoints") if switches.teacher_waypoints else ("mean_stage2",)
-        self.needs = (*(("states",) if switches.use_bottleneck else ()),
-                      *(("obstacles", "bev", "measured") if attends else ()))
+        self.needs = switches.needs
         self.replaces = ("waypoints",)
         self._adam = (torch.optim.Adam(self.bottleneck.parameters(), lr=switches.bottleneck_lr)
                       if self.bottleneck is not None else None)

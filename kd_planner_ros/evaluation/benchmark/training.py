@@ -143,15 +143,16 @@ def prepare(models: Sequence[ModelRecipe], shop: Workshop, sensors: bool = True,
         ConfigError: no recordings for a network, cameras that do not fit it, or an option that 'kd-planner train' does not know.
         BagError: a folder without recordings, or the first one lacks a topic; the model that it is for is named.
     """
+    from kd_planner_ros.distill.methods.build import truth_needed
     from kd_planner_ros.distill.recorded import require_sensors
 
     if lonely := [model.name for model in models if not shop.bags_of(model.network)]:
         raise ConfigError("recordings to train " + ", ".join(lonely) + " from", "no --bags for their network",
                           "give --bags, or --no-train to drive only what is there, or name models with --models")
     configs = [train_config(model, shop, progress) for model in models]
-    firsts: dict[str, Any] = {}
+    firsts: dict[Any, Any] = {}
     for config in configs if sensors else ():
-        firsts.setdefault(config.network, config)
+        firsts.setdefault((config.network, truth_needed(config)), config)
     for config in firsts.values():
         try:
             require_sensors(config)
