@@ -1,6 +1,7 @@
 """CARLA's semantic colours: class ids (CARLA >= 0.9.14) to the palette its ROS bridge publishes, and back.
 
-Inside the package the newer numbering holds alone; pictures and ids of CARLA before 0.9.14 are brought over here.
+Inside the package the newer numbering holds alone. Pictures of every CARLA are read: 0.9.14 gave new numbers to all classes
+but new colours to two only, and the old two went to nobody else.
 Source: CARLA documentation of 0.9.13 and 0.9.15, "Semantic segmentation camera".
 """
 
@@ -24,15 +25,8 @@ TAGS = (
 )
 """(name, RGB) by id, CARLA 0.9.14 and later."""
 
-LEGACY_TAGS = (
-    ("Unlabeled", (0, 0, 0)), ("Building", (70, 70, 70)), ("Fence", (100, 40, 40)), ("Other", (55, 90, 80)),
-    ("Pedestrian", (220, 20, 60)), ("Pole", (153, 153, 153)), ("RoadLine", (157, 234, 50)), ("Road", (128, 64, 128)),
-    ("Sidewalk", (244, 35, 232)), ("Vegetation", (107, 142, 35)), ("Car", (0, 0, 142)), ("Wall", (102, 102, 156)),
-    ("Sign", (220, 220, 0)), ("Sky", (70, 130, 180)), ("Ground", (81, 0, 81)), ("Bridge", (150, 100, 100)),
-    ("RailTrack", (230, 150, 140)), ("GuardRail", (180, 165, 180)), ("TrafficLight", (250, 170, 30)),
-    ("Static", (110, 190, 160)), ("Dynamic", (170, 120, 50)), ("Water", (45, 60, 150)), ("Terrain", (145, 170, 100)),
-)
-"""(name of TAGS, RGB) by id, CARLA before 0.9.14. Its class Vehicles, riders included, is called Car here."""
+OLD_COLOURS = {"Fence": (100, 40, 40), "Terrain": (145, 170, 100)}
+"""RGB of the classes that looked otherwise before CARLA 0.9.14."""
 
 
 @lru_cache
@@ -43,22 +37,13 @@ def _colours() -> np.ndarray:
 
 
 @lru_cache
-def _upgrade() -> np.ndarray:
-    """Today's id [256] of each id before 0.9.14."""
-    ids = {name: number for number, (name, _) in enumerate(TAGS)}
-    table = np.zeros(256, np.uint8)
-    table[: len(LEGACY_TAGS)] = [ids[name] for name, _ in LEGACY_TAGS]
-    return table
-
-
-@lru_cache
-def _packed_ids(legacy: bool) -> tuple[np.ndarray, np.ndarray]:
+def _packed_ids() -> tuple[np.ndarray, np.ndarray]:
     """Packed colours, sorted, and today's id of each."""
-    tags = LEGACY_TAGS if legacy else TAGS
-    packed = _pack(np.array([colour for _, colour in tags], np.uint8))
+    ids = {name: number for number, (name, _) in enumerate(TAGS)}
+    known = [*TAGS, *OLD_COLOURS.items()]
+    packed = _pack(np.array([colour for _, colour in known], np.uint8))
     order = np.argsort(packed)
-    ids = order.astype(np.uint8)
-    return packed[order], _upgrade()[ids] if legacy else ids
+    return packed[order], np.array([ids[name] for name, _ in known], np.uint8)[order]
 
 
 def _pack(rgb: np.ndarray) -> np.ndarray:
@@ -68,11 +53,6 @@ def _pack(rgb: np.ndarray) -> np.ndarray:
 def colour_ids(ids: np.ndarray) -> np.ndarray:
     """Class ids uint8 [H, W] as palette colours RGB uint8 [H, W, 3]; unknown ids are black. Road (1): 128, 64, 128."""
     return _colours()[ids]
-
-
-def upgrade_ids(legacy_ids: np.ndarray) -> np.ndarray:
-    """Ids uint8 [H, W] of CARLA before 0.9.14 in today's numbering: road 7 -> 1, vehicles 10 -> 14, unknown -> 0."""
-    return _upgrade()[legacy_ids]
 
 
 def bgra_of_ids(ids: np.ndarray) -> np.ndarray:
@@ -87,20 +67,17 @@ def _bgra_words() -> np.ndarray:
     return table.view(np.uint32).reshape(256)
 
 
-def ids_of_colours(rgb: np.ndarray, legacy: bool = False) -> np.ndarray:
-    """Class ids uint8 [H, W], in today's numbering, of palette colours RGB uint8 [H, W, 3].
-
-    Args:
-        legacy: the colours are those of CARLA before 0.9.14.
+def ids_of_colours(rgb: np.ndarray) -> np.ndarray:
+    """Class ids uint8 [H, W], in today's numbering, of palette colours RGB uint8 [H, W, 3] of any CARLA.
 
     Raises:
-        SensorError: a colour that is not in the palette (a lossy copy, or the other CARLA's tags).
+        SensorError: a colour that is not in the palette, as in a lossy copy.
     """
-    colours, ids = _packed_ids(legacy)
+    colours, ids = _packed_ids()
     packed = _pack(rgb)
     index = np.minimum(np.searchsorted(colours, packed), len(colours) - 1)
     if (colours[index] != packed).any():
         strange = rgb[colours[index] != packed][0]
         raise SensorError("CARLA's semantic palette", f"the colour {strange.tolist()}",
-                          "record the semantic camera without compression, and give the right carla_version")
+                          "record the semantic camera without compression")
     return ids[index]

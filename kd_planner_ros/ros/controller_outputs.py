@@ -21,7 +21,7 @@ class ControllerOutputs:
 
     def __init__(self, node: Any, adapter: Any, max_steer_rad: float, health: Health):
         self._adapter, self._max_steer_rad, self._health = adapter, max_steer_rad, health
-        self.sent, self._reason = 0, ""
+        self._node, self.sent, self._reason = node, 0, ""
         self._control = advertise(node, adapter.control_type, "control", COMMAND, lifecycle=True)
         self._reasons = advertise(node, String, "control_reason", LATCHED)
         self._kind = standard.steering_type()
@@ -49,3 +49,9 @@ class ControllerOutputs:
         steering = self._kind.__name__ if self._kind is not None else missing_sentence(
             "ackermann_msgs", "no steering topic; the control topic is complete without it")
         return {"steering message": steering, "controls sent": self.sent}
+
+    def close(self) -> None:
+        """Drop the publishers, and with them the latched reason."""
+        for one in (self._control, self._reasons, self._steering):
+            if one is not None:
+                self._node.destroy_lifecycle_publisher(one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any, Callable, Mapping
 
@@ -23,7 +24,8 @@ def level_name(level: bytes) -> str:
 class Health:
     """The state of one node, published while the node lives, whether or not any input comes.
 
-    Conditions are kept by name, so two faults do not hide each other: the worst one is shown, of equals the first.
+    Conditions are kept by name, so two faults do not hide each other: the worst one is shown, of equals the first. Any
+    thread may raise and clear them.
 
     Args:
         values: called for the key values at each publication.
@@ -33,6 +35,7 @@ class Health:
         self._node, self._values = node, values
         self._conditions: dict[str, tuple[bytes, str]] = {}
         self._shown: tuple[bytes, str] | None = None
+        self._lock = threading.RLock()
         self._publisher = advertise(node, DiagnosticArray, "diagnostics", STATE)
         # Wall time: a node that waits for /clock must still say so.
         self.clock = Clock(clock_type=ClockType.STEADY_TIME)
@@ -40,9 +43,10 @@ class Health:
 
     def set(self, name: str, level: bytes, sentence: str) -> None:
         """Raise or change condition ``name``; at level OK it becomes the sentence of a healthy node."""
-        if self._conditions.get(name) == (level, sentence):
-            return
-        self._conditions[name] = (level, sentence)
+        with self._lock:
+            if self._conditions.get(name) == (level, sentence):
+                return
+            self._conditions[name] = (level, sentence)
         if level == ERROR:  # two lines of code: rcutils ties a severity to a line
             self._node.get_logger().error(sentence)
         elif level == WARN:
@@ -51,7 +55,9 @@ class Health:
 
     def clear(self, name: str) -> None:
         """Condition ``name`` holds no more."""
-        if self._conditions.pop(name, None) is not None:
+        with self._lock:
+            known = self._conditions.pop(name, None) is not None
+        if known:
             self._publish_if_changed()
 
     def get(self, name: str) -> str | None:
@@ -61,7 +67,8 @@ class Health:
     @property
     def worst(self) -> tuple[bytes, str]:
         """(level, sentence) of the worst condition."""
-        return max(self._conditions.values(), key=lambda condition: condition[0], default=(OK, "starting"))
+        with self._lock:
+            return max(self._conditions.values(), key=lambda condition: condition[0], default=(OK, "starting"))
 
     def _publish_if_changed(self) -> None:
         if self.worst != self._shown:
@@ -69,15 +76,16 @@ class Health:
 
     def publish(self) -> None:
         """Publish now."""
-        self._shown = self.worst
-        level, sentence = self._shown
+        with self._lock:
+            level, sentence = self._shown = self.worst
+            conditions = list(self._conditions.items())
         # Before the first /clock the node's clock reads zero, which would be a false stamp: wall time says more.
         now = self._node.get_clock().now()
         stamp = now if now.nanoseconds > 0 else Clock(clock_type=ClockType.SYSTEM_TIME).now()
         facts = {**self._values(), "cpu s": round(time.process_time(), 3)}
         values = [KeyValue(key=str(key), value=str(value)) for key, value in facts.items()]
         values += [KeyValue(key=f"condition {name}", value=f"{level_name(rank)}: {text}")
-                   for name, (rank, text) in self._conditions.items()]
+                   for name, (rank, text) in conditions]
         status = DiagnosticStatus(level=level, name=self._node.get_fully_qualified_name(), message=sentence,
                                   hardware_id="kd_planner_ros", values=values)
         self._publisher.publish(DiagnosticArray(header=Header(stamp=stamp.to_msg()), status=[status]))

@@ -55,7 +55,7 @@ class DriveConfig:
     engine: str = _option("auto", "inference engine", choices=("auto", "torch", "openvino", "onnxruntime"))
     threads: int = _option(1, "threads of the inference engine")
     models_dir: str = _option("", "folder of models; empty: the shipped ones", metavar="DIR")
-    carla_profile: str = _option("carla_bridge", "topic names and message types, a file of config/profiles/")
+    carla_profile: str = _option("carla_bridge", "topic names and message types, a file of config/profiles/ or a path to one")
     role_name: str = _option("", "CARLA role name of the ego; empty: the profile's")
     out: str = _option("", "folder to write; empty: runs/<date and time>", metavar="DIR")
     report: bool = _option(True, "write report.html and the animation at the end")

@@ -38,7 +38,7 @@ def load(name: str, device: str, engine: str, models_dir: str, threads: int, war
 
 
 class Inference:
-    """Runs ``planner`` on sets of inputs. A plan whose time was set back under it is thrown away.
+    """Runs ``planner`` on sets of inputs. A plan or fault whose time was set back under it is thrown away.
 
     Args:
         make_frame: unpacks a set; called on the worker thread.
@@ -80,16 +80,18 @@ class Inference:
                     self.plans += 1
                     self._on_plan(plan, frame.ego)
         except Exception as error:  # whatever the planner does, the car must be stopped and the node must live
-            self._report(inputs.stamp_ns, error)
+            self._report(epoch, inputs.stamp_ns, error)
         else:
             self._health.clear("planner")
 
-    def _report(self, stamp_ns: int, error: Exception) -> None:
+    def _report(self, epoch: int, stamp_ns: int, error: Exception) -> None:
         known = isinstance(error, KdPlannerError)
         sentence = str(error) if known else f"the planner failed: {type(error).__name__}: {error}"
-        self.faults += 1
-        self._on_fault(stamp_ns, type(error).__name__)
-        self._health.set("planner", ERROR, " ".join(sentence.split()))
+        with self._lock:
+            if epoch == self._epoch:
+                self.faults += 1
+                self._on_fault(stamp_ns, type(error).__name__)
+                self._health.set("planner", ERROR, " ".join(sentence.split()))
 
     def values(self) -> dict[str, Any]:
         """Counts and latencies for the diagnostics."""
@@ -100,5 +102,6 @@ class Inference:
         return values
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread; what is under way is thrown away, plan or fault."""
+        self.forget()
         self._worker.close()

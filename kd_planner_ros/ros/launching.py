@@ -26,8 +26,7 @@ from kd_planner_ros.ros.profiles import load_profile
 _COMMON = (
     ("planner", "auto", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model", None),
     ("role_name", "", "CARLA role name of the ego vehicle, part of every topic; empty: the profile's", None),
-    ("carla_profile", "carla_bridge", "outside system: topic names and message types (config/profiles/)",
-     ["carla_bridge", "carla_bridge_lb2", "carla_native"]),
+    ("carla_profile", "carla_bridge", "outside system: topic names and message types, a file of config/profiles/ or a path to one", None),
     ("device", "cpu", "device of the network: cpu, cuda or cuda:N", None),
     ("engine", "auto", "inference engine", ["auto", "torch", "openvino", "onnxruntime"]),
     ("models_dir", "", "folder of models; empty: the package's own", None),
@@ -35,8 +34,11 @@ _COMMON = (
 _DRIVE = (
     ("world", "builtin", "builtin: start the built-in world; carla: CARLA and its bridge run elsewhere; none: a bag",
      ["builtin", "carla", "none"]),
-    ("carla_version", "", "CARLA version, selects tables that CARLA renumbered; empty: the profile's", None),
+    ("carla_version", "", "CARLA version, told in the diagnostics; topics and recordings of all versions are read alike; empty: the profile's", None),
     ("threads", str(PlannerParams.threads), "threads of the inference engine", None),
+    ("sensors_file", "", "where to write the sensor file for carla_spawn_objects; empty: a temporary folder", None),
+)
+_BUILTIN = (
     ("map", "default", "built-in world: default, generated:SEED, or a path to a .net.xml or .xodr file", None),
     ("route", SHOW_ROUTE, "built-in world: number of a default route, a route file, or FILE:ID for one route of it", None),
     ("seed", "0", "built-in world: seed of traffic, walkers and scenarios", None),
@@ -47,7 +49,6 @@ _DRIVE = (
     ("weather", "benchmark", "built-in world: benchmark, an id from 0 to 20, or a name such as WetNoon", None),
     ("time", "0", "built-in world: simulated seconds to drive; 0: to the end of the route", None),
     ("run_dir", "", "built-in world: folder for statistics, telemetry, plans and pictures; empty: none", None),
-    ("sensors_file", "", "where to write the sensor file for carla_spawn_objects; empty: a temporary folder", None),
 )
 _REPLAY = (
     ("bag", None, "recording to play: folder of a rosbag2 recording (mcap or sqlite3)", None),
@@ -73,7 +74,7 @@ def _declare(table: tuple) -> list[DeclareLaunchArgument]:
 
 def drive_arguments() -> list[DeclareLaunchArgument]:
     """The arguments of drive.launch.py, each with its text."""
-    return _declare(_DRIVE[:1] + _COMMON + _DRIVE[1:])
+    return _declare(_DRIVE[:1] + _COMMON + _DRIVE[1:] + _BUILTIN)
 
 
 def replay_arguments() -> list[DeclareLaunchArgument]:
@@ -100,19 +101,20 @@ def node_action(spec: NodeSpec) -> Node:
 
 def drive_actions(context: Any) -> list[Any]:
     """The graph of drive.launch.py. When one node of it ends, the launch ends: no car without a controller."""
-    a = _values(context, _DRIVE + _COMMON)
+    a = _values(context, _DRIVE + _COMMON + _BUILTIN)
+    if a["world"] != "builtin" and (given := [name for name, default, *_ in _BUILTIN if a[name] != default]):
+        raise ConfigError(f"{', '.join(given)} with world:=builtin alone", f"world:={a['world']}", "leave it out, or start the built-in world")
     planner, models_dir = resolve_planner(a["planner"], a["models_dir"])
     facts = planner_facts(planner, models_dir)
     profile = load_profile(a["carla_profile"], a["role_name"], a["carla_version"])
     rig = facts.rig
     if a["world"] == "builtin" and not rig.cameras:
         rig = SensorRig((PICTURE_CAMERA,), rig.lidars, rig.roadside_cameras, rig.roadside_lidars)
-    folder = Path(tempfile.mkdtemp(prefix="kd_planner_ros_"))
-    sensors = Path(a["sensors_file"] or folder / "sensors.json")
+    sensors = Path(a["sensors_file"] or Path(tempfile.mkdtemp(prefix="kd_planner_ros_")) / "sensors.json")
     write_objects(sensors, rig, profile.role_name)
     world = {"objects_definition_file": str(sensors), "map": a["map"], "route": a["route"], "seed": _int(a, "seed"),
              "weather": a["weather"], "max_time_s": _float(a, "time"), "run_dir": a["run_dir"],
-             "planner_name": facts.name, "planner_facts": json.dumps({"card": facts.card, "device": a["device"]})}
+             "planner_name": facts.name, "planner_facts": json.dumps({"card": facts.card, "device": a["device"], "engine": a["engine"]})}
     world |= {name: _int(a, name) for name in ("vehicles", "walkers") if a[name]}
     world |= {"scenarios": a["scenarios"] == "true"} if a["scenarios"] else {}
     nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, world=a["world"], device=a["device"],

@@ -65,7 +65,7 @@ class PlanGate:
 
     def take(self, plan: Plan) -> None:
         """A plan has come. One from the future is from before time was set back, and is left out."""
-        if self._last_ns is not None and plan.stamp_ns > self._last_ns + JUMP_NS:
+        if self._lies_ahead(plan.stamp_ns):
             return
         self.pilot.take(plan)
         self._lost = False
@@ -73,7 +73,10 @@ class PlanGate:
         self._resume(plan.stamp_ns)
 
     def fail(self, stamp_ns: int, error: str) -> None:
-        """The planner says that it has no plan for ``stamp_ns``; ``error`` is the class name of what went wrong."""
+        """The planner says that it has no plan for ``stamp_ns``; ``error`` is the class name of what went wrong. One from the
+        future is left out as in ``take``."""
+        if self._lies_ahead(stamp_ns):
+            return
         self.pilot.fail(Reason.INPUT_FAILED if error == "SensorError" else Reason.PLANNER_FAILED)
         self._cadence.mark(stamp_ns)
         self._failed_ns = stamp_ns
@@ -99,6 +102,9 @@ class PlanGate:
         self._waiting = None
         self._last_ns = stamp_ns
         self._answer(replace(ego, stamp_ns=stamp_ns))
+
+    def _lies_ahead(self, stamp_ns: int) -> bool:
+        return self._last_ns is not None and stamp_ns > self._last_ns + JUMP_NS
 
     def _resume(self, stamp_ns: int) -> None:
         if self._waiting is not None and stamp_ns >= self._waiting.stamp_ns:

@@ -50,4 +50,4 @@ class PlannerOutputs:
     def close(self) -> None:
         """Drop the publishers."""
         for one in (self._joints, self._state, self._path, self._markers, self._attention):
-            self._node.destroy_publisher(one)
+            self._node.destroy_lifecycle_publisher(one)

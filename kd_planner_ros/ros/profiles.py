@@ -20,7 +20,8 @@ PORTS = ("clock", "tf", "diagnostics", "odometry", "speedometer", "imu", "gnss",
 
 @dataclass(frozen=True)
 class Profile:
-    """An outside system with its role name filled in; ``topics`` maps every port to its real name."""
+    """An outside system with its role name filled in; ``topics`` maps every port to its real name. ``name`` is what
+    ``load_profile`` finds it by: a name of config/profiles/, or an absolute path."""
 
     name: str
     adapter: str
@@ -28,11 +29,6 @@ class Profile:
     carla_version: str
     namespace: str
     topics: dict[str, str]
-
-    def real_name(self, port: str) -> str:
-        """The absolute topic of ``port``, or of a sensor's port such as ``rgb_front/image``."""
-        topic = self.topics.get(port, port)
-        return topic if topic.startswith("/") else f"{self.namespace}/{topic}"
 
     def remappings(self) -> list[tuple[str, str]]:
         """(name in the code, real name) for every port whose names differ."""
@@ -59,13 +55,13 @@ def load_profile(name: str, role_name: str = "", carla_version: str = "") -> Pro
         raise ConfigError(f"known ports in {path}", ", ".join(unknown), f"use {', '.join(PORTS)}")
     role = role_name or data["role_name"]
     filled = {port: str(topic).format(role_name=role) for port, topic in data["topics"].items()}
-    return Profile(path.stem, data["adapter"], role, carla_version or str(data["carla_version"]),
+    return Profile(path.stem if name == path.stem else str(path), data["adapter"], role, carla_version or str(data["carla_version"]),
                    data["namespace"].format(role_name=role), filled)
 
 
 def _read(name: str) -> tuple[dict[str, Any], Path]:
     folder = config_folder() / "profiles"
-    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    path = Path(name).absolute() if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
         raise ConfigError(f"a profile out of {known}, or a path to a YAML file", repr(name), "correct carla_profile")

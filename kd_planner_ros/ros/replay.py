@@ -41,7 +41,7 @@ class ReplayConfig:
     device: str = _option("cpu", "cpu, cuda or cuda:N")
     engine: str = _option("auto", "inference engine", choices=("auto", "torch", "openvino", "onnxruntime"))
     models_dir: str = _option("", "folder of models; empty: the shipped ones", metavar="DIR")
-    carla_profile: str = _option("carla_bridge", "topic names and message types, a file of config/profiles/")
+    carla_profile: str = _option("carla_bridge", "topic names and message types, a file of config/profiles/ or a path to one")
     role_name: str = _option("", "the ego's role name, needed where a recording holds two")
 
 

@@ -10,7 +10,9 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import pytest
 
-DOMAIN = random.SystemRandom().randint(101, 199)
+DOMAIN, PROCESSES_DOMAIN = random.SystemRandom().sample(range(1, 100), 2)
+"""For nodes in this process, and for those that a test starts as processes. From 102 on the ports of a domain are among those
+that Linux lends to anybody."""
 
 
 class Graph:

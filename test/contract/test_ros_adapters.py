@@ -279,8 +279,7 @@ def test_a_broken_sensor_file_is_refused(content):
 def test_every_profile_names_every_port_and_its_adapter(name):
     profile = load_profile(name, "hero")
     assert set(profile.topics) == set(PORTS) and profile.namespace == "/carla/hero"
-    assert profile.real_name("control") == "/carla/hero/vehicle_control_cmd" and profile.real_name("clock") == "/clock"
-    assert profile.real_name("front/image") == "/carla/hero/front/image"
+    assert profile.topics["control"] == "vehicle_control_cmd" and profile.topics["clock"] == "/clock"
     assert make_adapter(name, profile.role_name, profile.carla_version).profile == name
 
 

@@ -14,9 +14,12 @@ import yaml
 
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
+from conftest import PROCESSES_DOMAIN
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.ros import params
 from kd_planner_ros.ros.graph import GraphConfig, describe
+from kd_planner_ros.ros.lifecycle import autostart
+from kd_planner_ros.ros.nodes.controller_node import ControllerNode
 from kd_planner_ros.ros.profiles import PORTS, load_profile
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +80,7 @@ def need_launch():
                     "osrf-pycommon) on PYTHONPATH")
 
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}", "ROS_DOMAIN_ID": "117"}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}", "ROS_DOMAIN_ID": str(PROCESSES_DOMAIN)}
 
 
 def launch(script, *words, timeout=120):
@@ -162,6 +165,12 @@ def test_drive_launch_starts_planner_and_controller_beside_carla(tmp_path):
     assert text.count("process has finished cleanly") == 2 and (tmp_path / "objects.json").is_file()
 
 
+def test_drive_launch_refuses_the_builtin_worlds_arguments_beside_carla(tmp_path):
+    need_launch()
+    result = launch(RUN, ROOT / "launch" / "drive.launch.py", "world:=carla", "planner:=constant_velocity", f"run_dir:={tmp_path}", "seed:=3")
+    assert result.returncode != 0 and "seed, run_dir with world:=builtin alone; got world:=carla" in result.stdout + result.stderr
+
+
 def test_drive_launch_drives_the_builtin_world_to_its_end(tmp_path):
     need_launch()
     result = launch(RUN, ROOT / "launch" / "drive.launch.py", "planner:=constant_velocity", "time:=2",
@@ -197,3 +206,16 @@ def test_an_unknown_profile_port_is_refused(tmp_path):
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(ConfigError, match="sonar"):
         load_profile(str(tmp_path / "mine.yaml"))
+
+
+def test_a_profile_of_ones_own_reaches_every_node(tmp_path, monkeypatch, graph):
+    (tmp_path / "mine.yaml").write_text("extends: carla_bridge\nrole_name: mule\ntopics: {odometry: pose_and_speed}\n")
+    monkeypatch.chdir(tmp_path)
+    profile = load_profile("mine.yaml")
+    told = {node.name: node.parameters["carla_profile"] for node in describe(GraphConfig(profile, "constant_velocity", 0.1))}
+    assert told == dict.fromkeys(("planner", "controller", "world"), str(tmp_path / "mine.yaml"))
+    monkeypatch.chdir("/")
+    node = graph.start(ControllerNode, profile=profile.name)
+    assert autostart(node)
+    assert node.resolve_topic_name("odometry") == "/carla/mule/pose_and_speed" and node.adapter.role_name == "mule"
+    graph.spin_in_thread(node)

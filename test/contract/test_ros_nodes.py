@@ -1,6 +1,9 @@
 """Single nodes with real rclpy: clocks, jumps, wrong names, QoS, parameters, lifecycle."""
 
+import sys
+import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +21,8 @@ from conftest import wait_for
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter
-from kd_planner_ros.ros.diagnostics import ERROR
+from kd_planner_ros.ros.diagnostics import ERROR, Health
+from kd_planner_ros.ros.inference import Inference
 from kd_planner_ros.ros.lifecycle import autostart
 from kd_planner_ros.ros.nodes import controller_node, planner_node
 from kd_planner_ros.ros.stamps import from_stamp, to_stamp
@@ -235,3 +239,61 @@ def test_a_parameter_out_of_range_is_refused_in_one_line(graph, values, text):
     with pytest.raises(ConfigError) as refused:
         graph.start(controller_node.ControllerNode, values)
     assert text in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_cleanup_drops_what_configure_made(graph):
+    node = graph.start(controller_node.ControllerNode)
+    bare = sorted(one.topic_name for one in node.publishers)
+    for _ in range(2):
+        node.trigger_configure()
+        assert len(list(node.publishers)) > len(bare)
+        node.trigger_cleanup()
+        assert sorted(one.topic_name for one in node.publishers) == bare
+    graph.spin_in_thread(node)
+
+
+def test_a_fault_from_before_the_planner_was_told_to_forget_is_left_out():
+    begun, go_on, faults = threading.Event(), threading.Event(), []
+
+    class Failing:
+        def reset(self):
+            pass
+
+        def plan(self, frame):
+            begun.set()
+            go_on.wait(10.0)
+            raise RuntimeError("late")
+
+    health = SimpleNamespace(set=lambda *words: faults.append(words), clear=lambda name: None)
+    inference = Inference(Failing(), health, lambda inputs: inputs, lambda *plan: None, lambda *words: faults.append(words))
+    inference.put(SimpleNamespace(stamp_ns=1))
+    assert begun.wait(10.0)
+    inference.forget()
+    go_on.set()
+    inference.close()
+    assert not faults and inference.faults == 0
+
+
+def test_two_threads_may_tell_how_a_node_is(graph):
+    health, stop = Health(graph.node), threading.Event()
+
+    def raise_and_clear():
+        while not stop.is_set():
+            for number in range(20):
+                health.set(f"condition {number}", b"\x01", "so it is")
+            for number in range(20):
+                health.clear(f"condition {number}")
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    other = threading.Thread(target=raise_and_clear)
+    other.start()
+    try:
+        until = time.monotonic() + 2.0
+        while time.monotonic() < until:
+            assert health.worst[0] in (b"\x00", b"\x01")
+            health.publish()
+    finally:
+        stop.set()
+        other.join()
+        sys.setswitchinterval(interval)

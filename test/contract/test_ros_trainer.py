@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from conftest import wait_for
+from conftest import PROCESSES_DOMAIN, wait_for
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.runtime.store import load_model
@@ -95,7 +95,7 @@ def test_wrong_parameters_are_refused(graph, settings, wrong, text):
 def process(settings, **options):
     words = [word for name, value in settings.items() for word in ("-p", f"{name}:={json.dumps(value)}")]
     return subprocess.run([sys.executable, "-m", "kd_planner_ros.ros.nodes.trainer_node", "--ros-args", *words], text=True,
-                          capture_output=True, timeout=240, env={**os.environ, "ROS_DOMAIN_ID": "118"}, **options)
+                          capture_output=True, timeout=240, env={**os.environ, "ROS_DOMAIN_ID": str(PROCESSES_DOMAIN)}, **options)
 
 
 def test_as_a_process_it_ends_when_done(settings, tmp_path):

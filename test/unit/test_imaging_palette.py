@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.imaging.palette import LEGACY_TAGS, TAGS, colour_ids, ids_of_colours, upgrade_ids
+from kd_planner_ros.imaging.palette import OLD_COLOURS, TAGS, colour_ids, ids_of_colours
 from kd_planner_ros.imaging.resize import resize_labels, resize_rgb
 
 
 def test_colours_are_one_to_one():
-    for tags in (TAGS, LEGACY_TAGS):
-        assert len({colour for _, colour in tags}) == len({name for name, _ in tags}) == len(tags)
+    assert len({colour for _, colour in TAGS} | set(OLD_COLOURS.values())) == len(TAGS) + len(OLD_COLOURS)
+    assert len({name for name, _ in TAGS}) == len(TAGS) and set(OLD_COLOURS) < {name for name, _ in TAGS}
 
 
 def test_ids_survive_the_palette():
@@ -21,16 +21,15 @@ def test_ids_survive_the_palette():
     assert colour_ids(np.uint8([[1]])).tolist() == [[[128, 64, 128]]]
 
 
-@pytest.mark.parametrize("old, new", [(7, 1), (6, 24), (10, 14), (4, 12), (12, 8), (18, 7), (22, 10), (200, 0)])
-def test_old_ids_in_the_new_numbering(old, new):
-    assert upgrade_ids(np.uint8([[old]])).item() == new
+def test_pictures_of_every_carla_come_out_in_todays_numbering():
+    """Terrain and fence before 0.9.14, road and sky of both, terrain and fence since."""
+    picture = np.uint8([[(145, 170, 100), (100, 40, 40), (128, 64, 128), (70, 130, 180), (152, 251, 152), (190, 153, 153)]])
+    assert ids_of_colours(picture).tolist() == [[10, 5, 1, 11, 10, 5]]
 
 
-def test_old_pictures_come_out_in_the_new_numbering():
-    terrain, fence = LEGACY_TAGS[22][1], LEGACY_TAGS[2][1]
-    assert ids_of_colours(np.uint8([[terrain, fence]]), legacy=True).tolist() == [[10, 5]]
-    with pytest.raises(SensorError, match="carla_version"):
-        ids_of_colours(np.uint8([[terrain]]))
+def test_a_colour_of_no_carla_is_refused():
+    with pytest.raises(SensorError, match="the colour .145, 170, 101.; record .* without compression"):
+        ids_of_colours(np.uint8([[(145, 170, 101)]]))
 
 
 def test_area_averaging_when_shrinking():

@@ -139,6 +139,20 @@ def test_a_plan_from_before_time_was_set_back_is_left_out():
     assert b.stamps == [100, 1, 2] and [c.reason for c in b.sent] == ["", "no_plan", ""]
 
 
+def test_a_fault_from_before_time_was_set_back_is_left_out():
+    b = Bench()
+    b.gate.take(plan(100))
+    b.gate.tick(ego(100))
+    b.gate.reset()
+    b.gate.tick(ego(1))
+    b.gate.fail(104 * TICK, "RuntimeError")
+    assert b.stamps == [100], "still waits for its plan"
+    b.gate.take(plan(1))
+    assert b.stamps == [100, 1] and b.sent[-1].reason == ""
+    b.gate.tick(ego(3))
+    assert b.stamps == [100, 1], "the next one is waited for too"
+
+
 def test_handshake_counts_second_late_and_missing_controls():
     told = []
     shakes = Handshake(told.append)

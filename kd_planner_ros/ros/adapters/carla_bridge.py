@@ -31,7 +31,8 @@ _FLIP_Y = np.diag([1.0, -1.0, 1.0])
 
 
 class Adapter:
-    """Messages of one outside system. ``carla_version`` selects tables that CARLA renumbered."""
+    """Messages of one outside system. ``carla_version`` is for the diagnostics: what CARLA renumbered is read by its colours,
+    which stayed apart (imaging/palette.py)."""
 
     profile = "carla_bridge"
 
@@ -55,7 +56,7 @@ class Adapter:
 
     def notes(self) -> dict[str, str]:
         """What the diagnostics say about the message types in use."""
-        facts = {"profile": self.profile, "control message": _full_name(self.control_type),
+        facts = {"profile": self.profile, "carla version": self.carla_version, "control message": _full_name(self.control_type),
                  "route message": _full_name(self.route_type)}
         if self._control is None:
             facts["carla_msgs"] = missing_sentence(

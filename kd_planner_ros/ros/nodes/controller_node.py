@@ -78,7 +78,9 @@ class ControllerNode(LifecycleNode):
         """Drop the ports."""
         for one in self._ports:
             self.destroy_subscription(one)
-        self._ports = []
+        self._gate.reset()  # a tick that still waits has nobody to be answered through
+        self._outputs.close()
+        self._ports, self._outputs = [], None
         self.health.set("state", WARN, "unconfigured")
         return SUCCESS
 
@@ -135,8 +137,7 @@ class ControllerNode(LifecycleNode):
             self._plans.reset()
 
     def _values(self) -> dict[str, Any]:
-        outputs = self._outputs.values() if self._outputs is not None else {}
-        return {**self.adapter.notes(), **outputs, "plans late": self._gate.waits_missed,
+        return {**self.adapter.notes(), **(self._outputs.values() if self._outputs is not None else {}), "plans late": self._gate.waits_missed,
                 "lockstep": self.params.lockstep,
                 **{f"stops for {name}": count for name, count in self._gate.pilot.supervisor.counts.items()}}
 
