@@ -21,7 +21,6 @@ from kd_planner_ros.bags.drive_route import Job, RouteReport, recording_facts
 from kd_planner_ros.bags.facts import custom_data
 from kd_planner_ros.bags.record_jobs import RecordConfig, plan_jobs, recording_rig
 from kd_planner_ros.bags.record_worker import work
-from kd_planner_ros.bags.writer import PARTIAL
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.sensors import SensorRig
@@ -189,8 +188,3 @@ def _withdraw(tasks: Any, workers: int) -> None:
             tasks.get(timeout=0.2)
     for _ in range(workers):
         tasks.put(None)
-
-
-def partial_folders(out: Path) -> list[Path]:
-    """What interrupted recordings left in ``out``; the next recording of the same routes takes their place."""
-    return sorted(Path(out).glob("*" + PARTIAL))

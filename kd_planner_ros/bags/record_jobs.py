@@ -12,7 +12,7 @@ import numpy as np
 
 from kd_planner_ros.bags.drive_route import Job
 from kd_planner_ros.bags.topics import LABELS
-from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.errors import ConfigError, KdPlannerError
 from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
@@ -98,7 +98,7 @@ def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]
         for spec in specs[: config.count or None]:
             try:
                 routes.append(plan_route(road, spec))
-            except Exception as error:  # noqa: BLE001 - one bad route must not cost the others
+            except KdPlannerError as error:  # one bad route must not cost the others
                 failed.append(f"route {spec.name}: {error}")
     source = config.routes.stem if config.routes else "drawn"
     weathers = _weathers(config)

@@ -7,7 +7,7 @@ import queue
 import signal
 import sys
 import time
-from typing import Any
+from typing import Any, Callable
 
 from kd_planner_ros.bags.drive_route import Job, Stopped, drive_route
 from kd_planner_ros.bags.record_jobs import RecordConfig
@@ -25,16 +25,19 @@ def work(config: RecordConfig, rig: SensorRig, tasks: Any, news: Any, stop: Any)
     sys.setswitchinterval(5e-4)  # the drawing thread takes Python's lock often and briefly
     parent, world = os.getppid(), None
 
+    def over() -> bool:
+        return stop.is_set() or os.getppid() != parent
+
     def beat(frames: int) -> bool:
         if frames:
             news.put(("frames", frames))
-        return stop.is_set() or os.getppid() != parent
+        return over()
 
     try:
         road = load_map(config.map)
         world = World(road, rig, vehicles=config.vehicles, walkers=config.walkers)
         turns = _turns(config.student, road) if config.student else None
-        while not stop.is_set() and (job := _next(tasks)) is not None:
+        while (job := _next(tasks, over)) is not None:
             try:
                 news.put(("done", drive_route(world, road, job, rig, beat, turns)))
             except Stopped:
@@ -56,8 +59,11 @@ def _turns(student: str, road: RoadMap) -> Any:
     return StudentTurns(load_planner(student, threads=1), road)
 
 
-def _next(tasks: Any) -> Job | None:
-    try:
-        return tasks.get(timeout=1.0)
-    except queue.Empty:
-        return None
+def _next(tasks: Any, over: Callable[[], bool]) -> Job | None:
+    """The next job; None when there are no more, or it is ``over``. A queue may be empty for a while without being at its end."""
+    while not over():
+        try:
+            return tasks.get(timeout=1.0)
+        except queue.Empty:
+            pass
+    return None

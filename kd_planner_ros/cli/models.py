@@ -131,9 +131,9 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
 
 def _sensors(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.ros.carla_objects import to_objects, write_objects
-    from kd_planner_ros.runtime.load import load_planner
+    from kd_planner_ros.ros.planner_facts import planner_facts, resolve_planner
 
-    rig = load_planner(args.name, models_dir=args.models_dir).rig
+    rig = planner_facts(*resolve_planner(args.name, str(args.models_dir or ""))).rig
     if args.out is None:
         print(json.dumps(to_objects(rig, args.role_name), indent=2))
     else:

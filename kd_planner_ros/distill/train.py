@@ -143,12 +143,13 @@ class _Run:
             if not (self.resumed or self._head_start(log)):
                 return self._report(self.step, 0.0, False)
             began, first = time.perf_counter(), self.step
-            self._loop(log)
-            interrupted = self.stop
-            if not interrupted and self.validated_step != self.step:
-                self._validate(log)
-            self._save()
-            self._conclude(not interrupted)
+            with interrupts(self):
+                self._loop(log)
+                interrupted = self.stop
+                if not interrupted and self.validated_step != self.step:
+                    self._validate(log)
+                self._save()
+                self._conclude(not interrupted)
             return self._report(first, time.perf_counter() - began, not interrupted)
 
     def _loop(self, log: Log | None) -> None:
@@ -157,7 +158,7 @@ class _Run:
         validated = saved = began
         bar = tqdm(total=self.total, initial=self.step, desc="train", unit="step", dynamic_ncols=True,
                    disable=not (self.config.progress and self.group.leads), file=sys.stderr)
-        with interrupts(self), ThreadPoolExecutor(1) as reader, bar:
+        with ThreadPoolExecutor(1) as reader, bar:
             coming = reader.submit(self._read, self.step)
             while True:
                 started_s -= self._paused_s()

@@ -80,6 +80,9 @@ def write_text(path: Path, text: str) -> None:
     part.replace(path)
 
 
+_MADE_LATER = ("lanes.json", "statistics.json", "drive.json", "drive.webp", "report.html")
+
+
 class RunWriter:
     """Writes one run folder; a context manager.
 
@@ -92,7 +95,7 @@ class RunWriter:
     def __init__(self, folder: Path, info: RunInfo, frame_period_s: float = 0.2, road: RoadMap | None = None):
         self.folder, self._period_ns, self._last_frame_ns = Path(folder), round(frame_period_s * 1e9), None
         (self.folder / "frames").mkdir(parents=True, exist_ok=True)
-        for old in [*(self.folder / "frames").glob("*.jpg"), self.folder / "lanes.json", self.folder / "statistics.json"]:
+        for old in [*(self.folder / "frames").glob("*.jpg"), *(self.folder / name for name in _MADE_LATER)]:
             old.unlink(missing_ok=True)
         write_text(self.folder / "run.json", _info_to_json(info))
         if road is not None:

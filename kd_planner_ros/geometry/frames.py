@@ -50,11 +50,6 @@ def from_base(points_base: np.ndarray, ego: Pose) -> np.ndarray:
     return np.asarray(points_base, float) @ rotation_2d(ego.yaw).T + (ego.x, ego.y)
 
 
-def vectors_to_base(vectors_map: np.ndarray, ego: Pose) -> np.ndarray:
-    """Directions or velocities [..., 2] of ``map`` along the axes of ``base_link``."""
-    return np.asarray(vectors_map, float) @ rotation_2d(ego.yaw)
-
-
 def poses_to_base(poses_map: np.ndarray, ego: Pose) -> np.ndarray:
     """Planar poses [..., 3] (x, y, yaw) of ``map`` in ``base_link``; yaw in [-pi, pi)."""
     poses_map = np.asarray(poses_map, float)

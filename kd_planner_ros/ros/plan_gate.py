@@ -43,11 +43,6 @@ class PlanGate:
         self._lost = False
         self._failed_ns: int | None = None
 
-    @property
-    def lost(self) -> bool:
-        """Whether a due plan failed to come and none came since."""
-        return self._lost
-
     def tick(self, ego: EgoState) -> None:
         """One odometry message: answered at once, or when its plan is there."""
         if self._last_ns is not None and ego.stamp_ns <= self._last_ns:

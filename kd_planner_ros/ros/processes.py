@@ -38,13 +38,20 @@ class Processes:
 
     def __enter__(self) -> Processes:
         self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _start(self) -> None:
         for node in self._nodes:
             with self.log(node.name).open("wb") as log:
                 # Own session: Ctrl-C goes to us alone, and we decide in which order they end.
                 self.running[node.name] = subprocess.Popen(
                     node.command(self._folder), stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                     env=dict(os.environ, **self._environment), start_new_session=True, preexec_fn=_die_with_parent)
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()

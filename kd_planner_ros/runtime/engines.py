@@ -56,20 +56,19 @@ class _Exportable(nn.Module):
 class TorchEngine(Engine):
     """Eager torch: float32, or bfloat16 autocast where the processor has instructions for it; channels last."""
 
-    def __init__(self, model: nn.Module, network: Network, device: str = "cpu", compiled: bool = False):
+    def __init__(self, model: nn.Module, network: Network, device: str = "cpu"):
         self._device = torch.device(device)
         self._half = fast_bfloat16(self._device)
         self._model = model.eval().to(self._device, memory_format=torch.channels_last)
-        self._call = torch.compile(self._model) if compiled else self._model
         self._outputs = network.outputs
         precision = "bfloat16" if self._half else "float32"
         self.tolerance = TOLERANCE[precision]
-        self.describe = f"torch {precision} {self._device.type}{' compiled' if compiled else ''}"
+        self.describe = f"torch {precision} {self._device.type}"
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See ``Engine.run``."""
         with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
-            found = self._call(**{name: tensor.to(self._device) for name, tensor in inputs.items()})
+            found = self._model(**{name: tensor.to(self._device) for name, tensor in inputs.items()})
         return {name: found[name].float().cpu() for name in self._outputs}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.road import Lane, RoadMap
-from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState, SceneState
+from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState
 from kd_planner_ros.geometry.boxes import corners
 from kd_planner_ros.geometry.frames import to_base
 from kd_planner_ros.imaging.bev_scene import (CENTRE_RGB, MARK_RGB, ROAD_RGB, SIDE_PX, BevView, Raster, bev_scene,
@@ -42,10 +42,6 @@ class BevSource:
         self.road, self.view = road, view
         self._tiles: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
         self._painter = _TilePainter(road, view.px_per_m)
-
-    def from_scene(self, scene: SceneState) -> np.ndarray:
-        """The scene of the built-in world, uint8 [180, 180, 3]."""
-        return self.draw(scene.ego.pose, scene.actors, scene.signals)
 
     def draw(self, ego: Pose, actors: np.ndarray, signals: np.ndarray) -> np.ndarray:
         """The scene uint8 [180, 180, 3] round ``ego``.

@@ -151,16 +151,16 @@ class Expert:
         pedestrian = actors.pedestrian
         choices = np.array([accel] + [a for a in (0.4, -0.6, -1.5, -3.0, -5.0, -8.0) if a < accel - 0.2]
                            + [accel if held else ESCAPE_MPS2])
-        poses, speeds = hz.roll_out(self.path, self._arc, offset, speed, choices, self._limit_mps())
+        poses, _ = hz.roll_out(self.path, self._arc, offset, speed, choices, self._limit_mps())
         hit = hz.conflicts(poses[:1], others, pedestrian, self._margin())
-        hit = self._excuse(hit, poses[:1], others, speeds[:1])
+        hit = self._excuse(hit, poses[:1], others)
         self._warned = self._warned + 1 if hit.any() else 0
         if not hit.any():
             return accel, None
         instant, actor = np.argwhere(hit[0])[0]
         if self._warned < WARNINGS and hz.TIMES_S[instant] > WARNING_TIME_S:
             return accel, None
-        hit = self._excuse(hz.conflicts(poses, others, pedestrian, self._margin()), poses, others, speeds)
+        hit = self._excuse(hz.conflicts(poses, others, pedestrian, self._margin()), poses, others)
         first = np.where(hit.any(axis=2), hz.TIMES_S[None], np.inf).min(axis=1)
         clear = np.flatnonzero(np.isinf(first))
         # The last choice, out of the way fast, is only for want of a better one.
@@ -172,7 +172,7 @@ class Expert:
     def _margin(self) -> float:
         return 1.0 if self._waited < PATIENCE_TICKS[0] else 0.5
 
-    def _excuse(self, hit: np.ndarray, poses: np.ndarray, others: np.ndarray, speeds: np.ndarray) -> np.ndarray:
+    def _excuse(self, hit: np.ndarray, poses: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Takes out contacts that are not the ego's to avoid: from behind (unless it is about to change lanes), and,
         when it has waited long, those far in the future."""
         if not self._about_to_change_lane():

@@ -16,7 +16,6 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned envi
 
 from kd_planner_ros.core.errors import PlannerError
 from kd_planner_ros.core.sensors import SensorRig
-from kd_planner_ros.driving.controller import TCPController  # noqa: F401  (fails early where driving/ is broken)
 from kd_planner_ros.evaluation.one_route import PlannerSide
 from kd_planner_ros.networks.constant_velocity.planner import build_planner
 from kd_planner_ros.ros import drive as drive_module

@@ -169,6 +169,7 @@ def test_interrupting_loses_only_the_route_being_driven(tmp_path):
         while not list((tmp_path / "out").glob("*.partial/*/*.mcap")) and time.monotonic() < until:
             time.sleep(0.2)
         assert process.poll() is None, process.communicate()
+        assert list((tmp_path / "out").glob("*.partial/*/*.mcap")), "nothing was recorded in 150 s"
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     finally:

@@ -19,7 +19,7 @@ from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig
 from kd_planner_ros.ros import carla_objects
 from kd_planner_ros.ros.adapters import carla_bridge, carla_bridge_lb2, carla_native, frames_tf, objects, standard
-from kd_planner_ros.ros.adapters.tables import table_from_msg, table_to_msg
+from kd_planner_ros.ros.adapters.tables import table_from_msg
 from kd_planner_ros.ros.profiles import PORTS, load_profile, make_adapter
 from kd_planner_ros.ros.stamps import from_stamp, to_duration, to_stamp
 from ros_fakes import straight_route

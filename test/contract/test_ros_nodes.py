@@ -26,7 +26,7 @@ from kd_planner_ros.ros.inference import Inference
 from kd_planner_ros.ros.lifecycle import autostart
 from kd_planner_ros.ros.nodes import controller_node, planner_node
 from kd_planner_ros.ros.stamps import from_stamp, to_stamp
-from ros_fakes import CAMERA, FakePlanner, straight_route
+from ros_fakes import FakePlanner, straight_route
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 TICK = 50_000_000

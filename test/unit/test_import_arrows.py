@@ -61,11 +61,11 @@ def test_the_check_can_fail():
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_size(path):
-    assert len(path.read_text().splitlines()) <= 300, "split the module by verb"
+    assert len(path.read_text().splitlines()) <= (150 if path.name.endswith("_node.py") else 300), "split the module by verb"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_function_size(path):
     long = [f"{n.name}: {n.end_lineno - n.lineno + 1}" for n in ast.walk(ast.parse(path.read_text()))
-            if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)) and n.end_lineno - n.lineno + 1 > 60]
-    assert long == [], "a function reads best under 40 lines and may not exceed 60"
+            if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)) and n.end_lineno - n.lineno + 1 > 40]
+    assert long == [], "split the function"

@@ -1,7 +1,9 @@
 """The trainer: it learns, it resumes bit-identically, and it refuses what cannot be trained on."""
 
 import csv
+import os
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -222,6 +224,19 @@ def test_schedules():
     assert learning_rate("onecycle", 1.0, 1.0) == pytest.approx(0.01)
     assert learning_rate("cosine", 1.0, 0.5) == pytest.approx(0.505)
     assert learning_rate("constant", 0.3, 0.9) == 0.3
+
+
+def test_ctrl_c_while_the_last_validation_runs_loses_nothing(config, monkeypatch):
+    validate = Learner.validate
+
+    def interrupted(self, *words):
+        os.kill(os.getpid(), signal.SIGINT)
+        return validate(self, *words)
+
+    monkeypatch.setattr(Learner, "validate", interrupted)
+    report = train(replace(config, epochs=1))
+    assert report.finished and checkpoint.load(config.runs_dir / "student")["step"] == report.steps == report.best_step
+    assert read_card(config.models_dir / "student").finished
 
 
 def test_two_processes_train_together(config, tmp_path):

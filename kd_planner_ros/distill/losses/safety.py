@@ -11,7 +11,6 @@ from torch import Tensor
 
 SIGMA_M = 3.0
 MARGIN = 0.1
-TIES = ("zero", "minus")
 
 
 def proximity(waypoints: Tensor, obstacles: Tensor, sigma_m: float = SIGMA_M) -> Tensor:

@@ -8,8 +8,6 @@ from typing import Any
 APT_PACKAGES = {
     "carla_msgs": "ros-carla-msgs (ros-bridge, built from source)",
     "ackermann_msgs": "ros-$ROS_DISTRO-ackermann-msgs",
-    "derived_object_msgs": "ros-$ROS_DISTRO-derived-object-msgs",
-    "tf2_msgs": "ros-$ROS_DISTRO-tf2-msgs",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from nav_msgs.msg import Odometry
@@ -43,9 +44,7 @@ class ControllerNode(LifecycleNode):
     def on_configure(self, state: Any) -> Any:
         """Open the ports."""
         self._outputs = ControllerOutputs(self, self.adapter, self.params.max_steer_rad, self.health)
-
-        def mismatch(sentence: str) -> None:
-            self.health.set("qos", WARN, sentence)
+        mismatch = partial(self.health.set, "qos", WARN)
 
         def port(kind: type, topic: str, work: Any, profile: Any, on_fault: Any = None) -> Any:
             return subscribe(self, kind, topic, guarded(self.health, work, on_fault, topic), profile, mismatch)

@@ -134,7 +134,8 @@ def _follow() -> int:
     try:
         train(declare_training(node))
         return 0
-    except KdPlannerError:  # the first process says it
+    except KdPlannerError as error:  # which may be this machine's alone
+        print(f"kd_planner_ros: error in process {os.environ['RANK']}: {error}", file=sys.stderr)
         return BAD_INPUT
     finally:
         node.destroy_node()

@@ -10,7 +10,7 @@ from kd_planner_ros.world.render.stage import A_NIGHT, A_SKY, T_CLOUD, T_GRAIN
 
 
 @helper
-def window_light(air, tex, seed, bay, storey, fu, fv, nx, ny, nz, dx, dy, dz):
+def window_light(air, tex, seed, bay, storey, fv, nx, ny, nz, dx, dy, dz):
     """Light from one pane: mirrored sky by day, a lit room in some windows by night."""
     along = nx * dx + ny * dy + nz * dz
     mz = dz - 2.0 * along * nz
@@ -60,7 +60,7 @@ def facade_light(air, tex, row, lamps, x, y, z, foot, nx, ny, nz, dx, dy, dz):
             return r, g, b
         blend = 0.35 * (1.0 - sharp)
         return r * (1.0 - blend), g * (1.0 - blend), b * (1.0 - blend)
-    wr, wg, wb = window_light(air, tex, seed, bay, storey, fu, fv, nx, ny, nz, dx, dy, dz)
+    wr, wg, wb = window_light(air, tex, seed, bay, storey, fv, nx, ny, nz, dx, dy, dz)
     if abs(abs(fu - 0.5) - half) < 0.03 or abs(fu - 0.5) < 0.012 or high - fv < 0.03:
         wr, wg, wb = 0.30 * lr, 0.30 * lg, 0.29 * lb  # frames
     return r + (wr - r) * sharp, g + (wg - g) * sharp, b + (wb - b) * sharp

@@ -23,7 +23,6 @@ GROUND_RGB = np.array([[86, 104, 58], [92, 92, 94], [214, 214, 208], [208, 168, 
 (M_FACADE, M_PLAIN, M_ROOF, M_LEAF, M_BARK, M_METAL, M_HOUSING, M_LAMP, M_STOP_SIGN, M_STREET_LAMP) = range(10)
 (M_PAINT, M_GLASS, M_TYRE, M_RIM, M_DARK, M_BRAKE, M_HEADLIGHT, M_LEFT_LAMP, M_RIGHT_LAMP, M_PLATE, M_SKIN, M_SHIRT,
  M_TROUSERS, M_HAIR, M_CARGO, M_BARRIER) = range(10, 26)
-RIDER_MATERIALS = (M_SKIN, M_SHIRT, M_TROUSERS, M_HAIR)
 
 FACADE_RGB = np.array([[178, 160, 138], [142, 88, 70], [196, 188, 174], [120, 118, 116], [168, 130, 100],
                        [98, 104, 112], [205, 192, 160], [150, 152, 156], [122, 72, 58], [184, 176, 150]], np.uint8)
@@ -33,7 +32,6 @@ PAINT_RGB = np.array([[222, 222, 220], [24, 24, 26], [140, 142, 146], [90, 94, 1
                      np.uint8)
 CLOTH_RGB = np.array([[150, 40, 40], [40, 60, 120], [44, 44, 48], [190, 186, 176], [60, 100, 66], [186, 150, 60],
                       [110, 70, 110], [96, 120, 140], [210, 96, 40], [72, 58, 46]], np.uint8)
-SKIN_RGB = np.array([[224, 184, 156], [198, 148, 112], [146, 100, 70], [96, 64, 46]], np.uint8)
 
 # fixed colours of actor materials; paint, cargo and cloth come from the actor's seed
 FIXED_RGB = {M_GLASS: (26, 32, 38), M_TYRE: (26, 26, 27), M_RIM: (150, 152, 156), M_DARK: (34, 34, 36),

@@ -8,7 +8,7 @@ from kd_planner_ros.core.scene import BRAKE_LIGHT, HEAD_LIGHT, INDICATOR_LEFT, I
 from kd_planner_ros.world.render.facade import facade_light
 from kd_planner_ros.world.render.jit import helper
 from kd_planner_ros.world.render.light import baked_light, dome_light, hash01, lit, mask_at, tile
-from kd_planner_ros.world.render.materials import (G_ASPHALT, G_DIRT, G_GRASS, M_BARK, M_BARRIER, M_BRAKE, M_CARGO,
+from kd_planner_ros.world.render.materials import (G_DIRT, G_GRASS, M_BARK, M_BARRIER, M_BRAKE, M_CARGO,
                                                    M_FACADE, M_GLASS, M_HEADLIGHT, M_LAMP, M_LEAF, M_LEFT_LAMP, M_PAINT,
                                                    M_RIGHT_LAMP, M_SHIRT, M_SKIN, M_STOP_SIGN, M_STREET_LAMP,
                                                    M_TROUSERS)
