@@ -26,7 +26,7 @@ setup(
     maintainer="kd_planner_ros maintainers",
     maintainer_email="maintainers@users.noreply.example",
     packages=find_packages(include=[NAME, NAME + ".*"]),
-    package_data={NAME: ["**/*.j2", "**/*.css", "**/*.msg"]},
+    package_data={NAME: ["**/*.j2", "**/*.css"]},
     python_requires=">=3.10",
     install_requires=["setuptools"],
     extras_require={"test": ["pytest"], "ray": ["ray"]},

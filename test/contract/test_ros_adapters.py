@@ -2,6 +2,7 @@
 
 import math
 import struct
+import sys
 from array import array
 from types import SimpleNamespace
 
@@ -97,6 +98,31 @@ def test_an_image_is_bgra_in_an_array_and_comes_back():
     assert message.encoding == "bgra8" and message.step == 12 and message.header.frame_id == "ego_vehicle/front"
     assert isinstance(message.data, array) and list(message.data[:4]) == [2, 1, 0, 255]
     assert (BRIDGE.image_from_msg(message) == rgb).all()
+
+
+def bayer():
+    message = BRIDGE.image_to_msg(np.zeros((2, 4, 3), np.uint8), 0, "front")
+    message.encoding, message.step, message.data = "bayer_rggb8", 4, array("B", bytes(range(8)))
+    return message
+
+
+def test_an_encoding_of_others_goes_through_cv_bridge(monkeypatch):
+    """A stand-in with the interface of vision_opencv's, which is partly C++ and not on PyPI."""
+    class CvBridge:
+        def imgmsg_to_cv2(self, message, desired_encoding):
+            raw = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
+            return {"rgb8": np.repeat(raw[:, :, None], 3, 2)}[desired_encoding]
+
+    monkeypatch.setitem(sys.modules, "cv_bridge", SimpleNamespace(CvBridge=CvBridge))
+    assert BRIDGE.image_from_msg(bayer())[1].tolist() == [[4, 4, 4], [5, 5, 5], [6, 6, 6], [7, 7, 7]]
+    with pytest.raises(SensorError, match="one that cv_bridge makes rgb8 of; got 'bayer_rggb8': "):
+        BRIDGE.image_from_msg(SimpleNamespace(encoding="bayer_rggb8", width=4, height=2, data=b"123"))
+
+
+def test_an_encoding_of_others_without_cv_bridge_is_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv_bridge", None)
+    with pytest.raises(SensorError, match="rgb8, .* or cv_bridge to convert it; got 'bayer_rggb8'.*ros-.ROS_DISTRO-cv-bridge"):
+        BRIDGE.image_from_msg(bayer())
 
 
 def test_image_size_is_checked():

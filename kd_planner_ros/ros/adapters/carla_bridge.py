@@ -18,8 +18,8 @@ from kd_planner_ros.core.records import Command, Control, EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import rotation_3d
-from kd_planner_ros.imaging.encodings import decode_rgb, encode_rgb
-from kd_planner_ros.ros.adapters.optional import message_type, missing_sentence
+from kd_planner_ros.imaging.encodings import ENCODINGS, decode_rgb, encode_rgb
+from kd_planner_ros.ros.adapters.optional import message_type, missing_sentence, rgb_by_cv_bridge
 from kd_planner_ros.ros.adapters.poses import pose_from_quaternion, pose_stamped, quaternion
 from kd_planner_ros.ros.adapters.tables import bytes_array, columns, table_from_msg, table_to_msg
 from kd_planner_ros.ros.stamps import from_stamp, to_stamp
@@ -173,6 +173,8 @@ class Adapter:
         if spec is not None and (message.width, message.height) != (spec.width, spec.height):
             raise SensorError(f"{spec.width}x{spec.height} pixels from camera {spec.id!r}",
                               f"{message.width}x{message.height}", "spawn the sensors from the planner's sensor file")
+        if message.encoding not in ENCODINGS:
+            return rgb_by_cv_bridge(message)
         return decode_rgb(message.data, message.height, message.width, message.encoding, message.step)
 
     def camera_info_to_msg(self, spec: CameraSpec, stamp_ns: int) -> CameraInfo:

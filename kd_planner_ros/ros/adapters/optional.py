@@ -1,9 +1,14 @@
-"""Message packages that are not on PyPI: each is looked up here, by name, when an adapter asks for it."""
+"""ROS packages that are not on PyPI: each is looked up here, by name, when an adapter asks for it."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
+
+import numpy as np
+
+from kd_planner_ros.core.errors import SensorError
+from kd_planner_ros.imaging.encodings import ENCODINGS
 
 APT_PACKAGES = {
     "carla_msgs": "ros-carla-msgs (ros-bridge, built from source)",
@@ -22,3 +27,22 @@ def message_type(package: str, name: str) -> Any | None:
 def missing_sentence(package: str, without: str) -> str:
     """What is missing and what works without it, for the diagnostics."""
     return f"{package} is not installed ({APT_PACKAGES[package]}); {without}"
+
+
+def rgb_by_cv_bridge(message: Any) -> np.ndarray:
+    """RGB uint8 [H, W, 3] of a picture whose encoding ``imaging.encodings`` does not know, such as yuv422 or a Bayer pattern.
+
+    Raises:
+        SensorError: cv_bridge is not importable (that of ROS 2 up to Jazzy breaks with NumPy 2), or cannot convert it.
+    """
+    try:
+        bridge = importlib.import_module("cv_bridge").CvBridge()
+    except (ImportError, AttributeError) as error:
+        raise SensorError(f"an image encoding out of {', '.join(ENCODINGS)}, or cv_bridge to convert it",
+                          f"{message.encoding!r} and {error}",
+                          "set the camera driver to one of them, or install ros-$ROS_DISTRO-cv-bridge") from None
+    try:
+        return np.array(bridge.imgmsg_to_cv2(message, "rgb8"))
+    except Exception as error:  # its own kind of error is known only where it is installed
+        raise SensorError(f"an image encoding out of {', '.join(ENCODINGS)}, or one that cv_bridge makes rgb8 of",
+                          f"{message.encoding!r}: {error}", "set the camera driver to one of them") from None
