@@ -15,6 +15,7 @@ from kd_planner_ros.core.records import Command
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE
 from kd_planner_ros.core.sensors import CameraImage
+from kd_planner_ros.geometry.attitude import from_bridge_twist
 from kd_planner_ros.imaging.encodings import decode_image, decode_rgb
 from kd_planner_ros.imaging.palette import ids_of_colours
 
@@ -26,7 +27,7 @@ def ego_row(message: Any) -> list[float]:
     """POSE_COLUMNS of an odometry message; its speed is undone of the bridge's wrong rotation, acceleration is 0."""
     twist = message.twist.twist
     pose = messages.pose_of(message.pose.pose.position, message.pose.pose.orientation)
-    body = messages.from_bridge_twist(np.array([twist.linear.x, twist.linear.y, twist.linear.z]), pose)
+    body = from_bridge_twist(np.array([twist.linear.x, twist.linear.y, twist.linear.z]), pose)
     return [pose.x, pose.y, pose.z, pose.yaw, pose.pitch, pose.roll, float(body[0]), twist.angular.z, 0.0, float(body[1])]
 
 

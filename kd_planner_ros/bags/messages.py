@@ -14,8 +14,7 @@ from kd_planner_ros.bags.topics import MAP_FRAME
 from kd_planner_ros.core.records import Control, EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.geometry.attitude import pose_from, quaternion_of
-from kd_planner_ros.geometry.frames import rotation_3d
+from kd_planner_ros.geometry.attitude import pose_from, quaternion_of, to_bridge_twist
 
 CARLA_DEFINITIONS = {
     "carla_msgs/msg/CarlaEgoVehicleControl":
@@ -25,7 +24,6 @@ CARLA_DEFINITIONS = {
     "carla_msgs/msg/CarlaRoute": "int8[] road_options\ngeometry_msgs/Pose[] poses\n",
 }
 """For sqlite3 bags, which carry no definitions."""
-_FLIP_Y = np.diag([1.0, -1.0, 1.0])
 GRAVITY_MPS2 = 9.81
 
 
@@ -77,25 +75,6 @@ def quaternion(pose: Pose) -> Any:
 def pose_of(position: Any, q: Any) -> Pose:
     """A core pose from a position and a quaternion, which need not be normalised; all zeros mean no rotation."""
     return pose_from((position.x, position.y, position.z), (q.x, q.y, q.z, q.w))
-
-
-def to_bridge_twist(velocity_base: np.ndarray, pose: Pose) -> np.ndarray:
-    """Body velocity [3] as the bridge's odometry shows it: exact on flat road, turned the wrong way round on slopes.
-
-    The bridge multiplies the left-handed map velocity by Rz(yaw) Ry(pitch) Rx(roll) instead of its inverse.
-    """
-    if pose.pitch == 0.0 and pose.roll == 0.0:
-        return np.asarray(velocity_base, float)
-    turn = rotation_3d(pose)
-    return _FLIP_Y @ turn @ _FLIP_Y @ turn @ velocity_base
-
-
-def from_bridge_twist(twist: np.ndarray, pose: Pose) -> np.ndarray:
-    """Body velocity [3] from the bridge's odometry; the inverse of ``to_bridge_twist``."""
-    if pose.pitch == 0.0 and pose.roll == 0.0:
-        return np.asarray(twist, float)
-    turn = rotation_3d(pose)
-    return turn.T @ _FLIP_Y @ turn.T @ _FLIP_Y @ twist
 
 
 def clock(stamp_ns: int) -> Any:

@@ -19,10 +19,11 @@ from kd_planner_ros.bags import messages
 from kd_planner_ros.bags.tables import CLOUD_DTYPE
 from kd_planner_ros.bags.topics import CLOCK, LABELS, MAP_FRAME, TF, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE, Topics
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.records import Control, EgoState, Pose
+from kd_planner_ros.core.records import Control, EgoState
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, SensorRig
+from kd_planner_ros.geometry.attitude import optical
 from kd_planner_ros.geometry.frames import map_to_gnss
 from kd_planner_ros.imaging.encodings import encode_rgb
 from kd_planner_ros.imaging.palette import bgra_of_ids
@@ -30,7 +31,6 @@ from kd_planner_ros.imaging.palette import bgra_of_ids
 ZSTD_LEVEL = 1
 """'Fast': on rendered pictures level 3 saves a tenth of the disk and costs three times the time."""
 PARTIAL = ".partial"
-_OPTICAL = Pose(yaw=-np.pi / 2, roll=-np.pi / 2)
 """Camera frames of the bridge are optical: z forward, x right."""
 _FOREVER = QosTime(9223372036, 854775807)  # RMW_DURATION_INFINITE
 
@@ -153,6 +153,5 @@ class BagWriter:
         self.write(topic, "sensor_msgs/msg/Image", messages.image(pixels, encoding, now, frame), now)
         self.write(topic.removesuffix("image") + "camera_info", "sensor_msgs/msg/CameraInfo",
                    messages.camera_info(spec, now, frame), now)
-        mount = Pose(spec.pose.x, spec.pose.y, spec.pose.z, spec.pose.yaw + _OPTICAL.yaw, spec.pose.pitch,
-                     spec.pose.roll + _OPTICAL.roll)
-        self.write(TF, "tf2_msgs/msg/TFMessage", messages.transform(now, self.topics.frame(), frame, mount), now)
+        mounted = messages.transform(now, self.topics.frame(), frame, optical(spec.pose))
+        self.write(TF, "tf2_msgs/msg/TFMessage", mounted, now)

@@ -1,10 +1,16 @@
-"""Yaw, pitch and roll as a quaternion, and back."""
+"""Yaw, pitch and roll as a quaternion, and back; what follows from attitude alone."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from kd_planner_ros.core.records import Pose
+from kd_planner_ros.geometry.frames import rotation_3d
+
+_OPTICAL = Pose(yaw=-math.pi / 2, roll=-math.pi / 2)
+_FLIP_Y = np.diag([1.0, -1.0, 1.0])
 
 
 def quaternion_of(pose: Pose) -> tuple[float, float, float, float]:
@@ -27,3 +33,35 @@ def pose_from(position: tuple[float, float, float], quaternion: tuple[float, flo
     pitch = math.asin(max(-1.0, min(1.0, 2 * (w * y - z * x) / norm)))
     yaw = math.atan2(2 * (w * z + x * y), norm - 2 * (y * y + z * z))
     return Pose(*position, yaw, pitch, roll)
+
+
+def optical(camera: Pose) -> Pose:
+    """The optical frame (x right, y down, z ahead) of a camera that is mounted at ``camera`` (x ahead, y left, z up)."""
+    ax, ay, az, aw = quaternion_of(camera)
+    bx, by, bz, bw = quaternion_of(_OPTICAL)
+    turned = (aw * bx + ax * bw + ay * bz - az * by, aw * by - ax * bz + ay * bw + az * bx,
+              aw * bz + ax * by - ay * bx + az * bw, aw * bw - ax * bx - ay * by - az * bz)
+    return pose_from((camera.x, camera.y, camera.z), turned)
+
+
+def to_bridge_twist(velocity_base: np.ndarray, pose: Pose) -> np.ndarray:
+    """Body velocity [3] as CARLA's ROS bridge shows it in its odometry: exact on flat road, turned the wrong way round on slopes.
+
+    The bridge multiplies the left-handed map velocity by Rz(yaw) Ry(pitch) Rx(roll) instead of its inverse.
+    """
+    turn = rotation_3d(pose)
+    if _is_flat(turn):
+        return np.asarray(velocity_base, float)
+    return _FLIP_Y @ turn @ _FLIP_Y @ turn @ velocity_base
+
+
+def from_bridge_twist(twist: np.ndarray, pose: Pose) -> np.ndarray:
+    """Body velocity [3] from the bridge's odometry; the inverse of ``to_bridge_twist``."""
+    turn = rotation_3d(pose)
+    if _is_flat(turn):
+        return np.asarray(twist, float)
+    return turn.T @ _FLIP_Y @ turn.T @ _FLIP_Y @ twist
+
+
+def _is_flat(turn: np.ndarray) -> bool:
+    return abs(turn[2, 2] - 1.0) < 1e-12

@@ -11,6 +11,7 @@ from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Command, EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE
+from kd_planner_ros.geometry.attitude import from_bridge_twist, to_bridge_twist
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
@@ -134,10 +135,10 @@ def test_missing_route_gives_frames_without_a_goal(tmp_path):
 
 def test_bridge_twist_is_undone_on_slopes():
     pose = Pose(yaw=0.7, pitch=0.1, roll=0.02)
-    seen = messages.to_bridge_twist(np.array([10.0, 0.0, 0.0]), Pose(pitch=np.radians(5.7)))
+    seen = to_bridge_twist(np.array([10.0, 0.0, 0.0]), Pose(pitch=np.radians(5.7)))
     np.testing.assert_allclose(np.abs(seen), [9.80, 0.0, 1.98], atol=0.01)  # the measured figures of the contract, A4
     body = np.array([8.0, -0.3, 0.0])
-    np.testing.assert_allclose(messages.from_bridge_twist(messages.to_bridge_twist(body, pose), pose), body, atol=1e-12)
+    np.testing.assert_allclose(from_bridge_twist(to_bridge_twist(body, pose), pose), body, atol=1e-12)
 
 
 def test_tables_honour_holes_and_refuse_nonsense():

@@ -4,7 +4,6 @@ import ast
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 import pytest
 from test_import_arrows import MODULES, PACKAGE, imported

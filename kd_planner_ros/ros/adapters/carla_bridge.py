@@ -17,7 +17,7 @@ from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Command, Control, EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.geometry.frames import rotation_3d
+from kd_planner_ros.geometry.attitude import from_bridge_twist, to_bridge_twist
 from kd_planner_ros.imaging.encodings import ENCODINGS, decode_rgb, encode_rgb
 from kd_planner_ros.ros.adapters.optional import message_type, missing_sentence, rgb_by_cv_bridge
 from kd_planner_ros.ros.adapters.poses import pose_from_quaternion, pose_stamped, quaternion
@@ -27,7 +27,6 @@ from kd_planner_ros.ros.stamps import from_stamp, to_stamp
 MAP_FRAME = "map"
 REASON = "reason/"
 """Where control travels as named values, one more name says why it is not the planner's wish."""
-_FLIP_Y = np.diag([1.0, -1.0, 1.0])
 
 
 class Adapter:
@@ -102,7 +101,7 @@ class Adapter:
         message = Odometry(header=self.header(ego.stamp_ns, MAP_FRAME), child_frame_id=self.frame_id())
         message.pose.pose.position = Point(x=float(ego.pose.x), y=float(ego.pose.y), z=float(ego.pose.z))
         message.pose.pose.orientation = quaternion(ego.pose)
-        twist = self._to_twist(np.array([ego.speed_mps, ego.lateral_mps, 0.0]), ego.pose)
+        twist = to_bridge_twist(np.array([ego.speed_mps, ego.lateral_mps, 0.0]), ego.pose)
         message.twist.twist.linear = Vector3(x=float(twist[0]), y=float(twist[1]), z=float(twist[2]))
         message.twist.twist.angular = Vector3(x=0.0, y=0.0, z=float(ego.yaw_rate_rps))
         return message
@@ -119,22 +118,9 @@ class Adapter:
         if not np.isfinite([pose.x, pose.y, pose.z, pose.yaw, *linear, twist.angular.z]).all():
             raise SensorError("finite numbers in odometry", f"position {pose.x}, {pose.y} and speed {linear[0]}",
                               "check the localisation")
-        velocity = self._from_twist(linear, pose)
+        velocity = from_bridge_twist(linear, pose)
         return EgoState(from_stamp(message.header.stamp), pose, speed_mps=float(velocity[0]),
                         yaw_rate_rps=float(twist.angular.z), lateral_mps=float(velocity[1]))
-
-    def _to_twist(self, velocity_base: np.ndarray, pose: Pose) -> np.ndarray:
-        # The bridge turns the left-handed map velocity by Rz(yaw) Ry(pitch) Rx(roll) instead of by its inverse.
-        if pose.pitch == 0.0 and pose.roll == 0.0:
-            return velocity_base
-        rotation = rotation_3d(pose)
-        return _FLIP_Y @ rotation @ _FLIP_Y @ rotation @ velocity_base
-
-    def _from_twist(self, twist: np.ndarray, pose: Pose) -> np.ndarray:
-        rotation = rotation_3d(pose)
-        if abs(rotation[2, 2] - 1.0) < 1e-12:
-            return twist
-        return rotation.T @ _FLIP_Y @ rotation.T @ _FLIP_Y @ twist
 
     def speed_to_msg(self, stamp_ns: int, speed_mps: float):
         """The speedometer's message."""

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from geometry_msgs.msg import Transform, TransformStamped, Vector3
 
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.geometry.attitude import optical
 from kd_planner_ros.ros.adapters.carla_bridge import MAP_FRAME
 from kd_planner_ros.ros.adapters.optional import message_type
 from kd_planner_ros.ros.adapters.poses import quaternion
-
-# A camera's optical frame (z forward, x right) turned from its body frame (x forward, y left), as roll and yaw.
-_OPTICAL = Pose(yaw=-math.pi / 2, roll=-math.pi / 2)
 
 
 def tf_type() -> Any | None:
@@ -24,25 +21,17 @@ def tf_type() -> Any | None:
 
 def frames_to_transforms(adapter: Any, rig: SensorRig, ego: Pose, stamp_ns: int) -> list[TransformStamped]:
     """All transforms of one tick. Camera frames are optical although their names do not say so, as with the bridge."""
-    found = [_transform(adapter, stamp_ns, MAP_FRAME, adapter.frame_id(), ego, optical=False)]
-    for specs, optical in ((rig.cameras, True), (rig.lidars, False)):
-        found += [_transform(adapter, stamp_ns, adapter.frame_id(), adapter.frame_id(spec.id), spec.pose, optical)
+    found = [_transform(adapter, stamp_ns, MAP_FRAME, adapter.frame_id(), ego, is_camera=False)]
+    for specs, is_camera in ((rig.cameras, True), (rig.lidars, False)):
+        found += [_transform(adapter, stamp_ns, adapter.frame_id(), adapter.frame_id(spec.id), spec.pose, is_camera)
                   for spec in specs]
-    for specs, optical in ((rig.roadside_cameras, True), (rig.roadside_lidars, False)):
-        found += [_transform(adapter, stamp_ns, MAP_FRAME, spec.id, spec.pose, optical) for spec in specs]
+    for specs, is_camera in ((rig.roadside_cameras, True), (rig.roadside_lidars, False)):
+        found += [_transform(adapter, stamp_ns, MAP_FRAME, spec.id, spec.pose, is_camera) for spec in specs]
     return found
 
 
-def _transform(adapter: Any, stamp_ns: int, parent: str, child: str, pose: Pose, optical: bool) -> TransformStamped:
-    rotation = quaternion(pose)
-    if optical:
-        rotation = _product(rotation, quaternion(_OPTICAL))
+def _transform(adapter: Any, stamp_ns: int, parent: str, child: str, pose: Pose, is_camera: bool) -> TransformStamped:
+    rotation = quaternion(optical(pose) if is_camera else pose)
     place = Vector3(x=float(pose.x), y=float(pose.y), z=float(pose.z))
     return TransformStamped(header=adapter.header(stamp_ns, parent), child_frame_id=child,
                             transform=Transform(translation=place, rotation=rotation))
-
-
-def _product(a: Any, b: Any) -> Any:
-    """Rotation ``a`` after ``b``."""
-    return type(a)(x=a.w * b.x + a.x * b.w + a.y * b.z - a.z * b.y, y=a.w * b.y - a.x * b.z + a.y * b.w + a.z * b.x,
-                   z=a.w * b.z + a.x * b.y - a.y * b.x + a.z * b.w, w=a.w * b.w - a.x * b.x - a.y * b.y - a.z * b.z)
