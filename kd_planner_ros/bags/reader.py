@@ -27,7 +27,7 @@ from ruamel.yaml.error import YAMLError
 
 from kd_planner_ros.bags import decode, messages
 from kd_planner_ros.bags.timeline import STAMP_TOLERANCE_NS, Timeline, follow, series
-from kd_planner_ros.bags.topics import LABELS, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE, Topics
+from kd_planner_ros.bags.topics import LABELS, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE, WORLD_INFO, Topics
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Control, Frame, Pose
 from kd_planner_ros.core.route import Route
@@ -131,6 +131,13 @@ class Recording:
     def has_label(self, camera: str, kind: str) -> bool:
         """Whether ``kind`` (depth, semantic, instance) of the camera was recorded."""
         return self.topics.label(camera, kind) in self._kinds or (kind == "semantic" and self.topics.ids(camera) in self._kinds)
+
+    @cached_property
+    def map_name(self) -> str:
+        """The map as our recorder noted it, or as CARLA's bridge told it; "" where neither did."""
+        noted = self.custom_data.get("map", "")
+        told = self._messages([WORLD_INFO]) if not noted and WORLD_INFO in self._kinds else ()
+        return noted or next((str(message.map_name) for _, _, message in told), "")
 
     @property
     def kinds(self) -> Mapping[str, str]:

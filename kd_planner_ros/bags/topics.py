@@ -7,6 +7,7 @@ from dataclasses import dataclass
 CLOCK = "/clock"
 TF = "/tf"
 MAP_FRAME = "map"
+WORLD_INFO = "/carla/world_info"
 TRUTH_OBJECTS = "/truth/objects"
 TRUTH_SIGNALS = "/truth/signals"
 TRUTH_STATE = "/truth/state"

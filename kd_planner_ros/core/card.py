@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import CardError
+from kd_planner_ros.core.towns import town_of
 
 CARD_VERSION = 1
 
@@ -33,7 +34,8 @@ class ModelCard:
 
     @property
     def maps_seen(self) -> set[str]:
-        """Every map that the weights, their start, their teacher and all before those were trained on; Town05HD is Town05."""
+        """The town (``town_of``) of every map that the weights, their start, their teacher and all before those were trained on; ""
+        among them where a recording did not say."""
         return _maps(self.training)
 
     @property
@@ -75,5 +77,5 @@ def _maps(training: Any) -> set[str]:
     if not isinstance(training, dict):
         return set()
     here = training.get("maps", ())
-    found = {str(one).removesuffix("HD") for one in here} if isinstance(here, (list, tuple)) else set()
+    found = {town_of(str(one)) for one in here} if isinstance(here, (list, tuple)) else set()
     return found.union(*(_maps(value) for value in training.values()))

@@ -11,6 +11,7 @@ from kd_planner_ros.bags.reader import Recording
 from kd_planner_ros.bags.scenes import scenes
 from kd_planner_ros.bags.timeline import STAMP_TOLERANCE_NS, Series
 from kd_planner_ros.core.errors import BagError, MapError
+from kd_planner_ros.core.towns import town_of
 from kd_planner_ros.imaging.bev_scene import SIDE_PX
 from kd_planner_ros.runtime.paths import SHARED
 from kd_planner_ros.world.bev_source import OBSTACLES, BevSource, nearby_obstacles
@@ -63,17 +64,18 @@ def bev_source(recording: Recording, maps_dir: Path | None = None) -> BevSource:
 
 
 def map_of(recording: Recording, maps_dir: Path | None = None) -> str:
-    """The map that the custom_data of ``recording`` names, as ``load_map`` takes it.
+    """The map of ``recording``, as ``load_map`` takes it.
 
     Raises:
         MapError: there is none, or it is not to be found.
     """
     facts = recording.custom_data
-    name, spec = facts.get("map", ""), facts.get("map_spec", "")
+    name, spec = recording.map_name, facts.get("map_spec", "")
     folder = Path(maps_dir) if maps_dir is not None else SHARED / "maps"
     places = [spec] if spec in ("default",) or spec.startswith("generated:") or (spec and Path(spec).is_file()) else []
     places += [name] if name in ("default",) or name.startswith("generated:") else []
-    places += [str(path) for path in (folder / f"{name}.net.xml", folder / f"{name}.xodr") if name and path.is_file()]
+    places += [str(path) for one in (name, town_of(name)) if one
+               for path in (folder / f"{one}.net.xml", folder / f"{one}.xodr") if path.is_file()]
     if not places:
         raise MapError(f"the map {spec or name or '(none named)'} of {recording.path}", "no such file",
                        "give the folder that holds it (maps_dir), or record again with this version")

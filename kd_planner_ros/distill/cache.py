@@ -144,7 +144,7 @@ def _build(recording: Recording, folder: Path, maker: SampleMaker, content: str)
     names = sorted(made[0]) if made else [MAIN]
     facts = {"bag": recording.path.name, "content": content, "frames": len(stamps), "samples": int(keep.sum()),
              "incomplete": recording.incomplete, "left_out": left_out, "notes": recording.notes,
-             **{k: recording.custom_data.get(k, "") for k in ("map", "route", "seed", "weather")}}
+             "map": recording.map_name, **{k: recording.custom_data.get(k, "") for k in ("route", "seed", "weather")}}
     if names != [MAIN]:
         facts["fields"] = [name for name in names if name != MAIN]
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError, TrainingError
+from kd_planner_ros.core.towns import town_of
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.arrays import allow_open_files
 from kd_planner_ros.distill.cache import Shard, build_shards, find_bags
@@ -71,11 +72,13 @@ def _shards(config: TrainConfig, bags: list[Path], learner: Learner, group: Grou
     """Every recording's samples; the leader builds the cache, the others wait and then find it built."""
     shards = group.leader_first(
         lambda: build_shards(bags, config.cache, learner.lessons, config.progress and group.leads))
-    leaks = sorted({s.facts["map"] for s in shards if s.facts["map"].removesuffix("HD") in EVALUATION_MAPS})
+    leaks = [s.facts["map"] for s in shards if town_of(s.facts["map"]) in EVALUATION_MAPS]
     if leaks and not config.allow_leak:
-        raise ConfigError(f"no recordings of the evaluation map {', '.join(EVALUATION_MAPS)}",
-                          f"{sum(s.facts['map'] in leaks for s in shards)} of {leaks[0]}",
+        raise ConfigError(f"no recordings of the evaluation map {', '.join(EVALUATION_MAPS)}", f"{len(leaks)} of {leaks[0]}",
                           "leave them out, or give --allow-leak if no score is to be reported on it")
+    if group.leads and (nameless := sum(not s.facts["map"] for s in shards)):
+        print(f"{nameless} of {len(shards)} recordings do not say on which map they were made: the benchmark will not take the model",
+              file=sys.stderr)
     return shards
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kd_planner_ros.bags import messages
+from kd_planner_ros.bags.topics import WORLD_INFO
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.records import Control, EgoState, Pose
 from kd_planner_ros.core.route import Route
@@ -47,9 +49,9 @@ def picture(rate: float, rng: np.random.Generator) -> np.ndarray:
 
 def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0, town: str = "Town01",
               disturbed: tuple[int, int] = (0, 0), storage: str = "mcap", labels: bool = True, leave_out: str = "",
-              abort: bool = False, camera: str = "front") -> Path:
+              abort: bool = False, camera: str = "front", told: str = "") -> Path:
     """A 2 FPS recording; ``disturbed`` are the first and one past the last tick of a disturbance; ``leave_out`` drops a
-    part: route, speed, odometry, camera. ``abort`` raises KeyboardInterrupt in the middle; ``camera`` names the camera."""
+    part: route, speed, odometry, camera. ``abort`` raises KeyboardInterrupt in the middle; ``camera`` names the camera; ``told`` is the map's name as CARLA's bridge says it."""
     rng = np.random.default_rng(seed)
     route_points = np.array([(p.x, p.y) for p in (pose_at(t, rate) for t in np.arange(0.0, seconds + 12.0, 0.2))])
     route = Route(f"r{seed}", town, route_points, np.zeros(len(route_points)),
@@ -64,6 +66,9 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
                 raise KeyboardInterrupt
             stamp = 1_000_000_000 + tick * TICK_NS
             ego = EgoState(stamp, pose_at(tick * 0.05, rate), SPEED, yaw_rate_rps=rate, acceleration_mps2=0.5)
+            if tick == 0 and told:
+                bag.write(WORLD_INFO, "carla_msgs/msg/CarlaWorldInfo",
+                          messages.make("carla_msgs/msg/CarlaWorldInfo", map_name=told, opendrive=""), stamp)
             if tick == 0 and leave_out != "route":
                 bag.write_route(route, stamp)
             bag.write_ego(ego)

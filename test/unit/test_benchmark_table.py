@@ -224,13 +224,15 @@ def test_broken_recipes_are_named(tmp_path, text, words):
         read_recipe(path)
 
 
-def test_a_model_that_has_seen_the_town_is_refused(tmp_path):
+@pytest.mark.parametrize("seen, words", [("Town05", "Town01, Town05"), ("Carla/Maps/Town05_Opt", "Town01, Town05"),
+                                         ("", "a map without a name, Town01")])
+def test_a_model_that_has_seen_the_town_is_refused(tmp_path, seen, words):
     folder = tmp_path / "m"
     folder.mkdir()
     card = {"name": "m", "network": "tcp", "config": {}, "weights_sha256": "0", "parameters": 1, "card_version": 1,
-            "training": {"teacher": {"training": {"data": {"maps": ["Town01", "Town05"]}}}}}
+            "training": {"teacher": {"training": {"data": {"maps": ["Town01", seen]}}}}}
     (folder / "card.json").write_text(json.dumps(card))
-    with pytest.raises(ConfigError, match="has not seen Town05.*--allow-leak"):
+    with pytest.raises(ConfigError, match=f"has not seen Town05; got .m., trained on {words}; .*--allow-leak"):
         models.require_unseen("m", tmp_path, "Town05")
     models.require_unseen("m", tmp_path, "")
     models.require_unseen("constant_velocity", tmp_path, "Town05")

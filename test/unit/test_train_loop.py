@@ -193,12 +193,20 @@ def test_another_recipe_does_not_go_on(config):
         train(replace(config, epochs=1, seed=5, lr=1e-3))
 
 
-def test_evaluation_map_is_refused(config, tmp_path):
-    write_bag(tmp_path / "leak" / "b", seconds=4.0, town="Town05", labels=False)
+@pytest.mark.parametrize("town, told", [("Town05", ""), ("Town05_Opt", ""), ("", "Carla/Maps/Town05")])
+def test_evaluation_map_is_refused(config, tmp_path, town, told):
+    write_bag(tmp_path / "leak" / "b", seconds=4.0, town=town, told=told, labels=False)
     leaky = replace(config, bags=(*config.bags, tmp_path / "leak"))
     with pytest.raises(ConfigError, match="Town05.*--allow-leak"):
         train(leaky)
     assert train(replace(leaky, allow_leak=True, epochs=0.1)).steps == 1
+
+
+def test_recordings_of_a_map_without_a_name_are_told(config, tmp_path, capsys):
+    write_bag(tmp_path / "nameless" / "b", seconds=4.0, town="", labels=False)
+    train(replace(config, bags=(*config.bags, tmp_path / "nameless"), validation_share=0.0, epochs=0.1))
+    assert "1 of 5 recordings do not say on which map" in capsys.readouterr().err
+    assert read_card(config.models_dir / "student").maps_seen == {"", "Town01"}
 
 
 def test_bad_settings_are_one_line(config):

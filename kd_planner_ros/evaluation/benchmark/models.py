@@ -51,15 +51,17 @@ def drives_without_weights(name: str) -> bool:
 
 
 def require_unseen(name: str, models_dir: Path, town: str) -> None:
-    """Refuse a model whose card says that it, its teacher or its start was trained on ``town``.
+    """Refuse a model whose card says that it, its teacher or its start was trained on ``town``, or on recordings that do not
+    name their map. Nothing is said of a model that is not there.
 
     Raises:
         ConfigError: it was.
     """
     folder = model_folder(name, models_dir)
     seen = read_card(folder).maps_seen if folder and town else set()
-    if town in seen:
-        raise ConfigError(f"a model that has not seen {town}", f"'{name}', trained on {', '.join(sorted(seen))}",
+    if town in seen or "" in seen:
+        raise ConfigError(f"a model that has not seen {town}",
+                          f"'{name}', trained on {', '.join(one or 'a map without a name' for one in sorted(seen))}",
                           "train it without that map, or give --allow-leak and report no score")
 
 

@@ -92,11 +92,11 @@ def run(config: BenchmarkConfig, train: Any = None) -> BenchmarkReport:
     shop = _workshop(config)
     _require_runtime(config)
     names, absent = _names(config, recipe, shop)
+    _require_unseen(names, shop, suite)
     training.prepare(absent, shop, train is None)
     claim(config.folder / "benchmark.json", _facts(config, suite), "benchmark", _UNSAID)  # refused before anything is trained
     training.train_all(absent, shop, train)
-    for name in names if not config.allow_leak else ():
-        models.require_unseen(name, shop.models_dir, suite.town)
+    _require_unseen(names, shop, suite)
     _all_facts(config, names, again_if_busy=True)  # before the drives keep the machine busy
     for seed in range(config.seeds):  # seed by seed, so that a table over fewer seeds is there early
         for name in names:
@@ -118,6 +118,11 @@ def _require_whole(config: BenchmarkConfig) -> None:
     if config.cards and parts:
         raise ConfigError("--cards with the suite's own routes and traffic",
                           ", ".join("--" + name.replace("_", "-") for name in parts), "leave one or the other out")
+
+
+def _require_unseen(names: list[str], shop: training.Workshop, suite: Suite) -> None:
+    for name in names if not shop.allow_leak else ():
+        models.require_unseen(name, shop.models_dir, suite.town)
 
 
 def _require_runtime(config: BenchmarkConfig) -> None:
