@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -43,6 +44,12 @@ class Batch:
     def arrays(self) -> dict[str, np.ndarray]:
         """The main picture and the fields by name, as ``Lessons`` take them."""
         return {MAIN: self.images, **self.fields}
+
+    def save(self, path: Path) -> None:
+        """Write everything in it to ``path`` (.npz), for whoever looks for what went wrong with it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, rows=self.rows, told=self.told, index=self.index, hidden_speed=self.hidden_speed,
+                            grids=self.grids, **self.arrays, **self.extras)
 
 
 class Samples:

@@ -8,6 +8,7 @@ nothing. It does not hang on the student and is small: thousands of its steps ta
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Callable
 
 from tqdm import tqdm
@@ -23,12 +24,13 @@ _SEED = 0x68656164
 
 
 def head_start(learner: Learner, samples: Samples, sampler: EpochSampler, rows: slice, stopped: Callable[[], bool],
-               log: Log | None) -> bool:
+               log: Log | None, bad_batch: Path) -> bool:
     """Let the method of ``learner`` learn alone for as many steps as its config says; whether it came to the end.
 
     Args:
         sampler: whose weights and batch are used. rows: which rows of a batch are this process's.
         stopped: asked after each step, gives the same in all processes.
+        bad_batch: where a batch with a loss that is not finite is saved (.npz).
 
     Raises:
         TrainingError: a loss is not finite.
@@ -42,8 +44,9 @@ def head_start(learner: Learner, samples: Samples, sampler: EpochSampler, rows: 
         try:
             values = learner.learn_alone(samples, draws.step(step)[rows], step)
         except NotFinite as error:
+            error.batch.save(bad_batch)
             raise TrainingError(f"a finite loss at step {step} of the head start", str(error),
-                                "see the recordings' planning states, or leave --head-start out") from None
+                                f"see {bad_batch}, or leave --head-start out") from None
         if log is not None and ((step + 1) % LOG_STEPS == 0 or step == 0):
             log.write(step + 1, HEAD_START, values)
         if stopped():

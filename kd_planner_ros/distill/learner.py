@@ -27,11 +27,11 @@ from kd_planner_ros.networks.training import Lessons, find_lessons
 
 
 class NotFinite(Exception):
-    """The loss is not finite; ``parts`` says which part."""
+    """The loss of ``batch`` is not finite; ``parts`` says which part."""
 
-    def __init__(self, parts: dict[str, float]):
+    def __init__(self, parts: dict[str, float], batch: Batch):
         super().__init__(", ".join(f"{name} {value:.3g}" for name, value in parts.items()))
-        self.parts = parts
+        self.parts, self.batch = parts, batch
 
 
 class Learner:
@@ -147,14 +147,14 @@ class Learner:
             loss, parts = loss + weight * value, parts | {name: value.detach()}
         report = {"loss": float(loss.detach()), **{name: float(part) for name, part in parts.items()}}
         if not np.isfinite(list(report.values())).all():
-            raise NotFinite(report)
+            raise NotFinite(report, batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.group.average(self._beside())
         limit = self.config.clip or float("inf")
         norm = float(nn.utils.clip_grad_norm_(self._trained(), limit))
         if not np.isfinite(norm):
-            raise NotFinite({**report, "gradient": norm})
+            raise NotFinite({**report, "gradient": norm}, batch)
         self.optimiser.step()
         self._average(step)
         return {**report, "gradient": norm, "rate": rate}
@@ -170,7 +170,7 @@ class Learner:
         batch.extras.update(self.distillation.extras(samples.places(index)))
         report = {name: float(one) for name, one in self.distillation.learn_alone(self._targets(batch), batch).items()}
         if not np.isfinite(list(report.values())).all():
-            raise NotFinite(report)
+            raise NotFinite(report, batch)
         return report
 
     @torch.no_grad()

@@ -14,7 +14,6 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -208,7 +207,8 @@ class _Run:
         if self.group.leads and self.config.head_start:
             checkpoint.remove(self.folder)
         with interrupts(self):
-            return head_start(self.learner, self.samples, self.sampler, self.rows, self._stopped, log)
+            return head_start(self.learner, self.samples, self.sampler, self.rows, self._stopped, log,
+                              self.folder / f"bad_batch_head_start_{self.group.rank}.npz")
 
     def _stopped(self) -> bool:
         """Asked between two steps of the head start; a pause is waited for."""
@@ -231,9 +231,8 @@ class _Run:
         try:
             return self.learner.step(batch, self.step, rate)
         except NotFinite as error:
-            self.folder.mkdir(parents=True, exist_ok=True)
             path = self.folder / f"bad_batch_{self.step}_{self.group.rank}.npz"
-            np.savez_compressed(path, rows=batch.rows, index=batch.index, **batch.arrays)
+            error.batch.save(path)
             raise TrainingError(f"a finite loss at step {self.step}", str(error),
                                 f"see {path}; the last checkpoint is kept: lower --lr or --clip and start anew") from None
 

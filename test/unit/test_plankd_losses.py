@@ -72,6 +72,18 @@ def test_bottleneck_loss_is_in_bits_and_detached_from_the_features():
     assert loss.item() == pytest.approx(math.log2(3) + 7, rel=0.1)  # nearly uniform at birth
 
 
+def test_bottleneck_loss_by_hand():
+    """With all weights zero every class is as likely, the mean is 0 and the scale softplus(-5) = 0.0067153 in 256 dimensions:
+    log2(3) + 7 bits of naming and 1e-3 * 128 * (scale^2 - 1 - 2 ln scale) / ln 2 = 1.6633 of divergence."""
+    bottleneck = InformationBottleneck(12)
+    for parameter in bottleneck.parameters():
+        torch.nn.init.zeros_(parameter)
+    latent = bottleneck.encode(torch.randn(4, 12))
+    assert float(latent.mean.abs().max()) == 0.0 and latent.scale.flatten().tolist() == pytest.approx([0.0067153] * 1024, rel=1e-4)
+    loss, _ = bottleneck.loss(torch.randn(4, 12), torch.zeros(4, 8, dtype=torch.long))
+    assert loss.item() == pytest.approx(math.log2(3) + 7 + 1.6633, abs=1e-3)
+
+
 @pytest.mark.parametrize("noise, zero", [("shared", True), ("none", True), ("independent", False)])
 def test_equal_features_are_at_distance_zero_unless_the_noise_differs(noise, zero):
     torch.manual_seed(0)

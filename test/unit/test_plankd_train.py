@@ -19,6 +19,7 @@ from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.observer import Observer
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.teacher import Teacher
+from kd_planner_ros.distill.teacher_cache import TeacherCache
 from kd_planner_ros.distill.recorded import cameras
 from kd_planner_ros.distill.train import TrainConfig, train
 from kd_planner_ros.networks.registry import find_network
@@ -178,6 +179,11 @@ def test_plankd_overfits_sixteen_frames(config):
     assert values["named_teacher"] > 0.9 and values["named_student"] > 0.9
 
 
+@pytest.fixture(params=[True, False], ids=["cached", "asked in the step"])
+def either_way(request, config):
+    return replace(config, teacher_cache=request.param)
+
+
 def attached(config):
     """A learner with its method's caches built, and the samples."""
     bags = find_bags(config.bags)
@@ -187,8 +193,8 @@ def attached(config):
     return learner, Samples(shards)
 
 
-def test_gradients_reach_the_student_and_the_attention_only(config):
-    learner, samples = attached(config)
+def test_gradients_reach_the_student_and_the_attention_only(either_way):
+    learner, samples = attached(either_way)
     teacher = learner.distillation.teacher
     method, frozen = learner.distillation.method, {k: v.clone() for k, v in teacher.model.state_dict().items()}
     before = {k: v.clone() for k, v in method.bottleneck.state_dict().items()}
@@ -202,8 +208,8 @@ def test_gradients_reach_the_student_and_the_attention_only(config):
     assert not trained & {id(p) for p in [*teacher.model.parameters(), *method.bottleneck.parameters()]}
 
 
-def test_the_trainers_step_leaves_the_teachers_answers(config):
-    learner, samples = attached(config)
+def test_the_trainers_step_leaves_the_teachers_answers(either_way):
+    learner, samples = attached(either_way)
     inputs, _ = learner.tensors(samples.fetch(np.arange(4)))
     before = learner.distillation.teacher.model(**inputs)
     learner.step(learner.prepare(samples, np.arange(4), 0), 0, 1e-2)
@@ -240,10 +246,17 @@ def test_without_the_cache_the_teacher_sees_the_students_picture(config):
 
 
 def test_two_processes_agree_on_what_is_trained_beside_the_student(config, tmp_path):
-    told = told_by_two(replace(config, name="pair", safe_attention=False, epochs=1, head_start=2), tmp_path)
-    assert len(told) == 2 * len(set(told)) > 0, told  # after every step both have the same student and bottleneck
+    for number in range(2):  # on a map that the other processes find
+        write_bag(tmp_path / "town" / f"b{number}", seconds=4.0, seed=number, town="default", labels=False)
+    told = told_by_two(replace(config, bags=(tmp_path / "town",), name="pair", epochs=1, head_start=2), tmp_path)
+    assert len(told) == 2 * len(set(told)) > 0, told  # after every step both have the same student, bottleneck and attention
     assert sum("learn_alone" in line for line in told) == 4 and any("after step" in line for line in told)
     load_model(config.models_dir / "pair")
+
+
+def test_two_processes_agree_on_what_a_rival_learns(config, tmp_path):
+    told = told_by_two(replace(config, name="pair", method="dpk", epochs=1), tmp_path)
+    assert len(told) == 2 * len(set(told)) > 0, told
 
 
 def test_teachers_that_cannot_teach(config):
@@ -283,3 +296,20 @@ def test_a_loss_that_is_not_finite_stops_with_the_batch(config, monkeypatch):
     monkeypatch.setattr(Learner, "tensors", broken)
     with pytest.raises(TrainingError, match="finite loss at step .*bad_batch"):
         train(replace(config, augment=False))
+
+
+@pytest.mark.parametrize("steps, name", [(0, "bad_batch_0_0.npz"), (2, "bad_batch_head_start_0.npz")])
+def test_what_the_teacher_answered_is_in_the_bad_batch(config, monkeypatch, steps, name):
+    fetch = TeacherCache.fetch
+
+    def broken(self, places):
+        answers = fetch(self, places)
+        answers["mean_stage2"][1, 2] = np.nan
+        return answers
+
+    monkeypatch.setattr(TeacherCache, "fetch", broken)
+    with pytest.raises(TrainingError, match=f"finite loss.*{name}"):
+        train(replace(config, head_start=steps))
+    with np.load(config.runs_dir / "student" / name) as data:
+        assert np.isnan(data["teacher.mean_stage2"][1, 2]) and data["bev"].shape == (4, 180, 180, 3)
+        assert {"rows", "told", "images", "obstacles", "hidden_speed"} <= set(data)
