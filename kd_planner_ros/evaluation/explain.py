@@ -93,7 +93,7 @@ def _subject(config: ExplainConfig) -> _Subject:
     model, settings, card = load_model(folder)
     if card.network not in PICTURES:
         raise ConfigError(f"a model of {' or '.join(PICTURES)}", f"'{card.name}', a {card.network}", "give another model")
-    parts = load_parts(config.run_dir or Path("runs/train") / card.name, card.training)
+    parts = load_parts(config.run_dir or Path("runs/train") / card.name, card)
     return _Subject(model.float().eval(), find_network(card.network).build_processor(settings), card, parts)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bags_synthetic import HEIGHT, WIDTH, write_bag
 from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.losses.attention import WaypointAttention
@@ -19,7 +20,7 @@ from kd_planner_ros.distill.losses.bottleneck import InformationBottleneck
 from kd_planner_ros.evaluation import explain, explain_pictures
 from kd_planner_ros.evaluation.explain import ExplainConfig
 from kd_planner_ros.evaluation.explain_cam import ALL, state_maps
-from kd_planner_ros.evaluation.explain_state import find_modules, load_parts
+from kd_planner_ros.evaluation.explain_state import load_parts
 from kd_planner_ros.imaging.bev_scene import BevView
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.store import save_model
@@ -109,7 +110,7 @@ def test_what_cannot_be_drawn_is_named(work, changes, error, words, monkeypatch)
 def test_a_run_without_plankds_modules_is_refused(work, tmp_path):
     checkpoint.save(tmp_path, {"learner": {"model": {"backbone.weight": torch.zeros(3)}}})
     with pytest.raises(ConfigError, match="without attention or bottleneck"):
-        load_parts(tmp_path, {})
+        load_parts(tmp_path, read_card(work / "models" / "small"))
 
 
 def test_an_ablation_shows_what_it_has(work, tmp_path):
@@ -117,13 +118,12 @@ def test_an_ablation_shows_what_it_has(work, tmp_path):
     checkpoint.save(tmp_path / "run", {"learner": {"distiller": {"modules": only}}})
     (one,) = explain.run(config_of(work, run_dir=tmp_path / "run", out=tmp_path / "out"))["frames"]
     assert "attention" not in one and (tmp_path / "out" / one["gradcam_png"]).is_file()
-    assert find_modules({"a": [1], "b": {"c": {}}}) == {}
 
 
-def test_the_detail_of_the_scene_encoder_is_the_one_it_was_trained_with(work):
-    training = {"a": {"bev_detail": "auto"}, "b": {"bev_detail": "half"}}
-    assert load_parts(work / "run", training).attention.detail == "half"
-    assert load_parts(work / "run", {}).attention.detail == "full"
+def test_the_run_of_other_weights_is_refused(work, tmp_path):
+    checkpoint.save(tmp_path / "run", {"best": {"sha256": "0" * 64}, "learner": {"distiller": {"modules": _modules()}}})
+    with pytest.raises(ConfigError, match="run that trained 'small'.*trained weights 000000000000; give --run-dir"):
+        explain.run(config_of(work, run_dir=tmp_path / "run", out=tmp_path / "out"))
 
 
 class _Stage(nn.Module):

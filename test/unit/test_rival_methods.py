@@ -64,10 +64,17 @@ def test_the_priors_share_follows_the_alignment():
     prior = DynamicPrior(4, 6)
     student = torch.randn(8, 4, 2, 4)
     teacher = torch.cat([student, student[:, :2] * 0.0], 1)
-    prior(student, teacher)
+    prior([student], [teacher])
     assert float(prior.share) == pytest.approx(0.9 * 0.5 + 0.1 * 1.0, abs=1e-4)
-    prior.eval()(student, teacher)
+    prior.eval()([student], [teacher])
     assert float(prior.share) == pytest.approx(0.55, abs=1e-4)
+
+
+def test_three_views_move_the_priors_share_once():
+    prior = DynamicPrior(4, 6)
+    student = [torch.randn(8, 4, 2, 4) for _ in range(3)]
+    prior(student, [torch.cat([one, one[:, :2] * 0.0], 1) for one in student])
+    assert float(prior.share) == pytest.approx(0.9 * 0.5 + 0.1 * 1.0, abs=1e-4)
 
 
 def test_large_maps_are_averaged_before_attention():

@@ -7,6 +7,7 @@ published abstract: there is no official code, so this is an approximation.
 from __future__ import annotations
 
 import math
+from typing import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -71,14 +72,18 @@ class DynamicPrior(nn.Module):
         self.leave = nn.Conv2d(WIDTH, teacher, 1)
         self.register_buffer("share", torch.tensor(FIRST_SHARE))
 
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Mean squared error between the completed map and ``teacher`` [B, C_T, h, w], a scalar. In training mode the
-        share moves on by 0.1 of the features' alignment."""
-        student, teacher = limit_cells(student), limit_cells(teacher.detach())
+    def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
+        """Mean squared error between the completed maps and those of ``teacher``, a [B, C_T, h, w] for each view, summed over the
+        views: a scalar. In training mode the share moves on by 0.1 of the features' alignment, its mean over the views."""
+        student, teacher = [limit_cells(view) for view in student], [limit_cells(view.detach()) for view in teacher]
         if self.training:
             with torch.no_grad():
-                alignment = linear_cka(student.flatten(1), teacher.flatten(1))
+                alignment = torch.stack([linear_cka(one.flatten(1), other.flatten(1))
+                                         for one, other in zip(student, teacher, strict=True)]).mean()
                 self.share.mul_(MOMENTUM).add_((1.0 - MOMENTUM) * alignment.to(self.share.dtype))
+        return sum(self._completion(one, other) for one, other in zip(student, teacher, strict=True))
+
+    def _completion(self, student: Tensor, teacher: Tensor) -> Tensor:
         batch, _, height, width = student.shape
         code = positions(height, width, student.device)
         ours = self.encode_student(self.enter_student(student).flatten(2).transpose(1, 2) + code)

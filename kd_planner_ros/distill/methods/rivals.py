@@ -77,8 +77,8 @@ class DynamicPriorKD(Distiller):
 
     def losses(self, student: Outputs, teacher: Answers, truth: Truth, epoch: float) -> dict[str, Tensor]:
         """``prior``."""
-        total = sum(prior(ours, theirs) for prior, (stage, _), name in zip(self.priors, self.pairs, self.teacher_fields)
-                    for ours, theirs in zip(views(stage_of(student, stage)), views(teacher[name]), strict=True))
+        total = sum(prior(views(stage_of(student, stage)), views(teacher[name]))
+                    for prior, (stage, _), name in zip(self.priors, self.pairs, self.teacher_fields))
         return {"prior": PRIOR_WEIGHT * total}
 
     def report(self) -> dict[str, Tensor]:
