@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.cli.options import add_json, show
+from kd_planner_ros.distill.config import choices
 
 EPILOG = """\
 examples:
@@ -66,9 +67,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=_whole, metavar="N", default=24, help="samples a step")
     parser.add_argument("--steps", type=_whole, metavar="N", default=5, help="measured steps, after one that is not")
     parser.add_argument("--device", default="cpu", metavar="TEXT", help="auto, cpu, cuda, cuda:1 ...")
-    parser.add_argument("--method", default="imitation", choices=("imitation", "plankd", "at", "reviewkd", "dpk"),
+    parser.add_argument("--method", default="imitation", choices=choices("method"),
                         help="with another than imitation: what its step costs over imitation's, the teacher's answers cached")
-    parser.add_argument("--bev-detail", default="auto", choices=("auto", "full", "half", "quarter"), help="plankd's scene encoder")
+    parser.add_argument("--bev-detail", default="auto", choices=choices("bev_detail"), help="plankd's scene encoder")
 
 
 def _add_planner(parser: argparse.ArgumentParser) -> None:

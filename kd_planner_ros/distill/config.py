@@ -100,9 +100,9 @@ class TrainConfig:
                                "compare the means", choices=("shared", "independent", "none"))
     freeze_bottleneck: bool = _field(True, "plankd: the feature loss trains the student only; without it the bottleneck's encoder "
                                      "too, as the repository")
-    bev_detail: str = _field("auto", "plankd: detail of the bird's-eye encoder: full is the paper's, half and quarter take a third "
-                             "and a twelfth of its time; auto: the finest that costs at most 22 %% of the student",
-                             choices=("auto", "full", "half", "quarter"))
+    bev_detail: str = _field("auto", "plankd: detail of the bird's-eye encoder: full is the paper's, half takes a third of its "
+                             "time, eighth a fortieth; auto: the finest that costs at most 22 %% of the student",
+                             choices=("auto", "full", "half", "quarter", "sixth", "eighth"))
     head_start: int = _field(0, "plankd: steps in which the bottleneck learns from the teacher alone before the student's first, for "
                              "runs too short for it to learn beside the student", low=0)
     maps_dir: Path | None = _field(None, "plankd: where to look for road networks that recordings only name")

@@ -20,7 +20,7 @@ from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.records import Command, Frame
 from kd_planner_ros.distill.bev_frames import bev_frames
 from kd_planner_ros.distill.losses import maps
-from kd_planner_ros.distill.losses.attention import measurement, with_coordinates
+from kd_planner_ros.distill.losses.attention import measurement
 from kd_planner_ros.distill.losses.safety import proximity
 from kd_planner_ros.evaluation import explain_pictures
 from kd_planner_ros.evaluation.explain_cam import ALL, state_maps
@@ -143,7 +143,7 @@ def _attend(frame: Frame, recording: Recording, subject: _Subject, config: Expla
     others = obstacles[0][(obstacles[0] != 0.0).any(1)]
     places = torch.from_numpy(np.where(known[:, None], waypoints, 0.0).astype(np.float32))[None]
     psi = proximity(places, torch.from_numpy(base_to_planner(others).astype(np.float32))[None])[0].numpy()
-    bev = with_coordinates(torch.from_numpy(scenes.transpose(0, 3, 1, 2).copy()))
+    bev = torch.from_numpy(scenes.transpose(0, 3, 1, 2).copy())
     hot = torch.nn.functional.one_hot(torch.tensor(command_index(np.array([frame.goal.command]))), 6)
     weights = subject.parts.attention(bev, measurement(hot, torch.tensor([frame.ego.speed_mps])), places,
                                       torch.from_numpy(known)[None])[0].numpy()

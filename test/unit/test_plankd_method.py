@@ -69,7 +69,7 @@ def test_attention_learns_where_the_obstacle_is():
         optimiser.zero_grad()
         (terms["ranking"] * 50.0).backward()
         optimiser.step()
-    weights = method.attention(with_coordinates(truth["bev"]), truth["measured"], truth["waypoints"], truth["waypoints_mask"])
+    weights = method.attention(truth["bev"], truth["measured"], truth["waypoints"], truth["waypoints_mask"])
     assert (weights[0::2].argmax(1) == 0).all() and (weights[1::2].argmax(1) == 3).all(), weights
 
 
@@ -160,6 +160,8 @@ def test_shapes_and_details_come_from_the_networks():
     assert len(stage_shapes("tcp", CONFIG)) == 3
     assert scene_detail("tcp", TCPConfig(size="13.9m")) == "full"
     assert scene_detail("tcp", TCPConfig(size="3.1m", input_height=128, input_width=448)) == "quarter"
+    small = [scene_detail("tcp", TCPConfig(size=size, input_height=64, input_width=224)) for size in ("13.9m", "7.6m", "3.1m")]
+    assert small == ["quarter", "sixth", "eighth"]
     assert build_distiller("plankd", "tcp", CONFIG, CONFIG).bottleneck.inputs == 32
     paper = TCPConfig(size="13.9m")
     assert build_distiller("plankd", "tcp", paper, paper).bottleneck.inputs == 3616

@@ -10,7 +10,7 @@ from torch import nn
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.distill.config import METHODS, TrainConfig
-from kd_planner_ros.distill.losses.attention import BEV_CHANNELS, BEV_PIXELS, DETAILS, MEASURED, WaypointAttention
+from kd_planner_ros.distill.losses.attention import BEV_PIXELS, DETAILS, MEASURED, WaypointAttention
 from kd_planner_ros.distill.losses.maps import stage_count, stage_of, views
 from kd_planner_ros.distill.methods.base import Distiller
 from kd_planner_ros.distill.methods.plankd import DEFAULTS, PLAIN_WEIGHTING, PlanKD, PlanKDSwitches
@@ -89,7 +89,7 @@ def scene_detail(network: str, config: Any) -> str:
 def _scene_macs(detail: str) -> int:
     with torch.device("meta"):
         model = WaypointAttention(detail)
-    return count_macs(model, {"bev": torch.zeros(1, BEV_CHANNELS, BEV_PIXELS, BEV_PIXELS), "measured": torch.zeros(1, MEASURED),
+    return count_macs(model, {"bev": torch.zeros(1, 3, BEV_PIXELS, BEV_PIXELS), "measured": torch.zeros(1, MEASURED),
                               "waypoints": torch.zeros(1, 4, 2), "mask": torch.ones(1, 4, dtype=torch.bool)})
 
 

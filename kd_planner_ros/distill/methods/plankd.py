@@ -136,7 +136,7 @@ class PlanKD(Distiller):
         if self.attention is None:
             weights = safety.fixed_weights(choice.weighting, mask)
         else:
-            weights = self.attention(attention.with_coordinates(truth["bev"]), truth["measured"], target, mask)
+            weights = self.attention(truth["bev"], truth["measured"], target, mask)
             psi = safety.proximity(target, truth["obstacles"], choice.sigma_m)
             terms["ranking"] = choice.ranking * self._ranking(weights, psi, mask)
             if choice.entropy:
