@@ -12,18 +12,20 @@ from kd_planner_ros.bags.scenes import scenes
 from kd_planner_ros.bags.timeline import STAMP_TOLERANCE_NS, Series
 from kd_planner_ros.core.errors import BagError, MapError
 from kd_planner_ros.core.towns import town_of
-from kd_planner_ros.imaging.bev_scene import SIDE_PX
+from kd_planner_ros.imaging.bev_scene import SIDE_PX, BevView
 from kd_planner_ros.runtime.paths import SHARED
 from kd_planner_ros.world.bev_source import OBSTACLES, BevSource, nearby_obstacles
 from kd_planner_ros.world.maps import load_map
 
 
-def bev_frames(recording: Recording, stamps: np.ndarray, maps_dir: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
+def bev_frames(recording: Recording, stamps: np.ndarray, maps_dir: Path | None = None, view: BevView = BevView(),
+               least_mps: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Scenes uint8 [N, 180, 180, 3] (RGB, imaging/bev_scene.py says which way up) and obstacles float32 [N, 15, 2].
 
     Args:
         stamps: int64 [N] ns; each takes the objects and the ego pose within half a tick of it.
         maps_dir: where to look for the map if the recording names one that is not there (default: ../shared/maps).
+        least_mps: leave obstacles out that move slower (0: none).
 
     Returns:
         The obstacles are in ``base_link`` metres, nearest first, zero padded: (0, 0) is never an obstacle.
@@ -33,7 +35,7 @@ def bev_frames(recording: Recording, stamps: np.ndarray, maps_dir: Path | None =
         MapError: the recording's map cannot be found.
     """
     stamps = np.asarray(stamps, np.int64)
-    source = bev_source(recording, maps_dir)
+    source = bev_source(recording, view, maps_dir)
     timeline = recording.timeline
     ego = timeline.ego.at(stamps)
     found = dict((stamp, (actors, signals)) for stamp, actors, signals in scenes(recording))
@@ -50,17 +52,17 @@ def bev_frames(recording: Recording, stamps: np.ndarray, maps_dir: Path | None =
         pose = timeline.ego_state(int(ego[index])).pose
         actors, signals = found[int(known[row[index]])]
         images[index] = source.draw(pose, actors, signals)
-        obstacles[index] = nearby_obstacles(pose, actors)[0]
+        obstacles[index] = nearby_obstacles(pose, actors, least_mps=least_mps)[0]
     return images, obstacles
 
 
-def bev_source(recording: Recording, maps_dir: Path | None = None) -> BevSource:
+def bev_source(recording: Recording, view: BevView = BevView(), maps_dir: Path | None = None) -> BevSource:
     """What draws the scenes of ``recording``.
 
     Raises:
         MapError: its map is not to be found.
     """
-    return _source(map_of(recording, maps_dir))
+    return _source(map_of(recording, maps_dir), view)
 
 
 def map_of(recording: Recording, maps_dir: Path | None = None) -> str:
@@ -83,5 +85,5 @@ def map_of(recording: Recording, maps_dir: Path | None = None) -> str:
 
 
 @lru_cache(maxsize=2)  # recordings of one map come one after the other
-def _source(spec: str) -> BevSource:
-    return BevSource(load_map(spec))
+def _source(spec: str, view: BevView) -> BevSource:
+    return BevSource(load_map(spec), view)

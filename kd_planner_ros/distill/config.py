@@ -21,11 +21,12 @@ MODELS_NAMED = ("init", "warm_start", "backbone_weights", "teacher")
 """Fields that hold a model's folder or file; cards have its name alone, for a card holds no paths of a machine."""
 
 METHODS = ("imitation", "plankd", "at", "reviewkd", "dpk")
-LATER_FIELDS = ("front_px", "optimiser", "backbone_rate", "warm_start", "backbone_weights", "train_share", "head_start", "target_stretch")
+LATER_FIELDS = ("front_px", "optimiser", "backbone_rate", "warm_start", "backbone_weights", "train_share", "head_start", "target_stretch",
+                "waypoint_scale", "bev_px_per_m", "obstacle_mps")
 """Fields that a recipe names only where they are not the default: checkpoints from before they existed go on."""
 PLANKD_FIELDS = ("use_entropy", "safe_attention", "use_bottleneck", "weighting", "feature_weight", "ranking_weight",
                  "entropy_weight", "attention_pull", "teacher_waypoints", "rank_loss", "latent_noise", "freeze_bottleneck", "bev_detail",
-                 "head_start")
+                 "head_start", "waypoint_scale", "bev_px_per_m", "obstacle_mps")
 """Fields that only method plankd reads."""
 
 
@@ -96,6 +97,8 @@ class TrainConfig:
                                       "leaves it out)", low=0.0)
     rank_loss: str = _field("margin", "plankd: margin: as the repository (margin 0.1, mean over pairs); paper: equation 7",
                             choices=("margin", "paper"))
+    waypoint_scale: str = _field("auto", "plankd: the weighted waypoint loss is a sum, or the mean over waypoints as in the repository; "
+                                 "auto: sum for TCP, mean for InterFuser", choices=("auto", "sum", "mean"))
     latent_noise: str = _field("shared", "plankd: noise of teacher's and student's latent; independent: as the repository; none: "
                                "compare the means", choices=("shared", "independent", "none"))
     freeze_bottleneck: bool = _field(True, "plankd: the feature loss trains the student only; without it the bottleneck's encoder "
@@ -103,6 +106,10 @@ class TrainConfig:
     bev_detail: str = _field("auto", "plankd: detail of the bird's-eye encoder: full is the paper's, half takes a third of its "
                              "time, eighth a fortieth; auto: the finest that costs at most 22 %% of the student",
                              choices=("auto", "full", "half", "quarter", "sixth", "eighth"))
+    bev_px_per_m: float = _field(5.0, "plankd: pixels a metre of the bird's-eye scene; the repository's 4 do not fit its coordinates",
+                                 low=1.0, high=20.0)
+    obstacle_mps: float = _field(0.0, "plankd: road users slower than this are no obstacles of the safety kernel; the paper's are the "
+                                 "moving ones (0.1)", low=0.0, high=50.0)
     head_start: int = _field(0, "plankd: steps in which the bottleneck learns from the teacher alone before the student's first, for "
                              "runs too short for it to learn beside the student", low=0)
     maps_dir: Path | None = _field(None, "plankd: where to look for road networks that recordings only name")

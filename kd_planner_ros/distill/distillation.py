@@ -19,7 +19,7 @@ from kd_planner_ros.distill.losses.attention import measurement
 from kd_planner_ros.distill.losses.maps import Stage
 from kd_planner_ros.distill.methods.build import build_distiller, switches_of
 from kd_planner_ros.distill.parallel import Group
-from kd_planner_ros.distill.scene_cache import SceneCache
+from kd_planner_ros.distill.scene_cache import SceneCache, SceneKind
 from kd_planner_ros.distill.teacher import load_teacher
 from kd_planner_ros.distill.teacher_cache import TeacherCache
 from kd_planner_ros.geometry.frames import base_to_planner
@@ -69,7 +69,8 @@ class Distillation:
     def _build(self, bags: Mapping[Shard, Path]) -> None:
         progress = self.config.progress and self.group.leads
         if "bev" in self.method.needs:
-            self._scenes = scene_cache.build(bags, self.config.maps_dir, progress)
+            self._scenes = scene_cache.build(bags, self.config.maps_dir, progress,
+                                             SceneKind(self.config.bev_px_per_m, self.config.obstacle_mps))
         if self.teacher is not None and self.config.teacher_cache:
             self._answers = teacher_cache.build(list(bags), self.teacher, self.method.teacher_fields, self._encode, progress)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Mapping, Sequence
 
@@ -17,17 +18,32 @@ from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.distill.arrays import open_array, put_in_place
 from kd_planner_ros.distill.bev_frames import bev_frames
 from kd_planner_ros.distill.cache import Shard
+from kd_planner_ros.imaging.bev_scene import BevView
 
 FORMAT = 1
 """Raise when the pictures change: old folders are then left alone and new ones built."""
 NAMES = ("bev", "obstacles")
 
 
+@dataclass(frozen=True)
+class SceneKind:
+    """How scenes are drawn: pixels a metre, and the speed below which road users are no obstacles, m/s."""
+
+    px_per_m: float = 5.0
+    least_mps: float = 0.0
+
+    def folder_of(self, shard: Shard) -> Path:
+        """Where the scenes of a shard lie."""
+        kind = "" if self == SceneKind() else f"-{self.px_per_m:g}-{self.least_mps:g}"
+        return shard.folder.with_name(f"{shard.folder.name}.scenes{FORMAT}{kind}")
+
+
 class SceneCache:
     """``bev`` uint8 [180, 180, 3] (imaging/bev_scene) and ``obstacles`` float32 [15, 2] (metres, ``base_link``, zero padded)
     of each sample, by memory map."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: SceneKind = SceneKind()) -> None:
+        self._kind = kind
         self._open: dict[tuple[Shard, str], np.ndarray] = {}
 
     def fetch(self, places: Sequence[tuple[Shard, int]]) -> dict[str, np.ndarray]:
@@ -36,16 +52,12 @@ class SceneCache:
 
     def _array(self, shard: Shard, name: str) -> np.ndarray:
         if (shard, name) not in self._open:
-            self._open[shard, name] = open_array(folder_of(shard) / f"{name}.npy")
+            self._open[shard, name] = open_array(self._kind.folder_of(shard) / f"{name}.npy")
         return self._open[shard, name]
 
 
-def folder_of(shard: Shard) -> Path:
-    """Where the scenes of a shard lie."""
-    return shard.folder.with_name(f"{shard.folder.name}.scenes{FORMAT}")
-
-
-def build(bags: Mapping[Shard, Path], maps_dir: Path | None = None, progress: bool = True) -> SceneCache:
+def build(bags: Mapping[Shard, Path], maps_dir: Path | None = None, progress: bool = True,
+          kind: SceneKind = SceneKind()) -> SceneCache:
     """The scenes of the samples in ``bags`` (each shard's recording), drawn where they are not there yet.
 
     Raises:
@@ -53,15 +65,16 @@ def build(bags: Mapping[Shard, Path], maps_dir: Path | None = None, progress: bo
         MapError: a recording's map cannot be found.
     """
     for shard, bag in tqdm(bags.items(), desc="scenes", unit="bag", disable=not progress):
-        folder = folder_of(shard)
+        folder = kind.folder_of(shard)
         if folder.is_dir() or not len(shard.rows):
             continue
         with open_bag(bag) as recording:
-            images, obstacles = bev_frames(recording, shard.rows["stamp"], maps_dir=maps_dir)
+            images, obstacles = bev_frames(recording, shard.rows["stamp"], maps_dir=maps_dir, view=BevView(kind.px_per_m),
+                                           least_mps=kind.least_mps)
         partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         np.save(partial / "bev.npy", images)
         np.save(partial / "obstacles.npy", obstacles)
         put_in_place(partial, folder)
-    return SceneCache()
+    return SceneCache(kind)

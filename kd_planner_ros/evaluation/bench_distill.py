@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.distill import scene_cache
 from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.distill.dataset import Samples
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
+from kd_planner_ros.distill.scene_cache import SceneKind
 from kd_planner_ros.evaluation.bench_train import made_up_samples
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.store import save_model
@@ -69,7 +69,7 @@ def _prepare(folder: Path, config: TrainConfig) -> Samples:
     samples.rows["states"] = 0
     samples.shards[0].rows["states"] = 0
     random = np.random.default_rng(1)
-    scenes = scene_cache.folder_of(samples.shards[0])
+    scenes = SceneKind().folder_of(samples.shards[0])
     scenes.mkdir()
     np.save(scenes / "bev.npy", random.integers(0, 256, (len(samples), 180, 180, 3), np.uint8))
     np.save(scenes / "obstacles.npy", random.uniform(-20.0, 20.0, (len(samples), OBSTACLES, 2)).astype(np.float32))

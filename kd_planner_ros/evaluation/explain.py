@@ -134,7 +134,10 @@ def _explain(number: int, sample: Sample, recording: Recording, subject: _Subjec
 
 def _attend(frame: Frame, recording: Recording, subject: _Subject, config: ExplainConfig, path: Path,
             title: str) -> dict[str, Any]:
-    scenes, obstacles = bev_frames(recording, np.array([frame.stamp_ns]), maps_dir=config.maps_dir)
+    recipe = subject.card.training.get("recipe", {})
+    view = BevView(recipe.get("bev_px_per_m", BevView().px_per_m))
+    scenes, obstacles = bev_frames(recording, np.array([frame.stamp_ns]), maps_dir=config.maps_dir, view=view,
+                                   least_mps=recipe.get("obstacle_mps", 0.0))
     waypoints = expert_waypoints(subject.card.network, recording, frame, subject.processor)
     known = np.isfinite(waypoints).all(1)
     if not known.any():
@@ -147,7 +150,7 @@ def _attend(frame: Frame, recording: Recording, subject: _Subject, config: Expla
     hot = torch.nn.functional.one_hot(torch.tensor(command_index(np.array([frame.goal.command]))), 6)
     weights = subject.parts.attention(bev, measurement(hot, torch.tensor([frame.ego.speed_mps])), places,
                                       torch.from_numpy(known)[None])[0].numpy()
-    explain_pictures.draw_attention(path, scenes[0], waypoints[known], weights[known], psi[known], others, BevView(),
+    explain_pictures.draw_attention(path, scenes[0], waypoints[known], weights[known], psi[known], others, view,
                                     f"{title}, {Command(frame.goal.command).name.lower()}")
     return {"attention": weights.tolist(), "proximity": psi.tolist(), "attention_png": path.name,
             "waypoints": [[None if np.isnan(v) else float(v) for v in point] for point in waypoints]}

@@ -238,6 +238,16 @@ def test_a_recording_gives_scenes_at_its_stamps(tmp_path):
     assert (scenes[:, 90, 80] == EGO_RGB).all()  # the middle is hidden by a light's disc at first
 
 
+def test_the_scene_may_be_wider_and_without_who_stands(tmp_path):
+    with open_bag(write_bag(tmp_path / "bag", town="default")) as recording:
+        stamps = np.array([1_500_000_000])
+        near, all_users = bev_frames(recording, stamps)
+        wide, moving = bev_frames(recording, stamps, view=BevView(4.0), least_mps=100.0)
+    ego = [(scene[0] == EGO_RGB).all(-1).sum() for scene in (near, wide)]
+    assert ego[1] / ego[0] == pytest.approx((4.0 / 5.0) ** 2, rel=0.1)
+    assert all_users.any() and not moving.any()
+
+
 def test_what_is_missing_is_named(tmp_path):
     bag = write_bag(tmp_path / "bag", town="Atlantis")
     with open_bag(bag) as recording:

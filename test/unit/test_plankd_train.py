@@ -285,6 +285,21 @@ def test_recordings_without_the_truth_name_it_and_what_works(config, tmp_path, m
     assert train(replace(mute, use_bottleneck=False)).finished
 
 
+def test_scenes_of_another_kind_are_kept_apart_and_on_the_card(config, monkeypatch):
+    asked, drawn = [], scene_cache.bev_frames
+    monkeypatch.setattr(scene_cache, "bev_frames", lambda *words, **more: asked.append(more) or drawn(*words))
+    other = replace(config, bev_px_per_m=4.0, obstacle_mps=0.1, waypoint_scale="mean", epochs=1)
+    train(other)
+    assert {(one["view"].px_per_m, one["least_mps"]) for one in asked} == {(4.0, 0.1)}
+    assert len(list(config.cache.glob("*.scenes1-4-0.1"))) == 2 and not list(config.cache.glob("*.scenes1"))
+    facts = load_model(config.models_dir / "student")[2].training
+    assert facts["switches"]["scale"] == "mean" and facts["recipe"]["bev_px_per_m"] == 4.0 and facts["recipe"]["obstacle_mps"] == 0.1
+    assert "--waypoint-scale mean" in facts["command"] and "--bev-px-per-m 4.0 --obstacle-mps 0.1" in facts["command"]
+    train(replace(config, name="plain", epochs=1))
+    recipe = load_model(config.models_dir / "plain")[2].training["recipe"]
+    assert not {"bev_px_per_m", "obstacle_mps", "waypoint_scale"} & set(recipe) and len(list(config.cache.glob("*.scenes1"))) == 2
+
+
 def test_a_loss_that_is_not_finite_stops_with_the_batch(config, monkeypatch):
     tensors = Learner.tensors
 

@@ -48,6 +48,7 @@ def switches_of(config: TrainConfig, student: Any) -> PlanKDSwitches:
     switches = plankd_switches(
         config.network, feature=weight(config.feature_weight), ranking=weight(config.ranking_weight),
         entropy=weight(config.entropy_weight), pull=weight(config.attention_pull),
+        scale=None if config.waypoint_scale == "auto" else config.waypoint_scale,
         teacher_waypoints=config.teacher_waypoints, rank_loss=config.rank_loss,
         noise=config.latent_noise, freeze_bottleneck=config.freeze_bottleneck, weighting=config.weighting, bev_detail=detail)
     return ablate(switches, config.network, config.use_entropy, config.safe_attention, config.use_bottleneck)
