@@ -80,7 +80,7 @@ def test_the_recipes_for_two_cores_give_every_student_the_same(shop, name, other
     assert {(model.size, model.label) for model in students if model.label} == {
         (model.size, model.label) for model in read_recipe().values()
         if model.network == students[0].network and model.label != "teacher"}
-    switches = {"use_entropy", "safe_attention", "use_bottleneck", "teacher_waypoints", "head_start"}
+    switches = {"use_entropy", "safe_attention", "use_bottleneck", "teacher_waypoints", "head_start", "bev_detail"}
     for alike in (students, longer):
         assert all({k: v for k, v in model.options.items() if k not in switches} == alike[0].options
                    and model.warm_start == start for model in alike)
