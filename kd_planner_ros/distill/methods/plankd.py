@@ -91,7 +91,7 @@ class PlanKD(Distiller):
         self.teacher_fields = ("mean_stage2", "waypoints") if switches.teacher_waypoints else ("mean_stage2",)
         self.needs = switches.needs
         self.replaces = ("waypoints",)
-        self._adam = (torch.optim.Adam(self.bottleneck.parameters(), lr=switches.bottleneck_lr)
+        self._adam = (torch.optim.Adam(self.bottleneck.parameters(), lr=switches.bottleneck_lr, fused=True)
                       if self.bottleneck is not None else None)
         self._report: dict[str, Tensor] = {}
 
