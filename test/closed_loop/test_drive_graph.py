@@ -92,7 +92,9 @@ def test_a_killed_planner_stops_the_car_and_is_reported(tmp_path, monkeypatch):
         drive(DriveConfig(planner="constant_velocity", out=str(tmp_path), report=False, **SETTINGS))
     assert killed and "planner was killed by signal 9" in str(reported.value) and "\n" not in str(reported.value)
     rows = telemetry(tmp_path)
-    assert rows[-1]["reason"] == "plan_late" and float(rows[-1]["speed_mps"]) < 0.5
+    last = [row["reason"] for row in rows[-20:]]
+    assert set(last[:-1]) == {"plan_late"} and last[-1] in ("plan_late", "deactivated"), last  # the world may tick on while the controller leaves
+    assert float(rows[-1]["speed_mps"]) < 0.5
     assert max(float(row["speed_mps"]) for row in rows) > 2.0
     assert (tmp_path / "statistics.json").is_file()
 
