@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import SensorRig
 
-FALLBACK = "constant_velocity"
+FALLBACK, EXPERT = "constant_velocity", "expert"
 
 
 @dataclass(frozen=True)
@@ -23,19 +24,38 @@ class PlannerFacts:
 
 def resolve_planner(name: str, models_dir: str = "") -> tuple[str, str]:
     """(planner, models_dir), ``auto`` replaced by the model whose card has the best driving score on the default town, the
-    first by name where several have none; constant_velocity if there is no model."""
+    first by name where several have none; constant_velocity if no model is shipped.
+
+    Raises:
+        ConfigError: ``models_dir`` is given and no folder, or ``auto`` finds no model in it.
+    """
     from kd_planner_ros.runtime.load import list_models
 
+    if models_dir and not Path(models_dir).is_dir():
+        raise ConfigError(f"a folder of models at {models_dir}", "no such folder", "correct models_dir")
     if name != "auto":
         return name, models_dir
     shipped = list_models(models_dir or None)
+    if models_dir and not shipped:
+        raise ConfigError(f"a model in {models_dir}", "none", "correct models_dir, or name a planner")
     return (max(shipped, key=_driving_score).name if shipped else FALLBACK), models_dir
 
 
 def planner_place(name: str, models_dir: str = "") -> str:
-    """``name`` as a loader without a models folder takes it: ``auto`` resolved, a model of ``models_dir`` as its path."""
+    """``name`` as a loader without a models folder takes it: ``auto`` resolved, a model of ``models_dir`` as its path.
+
+    Raises:
+        ConfigError: as ``resolve_planner``.
+        PlannerError: ``models_dir`` is given and holds no such model; one that is shipped does not take its place.
+    """
+    from kd_planner_ros.networks.registry import is_weightless
+
     name, models_dir = resolve_planner(name, models_dir)
-    return str(Path(models_dir) / name) if models_dir and (Path(models_dir) / name).is_dir() else name
+    if not models_dir or is_weightless(name) or name == EXPERT:
+        return name
+    from kd_planner_ros.runtime.load import find_model  # brings torch
+
+    return str(find_model(name, models_dir))
 
 
 def _driving_score(folder: Path) -> float:

@@ -2,7 +2,10 @@
 
 import json
 
-from kd_planner_ros.ros.planner_facts import FALLBACK, resolve_planner
+import pytest
+
+from kd_planner_ros.core.errors import ConfigError, PlannerError
+from kd_planner_ros.ros.planner_facts import planner_place, resolve_planner
 
 
 def card(folder, scores):
@@ -13,7 +16,6 @@ def card(folder, scores):
 
 
 def test_auto_is_the_model_that_drives_best(tmp_path):
-    assert resolve_planner("auto", str(tmp_path))[0] == FALLBACK
     card(tmp_path / "b_unscored", {})
     card(tmp_path / "c_unscored", {"validation": {"l2_m": 0.1}})
     assert resolve_planner("auto", str(tmp_path))[0] == "b_unscored"
@@ -23,3 +25,17 @@ def test_auto_is_the_model_that_drives_best(tmp_path):
     (tmp_path / "a_broken" / "card.json").write_text("{")
     assert resolve_planner("auto", str(tmp_path)) == ("d_good", str(tmp_path))
     assert resolve_planner("a_poor", str(tmp_path))[0] == "a_poor"
+
+
+def test_another_folder_of_models_never_gives_a_shipped_one(tmp_path):
+    with pytest.raises(ConfigError, match="a model in .*; got none"):
+        resolve_planner("auto", str(tmp_path))
+    for choose in (resolve_planner, planner_place):
+        with pytest.raises(ConfigError, match="nowhere; got no such folder"):
+            choose("tcp64_7m6", str(tmp_path / "nowhere"))
+    with pytest.raises(PlannerError, match="'tcp64_7m6'; correct the name, or give --models-dir"):
+        planner_place("tcp64_7m6", str(tmp_path))
+    card(tmp_path / "mine", {})
+    assert planner_place("mine", str(tmp_path)) == str(tmp_path / "mine")
+    assert [planner_place(name, str(tmp_path)) for name in ("constant_velocity", "expert")] == ["constant_velocity", "expert"]
+    assert planner_place("tcp64_7m6") == "tcp64_7m6"
