@@ -1,4 +1,4 @@
-"""The trainer's settings as ROS parameters: the fields of TrainConfig, with the same names, defaults and texts."""
+"""The trainer's settings as ROS parameters: the options of 'kd-planner train', with the same names, defaults and texts."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def declare_training(node: Any) -> TrainConfig:
     for one in fields(TrainConfig):
         if one.name in HIDDEN:
             continue
-        default = parameter_default(one)
+        name, default = one.metadata.get("flag", one.name), parameter_default(one)
         descriptor = ParameterDescriptor(description=one.metadata["help"].replace("%%", "%"), read_only=True)
         descriptor.additional_constraints = ", ".join(one.metadata.get("choices", ()))
         try:
             if one.name == "bags":  # an empty array would have no type
-                given = node.declare_parameter(one.name, Parameter.Type.STRING_ARRAY, descriptor).value
+                given = node.declare_parameter(name, Parameter.Type.STRING_ARRAY, descriptor).value
             else:
-                given = node.declare_parameter(one.name, default, descriptor).value
+                given = node.declare_parameter(name, default, descriptor).value
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            raise ConfigError(f"parameter {one.name} of type {type(default).__name__}", " ".join(str(error).split()),
+            raise ConfigError(f"parameter {name} of type {type(default).__name__}", " ".join(str(error).split()),
                               "correct the YAML or the argument") from None
         values[one.name] = _value(one, given)
     if not values["bags"]:

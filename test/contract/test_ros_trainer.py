@@ -92,6 +92,12 @@ def test_wrong_parameters_are_refused(graph, settings, wrong, text):
         make(graph, settings | wrong)
 
 
+def test_parameters_are_called_as_the_options_are(graph, settings):
+    node = make(graph, settings | {"method": "plankd", "teacher": "wise", "entropy": False, "bottleneck": False})
+    config = node.config
+    assert (config.method, config.use_entropy, config.use_bottleneck, config.safe_attention) == ("plankd", False, False, True)
+
+
 def process(settings, **options):
     words = [word for name, value in settings.items() for word in ("-p", f"{name}:={json.dumps(value)}")]
     return subprocess.run([sys.executable, "-m", "kd_planner_ros.ros.nodes.trainer_node", "--ros-args", *words], text=True,

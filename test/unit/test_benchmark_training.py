@@ -252,3 +252,8 @@ def test_options_of_the_recipe_and_of_the_command_reach_the_training(shop):
         training.train_config(ModelRecipe("m", "tcp", "3.1m"), dataclasses.replace(shop, options=("epochs",)), False)
     with pytest.raises(ConfigError, match="no --bags"):
         training.train_all([RECIPE["t"]], dataclasses.replace(shop, bags=()), lambda config: None, False)
+
+
+def test_train_options_take_the_names_of_the_command_line(shop):
+    config = training.train_config(RECIPE["s"], replace(shop, options=("entropy=false", "use-bottleneck=false", "lr=0.5")), False)
+    assert (config.use_entropy, config.use_bottleneck, config.lr) == (False, False, 0.5)

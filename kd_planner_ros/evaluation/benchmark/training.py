@@ -226,7 +226,8 @@ def _parse(word: str, fields: Mapping[str, dataclasses.Field]) -> tuple[str, Any
     import yaml
 
     name, sign, value = word.partition("=")
-    name = name.replace("-", "_")
+    flags = {field.metadata.get("flag", own): own for own, field in fields.items()}
+    name = flags.get(name.replace("-", "_"), name.replace("-", "_"))
     if not sign or name not in fields:
         raise ConfigError("--train-options NAME=VALUE with an option of 'kd-planner train'", repr(word), "correct it")
     return name, yaml.safe_load(value)
