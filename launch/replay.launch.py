@@ -3,7 +3,7 @@
 from launch import LaunchDescription
 from launch.actions import OpaqueFunction
 
-from kd_planner_ros.ros.launching import replay_actions, replay_arguments
+from kd_planner_ros.ros.graph.launching import replay_actions, replay_arguments
 
 
 def generate_launch_description():

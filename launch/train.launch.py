@@ -3,7 +3,7 @@
 from launch import LaunchDescription
 from launch.actions import OpaqueFunction
 
-from kd_planner_ros.ros.launching import train_actions, train_arguments
+from kd_planner_ros.ros.graph.launching import train_actions, train_arguments
 
 
 def generate_launch_description():

@@ -7,9 +7,9 @@ from typing import Any, Mapping
 import numpy as np
 
 from kd_planner_ros.bags import messages
-from kd_planner_ros.bags.tables import ROUTE_DTYPE, cast_table, read_table
+from kd_planner_ros.wire.tables import ROUTE_DTYPE, cast_table, read_table
 from kd_planner_ros.bags.timeline import POSE_COLUMNS, Series, series
-from kd_planner_ros.bags.topics import TRUTH_OBJECTS, TRUTH_SIGNALS, Topics
+from kd_planner_ros.wire.topics import TRUTH_OBJECTS, TRUTH_SIGNALS, Topics
 from kd_planner_ros.core.errors import BagError, SensorError
 from kd_planner_ros.core.records import Command
 from kd_planner_ros.core.route import Route

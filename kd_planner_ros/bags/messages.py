@@ -9,8 +9,8 @@ import numpy as np
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from kd_planner_ros.bags.tables import ROUTE_DTYPE, table_bytes, table_fields
-from kd_planner_ros.bags.topics import MAP_FRAME
+from kd_planner_ros.wire.tables import ROUTE_DTYPE, table_bytes, table_fields
+from kd_planner_ros.wire.topics import MAP_FRAME
 from kd_planner_ros.core.records import Control, EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraSpec

@@ -27,7 +27,7 @@ from ruamel.yaml.error import YAMLError
 
 from kd_planner_ros.bags import decode, messages
 from kd_planner_ros.bags.timeline import STAMP_TOLERANCE_NS, Timeline, follow, series
-from kd_planner_ros.bags.topics import LABELS, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE, WORLD_INFO, Topics
+from kd_planner_ros.wire.topics import LABELS, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE, WORLD_INFO, Topics
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Control, Frame, Pose
 from kd_planner_ros.core.route import Route

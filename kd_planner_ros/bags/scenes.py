@@ -12,7 +12,7 @@ import numpy as np
 from kd_planner_ros.bags import messages
 from kd_planner_ros.bags.reader import Recording
 from kd_planner_ros.bags.timeline import STAMP_TOLERANCE_NS
-from kd_planner_ros.bags.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
+from kd_planner_ros.wire.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
 from kd_planner_ros.bags.decode import truth_tables
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.scene import SIGNAL_DTYPE

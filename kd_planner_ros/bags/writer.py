@@ -16,8 +16,8 @@ from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLi
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from kd_planner_ros.bags import messages
-from kd_planner_ros.bags.tables import CLOUD_DTYPE
-from kd_planner_ros.bags.topics import CLOCK, LABELS, MAP_FRAME, TF, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE, Topics
+from kd_planner_ros.wire.tables import CLOUD_DTYPE
+from kd_planner_ros.wire.topics import CLOCK, LABELS, MAP_FRAME, TF, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE, Topics
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Control, EgoState
 from kd_planner_ros.core.route import Route

@@ -100,7 +100,7 @@ def _show(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _latency(args: argparse.Namespace) -> dict[str, Any]:
-    from kd_planner_ros.ros.planner_facts import planner_place
+    from kd_planner_ros.runtime.facts import planner_place
     from kd_planner_ros.runtime.bench import bench_latency
     from kd_planner_ros.runtime.load import load_planner
 
@@ -132,7 +132,7 @@ def _train(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _drive(args: argparse.Namespace) -> dict[str, Any]:
-    from kd_planner_ros.ros.drive import DriveConfig, drive
+    from kd_planner_ros.ros.graph.drive import DriveConfig, drive
 
     with tempfile.TemporaryDirectory() as folder:
         result = drive(DriveConfig(planner=args.planner, models_dir=args.models_dir, route=BENCH_ROUTE, time=args.seconds,
@@ -142,8 +142,8 @@ def _drive(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _record(args: argparse.Namespace) -> dict[str, Any]:
-    from kd_planner_ros.bags.record import record
-    from kd_planner_ros.bags.record_jobs import RecordConfig
+    from kd_planner_ros.record.record import record
+    from kd_planner_ros.record.jobs import RecordConfig
 
     with tempfile.TemporaryDirectory() as folder:
         result = record(RecordConfig(out=Path(folder) / "bags", map=args.map, count=args.count, workers=args.workers))

@@ -20,7 +20,7 @@ number behind the plots."""
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``drive``."""
-    from kd_planner_ros.ros.drive import DriveConfig
+    from kd_planner_ros.ros.graph.drive import DriveConfig
 
     parser.epilog = EPILOG
     add_fields(parser, DriveConfig)
@@ -29,6 +29,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> Any:
-    from kd_planner_ros.ros.drive import DriveConfig, drive
+    from kd_planner_ros.ros.graph.drive import DriveConfig, drive
 
     return drive(from_args(DriveConfig, args))

@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _closed(args: argparse.Namespace) -> dict:
     from kd_planner_ros.evaluation.closed_loop import run
     from kd_planner_ros.evaluation.drives import ClosedLoopConfig
-    from kd_planner_ros.ros.planner_facts import planner_place
+    from kd_planner_ros.runtime.facts import planner_place
 
     result = run(from_args(ClosedLoopConfig, args, planner=planner_place(args.planner, args.models_dir)))
     for key, value in result["mean"].items():
@@ -58,7 +58,7 @@ def _closed(args: argparse.Namespace) -> dict:
 
 def _open(args: argparse.Namespace) -> dict:
     from kd_planner_ros.evaluation.open_loop import OpenLoopConfig, run
-    from kd_planner_ros.ros.planner_facts import planner_place
+    from kd_planner_ros.runtime.facts import planner_place
 
     result = run(from_args(OpenLoopConfig, args, planner=planner_place(args.planner, args.models_dir)))
     print(f"{'time s':<10} {'L2 m':>8} {'touches':>8} {'plans':>6}")

@@ -131,7 +131,7 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
 
 def _sensors(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.ros.carla_objects import to_objects, write_objects
-    from kd_planner_ros.ros.planner_facts import planner_facts, resolve_planner
+    from kd_planner_ros.runtime.facts import planner_facts, resolve_planner
 
     rig = planner_facts(*resolve_planner(args.name, str(args.models_dir or ""))).rig
     if args.out is None:

@@ -20,7 +20,7 @@ Stop it at any time; the same command goes on behind the last finished route. 'r
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``record``."""
-    from kd_planner_ros.bags.record_jobs import RecordConfig
+    from kd_planner_ros.record.jobs import RecordConfig
 
     parser.epilog = EPILOG
     add_fields(parser, RecordConfig)
@@ -29,8 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> Any:
-    from kd_planner_ros.bags.record import record
-    from kd_planner_ros.bags.record_jobs import RecordConfig
+    from kd_planner_ros.record.record import record
+    from kd_planner_ros.record.jobs import RecordConfig
 
     result = record(from_args(RecordConfig, args))
     show(asdict(result))

@@ -17,7 +17,7 @@ above the limit the run is refused rather than scored. 'kd-planner evaluate open
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``replay``."""
-    from kd_planner_ros.ros.replay import ReplayConfig
+    from kd_planner_ros.ros.graph.replay import ReplayConfig
 
     parser.epilog = EPILOG
     add_fields(parser, ReplayConfig)
@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> Any:
-    from kd_planner_ros.ros.replay import ReplayConfig, replay
+    from kd_planner_ros.ros.graph.replay import ReplayConfig, replay
 
     result = replay(from_args(ReplayConfig, args))
     show(result)

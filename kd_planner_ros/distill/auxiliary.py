@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kd_planner_ros.distill.dataset import Batch
+from kd_planner_ros.samples.dataset import Batch
 from kd_planner_ros.distill.losses.planning_states import StateHead, state_loss
 from kd_planner_ros.distill.losses.semantics import SemanticHead, semantic_loss
 

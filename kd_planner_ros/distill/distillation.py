@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kd_planner_ros.bags.topics import TRUTH_STATE
+from kd_planner_ros.wire.topics import TRUTH_STATE
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.distill import scene_cache, teacher_cache
-from kd_planner_ros.distill.cache import Shard
+from kd_planner_ros.samples.shards import Shard
 from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig
-from kd_planner_ros.distill.dataset import Batch
+from kd_planner_ros.samples.dataset import Batch
 from kd_planner_ros.distill.losses.attention import measurement
 from kd_planner_ros.distill.losses.maps import Stage
 from kd_planner_ros.distill.methods.build import build_distiller, switches_of

@@ -14,7 +14,7 @@ from typing import Callable
 from tqdm import tqdm
 
 from kd_planner_ros.core.errors import TrainingError
-from kd_planner_ros.distill.dataset import EpochSampler, Samples
+from kd_planner_ros.samples.dataset import EpochSampler, Samples
 from kd_planner_ros.distill.learner import Learner, NotFinite
 from kd_planner_ros.distill.log import HEAD_START, Log
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.distill.augment import augment, chance, stretch_targets
+from kd_planner_ros.samples.augment import augment, chance, stretch_targets
 from kd_planner_ros.distill.config import TrainConfig
-from kd_planner_ros.distill.dataset import Batch, Samples
+from kd_planner_ros.samples.dataset import Batch, Samples
 from kd_planner_ros.distill.auxiliary import AuxiliaryHeads
 from kd_planner_ros.distill.distillation import Distillation
 from kd_planner_ros.distill.optimiser import build_optimiser

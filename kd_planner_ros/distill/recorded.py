@@ -7,10 +7,10 @@ from pathlib import Path
 from kd_planner_ros.bags.cameras import recorded_names
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.bags.scenes import scenes
-from kd_planner_ros.bags.topics import TRUTH_STATE
+from kd_planner_ros.wire.topics import TRUTH_STATE
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.distill.bev_frames import map_of
-from kd_planner_ros.distill.cache import find_bags, require_topics
+from kd_planner_ros.samples.shards import find_bags, require_topics
 from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.distill.distillation import no_states
 from kd_planner_ros.distill.methods.build import truth_needed

@@ -15,9 +15,9 @@ import numpy as np
 from tqdm import tqdm
 
 from kd_planner_ros.bags.reader import open_bag
-from kd_planner_ros.distill.arrays import open_array, put_in_place
+from kd_planner_ros.samples.arrays import open_array, put_in_place
 from kd_planner_ros.distill.bev_frames import bev_frames
-from kd_planner_ros.distill.cache import Shard
+from kd_planner_ros.samples.shards import Shard
 from kd_planner_ros.imaging.bev_scene import BevView
 
 FORMAT = 1

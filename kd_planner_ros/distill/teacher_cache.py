@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kd_planner_ros.distill.arrays import open_array
-from kd_planner_ros.distill.cache import Shard
+from kd_planner_ros.samples.arrays import open_array
+from kd_planner_ros.samples.shards import Shard
 from kd_planner_ros.distill.teacher import Teacher
 
 FORMAT = 1

@@ -21,10 +21,10 @@ from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.core.towns import town_of
 from kd_planner_ros.distill import checkpoint
-from kd_planner_ros.distill.arrays import allow_open_files
-from kd_planner_ros.distill.cache import Shard, build_shards, find_bags
+from kd_planner_ros.samples.arrays import allow_open_files
+from kd_planner_ros.samples.shards import Shard, build_shards, find_bags
 from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig, TrainReport, plain
-from kd_planner_ros.distill.dataset import EpochSampler, split, weights
+from kd_planner_ros.samples.dataset import EpochSampler, split, weights
 from kd_planner_ros.distill.head_start import head_start
 from kd_planner_ros.distill.interrupts import interrupts
 from kd_planner_ros.distill.learner import Learner, NotFinite

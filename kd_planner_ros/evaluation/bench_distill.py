@@ -14,7 +14,7 @@ import torch
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.distill.config import TrainConfig
-from kd_planner_ros.distill.dataset import Samples
+from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.scene_cache import SceneKind

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.distill.cache import SAMPLE_DTYPE, Shard
+from kd_planner_ros.samples.shards import SAMPLE_DTYPE, Shard
 from kd_planner_ros.distill.config import TrainConfig
-from kd_planner_ros.distill.dataset import Samples
+from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.imaging.class_grid import CELL_PX, UNKNOWN

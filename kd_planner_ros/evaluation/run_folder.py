@@ -1,4 +1,4 @@
-"""The folder of one drive: what ``ros/drive.py`` and ``closed_loop`` write and ``report`` reads.
+"""The folder of one drive: what ``ros/graph/drive.py`` and ``closed_loop`` write and ``report`` reads.
 
 ==================  ====================================================================================
 ``run.json``        who drove where: planner, route, weather, seed, the camera of the pictures (``RunInfo``)

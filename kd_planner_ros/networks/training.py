@@ -89,7 +89,7 @@ class Lessons(SampleMaker):
         """The network's inputs by name.
 
         Args:
-            rows: SAMPLE_DTYPE [B] of ``distill/cache.py``.
+            rows: SAMPLE_DTYPE [B] of ``samples/shards.py``.
             arrays: those of ``record``, [B, ...], on the device.
             hidden_speed: bool [B]; the network is not told the speed of these.
         """

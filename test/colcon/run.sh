@@ -23,7 +23,7 @@ for folder in launch config models; do
     [ -d "$prefix/share/kd_planner_ros/$folder" ] || { echo "colcon: $folder was not installed"; exit 1; }
 done
 set +u; source install/local_setup.bash; set -u
-colcon test --packages-select kd_planner_ros --pytest-args test/unit/test_import_arrows.py --event-handlers console_direct-
+colcon test --packages-select kd_planner_ros --pytest-args test/unit/package/test_import_arrows.py --event-handlers console_direct-
 colcon test-result --verbose
 "$prefix/lib/kd_planner_ros/kd-planner" --help > /dev/null
 echo "colcon: ok"

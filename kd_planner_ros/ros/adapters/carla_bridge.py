@@ -12,7 +12,7 @@ from nav_msgs.msg import Odometry, Path
 from sensor_msgs.msg import CameraInfo, Image, Imu, JointState, NavSatFix, PointCloud2
 from std_msgs.msg import Float32, Header
 
-from kd_planner_ros.bags.tables import CLOUD_DTYPE, ROUTE_DTYPE
+from kd_planner_ros.wire.tables import CLOUD_DTYPE, ROUTE_DTYPE
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Command, Control, EgoState, Pose
 from kd_planner_ros.core.route import Route

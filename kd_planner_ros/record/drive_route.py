@@ -1,0 +1,154 @@
+"""The expert drives one route and everything goes into one recording. Runs in a worker process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable
+
+from kd_planner_ros.record.in_order import InOrder
+from kd_planner_ros.bags.writer import BagWriter
+from kd_planner_ros.core.records import Control
+from kd_planner_ros.core.road import RoadMap
+from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.scene import SceneState, Weather
+from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.world.disturbance import SteeringDisturbance
+from kd_planner_ros.world.events import EventKind
+from kd_planner_ros.world.expert import Expert, ExpertDecision
+from kd_planner_ros.world.imu_gnss import SensorData
+from kd_planner_ros.world.simulation import World
+from kd_planner_ros.world.traffic import TICK_S
+
+if TYPE_CHECKING:
+    from kd_planner_ros.record.student_turns import StudentTurns
+
+STANDING_MPS = 0.1
+AHEAD_TICKS = 30  # how far the drive may be ahead of its pictures
+Meddler = Callable[[Control, SceneState], tuple[Control, bool]]
+"""(the expert's control, scene) to what is executed and whether that is another's."""
+COLLISIONS = frozenset(kind for kind in EventKind if "collision" in kind.value.lower())
+
+
+@dataclass(frozen=True)
+class Job:
+    """One route to record into ``path``. The recording ends early, and is kept, when the car has stood for ``stand_s``:
+    longer than any red light, so it is stuck, and more of the same picture teaches nothing."""
+
+    path: Path
+    route: Route
+    seed: int
+    weather: Weather
+    labels: tuple[str, ...] = ()
+    disturb: bool = True
+    role_name: str = "ego_vehicle"
+    map_spec: str = ""
+    stand_s: float = 60.0
+    legacy_light: bool = False
+    student: str = ""
+    student_weights: str = ""
+    vehicles: int = 0
+    walkers: int = 0
+
+
+@dataclass(frozen=True)
+class RouteReport:
+    """How one route went."""
+
+    name: str
+    frames: int
+    ticks: int
+    status: str
+    completion: float
+    events: int
+    bytes: int
+
+
+class Stopped(Exception):
+    """The recording was interrupted; nothing of this route is kept."""
+
+
+def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Callable[[int], bool],
+                turns: StudentTurns | None = None) -> RouteReport:
+    """Record ``job``. The expert's control is the label; what is executed may be disturbed, or a student's (``turns``).
+    Pictures are drawn and written in a thread while the drive goes on.
+
+    ``beat`` is told the frames written since it was last called, every tick; True from it stops the recording.
+
+    Raises:
+        Stopped: ``beat`` asked to stop; only ``<name>.partial`` is left.
+        BagError: the recording exists.
+    """
+    scene = world.start(job.route, job.seed, job.weather)
+    expert = Expert(road, job.route, job.legacy_light)
+    meddle = _meddler(job, turns)
+    ticks = seen = stood = told = 0
+    with BagWriter(job.path, rig, recording_facts(job, rig), job.role_name) as bag, InOrder(AHEAD_TICKS) as thread:
+        bag.write_route(job.route, scene.stamp_ns)
+        while not world.done and stood * TICK_S < job.stand_s:
+            decision = expert.step(scene)
+            executed, pushed = meddle(decision.control, scene)
+            events = world.monitor.events
+            crashed = any(event.kind in COLLISIONS for event in events[seen:])
+            seen = len(events)
+            stood = stood + 1 if abs(scene.ego.speed_mps) < STANDING_MPS else 0
+            state = _state(decision, pushed, crashed)
+            thread.put(partial(_write, bag, scene, world.capture(bool(job.labels)), executed, state, job.labels))
+            ticks, written = ticks + 1, bag.pictures
+            if beat(written - told):
+                raise Stopped
+            told = written
+            scene = world.tick(executed)
+        result = world.monitor.result()
+        for key in ("status", "completion"):
+            bag.note(key, str(result[key]))
+        bag.note("events", json.dumps(result["events"]))
+    beat(bag.pictures - told)
+    frames = bag.pictures
+    size = sum(file.stat().st_size for file in job.path.iterdir())
+    return RouteReport(job.path.name, frames, ticks, result["status"], result["completion"], len(result["events"]), size)
+
+
+def recording_facts(job: Job, rig: SensorRig) -> dict[str, str]:
+    """``custom_data`` of the recording of ``job``."""
+    return {"map": job.route.town, "map_spec": job.map_spec, "route": job.route.name, "seed": str(job.seed),
+            "weather": job.weather.name, "weather_parameters": json.dumps(asdict(job.weather)),
+            "rig": json.dumps(asdict(rig)), "role_name": job.role_name, "driver": "expert",
+            "disturbed": str(job.disturb and not job.student).lower(), "legacy_light": str(job.legacy_light).lower(),
+            "student": job.student, "student_weights": job.student_weights, "labels": " ".join(job.labels),
+            "stand_s": str(job.stand_s), "vehicles": str(job.vehicles), "walkers": str(job.walkers)}
+
+
+def _meddler(job: Job, turns: StudentTurns | None) -> Meddler:
+    if turns is not None:
+        turns.start(job.route, job.seed)
+        return turns.step
+    if not job.disturb:
+        return lambda control, scene: (control, False)
+    push = SteeringDisturbance(job.seed)
+    return lambda control, scene: push.step(control, scene.ego.speed_mps)
+
+
+def _state(decision: ExpertDecision, pushed: bool, crashed: bool) -> dict[str, float]:
+    """The named truth of a tick."""
+    wish = decision.control
+    return {**decision.states, "expert_throttle": wish.throttle, "expert_steer": wish.steer, "expert_brake": wish.brake,
+            "target_speed": decision.target_speed_mps, "disturbance": float(pushed), "collision": float(crashed)}
+
+
+def _write(bag: BagWriter, scene: SceneState, measure: Callable[[], SensorData], executed: Control,
+           state: dict[str, float], labels: tuple[str, ...]) -> None:
+    """Everything of one tick."""
+    bag.write_ego(scene.ego)
+    bag.write_state(scene.stamp_ns, executed, state)
+    data = measure()
+    if not data.images and not data.clouds:
+        return
+    bag.write_scene(scene)
+    for camera, shot in data.images.items():
+        bag.write_camera(camera, shot, labels)
+    for sensor, cloud in data.clouds.items():
+        bag.write_cloud(sensor, cloud, scene.stamp_ns)
+    bag.pictures += bool(data.images)

@@ -1,0 +1,120 @@
+"""What a recording is asked for, and the jobs that it comes to."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kd_planner_ros.record.drive_route import Job
+from kd_planner_ros.wire.topics import LABELS
+from kd_planner_ros.core.errors import ConfigError, KdPlannerError
+from kd_planner_ros.core.fields import check_fields
+from kd_planner_ros.core.road import RoadMap
+from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.scene import Weather
+from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.world.routes import default_routes, plan_route, read_routes
+from kd_planner_ros.world.weather import WEATHERS, weather_by
+
+
+def _field(default: Any, text: str, **metadata: Any) -> Any:
+    return field(default=default, metadata={"help": text, **metadata})
+
+
+@dataclass(frozen=True)
+class RecordConfig:
+    """What to record, and where to put it."""
+
+    out: Path = field(metadata={"help": "folder for the recordings, one rosbag2 folder a route"})
+    map: str = _field("default", "map: default, generated:SEED, or a .net.xml or .xodr file")
+    routes: Path | None = _field(None, "leaderboard route file (.xml); routes are drawn from the seed without one")
+    count: int = _field(0, "how many routes; 0: all of the file, or 20 drawn ones", low=0)
+    first: int = _field(0, "first route of the file to drive, counted from 0", low=0)
+    min_m: float = _field(150.0, "drawn routes are at least this long, metres", above=0.0)
+    max_m: float = _field(450.0, "drawn routes are at most this long, metres", above=0.0)
+    weather: tuple[str, ...] = _field(("all",), "weathers to cycle through: all, or names and ids 0 to 20")
+    seed: int = _field(0, "seed of traffic, scenarios, disturbances and drawn routes", low=0, high=2**31 - 1)
+    vehicles: int = _field(80, "background vehicles", low=0, high=500)
+    walkers: int = _field(25, "walkers", low=0, high=500)
+    fps: int = _field(2, "pictures a second: 2 to train on, 20 to replay", choices=(1, 2, 4, 5, 10, 20))
+    network: str = _field("tcp", "record the sensors of this network")
+    width: int = _field(0, "width of the cameras in pixels; 0: the network's own", low=0, high=4096)
+    height: int = _field(0, "height of the cameras in pixels; 0: the network's own", low=0, high=4096)
+    labels: tuple[str, ...] = _field(LABELS, "labels of each camera: depth semantic instance; --labels without a word: none")
+    legacy_light: bool = _field(False, "label a light red only within 8 m of its line, as PlanKD's collector did; else its true "
+                                "colour within 50 m")
+    disturb: bool = _field(True, "push the steering now and then, so that recoveries are in the data")
+    student: str = _field("", "a folder of models/, or a path to one, that takes the wheel for some seconds now and then, in place "
+                          "of the pushes; the expert shows the way on from there")
+    stand_s: float = _field(60.0, "end a route early when the car has stood for so many seconds", above=0.0)
+    frames: int = _field(0, "begin no further route after so many pictures; 0: no limit", low=0)
+    workers: int = _field(2, "processes that drive at the same time", low=1, high=64)
+    role_name: str = _field("ego_vehicle", "role name in the topics")
+    progress: bool = _field(True, "show progress")
+
+    def __post_init__(self):
+        bad = [kind for kind in self.labels if kind not in LABELS]
+        if bad:
+            raise ConfigError(f"labels out of {', '.join(LABELS)}", ", ".join(bad), "correct 'labels'")
+        check_fields(self)
+
+
+def recording_rig(config: RecordConfig) -> SensorRig:
+    """The network's sensors at the recording's rate, its cameras at the size asked for. A LiDAR's message covers what it
+    covers when driving, however seldom it is recorded.
+
+    Raises:
+        PlannerError: no such network.
+        ConfigError: only one of width and height is given.
+    """
+    rig = find_network(config.network).configurations[0].rig
+    if bool(config.width) != bool(config.height):
+        raise ConfigError("width and height together", f"{config.width} x {config.height}", "give both or none")
+
+    def change(camera: Any) -> Any:
+        size = {"width": config.width, "height": config.height} if config.width else {}
+        return dataclasses.replace(camera, period_s=1.0 / config.fps, **size)
+
+    return dataclasses.replace(
+        rig, cameras=tuple(map(change, rig.cameras)),
+        lidars=tuple(dataclasses.replace(lidar, every_s=1.0 / config.fps) for lidar in rig.lidars))
+
+
+def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]]:
+    """One job a route, weathers in an order drawn from the seed, and a line for each route of the file that does not fit the map."""
+    routes: list[Route] = []
+    failed: list[str] = []
+    if config.routes is None:
+        routes = default_routes(road, config.seed, config.first + (config.count or 20), config.min_m, config.max_m)
+        routes = routes[config.first:]
+    else:
+        specs = read_routes(config.routes)[config.first:]
+        for spec in specs[: config.count or None]:
+            try:
+                routes.append(plan_route(road, spec))
+            except KdPlannerError as error:  # one bad route must not cost the others
+                failed.append(f"route {spec.name}: {error}")
+    source = config.routes.stem if config.routes else "drawn"
+    weathers = _weathers(config)
+    jobs = []
+    for number, route in enumerate(routes):
+        seed = zlib.crc32(f"{config.seed}/{road.name}/{source}/{route.name}".encode())
+        weather = weathers[(number + config.first) % len(weathers)]
+        name = f"{road.name}_{source}_{route.name}_{weather.name}_s{config.seed}".replace(":", "-").replace("/", "-")
+        named = dataclasses.replace(route, name=f"{source}/{route.name}", town=road.name)
+        jobs.append(Job(Path(config.out) / name, named, seed, weather, config.labels, config.disturb, config.role_name,
+                        str(config.map), config.stand_s, config.legacy_light, config.student, vehicles=config.vehicles,
+                        walkers=config.walkers))
+    return jobs, failed
+
+
+def _weathers(config: RecordConfig) -> list[Weather]:
+    every = tuple(config.weather) == ("all",) or not config.weather
+    weathers = list(WEATHERS) if every else [weather_by(name) for name in config.weather]
+    return [weathers[i] for i in np.random.default_rng([config.seed, 0x77656174]).permutation(len(weathers))]

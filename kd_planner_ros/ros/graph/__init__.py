@@ -1,0 +1,1 @@
+"""The graph: what runs, how it is started, watched and replayed."""

@@ -1,0 +1,243 @@
+"""``kd-planner drive`` and ``make drive``: the whole graph as processes, a status line, then a folder of results."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypedDict
+
+from kd_planner_ros.core.errors import ConfigError, PlannerError
+from kd_planner_ros.core.fields import check_fields
+from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.sensors import CameraSpec, SensorRig
+from kd_planner_ros.ros.carla_objects import write_objects
+from kd_planner_ros.ros.graph.describe import GraphConfig, describe
+from kd_planner_ros.ros.params import SHOW_ROUTE, PlannerParams, WorldParams, checked
+from kd_planner_ros.runtime.facts import planner_facts, resolve_planner
+from kd_planner_ros.ros.profiles import load_profile
+from kd_planner_ros.ros.world_setup import check_world
+from kd_planner_ros.runtime.paths import config_folder
+
+PICTURE_CAMERA = CameraSpec("report_front", Pose(x=-1.5, z=2.0), 448, 128, 100.0, period_s=0.2)
+"""Mounted where a planner has no camera, so that there is something to look at."""
+QUIET_S = 10.0
+LARGE_TICK_BYTES = 250_000
+"""When a tick's sensors are larger, default Fast DDS loses samples between processes (docs/ros.md)."""
+PROFILES_FILE, OLD_PROFILES_FILE = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
+_OLD_DISTRIBUTIONS = ("humble", "iron", "jazzy")
+"""Their rmw_fastrtps reads the old name only; later ones warn of it."""
+
+
+def _option(default: Any, text: str, **more: Any) -> Any:
+    return field(default=default, metadata={"help": text, **more})
+
+
+@dataclass(frozen=True)
+class DriveConfig:
+    """What to drive, where and for how long."""
+
+    planner: str = _option("auto", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model")
+    map: str = _option("default", "default, generated:SEED, or a path to a .net.xml or .xodr file")
+    route: str = _option(SHOW_ROUTE, "number of a default route, a route file, or FILE:ID for one route of it")
+    seed: int = _option(0, "seed of traffic, walkers and scenarios")
+    vehicles: int = _option(60, "vehicles on the map")
+    walkers: int = _option(20, "walkers on the map")
+    weather: str = _option("benchmark", "benchmark, an id from 0 to 20 in CARLA's order, or a name such as WetNoon")
+    scenarios: bool = _option(True, "scenario actors: pedestrian stepping out, cut-in, hard-braking leader, ...")
+    time: float = _option(0.0, "simulated seconds to drive; 0: to the end of the route", low=0.0)
+    device: str = _option("cpu", "cpu, cuda or cuda:N")
+    engine: str = _option("auto", "inference engine", choices=("auto", "torch", "openvino", "onnxruntime"))
+    threads: int = _option(1, "threads of the inference engine")
+    models_dir: str = _option("", "folder of models; empty: the shipped ones", metavar="DIR")
+    carla_profile: str = _option("carla_bridge", "topic names and message types, a file of config/profiles/ or a path to one")
+    role_name: str = _option("", "CARLA role name of the ego; empty: the profile's")
+    out: str = _option("", "folder to write; empty: runs/<date and time>", metavar="DIR")
+    report: bool = _option(True, "write report.html and the animation at the end")
+
+
+class DriveReport(TypedDict):
+    """What came of it. Times in seconds; ``statistics`` is the leaderboard's summary of this route; ``sim_per_wall`` is
+    simulated time over wall time while driving; ``troubles`` lists the error sentences of the diagnostics."""
+
+    run_dir: str
+    status: str
+    driving_score: float
+    route_completion: float
+    infraction_score: float
+    sim_s: float
+    wall_s: float
+    sim_per_wall: float
+    unanswered_ticks: int
+    stop_s: float
+    troubles: list[str]
+    report: str
+
+
+def drive(config: DriveConfig) -> DriveReport:
+    """Drive one route with world, planner and controller as separate ROS 2 processes, and report.
+
+    Raises:
+        PlannerError: an unknown planner, or a node that died; the run folder is complete then too.
+        ConfigError, MapError, RouteError, CardError: what cannot be used, before anything moves.
+    """
+    check_fields(config)
+    planner, models_dir = resolve_planner(config.planner, config.models_dir)
+    facts = planner_facts(planner, models_dir)
+    profile = load_profile(config.carla_profile, config.role_name)
+    run_dir = Path(config.out or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}").resolve()
+    rig = facts.rig if facts.rig.cameras else SensorRig((PICTURE_CAMERA,), *_rest(facts.rig))
+    world = {"objects_definition_file": str(run_dir / "sensors.json"), "map": config.map, "route": config.route,
+             "seed": config.seed, "vehicles": config.vehicles, "walkers": config.walkers, "weather": config.weather,
+             "scenarios": config.scenarios, "max_time_s": float(config.time), "run_dir": str(run_dir),
+             "planner_name": facts.name,
+             "planner_facts": json.dumps({"card": facts.card, "device": config.device, "engine": config.engine})}
+    check_world(checked(WorldParams, world))
+    checked(PlannerParams, {"planner": planner, "device": config.device, "engine": config.engine, "threads": config.threads})
+    if (config.engine, config.device) != ("auto", "cpu"):
+        from kd_planner_ros.runtime.engines import require_engine  # brings torch
+
+        require_engine(config.engine, config.device)
+    environment = graph_environment(rig)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_objects(run_dir / "sensors.json", rig, profile.role_name)
+    nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, device=config.device, engine=config.engine,
+                                 models_dir=models_dir, threads=config.threads, world_parameters=world))
+    outcome = _run(nodes, run_dir, environment, profile.topics["diagnostics"])
+    return _conclude(config, run_dir, outcome)
+
+
+def graph_environment(rig: SensorRig) -> dict[str, str]:
+    """Environment variables of the nodes: a ROS domain of its own on this machine, unless the shell names one."""
+    domain = os.environ.get("ROS_DOMAIN_ID") or str(random.SystemRandom().randint(1, 99))
+    if not (domain.isdecimal() and int(domain) <= 232):
+        raise ConfigError("a ROS_DOMAIN_ID from 0 to 232", repr(domain), "unset it, or export another")
+    environment = {"ROS_DOMAIN_ID": domain, "PYTHONUNBUFFERED": "1",
+                   "ROS_AUTOMATIC_DISCOVERY_RANGE": os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")}
+    return environment | transport_environment(rig)
+
+
+def transport_environment(rig: SensorRig) -> dict[str, str]:
+    """The variable that gives Fast DDS shared memory for a tick of ``rig``; empty where the default has room for it, or
+    where the shell says how."""
+    sizes = [4 * spec.width * spec.height for spec in (*rig.cameras, *rig.roadside_cameras)]
+    sizes += [int(16 * spec.points_per_second * spec.period_s) for spec in (*rig.lidars, *rig.roadside_lidars)]
+    own = (PROFILES_FILE, OLD_PROFILES_FILE, "FASTDDS_BUILTIN_TRANSPORTS")
+    if sum(sizes) <= LARGE_TICK_BYTES or any(name in os.environ for name in own):
+        return {}
+    name = OLD_PROFILES_FILE if os.environ.get("ROS_DISTRO") in _OLD_DISTRIBUTIONS else PROFILES_FILE
+    return {name: str(config_folder() / "fastdds.xml")}
+
+
+def _rest(rig: SensorRig) -> tuple:
+    return rig.lidars, rig.roadside_cameras, rig.roadside_lidars
+
+
+@dataclass
+class _Outcome:
+    ended_early: str = ""
+    interrupted: bool = False
+    sim_per_wall: float = 0.0
+    unanswered: int = 0
+    stop_s: float = 0.0
+    wall_s: float = 0.0
+    troubles: list[str] = field(default_factory=list)
+
+
+def _run(nodes: list, run_dir: Path, environment: dict[str, str], diagnostics: str) -> _Outcome:
+    """Start the nodes, show the status line, and end them when the world has finished or one of them died."""
+    from kd_planner_ros.ros.graph.monitor import Monitor
+    from kd_planner_ros.ros.graph.processes import Processes
+
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", environment["ROS_AUTOMATIC_DISCOVERY_RANGE"])
+    _say(f"driving; look inside with ROS_DOMAIN_ID={environment['ROS_DOMAIN_ID']}; writing {run_dir}")
+    outcome, started_s = _Outcome(), time.monotonic()
+    monitor = Monitor(int(environment["ROS_DOMAIN_ID"]), diagnostics)
+    processes = Processes(nodes, run_dir / "graph", environment)
+    try:
+        with processes:
+            outcome.ended_early = _watch(monitor, processes)
+            monitor.spin(0.3)  # the world's last words
+    except KeyboardInterrupt:
+        outcome.interrupted = True
+    finally:
+        outcome.sim_per_wall = float(monitor.value("world", "sim / wall", 0.0))
+        outcome.unanswered = int(monitor.value("world", "unanswered ticks", 0))
+        outcome.stop_s, outcome.wall_s = processes.stop_s, time.monotonic() - started_s
+        outcome.troubles = monitor.troubles
+        monitor.close()
+        _say(monitor.line())
+    return outcome
+
+
+def _watch(monitor: Any, processes: Any) -> str:
+    """Wait for the world to finish; "" then, else a sentence about the node that ended before it."""
+    shown_s, shown = 0.0, ""
+    while True:
+        monitor.spin(0.2)
+        if time.monotonic() - shown_s >= (1.0 if sys.stderr.isatty() else QUIET_S) and monitor.line() != shown:
+            shown_s, shown = time.monotonic(), monitor.line()
+            _status(shown)
+        ended = processes.ended()
+        if ended.get("world") == 0:
+            return ""
+        if ended:
+            name, status = next(iter(ended.items()))
+            _await_standstill(monitor, "world" in ended)
+            how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+            return f"{name} {how}: {processes.last_line(name) or 'no last words'} (log: {processes.log(name)})"
+
+
+def _await_standstill(monitor: Any, world_gone: bool, longest_s: float = 10.0) -> None:
+    """A node has died: let the controller bring the car to a stop before the world is ended."""
+    until_s = time.monotonic() + longest_s
+    while not world_gone and time.monotonic() < until_s:
+        monitor.spin(0.5)
+        if abs(float(monitor.value("world", "speed m/s", 0.0))) < 0.1:
+            return
+
+
+def _conclude(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> DriveReport:
+    from kd_planner_ros.evaluation.score import read_records
+
+    report = ""
+    if (run_dir / "run.json").is_file() and config.report:
+        from kd_planner_ros.evaluation.report import write
+
+        _say("stopped; writing the report" if outcome.interrupted else "writing the report")
+        report = str(write(run_dir))
+    if outcome.ended_early:
+        raise PlannerError("world, planner and controller to live until the end of the route", outcome.ended_early,
+                           f"see {report or run_dir}")
+    if not (run_dir / "statistics.json").is_file():
+        if outcome.interrupted:
+            raise KeyboardInterrupt
+        raise ConfigError(f"statistics in {run_dir}", "none", f"see the logs in {run_dir / 'graph'}")
+    record = read_records(run_dir / "statistics.json")[0]
+    result = DriveReport(
+        run_dir=str(run_dir), status=record.status, driving_score=record.score_composed,
+        route_completion=record.score_route, infraction_score=record.score_penalty, sim_s=record.duration_game_s,
+        wall_s=round(outcome.wall_s, 2), sim_per_wall=outcome.sim_per_wall, unanswered_ticks=outcome.unanswered,
+        stop_s=round(outcome.stop_s, 2), troubles=outcome.troubles, report=report)
+    (run_dir / "drive.json").write_text(json.dumps(result, indent=2) + "\n")
+    how = {"Started": "stopped before the end"}.get(record.status, record.status)
+    _say(f"{how}: route {record.score_route:.1f} %, driving score {record.score_composed:.1f}; "
+         f"{report or run_dir}")
+    return result
+
+
+def _status(line: str) -> None:
+    """Overwrite the status line on a terminal; one line every ``QUIET_S`` elsewhere."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{line[:180]}", end="", file=sys.stderr, flush=True)
+    else:
+        print(line, file=sys.stderr, flush=True)
+
+
+def _say(line: str) -> None:
+    print(("\r\033[K" if sys.stderr.isatty() else "") + line, file=sys.stderr, flush=True)

@@ -1,0 +1,134 @@
+"""Plays a recording in the world's place: simulated time, one tick after another, and counts what is answered."""
+
+from __future__ import annotations
+
+import importlib
+import struct
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, Iterator
+
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+from rosbags.highlevel import AnyReader
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Bool
+
+from kd_planner_ros.bags.messages import typestore
+from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.records import Control, Plan
+from kd_planner_ros.core.route import Route
+from kd_planner_ros.ros.ports.plan_ports import PlanSubscription
+from kd_planner_ros.ros.profiles import Profile, make_adapter
+from kd_planner_ros.ros.qos import CLOCK, LATCHED, SENSOR_OUT, STATE, advertise, subscribe
+from kd_planner_ros.ros.stamps import to_stamp
+
+SETTLE_NS = 100_000_000
+"""Messages of one instant lie at most this far apart in a recording."""
+
+
+class Player:
+    """A node in its own context that publishes recorded messages as they are, byte for byte.
+
+    ``plans`` maps a stamp to the plan that came for it; ``controls`` a stamp to the control; ``unanswered`` counts
+    ticks without a control in lock-step.
+    """
+
+    def __init__(self, profile: Profile, domain_id: int):
+        self._context, self.profile = Context(), profile
+        rclpy.init(context=self._context, domain_id=domain_id, signal_handler_options=SignalHandlerOptions.NO,
+                   args=["--ros-args", *(w for a, b in profile.remappings() for w in ("-r", f"{a}:={b}"))])
+        self.node = rclpy.create_node("player", context=self._context, namespace=profile.namespace)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self.adapter = make_adapter(profile.name, profile.role_name, profile.carla_version)
+        self.plans: dict[int, Plan] = {}
+        self.controls: dict[int, Control] = {}
+        self.faults: dict[int, str] = {}
+        self.unanswered = 0
+        self.ready = False
+        self._clock = advertise(self.node, Clock, "clock", CLOCK)
+        self._route = advertise(self.node, self.adapter.route_type, "route", LATCHED)
+        self._publishers: dict[str, Any] = {}
+        self._ports = [
+            PlanSubscription(self.node, lambda work, name: work, self._take_plan, self.faults.__setitem__),
+            subscribe(self.node, self.adapter.control_type, "control", self._take_control, STATE),
+            subscribe(self.node, Bool, "status", self._take_status, LATCHED)]
+
+    def _take_plan(self, plan: Plan) -> None:
+        self.plans[plan.stamp_ns] = plan
+
+    def _take_control(self, message: Any) -> None:
+        control = self.adapter.control_from_msg(message)
+        self.controls[control.stamp_ns] = control
+
+    def _take_status(self, message: Bool) -> None:
+        self.ready = message.data
+
+    def open(self, kinds: dict[str, str], route: Route) -> None:
+        """Advertise topics (name -> type) and send the route."""
+        for topic, kind in kinds.items():
+            package, _, name = kind.split("/")
+            message = getattr(importlib.import_module(f"{package}.msg"), name)
+            profile = STATE if topic.endswith("/odometry") else SENSOR_OUT
+            self._publishers[topic] = advertise(self.node, message, topic, profile)
+        self._route.publish(self.adapter.route_to_msg(route))
+
+    def spin(self, seconds: float) -> None:
+        """Take messages for at most this long."""
+        self._executor.spin_once(timeout_sec=max(seconds, 0.0))
+
+    def tick(self, stamp_ns: int, group: list[tuple[str, bytes]]) -> None:
+        """Publish one instant: the clock, then the sensors, odometry last."""
+        self._clock.publish(Clock(clock=to_stamp(stamp_ns)))
+        for topic, raw in sorted(group, key=lambda item: item[0].endswith("/odometry")):
+            self._publishers[topic].publish(raw)
+
+    def await_control(self, stamp_ns: int, timeout_s: float) -> None:
+        """Wait until the tick of ``stamp_ns`` is answered, at most ``timeout_s`` of wall time."""
+        until_s = time.monotonic() + timeout_s
+        while stamp_ns not in self.controls:
+            left_s = until_s - time.monotonic()
+            if left_s <= 0.0:
+                self.unanswered += 1
+                return
+            self.spin(left_s)
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self._context)
+
+
+def instants(path: Path, topics: set[str]) -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
+    """The recording's messages on ``topics`` as (header stamp, [(topic, CDR bytes)]), oldest stamp first.
+
+    Raises:
+        BagError: a message without a readable header.
+    """
+    pending: dict[int, list[tuple[str, bytes]]] = defaultdict(list)
+    with AnyReader([path], default_typestore=typestore()) as reader:
+        chosen = [connection for connection in reader.connections if connection.topic in topics]
+        for connection, _, raw in reader.messages(chosen) if chosen else ():
+            stamp_ns = header_stamp(bytes(raw[:12]), connection.topic)
+            pending[stamp_ns].append((connection.topic, bytes(raw)))
+            for due_ns in sorted(one for one in pending if one < stamp_ns - SETTLE_NS):
+                yield due_ns, pending.pop(due_ns)
+    for stamp_ns in sorted(pending):
+        yield stamp_ns, pending[stamp_ns]
+
+
+def header_stamp(raw: bytes, topic: str) -> int:
+    """The stamp in the first twelve bytes of a serialised message that begins with a header.
+
+    Raises:
+        BagError: too short to hold one.
+    """
+    if len(raw) < 12:
+        raise BagError(f"a header in every message on {topic}", f"{len(raw)} bytes", "record again")
+    sec, nanosec = struct.unpack_from("<iI" if raw[1] & 1 else ">iI", raw, 4)
+    return sec * 1_000_000_000 + nanosec

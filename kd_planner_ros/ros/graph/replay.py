@@ -1,0 +1,217 @@
+"""``kd-planner replay``: a recording through the real graph in simulated time, scored like an open-loop evaluation."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Iterator
+
+import numpy as np
+from tqdm import tqdm
+
+from kd_planner_ros.bags.cameras import recorded_names
+from kd_planner_ros.bags.reader import Recording, open_bag
+from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
+from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.ros.graph.drive import graph_environment, transport_environment
+from kd_planner_ros.ros.graph.describe import PATIENT_CONTROL_S, GraphConfig, describe
+from kd_planner_ros.runtime.facts import PlannerFacts, planner_facts, resolve_planner
+from kd_planner_ros.ros.profiles import Profile, load_profile
+
+START_S = 240.0
+
+
+def _option(default: Any, text: str, **more: Any) -> Any:
+    return field(default=default, metadata={"help": text, **more})
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """What to play, to whom, how fast."""
+
+    bag: Path = field(metadata={"help": "a rosbag2 folder (mcap or sqlite3)"})
+    planner: str = _option("auto", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model")
+    rate: float = _option(0.0, "times real time; 0: lock-step, each tick waits for its control")
+    max_drops: float = _option(0.02, "largest share of frames without a plan that is still scored")
+    device: str = _option("cpu", "cpu, cuda or cuda:N")
+    engine: str = _option("auto", "inference engine", choices=("auto", "torch", "openvino", "onnxruntime"))
+    models_dir: str = _option("", "folder of models; empty: the shipped ones", metavar="DIR")
+    carla_profile: str = _option("carla_bridge", "topic names and message types, a file of config/profiles/ or a path to one")
+    role_name: str = _option("", "the ego's role name, needed where a recording holds two")
+
+
+def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
+    """Play the recording and give back ``evaluation.metrics.score_plans``' figures, with ``frames``, ``dropped``
+    (frames without a plan), ``unanswered`` (ticks without a control in time), ``refused`` and ``wall_s``.
+
+    Raises:
+        BagError: no recording, a broken one, or one that lacks the route or a sensor of the planner.
+        PlannerError, CardError: from the planner, or a node died.
+        ConfigError: more frames were dropped than ``max_drops`` allows.
+    """
+    if config.rate < 0.0 or not 0.0 <= config.max_drops <= 1.0:
+        raise ConfigError("--rate of at least 0 and --max-drops from 0 to 1", f"{config.rate} and {config.max_drops}",
+                          "correct them")
+    with open_bag(config.bag, config.role_name or None) as recording:
+        planner, models_dir = resolve_planner(config.planner, config.models_dir)
+        facts = planner_facts(planner, models_dir)
+        topics, trigger = needed_topics(recording, facts.rig)
+        profile = _with_cameras(load_profile(config.carla_profile, recording.role_name), recording, facts.rig)
+        period_s = max(1.0 / facts.rate_hz, _period_s(config.bag, trigger))
+        nodes = describe(GraphConfig(profile, planner, period_s, world="none", device=config.device,
+                                     engine=config.engine, models_dir=models_dir, lockstep=config.rate == 0.0))
+        started_s = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="kd_planner_replay_") as folder:
+            player, frames = _play(config, recording, nodes, profile, topics, trigger, facts, Path(folder), progress)
+        return {"planner": facts.name, "bag": str(config.bag), "wall_s": round(time.monotonic() - started_s, 2),
+                **_score(config, recording, player, frames)}
+
+
+def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str], str]:
+    """Types of the topics that the graph reads, by name, and the topic whose messages trigger plans.
+
+    Raises:
+        BagError: one of them was not recorded, a camera's pictures have another size, or there is no route.
+    """
+    names = _cameras(recording, rig)
+    cameras = [recording.topics.image(name) for name in (*names, *(spec.id for spec in rig.roadside_cameras))]
+    lidars = [recording.topics.sensor(spec.id) for spec in (*rig.lidars, *rig.roadside_lidars)]
+    wanted = [*cameras, *lidars, recording.topics.odometry]
+    for topic in wanted:
+        if topic not in recording.kinds:
+            raise BagError(f"{topic} in {recording.path}", f"topics {', '.join(sorted(recording.kinds)) or 'none'}",
+                           "record the sensors that this planner declares, or choose another planner")
+    for spec, name in zip(rig.cameras, names):
+        found = recording.camera_spec(name)
+        if found is not None and (found.width, found.height) != (spec.width, spec.height):
+            raise BagError(f"pictures of {spec.width}x{spec.height} from camera '{name}' in {recording.path}",
+                           f"{found.width}x{found.height}", "choose a planner made for them, or record with --width and --height")
+    if recording.route is None:
+        raise BagError(f"{recording.topics.route} in {recording.path}", "no route",
+                       "record the route too: a planner must know where to go")
+    return {topic: recording.kinds[topic] for topic in wanted}, wanted[0]
+
+
+def _cameras(recording: Recording, rig: SensorRig) -> tuple[str, ...]:
+    return recorded_names(recording, tuple(spec.id for spec in rig.cameras))
+
+
+def _with_cameras(profile: Profile, recording: Recording, rig: SensorRig) -> Profile:
+    """``profile`` in which the cameras of ``rig`` have the topics that they were recorded under."""
+    pictures = {f"{spec.id}/image": f"{name}/image" for spec, name in zip(rig.cameras, _cameras(recording, rig))}
+    return replace(profile, topics={**profile.topics, **pictures})
+
+
+def _period_s(bag: Path, trigger: str) -> float:
+    """Usual time between two messages on ``trigger``, seconds."""
+    from kd_planner_ros.ros.graph.player import instants
+
+    stamps = [stamp for stamp, _ in _first(instants(bag, {trigger}), 40)]
+    return float(np.median(np.diff(stamps))) / 1e9 if len(stamps) > 1 else 0.0
+
+
+@contextmanager
+def _transport(rig: SensorRig) -> Iterator[None]:
+    """Shared memory for what this process creates inside: it sends the sensors of ``rig``."""
+    more = transport_environment(rig)
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        for name in more:
+            del os.environ[name]
+
+
+def _first(items: Any, count: int) -> list[Any]:
+    return [item for item, _ in zip(items, range(count))]
+
+
+def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any, topics: dict[str, str], trigger: str,
+          facts: PlannerFacts, folder: Path, progress: bool) -> tuple[Any, list[int]]:
+    """Play everything to planner and controller; gives back the player and the stamps that asked for plans."""
+    from kd_planner_ros.ros.graph.player import Player, instants
+    from kd_planner_ros.ros.graph.processes import Processes
+    from kd_planner_ros.sync.cadence import Cadence
+
+    environment = graph_environment(facts.rig)
+    with _transport(facts.rig):
+        player = Player(profile, int(environment["ROS_DOMAIN_ID"]))
+    cadence, frames = Cadence(1.0 / facts.rate_hz), []
+    try:
+        with Processes(nodes, folder, environment) as processes:
+            player.open(topics, recording.route)
+            _await_agent(player, processes)
+            first_ns = first_s = None
+            for stamp_ns, group in tqdm(instants(recording.path, set(topics)), unit="tick", disable=not progress,
+                                        dynamic_ncols=True, file=sys.stderr):
+                if first_ns is None:
+                    first_ns, first_s = stamp_ns, time.monotonic()
+                while config.rate and (left_s := (stamp_ns - first_ns) / 1e9 / config.rate - (
+                        time.monotonic() - first_s)) > 0.0:
+                    player.spin(left_s)
+                names = {topic for topic, _ in group}
+                if trigger in names and cadence.due(stamp_ns):
+                    cadence.mark(stamp_ns)
+                    frames.append(stamp_ns)
+                player.tick(stamp_ns, group)
+                if config.rate == 0.0 and recording.topics.odometry in names:
+                    player.await_control(stamp_ns, PATIENT_CONTROL_S)
+                _require_alive(processes)
+            for _ in range(20):
+                player.spin(0.05)
+    finally:
+        player.close()
+    return player, frames
+
+
+def _await_agent(player: Any, processes: Any) -> None:
+    until_s = time.monotonic() + START_S
+    while not player.ready:
+        _require_alive(processes)
+        if time.monotonic() > until_s:
+            raise PlannerError(f"a planner that is ready within {START_S:g} s",
+                               processes.last_line("planner") or "no word from it", "see what it is waiting for")
+        player.spin(0.2)
+
+
+def _require_alive(processes: Any) -> None:
+    for name, status in processes.ended().items():
+        raise PlannerError("planner and controller to live until the end of the recording",
+                           f"{name} ended with status {status}: {processes.last_line(name) or 'no last words'}",
+                           "see 'kd-planner models list', or try --engine torch")
+
+
+def _score(config: ReplayConfig, recording: Recording, player: Any, frames: list[int]) -> dict[str, Any]:
+    from kd_planner_ros.evaluation.metrics import score_plans
+    from kd_planner_ros.evaluation.open_loop import LEGAL_REASONS, recorded
+
+    answered = sorted(player.plans)  # after a lost tick the planner may answer the ticks between ours: they count too
+    dropped = max(0, len(frames) - len(answered))
+    if not frames or dropped > config.max_drops * len(frames):
+        why = f"; the planner said {sorted(set(player.faults.values()))}" if player.faults else ""
+        raise ConfigError(f"at most {100 * config.max_drops:g} % of the frames without a plan",
+                          f"{dropped} of {len(frames)}{why}",
+                          "play in lock-step (--rate 0) or slower, or raise --max-drops")
+    controls = [player.controls.get(stamp) for stamp in answered]
+    steers = [None if one is None or one.reason not in LEGAL_REASONS else one.steer for one in controls]
+    score = score_plans([player.plans[stamp].trajectory for stamp in answered], steers,
+                        recorded(recording, list(_actors(recording))))
+    return {**score, "frames": len(frames), "dropped": dropped, "unanswered": player.unanswered,
+            "refused": sum(steer is None for steer in steers)}
+
+
+def _actors(recording: Recording) -> Any:
+    """Recorded boxes with their stamps."""
+    from kd_planner_ros.bags import decode
+    from kd_planner_ros.bags.messages import stamp_of
+    from kd_planner_ros.wire.tables import cast_table
+    from kd_planner_ros.wire.topics import TRUTH_OBJECTS
+    from kd_planner_ros.core.scene import ACTOR_DTYPE
+
+    for topic, _, message in recording._messages([TRUTH_OBJECTS]):
+        yield stamp_of(message), cast_table(decode.table(message, topic), ACTOR_DTYPE, topic)

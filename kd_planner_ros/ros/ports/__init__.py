@@ -1,0 +1,1 @@
+"""The topics of each node: what it listens to and what it publishes."""

@@ -1,0 +1,1 @@
+"""Recordings to samples on disk to batches."""

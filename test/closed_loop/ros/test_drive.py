@@ -1,0 +1,158 @@
+"""`kd-planner drive`: three processes, real DDS, the built-in world; and the same drive without the graph."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
+
+from kd_planner_ros.core.errors import PlannerError
+from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.evaluation.one_route import PlannerSide
+from kd_planner_ros.networks.constant_velocity.planner import build_planner
+from kd_planner_ros.ros.graph import drive as drive_module
+from kd_planner_ros.ros.graph.drive import DriveConfig, drive
+from kd_planner_ros.ros.params import WorldParams
+from kd_planner_ros.ros.world_setup import make_world
+
+SECONDS = 10.0
+SETTINGS = {"vehicles": 20, "walkers": 5, "seed": 3}
+
+
+def telemetry(folder):
+    with (Path(folder) / "telemetry.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def driven(tmp_path_factory):
+    """One drive of ten simulated seconds through the graph."""
+    folder = tmp_path_factory.mktemp("drive")
+    return drive(DriveConfig(planner="constant_velocity", time=SECONDS, out=str(folder), **SETTINGS))
+
+
+def test_it_drives_and_reports(driven):
+    folder = Path(driven["run_dir"])
+    rows = telemetry(folder)
+    assert len(rows) == 200 and driven["sim_s"] == pytest.approx(SECONDS)
+    travelled = np.hypot(float(rows[-1]["x"]) - float(rows[0]["x"]), float(rows[-1]["y"]) - float(rows[0]["y"]))
+    assert travelled > 10.0 and driven["route_completion"] > 1.0
+    assert driven["unanswered_ticks"] == 0 and driven["troubles"] == []
+    assert len((folder / "plans.jsonl").read_text().splitlines()) == 100
+    assert len(list((folder / "frames").glob("*.jpg"))) >= 40
+    assert Path(driven["report"]).is_file() and (folder / "sensors.json").is_file()
+    assert json.loads((folder / "drive.json").read_text()) == driven
+
+
+def test_the_graph_stops_within_two_seconds(driven):
+    assert driven["stop_s"] < 2.0
+
+
+def test_the_same_drive_without_the_graph_gives_the_same_controls(driven):
+    world, route, scene, _ = make_world(WorldParams(**SETTINGS), SensorRig())
+    planner, rows = build_planner(), telemetry(driven["run_dir"])
+    side = PlannerSide(planner, route)
+    try:
+        for tick, row in enumerate(rows):
+            control, _ = side.step(scene, world.sense() if tick % 2 == 0 else None)
+            ours = [float(row[name]) for name in ("x", "y", "yaw", "speed_mps", "throttle", "brake", "steer")]
+            ego = scene.ego
+            theirs = [ego.pose.x, ego.pose.y, ego.pose.yaw, ego.speed_mps,
+                      control.throttle, control.brake, control.steer]
+            assert ours == pytest.approx(theirs, abs=1e-4), tick
+            scene = world.tick(control)
+    finally:
+        world.close()
+
+
+def test_a_killed_planner_stops_the_car_and_is_reported(tmp_path, monkeypatch):
+    from kd_planner_ros.ros.graph.processes import Processes
+
+    real, killed = drive_module._status, []
+    started = {}
+    enter = Processes.__enter__
+    monkeypatch.setattr(Processes, "__enter__", lambda self: started.setdefault("p", enter(self)))
+
+    def kill_when_moving(line):
+        real(line)
+        if "m/s" in line and float(line.split("m/s")[0].split()[-1]) > 2.0 and not killed:
+            killed.append(line)
+            started["p"].running["planner"].kill()
+
+    monkeypatch.setattr(drive_module, "_status", kill_when_moving)
+    with pytest.raises(PlannerError) as reported:
+        drive(DriveConfig(planner="constant_velocity", out=str(tmp_path), report=False, **SETTINGS))
+    assert killed and "planner was killed by signal 9" in str(reported.value) and "\n" not in str(reported.value)
+    rows = telemetry(tmp_path)
+    last = [row["reason"] for row in rows[-20:]]
+    assert set(last[:-1]) == {"plan_late"} and last[-1] in ("plan_late", "deactivated"), last  # the world may tick on while the controller leaves
+    assert float(rows[-1]["speed_mps"]) < 0.5
+    assert max(float(row["speed_mps"]) for row in rows) > 2.0
+    assert (tmp_path / "statistics.json").is_file()
+
+
+def test_ctrl_c_stops_all_processes_and_keeps_the_folder(tmp_path):
+    code = ("from kd_planner_ros.cli.main import main; import sys; sys.exit(main(['drive', '--planner', "
+            f"'constant_velocity', '--no-report', '--vehicles', '5', '--walkers', '0', '--out', {str(tmp_path)!r}]))")
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    try:
+        for line in process.stderr:
+            if "m/s" in line and float(line.split()[0]) > 1.0:
+                break
+        process.send_signal(signal.SIGINT)
+        started = time.monotonic()
+        rest = process.stderr.read()
+        status = process.wait(20.0)
+        took = time.monotonic() - started
+    finally:
+        process.kill()
+    assert status in (0, 130) and "Traceback" not in rest, rest
+    assert took < 4.0, "processes end within two seconds, the interpreter that started them soon after"
+    assert (tmp_path / "statistics.json").is_file()
+    assert not [pid for pid in os.listdir("/proc") if pid.isdigit() and str(tmp_path).encode() in _command(pid)]
+
+
+def test_weights_that_do_not_fit_their_card_end_the_drive_with_the_planners_own_words(tmp_path):
+    torch = pytest.importorskip("torch", reason="torch is not installed: use the pinned environment ('make setup')")
+    from kd_planner_ros.networks.tcp.config import TCPConfig
+    from kd_planner_ros.networks.tcp.model import build_model
+    from kd_planner_ros.runtime.store import save_model
+
+    torch.manual_seed(0)
+    config = TCPConfig(size="3.1m", input_height=32, input_width=64, camera_width=64, camera_height=32)
+    save_model(tmp_path / "small", "tcp", config, build_model(config).state_dict())
+    weights = tmp_path / "small" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-64] + bytes(64))
+    with pytest.raises(PlannerError) as reported:
+        drive(DriveConfig(planner="small", models_dir=str(tmp_path), out=str(tmp_path / "run"), report=False, **SETTINGS))
+    assert "planner ended with status 2" in str(reported.value) and "weights" in str(reported.value)
+    assert "\n" not in str(reported.value)
+
+
+def _command(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.parametrize("change, text", [
+    ({"planner": "nobody"}, "nobody"), ({"map": "/no/such.net.xml"}, "/no/such.net.xml"),
+    ({"route": "/no/routes.xml"}, "routes.xml"), ({"seed": -1}, "--seed a whole number from 0"), ({"map": "moon"}, "'moon'"),
+    ({"weather": "Hailstorm"}, "Hailstorm"), ({"carla_profile": "autoware"}, "autoware")])
+def test_bad_input_is_one_line(tmp_path, change, text):
+    from kd_planner_ros.core.errors import KdPlannerError
+
+    config = DriveConfig(**{"planner": "constant_velocity", "out": str(tmp_path / "run"), "report": False, **change})
+    with pytest.raises(KdPlannerError) as refused:
+        drive(config)
+    assert text in str(refused.value) and "\n" not in str(refused.value)
+    assert not (tmp_path / "run").exists()  # refused before any process starts

@@ -1,0 +1,314 @@
+"""Messages to records and back, against numbers worked out by hand from docs and sources of the outside systems."""
+
+import math
+import struct
+import sys
+from array import array
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
+
+from sensor_msgs.msg import Image, JointState, PointCloud2, PointField
+from std_msgs.msg import Header
+
+from kd_planner_ros.core.errors import ConfigError, SensorError
+from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.scene import ACTOR_DTYPE
+from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig
+from kd_planner_ros.ros import carla_objects
+from kd_planner_ros.ros.adapters import carla_bridge, carla_bridge_lb2, carla_native, frames_tf, objects, standard
+from kd_planner_ros.ros.adapters.tables import table_from_msg
+from kd_planner_ros.ros.profiles import PORTS, load_profile, make_adapter
+from kd_planner_ros.ros.stamps import from_stamp, to_duration, to_stamp
+from support.fakes import straight_route
+
+BRIDGE = carla_bridge.Adapter()
+
+
+def test_stamps():
+    assert from_stamp(to_stamp(1_234_567_890_123)) == 1_234_567_890_123
+    assert (to_duration(1.5).sec, to_duration(1.5).nanosec) == (1, 500_000_000)
+
+
+def test_steer_is_flipped_for_carla_and_back():
+    message = BRIDGE.control_to_msg(Control(5 * 10**9, throttle=0.3, steer=0.25, brake=0.1, reason="limited"))
+    assert isinstance(message, JointState) and message.name[:3] == ["throttle", "steer", "brake"]
+    assert message.position[:3].tolist() == [0.3, -0.25, 0.1] and message.header.stamp.sec == 5
+    assert BRIDGE.control_from_msg(message) == Control(5 * 10**9, 0.3, 0.25, 0.1, "limited")
+
+
+def test_carla_msgs_control_is_used_where_it_is_installed(monkeypatch):
+    made = []
+
+    class CarlaEgoVehicleControl(SimpleNamespace):
+        def __init__(self, **fields):
+            super().__init__(**fields)
+            made.append(self)
+
+    monkeypatch.setattr(carla_bridge, "message_type",
+                        lambda package, name: CarlaEgoVehicleControl if name == "CarlaEgoVehicleControl" else None)
+    adapter = carla_bridge.Adapter("hero")
+    message = adapter.control_to_msg(Control(10**9, 0.5, -0.2, 0.0))
+    assert made == [message] and message.steer == 0.2 and message.throttle == 0.5
+    assert adapter.control_from_msg(message).steer == -0.2
+    assert adapter.notes()["control message"].endswith("CarlaEgoVehicleControl") and "carla_msgs" not in adapter.notes()
+
+
+def test_the_stand_in_for_carla_msgs_says_so():
+    assert "JointState" in BRIDGE.notes()["control message"] and "not installed" in BRIDGE.notes()["carla_msgs"]
+
+
+def test_a_control_without_a_pedal_is_refused():
+    with pytest.raises(SensorError, match="brake"):
+        BRIDGE.control_from_msg(JointState(name=["throttle", "steer"], position=[0.0, 0.0]))
+
+
+def test_odometry_there_and_back_on_a_slope():
+    ego = EgoState(7 * 10**9, Pose(1.0, -2.0, 3.0, yaw=0.7, pitch=-0.1, roll=0.05), 12.5, 0.2, lateral_mps=-0.3)
+    back = BRIDGE.odometry_from_msg(BRIDGE.odometry_to_msg(ego))
+    assert back.stamp_ns == ego.stamp_ns and back.yaw_rate_rps == 0.2
+    assert (back.speed_mps, back.lateral_mps) == pytest.approx((12.5, -0.3), abs=1e-9)
+    for name in ("x", "y", "z", "yaw", "pitch", "roll"):
+        assert getattr(back.pose, name) == pytest.approx(getattr(ego.pose, name), abs=1e-9)
+
+
+@pytest.mark.parametrize("slope_deg, shown", [(5.7, (9.80, 0.0, 1.98)), (10.0, (9.40, 0.0, 3.42))])
+def test_the_bridges_twist_on_a_slope_is_understood(slope_deg, shown):
+    # Uphill: nose up is a negative ROS pitch. The bridge shows the wrong twist; the speed is 10 m/s all the same.
+    ego = EgoState(0, Pose(pitch=-math.radians(slope_deg)), 10.0)
+    message = BRIDGE.odometry_to_msg(ego)
+    twist = message.twist.twist.linear
+    assert (twist.x, twist.y, twist.z) == pytest.approx(shown, abs=0.01)
+    assert BRIDGE.odometry_from_msg(message).speed_mps == pytest.approx(10.0, abs=1e-9)
+
+
+def test_odometry_that_is_not_finite_is_refused():
+    message = BRIDGE.odometry_to_msg(EgoState(0, Pose(), 1.0))
+    message.pose.pose.position.x = math.nan
+    with pytest.raises(SensorError, match="finite"):
+        BRIDGE.odometry_from_msg(message)
+
+
+def test_an_image_is_bgra_in_an_array_and_comes_back():
+    rgb = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    message = BRIDGE.image_to_msg(rgb, 10**9, "front")
+    assert message.encoding == "bgra8" and message.step == 12 and message.header.frame_id == "ego_vehicle/front"
+    assert isinstance(message.data, array) and list(message.data[:4]) == [2, 1, 0, 255]
+    assert (BRIDGE.image_from_msg(message) == rgb).all()
+
+
+def bayer():
+    message = BRIDGE.image_to_msg(np.zeros((2, 4, 3), np.uint8), 0, "front")
+    message.encoding, message.step, message.data = "bayer_rggb8", 4, array("B", bytes(range(8)))
+    return message
+
+
+def test_an_encoding_of_others_goes_through_cv_bridge(monkeypatch):
+    """A stand-in with the interface of vision_opencv's, which is partly C++ and not on PyPI."""
+    class CvBridge:
+        def imgmsg_to_cv2(self, message, desired_encoding):
+            raw = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
+            return {"rgb8": np.repeat(raw[:, :, None], 3, 2)}[desired_encoding]
+
+    monkeypatch.setitem(sys.modules, "cv_bridge", SimpleNamespace(CvBridge=CvBridge))
+    assert BRIDGE.image_from_msg(bayer())[1].tolist() == [[4, 4, 4], [5, 5, 5], [6, 6, 6], [7, 7, 7]]
+    with pytest.raises(SensorError, match="one that cv_bridge makes rgb8 of; got 'bayer_rggb8': "):
+        BRIDGE.image_from_msg(SimpleNamespace(encoding="bayer_rggb8", width=4, height=2, data=b"123"))
+
+
+def test_an_encoding_of_others_without_cv_bridge_is_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv_bridge", None)
+    with pytest.raises(SensorError, match="rgb8, .* or cv_bridge to convert it; got 'bayer_rggb8'.*ros-.ROS_DISTRO-cv-bridge"):
+        BRIDGE.image_from_msg(bayer())
+
+
+def test_image_size_is_checked():
+    message = BRIDGE.image_to_msg(np.zeros((2, 3, 3), np.uint8), 0, "front")
+    with pytest.raises(SensorError, match="64x32 pixels"):
+        BRIDGE.image_from_msg(message, CameraSpec("front", Pose(), 64, 32, 90.0))
+
+
+def test_camera_info_at_ninety_degrees():
+    info = BRIDGE.camera_info_to_msg(CameraSpec("front", Pose(), 800, 600, 90.0), 0)
+    assert [info.k[at] for at in (0, 4, 2, 5)] == pytest.approx([400.0, 400.0, 400.0, 300.0])
+
+
+def test_a_cloud_there_and_back_and_its_rows():
+    cloud = np.array([[1, 2, 3, 0.5], [4, 5, 6, 0.25]], np.float32)
+    message = BRIDGE.cloud_to_msg(cloud, 0, "lidar")
+    assert message.point_step == 16 and not message.is_dense and message.height == 1
+    assert (BRIDGE.cloud_from_msg(message) == cloud).all()
+    cloud[0, 1] = np.inf
+    assert len(BRIDGE.cloud_from_msg(BRIDGE.cloud_to_msg(cloud, 0, "lidar"))) == 1
+
+
+def test_the_radars_four_byte_hole_is_honoured():
+    names = ["x", "y", "z", "Range", "Velocity", "AzimuthAngle", "ElevationAngle"]
+    offsets = [0, 4, 8, 12, 16, 20, 28]
+    fields = [PointField(name=n, offset=o, datatype=PointField.FLOAT32, count=1) for n, o in zip(names, offsets)]
+    row = struct.pack("<6f4xf", 1, 2, 3, 4, 5, 6, 7)
+    message = PointCloud2(header=Header(), height=1, width=2, fields=fields, point_step=32, row_step=64,
+                          data=array("B", row * 2))
+    table = table_from_msg(message)
+    assert table["ElevationAngle"].tolist() == [7.0, 7.0] and table["AzimuthAngle"].tolist() == [6.0, 6.0]
+
+
+def test_tables_with_padded_rows_and_big_endian_numbers():
+    fields = [PointField(name="x", offset=0, datatype=PointField.FLOAT32, count=1)]
+    data = struct.pack(">f4x", 1.5) + struct.pack(">f4x", 2.5)
+    message = PointCloud2(height=2, width=1, fields=fields, is_bigendian=True, point_step=4, row_step=8,
+                          data=array("B", data))
+    assert table_from_msg(message)["x"].tolist() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize("change", [{"data": array("B", b"\0" * 8)}, {"point_step": 2}, {"row_step": 4}])
+def test_a_broken_table_is_refused(change):
+    fields = [PointField(name="x", offset=0, datatype=PointField.FLOAT32, count=1)]
+    parts = {"height": 1, "width": 3, "fields": fields, "point_step": 4, "row_step": 12, "data": array("B", b"\0" * 12)}
+    with pytest.raises(SensorError):
+        table_from_msg(PointCloud2(**{**parts, **change}))
+
+
+def test_actors_travel_as_a_table():
+    actors = np.zeros(2, ACTOR_DTYPE)
+    actors["id"], actors["x"], actors["seed"] = [7, 8], [1.5, -2.5], [1, 2**32 - 1]
+    back = objects.rows_from_msg(objects.actors_to_msg(actors, 0))
+    assert (back == actors).all()
+    assert len(objects.rows_from_msg(objects.actors_to_msg(actors[:0], 0))) == 0
+
+
+def test_a_route_is_exact_to_the_bit():
+    route = straight_route()
+    noisy = np.random.default_rng(0).normal(size=route.points.shape)
+    object.__setattr__(route, "points", noisy)
+    back = BRIDGE.route_from_msg(BRIDGE.route_to_msg(route))
+    assert (back.points == noisy).all() and (back.commands == route.commands).all() and back.commands.dtype == np.int8
+
+
+def test_a_leaderboard_route_is_read():
+    pose = SimpleNamespace(position=SimpleNamespace(x=1.0, y=2.0, z=0.0),
+                           orientation=SimpleNamespace(x=0.0, y=0.0, z=math.sin(0.25), w=math.cos(0.25)))
+    route = BRIDGE.route_from_msg(SimpleNamespace(poses=[pose, pose], road_options=array("b", [4, -1])))
+    assert route.points.tolist() == [[1.0, 2.0]] * 2 and route.yaws == pytest.approx([0.5, 0.5])
+    assert route.commands.tolist() == [Command.LANE_FOLLOW, Command.VOID]
+
+
+def test_the_speedometer_with_and_without_header():
+    assert BRIDGE.speed_from_msg(BRIDGE.speed_to_msg(5, -1.5)) == (None, -1.5)
+    lb2 = carla_bridge_lb2.Adapter()
+    with_header = SimpleNamespace(header=SimpleNamespace(stamp=to_stamp(9)), speed=3.25)
+    assert lb2.speed_from_msg(with_header) == (9, 3.25) and lb2.role_name == "hero"
+
+
+def test_native_depth_and_tags():
+    native = carla_native.Adapter()
+    pixels = np.zeros((1, 2, 4), np.uint8)
+    pixels[0, 0] = (255, 255, 255, 255)  # B, G, R, A: the code's maximum is 1000 m
+    pixels[0, 1] = (1, 2, 10, 255)  # R + 256 G + 65536 B = 10 + 512 + 65536 = 66058
+    message = Image(height=1, width=2, encoding="bgra8", step=8, data=array("B", pixels.tobytes()))
+    assert native.depth_from_msg(message)[0].tolist() == pytest.approx([1000.0, 66058 / (2**24 - 1) * 1000.0])
+    assert native.semantic_from_msg(message)[0].tolist() == [255, 10]
+    assert native.frame_id("front") == "front"
+    message.encoding = "32FC1"
+    with pytest.raises(SensorError, match="carla_bridge"):
+        native.depth_from_msg(message)
+
+
+def plan_for_test():
+    points = np.random.default_rng(1).normal(size=(4, 2)) + [[3.0, 0.0], [6.0, 0.0], [9.0, 0.0], [12.0, 0.0]]
+    return Plan(3 * 10**9, Trajectory(3 * 10**9, points, 0.5 * np.arange(1, 5)),
+                NavigationGoal(np.array([20.1, -3.2]), Command.LEFT), control=Control(3 * 10**9, 0.31, -0.12, 0.0),
+                candidates=np.stack([points, points + 1.0]), inference_ms=4.5, notes={"speed": 5.1})
+
+
+def test_a_plan_in_two_messages_is_exact_to_the_bit():
+    plan = plan_for_test()
+    joints = standard.trajectory_to_joints(plan.trajectory, "ego_vehicle")
+    state = standard.plan_to_state(plan, "ego_vehicle")
+    back = standard.plan_from_msgs(joints, state)
+    assert (back.trajectory.points == plan.trajectory.points).all()
+    assert (back.trajectory.times_s == plan.trajectory.times_s).all()
+    assert (back.goal.target_point == plan.goal.target_point).all() and back.goal.command == Command.LEFT
+    assert back.control == plan.control and back.notes == plan.notes and back.inference_ms == 4.5
+    assert standard.fault_from_state(state) is None
+    assert standard.fault_from_state(standard.fault_to_state(1, "SensorError", "x")) == "SensorError"
+
+
+def test_a_path_is_in_map_with_times_of_arrival():
+    trajectory = Trajectory(10**9, np.array([[2.0, 0.0], [4.0, 1.0]]), np.array([0.5, 1.0]))
+    path = standard.trajectory_to_path(trajectory, Pose(10.0, 20.0, yaw=math.pi / 2))
+    assert path.header.frame_id == "map"
+    first, second = path.poses
+    assert (first.pose.position.x, first.pose.position.y) == pytest.approx((10.0, 22.0))
+    assert (second.pose.position.x, second.pose.position.y) == pytest.approx((9.0, 24.0))
+    assert from_stamp(second.header.stamp) == 2 * 10**9
+    assert 2 * math.atan2(first.pose.orientation.z, first.pose.orientation.w) == pytest.approx(math.pi / 2)
+
+
+def test_markers_show_trajectory_candidates_and_goal():
+    markers = standard.plan_to_markers(plan_for_test(), Pose()).markers
+    assert [marker.ns for marker in markers] == ["trajectory", "candidates", "candidates", "target_point"]
+    assert len(markers[0].points) == 5 and markers[0].header.frame_id == "map"
+
+
+def test_ackermann_is_radians_positive_left():
+    kind = lambda header: SimpleNamespace(header=header, drive=SimpleNamespace())  # noqa: E731
+    message = standard.steering_to_msg(kind, Control(1, steer=0.5), 3.0, 1.2, "ego_vehicle")
+    assert message.drive.steering_angle == pytest.approx(0.6) and message.drive.speed == 3.0
+
+
+def test_attention_there_and_back():
+    values = np.random.default_rng(0).random((4, 14)).astype(np.float32)
+    assert (standard.attention_from_msg(standard.attention_to_msg(values, 5, "front")) == values).all()
+
+
+def test_frames_of_a_tick_and_a_cameras_optical_axes():
+    rig = SensorRig((CameraSpec("front", Pose(x=1.3, z=2.3), 64, 32, 90.0),), (LidarSpec("lidar", Pose(z=2.5)),),
+                    (CameraSpec("rsu", Pose(5.0, 6.0, 7.0), 64, 32, 90.0),))
+    ego, camera, lidar, roadside = frames_tf.frames_to_transforms(BRIDGE, rig, Pose(1.0, 2.0, yaw=0.5), 5)
+    assert (ego.header.frame_id, ego.child_frame_id) == ("map", "ego_vehicle")
+    assert (camera.header.frame_id, camera.child_frame_id) == ("ego_vehicle", "ego_vehicle/front")
+    assert (roadside.header.frame_id, roadside.child_frame_id) == ("map", "rsu")
+    # Optical z looks forward, x to the right, y down: the standard rotation (-0.5, 0.5, -0.5, 0.5).
+    q = camera.transform.rotation
+    assert np.array([q.x, q.y, q.z, q.w]) * np.sign(q.w) == pytest.approx([-0.5, 0.5, -0.5, 0.5])
+    assert lidar.transform.rotation.w == 1.0 and lidar.transform.translation.z == 2.5
+
+
+def test_the_sensor_file_there_and_back():
+    rig = SensorRig((CameraSpec("front", Pose(x=1.3, z=2.3, yaw=math.radians(60)), 400, 300, 100.0, 0.1),),
+                    (LidarSpec("lidar", Pose(z=2.5), channels=32, period_s=0.1),),
+                    (CameraSpec("rsu", Pose(5.0, 6.0, 7.0, pitch=0.4), 64, 32, 90.0),))
+    content = carla_objects.to_objects(rig, "hero")
+    ego = content["objects"][0]
+    assert ego["id"] == "hero" and ego["sensors"][0]["spawn_point"]["yaw"] == pytest.approx(60.0)
+    assert ego["sensors"][0]["sensor_tick"] == 0.0 and ego["sensors"][0]["fov"] == 100.0
+    assert {sensor["type"] for sensor in ego["sensors"]} >= set(carla_objects.PSEUDO)
+    known = {"type", "id", "spawn_point", "image_size_x", "image_size_y", "fov", "sensor_tick"}
+    assert set(ego["sensors"][0]) == known, "CARLA refuses attributes that it does not know"
+    back = carla_objects.from_objects(content, "hero")
+    assert back.lidars[0] == rig.lidars[0] and back.cameras[0].pose.yaw == pytest.approx(rig.cameras[0].pose.yaw)
+    assert back.roadside_cameras[0].id == "rsu" and back.cameras[0].period_s == 0.1
+
+
+@pytest.mark.parametrize("content", [
+    {}, {"objects": []}, {"objects": [{"id": "hero", "sensors": [{"type": "sensor.camera.rgb"}]}]}])
+def test_a_broken_sensor_file_is_refused(content):
+    with pytest.raises(ConfigError):
+        carla_objects.from_objects(content, "hero")
+
+
+@pytest.mark.parametrize("name", ["carla_bridge", "carla_bridge_lb2", "carla_native"])
+def test_every_profile_names_every_port_and_its_adapter(name):
+    profile = load_profile(name, "hero")
+    assert set(profile.topics) == set(PORTS) and profile.namespace == "/carla/hero"
+    assert profile.topics["control"] == "vehicle_control_cmd" and profile.topics["clock"] == "/clock"
+    assert make_adapter(name, profile.role_name, profile.carla_version).profile == name
+
+
+def test_an_unknown_profile_is_refused_with_the_known_ones():
+    with pytest.raises(ConfigError, match="carla_bridge_lb2"):
+        load_profile("autoware")

@@ -1,0 +1,95 @@
+"""`kd-planner replay`: a recording through real processes, compared with the evaluation that needs no graph."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
+
+from support.bags import write_bag
+from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
+from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.sensors import CameraSpec, SensorRig
+from kd_planner_ros.evaluation.open_loop import OpenLoopConfig, run
+from kd_planner_ros.ros.graph.player import header_stamp, instants
+from kd_planner_ros.ros.graph.replay import ReplayConfig, _score, needed_topics, replay
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory):
+    return write_bag(tmp_path_factory.mktemp("bags") / "arc", seconds=6.0)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """An untrained TCP with the recording's camera."""
+    torch = pytest.importorskip("torch", reason="torch is not installed: use the pinned environment ('make setup')")
+    from kd_planner_ros.networks.tcp.config import TCPConfig
+    from kd_planner_ros.networks.tcp.model import build_model
+    from kd_planner_ros.runtime.store import save_model
+
+    torch.manual_seed(0)
+    config = TCPConfig(size="3.1m", input_height=32, input_width=64, camera_width=64, camera_height=32)
+    folder = tmp_path_factory.mktemp("models") / "small"
+    save_model(folder, "tcp", config, build_model(config).state_dict())
+    return str(folder)
+
+
+@pytest.mark.parametrize("camera", ["front", "rgb_front"])
+def test_lockstep_gives_the_figures_of_the_offline_evaluation(model, tmp_path, camera):
+    """Whatever the recording calls its only camera."""
+    bag = write_bag(tmp_path / "arc", seconds=6.0, camera=camera)
+    ours = replay(ReplayConfig(bag=bag, planner=model, engine="torch"), progress=False)
+    theirs = run(OpenLoopConfig(bag=bag, planner=model, engine="torch"), progress=False)
+    assert ours["frames"] == theirs["plans"] == 12 and ours["dropped"] == 0
+    for name, value in theirs["l2_m"].items():
+        assert ours["l2_m"][name] == pytest.approx(value, rel=1e-5)
+    assert ours["collision_rate"] == theirs["collision_rate"] and ours["unmatched"] == 0
+
+
+def test_at_real_time_drops_are_counted_and_none_is_needed(bag):
+    result = replay(ReplayConfig(bag=bag, rate=1.0, planner="constant_velocity", max_drops=0.3), progress=False)
+    assert result["frames"] == 60 and 0 <= result["dropped"] <= 18 and result["wall_s"] > 6.0
+
+
+def test_too_many_drops_are_refused(bag):
+    silent = SimpleNamespace(plans={}, controls={}, faults={5: "SensorError"}, unanswered=0)
+    with open_bag(bag) as recording, pytest.raises(ConfigError, match="3 of 3; the planner said.*SensorError"):
+        _score(ReplayConfig(bag=bag), recording, silent, [1, 2, 3])
+
+
+def test_bad_recordings_are_one_line(bag, tmp_path):
+    without_route = write_bag(tmp_path / "lost", seconds=1.0, leave_out="route")
+    for config, text in ((ReplayConfig(bag=tmp_path / "none", planner="constant_velocity"), "no such folder"),
+                         (ReplayConfig(bag=without_route, planner="constant_velocity"), "no route")):
+        with pytest.raises(BagError, match=text) as refused:
+            replay(config, progress=False)
+        assert "\n" not in str(refused.value)
+    with pytest.raises(PlannerError, match="nobody"):
+        replay(ReplayConfig(bag=bag, planner="nobody"), progress=False)
+    with pytest.raises(ConfigError):
+        replay(ReplayConfig(bag=bag, planner="constant_velocity", rate=-1.0), progress=False)
+
+
+def test_a_missing_camera_is_named(bag, tmp_path):
+    with open_bag(bag) as recording, pytest.raises(BagError, match="/carla/ego_vehicle/rear/image"):
+        needed_topics(recording, SensorRig(tuple(CameraSpec(name, Pose(), 64, 32, 90.0) for name in ("front", "rear"))))
+
+
+def test_pictures_of_another_size_are_named_before_playing(bag):
+    with open_bag(bag) as recording, pytest.raises(BagError, match="448x128 from camera 'front'.*got 64x32"):
+        needed_topics(recording, SensorRig((CameraSpec("front", Pose(), 448, 128, 100.0),)))
+
+
+def test_instants_come_in_order_of_their_stamps(bag):
+    topics = {"/carla/ego_vehicle/odometry", "/carla/ego_vehicle/front/image"}
+    found = list(instants(bag, topics))
+    assert [stamp for stamp, _ in found] == [10**9 + n * 50_000_000 for n in range(120)]
+    assert [len(group) for _, group in found][:11] == [2] + [1] * 9 + [2]
+
+
+def test_a_message_too_short_for_a_header_is_refused():
+    with pytest.raises(BagError, match="/x"):
+        header_stamp(b"\0\1\0\0", "/x")

@@ -1,0 +1,1 @@
+"""What tests share: recordings, towns, runs and fakes made up for them."""

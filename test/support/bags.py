@@ -1,0 +1,110 @@
+"""Recordings made up for tests: a car on an arc, a picture whose left and right halves say how it turns."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from kd_planner_ros.bags import messages
+from kd_planner_ros.wire.topics import WORLD_INFO
+from kd_planner_ros.bags.writer import BagWriter
+from kd_planner_ros.core.records import Control, EgoState, Pose
+from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, SceneState
+from kd_planner_ros.core.sensors import CameraImage, CameraSpec, SensorRig
+from kd_planner_ros.networks.training import MAIN, SampleMaker
+from kd_planner_ros.world.planning_states import STATE_NAMES
+
+WIDTH, HEIGHT, SPEED = 64, 32, 5.0
+TICK_NS = 50_000_000
+RIG = SensorRig(cameras=(CameraSpec("front", Pose(x=-1.5, z=2.0), WIDTH, HEIGHT, 100.0, period_s=0.5),))
+
+
+class Pictures(SampleMaker):
+    """Samples of the front camera's picture as it is."""
+
+    cameras, semantic, key = ("front",), True, {"as": "recorded"}
+
+    def record(self, frame, truth, tick):
+        return {MAIN: next(iter(frame.images.values()))}
+
+
+def pose_at(t: float, rate: float) -> Pose:
+    """Where the car is after ``t`` seconds at yaw rate ``rate``."""
+    if rate == 0.0:
+        return Pose(SPEED * t, 0.0)
+    return Pose(SPEED / rate * math.sin(rate * t), SPEED / rate * (1 - math.cos(rate * t)), yaw=rate * t)
+
+
+def picture(rate: float, rng: np.random.Generator) -> np.ndarray:
+    """RGB whose left half is bright in left turns and whose right half is bright in right turns."""
+    rgb = rng.integers(0, 30, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    rgb[:, : WIDTH // 2] += np.uint8(200 if rate > 0 else 0)
+    rgb[:, WIDTH // 2:] += np.uint8(200 if rate < 0 else 0)
+    return rgb
+
+
+def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0, town: str = "Town01",
+              disturbed: tuple[int, int] = (0, 0), storage: str = "mcap", labels: bool = True, leave_out: str = "",
+              abort: bool = False, camera: str = "front", told: str = "") -> Path:
+    """A 2 FPS recording; ``disturbed`` are the first and one past the last tick of a disturbance; ``leave_out`` drops a
+    part: route, speed, odometry, camera. ``abort`` raises KeyboardInterrupt in the middle; ``camera`` names the camera; ``told`` is the map's name as CARLA's bridge says it."""
+    rng = np.random.default_rng(seed)
+    route_points = np.array([(p.x, p.y) for p in (pose_at(t, rate) for t in np.arange(0.0, seconds + 12.0, 0.2))])
+    route = Route(f"r{seed}", town, route_points, np.zeros(len(route_points)),
+                  np.full(len(route_points), 1 if rate > 0 else 4, np.int8), route_points[[0, -1]])
+    rig = SensorRig((replace(RIG.cameras[0], id=camera),))
+    with BagWriter(path, rig, {"map": town, "route": route.name, "seed": str(seed), "weather": "ClearNoon"},
+                   storage=storage) as bag:
+        if leave_out in ("speed", "odometry"):
+            _skip(bag, bag.topics.speed if leave_out == "speed" else bag.topics.odometry)
+        for tick in range(round(seconds * 20)):
+            if abort and tick == round(seconds * 10):
+                raise KeyboardInterrupt
+            stamp = 1_000_000_000 + tick * TICK_NS
+            ego = EgoState(stamp, pose_at(tick * 0.05, rate), SPEED, yaw_rate_rps=rate, acceleration_mps2=0.5)
+            if tick == 0 and told:
+                bag.write(WORLD_INFO, "carla_msgs/msg/CarlaWorldInfo",
+                          messages.make("carla_msgs/msg/CarlaWorldInfo", map_name=told, opendrive=""), stamp)
+            if tick == 0 and leave_out != "route":
+                bag.write_route(route, stamp)
+            bag.write_ego(ego)
+            active = disturbed[0] <= tick < disturbed[1]
+            state = {name: 0.0 for name in STATE_NAMES} | {
+                "expert_throttle": 0.3, "expert_steer": rate / 2, "expert_brake": 0.0, "target_speed": SPEED,
+                "disturbance": float(active), "collision": 0.0}
+            bag.write_state(stamp, Control(stamp, 0.3, rate / 2 + 0.2 * active, 0.0), state)
+            if tick % 10 == 0:
+                bag.write_scene(scene(ego))
+                if leave_out != "camera":
+                    bag.write_camera(camera, shot(stamp, picture(rate, rng), labels))
+    return path
+
+
+def _skip(bag: BagWriter, unwanted: str) -> None:
+    write = bag.write
+
+    def filtered(topic, kind, message, stamp_ns, latched=False):
+        if topic != unwanted:
+            write(topic, kind, message, stamp_ns, latched)
+
+    bag.write = filtered
+
+
+def scene(ego: EgoState) -> SceneState:
+    """One car ahead, one signal."""
+    actors, signals = np.zeros(1, ACTOR_DTYPE), np.zeros(1, SIGNAL_DTYPE)
+    actors[0] = (7, 14, 1, ego.pose.x + 10.0, 2.0, 0.0, 0.1, 4.5, 1.9, 1.5, 3.0, -1.0, 99)
+    signals["id"], signals["state"], signals["x"] = 3, 2, 50.0
+    return SceneState(ego.stamp_ns, ego, actors, signals)
+
+
+def shot(stamp: int, rgb: np.ndarray, labels: bool) -> CameraImage:
+    """``rgb`` with labels computed from it."""
+    if not labels:
+        return CameraImage(stamp, rgb)
+    return CameraImage(stamp, rgb, depth=rgb[..., 0].astype(np.float32) * 0.37 + 1.0, semantic=rgb[..., 1] % 29,
+                       instance=rgb[..., 2].astype(np.int32) - 5)

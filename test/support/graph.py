@@ -1,0 +1,104 @@
+"""Real rclpy for contract tests: a domain of their own on this machine, field checks on, nodes spun in threads."""
+
+import os
+import random
+import threading
+import time
+
+os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"  # before any message module is imported
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+
+import pytest
+
+DOMAIN, PROCESSES_DOMAIN = random.SystemRandom().sample(range(1, 100), 2)
+"""For nodes in this process, and for those that a test starts as processes. From 102 on the ports of a domain are among those
+that Linux lends to anybody."""
+
+
+class Graph:
+    """Nodes of one test, each on its own executor thread, and a bare node to talk to them."""
+
+    def __init__(self, context):
+        import rclpy
+
+        self.context = context
+        self.node = rclpy.create_node("tester", context=context, namespace="/carla/ego_vehicle")
+        self._running = []
+        self.spin_in_thread(self.node)
+
+    def spin_in_thread(self, node):
+        """Spin ``node`` until the end of the test."""
+        from rclpy.executors import SingleThreadedExecutor
+
+        executor = SingleThreadedExecutor(context=self.context)
+        executor.add_node(node)
+        stop = threading.Event()
+
+        def spin():
+            while not stop.is_set():
+                executor.spin_once(timeout_sec=0.05)
+
+        thread = threading.Thread(target=spin, daemon=True)
+        thread.start()
+        self._running.append((node, executor, stop, thread))
+        return node
+
+    def start(self, kind, parameters=None, profile="carla_bridge", role_name="", **more):
+        """A node of the graph with its profile's remappings."""
+        from rclpy.parameter import Parameter
+
+        from kd_planner_ros.ros.profiles import load_profile
+
+        chosen = load_profile(profile, role_name)
+        values = {"role_name": chosen.role_name, "carla_profile": chosen.name, **(parameters or {})}
+        words = ["--ros-args", *(word for pair in chosen.remappings() for word in ("-r", f"{pair[0]}:={pair[1]}"))]
+        node = kind(namespace=chosen.namespace, cli_args=words, context=self.context,
+                    parameter_overrides=[Parameter(name, value=value) for name, value in values.items()], **more)
+        return node
+
+    def clear(self):
+        """Stop and destroy every node but the tester."""
+        self._drop(self._running[1:])
+        del self._running[1:]
+
+    def close(self):
+        """Stop all threads and destroy all nodes, newest first."""
+        self._drop(self._running)
+
+    @staticmethod
+    def _drop(running):
+        for node, executor, stop, thread in reversed(running):
+            stop.set()
+            thread.join(5.0)
+            if hasattr(node, "close"):
+                node.close()
+            executor.shutdown()
+            node.destroy_node()
+
+
+def wait_for(condition, seconds=10.0):
+    """Whether ``condition()`` becomes true within ``seconds``."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.fixture
+def graph(monkeypatch):
+    """A Graph in a fresh context."""
+    pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source "
+                        "ROS 2")
+    import rclpy
+    from rclpy.context import Context
+
+    context = Context()
+    rclpy.init(context=context, domain_id=DOMAIN)
+    one = Graph(context)
+    try:
+        yield one
+    finally:
+        one.close()
+        rclpy.try_shutdown(context=context)

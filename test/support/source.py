@@ -1,0 +1,72 @@
+"""The package's source as tests read it: its modules, what each imports, and which room may import which."""
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "kd_planner_ros"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+ROOMS = {
+    "core": (),
+    "geometry": ("core",), "imaging": ("core",), "sync": ("core",),
+    "wire": ("core", "geometry", "imaging"),
+    "v2x": ("core", "geometry", "imaging"),
+    "driving": ("core", "geometry", "v2x"),
+    "networks": ("core", "geometry", "imaging", "driving"),
+    "runtime": ("networks", "driving"),
+    "bags": ("wire", "driving"),
+    "world": ("core", "geometry", "imaging", "v2x", "driving"),
+    "record": ("world", "bags", "runtime"),
+    "samples": ("bags", "networks"),
+    "distill": ("samples", "runtime", "world"),
+    "evaluation": ("world", "bags", "distill", "runtime"),
+    "ros": ("evaluation", "record", "sync", "v2x"),
+    "cli": ("ros",),
+}
+"""Room -> rooms that it may import. It may also import whatever those may import. ``docs/architecture.md`` shows the table."""
+
+OWED = {("bags", "world"), ("samples", "world")}
+"""Arrows that still exist and that the table forbids. An arrow leaves this set when it is cut."""
+
+ONLY_IN = {
+    "rclpy": {"ros"}, "message_filters": {"ros"}, "launch": {"ros"}, "launch_ros": {"ros"}, "cv_bridge": {"ros"},
+    "torch": {"networks", "runtime", "samples", "distill", "evaluation", "cli"},
+    "libsumo": {"world"}, "sumolib": {"world"}, "embreex": {"world"}, "numba": {"world"},
+}
+"""Outside package -> rooms that may import it."""
+
+
+def reachable(room: str) -> set[str]:
+    """Every room that ``room`` may import, itself included."""
+    found, todo = set(), [room]
+    while todo:
+        one = todo.pop()
+        if one not in found:
+            found.add(one)
+            todo.extend(ROOMS[one])
+    return found
+
+
+def imported(tree):
+    """Absolute names of everything a module imports, at top level or inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the arrow; write the full name"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def wrong_arrows(room, names):
+    """The names in ``names`` that ``room`` may not import."""
+    allowed = reachable(room) | {target for source, target in OWED if source == room}
+    wrong = []
+    for name in names:
+        parts = name.split(".")
+        if parts[0] == "kd_planner_ros" and len(parts) > 1 and parts[1] in ROOMS:
+            if parts[1] not in allowed:
+                wrong.append(name)
+        elif parts[0] in ONLY_IN and room not in ONLY_IN[parts[0]]:
+            wrong.append(name)
+    return wrong

@@ -1,0 +1,198 @@
+"""What is written is read back, and what is wrong with a recording is said in one line."""
+
+import numpy as np
+import pytest
+from support.bags import HEIGHT, RIG, SPEED, WIDTH, picture, pose_at, scene, shot, write_bag
+
+from kd_planner_ros.bags import messages
+from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.wire.tables import cast_table, read_table, table_bytes, table_fields
+from kd_planner_ros.bags.writer import BagWriter
+from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.records import Command, EgoState, Pose
+from kd_planner_ros.core.scene import ACTOR_DTYPE
+from kd_planner_ros.geometry.attitude import from_bridge_twist, to_bridge_twist
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_round_trip(tmp_path, storage):
+    recording = open_bag(write_bag(tmp_path / "bag", storage=storage, seed=3))
+    assert recording.cameras == ("front",) and recording.custom_data["map"] == "Town01"
+    samples = list(recording.samples(labels=("depth", "semantic", "instance")))
+    assert len(samples) == 16 and recording.incomplete == 0 and recording.notes == []
+    rng = np.random.default_rng(3)
+    for number, sample in enumerate(samples):
+        rgb = picture(0.2, rng)
+        frame, truth, expected = sample.frame, sample.truth, shot(0, rgb, True)
+        assert frame.stamp_ns == 1_000_000_000 + number * 500_000_000
+        np.testing.assert_array_equal(frame.images["front"], rgb)
+        label = truth.labels["front"]
+        np.testing.assert_array_equal(label.depth, expected.depth)
+        np.testing.assert_array_equal(label.semantic, expected.semantic)
+        np.testing.assert_array_equal(label.instance, expected.instance)
+        pose = pose_at(number * 0.5, 0.2)
+        assert (frame.ego.pose.x, frame.ego.pose.y) == pytest.approx((pose.x, pose.y))
+        assert frame.ego.pose.yaw == pytest.approx(pose.yaw) and frame.ego.speed_mps == SPEED
+        assert frame.ego.acceleration_mps2 == 0.5 and frame.ego.yaw_rate_rps == pytest.approx(0.2)
+        assert frame.goal.command == Command.LEFT and frame.goal.target_point[0] > 0
+        np.testing.assert_array_equal(truth.actors, scene(frame.ego).actors)
+        assert truth.signals["state"].tolist() == [2]
+        assert truth.control.steer == pytest.approx(0.1)  # positive left again, as it was before the CARLA sign
+        assert truth.states["expert_throttle"] == pytest.approx(0.3)
+
+
+def test_control_travels_in_carlas_sign(tmp_path):
+    recording = open_bag(write_bag(tmp_path / "bag"))
+    _, _, message = next(recording._messages([recording.topics.control]))
+    assert dict(zip(message.name, message.position))["steer"] == pytest.approx(-0.1)
+
+
+def test_palette_is_read_where_ids_are_missing(tmp_path):
+    path = write_bag(tmp_path / "bag")
+    recording = open_bag(path)
+    full = [s.truth.labels["front"].semantic for s in recording.samples(labels=("semantic",))]
+    del recording._kinds[recording.topics.ids("front")]  # as CARLA's bridge records: colours only
+    coloured = [s.truth.labels["front"].semantic for s in recording.samples(labels=("semantic",))]
+    np.testing.assert_array_equal(full, coloured)
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path):
+    one, two = (write_bag(tmp_path / name / "bag") for name in "ab")
+    assert (one / "bag.mcap").read_bytes() == (two / "bag.mcap").read_bytes()
+
+
+def test_interrupted_writing_leaves_no_recording(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        write_bag(tmp_path / "bag", abort=True)
+    assert not (tmp_path / "bag").exists() and (tmp_path / "bag.partial").is_dir()
+    write_bag(tmp_path / "bag")  # the same name again takes its place
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bag"]
+    with pytest.raises(BagError, match="one that is complete"):
+        BagWriter(tmp_path / "bag", RIG, {})
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("share", [0.0, 0.4, 0.97])
+def test_truncated_file_is_one_line(tmp_path, storage, share):
+    path = write_bag(tmp_path / "bag", storage=storage)
+    data = next(p for p in path.iterdir() if p.suffix in (".mcap", ".db3"))
+    raw = data.read_bytes()
+    data.write_bytes(raw[: int(len(raw) * share)])
+    with pytest.raises(BagError) as caught:
+        list(open_bag(path).samples())
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value) and "cut off" in str(caught.value)
+
+
+@pytest.mark.parametrize("position", [0.3, 0.6])
+def test_damaged_bytes_are_one_line(tmp_path, position):
+    path = write_bag(tmp_path / "bag")
+    raw = bytearray((path / "bag.mcap").read_bytes())
+    first = int(len(raw) * position)
+    raw[first:first + 400] = bytes(400)
+    (path / "bag.mcap").write_bytes(raw)
+    with pytest.raises(BagError, match="whole recording"):
+        list(open_bag(path).samples(labels=("depth",)))
+
+
+def test_no_metadata_and_no_folder(tmp_path):
+    path = write_bag(tmp_path / "bag")
+    (path / "metadata.yaml").unlink()
+    with pytest.raises(BagError, match="interrupted.*ros2 bag reindex"):
+        open_bag(path)
+    with pytest.raises(BagError, match="no such folder"):
+        open_bag(tmp_path / "elsewhere")
+
+
+def test_missing_odometry_is_named_and_pictures_still_work(tmp_path):
+    recording = open_bag(write_bag(tmp_path / "bag", leave_out="odometry"))
+    with pytest.raises(BagError, match="/carla/ego_vehicle/odometry.*pictures can be read"):
+        list(recording.samples())
+    pictures = list(recording.pictures("front"))
+    assert len(pictures) == 16 and pictures[0][1].shape == (HEIGHT, WIDTH, 3)
+
+
+def test_missing_camera_is_named(tmp_path):
+    recording = open_bag(write_bag(tmp_path / "bag"))
+    with pytest.raises(BagError, match="/carla/ego_vehicle/rear/image.*cameras front"):
+        list(recording.samples(("rear",)))
+    blind = open_bag(write_bag(tmp_path / "blind", leave_out="camera"))
+    with pytest.raises(BagError, match="image"):
+        list(blind.samples())
+    assert len(blind.timeline.ego.stamps) == 160
+
+
+def test_missing_speedometer_falls_back_to_odometry(tmp_path):
+    recording = open_bag(write_bag(tmp_path / "bag", leave_out="speed"))
+    assert next(recording.samples()).frame.ego.speed_mps == pytest.approx(SPEED)
+    assert any("speedometer" in note for note in recording.notes)
+
+
+def test_missing_route_gives_frames_without_a_goal(tmp_path):
+    recording = open_bag(write_bag(tmp_path / "bag", leave_out="route"))
+    assert next(recording.samples()).frame.goal.command == Command.VOID
+    assert any("global_plan" in note for note in recording.notes)
+
+
+def test_bridge_twist_is_undone_on_slopes():
+    pose = Pose(yaw=0.7, pitch=0.1, roll=0.02)
+    seen = to_bridge_twist(np.array([10.0, 0.0, 0.0]), Pose(pitch=np.radians(5.7)))
+    np.testing.assert_allclose(np.abs(seen), [9.80, 0.0, 1.98], atol=0.01)  # the measured figures of the contract, A4
+    body = np.array([8.0, -0.3, 0.0])
+    np.testing.assert_allclose(from_bridge_twist(to_bridge_twist(body, pose), pose), body, atol=1e-12)
+
+
+def test_tables_honour_holes_and_refuse_nonsense():
+    rows = np.zeros(3, ACTOR_DTYPE)
+    rows["id"], rows["vx"] = [1, -2, 3], 2.5
+    again = read_table(table_fields(rows.dtype), table_bytes(rows), 3, rows.dtype.itemsize, False, "/t")
+    np.testing.assert_array_equal(cast_table(again, ACTOR_DTYPE, "/t"), rows)
+    holed = np.zeros(2, np.dtype({"names": ["x", "late"], "formats": ["<f4", "<f4"], "offsets": [0, 28], "itemsize": 32}))
+    holed["late"] = [4.0, 5.0]
+    radar = read_table([("x", 0, 7), ("late", 28, 7)], holed.view(np.uint8), 2, 32, False, "/radar")
+    assert radar["late"].tolist() == [4.0, 5.0]
+    with pytest.raises(BagError, match="/t"):
+        read_table([("x", 30, 7)], np.zeros(64, np.uint8), 2, 32, False, "/t")
+    with pytest.raises(BagError, match="64 bytes"):
+        read_table([("x", 0, 7)], np.zeros(64, np.uint8), 3, 32, False, "/t")
+    with pytest.raises(BagError, match="no id"):
+        cast_table(radar, ACTOR_DTYPE, "/t")
+
+
+def test_a_bag_as_carlas_bridge_records_it(tmp_path):
+    """carla_msgs types without embedded definitions, another role name, bag time unlike sim time, camera by any name."""
+    from rosbags.rosbag2 import StoragePlugin, Writer
+
+    store, path = messages.typestore(), tmp_path / "carla"
+    poses = [messages.make("geometry_msgs/msg/Pose", position=messages.make("geometry_msgs/msg/Point", x=float(x), y=0.0, z=0.0),
+                           orientation=messages.quaternion(Pose())) for x in range(60)]
+    route = messages.make("carla_msgs/msg/CarlaRoute", road_options=np.full(60, 3, np.int8), poses=poses)
+    with Writer(path, version=8, storage_plugin=StoragePlugin.SQLITE3) as writer:
+        def channel(topic, kind):
+            return writer.add_connection(topic, kind, typestore=store), kind
+
+        channels = {name: channel(f"/carla/hero/{name}", kind) for name, kind in (
+            ("global_plan", "carla_msgs/msg/CarlaRoute"), ("odometry", "nav_msgs/msg/Odometry"),
+            ("speedometer", "std_msgs/msg/Float32"), ("rgb_front/image", "sensor_msgs/msg/Image"),
+            ("vehicle_control_cmd", "carla_msgs/msg/CarlaEgoVehicleControl"))}
+
+        def write(name, bag_ns, message):
+            connection, kind = channels[name]
+            writer.write(connection, bag_ns, store.serialize_cdr(message, kind))
+
+        write("global_plan", 5, route)
+        for tick in range(10):
+            stamp, bag = tick * 50_000_000, 10**12 + tick * 130_000_000  # slower than real time
+            ego = EgoState(stamp, Pose(x=0.5 * tick, pitch=0.1), 9.0)
+            write("odometry", bag + 1000, messages.odometry(ego, "hero"))
+            write("speedometer", bag + 2_000_000, messages.speedometer(9.0 + tick))
+            rgb = np.full((4, 6, 4), tick, np.uint8)
+            write("rgb_front/image", bag + 60_000_000, messages.image(rgb, "bgra8", stamp, "hero/rgb_front"))
+            write("vehicle_control_cmd", bag + 90_000_000, messages.make(
+                "carla_msgs/msg/CarlaEgoVehicleControl", header=messages.header(stamp, ""), throttle=0.5, steer=0.25,
+                brake=0.0, hand_brake=False, reverse=False, gear=1, manual_gear_shift=False))
+    recording = open_bag(path)
+    assert recording.role_name == "hero" and recording.cameras == ("rgb_front",)
+    samples = list(recording.samples())
+    assert [s.frame.ego.speed_mps for s in samples] == pytest.approx([9.0 + t for t in range(10)])
+    assert samples[4].truth.control.steer == pytest.approx(-0.25) and samples[4].truth.actors is None
+    assert samples[4].frame.goal.command == Command.STRAIGHT

@@ -1,0 +1,82 @@
+"""Every subcommand explains itself: exit status 0, every option named with a text, an example to copy."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kd_planner_ros.cli import main as cli
+
+CONFIGS = {
+    ("drive",): "kd_planner_ros.ros.graph.drive.DriveConfig", ("record",): "kd_planner_ros.record.jobs.RecordConfig",
+    ("train",): "kd_planner_ros.distill.train.TrainConfig", ("replay",): "kd_planner_ros.ros.graph.replay.ReplayConfig",
+    ("evaluate", "closed-loop"): "kd_planner_ros.evaluation.drives.ClosedLoopConfig",
+    ("evaluate", "open-loop"): "kd_planner_ros.evaluation.open_loop.OpenLoopConfig",
+    ("benchmark", "plankd"): "kd_planner_ros.evaluation.benchmark.run.BenchmarkConfig",
+    ("explain",): "kd_planner_ros.evaluation.explain.ExplainConfig",
+}
+OTHERS = [("evaluate",), ("bench",), ("benchmark",), ("models",), *(("bench", name) for name in ("world", "record", "train", "latency", "sizes", "drive")),
+          *(("models", name) for name in ("list", "params", "check", "sensors"))]
+
+
+def _help(capsys, words) -> str:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*words, "--help"])
+    assert stop.value.code == 0
+    return capsys.readouterr().out
+
+
+def _config(path: str):
+    module, name = path.rsplit(".", 1)
+    return getattr(importlib.import_module(module), name)
+
+
+def test_the_first_help_is_quick_and_names_every_command():
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", "import sys; from kd_planner_ros.cli.main import main; "
+                           "assert not {'torch', 'rclpy', 'numpy', 'libsumo'} & set(sys.modules); main(['--help'])"],
+                          capture_output=True, text=True)
+    assert done.returncode == 0 and time.monotonic() - began < 5.0  # 0.1 s on a quiet machine
+    for name, summary in cli.COMMANDS.items():
+        assert name in done.stdout and summary in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("words", [*CONFIGS, *OTHERS], ids=" ".join)
+def test_help(capsys, words):
+    text = _help(capsys, words)
+    assert "kd-planner " + words[0] in text and "example" in text
+
+
+@pytest.mark.parametrize("words", CONFIGS, ids=" ".join)
+def test_every_field_of_the_config_is_an_option_with_a_text(capsys, words):
+    text = " ".join(_help(capsys, words).split())
+    for field in dataclasses.fields(_config(CONFIGS[words])):
+        if field.init and field.metadata.get("cli") is not False:
+            assert "--" + field.metadata.get("flag", field.name).replace("_", "-") in text
+            assert len(field.metadata.get("help", "")) > 5, f"{field.name} has no help text"
+
+
+@pytest.mark.parametrize("words", [*CONFIGS, *OTHERS], ids=" ".join)
+def test_every_option_has_a_text(words):
+    parser = cli.build_parser(words[0])
+    for word in words:
+        parser = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices[word]
+    for action in parser._actions:
+        assert action.help, f"{action.dest} of {' '.join(words)} has no text"
+
+
+def test_the_summary_of_bench_names_every_measurement():
+    parser = next(a for a in cli.build_parser("bench")._actions if isinstance(a, argparse._SubParsersAction)).choices["bench"]
+    ways = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
+    assert list(ways) == cli.COMMANDS["bench"].partition(": ")[2].split(", ")
+    assert all("auto, cpu" in option.help for option in ways["train"]._actions if option.dest == "device")
+
+
+def test_every_command_is_tested():
+    assert {words[0] for words in [*CONFIGS, *OTHERS]} == set(cli.COMMANDS)

@@ -1,0 +1,94 @@
+"""Open-loop evaluation of a recording, from the bag to the figures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.bags import HEIGHT, RIG, SPEED, WIDTH, write_bag
+
+from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.core.errors import BagError, PlannerError
+from kd_planner_ros.core.records import Frame, Plan, Trajectory
+from kd_planner_ros.evaluation import open_loop
+from kd_planner_ros.evaluation.metrics import score_plans
+from kd_planner_ros.evaluation.open_loop import OpenLoopConfig
+from kd_planner_ros.networks.planner import Planner
+
+TIMES = np.array([0.5, 1.0, 1.5, 2.0])
+
+
+class _Arc(Planner):
+    """Knows the recorded arc, and errs to the left by ``offset_m``."""
+
+    name, rig, rate_hz = "arc", RIG, 2.0
+
+    def __init__(self, rate: float, offset_m: float = 0.0):
+        self.rate, self.offset_m, self.resets = rate, offset_m, 0
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    def plan(self, frame: Frame) -> Plan:
+        angle = self.rate * TIMES
+        points = SPEED / self.rate * np.column_stack([np.sin(angle), 1 - np.cos(angle)]) + (0.0, self.offset_m)
+        return Plan(frame.stamp_ns, Trajectory(frame.stamp_ns, points, TIMES), frame.goal)
+
+
+class _Looking(_Arc):
+    """Knows it only while it sees."""
+
+    def plan(self, frame: Frame) -> Plan:
+        assert frame.images["front"].shape == (HEIGHT, WIDTH, 3) and frame.ages_s == {"front": 0.0}
+        return super().plan(frame)
+
+
+@pytest.mark.parametrize("offset_m", [0.0, 0.75])
+def test_the_known_way_is_off_by_what_it_is_off(tmp_path, offset_m):
+    recording, planner = open_bag(write_bag(tmp_path / "b", rate=0.2)), _Arc(0.2, offset_m)
+    plans, steers, actors = open_loop.plan_along(planner, recording, recording.samples())
+    score = score_plans(plans, steers, open_loop.recorded(recording, actors))
+    assert planner.resets == 1 and score["plans"] == 16 and score["unmatched"] == 0
+    assert list(score["l2_m"].values()) == pytest.approx([offset_m] * 4, abs=2e-3)
+    assert score["counted"] == {"0.5": [15, 15], "1": [14, 14], "1.5": [13, 13], "2": [12, 12]}
+
+
+def test_the_steering_is_compared_with_the_experts_wish_not_with_the_disturbed_one(tmp_path):
+    recording = open_bag(write_bag(tmp_path / "b", rate=0.2, disturbed=(0, 100)))
+    assert open_loop.recorded(recording, []).steers == pytest.approx(np.full(160, 0.1))
+
+
+def test_run_over_a_folder_of_recordings(tmp_path):
+    for seed in range(2):
+        write_bag(tmp_path / f"b{seed}", rate=0.2, seed=seed, seconds=6.0)
+    result = open_loop.run(OpenLoopConfig(tmp_path), progress=False)
+    assert result["planner"] == "constant_velocity" and result["bags"] == 2 and result["plans"] == 24
+    assert result["l2_m"]["2"] > result["l2_m"]["0.5"] > 0.0 and 0.0 < result["steer_mae"] < 1.0
+    assert result["counted"]["2"][0] == 16
+
+
+def test_the_only_camera_may_have_another_name(tmp_path):
+    write_bag(tmp_path / "same" / "b", seconds=4.0)
+    write_bag(tmp_path / "other" / "b", seconds=4.0, camera="rgb_front")
+    own, other = (open_loop._score_one(open_bag(tmp_path / name / "b"), _Looking(0.2)) for name in ("same", "other"))
+    assert own == other and own["plans"] == 8
+
+
+def test_merging_weighs_by_the_plans_behind_each_figure():
+    def part(value, count):
+        return {"plans": count, "unmatched": 0, "refused": 1, "incomplete": 0, "counted": {"1": [count, 0]},
+                "l2_m": {"1": value}, "collision_rate": {"1": None}, "steered": count, "steer_mae": value}
+
+    merged = open_loop.merge([part(1.0, 3), part(5.0, 1), part(None, 0)])
+    assert merged["l2_m"]["1"] == 2.0 and merged["l2_mean_m"] == 2.0 and merged["steer_mae"] == 2.0
+    assert merged["collision_rate"]["1"] is None and merged["refused"] == 3 and merged["plans"] == 4
+
+
+def test_bad_input_is_named(tmp_path):
+    with pytest.raises(BagError):
+        open_loop.run(OpenLoopConfig(tmp_path / "none"), progress=False)
+    write_bag(tmp_path / "b", seconds=3.0)
+    with pytest.raises(PlannerError):
+        open_loop.run(OpenLoopConfig(tmp_path / "b", planner="nobody"), progress=False)
+    write_bag(tmp_path / "c", seconds=3.0, leave_out="camera")
+    with pytest.raises(BagError, match="image"):
+        open_loop.run(OpenLoopConfig(tmp_path / "c"), progress=False)

@@ -1,0 +1,90 @@
+"""The report of a made-up drive: complete, self-contained, and honest about what is missing."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.runs import write_run
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.evaluation import animation, plots, report
+from kd_planner_ros.evaluation.run_folder import read_run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = write_run(tmp_path_factory.mktemp("run"), seconds=4.0)
+    report.write(made)
+    return made
+
+
+def test_the_page_names_everything(folder):
+    page = (folder / "report.html").read_text()
+    for text in ("tcp_student", "RouteScenario_0", "42.0", "Completed", "collisions vehicle", "13 915 201", "rgb_front",
+                 "hit vehicle.tesla.model3", "passed &lt;light&gt; 12"):
+        assert text in page
+
+
+def test_the_page_needs_no_network_and_its_files_exist(folder):
+    page = (folder / "report.html").read_text()
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
+    linked = [link for link in re.findall(r'(?:src|href)="([^"#]+)"', page) if not link.startswith("data:")]
+    film = json.loads(re.search(r'id="film">(.*?)</script>', page, re.S).group(1).replace("<\\/", "</"))
+    linked += [frame["src"] for frame in film["frames"]]
+    assert len(film["frames"]) == 20 and "statistics.json" in linked
+    assert [link for link in linked if "${" not in link and not (folder / link).exists()] == []
+
+
+def test_the_animation_has_one_picture_a_frame(folder):
+    with Image.open(folder / "drive.webp") as animation:
+        assert animation.n_frames == 20 and animation.size[0] == 720
+
+
+@pytest.mark.parametrize("longest_s, pictures", [(4.0, 20), (3.0, 10), (1.5, 7)])
+def test_a_long_drive_is_sped_up_until_it_fits(folder, tmp_path, longest_s, pictures):
+    animation.write(read_run(folder), tmp_path / "drive.webp", longest_s=longest_s)  # 20 pictures in 3.8 s
+    with Image.open(tmp_path / "drive.webp") as made:
+        assert made.n_frames == pictures
+
+
+def test_a_drive_cut_short_without_pictures_still_gives_a_page(tmp_path):
+    made = write_run(tmp_path, seconds=1.0, pictures=False, finished=False)
+    page = report.write(made).read_text()
+    assert "the drive has not ended" in page and "What the car saw" not in page and not (made / "drive.webp").exists()
+
+
+def test_a_drive_that_never_started_still_gives_a_page(tmp_path):
+    assert "Where it drove" in report.write(write_run(tmp_path, seconds=0.0, finished=False)).read_text()
+
+
+def test_no_run_folder_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="run folder"):
+        report.write(tmp_path)
+
+
+def test_plot_puts_values_where_the_axis_says():
+    drawing = plots.time_plot(np.array([0.0, 10.0]), [plots.Series("x", np.array([0.0, 1.0]), "s1")], "", low=0.0, high=1.0)
+    first, last = re.search(r'class="line s1" points="(\S+) (\S+)"', drawing).groups()
+    width, height = plots.PLOT_SIZE
+    assert first == f"{plots.LEFT:.1f},{height - plots.BOTTOM:.1f}"
+    assert last == f"{width - plots.RIGHT:.1f},{plots.TOP:.1f}"
+
+
+@pytest.mark.parametrize("value, low", [(0.0, 0.0), (1e-17, 0.0), (5.0, None)])
+def test_a_value_that_never_changes_is_a_level_line(value, low):
+    with np.errstate(all="raise"):
+        drawing = plots.time_plot(np.arange(3.0), [plots.Series("x", np.full(3, value), "s1")], "m/s", low=low)
+    heights = {point.split(",")[1] for point in re.search(r'class="line s1" points="([^"]+)"', drawing).group(1).split()}
+    assert len(heights) == 1 and "nan" not in drawing and drawing.count('class="grid') >= 2
+
+
+def test_long_plots_are_thinned_without_losing_a_spike():
+    values = np.zeros(100_000)
+    values[54_321] = 1.0
+    drawing = plots.time_plot(np.arange(100_000) / 20, [plots.Series("x", values, "s1")], "", low=0.0, high=1.0)
+    line = re.search(r'class="line s1" points="([^"]+)"', drawing).group(1).split()
+    assert len(line) < 1500 and any(point.endswith(f",{plots.TOP:.1f}") for point in line)

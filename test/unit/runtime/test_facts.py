@@ -1,0 +1,41 @@
+"""What 'auto' stands for."""
+
+import json
+
+import pytest
+
+from kd_planner_ros.core.errors import ConfigError, PlannerError
+from kd_planner_ros.runtime.facts import planner_place, resolve_planner
+
+
+def card(folder, scores):
+    folder.mkdir()
+    (folder / "card.json").write_text(json.dumps({
+        "card_version": 1, "name": folder.name, "network": "tcp", "config": {}, "weights_sha256": "", "parameters": 1,
+        "scores": scores}))
+
+
+def test_auto_is_the_model_that_drives_best(tmp_path):
+    card(tmp_path / "b_unscored", {})
+    card(tmp_path / "c_unscored", {"validation": {"l2_m": 0.1}})
+    assert resolve_planner("auto", str(tmp_path))[0] == "b_unscored"
+    card(tmp_path / "d_good", {"closed_loop_default_town": {"driving_score": 67.0}})
+    card(tmp_path / "a_poor", {"closed_loop_default_town": {"driving_score": 20.0}})
+    (tmp_path / "a_broken").mkdir()
+    (tmp_path / "a_broken" / "card.json").write_text("{")
+    assert resolve_planner("auto", str(tmp_path)) == ("d_good", str(tmp_path))
+    assert resolve_planner("a_poor", str(tmp_path))[0] == "a_poor"
+
+
+def test_another_folder_of_models_never_gives_a_shipped_one(tmp_path):
+    with pytest.raises(ConfigError, match="a model in .*; got none"):
+        resolve_planner("auto", str(tmp_path))
+    for choose in (resolve_planner, planner_place):
+        with pytest.raises(ConfigError, match="nowhere; got no such folder"):
+            choose("tcp64_7m6", str(tmp_path / "nowhere"))
+    with pytest.raises(PlannerError, match="'tcp64_7m6'; correct the name, or give --models-dir"):
+        planner_place("tcp64_7m6", str(tmp_path))
+    card(tmp_path / "mine", {})
+    assert planner_place("mine", str(tmp_path)) == str(tmp_path / "mine")
+    assert [planner_place(name, str(tmp_path)) for name in ("constant_velocity", "expert")] == ["constant_velocity", "expert"]
+    assert planner_place("tcp64_7m6") == "tcp64_7m6"

@@ -1,0 +1,149 @@
+"""Routes: the leaderboard's files, planning over lanes, and bad input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kd_planner_ros.core.errors import KdPlannerError, RouteError
+from kd_planner_ros.core.records import Command
+from kd_planner_ros.world.lane_graph import LaneGraph
+from kd_planner_ros.world.lane_index import LaneIndex
+from kd_planner_ros.world.maps import load_map
+from kd_planner_ros.world.routes import RouteSpec, default_routes, plan_route, read_routes
+
+SHARED = Path(__file__).resolve().parents[4] / "shared"
+needs_shared = pytest.mark.skipif(not (SHARED / "maps").is_dir(),
+                                  reason="needs ../shared with CARLA's road networks and routes")
+
+
+@pytest.fixture(scope="module")
+def town():
+    return load_map("default")
+
+
+@pytest.fixture(scope="module")
+def routes(town):
+    return default_routes(town, 0, 8)
+
+
+def write(path: Path, body: str) -> Path:
+    path.write_text(f"<routes>{body}</routes>")
+    return path
+
+
+def test_carla_coordinates_are_mirrored(tmp_path):
+    way = '<waypoint x="3" y="4" yaw="90"/><waypoint x="5" y="-6" yaw="0"/>'
+    spec, = read_routes(write(tmp_path / "r.xml", f'<route id="7" town="Town05">{way}</route>'))
+    assert (spec.name, spec.town) == ("7", "Town05")
+    np.testing.assert_allclose(spec.key_points, [[3, -4, -np.pi / 2], [5, 6, 0]])
+
+
+@pytest.mark.parametrize("body", [
+    "", '<route town="T"/>', '<route id="1"><waypoint x="0" y="0"/></route>',
+    '<route id="1"><waypoint x="a" y="0"/><waypoint x="0" y="0"/></route>',
+    '<route id="1"><waypoint x="nan" y="0"/><waypoint x="0" y="0"/></route>', '<route id="1"><waypoint'])
+def test_broken_route_files_are_refused(tmp_path, body):
+    with pytest.raises(RouteError) as caught:
+        read_routes(write(tmp_path / "r.xml", body))
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_route_file_is_refused(tmp_path):
+    with pytest.raises(RouteError):
+        read_routes(tmp_path / "none.xml")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=200))
+def test_any_text_is_read_or_refused(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("xml") / "r.xml"
+    path.write_text(text, encoding="utf-8", errors="replace")
+    try:
+        assert read_routes(path)
+    except KdPlannerError:
+        pass
+
+
+def test_route_off_the_map_is_refused(town):
+    spec = RouteSpec("far", "default", np.array([[0.0, 0.0, 0.0], [5000.0, 0.0, 0.0]]))
+    with pytest.raises(RouteError, match="key point 1"):
+        plan_route(town, spec)
+
+
+def test_route_of_another_town_is_refused(town):
+    from dataclasses import replace
+
+    spec = RouteSpec("r", "Town03", np.array([[0.0, 0.0, 0.0], [30.0, 0.0, 0.0]]))
+    with pytest.raises(RouteError, match="Town03"):
+        plan_route(replace(town, name="Town05"), spec)
+
+
+def test_default_routes_are_dense_smooth_and_on_the_road(town, routes):
+    index = LaneIndex(town)
+    for route in routes:
+        steps = np.linalg.norm(np.diff(route.points, axis=0), axis=1)
+        assert 0.9 < steps.min() and steps.max() < 1.1
+        assert 150 <= route.length_m <= 450
+        assert np.abs(np.angle(np.exp(1j * np.diff(route.yaws)))).max() < 0.5
+        assert max(index.outside_by(x, y) for x, y in route.points) < 0.2
+
+
+def test_turn_commands_say_which_way_the_road_turns(town, routes):
+    seen = set()
+    for route in routes:
+        turns = np.unwrap(route.yaws)
+        for command, sign in ((Command.LEFT, 1), (Command.RIGHT, -1)):
+            rows = np.flatnonzero(route.commands == command)
+            for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
+                if len(run) > 5:
+                    seen.add(command)
+                    assert sign * (turns[run[-1]] - turns[run[0]]) > 0.5
+    assert seen == {Command.LEFT, Command.RIGHT}
+
+
+def test_same_seed_same_routes_and_another_seed_others(town, routes):
+    again, other = default_routes(town, 0, 8), default_routes(town, 1, 8)
+    assert all(a.points.tobytes() == b.points.tobytes() for a, b in zip(routes, again))
+    assert routes[0].points.tobytes() != other[0].points.tobytes()
+
+
+def test_too_long_routes_for_the_map_are_refused(town):
+    with pytest.raises(RouteError):
+        default_routes(town, 0, 2, 1e5, 2e5)
+
+
+@pytest.mark.parametrize("least_m, most_m", [(150.0, 120.0), (-1.0, 50.0)])
+def test_lengths_out_of_order_are_refused(town, least_m, most_m):
+    with pytest.raises(RouteError, match="--min-m and --max-m in order"):
+        default_routes(town, 0, 1, least_m, most_m)
+
+
+def test_a_lane_change_is_planned_smoothly(town):
+    graph = LaneGraph(town)
+    name = max((n for n in graph.lanes if graph.beside[n]), key=graph.lengths.get)
+    step, other = graph.beside[name][0]
+    start, goal = graph.lanes[name].centre[0], graph.lanes[other].centre[-1]
+    route = plan_route(town, RouteSpec("change", "default", np.array([[*start, 0.0], [*goal, 0.0]])), graph)
+    wanted = Command.CHANGE_LANE_LEFT if step > 0 else Command.CHANGE_LANE_RIGHT
+    assert (route.commands == wanted).sum() == 2  # where it begins and where it ends
+    assert np.abs(np.angle(np.exp(1j * np.diff(route.yaws)))).max() < 0.15
+    np.testing.assert_allclose(route.points[-1], goal, atol=0.1)
+
+
+@needs_shared
+@pytest.mark.parametrize("kind, least_m", [("short", 45.0), ("long", 500.0)])
+def test_all_benchmark_routes_of_town05_are_planned(kind, least_m):
+    road = load_map(str(SHARED / "maps" / "Town05.net.xml"))
+    graph = LaneGraph(road)
+    specs = read_routes(SHARED / "routes" / f"town05_{kind}.xml")
+    planned = [plan_route(road, spec, graph) for spec in specs]
+    assert len(planned) == 10 and min(route.length_m for route in planned) > least_m
+    if kind == "long":
+        for spec, route in zip(specs, planned):
+            gaps = np.linalg.norm(route.points[None] - spec.key_points[:, None, :2], axis=2).min(axis=1)
+            assert np.quantile(gaps, 0.9) < 3.6 and np.median(gaps) < 0.6  # some lie inside a lane change
