@@ -1,9 +1,9 @@
 """World, planner and controller; or planner and controller beside CARLA's bridge, or beside a bag."""
 
-from launch import LaunchDescription
 from launch.actions import OpaqueFunction
 
 from kd_planner_ros.ros.graph.launching import drive_actions, drive_arguments
+from launch import LaunchDescription
 
 
 def generate_launch_description():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from kd_planner_ros.bags import messages
-from kd_planner_ros.wire.tables import ROUTE_DTYPE, cast_table, read_table
 from kd_planner_ros.bags.timeline import POSE_COLUMNS, Series, series
-from kd_planner_ros.wire.topics import TRUTH_OBJECTS, TRUTH_SIGNALS, Topics
 from kd_planner_ros.core.errors import BagError, SensorError
 from kd_planner_ros.core.records import Command
 from kd_planner_ros.core.route import Route
@@ -18,6 +17,8 @@ from kd_planner_ros.core.sensors import CameraImage
 from kd_planner_ros.geometry.attitude import from_bridge_twist
 from kd_planner_ros.imaging.encodings import decode_image, decode_rgb
 from kd_planner_ros.imaging.palette import ids_of_colours
+from kd_planner_ros.wire.tables import ROUTE_DTYPE, cast_table, read_table
+from kd_planner_ros.wire.topics import TRUTH_OBJECTS, TRUTH_SIGNALS, Topics
 
 _SPEED = POSE_COLUMNS.index("speed_mps")
 _ACCELERATION = POSE_COLUMNS.index("acceleration_mps2")

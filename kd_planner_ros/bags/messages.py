@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from kd_planner_ros.wire.tables import ROUTE_DTYPE, table_bytes, table_fields
-from kd_planner_ros.wire.topics import MAP_FRAME
 from kd_planner_ros.core.records import Control, EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.attitude import pose_from, quaternion_of, to_bridge_twist
+from kd_planner_ros.wire.tables import ROUTE_DTYPE, table_bytes, table_fields
+from kd_planner_ros.wire.topics import MAP_FRAME
 
 CARLA_DEFINITIONS = {
     "carla_msgs/msg/CarlaEgoVehicleControl":

@@ -11,11 +11,12 @@ import math
 import re
 import sqlite3
 import struct
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from backports import zstd
@@ -27,11 +28,11 @@ from ruamel.yaml.error import YAMLError
 
 from kd_planner_ros.bags import decode, messages
 from kd_planner_ros.bags.timeline import STAMP_TOLERANCE_NS, Timeline, follow, series
-from kd_planner_ros.wire.topics import LABELS, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE, WORLD_INFO, Topics
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Control, Frame, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec
+from kd_planner_ros.wire.topics import LABELS, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE, WORLD_INFO, Topics
 
 _BROKEN = (AnyReaderError, ReaderError, SerdeError, zstd.ZstdError, sqlite3.Error, struct.error, EOFError, YAMLError)
 _PENDING = 8

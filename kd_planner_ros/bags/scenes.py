@@ -5,17 +5,18 @@ Our recorder writes two tables; CARLA's bridge sends object lists and, on change
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from kd_planner_ros.bags import messages
+from kd_planner_ros.bags.decode import truth_tables
 from kd_planner_ros.bags.reader import Recording
 from kd_planner_ros.bags.timeline import STAMP_TOLERANCE_NS
-from kd_planner_ros.wire.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
-from kd_planner_ros.bags.decode import truth_tables
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.scene import SIGNAL_DTYPE
+from kd_planner_ros.wire.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
 from kd_planner_ros.world.bev_source import actors_from_objects, signals_from_lights
 
 LIGHT_STATUS, LIGHT_INFO = "/carla/traffic_lights/status", "/carla/traffic_lights/info"

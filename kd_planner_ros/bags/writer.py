@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 from backports import zstd
@@ -16,8 +17,6 @@ from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLi
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from kd_planner_ros.bags import messages
-from kd_planner_ros.wire.tables import CLOUD_DTYPE
-from kd_planner_ros.wire.topics import CLOCK, LABELS, MAP_FRAME, TF, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE, Topics
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Control, EgoState
 from kd_planner_ros.core.route import Route
@@ -27,6 +26,8 @@ from kd_planner_ros.geometry.attitude import optical
 from kd_planner_ros.geometry.frames import map_to_gnss
 from kd_planner_ros.imaging.encodings import encode_rgb
 from kd_planner_ros.imaging.palette import bgra_of_ids
+from kd_planner_ros.wire.tables import CLOUD_DTYPE
+from kd_planner_ros.wire.topics import CLOCK, LABELS, MAP_FRAME, TF, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE, Topics
 
 ZSTD_LEVEL = 1
 """'Fast': on rendered pictures level 3 saves a tenth of the disk and costs three times the time."""

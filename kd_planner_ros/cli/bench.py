@@ -100,8 +100,8 @@ def _show(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _latency(args: argparse.Namespace) -> dict[str, Any]:
-    from kd_planner_ros.runtime.facts import planner_place
     from kd_planner_ros.runtime.bench import bench_latency
+    from kd_planner_ros.runtime.facts import planner_place
     from kd_planner_ros.runtime.load import load_planner
 
     planner = load_planner(planner_place(args.planner, args.models_dir), args.device, args.engine)
@@ -142,8 +142,8 @@ def _drive(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _record(args: argparse.Namespace) -> dict[str, Any]:
-    from kd_planner_ros.record.record import record
     from kd_planner_ros.record.jobs import RecordConfig
+    from kd_planner_ros.record.record import record
 
     with tempfile.TemporaryDirectory() as folder:
         result = record(RecordConfig(out=Path(folder) / "bags", map=args.map, count=args.count, workers=args.workers))

@@ -29,8 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> Any:
-    from kd_planner_ros.record.record import record
     from kd_planner_ros.record.jobs import RecordConfig
+    from kd_planner_ros.record.record import record
 
     result = record(from_args(RecordConfig, args))
     show(asdict(result))

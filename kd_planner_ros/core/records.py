@@ -7,9 +7,9 @@ counter-clockwise positive, steering positive to the LEFT. Other conventions liv
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Mapping
 
 import numpy as np
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kd_planner_ros.samples.dataset import Batch
 from kd_planner_ros.distill.losses.planning_states import StateHead, state_loss
 from kd_planner_ros.distill.losses.semantics import SemanticHead, semantic_loss
+from kd_planner_ros.samples.dataset import Batch
 
 SEMANTIC_FROM = 1
 """First backbone stage that the semantic grid is drawn from (0 = ``stage1``): ``stage2`` has its cells of 8 pixels."""

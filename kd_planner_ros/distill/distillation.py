@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kd_planner_ros.wire.topics import TRUTH_STATE
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.distill import scene_cache, teacher_cache
-from kd_planner_ros.samples.shards import Shard
 from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig
-from kd_planner_ros.samples.dataset import Batch
 from kd_planner_ros.distill.losses.attention import measurement
 from kd_planner_ros.distill.losses.maps import Stage
 from kd_planner_ros.distill.methods.build import build_distiller, switches_of
@@ -25,6 +23,9 @@ from kd_planner_ros.distill.teacher_cache import TeacherCache
 from kd_planner_ros.geometry.frames import base_to_planner
 from kd_planner_ros.networks.blocks.inputs import COMMANDS, command_index
 from kd_planner_ros.networks.training import Lessons
+from kd_planner_ros.samples.dataset import Batch
+from kd_planner_ros.samples.shards import Shard
+from kd_planner_ros.wire.topics import TRUTH_STATE
 
 _TEACHER = "teacher."
 """Prefix of the teacher's fields among a batch's extras."""

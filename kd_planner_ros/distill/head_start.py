@@ -8,15 +8,15 @@ nothing. It does not hang on the student and is small: thousands of its steps ta
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 from tqdm import tqdm
 
 from kd_planner_ros.core.errors import TrainingError
-from kd_planner_ros.samples.dataset import EpochSampler, Samples
 from kd_planner_ros.distill.learner import Learner, NotFinite
 from kd_planner_ros.distill.log import HEAD_START, Log
+from kd_planner_ros.samples.dataset import EpochSampler, Samples
 
 LOG_STEPS = 100
 _SEED = 0x68656164

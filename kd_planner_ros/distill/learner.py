@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,16 +15,16 @@ from torch import Tensor, nn
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.samples.augment import augment, chance, stretch_targets
-from kd_planner_ros.distill.config import TrainConfig
-from kd_planner_ros.samples.dataset import Batch, Samples
 from kd_planner_ros.distill.auxiliary import AuxiliaryHeads
+from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.distill.distillation import Distillation
 from kd_planner_ros.distill.optimiser import build_optimiser
 from kd_planner_ros.distill.parallel import Group, autocast
 from kd_planner_ros.distill.start import start
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.training import Lessons, find_lessons
+from kd_planner_ros.samples.augment import augment, chance, stretch_targets
+from kd_planner_ros.samples.dataset import Batch, Samples
 
 
 class NotFinite(Exception):

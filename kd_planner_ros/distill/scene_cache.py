@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping, Sequence
 
 import numpy as np
 from tqdm import tqdm
 
 from kd_planner_ros.bags.reader import open_bag
-from kd_planner_ros.samples.arrays import open_array, put_in_place
 from kd_planner_ros.distill.bev_frames import bev_frames
-from kd_planner_ros.samples.shards import Shard
 from kd_planner_ros.imaging.bev_scene import BevView
+from kd_planner_ros.samples.arrays import open_array, put_in_place
+from kd_planner_ros.samples.shards import Shard
 
 FORMAT = 1
 """Raise when the pictures change: old folders are then left alone and new ones built."""

@@ -11,17 +11,18 @@ The augmentation is photometric only, so the clean answer belongs to the same sc
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from kd_planner_ros.distill.teacher import Teacher
 from kd_planner_ros.samples.arrays import open_array
 from kd_planner_ros.samples.shards import Shard
-from kd_planner_ros.distill.teacher import Teacher
 
 FORMAT = 1
 """Raise when a field's meaning changes: old folders are then left alone and new ones built."""

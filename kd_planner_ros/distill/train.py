@@ -21,10 +21,7 @@ from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.core.towns import town_of
 from kd_planner_ros.distill import checkpoint
-from kd_planner_ros.samples.arrays import allow_open_files
-from kd_planner_ros.samples.shards import Shard, build_shards, find_bags
 from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig, TrainReport, plain
-from kd_planner_ros.samples.dataset import EpochSampler, split, weights
 from kd_planner_ros.distill.head_start import head_start
 from kd_planner_ros.distill.interrupts import interrupts
 from kd_planner_ros.distill.learner import Learner, NotFinite
@@ -35,6 +32,9 @@ from kd_planner_ros.distill.recorded import cameras, require_sensors
 from kd_planner_ros.distill.schedule import learning_rate
 from kd_planner_ros.runtime.paths import models_folder
 from kd_planner_ros.runtime.store import CARD, WEIGHTS, add_training, save_model
+from kd_planner_ros.samples.arrays import allow_open_files
+from kd_planner_ros.samples.dataset import EpochSampler, split, weights
+from kd_planner_ros.samples.shards import Shard, build_shards, find_bags
 
 LOG_STEPS = 20
 

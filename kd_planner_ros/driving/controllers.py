@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Callable, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 from kd_planner_ros.core.errors import PlannerError
 from kd_planner_ros.core.records import Control, EgoState, Plan

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Mapping, Protocol
+from collections.abc import Mapping
+from typing import Protocol
 
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Control, EgoState, Frame, NavigationGoal, Plan

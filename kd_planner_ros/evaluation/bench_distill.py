@@ -5,22 +5,23 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 import torch
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.distill.config import TrainConfig
-from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.scene_cache import SceneKind
 from kd_planner_ros.evaluation.bench_train import made_up_samples
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.store import save_model
+from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.world.bev_source import OBSTACLES
 
 TEACHER = "teacher"

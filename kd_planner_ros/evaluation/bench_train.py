@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.samples.shards import SAMPLE_DTYPE, Shard
 from kd_planner_ros.distill.config import TrainConfig
-from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.imaging.class_grid import CELL_PX, UNKNOWN
+from kd_planner_ros.samples.dataset import Samples
+from kd_planner_ros.samples.shards import SAMPLE_DTYPE, Shard
 
 
 def bench_train(size: str = "13.9m", input_height: int = 256, input_width: int = 900, batch: int = 24, steps: int = 5,

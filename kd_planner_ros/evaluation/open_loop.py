@@ -45,8 +45,8 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     from tqdm import tqdm
 
     from kd_planner_ros.bags.reader import open_bag
-    from kd_planner_ros.samples.shards import find_bags
     from kd_planner_ros.runtime.load import load_planner
+    from kd_planner_ros.samples.shards import find_bags
 
     folders = find_bags([config.bag])
     with open_bag(folders[0], config.role_name):

@@ -12,8 +12,9 @@ import dataclasses
 import importlib
 import importlib.util
 import pkgutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping
+from typing import Any
 
 import kd_planner_ros.networks as networks
 from kd_planner_ros.core.errors import CardError, PlannerError

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING
 
-from kd_planner_ros.record.in_order import InOrder
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather
 from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.record.in_order import InOrder
 from kd_planner_ros.world.disturbance import SteeringDisturbance
 from kd_planner_ros.world.events import EventKind
 from kd_planner_ros.world.expert import Expert, ExpertDecision

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.record.drive_route import Job
-from kd_planner_ros.wire.topics import LABELS
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError
 from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.road import RoadMap
@@ -19,6 +17,8 @@ from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.record.drive_route import Job
+from kd_planner_ros.wire.topics import LABELS
 from kd_planner_ros.world.routes import default_routes, plan_route, read_routes
 from kd_planner_ros.world.weather import WEATHERS, weather_by
 

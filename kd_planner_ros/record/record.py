@@ -17,14 +17,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from kd_planner_ros.record.drive_route import Job, RouteReport, recording_facts
 from kd_planner_ros.bags.facts import custom_data
-from kd_planner_ros.record.jobs import RecordConfig, plan_jobs, recording_rig
-from kd_planner_ros.record.worker import work
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.networks.registry import is_weightless
+from kd_planner_ros.record.drive_route import Job, RouteReport, recording_facts
+from kd_planner_ros.record.jobs import RecordConfig, plan_jobs, recording_rig
+from kd_planner_ros.record.worker import work
 from kd_planner_ros.world.maps import load_map
 
 MIN_FREE_BYTES = 2 * 10**9

@@ -7,13 +7,14 @@ import queue
 import signal
 import sys
 import time
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
-from kd_planner_ros.record.drive_route import Job, Stopped, drive_route
-from kd_planner_ros.record.jobs import RecordConfig
 from kd_planner_ros.core.errors import KdPlannerError
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.record.drive_route import Job, Stopped, drive_route
+from kd_planner_ros.record.jobs import RecordConfig
 from kd_planner_ros.world.maps import load_map
 from kd_planner_ros.world.simulation import World
 

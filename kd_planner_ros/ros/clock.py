@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from rclpy.duration import Duration
 from rclpy.clock import JumpThreshold
+from rclpy.duration import Duration
 
 from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.sync.aligner import JUMP_NS

@@ -7,8 +7,9 @@ is parameter ``plan_timeout_s``. ``config/*.yaml`` holds a site's choices; a tes
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Mapping, Sequence, TypeVar
+from typing import Any, TypeVar
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.fields import check_fields

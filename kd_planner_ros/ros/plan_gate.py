@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Callable
 
 from kd_planner_ros.core.records import Control, EgoState, Plan
 from kd_planner_ros.driving.driver import Pilot

@@ -7,8 +7,9 @@ built anew on ``reset``).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
-from typing import Any, Callable, Sequence
+from typing import Any
 
 from kd_planner_ros.ros.stamps import to_stamp
 from kd_planner_ros.sync.aligner import KEPT, AlignedSet, Aligner, InputSpec

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any
 
 from kd_planner_ros.core.errors import KdPlannerError
 from kd_planner_ros.distill.config import TrainConfig, TrainReport

@@ -10,8 +10,8 @@ import numpy as np
 
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Command
-from kd_planner_ros.samples.shards import STATES, Shard
 from kd_planner_ros.networks.training import MAIN
+from kd_planner_ros.samples.shards import STATES, Shard
 
 STANDING_MPS = 0.1
 HAZARD_MPS = 1.0

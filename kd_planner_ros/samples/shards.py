@@ -10,10 +10,11 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -21,12 +22,12 @@ from tqdm import tqdm
 from kd_planner_ros.bags.cameras import recorded_names
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.bags.timeline import POSE_COLUMNS, Timeline
-from kd_planner_ros.wire.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.samples.arrays import open_array, put_in_place
 from kd_planner_ros.geometry.frames import to_base
 from kd_planner_ros.imaging.class_grid import CELL_PX, UNKNOWN, class_grid
 from kd_planner_ros.networks.training import MAIN, SampleMaker
+from kd_planner_ros.samples.arrays import open_array, put_in_place
+from kd_planner_ros.wire.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
 from kd_planner_ros.world.planning_states import STATE_NAMES
 
 FORMAT = 3

@@ -8,8 +8,9 @@ needs no clock, so in lock-step the same messages give the same sets whatever or
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Callable, Sequence
+from typing import Any
 
 JUMP_NS = 500_000_000
 """A stamp this much older than the newest one means that time was set back; less is mere disorder."""

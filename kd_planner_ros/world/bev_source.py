@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from typing import Any, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,8 +19,7 @@ from kd_planner_ros.core.road import Lane, RoadMap
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState
 from kd_planner_ros.geometry.boxes import corners
 from kd_planner_ros.geometry.frames import to_base
-from kd_planner_ros.imaging.bev_scene import (CENTRE_RGB, MARK_RGB, ROAD_RGB, SIDE_PX, BevView, Raster, bev_scene,
-                                              cut_out)
+from kd_planner_ros.imaging.bev_scene import CENTRE_RGB, MARK_RGB, ROAD_RGB, SIDE_PX, BevView, Raster, bev_scene, cut_out
 from kd_planner_ros.world.ego_body import EGO_LENGTH_M, EGO_WIDTH_M
 
 OBSTACLES = 15

@@ -14,8 +14,7 @@ from kd_planner_ros.core.scene import LightState, SceneState
 from kd_planner_ros.world import hazards as hz
 from kd_planner_ros.world.actor_view import ActorView, near
 from kd_planner_ros.world.drive_path import CRUISE_MPS, DrivePath, Gate
-from kd_planner_ros.world.ego import (
-    COASTING_PER_S, DRAG_PER_M, MAX_BRAKE_MPS2, MAX_DRIVE_MPS2, ROLLING_MPS2, STEER_SHARE)
+from kd_planner_ros.world.ego import COASTING_PER_S, DRAG_PER_M, MAX_BRAKE_MPS2, MAX_DRIVE_MPS2, ROLLING_MPS2, STEER_SHARE
 from kd_planner_ros.world.ego_body import EGO_MAX_STEER_RAD, EGO_WHEELBASE_M
 from kd_planner_ros.world.forecast import Forecaster
 from kd_planner_ros.world.hazards import HALF_LENGTH_M, Hazard

@@ -8,7 +8,8 @@ stops if the ego is there.
 from __future__ import annotations
 
 import math
-from typing import Any, Collection, Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 

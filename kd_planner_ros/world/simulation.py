@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Callable
+from collections.abc import Callable
 
 import numpy as np
 
@@ -11,8 +11,7 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Control, Pose
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
-from kd_planner_ros.core.scene import (
-    BRAKE_LIGHT, HEAD_LIGHT, INDICATOR_LEFT, INDICATOR_RIGHT, SceneState, Weather)
+from kd_planner_ros.core.scene import BRAKE_LIGHT, HEAD_LIGHT, INDICATOR_LEFT, INDICATOR_RIGHT, SceneState, Weather
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig
 from kd_planner_ros.world.ego import Ego
 from kd_planner_ros.world.events import RouteMonitor

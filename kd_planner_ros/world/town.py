@@ -214,7 +214,7 @@ def _write_edges(town: _Town, path: Path) -> None:
             avenue = link in town.avenue
             ElementTree.SubElement(
                 root, "edge", {"id": start + end, "from": start, "to": end, "numLanes": "2" if avenue else "1",
-                               "priority": "3" if avenue else "1", 
+                               "priority": "3" if avenue else "1",
                                "speed": str(SPEED_AVENUE_MPS if avenue else SPEED_STREET_MPS),
                                "shape": " ".join(f"{x:.2f},{y:.2f}" for x, y in run), "spreadType": "right"})
     ElementTree.ElementTree(root).write(path)

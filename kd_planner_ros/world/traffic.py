@@ -6,7 +6,8 @@ libsumo holds one simulation per process; a new ``Traffic.start`` ends the one b
 from __future__ import annotations
 
 import math
-from typing import Any, Collection
+from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +15,7 @@ from kd_planner_ros.core.errors import MapError
 from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
-from kd_planner_ros.core.scene import (
-    ACTOR_DTYPE, BRAKE_LIGHT, HEAD_LIGHT, INDICATOR_LEFT, INDICATOR_RIGHT, ActorKind)
+from kd_planner_ros.core.scene import ACTOR_DTYPE, BRAKE_LIGHT, HEAD_LIGHT, INDICATOR_LEFT, INDICATOR_RIGHT, ActorKind
 from kd_planner_ros.world.actor_table import ActorTable
 from kd_planner_ros.world.demand import Demand
 from kd_planner_ros.world.ego_body import EGO_LENGTH_M

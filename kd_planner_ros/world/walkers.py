@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ STAGES = 8  # walks in a row, so that a person lasts longer than any drive
 SHORTEST_KERB_M = 25.0
 
 
-def make_walkers(road: RoadMap, count: int) -> "PavementWalkers | KerbWalkers":
+def make_walkers(road: RoadMap, count: int) -> PavementWalkers | KerbWalkers:
     """The walkers for ``road``: on its pavements if it has any."""
     pavements = any(lane.kind == "sidewalk" and not lane.junction for lane in road.lanes.values())
     return PavementWalkers(road, count) if pavements else KerbWalkers(road, count)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kd_planner_ros.networks.blocks.resnet import ResNetSpec, RESNETS, build_resnet
+from kd_planner_ros.networks.blocks.resnet import RESNETS, ResNetSpec, build_resnet
 
 PARAMETERS = 1_621_120
 BEV_PIXELS, BEV_HALF_M, BEV_CHANNELS = 180, 18.0, 5

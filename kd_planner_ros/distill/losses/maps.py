@@ -6,7 +6,8 @@ A network whose backbone sees one picture gives back ``stage1`` ...; one with se
 
 from __future__ import annotations
 
-from typing import Mapping, Sequence, Union
+from collections.abc import Mapping, Sequence
+from typing import Union
 
 import torch
 from torch import Tensor

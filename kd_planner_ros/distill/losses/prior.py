@@ -7,7 +7,7 @@ published abstract: there is no official code, so this is an approximation.
 from __future__ import annotations
 
 import math
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn

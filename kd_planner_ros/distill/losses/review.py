@@ -5,7 +5,7 @@ Source: Chen et al., "Distilling Knowledge via Knowledge Review", CVPR 2021, sec
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn

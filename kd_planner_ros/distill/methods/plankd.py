@@ -6,8 +6,9 @@ equation 9 and algorithm 1; where paper and repository disagree: docs/distillati
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn

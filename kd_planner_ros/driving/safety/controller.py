@@ -14,7 +14,7 @@ from kd_planner_ros.core.records import SEEN_DTYPE, Control, EgoState, Plan
 from kd_planner_ros.driving.controller import MAX_THROTTLE, quarter_turns
 from kd_planner_ros.driving.pid import Pid
 from kd_planner_ros.driving.safety.forecast import resample, safe_distances
-from kd_planner_ros.driving.safety.rules import RuleSettings, Rules
+from kd_planner_ros.driving.safety.rules import Rules, RuleSettings
 from kd_planner_ros.driving.safety.speed import MOMENTS_S, fastest, free_distances
 from kd_planner_ros.driving.safety.tracker import STEP_S, Tracker
 

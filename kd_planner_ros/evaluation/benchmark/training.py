@@ -14,7 +14,6 @@ from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe
 from kd_planner_ros.networks.registry import folders, is_weightless
 from kd_planner_ros.runtime.paths import models_folder
 
-
 UNFINISHED = "unfinished"
 """File beside a card from before cards said whether their training came to its end: it did not."""
 

@@ -8,8 +8,8 @@ points the recorded dense plan; none of it but the plan is known to the student 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Mapping
 
 import numpy as np
 

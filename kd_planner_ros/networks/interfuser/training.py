@@ -6,7 +6,8 @@ not shifted aside once a drive, and pictures are not scaled by 0.9 to 1.1, for t
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch

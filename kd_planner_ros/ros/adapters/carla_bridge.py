@@ -12,7 +12,6 @@ from nav_msgs.msg import Odometry, Path
 from sensor_msgs.msg import CameraInfo, Image, Imu, JointState, NavSatFix, PointCloud2
 from std_msgs.msg import Float32, Header
 
-from kd_planner_ros.wire.tables import CLOUD_DTYPE, ROUTE_DTYPE
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Command, Control, EgoState, Pose
 from kd_planner_ros.core.route import Route
@@ -23,6 +22,7 @@ from kd_planner_ros.ros.adapters.optional import message_type, missing_sentence,
 from kd_planner_ros.ros.adapters.poses import pose_from_quaternion, pose_stamped, quaternion
 from kd_planner_ros.ros.adapters.tables import bytes_array, columns, table_from_msg, table_to_msg
 from kd_planner_ros.ros.stamps import from_stamp, to_stamp
+from kd_planner_ros.wire.tables import CLOUD_DTYPE, ROUTE_DTYPE
 
 MAP_FRAME = "map"
 REASON = "reason/"

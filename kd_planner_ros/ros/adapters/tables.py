@@ -8,9 +8,9 @@ import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
-from kd_planner_ros.wire.tables import CODES, table_bytes, table_fields
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.ros.stamps import to_stamp
+from kd_planner_ros.wire.tables import CODES, table_bytes, table_fields
 
 
 def bytes_array(values: np.ndarray) -> array:

@@ -19,9 +19,9 @@ from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph.describe import GraphConfig, describe
 from kd_planner_ros.ros.params import SHOW_ROUTE, PlannerParams, WorldParams, checked
-from kd_planner_ros.runtime.facts import planner_facts, resolve_planner
 from kd_planner_ros.ros.profiles import load_profile
 from kd_planner_ros.ros.world_setup import check_world
+from kd_planner_ros.runtime.facts import planner_facts, resolve_planner
 from kd_planner_ros.runtime.paths import config_folder
 
 PICTURE_CAMERA = CameraSpec("report_front", Pose(x=-1.5, z=2.0), 448, 128, 100.0, period_s=0.2)

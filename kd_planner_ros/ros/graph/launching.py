@@ -8,8 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, LogInfo, RegisterEventHandler, \
-    SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, LogInfo, RegisterEventHandler, SetEnvironmentVariable
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch_ros.actions import LifecycleNode, Node
@@ -17,11 +16,11 @@ from launch_ros.actions import LifecycleNode, Node
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.carla_objects import write_objects
-from kd_planner_ros.ros.graph.drive import PICTURE_CAMERA, transport_environment
 from kd_planner_ros.ros.graph.describe import GraphConfig, NodeSpec, describe
+from kd_planner_ros.ros.graph.drive import PICTURE_CAMERA, transport_environment
 from kd_planner_ros.ros.params import SHOW_ROUTE, PlannerParams
-from kd_planner_ros.runtime.facts import planner_facts, resolve_planner
 from kd_planner_ros.ros.profiles import load_profile
+from kd_planner_ros.runtime.facts import planner_facts, resolve_planner
 
 _COMMON = (
     ("planner", "auto", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model", None),

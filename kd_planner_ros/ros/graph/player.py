@@ -6,8 +6,9 @@ import importlib
 import struct
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import rclpy
 from rclpy.context import Context

@@ -6,10 +6,11 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -18,10 +19,10 @@ from kd_planner_ros.bags.cameras import recorded_names
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
 from kd_planner_ros.core.sensors import SensorRig
-from kd_planner_ros.ros.graph.drive import graph_environment, transport_environment
 from kd_planner_ros.ros.graph.describe import PATIENT_CONTROL_S, GraphConfig, describe
-from kd_planner_ros.runtime.facts import PlannerFacts, planner_facts, resolve_planner
+from kd_planner_ros.ros.graph.drive import graph_environment, transport_environment
 from kd_planner_ros.ros.profiles import Profile, load_profile
+from kd_planner_ros.runtime.facts import PlannerFacts, planner_facts, resolve_planner
 
 START_S = 240.0
 
@@ -209,9 +210,9 @@ def _actors(recording: Recording) -> Any:
     """Recorded boxes with their stamps."""
     from kd_planner_ros.bags import decode
     from kd_planner_ros.bags.messages import stamp_of
+    from kd_planner_ros.core.scene import ACTOR_DTYPE
     from kd_planner_ros.wire.tables import cast_table
     from kd_planner_ros.wire.topics import TRUTH_OBJECTS
-    from kd_planner_ros.core.scene import ACTOR_DTYPE
 
     for topic, _, message in recording._messages([TRUTH_OBJECTS]):
         yield stamp_of(message), cast_table(decode.table(message, topic), ACTOR_DTYPE, topic)

@@ -12,11 +12,11 @@ from std_msgs.msg import Bool
 from kd_planner_ros.core.records import EgoState
 from kd_planner_ros.driving.driver import Pilot
 from kd_planner_ros.ros.clock import InputWatch
-from kd_planner_ros.ros.ports.controller_outputs import ControllerOutputs
 from kd_planner_ros.ros.diagnostics import OK, WARN, Health
 from kd_planner_ros.ros.lifecycle import SUCCESS, guarded, leave, run
 from kd_planner_ros.ros.params import ControllerParams, declare
 from kd_planner_ros.ros.plan_gate import CLOCK_MISSING, ODOMETRY_STALE, PlanGate
+from kd_planner_ros.ros.ports.controller_outputs import ControllerOutputs
 from kd_planner_ros.ros.ports.plan_ports import PlanSubscription
 from kd_planner_ros.ros.profiles import make_adapter
 from kd_planner_ros.ros.qos import LATCHED, STATE, advertise, subscribe

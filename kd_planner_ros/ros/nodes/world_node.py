@@ -16,11 +16,11 @@ from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
 from kd_planner_ros.ros.handshake import Handshake
 from kd_planner_ros.ros.lifecycle import StopFlag, guarded, leave, run
 from kd_planner_ros.ros.params import WorldParams, declare
+from kd_planner_ros.ros.ports.recorder import Recorder
+from kd_planner_ros.ros.ports.world_outputs import CLOCK_START_NS, WorldOutputs
 from kd_planner_ros.ros.profiles import make_adapter
 from kd_planner_ros.ros.qos import COMMAND, LATCHED, subscribe
-from kd_planner_ros.ros.ports.recorder import Recorder
 from kd_planner_ros.ros.stages import Stages
-from kd_planner_ros.ros.ports.world_outputs import CLOCK_START_NS, WorldOutputs
 from kd_planner_ros.ros.world_setup import make_world
 
 TICK_S, SPIN_S, LAST_SPINS, LAST_SPIN_S = 0.05, 0.2, 10, 0.02

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 from sensor_msgs.msg import Image, JointState
@@ -22,9 +23,9 @@ from kd_planner_ros.evaluation.score import route_record, statistics
 from kd_planner_ros.ros.adapters.standard import attention_from_msg
 from kd_planner_ros.ros.params import WorldParams
 from kd_planner_ros.ros.ports.plan_ports import PlanSubscription
+from kd_planner_ros.ros.ports.world_outputs import CLOCK_START_NS
 from kd_planner_ros.ros.qos import COMMAND, LATCHED, subscribe
 from kd_planner_ros.ros.stamps import from_stamp
-from kd_planner_ros.ros.ports.world_outputs import CLOCK_START_NS
 
 
 class Recorder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from typing import Callable
+from collections.abc import Callable
 
 from kd_planner_ros.core.records import Control, Pose
 from kd_planner_ros.core.scene import SceneState

@@ -9,9 +9,9 @@ from kd_planner_ros.core.sensors import CameraImage, CameraSpec
 from kd_planner_ros.world.render.actors import EGO_DIMENSIONS, draw_casters
 from kd_planner_ros.world.render.materials import GROUND_TAGS
 from kd_planner_ros.world.render.overlay import GLOW_RGB, glow_lamps, glow_vehicles, rain_streaks
+from kd_planner_ros.world.render.scene import StaticScene
 from kd_planner_ros.world.render.shading import camera_rays, label_image, shade_image
 from kd_planner_ros.world.render.shadows import MASK_M, actor_mask
-from kd_planner_ros.world.render.scene import StaticScene
 from kd_planner_ros.world.render.sky import Look
 from kd_planner_ros.world.render.stage import A_BEAM_SIN, A_MASK_X, View
 from kd_planner_ros.world.render.visible import first_hits

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Iterable, Sequence
 
 import numpy as np
 
@@ -16,7 +16,7 @@ class Mesh:
     normals: np.ndarray
     material: np.ndarray
 
-    def moved(self, xyz: Sequence[float], yaw: float = 0.0, scale: float | Sequence[float] = 1.0) -> "Mesh":
+    def moved(self, xyz: Sequence[float], yaw: float = 0.0, scale: float | Sequence[float] = 1.0) -> Mesh:
         """The mesh scaled, then turned about z by ``yaw`` rad, then shifted by ``xyz``."""
         c, s = np.cos(yaw), np.sin(yaw)
         turn = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])

@@ -12,7 +12,8 @@ import pytest
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.evaluation import worker
-from kd_planner_ros.evaluation.benchmark import driving, run as benchmark
+from kd_planner_ros.evaluation.benchmark import driving
+from kd_planner_ros.evaluation.benchmark import run as benchmark
 from kd_planner_ros.evaluation.benchmark.run import BenchmarkConfig
 
 NAME = "constant_velocity"

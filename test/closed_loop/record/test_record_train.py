@@ -13,16 +13,16 @@ import pytest
 
 from kd_planner_ros.bags.facts import custom_data
 from kd_planner_ros.bags.reader import open_bag
-from kd_planner_ros.record.record import record
-from kd_planner_ros.record.jobs import RecordConfig
-from kd_planner_ros.record.student_turns import StudentTurns
 from kd_planner_ros.core.errors import BagError, ConfigError, MapError, PlannerError
 from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.sensors import SensorRig
-from kd_planner_ros.samples.shards import label
 from kd_planner_ros.distill.train import TrainConfig, train
 from kd_planner_ros.networks.constant_velocity.planner import ConstantVelocityPlanner
+from kd_planner_ros.record.jobs import RecordConfig
+from kd_planner_ros.record.record import record
+from kd_planner_ros.record.student_turns import StudentTurns
 from kd_planner_ros.runtime.load import load_planner
+from kd_planner_ros.samples.shards import label
 from kd_planner_ros.world.maps import load_map
 from kd_planner_ros.world.routes import default_routes
 from kd_planner_ros.world.simulation import World

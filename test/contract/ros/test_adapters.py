@@ -13,6 +13,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned envi
 
 from sensor_msgs.msg import Image, JointState, PointCloud2, PointField
 from std_msgs.msg import Header
+from support.fakes import straight_route
 
 from kd_planner_ros.core.errors import ConfigError, SensorError
 from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
@@ -23,7 +24,6 @@ from kd_planner_ros.ros.adapters import carla_bridge, carla_bridge_lb2, carla_na
 from kd_planner_ros.ros.adapters.tables import table_from_msg
 from kd_planner_ros.ros.profiles import PORTS, load_profile, make_adapter
 from kd_planner_ros.ros.stamps import from_stamp, to_duration, to_stamp
-from support.fakes import straight_route
 
 BRIDGE = carla_bridge.Adapter()
 

@@ -15,6 +15,7 @@ import yaml
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
 from support.graph import PROCESSES_DOMAIN
+
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.ros import params
 from kd_planner_ros.ros.graph.describe import GraphConfig, describe

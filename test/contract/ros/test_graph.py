@@ -10,8 +10,9 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
 from rclpy.executors import SingleThreadedExecutor
-
+from support.fakes import CAMERA, LIDAR, FakePlanner, FakeWorld, straight_route
 from support.graph import wait_for
+
 from kd_planner_ros.core.records import Control, Frame
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.sensors import SensorRig
@@ -21,7 +22,6 @@ from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.diagnostics import ERROR
 from kd_planner_ros.ros.lifecycle import StopFlag, autostart
 from kd_planner_ros.ros.nodes import controller_node, planner_node, world_node
-from support.fakes import CAMERA, LIDAR, FakePlanner, FakeWorld, straight_route
 
 CAMERA_RIG, FULL_RIG = SensorRig((CAMERA,)), SensorRig((CAMERA,), (LIDAR,))
 

@@ -16,8 +16,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool
-
+from support.fakes import FakePlanner, straight_route
 from support.graph import wait_for
+
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter
@@ -26,7 +27,6 @@ from kd_planner_ros.ros.inference import Inference
 from kd_planner_ros.ros.lifecycle import autostart
 from kd_planner_ros.ros.nodes import controller_node, planner_node
 from kd_planner_ros.ros.stamps import from_stamp, to_stamp
-from support.fakes import FakePlanner, straight_route
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 TICK = 50_000_000

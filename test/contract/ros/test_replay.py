@@ -1,6 +1,5 @@
 """`kd-planner replay`: a recording through real processes, compared with the evaluation that needs no graph."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
 from support.bags import write_bag
+
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
 from kd_planner_ros.core.records import Pose

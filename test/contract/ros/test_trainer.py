@@ -14,7 +14,6 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.runtime.store import load_model
 
 
-
 @pytest.fixture
 def settings(tmp_path):
     torch.set_num_threads(1)

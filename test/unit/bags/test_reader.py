@@ -6,12 +6,12 @@ from support.bags import HEIGHT, RIG, SPEED, WIDTH, picture, pose_at, scene, sho
 
 from kd_planner_ros.bags import messages
 from kd_planner_ros.bags.reader import open_bag
-from kd_planner_ros.wire.tables import cast_table, read_table, table_bytes, table_fields
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Command, EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.geometry.attitude import from_bridge_twist, to_bridge_twist
+from kd_planner_ros.wire.tables import cast_table, read_table, table_bytes, table_fields
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])

@@ -8,8 +8,7 @@ import torch
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.distill.losses.attention import with_coordinates
-from kd_planner_ros.distill.methods.build import (METHODS, ablate, build_distiller, plankd_switches, scene_detail,
-                                                  stage_shapes)
+from kd_planner_ros.distill.methods.build import METHODS, ablate, build_distiller, plankd_switches, scene_detail, stage_shapes
 from kd_planner_ros.distill.methods.plankd import PlanKD, PlanKDSwitches
 from kd_planner_ros.imaging.bev_scene import BevView
 from kd_planner_ros.networks.registry import find_network

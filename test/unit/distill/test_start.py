@@ -10,17 +10,17 @@ from support.bags import write_bag
 
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import CardError, ConfigError
-from kd_planner_ros.samples.augment import stretch_targets
-from kd_planner_ros.samples.shards import SAMPLE_DTYPE, STATES, build_shards, find_bags
-from kd_planner_ros.samples.dataset import Samples, weights
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
-from kd_planner_ros.distill.start import warm_start
 from kd_planner_ros.distill.recorded import cameras
+from kd_planner_ros.distill.start import warm_start
 from kd_planner_ros.distill.train import TrainConfig, train
 from kd_planner_ros.networks.blocks.resnet_d import ResNetD, ResNetDSpec
 from kd_planner_ros.runtime.paths import models_folder
 from kd_planner_ros.runtime.store import load_model
+from kd_planner_ros.samples.augment import stretch_targets
+from kd_planner_ros.samples.dataset import Samples, weights
+from kd_planner_ros.samples.shards import SAMPLE_DTYPE, STATES, build_shards, find_bags
 
 MODELS = models_folder()
 

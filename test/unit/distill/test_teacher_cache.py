@@ -8,12 +8,12 @@ import torch
 
 from kd_planner_ros.core.errors import CardError, ConfigError, PlannerError
 from kd_planner_ros.distill import teacher_cache
-from kd_planner_ros.samples.shards import SAMPLE_DTYPE, Shard
 from kd_planner_ros.distill.losses.maps import channel_mean
 from kd_planner_ros.distill.teacher import load_teacher
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.tcp.config import TCPConfig
 from kd_planner_ros.runtime.store import save_model
+from kd_planner_ros.samples.shards import SAMPLE_DTYPE, Shard
 
 STUDENT = TCPConfig(size="3.1m", input_height=32, input_width=64)
 GIVEN = replace(STUDENT, size="7.6m")

@@ -17,14 +17,14 @@ from support.processes import run_by_two
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint
-from kd_planner_ros.samples.shards import build_shards, find_bags
-from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.schedule import learning_rate
 from kd_planner_ros.distill.train import TrainConfig, train
 from kd_planner_ros.networks.tcp.training import TCPLessons
 from kd_planner_ros.runtime.store import load_model
+from kd_planner_ros.samples.dataset import Samples
+from kd_planner_ros.samples.shards import build_shards, find_bags
 
 
 @pytest.fixture(scope="module")

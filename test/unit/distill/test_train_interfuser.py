@@ -11,22 +11,22 @@ from support.interrupting import interrupt_in_step
 from support.processes import told_by_two
 from support.views import write_views
 
-from kd_planner_ros.wire.topics import TRUTH_OBJECTS
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.distill import checkpoint, scene_cache
-from kd_planner_ros.samples.shards import build_shards, find_bags
-from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.methods.build import build_distiller, stage_shapes
 from kd_planner_ros.distill.parallel import join
-from kd_planner_ros.distill.teacher_cache import TeacherCache
 from kd_planner_ros.distill.recorded import cameras
+from kd_planner_ros.distill.teacher_cache import TeacherCache
 from kd_planner_ros.distill.train import TrainConfig, train
 from kd_planner_ros.networks.interfuser.config import SMALL_INPUTS, InterFuserConfig
 from kd_planner_ros.networks.interfuser.training import config_fields
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.training import MAIN
 from kd_planner_ros.runtime.store import load_model, save_model
+from kd_planner_ros.samples.dataset import Samples
+from kd_planner_ros.samples.shards import build_shards, find_bags
+from kd_planner_ros.wire.topics import TRUTH_OBJECTS
 
 GIVEN = InterFuserConfig(size="11.7m", front_px=32, side_px=32, focus_px=32, lidar_px=32, camera_width=64, camera_height=48,
                          side_width=64, side_height=48)

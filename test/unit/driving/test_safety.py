@@ -19,8 +19,8 @@ from kd_planner_ros.driving.safety.forecast import boxes_at, resample, safe_dist
 from kd_planner_ros.driving.safety.peaks import find_objects
 from kd_planner_ros.driving.safety.rules import Rules, RuleSettings
 from kd_planner_ros.driving.safety.speed import fastest, free_distances
-from kd_planner_ros.driving.unblock import UnblockSettings
 from kd_planner_ros.driving.safety.tracker import Tracker
+from kd_planner_ros.driving.unblock import UnblockSettings
 from kd_planner_ros.networks.interfuser.targets import cell_centres
 
 STRAIGHT = np.stack([np.arange(3.5, 13.0), np.zeros(10)], axis=1)

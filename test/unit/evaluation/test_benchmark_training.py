@@ -12,7 +12,6 @@ from support import views
 from support.bags import write_bag
 from support.views import write_views
 
-from kd_planner_ros.wire.topics import TRUTH_OBJECTS
 from kd_planner_ros.core.card import ModelCard, read_card
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.distill.config import plain
@@ -22,6 +21,7 @@ from kd_planner_ros.evaluation.benchmark.run import _UNSAID, BenchmarkConfig, _f
 from kd_planner_ros.evaluation.benchmark.suites import find_suite
 from kd_planner_ros.evaluation.run_folder import claim
 from kd_planner_ros.runtime.paths import config_folder
+from kd_planner_ros.wire.topics import TRUTH_OBJECTS
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from support.bags import HEIGHT, WIDTH, write_bag
 from torch import Tensor, nn
 
-from support.bags import HEIGHT, WIDTH, write_bag
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import BagError, ConfigError

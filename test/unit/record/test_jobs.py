@@ -1,9 +1,9 @@
 """What sensors a recording takes, and the table of sizes for inputs that the paper does not have."""
 
-from kd_planner_ros.record.drive_route import recording_facts
-from kd_planner_ros.record.jobs import RecordConfig, plan_jobs, recording_rig
 from kd_planner_ros.cli.main import main
 from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.record.drive_route import recording_facts
+from kd_planner_ros.record.jobs import RecordConfig, plan_jobs, recording_rig
 from kd_planner_ros.world.maps import load_map
 
 

@@ -7,8 +7,9 @@ from support.bags import SPEED, Pictures, write_bag
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.samples.augment import augment, chance
-from kd_planner_ros.samples.shards import SAMPLE_DTYPE, build_shards, find_bags
 from kd_planner_ros.samples.dataset import EpochSampler, Samples, split, weights
+from kd_planner_ros.samples.shards import SAMPLE_DTYPE, build_shards, find_bags
+
 
 def shards(tmp_path, bags, **kwargs):
     return build_shards(bags, tmp_path / "cache", Pictures(), progress=False, **kwargs)
