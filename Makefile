@@ -12,11 +12,11 @@ SOURCED_ROS := $(shell [ -n "$$ROS_DISTRO" ] && python3 -c 'import rclpy' 2>/dev
 LOCK   := $(if $(SOURCED_ROS),requirements/sourced_ros.lock,requirements/plain.lock)
 READY  := $(VENV)/ready-$(notdir $(basename $(LOCK)))
 
-.PHONY: help drive test setup colcon clean
+.PHONY: help drive test test-fast test-long lint setup colcon clean
 
 help:
 	@sed -n '1,6s/^# \{0,1\}//p' Makefile
-	@echo "targets: setup, drive, test, colcon, clean; e.g.  make drive ARGS='--planner constant_velocity'"
+	@echo "targets: setup, drive, test, test-fast, test-long, lint, colcon, clean; e.g.  make drive ARGS='--planner constant_velocity'"
 
 setup: $(READY)
 
@@ -33,6 +33,10 @@ drive: $(READY)
 
 test: $(READY)
 	ROS_PYTHON_CHECK_FIELDS=1 $(PY) -m pytest $(ARGS)
+
+lint: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m mypy
 
 colcon: $(READY)
 	PY=$(CURDIR)/$(PY) bash test/colcon/run.sh

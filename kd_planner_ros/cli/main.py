@@ -62,11 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     wanted = next((word for word in argv if not word.startswith("-")), None)
     try:
-        args = build_parser(wanted).parse_args(argv)
-        result = args.run(args)
-        if getattr(args, "json", False):
-            print(json.dumps(asdict(result) if is_dataclass(result) else result, sort_keys=True, default=str))
-        sys.stdout.flush()
+        _run(argv, wanted)
     except KdPlannerError as error:
         return _refuse(str(error))
     except BrokenPipeError:  # the reader of our output has left, as in 'kd-planner models list | head -1'
@@ -82,15 +78,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _refuse(f"expected to use {error.filename}; got {error.strerror}; "
                        "give another path or mend its permissions")
-    except Exception as error:  # noqa: BLE001  a mistake of ours: still one line, the traceback on demand
+    except Exception as error:
         if os.environ.get(TRACEBACK):
             raise
-        return _refuse(f"expected no {type(error).__name__}; got {error}; this is a bug: run it again with {TRACEBACK}=1 and "
-                       "report the traceback")
+        return _refuse(f"internal error, {type(error).__name__}: {error}; this is a bug in kd_planner_ros: run the command again with "
+                       f"{TRACEBACK}=1 and report the traceback")
     except KeyboardInterrupt:
         print("kd-planner: stopped; what was finished is kept", file=sys.stderr)
         return 130
     return 0
+
+
+def _run(argv: list[str], wanted: str | None) -> None:
+    """Run the subcommand and print its result where ``--json`` asks for it."""
+    args = build_parser(wanted).parse_args(argv)
+    result = args.run(args)
+    if getattr(args, "json", False):
+        print(json.dumps(asdict(result) if is_dataclass(result) else result, sort_keys=True, default=str))
+    sys.stdout.flush()
 
 
 def _refuse(sentence: str) -> int:

@@ -120,7 +120,7 @@ class Driver:
             except SensorError as error:
                 self.last_error = str(error)
                 self.pilot.fail(Reason.INPUT_FAILED)
-            except Exception as error:  # a planner is anybody's code: whatever it raises, the car must stop
+            except Exception as error:  # noqa: BLE001  a planner is anybody's code: whatever it raises, the car must stop
                 self.last_error = f"{type(error).__name__}: {error}"
                 self.pilot.fail(Reason.PLANNER_FAILED)
         return self.pilot.step(ego, ego.stamp_ns, self._ages_s), plan

@@ -80,7 +80,7 @@ class Inference:
                 if epoch == self._epoch:
                     self.plans += 1
                     self._on_plan(plan, frame.ego)
-        except Exception as error:  # whatever the planner does, the car must be stopped and the node must live
+        except Exception as error:  # noqa: BLE001  whatever the planner does, the car must be stopped and the node must live
             self._report(epoch, inputs.stamp_ns, error)
         else:
             self._health.clear("planner")

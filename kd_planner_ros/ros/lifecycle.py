@@ -45,7 +45,7 @@ def guarded(health: Health, work: Callable[[Any], None], on_fault: Callable[[str
             work(message)
         except KdPlannerError as error:
             _fault(error, str(error))
-        except Exception as error:  # whatever it is, the car must be stopped and the node must live
+        except Exception as error:  # noqa: BLE001  whatever it is, the car must be stopped and the node must live
             _fault(error, f"{type(error).__name__}: {error}")
         else:
             health.clear(name)

@@ -95,7 +95,7 @@ class Training(Observer):
             self.report = self._call()
         except KdPlannerError as error:
             self._fail(str(error))
-        except Exception as error:  # an exception here must reach the diagnostics, not only a dead thread's stderr
+        except Exception as error:  # noqa: BLE001  an exception here must reach the diagnostics, not only a dead thread's stderr
             self._fail(f"{type(error).__name__}: {error}")
         else:
             self.step, self.progress = self.report.steps, 1.0 if self.report.finished else self.progress

@@ -36,7 +36,7 @@ def read_net(path: Path, name: str) -> RoadMap:
         lanes.update((lane.id, lane) for lane in _pavement_corners(net, lanes))
     except MapError:
         raise
-    except Exception as error:  # sumolib and its XML parser raise whatever comes
+    except Exception as error:  # noqa: BLE001  sumolib and its XML parser raise whatever comes
         raise MapError(f"a SUMO network in {path}", f"{type(error).__name__}: {error}".splitlines()[0],
                        "build the file again with netconvert") from None
     if not any(lane.kind == "driving" and not lane.junction for lane in lanes.values()):

@@ -73,7 +73,7 @@ class Spread:
     def _fetch(self, task: Any, drive: Drive) -> dict[str, str]:
         try:
             return self._ray.get(task)
-        except Exception as error:  # Ray has many of its own, and wraps the worker's
+        except Exception as error:  # noqa: BLE001  Ray has many of its own, and wraps the worker's
             cause = getattr(error, "cause", None) or error
             if isinstance(cause, KdPlannerError):
                 raise cause from None

@@ -134,7 +134,7 @@ def load_pretrained(backbone: nn.Module, path: Path) -> None:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ConfigError(f"backbone weights at {path}", "no such file", remedy) from None
-    except Exception as error:  # torch and safetensors raise many kinds for one broken file
+    except Exception as error:  # noqa: BLE001  torch and safetensors raise many kinds for one broken file
         raise ConfigError(f"backbone weights in {path}", str(error).splitlines()[0], remedy) from None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ConfigError(f"tensors by name in {path}", type(state).__name__, remedy)

@@ -43,6 +43,6 @@ def rgb_by_cv_bridge(message: Any) -> np.ndarray:
                           "set the camera driver to one of them, or install ros-$ROS_DISTRO-cv-bridge") from None
     try:
         return np.array(bridge.imgmsg_to_cv2(message, "rgb8"))
-    except Exception as error:  # its own kind of error is known only where it is installed
+    except Exception as error:  # noqa: BLE001  its own kind of error is known only where it is installed
         raise SensorError(f"an image encoding out of {', '.join(ENCODINGS)}, or one that cv_bridge makes rgb8 of",
                           f"{message.encoding!r}: {error}", "set the camera driver to one of them") from None

@@ -125,12 +125,7 @@ def _paint_surfaces(painter: _Painter, road: RoadMap, lanes: list[Lane]) -> None
     for lane in driving:
         if lane.speed_mps >= FAST_MPS:
             painter.rounded(lane.centre, lane.width + 3.0, mat.G_SHOULDER)
-    for wide, value in ((SIDEWALK_M, mat.G_SIDEWALK), (KERB_M, mat.G_KERB)):
-        for lane in slow:
-            painter.rounded(lane.centre, lane.width + 2 * wide, value)
-        for outline, is_fast in outlines:
-            if not is_fast:
-                painter.rounded(outline, 2 * wide, value, closed=True)
+    _paint_pavements(painter, slow, [outline for outline, is_fast in outlines if not is_fast])
     for lane in lanes:
         if lane.kind in ("sidewalk", "shoulder"):
             painter.rounded(lane.centre, lane.width, mat.G_SIDEWALK if lane.kind == "sidewalk" else mat.G_SHOULDER)
@@ -138,6 +133,15 @@ def _paint_surfaces(painter: _Painter, road: RoadMap, lanes: list[Lane]) -> None
         painter.rounded(lane.centre, lane.width + 0.05, mat.G_ASPHALT)
     for outline, _ in outlines:
         painter.polygon(outline, mat.G_ASPHALT)
+
+
+def _paint_pavements(painter: _Painter, lanes: list[Lane], outlines: list[np.ndarray]) -> None:
+    """Pavement with its kerb along ``lanes`` and round the junctions with ``outlines`` [N, 2]."""
+    for wide, value in ((SIDEWALK_M, mat.G_SIDEWALK), (KERB_M, mat.G_KERB)):
+        for lane in lanes:
+            painter.rounded(lane.centre, lane.width + 2 * wide, value)
+        for outline in outlines:
+            painter.rounded(outline, 2 * wide, value, closed=True)
 
 
 def _paint_borders(painter: _Painter, lane: Lane) -> None:

@@ -143,20 +143,8 @@ def _cast_actors(rows, corners, rot, eye, azimuth, elevation, reach, local, dist
             _rows_of(tri, elevation, span)
             if span[0] >= span[1]:
                 continue
-            base = np.arctan2(tri[0, 1], tri[0, 0])
-            low, high = 0.0, 0.0
-            for k in range(1, 3):
-                turn = np.arctan2(tri[k, 1], tri[k, 0]) - base
-                turn -= 2.0 * np.pi * np.round(turn / (2.0 * np.pi))
-                low, high = min(low, turn), max(high, turn)
-            if high - low > 3.0:
-                low, high = 0.0, 2.0 * np.pi
-            start = azimuth[0] - (base + high)
-            start -= 2.0 * np.pi * np.floor(start / (2.0 * np.pi))
-            first = int(np.floor(start / step)) - 1
-            count = int((high - low) / step) + 3
-            whole = int(np.round(2.0 * np.pi / step))
-            for n in range(min(count, whole)):
+            first, count, whole = _shots_across(tri, azimuth[0], step)
+            for n in range(count):
                 k = (first + n) % whole
                 if k >= shots:
                     continue
@@ -165,6 +153,24 @@ def _cast_actors(rows, corners, rot, eye, azimuth, elevation, reach, local, dist
                     t = _meet(tri, local[p, 0], local[p, 1], local[p, 2])
                     if t < distance[c, k]:
                         distance[c, k] = t
+
+
+@helper
+def _shots_across(tri, azimuth, step):
+    """(first shot, number of shots, shots of a whole turn) that can meet the shape ``tri`` [3, 3], for shots ``step`` rad apart from
+    ``azimuth`` on."""
+    base = np.arctan2(tri[0, 1], tri[0, 0])
+    low, high = 0.0, 0.0
+    for k in range(1, 3):
+        turn = np.arctan2(tri[k, 1], tri[k, 0]) - base
+        turn -= 2.0 * np.pi * np.round(turn / (2.0 * np.pi))
+        low, high = min(low, turn), max(high, turn)
+    if high - low > 3.0:
+        low, high = 0.0, 2.0 * np.pi
+    start = azimuth - (base + high)
+    start -= 2.0 * np.pi * np.floor(start / (2.0 * np.pi))
+    whole = int(np.round(2.0 * np.pi / step))
+    return int(np.floor(start / step)) - 1, min(int((high - low) / step) + 3, whole), whole
 
 
 @helper

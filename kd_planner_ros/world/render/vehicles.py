@@ -97,7 +97,7 @@ def car(kind: str) -> Mesh:
 
 def truck() -> Mesh:
     """A rigid truck: cab in paint, cargo box behind it."""
-    length, width, height = NOMINAL["truck"]
+    length, width, _ = NOMINAL["truck"]
     cab = [box((0.39 * length, 0, 1.35), (0.22 * length, 0.96 * width, 1.7), mat.M_PAINT),
            quad((0.5005 * length, -1.05, 1.40), (0.5005 * length, 1.05, 1.40), (0.5005 * length, 1.05, 2.05),
                 (0.5005 * length, -1.05, 2.05), mat.M_GLASS)]

@@ -6,13 +6,13 @@ import pytest
 
 pytest.importorskip("libsumo", reason="needs SUMO: pip install libsumo")
 
-from kd_planner_ros.core.sensors import SensorRig  # noqa: E402
-from kd_planner_ros.evaluation.score import route_record, summary  # noqa: E402
-from kd_planner_ros.world.expert import Expert  # noqa: E402
-from kd_planner_ros.world.maps import load_map  # noqa: E402
-from kd_planner_ros.world.routes import default_routes  # noqa: E402
-from kd_planner_ros.world.simulation import World  # noqa: E402
-from kd_planner_ros.world.weather import WEATHERS  # noqa: E402
+from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.evaluation.score import route_record, summary
+from kd_planner_ros.world.expert import Expert
+from kd_planner_ros.world.maps import load_map
+from kd_planner_ros.world.routes import default_routes
+from kd_planner_ros.world.simulation import World
+from kd_planner_ros.world.weather import WEATHERS
 
 
 def test_expert_completes_a_default_route_and_begins_it_again_to_the_bit():

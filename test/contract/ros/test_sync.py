@@ -1,5 +1,7 @@
 """The aligner's contract, kept by our own and by message_filters' synchroniser where that is installed."""
 
+from types import MappingProxyType
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,7 +28,7 @@ def make(kind, specs=SPECS):
 both = pytest.mark.parametrize("kind", ["own", "message_filters"])
 
 
-def feed(aligner, stamp, names=("lidar", "odometry", "front"), offsets={}):
+def feed(aligner, stamp, names=("lidar", "odometry", "front"), offsets=MappingProxyType({})):
     for name in names:
         aligner.add(name, stamp + offsets.get(name, 0), f"{name}@{stamp // MS}")
 
