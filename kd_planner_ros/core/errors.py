@@ -30,6 +30,10 @@ class PlannerError(KdPlannerError):
     """A planner is unknown, or its code breaks the planner contract."""
 
 
+class PluginError(PlannerError):
+    """An extension from another Python package cannot be used, or shares its name with another one."""
+
+
 class CardError(KdPlannerError):
     """A model card, its weights and the code do not fit together."""
 

@@ -1,11 +1,11 @@
-"""The small contract every planner keeps, learned or not. A node, the evaluator and a notebook hold a Planner."""
+"""The contracts of models by role. A node, the evaluator and a notebook hold a Planner or a Perceiver, learned or not."""
 
 from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from kd_planner_ros.core.errors import PlannerError
 from kd_planner_ros.core.records import Frame, Plan
@@ -14,34 +14,59 @@ from kd_planner_ros.core.sensors import SensorRig
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from kd_planner_ros.core.outputs import Perception
 
-class Planner(ABC):
-    """Turns one Frame into one Plan. Declares the sensors it needs, so nothing else is mounted or subscribed.
+PLANNER, PERCEIVER = "planner", "perceiver"
+ROLES = (PLANNER, PERCEIVER)
+_CONTRACT = "keep to networks/planner.py"
+Out = TypeVar("Out")
 
-    ``name`` is a non-empty text, ``rig`` a SensorRig and ``rate_hz`` the rate it was made for. Each is an attribute of
-    the class or set by ``__init__``. A class that breaks the contract fails when it is defined.
+
+def _check_methods(kind: type, arguments: Mapping[str, int]) -> None:
+    """Refuse class ``kind`` if one of its own methods takes another number of arguments than the contract says."""
+    for name, count in arguments.items():
+        function = kind.__dict__.get(name)
+        if function is None:
+            continue
+        if not callable(function) or len(inspect.signature(function).parameters) != count + 1:
+            got = str(inspect.signature(function)) if callable(function) else type(function).__name__
+            raise PlannerError(f"{kind.__name__}.{name} with {count} argument(s) beside self", got, _CONTRACT)
+
+
+class Model(ABC):
+    """What planners and perceivers share. A model declares the sensors it needs, so nothing else is mounted or subscribed.
+
+    ``name`` is a non-empty text, ``rig`` a SensorRig and ``rate_hz`` the rate the model was made for. Each is an attribute of
+    the class or set by ``__init__``. ``role`` is set by Planner or Perceiver. A class that breaks the contract fails when it
+    is defined.
     """
 
     name: str
     rig: SensorRig
     rate_hz: float
+    role: ClassVar[str]
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
-        for method, arguments in (("reset", 1), ("plan", 2)):
-            function = cls.__dict__.get(method)
-            if function is not None and len(inspect.signature(function).parameters) != arguments:
-                raise PlannerError(f"{cls.__name__}.{method} with {arguments - 1} argument(s) beside self",
-                                   str(inspect.signature(function)), "keep to networks/planner.py")
-        for field, kind in (("name", str), ("rig", SensorRig), ("rate_hz", (int, float))):
-            value = cls.__dict__.get(field)
+        _check_methods(cls, {"reset": 0, "plan": 1, "perceive": 1})
+        for name, kind in (("name", str), ("rig", SensorRig), ("rate_hz", (int, float)), ("role", str)):
+            value = cls.__dict__.get(name)
             if value is not None and not isinstance(value, (kind, property)):
-                raise PlannerError(f"{cls.__name__}.{field} to be of the contract's type", repr(value),
-                                   "keep to networks/planner.py")
+                raise PlannerError(f"{cls.__name__}.{name} to be of the contract's type", repr(value), _CONTRACT)
+        roles = {base.__dict__["role"] for base in cls.__mro__ if "role" in base.__dict__}
+        if len(roles) > 1 or not roles <= set(ROLES):
+            raise PlannerError(f"one role for {cls.__name__}, out of {', '.join(ROLES)}", ", ".join(sorted(roles)),
+                               "derive it from Planner or from Perceiver, and leave 'role' alone")
 
     @abstractmethod
     def reset(self) -> None:
         """Forget everything recurrent: called at the start of a route and after a jump in time."""
+
+
+class Planner(Model):
+    """Turns one Frame into one Plan."""
+
+    role = PLANNER
 
     @abstractmethod
     def plan(self, frame: Frame) -> Plan:
@@ -52,35 +77,77 @@ class Planner(ABC):
         """
 
 
-class Processor(ABC):
-    """The border between records and tensors; one implementation serves node, trainer and evaluator."""
+class Perceiver(Model):
+    """Turns one Frame into one Perception: dense arrays of one camera and named numbers."""
+
+    role = PERCEIVER
+
+    @abstractmethod
+    def perceive(self, frame: Frame) -> Perception:
+        """What is seen in ``frame``; its stamp is the frame's. The names and kinds of the outputs never change.
+
+        Raises:
+            SensorError: a declared sensor is missing from the frame, or has the wrong size.
+        """
+
+
+class Processor(ABC, Generic[Out]):
+    """The border between records and tensors; one implementation serves node, trainer and evaluator.
+
+    ``Out`` is Plan for a planner's network and Perception for a perceiver's.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        _check_methods(cls, {"encode": 1, "decode": 2, "reset": 0})
 
     @abstractmethod
     def encode(self, frames: Sequence[Frame]) -> dict[str, Tensor]:
         """Model inputs for a batch of frames, leading axis B."""
 
     @abstractmethod
-    def decode(self, outputs: Mapping[str, Tensor], frame: Frame) -> Plan:
-        """The plan in ``outputs`` (batch of one) for ``frame``."""
+    def decode(self, outputs: Mapping[str, Tensor], frame: Frame) -> Out:
+        """The plan or perception in ``outputs`` (batch of one) for ``frame``."""
 
     def reset(self) -> None:
-        """Forget frames seen before; nothing to forget unless the processor says so."""
+        """Forget frames seen before; there is nothing to forget unless the processor says so."""
 
 
-def require_planner(planner: Planner) -> Planner:
+def require_model(model: Any, role: str | None = None) -> Any:
+    """``model`` itself, checked; ``role`` (planner or perceiver) is demanded where it is given.
+
+    Raises:
+        PlannerError: it is no Planner and no Perceiver, has another role, or lacks a usable name, rig or rate.
+    """
+    kinds = {PLANNER: Planner, PERCEIVER: Perceiver}
+    if not isinstance(model, kinds[role] if role else tuple(kinds.values())):
+        wanted = f"a {kinds[role].__name__}" if role else "a Planner or a Perceiver"
+        got = f"'{model.name}', a {model.role}" if isinstance(model, Model) and hasattr(model, "role") else type(model).__name__
+        raise PlannerError(wanted, got, f"name a {role or 'model'}, or derive the class from {wanted[2:]} of networks/planner.py")
+    if not isinstance(getattr(model, "name", None), str) or not model.name:
+        raise PlannerError(f"a name on {type(model).__name__}", "none", "set 'name' in the class or in __init__")
+    if not isinstance(getattr(model, "rig", None), SensorRig):
+        raise PlannerError(f"a SensorRig on {model.role} '{model.name}'", repr(getattr(model, "rig", None)),
+                           "set 'rig' in the class or in __init__")
+    rate = getattr(model, "rate_hz", None)
+    if not isinstance(rate, (int, float)) or not 0.0 < rate <= 100.0:
+        raise PlannerError(f"rate_hz in (0, 100] on {model.role} '{model.name}'", repr(rate), "set 'rate_hz'")
+    return model
+
+
+def require_planner(planner: Any) -> Planner:
     """``planner`` itself, checked.
 
     Raises:
         PlannerError: it is no Planner, or lacks a usable name, rig or rate.
     """
-    if not isinstance(planner, Planner):
-        raise PlannerError("a Planner", type(planner).__name__, "derive it from networks/planner.py")
-    if not isinstance(getattr(planner, "name", None), str) or not planner.name:
-        raise PlannerError(f"a name on {type(planner).__name__}", "none", "set 'name' in the class or in __init__")
-    if not isinstance(getattr(planner, "rig", None), SensorRig):
-        raise PlannerError(f"a SensorRig on planner '{planner.name}'", repr(getattr(planner, "rig", None)),
-                           "set 'rig' in the class or in __init__")
-    rate = getattr(planner, "rate_hz", None)
-    if not isinstance(rate, (int, float)) or not 0.0 < rate <= 100.0:
-        raise PlannerError(f"rate_hz in (0, 100] on planner '{planner.name}'", repr(rate), "set 'rate_hz'")
-    return planner
+    return require_model(planner, PLANNER)
+
+
+def require_perceiver(perceiver: Any) -> Perceiver:
+    """``perceiver`` itself, checked.
+
+    Raises:
+        PlannerError: it is no Perceiver, or lacks a usable name, rig or rate.
+    """
+    return require_model(perceiver, PERCEIVER)

@@ -1,27 +1,40 @@
-"""Networks by the name of their folder: the convention is the table.
+"""Networks by name: the folders of networks/, and packages of other distributions. The convention is the table.
 
-A learned network's folder has ``config.py`` (``Config``, a frozen dataclass; ``CONFIGURATIONS``), ``model.py``
-(``build_model(config)``, ``example_inputs(config, batch)``, ``INPUTS``, ``OUTPUTS``) and ``processor.py``
-(``build_processor(config)``). A planner without weights has ``planner.py`` with ``build_planner()``. Nothing is
-imported before it is asked for.
+A learned network's folder has ``config.py`` (``Config``, a frozen dataclass; ``CONFIGURATIONS``; where they differ from the
+defaults ``ROLE``, planner or perceiver, and ``ENGINES``, the engines that can run it), ``model.py`` (``build_model(config)``,
+``example_inputs(config, batch)``, ``INPUTS``, ``OUTPUTS``) and ``processor.py`` (``build_processor(config)``). A network that
+can be trained has ``training.py`` and ``loss.py`` too. A planner without weights has ``planner.py`` with ``build_planner()``,
+a perceiver without weights ``perceiver.py`` with ``build_perceiver()``.
+
+Another distribution offers a network by an entry point of the group ``kd_planner_ros.networks`` whose value is a package
+with the same files. Nothing is imported before it is asked for.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import importlib.util
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import kd_planner_ros.networks as networks
-from kd_planner_ros.core.errors import CardError, PlannerError
-from kd_planner_ros.networks.planner import Planner, Processor
+from kd_planner_ros.core.errors import CardError, ConfigError, PlannerError, PluginError
+from kd_planner_ros.core.plugins import NETWORKS, Plugin, plugins, report
+from kd_planner_ros.networks.planner import PERCEIVER, PLANNER, ROLES, Model, Processor
 
+ENGINES = ("torch", "openvino", "onnxruntime")
+"""Engines that a network runs on unless its ``config.py`` names fewer. torch is the reference, so each network runs on it."""
 _PARTS = {"config": ("Config", "CONFIGURATIONS"), "model": ("build_model", "example_inputs", "INPUTS", "OUTPUTS"),
           "processor": ("build_processor",)}
+TRAINING_PARTS = {"training": ("build_lessons", "OPTIMISER", "BACKBONE", "config_fields"),
+                  "loss": ("imitation_loss", "UNTRAINED")}
+"""What the files of a network that can be trained must hold."""
+_WEIGHTLESS = {PLANNER: "build_planner", PERCEIVER: "build_perceiver"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,8 @@ class Network:
     build_processor: Callable[[Any], Processor]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    role: str = PLANNER
+    engines: tuple[str, ...] = ENGINES
 
     def config(self, fields: Mapping[str, Any]) -> Any:
         """The config with ``fields``.
@@ -53,58 +68,150 @@ class Network:
             raise CardError(f"a config of network '{self.name}'", str(error), "correct the card's config") from None
 
 
-def _has(name: str, part: str) -> bool:
-    return importlib.util.find_spec(f"kd_planner_ros.networks.{name}.{part}") is not None
+@dataclass(frozen=True)
+class Training:
+    """The modules ``training.py`` and ``loss.py`` of a network that can be trained."""
+
+    name: str
+    training: ModuleType
+    loss: ModuleType
+
+
+@functools.lru_cache(maxsize=1)
+def _builtin() -> dict[str, str]:
+    names = (module.name for module in pkgutil.iter_modules(networks.__path__) if module.ispkg)
+    packages = {name: f"kd_planner_ros.networks.{name}" for name in sorted(names)}
+    return {name: package for name, package in packages.items() if _is_network(package)}
+
+
+def _exists(package: str, part: str) -> bool:
+    return importlib.util.find_spec(f"{package}.{part}") is not None
+
+
+def _is_network(package: str) -> bool:
+    return any(_exists(package, part) for part in ("model", *_WEIGHTLESS))
 
 
 def folders() -> tuple[str, ...]:
-    """Names of all folders of networks/ that hold a network or a planner, sorted."""
-    names = (module.name for module in pkgutil.iter_modules(networks.__path__) if module.ispkg)
-    return tuple(sorted(name for name in names if _has(name, "model") or _has(name, "planner")))
+    """Names of all networks, planners and perceivers that can be used, sorted; those of other distributions included. A plugin
+    that cannot be used is reported once and left out."""
+    found = []
+    for name in sorted({*_builtin(), *_plugins()}):
+        try:
+            package_of(name)
+            found.append(name)
+        except PluginError as error:
+            report(error)
+    return tuple(found)
+
+
+def _plugins() -> dict[str, Plugin]:
+    return plugins(NETWORKS, _builtin())
+
+
+def package_of(name: str) -> str:
+    """The Python package that holds network ``name``.
+
+    Raises:
+        PlannerError: no network of that name, or (PluginError) its plugin cannot be used.
+    """
+    plugin = _plugins().get(name)
+    if plugin is None and name not in _builtin():
+        raise PlannerError(f"a network out of {', '.join(folders())}", repr(name), "correct the name")
+    if plugin is None:
+        return _builtin()[name]
+    module = plugin.load()
+    if not isinstance(module, ModuleType) or not hasattr(module, "__path__") or not _is_network(module.__name__):
+        raise plugin.broken(f"no package with {' or '.join(f'{part}.py' for part in ('model', *ROLES))}")
+    return module.__name__
 
 
 def is_weightless(name: str) -> bool:
-    """Whether folder ``name`` holds a planner that needs no weights."""
-    return name in folders() and _has(name, "planner")
+    """Whether ``name`` is a planner or a perceiver that needs no weights; False for a name that no network has.
+
+    Raises:
+        PluginError: the plugin of that name cannot be used.
+    """
+    if name not in _builtin() and name not in _plugins():
+        return False
+    package = package_of(name)
+    return any(_exists(package, role) for role in ROLES)
 
 
-def _require(name: str) -> None:
-    if name not in folders():
-        raise PlannerError(f"a network out of {', '.join(folders())}", repr(name), "correct the name")
+def role_of(name: str) -> str:
+    """Role of network ``name``: planner or perceiver.
+
+    Raises:
+        PlannerError: as ``find_network``.
+    """
+    package = package_of(name)
+    weightless = [role for role in ROLES if _exists(package, role)]
+    return weightless[0] if weightless else find_network(name).role
+
+
+def _part(name: str, package: str, part: str, attributes: tuple[str, ...]) -> ModuleType:
+    """Module ``part`` of network ``name``, which holds ``attributes``.
+
+    Raises:
+        PlannerError: it is not there, cannot be imported, or lacks one of them.
+    """
+    place = f"{package.replace('.', '/')}/{part}.py".removeprefix("kd_planner_ros/")
+    if not _exists(package, part):
+        raise PlannerError(place, "no such file", "add it, as networks/tcp has it")
+    try:
+        module = importlib.import_module(f"{package}.{part}")
+    except Exception as error:
+        if package in _builtin().values():
+            raise  # a fault of this package or of its installation, which the trace shows
+        raise _plugins()[name].broken(error) from error
+    for attribute in attributes:
+        if not hasattr(module, attribute):
+            raise PlannerError(f"'{attribute}' in {place}", "nothing of that name", "add it, as networks/tcp has it")
+    return module
 
 
 def find_network(name: str) -> Network:
-    """The learned network in folder ``name``.
+    """The learned network ``name``.
 
     Raises:
-        PlannerError: no such folder, or a part that the convention asks for is missing.
+        PlannerError: no such network, or a part that the convention asks for is missing or unfit.
     """
-    _require(name)
+    package = package_of(name)
     if is_weightless(name):
         raise PlannerError(f"a network with weights: {', '.join(one for one in folders() if not is_weightless(one))}",
                            f"'{name}', which has none", "name one of them")
-    found: dict[str, Any] = {}
-    for part, attributes in _PARTS.items():
-        if not _has(name, part):
-            raise PlannerError(f"networks/{name}/{part}.py", "no such file", "add it, as networks/tcp has it")
-        module = importlib.import_module(f"kd_planner_ros.networks.{name}.{part}")
-        for attribute in attributes:
-            if not hasattr(module, attribute):
-                raise PlannerError(f"'{attribute}' in networks/{name}/{part}.py", "nothing of that name",
-                                   "add it, as networks/tcp has it")
-            found[attribute] = getattr(module, attribute)
-    return Network(name, found["Config"], tuple(found["CONFIGURATIONS"]), found["build_model"],
-                   found["example_inputs"], found["build_processor"], tuple(found["INPUTS"]), tuple(found["OUTPUTS"]))
+    config, model, processor = (_part(name, package, part, attributes) for part, attributes in _PARTS.items())
+    role, engines = getattr(config, "ROLE", PLANNER), tuple(getattr(config, "ENGINES", ENGINES))
+    if role not in ROLES:
+        raise PlannerError(f"ROLE of network '{name}' out of {', '.join(ROLES)}", repr(role), "correct its config.py")
+    if "torch" not in engines or not set(engines) <= set(ENGINES):
+        raise PlannerError(f"ENGINES of network '{name}' with torch, out of {', '.join(ENGINES)}", ", ".join(map(str, engines)),
+                           "correct its config.py")
+    return Network(name, config.Config, tuple(config.CONFIGURATIONS), model.build_model, model.example_inputs,
+                   processor.build_processor, tuple(model.INPUTS), tuple(model.OUTPUTS), role, engines)
 
 
-def build_weightless(name: str) -> Planner:
-    """The planner of folder ``name``, which needs no weights.
+def find_training(name: str) -> Training:
+    """What network ``name`` is trained with.
 
     Raises:
-        PlannerError: no such folder, or no ``build_planner`` in it.
+        PlannerError: no such network, or ``training.py`` or ``loss.py`` lacks something that the trainer asks for.
+        ConfigError: the network has neither file, so it cannot be trained.
     """
-    _require(name)
-    module = importlib.import_module(f"kd_planner_ros.networks.{name}.planner")
-    if not hasattr(module, "build_planner"):
-        raise PlannerError(f"'build_planner' in networks/{name}/planner.py", "nothing of that name", "add it")
-    return module.build_planner()
+    package = package_of(name)
+    missing = [f"{part}.py" for part in TRAINING_PARTS if not _exists(package, part)]
+    if missing:
+        raise ConfigError("a network that can be trained", f"'{name}' without {' and '.join(missing)}",
+                          "choose another network, or add the files as networks/tcp has them")
+    return Training(name, *(_part(name, package, part, attributes) for part, attributes in TRAINING_PARTS.items()))
+
+
+def build_weightless(name: str) -> Model:
+    """The planner or perceiver ``name``, which needs no weights.
+
+    Raises:
+        PlannerError: nothing of that name, or no ``build_planner`` or ``build_perceiver`` in it.
+    """
+    package = package_of(name)
+    part = next((role for role in ROLES if _exists(package, role)), PLANNER)
+    return getattr(_part(name, package, part, (_WEIGHTLESS[part],)), _WEIGHTLESS[part])()

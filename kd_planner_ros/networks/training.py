@@ -8,7 +8,6 @@ A network's ``training.py`` offers ``build_lessons(processor) -> Lessons``, ``OP
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.route import Route
+from kd_planner_ros.networks.registry import find_training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -109,15 +108,10 @@ class Lessons(SampleMaker):
 
 
 def find_lessons(network: str, part: str = "training") -> Any:
-    """The module ``part`` of ``networks/<network>/``.
+    """The module ``part`` (``training`` or ``loss``) of ``network``, a folder of networks/ or a plugin.
 
     Raises:
+        PlannerError: no such network, or a part of its training is missing.
         ConfigError: the network has none, so it cannot be trained.
     """
-    try:
-        return importlib.import_module(f"kd_planner_ros.networks.{network}.{part}")
-    except ModuleNotFoundError as error:
-        if not str(error.name).startswith(f"kd_planner_ros.networks.{network}"):
-            raise  # it is there, and needs a package that is not
-        raise ConfigError("a network that can be trained by imitation", f"networks/{network}/ without {part}.py",
-                          "choose another network") from None
+    return getattr(find_training(network), part)
