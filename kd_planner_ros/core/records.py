@@ -13,6 +13,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from kd_planner_ros.core.outputs import Detections, MapLines
+
 
 class Command(IntEnum):
     """Route command, CARLA's ``RoadOption``."""
@@ -100,22 +102,21 @@ class Control:
     reason: str = ""
 
 
-SEEN_DTYPE = np.dtype([("kind", "u1"), ("x", "f8"), ("y", "f8"), ("yaw", "f8"), ("length", "f8"), ("width", "f8"),
-                       ("speed", "f8"), ("probability", "f8")])
-"""One row a road user that a network believes in: ``kind`` as ``core/scene.py`` ActorKind, pose in ``base_link`` at the
-plan's stamp, full dimensions in metres, speed in m/s along its heading."""
-
-
 @dataclass(frozen=True)
 class Plan:
     """What a planner gives back for one frame.
 
-    ``follow`` names the controller that it is made for (``driving/controllers.py``); ``objects`` SEEN_DTYPE [K] are the
-    road users that the network found, None where it looks for none.
-
-    ``control`` is the wish of a network that has a control branch (before fusion with the trajectory's controller).
-    ``candidates`` [K, T, 2] with ``scores`` [K]; ``attention`` float32 [h, w] over the first camera, sum 1;
-    ``turning`` and other small facts for reports go to ``notes``.
+    Args:
+        trajectory: the way to follow.
+        control: the wish of a network that has a control branch, before fusion with the trajectory's controller.
+        candidates: [K, T, 2] further trajectories in ``base_link`` at ``stamp_ns``, at the times of ``trajectory``.
+        scores: [K] of ``candidates``, a higher score is better.
+        attention: float32 [h, w] over the picture of the first camera, sum 1.
+        notes: small facts for reports by name.
+        follow: name of the controller that the plan is made for (``driving/controllers.py``).
+        detections: the road users that the network found, None where the network looks for none.
+        lines: the map lines that the network found, None where the network looks for none.
+        mode: how the plan came about, for example whether roadside data took part; "" where there is one way only.
     """
 
     stamp_ns: int
@@ -127,5 +128,7 @@ class Plan:
     attention: np.ndarray | None = None
     inference_ms: float = 0.0
     notes: Mapping[str, float] = field(default_factory=dict)
-    objects: np.ndarray | None = None
     follow: str = "pid"
+    detections: Detections | None = None
+    lines: MapLines | None = None
+    mode: str = ""

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kd_planner_ros.core.records import SEEN_DTYPE, Control, EgoState, Plan
+from kd_planner_ros.core.records import Control, EgoState, Plan
 from kd_planner_ros.driving.controller import MAX_THROTTLE, quarter_turns
 from kd_planner_ros.driving.pid import Pid
 from kd_planner_ros.driving.safety.forecast import resample, safe_distances
+from kd_planner_ros.driving.safety.road_users import road_users
 from kd_planner_ros.driving.safety.rules import Rules, RuleSettings
 from kd_planner_ros.driving.safety.speed import MOMENTS_S, fastest, free_distances
 from kd_planner_ros.driving.safety.tracker import STEP_S, Tracker
@@ -37,7 +38,7 @@ class SafetySettings:
 class SafetyController:
     """Follows the way at the fastest speed that meets nobody, and stops for lights and signs. Tick it at 20 Hz.
 
-    ``plan.objects`` are the road users (None counts as nobody), ``plan.notes`` the probabilities ``p_junction``,
+    ``plan.detections`` are the road users (None counts as nobody), ``plan.notes`` the probabilities ``p_junction``,
     ``p_red`` and ``p_stop``. Tracks and distances are renewed with each new plan; PIDs and counters run every tick, and
     the command of a tick without a new plan is that of the tick before, once. ``notes`` says what the last tick found.
     """
@@ -76,8 +77,7 @@ class SafetyController:
         """Renew tracks and free distances."""
         passed_s = STEP_S if self._plan_ns is None else (plan.stamp_ns - self._plan_ns) * 1e-9
         self._plan_ns = plan.stamp_ns
-        seen = plan.objects if plan.objects is not None else np.zeros(0, SEEN_DTYPE)
-        objects = self._tracker.update(seen, ego.pose, passed_s)
+        objects = self._tracker.update(road_users(plan.detections), ego.pose, passed_s)
         path = resample(np.asarray(plan.trajectory.points, float))
         self._free = free_distances(safe_distances(path, objects, MOMENTS_S, self.settings.legacy))
 

@@ -43,7 +43,7 @@ def resample(points: np.ndarray) -> np.ndarray:
 
 
 def boxes_at(objects: np.ndarray, times_s: np.ndarray, legacy: bool = False) -> np.ndarray:
-    """Boxes [S, K, 5] (x, y, yaw, length, width; ``base_link``) of ``objects`` SEEN_DTYPE [K] at ``times_s`` [S].
+    """Boxes [S, K, 5] (x, y, yaw, length, width; ``base_link``) of ``objects`` ROAD_USER_DTYPE [K] at ``times_s`` [S].
 
     Constant velocity along the heading, bicycles at 4 m/s at least. Boxes of a half length below 1.5 m are doubled,
     half widths are at least 0.4 m; unless ``legacy``, boxes below 1.5 m are then 1.5 m long and wide.

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from kd_planner_ros.core.records import SEEN_DTYPE
 from kd_planner_ros.core.scene import ActorKind
+from kd_planner_ros.driving.safety.road_users import ROAD_USER_DTYPE
 
 CERTAIN, POSSIBLE = 0.9, 0.4
 BEHIND_ROWS, BEHIND_DOUBT = 2, 0.1
@@ -18,7 +18,7 @@ _CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 
 
 def find_objects(grid: np.ndarray, centres: np.ndarray, legacy: bool = False) -> np.ndarray:
-    """Road users SEEN_DTYPE [K] in ``base_link``, in row order of their cells.
+    """Road users ROAD_USER_DTYPE [K] in ``base_link``, in row order of their cells.
 
     A cell counts if its probability is above 0.9, or above 0.4 and above all eight neighbours'. Half length above 2 m
     makes a car; else a length above 1.5 times the width a bicycle; else a pedestrian.
@@ -35,7 +35,7 @@ def find_objects(grid: np.ndarray, centres: np.ndarray, legacy: bool = False) ->
     probability[-BEHIND_ROWS:] -= BEHIND_DOUBT
     row, column = np.nonzero((probability > CERTAIN) | ((probability > POSSIBLE) & _is_peak(probability, legacy)))
     cells = grid[row, column]
-    out = np.zeros(len(row), SEEN_DTYPE)
+    out = np.zeros(len(row), ROAD_USER_DTYPE)
     out["x"] = centres[row, column, 0] + cells[:, 2]
     out["y"] = centres[row, column, 1] - cells[:, 1]
     out["yaw"] = (1.5 * math.pi - cells[:, 3] + math.pi) % (2.0 * math.pi) - math.pi

@@ -63,7 +63,7 @@ class Tracker:
         self._step, self._time_s = 0, 0.0
 
     def update(self, objects: np.ndarray, ego: Pose, passed_s: float = STEP_S) -> np.ndarray:
-        """``objects`` SEEN_DTYPE [K] of a new plan at ``ego``, ``passed_s`` after the last one, with corrected speeds and
+        """``objects`` ROAD_USER_DTYPE [K] of a new plan at ``ego``, ``passed_s`` after the last one, with corrected speeds and
         headings."""
         self._step += 1
         self._time_s += passed_s if STEP_RANGE_S[0] <= passed_s <= STEP_RANGE_S[1] else STEP_S

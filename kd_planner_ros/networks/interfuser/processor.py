@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from kd_planner_ros.core.errors import SensorError
+from kd_planner_ros.core.outputs import Detections
 from kd_planner_ros.core.records import Frame, Plan, Trajectory
 from kd_planner_ros.driving.safety.peaks import find_objects
+from kd_planner_ros.driving.safety.road_users import detections_from
 from kd_planner_ros.geometry.frames import base_to_planner, planner_to_base
 from kd_planner_ros.imaging.resize import resize_rgb
 from kd_planner_ros.networks.blocks.inputs import COMMANDS, command_index, normalise
@@ -175,10 +177,11 @@ class InterFuserProcessor(Processor):
         points = planner_to_base(arrays["waypoints"])
         free, red, no_stop = (float(_softmax(arrays[name])[0]) for name in ("junction", "light", "stop"))
         grid = arrays["traffic_map"].reshape(MAP_CELLS, MAP_CELLS, -1)
-        objects = find_objects(grid * SCALES, self._centres, self.config.legacy_peaks)
+        users = find_objects(grid * SCALES, self._centres, self.config.legacy_peaks)
         notes = {"p_junction": 1.0 - free, "p_red": red, "p_stop": 1.0 - no_stop}
         trajectory = Trajectory(frame.stamp_ns, points, path_times(points, frame.ego.speed_mps))
-        return Plan(frame.stamp_ns, trajectory, frame.goal, notes=notes, objects=objects, follow="safety")
+        return Plan(frame.stamp_ns, trajectory, frame.goal, notes=notes, follow="safety",
+                    detections=Detections(detections_from(users)))
 
 
 def path_times(points: np.ndarray, speed_mps: float) -> np.ndarray:

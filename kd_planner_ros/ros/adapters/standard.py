@@ -16,7 +16,8 @@ from std_msgs.msg import ColorRGBA, Header
 from trajectory_msgs.msg import MultiDOFJointTrajectory, MultiDOFJointTrajectoryPoint
 from visualization_msgs.msg import Marker, MarkerArray
 
-from kd_planner_ros.core.records import SEEN_DTYPE, Command, Control, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections
+from kd_planner_ros.core.records import Command, Control, NavigationGoal, Plan, Pose, Trajectory
 from kd_planner_ros.geometry.frames import from_base
 from kd_planner_ros.ros.adapters.carla_bridge import MAP_FRAME
 from kd_planner_ros.ros.adapters.optional import message_type
@@ -81,9 +82,9 @@ def plan_to_state(plan: Plan, frame_id: str) -> JointState:
     values |= {_NOTE + name: value for name, value in plan.notes.items()}
     if plan.follow != Plan.follow:
         values[_FOLLOW + plan.follow] = 1.0
-    if plan.objects is not None:
-        values[_OBJECTS] = len(plan.objects)
-        values |= {f"object/{row}/{field}": seen[field] for row, seen in enumerate(plan.objects) for field in SEEN_DTYPE.names}
+    if plan.detections is not None:
+        values[_OBJECTS] = len(plan.detections)
+        values |= {f"object/{row}/{field}": seen[field] for row, seen in enumerate(plan.detections.rows) for field in DETECTION_DTYPE.names}
     return JointState(header=Header(stamp=to_stamp(plan.stamp_ns), frame_id=frame_id), name=list(values),
                       position=[float(value) for value in values.values()])
 
@@ -109,17 +110,17 @@ def plan_from_msgs(joints: MultiDOFJointTrajectory, state: JointState, attention
     notes = {name[len(_NOTE):]: value for name, value in values.items() if name.startswith(_NOTE)}
     follow = next((name[len(_FOLLOW):] for name in values if name.startswith(_FOLLOW)), Plan.follow)
     return Plan(stamp_ns, trajectory_from_joints(joints), goal, control=wish, attention=attention,
-                inference_ms=values["inference_ms"], notes=notes, objects=_objects(values), follow=follow)
+                inference_ms=values["inference_ms"], notes=notes, detections=_detections(values), follow=follow)
 
 
-def _objects(values: dict[str, float]) -> np.ndarray | None:
-    """The road users in a plan's named numbers, SEEN_DTYPE [K]; None where the planner looks for none."""
+def _detections(values: dict[str, float]) -> Detections | None:
+    """The road users in a plan's named numbers; None where the planner looks for none."""
     if _OBJECTS not in values:
         return None
-    seen = np.zeros(int(values[_OBJECTS]), SEEN_DTYPE)
-    for field in SEEN_DTYPE.names:
+    seen = np.zeros(int(values[_OBJECTS]), DETECTION_DTYPE)
+    for field in DETECTION_DTYPE.names:
         seen[field] = [values[f"object/{row}/{field}"] for row in range(len(seen))]
-    return seen
+    return Detections(seen)
 
 
 def attention_to_msg(attention: np.ndarray, stamp_ns: int, frame_id: str) -> Image:

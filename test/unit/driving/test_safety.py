@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from kd_planner_ros.core.errors import PlannerError
-from kd_planner_ros.core.records import SEEN_DTYPE, Command, EgoState, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections
+from kd_planner_ros.core.records import Command, EgoState, NavigationGoal, Plan, Pose, Trajectory
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.driving.controller import TCPController
 from kd_planner_ros.driving.controllers import build_controller
@@ -17,6 +18,7 @@ from kd_planner_ros.driving.driver import Pilot
 from kd_planner_ros.driving.safety.controller import SafetyController, SafetySettings
 from kd_planner_ros.driving.safety.forecast import boxes_at, resample, safe_distances
 from kd_planner_ros.driving.safety.peaks import find_objects
+from kd_planner_ros.driving.safety.road_users import ROAD_USER_DTYPE, detections_from, road_users
 from kd_planner_ros.driving.safety.rules import Rules, RuleSettings
 from kd_planner_ros.driving.safety.speed import fastest, free_distances
 from kd_planner_ros.driving.safety.tracker import Tracker
@@ -29,7 +31,7 @@ TICK_NS = 50_000_000
 
 def seen(*rows):
     """Rows of (kind, x, y, yaw, length, width, speed)."""
-    out = np.zeros(len(rows), SEEN_DTYPE)
+    out = np.zeros(len(rows), ROAD_USER_DTYPE)
     for index, row in enumerate(rows):
         for name, value in zip(("kind", "x", "y", "yaw", "length", "width", "speed"), row):
             out[index][name] = value
@@ -45,7 +47,7 @@ def plan(*rows, stamp=0, points=STRAIGHT, **notes):
     chances = {"p_junction": 0.0, "p_red": 0.0, "p_stop": 0.0} | notes
     times = 0.2 * np.arange(1, len(points) + 1)
     return Plan(stamp, Trajectory(stamp, np.array(points, float), times), NavigationGoal(np.array([30.0, 0.0]),
-                Command.LANE_FOLLOW), notes=chances, objects=seen(*rows), follow="safety")
+                Command.LANE_FOLLOW), notes=chances, follow="safety", detections=Detections(detections_from(seen(*rows))))
 
 
 def ego(speed=0.0, stamp=0, **pose):
@@ -90,6 +92,33 @@ def test_legacy_overlooks_the_upper_left():
                                         ((0.9, 0.5), ActorKind.BICYCLE), ((0.3, 0.3), ActorKind.PEDESTRIAN)])
 def test_kinds(size, kind):
     assert find_objects(grid((7, 9, 0.95), size=size), cell_centres())["kind"].tolist() == [kind]
+
+
+# --- detections ----------------------------------------------------------------------------------------------------------
+
+def test_a_velocity_is_a_speed_along_the_heading():
+    """Heading left at 3 m/s is (0, 3); (3, 4) of a car that heads forward counts as 3 m/s."""
+    (row,) = detections_from(seen(car(5.0, yaw=math.pi / 2, speed=3.0)))
+    assert (row["vx"], row["vy"]) == pytest.approx((0.0, 3.0), abs=1e-12) and row["id"] == -1 and math.isnan(row["z"])
+    rows = np.zeros(1, DETECTION_DTYPE)
+    rows["vx"], rows["vy"] = 3.0, 4.0
+    assert road_users(Detections(rows))["speed"][0] == 3.0
+    assert len(road_users(None)) == 0 and len(road_users(Detections(rows[:0]))) == 0
+
+
+def test_a_network_s_speeds_come_back_to_the_last_bit():
+    """float32 times 8, as InterFuser gives them, at every heading; so that it drives as it did with speeds in the plan."""
+    rng = np.random.default_rng(3)
+    users = np.zeros(100_000, ROAD_USER_DTYPE)
+    users["yaw"] = rng.uniform(-math.pi, math.pi, len(users))
+    users["speed"] = rng.normal(size=len(users)).astype(np.float32).astype(float) * 8.0 * 10.0 ** rng.integers(-6, 2, len(users))
+    users["speed"] = users["speed"].astype(np.float32)
+    for name in ("x", "y", "length", "width", "probability"):
+        users[name] = rng.normal(size=len(users))
+    users["kind"] = rng.integers(12, 21, len(users))
+    users[:3]["speed"] = 0.0, math.nan, -1.5
+    back = road_users(Detections(detections_from(users)))
+    assert all(np.array_equal(back[name], users[name], equal_nan=True) for name in ROAD_USER_DTYPE.names)
 
 
 # --- tracks --------------------------------------------------------------------------------------------------------------

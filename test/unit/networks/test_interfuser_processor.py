@@ -167,7 +167,7 @@ def test_decoded_path_is_in_base_link(processor):
     plan = processor.decode(outputs(), frame(stamp=7))
     assert plan.trajectory.points[:2] == pytest.approx(np.array([[3.0, 0.0], [4.0, -0.1]]))
     assert plan.stamp_ns == plan.trajectory.stamp_ns == 7 and plan.follow == "safety" and plan.control is None
-    assert (np.diff(plan.trajectory.times_s) > 0.0).all() and len(plan.objects) == 0
+    assert (np.diff(plan.trajectory.times_s) > 0.0).all() and len(plan.detections) == 0
 
 
 def test_times_are_those_of_driving_on():
@@ -179,16 +179,16 @@ def test_times_are_those_of_driving_on():
 def test_decoded_road_user_by_hand(processor):
     """Cell (7, 12): 10.5 m ahead, 2.5 m right; 0.7 m further right and 0.35 m ahead; heading as the car (3/4 turn)."""
     plan = processor.decode(outputs(cells=[(7, 12, (0.95, 0.2, 0.1, 0.75, 0.7, 0.5, 0.5))]), frame())
-    (seen,) = plan.objects
+    (seen,) = plan.detections.rows
     assert seen["kind"] == ActorKind.CAR and (seen["length"], seen["width"]) == pytest.approx((4.9, 2.0))
     assert (seen["x"], seen["y"], seen["yaw"]) == pytest.approx((10.85, -3.2, 0.0), abs=1e-6)
-    assert (seen["speed"], seen["probability"]) == pytest.approx((4.0, 0.95))
+    assert (seen["vx"], seen["vy"], seen["probability"]) == pytest.approx((4.0, 0.0, 0.95), abs=1e-6)
 
 
 def test_decoded_heading_to_the_left_is_a_quarter_turn(processor):
     """Half a turn of frame P points along -x there: to the left, +90 degrees in base_link."""
     plan = processor.decode(outputs(cells=[(7, 12, (0.95, 0.0, 0.0, 0.5, 0.7, 0.5, 0.5))]), frame())
-    assert plan.objects[0]["yaw"] == pytest.approx(math.pi / 2)
+    assert plan.detections.rows[0]["yaw"] == pytest.approx(math.pi / 2)
 
 
 def test_decoded_rules(processor):

@@ -61,7 +61,7 @@ def test_engines_agree(models, engine):
         wanted = model(**planner.processor.encode([frame]))
     plan = planner.plan(frame)
     assert plan.trajectory.points == pytest.approx(planner.processor.decode(wanted, frame).trajectory.points, abs=2e-3)
-    assert plan.follow == "safety" and plan.objects is not None and set(plan.notes) == {"p_junction", "p_red", "p_stop"}
+    assert plan.follow == "safety" and plan.detections is not None and set(plan.notes) == {"p_junction", "p_red", "p_stop"}
     assert planner.rig == SMALL.rig
 
 

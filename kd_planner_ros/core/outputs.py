@@ -1,0 +1,166 @@
+"""What networks give back besides a trajectory: detected road users, map lines, dense pictures.
+
+Frames and units are those of ``core/records.py``: ``base_link`` at the stamp of the frame, metres, radians, m/s. A number
+that a network does not give is NaN, never zero. The records travel as tables (``wire/tables.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kd_planner_ros.core.errors import PlannerError
+
+if TYPE_CHECKING:
+    from kd_planner_ros.core.sensors import CameraSpec
+
+DETECTION_DTYPE = np.dtype([
+    ("id", "i8"), ("kind", "u1"), ("x", "f8"), ("y", "f8"), ("z", "f8"), ("yaw", "f8"), ("length", "f8"), ("width", "f8"),
+    ("height", "f8"), ("vx", "f8"), ("vy", "f8"), ("probability", "f8"),
+])
+"""One row a road user that a network believes in: ``kind`` as ``core/scene.py`` ActorKind; centre of the footprint on the
+ground and full dimensions in metres; heading in radians; velocity over ground along the axes of ``base_link`` in m/s. ``id``
+is stable over frames where the network tracks, else ``NO_ID``. ``z``, ``height``, ``vx`` and ``vy`` are NaN where unknown."""
+NO_ID = -1
+
+
+class LineKind(IntEnum):
+    """What a line of the map is."""
+
+    DIVIDER = 0
+    BOUNDARY = 1
+    CROSSING = 2
+    CENTRE = 3
+    STOP = 4
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Road users that a network found at one instant.
+
+    Args:
+        rows: DETECTION_DTYPE [K].
+        forecasts: float32 [K, M, T, 2], M possible futures of T positions each in ``base_link`` of that instant; NaN where
+            there is none. None: the network does not forecast.
+        forecast_scores: float32 [K, M], the probability of each future; None where the network does not tell.
+        forecast_times_s: [T], seconds after the stamp, increasing; given if and only if ``forecasts`` is.
+
+    Raises:
+        PlannerError: shapes or columns that do not fit together.
+    """
+
+    rows: np.ndarray
+    forecasts: np.ndarray | None = None
+    forecast_scores: np.ndarray | None = None
+    forecast_times_s: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.rows)
+        _require(self.rows.dtype == DETECTION_DTYPE and self.rows.ndim == 1, "rows of DETECTION_DTYPE [K] in Detections",
+                 f"{self.rows.dtype} {list(self.rows.shape)}")
+        if self.forecasts is None:
+            _require(self.forecast_scores is None and self.forecast_times_s is None, "forecasts beside their scores and times",
+                     "None")
+            return
+        shape = np.shape(self.forecasts)
+        _require(len(shape) == 4 and shape[0] == count and shape[3] == 2, f"forecasts [{count}, M, T, 2]", f"{list(shape)}")
+        times = np.shape(self.forecast_times_s)
+        _require(times == (shape[2],), f"forecast_times_s [{shape[2]}]", f"{list(times)}")
+        if self.forecast_scores is not None:
+            scores = np.shape(self.forecast_scores)
+            _require(scores == shape[:2], f"forecast_scores {list(shape[:2])}", f"{list(scores)}")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class MapLines:
+    """Lines of the map as a network saw them at one instant.
+
+    Args:
+        points: float32 [L, P, 2] in ``base_link``, in order along each line; NaN after the last point of a shorter line.
+        kinds: uint8 [L], LineKind.
+        scores: float32 [L] in [0, 1].
+
+    Raises:
+        PlannerError: shapes that do not fit together.
+    """
+
+    points: np.ndarray
+    kinds: np.ndarray
+    scores: np.ndarray
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.points)
+        _require(len(shape) == 3 and shape[2] == 2, "points [L, P, 2] in MapLines", f"{list(shape)}")
+        for name in ("kinds", "scores"):
+            found = np.shape(getattr(self, name))
+            _require(found == shape[:1], f"{name} [{shape[0]}] in MapLines", f"{list(found)}")
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+DENSE_KINDS: Mapping[str, tuple[tuple[str, ...], int]] = {
+    "depth": (("f4",), 2), "classes": (("u1",), 2), "ids": (("i4",), 2), "mask": (("u1", "b1"), 2), "flow": (("f4",), 3),
+    "probability": (("f4",), 2),
+}
+"""Kind of a dense output -> (element types, dimensions): depth [H, W] in metres, NaN unknown; classes [H, W] class ids; ids
+[H, W] of instances or panoptic segments; mask [H, W]; flow [H, W, 3], motion in metres; probability [H, W] in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class DenseOutput:
+    """One picture of answers, row 0 at the top.
+
+    Args:
+        kind: one of ``DENSE_KINDS``, which gives the element type and the shape of ``array``.
+        labels: names of the classes in order of their ids; empty for other kinds.
+        meta: further facts by name, for example the unit or the reference frame of a flow.
+
+    Raises:
+        PlannerError: an unknown kind, or an array of another type or shape.
+    """
+
+    kind: str
+    array: np.ndarray
+    labels: tuple[str, ...] = ()
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require(self.kind in DENSE_KINDS, f"a dense output of kind {', '.join(DENSE_KINDS)}", repr(self.kind))
+        types, dimensions = DENSE_KINDS[self.kind]
+        shape = self.array.shape
+        fits = self.array.dtype.str.lstrip("<|=>") in types and len(shape) == dimensions and (dimensions == 2 or shape[2] == 3)
+        _require(fits, f"{' or '.join(types)} [H, W{', 3' if dimensions == 3 else ''}] for {self.kind}",
+                 f"{self.array.dtype} {list(shape)}")
+
+
+@dataclass(frozen=True)
+class Perception:
+    """What a perception network gives back for one frame.
+
+    Args:
+        stamp_ns: stamp of the frame.
+        camera: id of the camera whose picture the dense outputs lie over.
+        outputs: dense output by name; several may have one kind.
+        calibration: the camera at the size of the dense outputs; None where unknown.
+        scalars: further numbers by name in SI units, for example ``steer`` (positive LEFT) or components of the ego twist.
+    """
+
+    stamp_ns: int
+    camera: str
+    outputs: Mapping[str, DenseOutput] = field(default_factory=dict)
+    calibration: CameraSpec | None = None
+    scalars: Mapping[str, float] = field(default_factory=dict)
+    inference_ms: float = 0.0
+
+
+def _require(holds: bool, expected: str, got: str) -> None:
+    if not holds:
+        raise PlannerError(expected, got, "correct the network's decode()")
