@@ -17,12 +17,11 @@ class Pid:
 
     def __init__(self, kp: float, ki: float, kd: float, n: int = 40):
         self.kp, self.ki, self.kd = kp, ki, kd
-        self._window: deque[float] = deque(maxlen=n)
-        self.reset()
+        self._window: deque[float] = deque([0.0] * n, maxlen=n)
 
     def reset(self) -> None:
         """Forget all past errors."""
-        self._window.extend([0.0] * self._window.maxlen)
+        self._window.extend([0.0] * len(self._window))
 
     def step(self, error: float) -> float:
         """The output for this tick's ``error``."""

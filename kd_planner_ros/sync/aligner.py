@@ -75,7 +75,7 @@ class Aligner:
         self._clear()
 
     def _clear(self) -> None:
-        self._kept = {name: deque(maxlen=KEPT) for name in self.inputs}
+        self._kept: dict[str, deque[tuple[int, Any]]] = {name: deque(maxlen=KEPT) for name in self.inputs}
         self._newest: dict[str, int] = {}
         self._pending: int | None = None
         self._last_set_ns: int | None = None
@@ -87,45 +87,49 @@ class Aligner:
 
     def add(self, name: str, stamp_ns: int | None, item: Any) -> None:
         """Take one sample; ``stamp_ns`` is None for a headerless input. Calls ``on_set`` when a set is complete."""
-        spec = self.inputs[name]
         self.counters.received[name] += 1
-        if spec.headerless:
-            stamp_ns = max(self._newest.values(), default=None)
-            if stamp_ns is None:
-                return
-        elif name in self._newest and stamp_ns < self._newest[name]:
-            if self._newest[name] - stamp_ns < JUMP_NS:
-                self.counters.late += 1
-                return
-            self.reset()
-        if not spec.headerless:
-            self._newest[name] = stamp_ns
-        self._kept[name].append((stamp_ns, item))
+        stamp = self._stamp(name, stamp_ns)
+        if stamp is None:
+            return
+        self._kept[name].append((stamp, item))
         if name == self.trigger:
             if self._pending is not None:
-                self._give_up()
-            self._pending = stamp_ns
-        ready = self._match(name, stamp_ns, item)
+                self._give_up(self._pending)
+            self._pending = stamp
+        ready = self._match(name, stamp, item)
         if ready is not None and (self._last_set_ns is None or ready.stamp_ns > self._last_set_ns):
             self._last_set_ns = ready.stamp_ns
             self._pending = None
             self.counters.sets += 1
             self.on_set(ready)
 
+    def _stamp(self, name: str, stamp_ns: int | None) -> int | None:
+        """The stamp that a sample of input ``name`` counts with; None where the sample is dropped."""
+        if self.inputs[name].headerless or stamp_ns is None:
+            return max(self._newest.values(), default=None)
+        if name in self._newest and stamp_ns < self._newest[name]:
+            if self._newest[name] - stamp_ns < JUMP_NS:
+                self.counters.late += 1
+                return None
+            self.reset()
+        self._newest[name] = stamp_ns
+        return stamp_ns
+
     def _match(self, name: str, stamp_ns: int, item: Any) -> AlignedSet | None:
         """The set of the pending trigger, if every required input is there."""
         del name, stamp_ns, item  # the message_filters variant needs them
-        if self._pending is None:
+        pending = self._pending
+        if pending is None:
             return None
         chosen = {}
         for spec in self.inputs.values():
-            sample = self._nearest(spec.name, self._pending)
+            sample = self._nearest(spec.name, pending)
             if sample is not None:
                 chosen[spec.name] = sample
             elif spec.required:
-                self._give_up_if_passed(spec)
+                self._give_up_if_passed(spec, pending)
                 return None
-        return self._assemble(self._pending, chosen)
+        return self._assemble(pending, chosen)
 
     def _assemble(self, stamp_ns: int, chosen: dict[str, tuple[int, Any]]) -> AlignedSet:
         return AlignedSet(stamp_ns, {name: item for name, (_, item) in chosen.items()},
@@ -136,18 +140,18 @@ class Aligner:
         near = min(self._kept[name], key=lambda sample: abs(sample[0] - stamp_ns), default=None)
         return near if near is not None and abs(near[0] - stamp_ns) <= limit else None
 
-    def _give_up_if_passed(self, spec: InputSpec) -> None:
+    def _give_up_if_passed(self, spec: InputSpec, pending_ns: int) -> None:
         """Drop the pending trigger when ``spec`` has moved past it: its sample for this set will not come any more."""
         newest = self._newest.get(spec.name)
-        if newest is not None and newest > self._pending + spec.max_age_s * 1e9:
-            self._give_up()
+        if newest is not None and newest > pending_ns + spec.max_age_s * 1e9:
+            self._give_up(pending_ns)
 
-    def _give_up(self) -> None:
+    def _give_up(self, pending_ns: int) -> None:
         self.counters.missed += 1
         lacking = [spec.name for spec in self.inputs.values()
-                   if spec.required and self._nearest(spec.name, self._pending) is None]
+                   if spec.required and self._nearest(spec.name, pending_ns) is None]
         self.counters.lacking.update(lacking)
-        self.counters.last_miss = {name: (self._pending - self._newest[name]) / 1e9 if name in self._newest else None
+        self.counters.last_miss = {name: (pending_ns - self._newest[name]) / 1e9 if name in self._newest else None
                                    for name in lacking}
         self._pending = None
 

@@ -10,7 +10,8 @@ class Cadence:
     """A plan is due at the first stamp that lies a period, less half a tick, after the last one that was."""
 
     def __init__(self, period_s: float):
-        self._gap_ns, self._last_ns = round((period_s - TICK_S / 2) * 1e9), None
+        self._gap_ns = round((period_s - TICK_S / 2) * 1e9)
+        self._last_ns: int | None = None
 
     def reset(self) -> None:
         """The next stamp is due, whatever it is."""

@@ -17,7 +17,7 @@ def free_distances(safe_m: np.ndarray) -> tuple[float, float, float]:
     now, half, three_quarters, later, last = (float(value) for value in safe_m)
     half = min(now, half, three_quarters)
     one = min(half, three_quarters, later, last)
-    return tuple(max(0.0, distance - MARGIN_M) for distance in (now, half, one))
+    return max(0.0, now - MARGIN_M), max(0.0, half - MARGIN_M), max(0.0, one - MARGIN_M)
 
 
 def fastest(speed_mps: float, half_m: float, one_m: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,12 @@ class BasicBlock(nn.Module):
 
 class Staged(nn.Module):
     """What all residual backbones share: a stem (``conv1``, ``bn1``), ``layer1`` ... and He initialisation."""
+
+    spec: Any
+    conv1: nn.Module
+    bn1: nn.Module
+    relu: nn.Module
+    maxpool: nn.Module
 
     def _initialise(self) -> None:
         for module in self.modules():

@@ -72,7 +72,7 @@ class InterFuser(nn.Module):
         """
         stages = self._see(front, left, right, focus, lidar)
         tokens = torch.cat([self._tokens(index, view, stages[view][-1]) for index, view in enumerate(VIEWS)], 1)
-        position = torch.cat([self.map_position, self.query_position])
+        position = torch.cat([self.get_buffer("map_position"), self.query_position])
         found = self.transformer(tokens, self.queries, position)
         traffic, rules, ways = found[:, :_CELLS], found[:, _CELLS], found[:, _CELLS + 1:]
         speed = measurements[:, None, 6:7].expand(-1, _CELLS, _SPEED_COPIES)

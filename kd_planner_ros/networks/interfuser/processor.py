@@ -42,7 +42,8 @@ class InterFuserProcessor(Processor):
 
     def reset(self) -> None:
         """Forget the last front half of a LiDAR turn."""
-        self._front_ns, self._front = 0, None
+        self._front_ns = 0
+        self._front: np.ndarray | None = None
 
     def views(self, images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What the network sees of the three cameras: ``front``, ``left``, ``right``, ``focus`` RGB uint8 [P, P, 3].
