@@ -8,22 +8,19 @@ A network's ``training.py`` offers ``build_lessons(processor) -> Lessons``, ``OP
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kd_planner_ros.core.records import Frame
-from kd_planner_ros.core.route import Route
 from kd_planner_ros.networks.registry import find_training
+from kd_planner_ros.networks.samples import SampleMaker
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAIN = "images"
-"""Name of the array that holds a sample's main picture, uint8 [H, W, 3]."""
 Score = tuple[float, float]
 """Sum of a figure over what is known, and how much that is."""
 
@@ -37,48 +34,6 @@ class OptimiserDefaults:
     weight_decay: float = 1e-7
     backbone_rate: float = 1.0
     slow: tuple[str, ...] = ()
-
-
-class SampleMaker(ABC):
-    """What one sample of a network's training data holds.
-
-    ``cameras`` and ``clouds`` are the sensors a sample needs (the first camera triggers), ``truth`` the tables of truth
-    beside them (``objects``, ``signals``), ``pictures`` the arrays that are augmented, and ``semantic`` says whether the
-    semantic labels of the main camera, scaled, fit the main picture.
-    """
-
-    cameras: tuple[str, ...]
-    clouds: tuple[str, ...] = ()
-    truth: tuple[str, ...] = ()
-    pictures: tuple[str, ...] = (MAIN,)
-    semantic = False
-    format = 1
-    """Raise when the meaning of an array changes."""
-
-    @property
-    @abstractmethod
-    def key(self) -> Mapping[str, Any]:
-        """What the arrays depend on beside the recording, as JSON values."""
-
-    def begin(self) -> None:
-        """Forget what was seen: the next frame is of another recording."""
-
-    def along(self, route: Route, poses: np.ndarray) -> dict[str, np.ndarray]:
-        """Arrays [M, ...] that belong to the ticks of a drive with ``poses`` [M, 3] (x, y, yaw in ``map``); a sample gets its
-        tick's row of each."""
-        return {}
-
-    @abstractmethod
-    def record(self, frame: Frame, truth: Any, tick: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The arrays of one sample, always of the same names, shapes and types; ``MAIN`` among them.
-
-        Args:
-            truth: a ``Truth`` of ``bags/reader.py``.
-            tick: this instant's rows of ``along``.
-
-        Raises:
-            SensorError: a sensor gives something unfit.
-        """
 
 
 class Lessons(SampleMaker):

@@ -10,7 +10,7 @@ import numpy as np
 
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Command
-from kd_planner_ros.networks.training import MAIN
+from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.samples.shards import STATES, Shard
 
 STANDING_MPS = 0.1

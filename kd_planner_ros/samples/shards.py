@@ -25,7 +25,7 @@ from kd_planner_ros.bags.timeline import POSE_COLUMNS, Timeline
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.geometry.frames import to_base
 from kd_planner_ros.imaging.class_grid import CELL_PX, UNKNOWN, class_grid
-from kd_planner_ros.networks.training import MAIN, SampleMaker
+from kd_planner_ros.networks.samples import MAIN, SampleMaker
 from kd_planner_ros.samples.arrays import open_array, put_in_place
 from kd_planner_ros.wire.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
 from kd_planner_ros.world.planning_states import STATE_NAMES

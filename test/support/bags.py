@@ -14,7 +14,7 @@ from kd_planner_ros.core.records import Control, EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, SceneState
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, SensorRig
-from kd_planner_ros.networks.training import MAIN, SampleMaker
+from kd_planner_ros.networks.samples import MAIN, SampleMaker
 from kd_planner_ros.wire.topics import WORLD_INFO
 from kd_planner_ros.world.planning_states import STATE_NAMES
 

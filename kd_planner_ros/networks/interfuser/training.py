@@ -19,7 +19,8 @@ from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.networks.interfuser.loss import OCCUPIED
 from kd_planner_ros.networks.interfuser.processor import PICTURES, InterFuserProcessor
 from kd_planner_ros.networks.interfuser.targets import path_targets, sample_targets
-from kd_planner_ros.networks.training import MAIN, Lessons, OptimiserDefaults, Score
+from kd_planner_ros.networks.samples import MAIN
+from kd_planner_ros.networks.training import Lessons, OptimiserDefaults, Score
 
 BACKBONE = "rgb_backbone"
 OPTIMISER = OptimiserDefaults("adamw", 0.05, 0.4, ("rgb_backbone",))

@@ -22,7 +22,7 @@ from kd_planner_ros.distill.train import TrainConfig, train
 from kd_planner_ros.networks.interfuser.config import SMALL_INPUTS, InterFuserConfig
 from kd_planner_ros.networks.interfuser.training import config_fields
 from kd_planner_ros.networks.registry import find_network
-from kd_planner_ros.networks.training import MAIN
+from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.runtime.store import load_model, save_model
 from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.samples.shards import build_shards, find_bags
