@@ -29,6 +29,7 @@ from ruamel.yaml.error import YAMLError
 from kd_planner_ros.bags import decode, messages
 from kd_planner_ros.bags.timeline import STAMP_TOLERANCE_NS, Timeline, follow, series
 from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.frames import make_frame
 from kd_planner_ros.core.records import Control, Frame, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec
@@ -262,7 +263,7 @@ class Recording:
         points = {c: decode.cloud(found[topics.sensor(c)], topics.sensor(c)) for c in clouds}
         ages = {c: (stamp - messages.stamp_of(found[topics.image(c)])) / 1e9 for c in cameras}
         ages |= {c: (stamp - messages.stamp_of(found[topics.sensor(c)])) / 1e9 for c in clouds}
-        frame = Frame(stamp, timeline.ego_state(row), timeline.goal(row), images, points, ages)
+        frame = make_frame((), timeline.ego_state(row), timeline.goal(row), images, points, ages, stamp_ns=stamp)
         shots = {c: decode.labels(found, topics, c, labels, stamp, images[c]) for c in cameras} if labels else {}
         state, control = timeline.state.at(np.array([stamp]))[0], timeline.control.at(np.array([stamp]))[0]
         states = dict(zip(timeline.state_names, timeline.state.values[state].tolist())) if state >= 0 else {}

@@ -10,10 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kd_planner_ros.core.outputs import Detections, MapLines
+
+if TYPE_CHECKING:
+    from kd_planner_ros.core.sensors import CameraSpec
+    from kd_planner_ros.core.v2x import RoadsideView
 
 
 class Command(IntEnum):
@@ -62,20 +67,28 @@ class NavigationGoal:
 
 @dataclass(frozen=True)
 class Frame:
-    """One synchronised set of inputs: everything a planner may see.
+    """One synchronised set of inputs: everything a model may see. ``core/frames.py`` puts it together.
 
-    ``images`` maps a camera id to RGB uint8 [H, W, 3]; ``clouds`` maps a LiDAR id to float32 [N, 4]
-    (x, y, z, intensity) in that sensor's frame (x forward, y left, z up); ``ages_s`` maps a sensor id to its age at
-    ``stamp_ns``. ``v2x`` holds what roadside units sent.
+    Attributes:
+        goal: where the route leads; None for a model that needs no route.
+        images: camera id to RGB uint8 [H, W, 3].
+        clouds: LiDAR id to float32 [N, 4] (x, y, z, intensity) in that sensor's frame (x forward, y left, z up).
+        ages_s: sensor id to the age of its data at ``stamp_ns``, seconds.
+        calibrations: camera id to size, field of view and pose in ``base_link``, for each camera in ``images``.
+        history: earlier frames, one for each offset of ``SensorRig.history_s`` and in its order; None where missing. An
+            earlier frame has no history of its own.
+        roadside: what roadside stations sent, nearest station first; empty where nothing was asked for or received.
     """
 
     stamp_ns: int
     ego: EgoState
-    goal: NavigationGoal
+    goal: NavigationGoal | None
     images: Mapping[str, np.ndarray] = field(default_factory=dict)
     clouds: Mapping[str, np.ndarray] = field(default_factory=dict)
     ages_s: Mapping[str, float] = field(default_factory=dict)
-    v2x: tuple = ()
+    calibrations: Mapping[str, CameraSpec] = field(default_factory=dict)
+    history: tuple[Frame | None, ...] = ()
+    roadside: tuple[RoadsideView, ...] = ()
 
 
 @dataclass(frozen=True)

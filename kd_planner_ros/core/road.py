@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kd_planner_ros.core.sensors import Station
+
 
 @dataclass(frozen=True)
 class Lane:
@@ -61,7 +63,8 @@ class StopSite:
 @dataclass(frozen=True)
 class RoadMap:
     """A whole road network. ``net_file`` is the SUMO network it came from, ``offset`` [2] its netOffset:
-    SUMO coordinates = map coordinates + offset. ``junctions`` maps an id to its outline polygon [N, 2]."""
+    SUMO coordinates = map coordinates + offset. ``junctions`` maps an id to its outline polygon [N, 2]. ``stations`` are
+    the roadside stations; they are not part of the network file (``world/roadside.py``)."""
 
     name: str
     net_file: str
@@ -70,6 +73,7 @@ class RoadMap:
     junctions: dict[str, np.ndarray]
     signals: tuple[SignalSite, ...]
     stops: tuple[StopSite, ...]
+    stations: tuple[Station, ...] = ()
 
     @property
     def bounds(self) -> np.ndarray:

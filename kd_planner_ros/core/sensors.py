@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Pose
 
 
 @dataclass(frozen=True)
 class CameraSpec:
-    """A pinhole camera; ``pose`` in ``base_link`` (or in ``map`` for a roadside unit), x along the optical axis."""
+    """A pinhole camera; ``pose`` in ``base_link`` (in ``map`` for a roadside station's), x along the optical axis."""
 
     id: str
     pose: Pose
@@ -51,13 +52,64 @@ class LidarSpec:
 
 
 @dataclass(frozen=True)
+class Station:
+    """A roadside station: a mast with sensors that belongs to the map, not to a vehicle.
+
+    Attributes:
+        id: unique in the map; its topics are ``/carla/<id>/...``.
+        pose: foot of the mast in ``map``, its yaw towards the middle of what it watches.
+        cameras: poses in ``map``; ids unique within the station.
+        lidars: poses in ``map``; ids unique within the station.
+        range_m: a car further from the foot of the mast receives nothing.
+    """
+
+    id: str
+    pose: Pose
+    cameras: tuple[CameraSpec, ...] = ()
+    lidars: tuple[LidarSpec, ...] = ()
+    range_m: float = 150.0
+
+
+@dataclass(frozen=True)
+class RoadsideWish:
+    """What a model wants of the roadside stations around the car.
+
+    Attributes:
+        views: at most so many stations, the nearest first.
+        range_m: none further away than this, metres from the car to the foot of the mast.
+        max_age_s: a view older than this counts as missing.
+        objects: whether the stations' object lists are wanted beside their pictures.
+    """
+
+    views: int = 1
+    range_m: float = 150.0
+    max_age_s: float = 0.5
+    objects: bool = False
+
+
+@dataclass(frozen=True)
 class SensorRig:
-    """All sensors of one vehicle, plus roadside units (poses in ``map``)."""
+    """What a model asks of the vehicle and of the roadside.
+
+    Attributes:
+        cameras: on the vehicle, poses in ``base_link``.
+        lidars: on the vehicle, poses in ``base_link``.
+        history_s: ages of the earlier frames that it wants beside the newest one, seconds before it, each above 0.
+        roadside: what it wants of roadside stations; None: nothing.
+        needs_route: whether it needs a navigation goal; without it ``Frame.goal`` may be None.
+    """
 
     cameras: tuple[CameraSpec, ...] = ()
     lidars: tuple[LidarSpec, ...] = ()
+    history_s: tuple[float, ...] = ()
+    roadside: RoadsideWish | None = None
+    needs_route: bool = True
     roadside_cameras: tuple[CameraSpec, ...] = ()
     roadside_lidars: tuple[LidarSpec, ...] = ()
+
+    def __post_init__(self):
+        if bad := [age_s for age_s in self.history_s if not (math.isfinite(age_s) and age_s > 0.0)]:
+            raise ConfigError("history_s: seconds before the newest frame, each above 0", f"{bad[0]}", "correct the model's rig")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -57,7 +58,7 @@ class ExpertSide:
 def mounted(planner_rig: SensorRig, pictures: bool) -> SensorRig:
     """What the world mounts: the planner's rig, and a camera for the report where it has none and pictures are wanted."""
     if pictures and not planner_rig.cameras:
-        return SensorRig((PICTURE_CAMERA,), planner_rig.lidars, planner_rig.roadside_cameras, planner_rig.roadside_lidars)
+        return replace(planner_rig, cameras=(PICTURE_CAMERA,))
     return planner_rig
 
 

@@ -56,7 +56,8 @@ def from_objects(data: dict[str, Any], role_name: str) -> SensorRig:
             raise ConfigError(f"an object with id {role_name!r} in the sensor file",
                               ", ".join(one["id"] for one in objects) or "none", "make the file for this role name")
         periods = data.get(_OWN, {}).get("period_s", {})
-        return SensorRig(*_sensors(ego["sensors"], periods), *_sensors(objects, periods))
+        (cameras, lidars), (far_cameras, far_lidars) = _sensors(ego["sensors"], periods), _sensors(objects, periods)
+        return SensorRig(cameras, lidars, roadside_cameras=far_cameras, roadside_lidars=far_lidars)
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError("a sensor file of carla_spawn_objects", f"{type(error).__name__}: {error}",
                           "make it with 'kd-planner models sensors' or see docs/ros.md") from None

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.core.frames import make_frame
 from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
 from kd_planner_ros.core.sensors import LidarSpec
 from kd_planner_ros.networks.planner import Planner
@@ -19,7 +20,7 @@ def noise_frame(planner: Planner, seed: int = 0) -> Frame:
               for camera in planner.rig.cameras}
     clouds = {lidar.id: _noise_cloud(lidar, random) for lidar in planner.rig.lidars}
     goal = NavigationGoal(np.array([30.0, 0.0]), Command.LANE_FOLLOW)
-    return Frame(0, EgoState(0, Pose(), 5.0), goal, images, clouds)
+    return make_frame(planner.rig.cameras, EgoState(0, Pose(), 5.0), goal, images, clouds)
 
 
 def _noise_cloud(spec: LidarSpec, random: np.random.Generator) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from kd_planner_ros.core.frames import make_frame
 from kd_planner_ros.core.records import EgoState, Frame, NavigationGoal
 from kd_planner_ros.core.sensors import CameraImage, SensorRig
 from kd_planner_ros.geometry.frames import map_to_gnss, yaw_to_compass
@@ -58,11 +59,11 @@ class SensorData:
     imu: ImuReading | None = None
     gnss: GnssReading | None = None
 
-    def frame(self, rig: SensorRig, ego: EgoState, goal: NavigationGoal) -> Frame:
+    def frame(self, rig: SensorRig, ego: EgoState, goal: NavigationGoal | None) -> Frame:
         """What a planner with ``rig`` is given: its own sensors of those measured, none of them old."""
         images = {spec.id: self.images[spec.id].rgb for spec in rig.cameras if spec.id in self.images}
         clouds = {spec.id: self.clouds[spec.id] for spec in rig.lidars if spec.id in self.clouds}
-        return Frame(ego.stamp_ns, ego, goal, images, clouds, {sensor: 0.0 for sensor in (*images, *clouds)})
+        return make_frame(rig.cameras, ego, goal, images, clouds)
 
 
 def read_imu(ego: EgoState, force_mps2: tuple[float, float], rng: np.random.Generator,

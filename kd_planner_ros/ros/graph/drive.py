@@ -7,7 +7,7 @@ import os
 import random
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypedDict
@@ -91,7 +91,7 @@ def drive(config: DriveConfig) -> DriveReport:
     facts = planner_facts(planner, models_dir)
     profile = load_profile(config.carla_profile, config.role_name)
     run_dir = Path(config.out or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}").resolve()
-    rig = facts.rig if facts.rig.cameras else SensorRig((PICTURE_CAMERA,), *_rest(facts.rig))
+    rig = facts.rig if facts.rig.cameras else replace(facts.rig, cameras=(PICTURE_CAMERA,))
     world = {"objects_definition_file": str(run_dir / "sensors.json"), "map": config.map, "route": config.route,
              "seed": config.seed, "vehicles": config.vehicles, "walkers": config.walkers, "weather": config.weather,
              "scenarios": config.scenarios, "max_time_s": float(config.time), "run_dir": str(run_dir),
@@ -132,10 +132,6 @@ def transport_environment(rig: SensorRig) -> dict[str, str]:
         return {}
     name = OLD_PROFILES_FILE if os.environ.get("ROS_DISTRO") in _OLD_DISTRIBUTIONS else PROFILES_FILE
     return {name: str(config_folder() / "fastdds.xml")}
-
-
-def _rest(rig: SensorRig) -> tuple:
-    return rig.lidars, rig.roadside_cameras, rig.roadside_lidars
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def drive_actions(context: Any) -> list[Any]:
     profile = load_profile(a["carla_profile"], a["role_name"], a["carla_version"])
     rig = facts.rig
     if a["world"] == "builtin" and not rig.cameras:
-        rig = SensorRig((PICTURE_CAMERA,), rig.lidars, rig.roadside_cameras, rig.roadside_lidars)
+        rig = replace(rig, cameras=(PICTURE_CAMERA,))
     sensors = Path(a["sensors_file"] or Path(tempfile.mkdtemp(prefix="kd_planner_ros_")) / "sensors.json")
     write_objects(sensors, rig, profile.role_name)
     world = {"objects_definition_file": str(sensors), "map": a["map"], "route": a["route"], "seed": _int(a, "seed"),

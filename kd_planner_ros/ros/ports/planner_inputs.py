@@ -9,6 +9,7 @@ import numpy as np
 from nav_msgs.msg import Odometry, Path
 from sensor_msgs.msg import Image, PointCloud2
 
+from kd_planner_ros.core.frames import make_frame
 from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.driving.route_planner import RoutePlanner
@@ -162,7 +163,7 @@ class PlannerInputs:
         ego, goal = inputs.items[EGO]
         images = {spec.id: self._adapter.image_from_msg(inputs.items[spec.id], spec) for spec in self._cameras}
         clouds = {spec.id: self._adapter.cloud_from_msg(inputs.items[spec.id], spec.id) for spec in self._lidars}
-        return Frame(inputs.stamp_ns, ego, goal, images, clouds, inputs.ages_s)
+        return make_frame(self._cameras, ego, goal, images, clouds, inputs.ages_s, stamp_ns=inputs.stamp_ns)
 
     def values(self, now_ns: int | None) -> dict[str, Any]:
         """Counts and ages for the diagnostics."""
@@ -191,4 +192,4 @@ def blank_frame(rig: SensorRig) -> Frame:
     images = {spec.id: np.full((spec.height, spec.width, 3), 128, np.uint8)
               for spec in (*rig.cameras, *rig.roadside_cameras)}
     clouds = {spec.id: np.array([[10.0, 0.0, -1.0, 0.5]], np.float32) for spec in (*rig.lidars, *rig.roadside_lidars)}
-    return Frame(0, EgoState(0, Pose(), 0.0), goal, images, clouds, {name: 0.0 for name in (*images, *clouds)})
+    return make_frame(rig.cameras, EgoState(0, Pose(), 0.0), goal, images, clouds)

@@ -267,7 +267,7 @@ def test_attention_there_and_back():
 
 def test_frames_of_a_tick_and_a_cameras_optical_axes():
     rig = SensorRig((CameraSpec("front", Pose(x=1.3, z=2.3), 64, 32, 90.0),), (LidarSpec("lidar", Pose(z=2.5)),),
-                    (CameraSpec("rsu", Pose(5.0, 6.0, 7.0), 64, 32, 90.0),))
+                    roadside_cameras=(CameraSpec("rsu", Pose(5.0, 6.0, 7.0), 64, 32, 90.0),))
     ego, camera, lidar, roadside = frames_tf.frames_to_transforms(BRIDGE, rig, Pose(1.0, 2.0, yaw=0.5), 5)
     assert (ego.header.frame_id, ego.child_frame_id) == ("map", "ego_vehicle")
     assert (camera.header.frame_id, camera.child_frame_id) == ("ego_vehicle", "ego_vehicle/front")
@@ -281,7 +281,7 @@ def test_frames_of_a_tick_and_a_cameras_optical_axes():
 def test_the_sensor_file_there_and_back():
     rig = SensorRig((CameraSpec("front", Pose(x=1.3, z=2.3, yaw=math.radians(60)), 400, 300, 100.0, 0.1),),
                     (LidarSpec("lidar", Pose(z=2.5), channels=32, period_s=0.1),),
-                    (CameraSpec("rsu", Pose(5.0, 6.0, 7.0, pitch=0.4), 64, 32, 90.0),))
+                    roadside_cameras=(CameraSpec("rsu", Pose(5.0, 6.0, 7.0, pitch=0.4), 64, 32, 90.0),))
     content = carla_objects.to_objects(rig, "hero")
     ego = content["objects"][0]
     assert ego["id"] == "hero" and ego["sensors"][0]["spawn_point"]["yaw"] == pytest.approx(60.0)
