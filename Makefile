@@ -1,5 +1,8 @@
 # `make drive` and `make test` do all the set-up; a second call does none. Nothing but Python 3.10 to 3.12 is needed.
 #
+# make test        the whole suite; make test-fast: unit tests only, two minutes; make test-long: overfit and smoke trainings
+# make lint        ruff and mypy
+#
 # In a shell where ROS 2 is sourced the distribution's rclpy and messages are used; elsewhere the wheels of the lock file.
 # PYTHON=python3.11   the interpreter the environment is made from
 # ARGS="..."          more arguments for the command (see `make help`)
@@ -15,7 +18,7 @@ READY  := $(VENV)/ready-$(notdir $(basename $(LOCK)))
 .PHONY: help drive test test-fast test-long lint setup colcon clean
 
 help:
-	@sed -n '1,6s/^# \{0,1\}//p' Makefile
+	@sed -n '1,9s/^# \{0,1\}//p' Makefile
 	@echo "targets: setup, drive, test, test-fast, test-long, lint, colcon, clean; e.g.  make drive ARGS='--planner constant_velocity'"
 
 setup: $(READY)
@@ -31,8 +34,16 @@ $(READY): $(LOCK) setup.py
 drive: $(READY)
 	$(KD) drive $(ARGS)
 
+# Tests marked "alone" measure time: they run after the others, in one process.
 test: $(READY)
-	ROS_PYTHON_CHECK_FIELDS=1 $(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n 2 --dist loadfile -m "not alone and not long" $(ARGS)
+	$(PY) -m pytest -m "alone and not long" $(ARGS) || [ $$? -eq 5 ]
+
+test-fast: $(READY)
+	$(PY) -m pytest -n 2 --dist loadfile -m "not alone and not long and not slow" test/unit $(ARGS)
+
+test-long: $(READY)
+	$(PY) -m pytest -m long $(ARGS) || [ $$? -eq 5 ]
 
 lint: $(READY)
 	$(PY) -m ruff check .

@@ -1,18 +1,16 @@
 """Real rclpy for contract tests: a domain of their own on this machine, field checks on, nodes spun in threads."""
 
 import os
-import random
 import threading
 import time
 
-os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"  # before any message module is imported
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-
 import pytest
+from support.domains import claim_domain
 
-DOMAIN, PROCESSES_DOMAIN = random.SystemRandom().sample(range(1, 100), 2)
-"""For nodes in this process, and for those that a test starts as processes. From 102 on the ports of a domain are among those
-that Linux lends to anybody."""
+DOMAIN = claim_domain()
+"""For nodes in this process."""
+PROCESSES_DOMAIN = int(os.environ["ROS_DOMAIN_ID"])
+"""For nodes that a test starts as processes; ``test/conftest.py`` claims it."""
 
 
 class Graph:

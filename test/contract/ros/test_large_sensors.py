@@ -80,6 +80,7 @@ def test_large_sensors_get_the_larger_shared_memory(monkeypatch):
         assert PROFILES_FILE not in graph_environment(RIG)
 
 
+@pytest.mark.alone
 def test_a_tick_of_all_sensors_arrives_at_once(monkeypatch, tmp_path):
     pytest.importorskip("rclpy", reason="rclpy is absent: run 'make setup', or source ROS 2")
     clean(monkeypatch)

@@ -49,6 +49,7 @@ def test_lockstep_gives_the_figures_of_the_offline_evaluation(model, tmp_path, c
     assert ours["collision_rate"] == theirs["collision_rate"] and ours["unmatched"] == 0
 
 
+@pytest.mark.alone
 def test_at_real_time_drops_are_counted_and_none_is_needed(bag):
     result = replay(ReplayConfig(bag=bag, rate=1.0, planner="constant_velocity", max_drops=0.3), progress=False)
     assert result["frames"] == 60 and 0 <= result["dropped"] <= 18 and result["wall_s"] > 6.0

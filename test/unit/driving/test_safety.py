@@ -444,6 +444,7 @@ def test_a_pilot_stops_for_a_car_and_drives_on():
     assert pilot.step(ego(3.0)).reason == "no_plan"
 
 
+@pytest.mark.alone
 def test_a_step_costs_milliseconds():
     """Processor time of a tick with a new plan and fifteen road users; the best of nine for each of twelve scenes, as
     others share the machine. The bar is 3 ms (docs/results.md has the figure); a slower machine may take twice that."""

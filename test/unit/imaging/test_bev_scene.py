@@ -127,6 +127,7 @@ def test_static_things_are_not_actors_and_the_ego_is_drawn_once(source):
     assert len(where(picture, VEHICLE_RGB)) == 0 and len(where(picture, EGO_RGB)) > 200
 
 
+@pytest.mark.alone
 def test_a_frame_takes_at_most_three_milliseconds(source):
     crowd = np.concatenate([actor(ActorKind.CAR, x, y, CAR) for x in range(-20, 21, 5) for y in (-9, -5, 5, 9)])
     source.draw(Pose(), crowd, NO_LIGHTS)

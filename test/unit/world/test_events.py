@@ -138,6 +138,7 @@ def test_a_car_that_stands_for_180_s_is_blocked_unless_time_runs_out_first():
     assert short.timeout_s == 125.0
 
 
+@pytest.mark.alone
 def test_an_update_is_fast_with_120_vehicles():
     """Not a timed bar: a tick must stay well below a twentieth of the 50 ms it simulates, on any machine."""
     rng = np.random.default_rng(0)
