@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from kd_planner_ros.bags import messages
-from kd_planner_ros.bags.timeline import POSE_COLUMNS, Series, series
 from kd_planner_ros.core.errors import BagError, SensorError
 from kd_planner_ros.core.records import Command
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE
 from kd_planner_ros.core.sensors import CameraImage
+from kd_planner_ros.core.timeline import POSE_COLUMNS, Series, series
 from kd_planner_ros.geometry.attitude import from_bridge_twist
 from kd_planner_ros.imaging.encodings import decode_image, decode_rgb
 from kd_planner_ros.imaging.palette import ids_of_colours

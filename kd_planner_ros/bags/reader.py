@@ -27,12 +27,13 @@ from rosbags.serde import SerdeError
 from ruamel.yaml.error import YAMLError
 
 from kd_planner_ros.bags import decode, messages
-from kd_planner_ros.bags.timeline import STAMP_TOLERANCE_NS, Timeline, follow, series
+from kd_planner_ros.bags.timeline import follow
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.frames import make_frame
 from kd_planner_ros.core.records import Control, Frame, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec
+from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS, Timeline, series
 from kd_planner_ros.wire.topics import LABELS, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE, WORLD_INFO, Topics
 
 _BROKEN = (AnyReaderError, ReaderError, SerdeError, zstd.ZstdError, sqlite3.Error, struct.error, EOFError, YAMLError)

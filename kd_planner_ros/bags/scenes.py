@@ -13,9 +13,9 @@ import numpy as np
 from kd_planner_ros.bags import messages
 from kd_planner_ros.bags.decode import truth_tables
 from kd_planner_ros.bags.reader import Recording
-from kd_planner_ros.bags.timeline import STAMP_TOLERANCE_NS
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.scene import SIGNAL_DTYPE
+from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS
 from kd_planner_ros.wire.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
 from kd_planner_ros.world.bev_source import actors_from_objects, signals_from_lights
 

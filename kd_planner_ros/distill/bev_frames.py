@@ -9,8 +9,8 @@ import numpy as np
 
 from kd_planner_ros.bags.reader import Recording
 from kd_planner_ros.bags.scenes import scenes
-from kd_planner_ros.bags.timeline import STAMP_TOLERANCE_NS, Series
 from kd_planner_ros.core.errors import BagError, MapError
+from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS, Series
 from kd_planner_ros.core.towns import town_of
 from kd_planner_ros.imaging.bev_scene import SIDE_PX, BevView
 from kd_planner_ros.runtime.paths import SHARED

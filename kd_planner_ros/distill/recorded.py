@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kd_planner_ros.bags.cameras import recorded_names
+from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.bags.scenes import scenes
 from kd_planner_ros.core.sensors import CameraSpec
@@ -14,7 +15,7 @@ from kd_planner_ros.distill.distillation import no_states
 from kd_planner_ros.distill.methods.build import truth_needed
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.training import find_lessons
-from kd_planner_ros.samples.shards import find_bags, require_topics
+from kd_planner_ros.samples.shards import require_topics
 from kd_planner_ros.wire.topics import TRUTH_STATE
 
 CAMERA = "front"

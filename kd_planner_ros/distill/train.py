@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.core.towns import town_of
@@ -34,7 +35,7 @@ from kd_planner_ros.runtime.paths import models_folder
 from kd_planner_ros.runtime.store import CARD, WEIGHTS, add_training, save_model
 from kd_planner_ros.samples.arrays import allow_open_files
 from kd_planner_ros.samples.dataset import EpochSampler, split, weights
-from kd_planner_ros.samples.shards import Shard, build_shards, find_bags
+from kd_planner_ros.samples.shards import Shard, build_shards
 
 LOG_STEPS = 20
 

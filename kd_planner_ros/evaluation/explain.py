@@ -14,10 +14,11 @@ import torch
 
 from kd_planner_ros.bags.cameras import samples_for
 from kd_planner_ros.bags.reader import Recording, Sample, open_bag
-from kd_planner_ros.bags.timeline import STAMP_TOLERANCE_NS
 from kd_planner_ros.core.card import ModelCard
 from kd_planner_ros.core.errors import BagError, ConfigError
+from kd_planner_ros.core.planning_states import STATE_NAMES
 from kd_planner_ros.core.records import Command, Frame
+from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS
 from kd_planner_ros.distill.bev_frames import bev_frames
 from kd_planner_ros.distill.losses import maps
 from kd_planner_ros.distill.losses.attention import measurement
@@ -32,7 +33,6 @@ from kd_planner_ros.networks.blocks.inputs import IMAGENET_MEAN, IMAGENET_STD, c
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.load import find_model
 from kd_planner_ros.runtime.store import load_model
-from kd_planner_ros.world.planning_states import STATE_NAMES
 
 PICTURES = {"tcp": ("image",), "interfuser": maps.VIEWS}
 """The inputs that the maps of stage 2 belong to, in their order."""

@@ -44,9 +44,9 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     """
     from tqdm import tqdm
 
+    from kd_planner_ros.bags.find import find_bags
     from kd_planner_ros.bags.reader import open_bag
     from kd_planner_ros.runtime.load import load_planner
-    from kd_planner_ros.samples.shards import find_bags
 
     folders = find_bags([config.bag])
     with open_bag(folders[0], config.role_name):
@@ -90,7 +90,7 @@ def plan_along(planner: Planner, recording: Recording, samples: Iterable[Sample]
 def recorded(recording: Recording, actors: list[tuple[int, np.ndarray]]) -> Recorded:
     """The recording's own drive as the metrics want it. Its steering is the expert's wish, which knows no disturbance,
     where that was recorded, else what was executed."""
-    from kd_planner_ros.bags.timeline import POSE_COLUMNS
+    from kd_planner_ros.core.timeline import POSE_COLUMNS
     from kd_planner_ros.evaluation.metrics import Recorded
 
     timeline = recording.timeline

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,14 +20,14 @@ from tqdm import tqdm
 
 from kd_planner_ros.bags.cameras import recorded_names
 from kd_planner_ros.bags.reader import Recording, open_bag
-from kd_planner_ros.bags.timeline import POSE_COLUMNS, Timeline
 from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.planning_states import STATE_NAMES
+from kd_planner_ros.core.timeline import POSE_COLUMNS, Timeline
 from kd_planner_ros.geometry.frames import to_base
 from kd_planner_ros.imaging.class_grid import CELL_PX, UNKNOWN, class_grid
 from kd_planner_ros.networks.samples import MAIN, SampleMaker
 from kd_planner_ros.samples.arrays import open_array, put_in_place
 from kd_planner_ros.wire.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
-from kd_planner_ros.world.planning_states import STATE_NAMES
 
 FORMAT = 3
 """Raise when the meaning of a row changes: old shards are then built again."""
@@ -92,28 +91,6 @@ def content_hash(bag: Path) -> str:
                 part.update(block)
         digest.update(part.digest())
     return digest.hexdigest()
-
-
-def find_bags(folders: Iterable[Path]) -> list[Path]:
-    """Every recording in ``folders``: themselves, or in any depth below them; sorted, ``.partial`` left out.
-
-    Raises:
-        BagError: a folder is missing, or holds no recording.
-    """
-    found: list[Path] = []
-    folders = [Path(folder) for folder in folders]
-    if not folders:
-        raise BagError("recordings", "no path", "give folders with --bags; 'kd-planner record' writes some")
-    for folder in folders:
-        if not folder.is_dir():
-            raise BagError(f"recordings in {folder}", "a file" if folder.exists() else "no such folder",
-                           "check the path; 'kd-planner record' writes some")
-        here = sorted(p.parent for p in folder.rglob("metadata.yaml")
-                      if not any(part.endswith(".partial") for part in p.parts))
-        if not here:
-            raise BagError(f"recordings in {folder}", "none", "record some with 'kd-planner record'")
-        found += here
-    return list(dict.fromkeys(found))
 
 
 def build_shards(bags: list[Path], root: Path, maker: SampleMaker, progress: bool = True) -> list[Shard]:

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from kd_planner_ros.core.planning_states import LIGHT_GREEN, LIGHT_NONE, LIGHT_RED, STATE_NAMES
 from kd_planner_ros.core.records import Control, EgoState
 from kd_planner_ros.core.scene import ActorKind, LightState
 from kd_planner_ros.geometry.boxes import segments_cross
@@ -17,9 +18,6 @@ from kd_planner_ros.geometry.frames import wrap_angle
 from kd_planner_ros.world.actor_view import ActorView
 from kd_planner_ros.world.lane_index import LaneHit, LaneIndex
 
-STATE_NAMES = ("light", "junction", "stop_sign", "vehicle", "pedestrian", "brake", "steer", "throttle")
-STATE_CLASSES = (3, 2, 2, 2, 2, 2, 2, 2)
-LIGHT_NONE, LIGHT_GREEN, LIGHT_RED = 0, 1, 2
 DELTA = 0.1
 LIGHT_RANGE_M, LEGACY_RED_M = 50.0, 8.0
 

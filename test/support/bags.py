@@ -10,13 +10,13 @@ import numpy as np
 
 from kd_planner_ros.bags import messages
 from kd_planner_ros.bags.writer import BagWriter
+from kd_planner_ros.core.planning_states import STATE_NAMES
 from kd_planner_ros.core.records import Control, EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, SceneState
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, SensorRig
 from kd_planner_ros.networks.samples import MAIN, SampleMaker
 from kd_planner_ros.wire.topics import WORLD_INFO
-from kd_planner_ros.world.planning_states import STATE_NAMES
 
 WIDTH, HEIGHT, SPEED = 64, 32, 5.0
 TICK_NS = 50_000_000

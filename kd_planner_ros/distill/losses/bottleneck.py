@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kd_planner_ros.world.planning_states import STATE_CLASSES
+from kd_planner_ros.core.planning_states import STATE_CLASSES
 
 LATENT, HIDDEN = 256, 512
 BETA = 1e-3

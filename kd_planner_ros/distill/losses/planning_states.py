@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from kd_planner_ros.world.planning_states import STATE_CLASSES
+from kd_planner_ros.core.planning_states import STATE_CLASSES
 
 
 class StateHead(nn.Module):

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.networks.tcp.processor import TCPProcessor, beta_mode
 from kd_planner_ros.networks.samples import MAIN
+from kd_planner_ros.networks.tcp.processor import TCPProcessor, beta_mode
 from kd_planner_ros.networks.training import Lessons, OptimiserDefaults, Score
 
 OPTIMISER = OptimiserDefaults("adam", 1e-7)

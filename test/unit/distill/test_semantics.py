@@ -7,6 +7,7 @@ import pytest
 import torch
 from support.bags import write_bag
 
+from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.distill.auxiliary import AuxiliaryHeads
 from kd_planner_ros.distill.config import TrainConfig
@@ -15,7 +16,7 @@ from kd_planner_ros.distill.losses.semantics import SemanticHead, semantic_loss
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.imaging.class_grid import GROUPS, UNKNOWN, class_grid
 from kd_planner_ros.samples.dataset import Samples
-from kd_planner_ros.samples.shards import build_shards, find_bags
+from kd_planner_ros.samples.shards import build_shards
 
 ROAD, LINE, CAR, WALKER, SKY = 1, 24, 14, 12, 11
 

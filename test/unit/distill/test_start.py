@@ -8,6 +8,7 @@ import pytest
 import torch
 from support.bags import write_bag
 
+from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import CardError, ConfigError
 from kd_planner_ros.distill.learner import Learner
@@ -20,7 +21,7 @@ from kd_planner_ros.runtime.paths import models_folder
 from kd_planner_ros.runtime.store import load_model
 from kd_planner_ros.samples.augment import stretch_targets
 from kd_planner_ros.samples.dataset import Samples, weights
-from kd_planner_ros.samples.shards import SAMPLE_DTYPE, STATES, build_shards, find_bags
+from kd_planner_ros.samples.shards import SAMPLE_DTYPE, STATES, build_shards
 
 MODELS = models_folder()
 

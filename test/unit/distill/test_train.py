@@ -14,6 +14,7 @@ from support.bags import write_bag
 from support.interrupting import interrupt_in_step
 from support.processes import run_by_two
 
+from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint
@@ -24,7 +25,7 @@ from kd_planner_ros.distill.train import TrainConfig, train
 from kd_planner_ros.networks.tcp.training import TCPLessons
 from kd_planner_ros.runtime.store import load_model
 from kd_planner_ros.samples.dataset import Samples
-from kd_planner_ros.samples.shards import build_shards, find_bags
+from kd_planner_ros.samples.shards import build_shards
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from support.interrupting import interrupt_in_step
 from support.processes import told_by_two
 from support.views import write_views
 
+from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.distill import checkpoint, scene_cache
 from kd_planner_ros.distill.learner import Learner
@@ -25,7 +26,7 @@ from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.runtime.store import load_model, save_model
 from kd_planner_ros.samples.dataset import Samples
-from kd_planner_ros.samples.shards import build_shards, find_bags
+from kd_planner_ros.samples.shards import build_shards
 from kd_planner_ros.wire.topics import TRUTH_OBJECTS
 
 GIVEN = InterFuserConfig(size="11.7m", front_px=32, side_px=32, focus_px=32, lidar_px=32, camera_width=64, camera_height=48,

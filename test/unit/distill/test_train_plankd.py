@@ -10,6 +10,7 @@ from support import bags
 from support.bags import write_bag
 from support.processes import told_by_two
 
+from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.errors import BagError, CardError, ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint, scene_cache
@@ -24,7 +25,7 @@ from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.tcp.config import TCPConfig
 from kd_planner_ros.runtime.store import load_model, save_model
 from kd_planner_ros.samples.dataset import Samples
-from kd_planner_ros.samples.shards import build_shards, find_bags
+from kd_planner_ros.samples.shards import build_shards
 
 GIVEN = TCPConfig(size="7.6m", input_height=32, input_width=64, camera_width=64, camera_height=32)
 

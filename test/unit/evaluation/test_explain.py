@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import BagError, ConfigError
+from kd_planner_ros.core.planning_states import STATE_CLASSES, STATE_NAMES
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.losses.attention import WaypointAttention
 from kd_planner_ros.distill.losses.bottleneck import InformationBottleneck
@@ -24,7 +25,6 @@ from kd_planner_ros.evaluation.explain_state import load_parts
 from kd_planner_ros.imaging.bev_scene import BevView
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.store import save_model
-from kd_planner_ros.world.planning_states import STATE_CLASSES, STATE_NAMES
 
 FIELDS = {"size": "3.1m", "input_height": HEIGHT, "input_width": WIDTH, "camera_height": HEIGHT, "camera_width": WIDTH}
 CELLS = (HEIGHT // 8) * (WIDTH // 8)

@@ -8,7 +8,7 @@ from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.samples.augment import augment, chance
 from kd_planner_ros.samples.dataset import EpochSampler, Samples, split, weights
-from kd_planner_ros.samples.shards import SAMPLE_DTYPE, build_shards, find_bags
+from kd_planner_ros.samples.shards import SAMPLE_DTYPE, build_shards
 
 
 def shards(tmp_path, bags, **kwargs):
@@ -51,21 +51,9 @@ def test_cache_is_reused_and_follows_content(tmp_path):
     assert other.folder != first.folder
 
 
-def test_missing_route_and_missing_folder_are_refused(tmp_path):
+def test_missing_route_is_refused(tmp_path):
     with pytest.raises(BagError, match="global_plan.*target point"):
         shards(tmp_path, [write_bag(tmp_path / "bag", leave_out="route")])
-    with pytest.raises(BagError, match="no such folder"):
-        find_bags([tmp_path / "elsewhere"])
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(BagError, match="kd-planner record"):
-        find_bags([tmp_path / "empty"])
-
-
-def test_interrupted_recordings_are_not_found(tmp_path):
-    write_bag(tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        write_bag(tmp_path / "broken", abort=True)
-    assert [p.name for p in find_bags([tmp_path])] == ["whole"]
 
 
 def test_split_keeps_routes_whole(tmp_path):

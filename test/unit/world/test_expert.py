@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from kd_planner_ros.core.planning_states import STATE_NAMES
 from kd_planner_ros.core.records import Control, Pose
 from kd_planner_ros.core.road import Lane, RoadMap, SignalSite, StopSite
 from kd_planner_ros.core.route import Route
@@ -16,7 +17,7 @@ from kd_planner_ros.world.disturbance import SteeringDisturbance
 from kd_planner_ros.world.ego import Ego
 from kd_planner_ros.world.events import RouteMonitor
 from kd_planner_ros.world.expert import Expert
-from kd_planner_ros.world.planning_states import STATE_NAMES, light_state
+from kd_planner_ros.world.planning_states import light_state
 
 STOP_LINE = np.array([[50, -1.75], [50, 1.75]], float)
 
