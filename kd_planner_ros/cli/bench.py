@@ -16,7 +16,7 @@ examples:
   kd-planner bench record --json                                        recorded frames/s over two workers
   kd-planner bench train --json                                         training samples/s and peak memory
   kd-planner bench train --method plankd --json                         cost of PlanKD's step over imitation's
-  kd-planner bench latency --planner tcp64_7m6 --json                   milliseconds from pixels to way points
+  kd-planner bench latency --planner tcp64_7m6 --json                   milliseconds from pixels to waypoints
   kd-planner bench sizes interfuser --json                              the same for every size, beside the paper's
   kd-planner bench drive --json                                         simulated time over wall time, whole graph
 
@@ -45,8 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sub.add_argument("--workers", type=_whole, metavar="N", default=2, help="worker processes")
     sub.add_argument("--count", type=_whole, metavar="N", default=4, help="routes to record")
     _add_train(way("train", _train, "training samples/s and peak memory"))
-    sub = way("latency", _latency, "milliseconds from pixels to way points")
-    _add_planner(sub)
+    sub = way("latency", _latency, "milliseconds from pixels to waypoints, or to a perceiver's outputs")
+    _add_planner(sub, "a planner or a perceiver")
     _add_engine(sub)
     sub.add_argument("--frames", type=_whole, metavar="N", default=100, help="frames to measure")
     sub = way("sizes", _sizes, "milliseconds of every size of a network with random weights, beside the paper's")
@@ -72,9 +72,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bev-detail", default="auto", choices=choices("bev_detail"), help="plankd's scene encoder")
 
 
-def _add_planner(parser: argparse.ArgumentParser) -> None:
+def _add_planner(parser: argparse.ArgumentParser, what: str = "a planner") -> None:
     parser.add_argument("--planner", default="auto", metavar="TEXT",
-                        help="a planner, as 'models list' names it, or auto: the best shipped model")
+                        help=f"{what}, as 'models list' names it, or auto: the best shipped planner")
     parser.add_argument("--models-dir", default="", metavar="DIR", help="folder of models (default: the shipped ones)")
 
 
@@ -101,11 +101,11 @@ def _show(result: dict[str, Any]) -> dict[str, Any]:
 
 def _latency(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.runtime.bench import bench_latency
-    from kd_planner_ros.runtime.facts import planner_place
-    from kd_planner_ros.runtime.load import load_planner
+    from kd_planner_ros.runtime.facts import model_place
+    from kd_planner_ros.runtime.load import load_model_runner
 
-    planner = load_planner(planner_place(args.planner, args.models_dir), args.device, args.engine)
-    return _show(bench_latency(planner, args.frames))
+    model = load_model_runner(model_place(args.planner, args.models_dir), None, args.device, args.engine)
+    return _show(bench_latency(model, args.frames))
 
 
 def _sizes(args: argparse.Namespace) -> dict[str, Any]:

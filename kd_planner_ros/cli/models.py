@@ -38,8 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sub = way("check", _check, "load models and check weights against card and code")
     sub.add_argument("names", metavar="NAME", nargs="*", help="models to check (default: all)")
     _add_models(sub)
-    sub = way("sensors", _sensors, "write a planner's sensor file for carla_spawn_objects")
-    sub.add_argument("name", metavar="NAME", help="a planner, as 'models list' names it")
+    sub = way("sensors", _sensors, "write a model's sensor file for carla_spawn_objects")
+    sub.add_argument("name", metavar="NAME", help="a planner or a perceiver, as 'models list' names it")
     sub.add_argument("--role-name", default="ego_vehicle", help="the ego's role name in CARLA")
     sub.add_argument("--out", type=Path, help="file to write (default: print it)")
     _add_models(sub)
@@ -50,19 +50,19 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(args: argparse.Namespace) -> dict[str, Any]:
-    from kd_planner_ros.networks.registry import folders, is_weightless
+    from kd_planner_ros.networks.registry import folders, is_weightless, role_of
     from kd_planner_ros.runtime.load import list_models
 
     _require_folder(args.models_dir)
     rows = [_row(folder) for folder in list_models(args.models_dir)]
-    rows += [{"name": name, "network": name, "parameters": 0, "version": "", "licence": "", "scores": {}}
+    rows += [{"name": name, "network": name, "role": role_of(name), "parameters": 0, "version": "", "licence": "", "scores": {}}
              for name in folders() if is_weightless(name)]
     for row in rows:
         if "error" in row:
             print(f"{row['name']:<28} broken: {row['error']}")
             continue
         size = f"{row['parameters']:,} parameters" if row["parameters"] else "no weights"
-        print(f"{row['name']:<28} {row['network']:<20} {size:<24} {_short(row['scores'])}")
+        print(f"{row['name']:<28} {row['network']:<20} {row['role']:<10} {size:<24} {_short(row['scores'])}")
     return {"models": rows}
 
 
@@ -76,13 +76,15 @@ def _require_folder(models_dir: Path | None) -> None:
 def _row(folder: Path) -> dict[str, Any]:
     """What the card in ``folder`` says, or what is wrong with it: one broken card does not hide the others."""
     from kd_planner_ros.core.card import read_card
-    from kd_planner_ros.core.errors import CardError
+    from kd_planner_ros.core.errors import CardError, PlannerError
+    from kd_planner_ros.networks.registry import role_of
 
     try:
         card = read_card(folder)
-    except CardError as error:
+        role = role_of(card.network)
+    except (CardError, PlannerError) as error:
         return {"name": folder.name, "error": str(error)}
-    return {"name": card.name, "network": card.network, "parameters": card.parameters, "version": card.weights_version,
+    return {"name": card.name, "network": card.network, "role": role, "parameters": card.parameters, "version": card.weights_version,
             "licence": card.licence, "scores": card.scores}
 
 
@@ -131,9 +133,9 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
 
 def _sensors(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.ros.carla_objects import to_objects, write_objects
-    from kd_planner_ros.runtime.facts import planner_facts, resolve_planner
+    from kd_planner_ros.runtime.facts import model_facts, resolve_model
 
-    rig = planner_facts(*resolve_planner(args.name, str(args.models_dir or ""))).rig
+    rig = model_facts(*resolve_model(args.name, str(args.models_dir or ""))).rig
     if args.out is None:
         print(json.dumps(to_objects(rig, args.role_name), indent=2))
     else:

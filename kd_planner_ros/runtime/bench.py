@@ -1,4 +1,4 @@
-"""How long a planner takes, from pixels to waypoints."""
+"""How long a model takes, from pixels to waypoints or to dense outputs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from kd_planner_ros.core.frames import make_frame
 from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
 from kd_planner_ros.core.sensors import LidarSpec
-from kd_planner_ros.networks.planner import Planner
+from kd_planner_ros.networks.planner import Model, Perceiver
 
 
-def noise_frame(planner: Planner, seed: int = 0) -> Frame:
-    """A frame with everything ``planner`` declares: noise pictures, as many points as its LiDARs send, no reason to stop."""
+def noise_frame(model: Model, seed: int = 0) -> Frame:
+    """A frame with everything ``model`` declares: noise pictures, as many points as its LiDARs send, no reason to stop."""
     random = np.random.default_rng(seed)
     images = {camera.id: random.integers(0, 256, (camera.height, camera.width, 3), dtype=np.uint8)
-              for camera in planner.rig.cameras}
-    clouds = {lidar.id: _noise_cloud(lidar, random) for lidar in planner.rig.lidars}
+              for camera in model.rig.cameras}
+    clouds = {lidar.id: _noise_cloud(lidar, random) for lidar in model.rig.lidars}
     goal = NavigationGoal(np.array([30.0, 0.0]), Command.LANE_FOLLOW)
     return make_frame(planner.rig.cameras, EgoState(0, Pose(), 5.0), goal, images, clouds)
 
@@ -31,17 +31,18 @@ def _noise_cloud(spec: LidarSpec, random: np.random.Generator) -> np.ndarray:
     return np.stack([reach * np.cos(turn), reach * np.sin(turn), height, random.random(count)], axis=1).astype(np.float32)
 
 
-def bench_latency(planner: Planner, n: int = 100, warm: int = 5) -> dict[str, Any]:
-    """Wall time of ``planner.plan`` on ``n`` equal frames after ``warm`` unmeasured ones, in milliseconds."""
-    frame = noise_frame(planner)
+def bench_latency(model: Model, n: int = 100, warm: int = 5) -> dict[str, Any]:
+    """Wall time of ``plan`` or ``perceive`` on ``n`` equal frames after ``warm`` unmeasured ones, in milliseconds."""
+    frame = noise_frame(model)
+    work = model.perceive if isinstance(model, Perceiver) else model.plan
     times_ms = []
     for index in range(warm + n):
         start = time.perf_counter()
-        planner.plan(frame)
+        work(frame)
         if index >= warm:
             times_ms.append((time.perf_counter() - start) * 1e3)
-    engine = getattr(planner, "engine", None)
-    return {"planner": planner.name, "engine": engine.describe if engine else "none", "n": n,
+    engine = getattr(model, "engine", None)
+    return {model.role: model.name, "engine": engine.describe if engine else "none", "n": n,
             "p50_ms": round(float(np.percentile(times_ms, 50)), 3),
             "p95_ms": round(float(np.percentile(times_ms, 95)), 3),
             "mean_ms": round(float(np.mean(times_ms)), 3), "max_ms": round(float(np.max(times_ms)), 3)}

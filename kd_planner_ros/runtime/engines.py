@@ -69,7 +69,7 @@ class TorchEngine(Engine):
         """See ``Engine.run``."""
         with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
             found = self._model(**{name: tensor.to(self._device) for name, tensor in inputs.items()})
-        return {name: found[name].float().cpu() for name in self._outputs}
+        return {name: _as_float32(found[name]).cpu() for name in self._outputs}
 
 
 class OpenVinoEngine(Engine):
@@ -131,6 +131,11 @@ class OnnxRuntimeEngine(Engine):
         return {name: torch.from_numpy(array) for name, array in zip(self._outputs, found)}
 
 
+def _as_float32(tensor: Tensor) -> Tensor:
+    """``tensor`` in float32 where it holds real numbers; indices and masks stay as they are."""
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
 def fast_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 is faster than float32 on ``device``: on GPUs from Ampere on (older ones emulate it), on CPUs with
     AMX or AVX512-BF16."""
@@ -139,17 +144,24 @@ def fast_bfloat16(device: torch.device) -> bool:
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
-def require_engine(engine: str, device: str) -> str:
-    """The engine to use for ``device``; ``auto`` takes openvino on a CPU where it can be imported, else torch.
+def require_engine(engine: str, device: str, network: Network | None = None) -> str:
+    """The engine to use for ``device``; ``auto`` takes openvino on a CPU where it can be imported and can run ``network``, else
+    torch.
 
     Raises:
-        ConfigError: an unknown engine, one whose package is missing or that cannot use the device, or no such device.
+        ConfigError: an unknown engine, one whose package is missing or that cannot use the device or run the network, or no
+            such device.
     """
     if engine not in ENGINES:
         raise ConfigError(f"an engine out of {', '.join(ENGINES)}", repr(engine), "correct the engine")
     require_device(device)
+    able = ENGINES[1:] if network is None else network.engines
     if engine == "auto":
-        return "openvino" if device == "cpu" and importlib.util.find_spec("openvino") else "torch"
+        openvino = device == "cpu" and "openvino" in able and importlib.util.find_spec("openvino")
+        return "openvino" if openvino else "torch"
+    if network is not None and engine not in able:
+        raise ConfigError(f"an engine that runs network '{network.name}': {', '.join(able)}", repr(engine),
+                          f"use engine {able[0]}")
     if engine != "torch" and device != "cpu":
         raise ConfigError(f"device cpu with engine {engine}", repr(device), "use engine torch on a GPU")
     for package in PACKAGES[engine]:

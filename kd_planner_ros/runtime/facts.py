@@ -1,4 +1,4 @@
-"""What the graph must know about a planner before its node runs: sensors, rate, card."""
+"""What the graph must know about a model before its node runs: role, sensors, rate, card. And what ``auto`` stands for."""
 
 from __future__ import annotations
 
@@ -6,51 +6,70 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.card import read_card
+from kd_planner_ros.core.errors import CardError, ConfigError, PlannerError
 from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.networks.planner import PLANNER
+from kd_planner_ros.networks.registry import build_weightless, find_network, is_weightless, role_of
 
 FALLBACK, EXPERT = "constant_velocity", "expert"
 
 
 @dataclass(frozen=True)
-class PlannerFacts:
-    """Name, declared sensors, plans per second and card (empty for a planner without weights)."""
+class ModelFacts:
+    """Name, role, declared sensors, results per second and card (empty for a model without weights)."""
 
     name: str
+    role: str
     rig: SensorRig
     rate_hz: float
     card: dict[str, Any]
 
 
-def resolve_planner(name: str, models_dir: str = "") -> tuple[str, str]:
-    """(planner, models_dir), ``auto`` replaced by the model whose card has the best driving score on the default town, the
-    first by name where several have none; constant_velocity if no model is shipped.
+def resolve_model(name: str, models_dir: str = "", role: str = PLANNER) -> tuple[str, str]:
+    """(model, models_dir). ``auto`` is replaced by the model of ``role`` whose card has the best driving score on the default
+    town, the first by name where several have none; by constant_velocity if no planner is shipped.
 
     Raises:
-        ConfigError: ``models_dir`` is given and no folder, or ``auto`` finds no model in it.
+        ConfigError: ``models_dir`` is given and no folder, or ``auto`` finds no model of ``role``.
     """
-    from kd_planner_ros.runtime.load import list_models
+    from kd_planner_ros.runtime.load import list_models  # brings torch
 
     if models_dir and not Path(models_dir).is_dir():
         raise ConfigError(f"a folder of models at {models_dir}", "no such folder", "correct models_dir")
     if name != "auto":
         return name, models_dir
-    shipped = list_models(models_dir or None)
-    if models_dir and not shipped:
-        raise ConfigError(f"a model in {models_dir}", "none", "correct models_dir, or name a planner")
-    return (max(shipped, key=_driving_score).name if shipped else FALLBACK), models_dir
+    fit = [folder for folder in list_models(models_dir or None) if _may_be(folder, role)]
+    if fit:
+        return max(fit, key=_driving_score).name, models_dir
+    if models_dir:
+        raise ConfigError(f"a {'model' if role == PLANNER else role} in {models_dir}", "none", f"correct models_dir, or name a {role}")
+    if role != PLANNER:
+        raise ConfigError(f"a shipped {role} for auto", "none", f"name a {role}, or give its folder")
+    return FALLBACK, models_dir
 
 
-def planner_place(name: str, models_dir: str = "") -> str:
+def resolve_planner(name: str, models_dir: str = "") -> tuple[str, str]:
+    """``resolve_model`` for a planner."""
+    return resolve_model(name, models_dir, PLANNER)
+
+
+def _may_be(folder: Path, role: str) -> bool:
+    """Whether the model in ``folder`` has ``role``. What cannot be read passes as a planner: whoever loads it will say why."""
+    try:
+        return role_of(read_card(folder).network) == role
+    except (CardError, PlannerError):
+        return role == PLANNER
+
+
+def model_place(name: str, models_dir: str = "", role: str = PLANNER) -> str:
     """``name`` as a loader without a models folder takes it: ``auto`` resolved, a model of ``models_dir`` as its path.
 
     Raises:
-        ConfigError: as ``resolve_planner``.
+        ConfigError: as ``resolve_model``.
         PlannerError: ``models_dir`` is given and holds no such model; one that is shipped does not take its place.
     """
-    from kd_planner_ros.networks.registry import is_weightless
-
-    name, models_dir = resolve_planner(name, models_dir)
+    name, models_dir = resolve_model(name, models_dir, role)
     if not models_dir or is_weightless(name) or name == EXPERT:
         return name
     from kd_planner_ros.runtime.load import find_model  # brings torch
@@ -58,32 +77,41 @@ def planner_place(name: str, models_dir: str = "") -> str:
     return str(find_model(name, models_dir))
 
 
+def planner_place(name: str, models_dir: str = "") -> str:
+    """``model_place`` for a planner."""
+    return model_place(name, models_dir, PLANNER)
+
+
 def _driving_score(folder: Path) -> float:
     """The card's score on the default town, -1 where it has none or cannot be read: whoever loads it will say why."""
-    from kd_planner_ros.core.card import read_card
-    from kd_planner_ros.core.errors import CardError
-
     try:
         return float(read_card(folder).scores.get("closed_loop_default_town", {}).get("driving_score", -1.0))
     except (CardError, AttributeError, TypeError, ValueError):
         return -1.0
 
 
-def planner_facts(name: str, models_dir: str = "") -> PlannerFacts:
-    """The facts of planner ``name``, from its card and config: no weights are loaded and no engine is built.
+def model_facts(name: str, models_dir: str = "", role: str | None = None) -> ModelFacts:
+    """The facts of model ``name``, from its card and config: no weights are loaded and no engine is built.
 
     Raises:
-        PlannerError: nothing of that name.
+        PlannerError: nothing of that name, or a model of another role than ``role``.
         CardError: its card cannot be used.
     """
-    from kd_planner_ros.core.card import read_card
-    from kd_planner_ros.networks.registry import build_weightless, find_network, is_weightless
-
     if is_weightless(name):
-        planner = build_weightless(name)
-        return PlannerFacts(planner.name, planner.rig, planner.rate_hz, {})
-    from kd_planner_ros.runtime.load import find_model  # brings torch
+        model = build_weightless(name)
+        facts = ModelFacts(model.name, model.role, model.rig, model.rate_hz, {})
+    else:
+        from kd_planner_ros.runtime.load import find_model  # brings torch
 
-    card = read_card(find_model(name, models_dir or None))
-    config = find_network(card.network).config(card.config)
-    return PlannerFacts(card.name, config.rig, config.rate_hz, asdict(card))
+        card = read_card(find_model(name, models_dir or None))
+        network = find_network(card.network)
+        config = network.config(card.config)
+        facts = ModelFacts(card.name, network.role, config.rig, config.rate_hz, asdict(card))
+    if role and facts.role != role:
+        raise PlannerError(f"a {role}", f"'{name}', a {facts.role}", f"name a {role}")
+    return facts
+
+
+def planner_facts(name: str, models_dir: str = "") -> ModelFacts:
+    """``model_facts`` for a planner."""
+    return model_facts(name, models_dir, PLANNER)

@@ -1,4 +1,4 @@
-"""A planner by its name: the one door for node, evaluator and notebook."""
+"""A planner or a perceiver by its name: the one door for node, evaluator and notebook."""
 
 from __future__ import annotations
 
@@ -6,26 +6,32 @@ import hashlib
 import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from kd_planner_ros import __version__
-from kd_planner_ros.core.card import CARD_VERSION, ModelCard
+from kd_planner_ros.core.card import CARD_VERSION, ModelCard, read_card
 from kd_planner_ros.core.errors import CardError, PlannerError
-from kd_planner_ros.networks.planner import Planner, require_planner
+from kd_planner_ros.networks.planner import PERCEIVER, PLANNER, Model, Perceiver, Planner, require_model
 from kd_planner_ros.networks.registry import Network, build_weightless, find_network, folders, is_weightless
 from kd_planner_ros.runtime import engines
+from kd_planner_ros.runtime.facts import resolve_model
+from kd_planner_ros.runtime.network_model import warm_up
 from kd_planner_ros.runtime.paths import models_folder
-from kd_planner_ros.runtime.planner import NetworkPlanner, warm_up
+from kd_planner_ros.runtime.perceiver import NetworkPerceiver
+from kd_planner_ros.runtime.planner import NetworkPlanner
 from kd_planner_ros.runtime.store import CARD, load_model
 
 
-def load_planner(name: str, device: str = "cpu", engine: str = "auto", models_dir: str | Path | None = None,
-                 keep: bool = True, threads: int = 0) -> Planner:
-    """The planner ``name``, checked, warmed up and ready.
+def load_model_runner(name: str, role: str | None = None, device: str = "cpu", engine: str = "auto",
+                      models_dir: str | Path | None = None, keep: bool = True, threads: int = 0) -> Model:
+    """The model ``name`` as a Planner or a Perceiver, checked, warmed up and ready.
 
     Args:
-        name: a folder of ``models_dir``, a path to such a folder, or a planner without weights (constant_velocity).
+        name: a folder of ``models_dir``, a path to such a folder, a model without weights (constant_velocity), or auto: the best
+            shipped model of its role.
+        role: planner or perceiver where only that will do; auto means a planner where it is None.
         device: cpu, cuda or cuda:N.
         engine: auto, torch, openvino or onnxruntime.
         models_dir: where models lie; the shipped ones when None.
@@ -33,28 +39,54 @@ def load_planner(name: str, device: str = "cpu", engine: str = "auto", models_di
         threads: processor threads that this process computes with from now on; 0: as many as now.
 
     Raises:
-        PlannerError: nothing of that name; the message lists what there is.
+        PlannerError: nothing of that name, in which case the message lists what there is, or a model of another role.
         CardError: card, weights and code do not fit, or the engine's results are wrong.
-        ConfigError: an engine or a device that is not there.
+        ConfigError: an engine or a device that is not there, or an engine that cannot run this network.
     """
-    chosen = engines.require_engine(engine, device)
+    engines.require_engine(engine, device)
+    if name == "auto":
+        name = resolve_model(name, str(models_dir or ""), role or PLANNER)[0]
     if is_weightless(name):
-        return require_planner(build_weightless(name))
+        return require_model(build_weightless(name), role)
+    folder = find_model(name, models_dir)
+    network = find_network(read_card(folder).network)
+    if role and network.role != role:
+        raise PlannerError(f"a {role}", f"'{name}', a {network.role}", f"name a {role}")
+    chosen = engines.require_engine(engine, device, network)
     if threads:
         torch.set_num_threads(threads)
-    model, config, card = load_model(find_model(name, models_dir))
-    network = find_network(card.network)
+    model, config, card = load_model(folder)
+    runner = _ready_engine(chosen, model, network, config, device, card, folder, keep)
+    kind = NetworkPerceiver if network.role == PERCEIVER else NetworkPlanner
+    return require_model(kind(card.name, config, network.build_processor(config), runner, card), role)
+
+
+def load_planner(name: str, device: str = "cpu", engine: str = "auto", models_dir: str | Path | None = None,
+                 keep: bool = True, threads: int = 0) -> Planner:
+    """The planner ``name``; arguments and errors are those of ``load_model_runner``."""
+    return load_model_runner(name, PLANNER, device, engine, models_dir, keep, threads)
+
+
+def load_perceiver(name: str, device: str = "cpu", engine: str = "auto", models_dir: str | Path | None = None,
+                   keep: bool = True, threads: int = 0) -> Perceiver:
+    """The perceiver ``name``; arguments and errors are those of ``load_model_runner``."""
+    return load_model_runner(name, PERCEIVER, device, engine, models_dir, keep, threads)
+
+
+def _ready_engine(chosen: str, model: torch.nn.Module, network: Network, config: Any, device: str, card: ModelCard,
+                  folder: Path, keep: bool) -> engines.Engine:
+    """Engine ``chosen`` with ``model`` on ``device``, warmed up and compared with torch."""
     example = network.example_inputs(config)
     cache = _cache_path(card, network) if keep else None
     runner = _build_engine(chosen, model, network, example, device, cache)
     try:
-        warm_up(runner, model if device == "cpu" else load_model(find_model(name, models_dir))[0], example, card.name)
+        warm_up(runner, model if device == "cpu" else load_model(folder)[0], example, card.name)
     except CardError:
         if not getattr(runner, "from_cache", False):
             raise
         runner = engines.OpenVinoEngine(model, network, example, cache, anew=True)  # a stale graph must never decide
         warm_up(runner, model, example, card.name)
-    return require_planner(NetworkPlanner(card.name, config, network.build_processor(config), runner, card))
+    return runner
 
 
 def find_model(name: str, models_dir: str | Path | None = None) -> Path:
@@ -68,10 +100,10 @@ def find_model(name: str, models_dir: str | Path | None = None) -> Path:
         if name and (folder / CARD).is_file():
             return folder
     if is_weightless(name):
-        raise PlannerError("a planner with weights", f"'{name}', which has none",
+        raise PlannerError("a model with weights", f"'{name}', which has none",
                            f"name one out of {', '.join(path.name for path in list_models(base)) or 'a folder of models'}")
     known = [path.name for path in list_models(base)] + [folder for folder in folders() if is_weightless(folder)]
-    raise PlannerError(f"a planner out of {', '.join(known)}, or a folder with a {CARD}", repr(name),
+    raise PlannerError(f"a model out of {', '.join(known)}, or a folder with a {CARD}", repr(name),
                        "correct the name, or give --models-dir")
 
 

@@ -22,7 +22,7 @@ from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.graph.describe import PATIENT_CONTROL_S, GraphConfig, describe
 from kd_planner_ros.ros.graph.drive import graph_environment, transport_environment
 from kd_planner_ros.ros.profiles import Profile, load_profile
-from kd_planner_ros.runtime.facts import PlannerFacts, planner_facts, resolve_planner
+from kd_planner_ros.runtime.facts import ModelFacts, planner_facts, resolve_planner
 
 START_S = 240.0
 
@@ -133,7 +133,7 @@ def _first(items: Any, count: int) -> list[Any]:
 
 
 def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any, topics: dict[str, str], trigger: str,
-          facts: PlannerFacts, folder: Path, progress: bool) -> tuple[Any, list[int]]:
+          facts: ModelFacts, folder: Path, progress: bool) -> tuple[Any, list[int]]:
     """Play everything to planner and controller; gives back the player and the stamps that asked for plans."""
     from kd_planner_ros.ros.graph.player import Player, instants
     from kd_planner_ros.ros.graph.processes import Processes

@@ -33,6 +33,8 @@ def test_the_card_is_that_of_the_weights_that_drive(tmp_path, monkeypatch):
     setup = worker.Setup(ClosedLoopConfig("twin", tmp_path / "out", engine="torch"))
     shipped = json.loads((tmp_path / "models" / "twin" / "card.json").read_text())
     assert setup.weights == setup.card["weights_sha256"] == shipped["weights_sha256"]
+    chosen = worker.Setup(ClosedLoopConfig("auto", tmp_path / "out", engine="torch"))  # as in a notebook, without the command line
+    assert chosen.name == "twin" and chosen.weights == setup.weights
     for name in ("expert", "constant_velocity"):
         assert worker.Setup(ClosedLoopConfig(name, tmp_path / "out")).card == {}
 

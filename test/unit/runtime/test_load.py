@@ -37,6 +37,12 @@ def models(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
+def float32(monkeypatch):
+    """Engines are compared in float32: with bfloat16, which torch takes on some processors, they differ by 0.005 m."""
+    monkeypatch.setattr(engines, "fast_bfloat16", lambda device: False)
+
+
+@pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 

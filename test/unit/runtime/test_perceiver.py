@@ -1,0 +1,123 @@
+"""A perception network of another package through the doors of the runtime: loader, warm-up, engines, bench, facts."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+from support.perception import install_network, save_tiny
+
+from kd_planner_ros.core.errors import CardError, ConfigError, PlannerError, SensorError
+from kd_planner_ros.networks.planner import Perceiver, Planner
+from kd_planner_ros.runtime import engines
+from kd_planner_ros.runtime.bench import bench_latency, noise_frame
+from kd_planner_ros.runtime.facts import model_facts, model_place, planner_facts, resolve_model
+from kd_planner_ros.runtime.load import load_model_runner, load_perceiver, load_planner
+from kd_planner_ros.runtime.network_model import warm_up
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    """A folder of models with one perceiver, ``eye``, of the installed network ``tiny_eye``."""
+    install_network(monkeypatch, tmp_path)
+    return save_tiny(tmp_path / "models", "eye")
+
+
+def test_a_perceiver_by_name(models):
+    eye = load_perceiver("eye", models_dir=models)
+    assert isinstance(eye, Perceiver) and (eye.role, eye.name, eye.rate_hz) == ("perceiver", "eye", 10.0)
+    frame = noise_frame(eye)
+    seen = eye.perceive(frame)
+    assert seen.stamp_ns == frame.stamp_ns and seen.inference_ms > 0.0
+    assert seen.outputs["depth"].array.shape == (32, 64) and seen.outputs["classes"].array.dtype == np.uint8
+    assert seen.outputs["classes"].labels == ("road", "car", "sky")
+    with pytest.raises(SensorError):
+        eye.perceive(frame.__class__(0, frame.ego, None))
+
+
+def test_the_network_says_which_engines_can_run_it(models):
+    assert load_perceiver("eye", models_dir=models).engine.describe.startswith("torch")  # auto, although openvino is there
+    with pytest.raises(ConfigError, match="runs network 'tiny_eye': torch; got 'openvino'; use engine torch"):
+        load_perceiver("eye", engine="openvino", models_dir=models)
+    if importlib.util.find_spec("openvino"):
+        assert engines.require_engine("auto", "cpu") == "openvino"
+
+
+def test_roles_do_not_mix(models):
+    assert load_model_runner("eye", models_dir=models).role == "perceiver"
+    assert isinstance(load_model_runner("constant_velocity"), Planner)
+    with pytest.raises(PlannerError, match="expected a planner; got 'eye', a perceiver"):
+        load_planner("eye", models_dir=models)
+    with pytest.raises(PlannerError, match="a Perceiver; got 'constant_velocity', a planner"):
+        load_perceiver("constant_velocity")
+    with pytest.raises(PlannerError, match="expected a planner; got 'eye', a perceiver"):
+        planner_facts("eye", str(models))
+
+
+def test_auto_by_role(models, tmp_path):
+    assert resolve_model("auto", str(models), "perceiver")[0] == "eye"
+    assert load_perceiver("auto", models_dir=models).name == "eye"
+    assert model_place("auto", str(models), "perceiver") == str(models / "eye")
+    with pytest.raises(ConfigError, match="got none"):
+        resolve_model("auto", str(models))  # a perceiver does not drive
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match="a perceiver in .*got none"):
+        load_perceiver("auto", models_dir=tmp_path / "empty")
+
+
+def test_facts_need_no_weights(models):
+    (models / "eye" / "weights.safetensors").unlink()
+    facts = model_facts("eye", str(models))
+    assert (facts.name, facts.role, facts.rate_hz) == ("eye", "perceiver", 10.0) and facts.rig.cameras[0].id == "front"
+    assert facts.card["network"] == "tiny_eye"
+
+
+def test_latency_of_a_perceiver(models):
+    found = bench_latency(load_perceiver("eye", models_dir=models), n=3, warm=1)
+    assert found["perceiver"] == "eye" and 0.0 < found["p50_ms"] <= found["max_ms"]
+
+
+class Echo(engines.Engine):
+    """An engine that is another function."""
+
+    describe, tolerance = "echo", 2e-3
+
+    def __init__(self, work):
+        self.run = work
+
+
+Echo.__abstractmethods__ = frozenset()
+
+
+def test_warm_up_leaves_whole_numbers_alone():
+    """Noise is no index of an embedding: it would be truncated, negative or out of range."""
+    table = torch.nn.Embedding(10, 4).requires_grad_(False)
+    example = {"ids": torch.tensor([[3, 9]]), "x": torch.zeros(1, 2), "seen": torch.tensor([True, False])}
+    got = []
+
+    def work(ids, x, seen):
+        got.append((ids, x, seen))
+        return {"y": table(ids).sum() + x, "token": ids + 1}
+
+    assert warm_up(Echo(lambda inputs: work(**inputs)), work, example, "words") == 0.0
+    ids, x, seen = got[0]
+    assert torch.equal(ids, example["ids"]) and torch.equal(seen, example["seen"]) and x.abs().max() > 0.1
+    with pytest.raises(CardError, match="0.5 in 'token'"):
+        warm_up(Echo(lambda inputs: work(inputs["ids"] * torch.tensor([1, 2]) % 10, inputs["x"], inputs["seen"])
+                     | {"y": work(**inputs)["y"]}), work, example, "words")
+
+
+def test_whole_numbers_stay_whole_on_torch():
+    class Tokens(torch.nn.Module):
+        def forward(self, ids):
+            return {"token": ids + 1, "y": ids * 0.5}
+
+    class Network:
+        outputs = ("token", "y")
+
+    found = engines.TorchEngine(Tokens(), Network).run({"ids": torch.tensor([[1, 2]])})
+    assert found["token"].dtype == torch.int64 and found["y"].dtype == torch.float32
+
+
