@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,15 @@ from kd_planner_ros.networks.planner import Model, Perceiver
 
 
 def noise_frame(model: Model, seed: int = 0) -> Frame:
-    """A frame with everything ``model`` declares: noise pictures, as many points as its LiDARs send, no reason to stop."""
+    """A frame with everything ``model`` declares: noise pictures, as many points as its LiDARs send, the
+    same again for each earlier frame, no reason to stop."""
     random = np.random.default_rng(seed)
     images = {camera.id: random.integers(0, 256, (camera.height, camera.width, 3), dtype=np.uint8)
               for camera in model.rig.cameras}
     clouds = {lidar.id: _noise_cloud(lidar, random) for lidar in model.rig.lidars}
     goal = NavigationGoal(np.array([30.0, 0.0]), Command.LANE_FOLLOW)
-    return make_frame(planner.rig.cameras, EgoState(0, Pose(), 5.0), goal, images, clouds)
+    frame = make_frame(model.rig.cameras, EgoState(0, Pose(), 5.0), goal, images, clouds)
+    return replace(frame, history=tuple(replace(frame, stamp_ns=-round(1e9 * age_s)) for age_s in model.rig.history_s))
 
 
 def _noise_cloud(spec: LidarSpec, random: np.random.Generator) -> np.ndarray:

@@ -1,6 +1,7 @@
 """A perception network of another package through the doors of the runtime: loader, warm-up, engines, bench, facts."""
 
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,3 +122,12 @@ def test_whole_numbers_stay_whole_on_torch():
     assert found["token"].dtype == torch.int64 and found["y"].dtype == torch.float32
 
 
+
+
+def test_the_frame_of_the_bench_holds_what_the_rig_declares(models):
+    eye = load_perceiver("eye", models_dir=models)
+    eye.rig = replace(eye.rig, history_s=(0.1, 0.2))
+    frame = noise_frame(eye)
+    assert frame.calibrations["front"] == eye.rig.cameras[0]
+    assert [past.stamp_ns for past in frame.history] == [-100_000_000, -200_000_000]
+    assert frame.history[1].images["front"].shape == (32, 64, 3)
