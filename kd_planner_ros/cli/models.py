@@ -29,6 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         return sub
 
     sub = way("list", _list, "list the planners in a models folder, and those without weights")
+    sub.add_argument("--markdown", metavar="LINK", help="print the table of docs/models.md instead; LINK is the path from the page to the "
+                     "folder of models")
     _add_models(sub)
     sub = way("params", _params, "count parameters and multiply-accumulates of a network's every size")
     sub.add_argument("name", metavar="NETWORK", help="a folder of networks/, for example tcp")
@@ -54,6 +56,8 @@ def _list(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.runtime.load import list_models
 
     _require_folder(args.models_dir)
+    if args.markdown:
+        return _markdown(args.models_dir, args.markdown)
     rows = [_row(folder) for folder in list_models(args.models_dir)]
     rows += [{"name": name, "network": name, "role": role_of(name), "parameters": 0, "version": "", "licence": "", "scores": {}}
              for name in folders() if is_weightless(name)]
@@ -64,6 +68,16 @@ def _list(args: argparse.Namespace) -> dict[str, Any]:
         size = f"{row['parameters']:,} parameters" if row["parameters"] else "no weights"
         print(f"{row['name']:<28} {row['network']:<20} {row['role']:<10} {size:<24} {_short(row['scores'])}")
     return {"models": rows}
+
+
+def _markdown(models_dir: Path | None, link: str) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from kd_planner_ros.runtime.zoo import markdown, zoo
+
+    rows = zoo(models_dir)
+    print(markdown(rows, link), end="")
+    return {"models": [asdict(row) for row in rows]}
 
 
 def _require_folder(models_dir: Path | None) -> None:

@@ -18,7 +18,7 @@ class ModelCard:
     """Facts about shipped weights. ``network`` is a folder of networks/, ``config`` its config's fields.
 
     ``weights_sha256`` guards weights.safetensors; ``training`` says data, recipe, seed and command; ``scores`` hold
-    figures, each with the command that made it.
+    figures, each with the command that made it. ``use`` says in a few words when to take the model.
     """
 
     name: str
@@ -31,6 +31,7 @@ class ModelCard:
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     licence: str = "Apache-2.0"
+    use: str = ""
 
     @property
     def maps_seen(self) -> set[str]:

@@ -48,7 +48,7 @@ class Hesitation:
     and it is the trajectory that brakes. Step it once a tick of 20 Hz.
 
     A trajectory of 0.1 to 0.4 m/s is a brake for TCP's controller, so a car that has learnt to start slowly never does.
-    The control branch is the better witness: where the expert goes on standing it hardly ever accelerates (docs/results.md).
+    The control branch is the better witness: where the expert goes on standing it hardly ever accelerates (docs/notes/default_student.md).
     """
 
     standing_mps = 0.2

@@ -17,7 +17,7 @@ from kd_planner_ros.core.fields import check_fields
 Params = TypeVar("Params")
 SHOW_ROUTE = "6"
 """Of the ten default routes: a minute and a half behind other cars, with turns and red lights, which the shipped student drives without
-a mistake. docs/results.md has the scores of all ten."""
+a mistake. docs/benchmarks/driving.md has the scores of all ten."""
 
 
 def param(default: Any, text: str, *, low: float | None = None, high: float | None = None,

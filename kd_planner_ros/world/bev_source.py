@@ -1,7 +1,7 @@
 """Where the bird's-eye scene of PlanKD comes from: the built-in world, or CARLA's objects and lights on a map.
 
 The road is painted once in tiles, those that are needed; a scene then costs one turned cut-out and some polygons.
-Source: PlanKD's collector; how it differs is in docs/distillation.md.
+Source: PlanKD's collector; how it differs is in docs/notes/plankd_paper_and_code.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PlanKD's safety-aware waypoint attention: which waypoint matters in this scene. A training-only module.
 
 Source: Feng et al., CVPR 2024, section 3.4, equation 5, appendix A.5; PlanKD ``interfuser/plankd.py``.
-Where the two disagree: docs/distillation.md.
+Where the two disagree: docs/notes/plankd_paper_and_code.md.
 """
 
 from __future__ import annotations

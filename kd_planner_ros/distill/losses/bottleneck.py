@@ -1,7 +1,7 @@
 """PlanKD's planning-relevant feature distillation: an information bottleneck between a feature map and the planning states.
 
 Source: Feng et al., CVPR 2024, section 3.3, equations 2 to 4, appendix A.4; PlanKD ``interfuser/plankd.py``.
-Where the two disagree: docs/distillation.md.
+Where the two disagree: docs/notes/plankd_paper_and_code.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How near a waypoint passes to others, and the losses that make attention follow it. Planner frame P, metres.
 
 Source: Feng et al., CVPR 2024, equations 6 to 8; PlanKD ``interfuser/plankd.py``.
-Where the two disagree: docs/distillation.md.
+Where the two disagree: docs/notes/plankd_paper_and_code.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PlanKD: planning-relevant feature distillation and safety-aware waypoint-attentive distillation.
 
 Source: Feng et al., "On the Road to Portability: Compressing End-to-End Motion Planner for Autonomous Driving", CVPR 2024,
-equation 9 and algorithm 1; where paper and repository disagree: docs/distillation.md.
+equation 9 and algorithm 1; where paper and repository disagree: docs/notes/plankd_paper_and_code.md.
 """
 
 from __future__ import annotations

@@ -447,7 +447,7 @@ def test_a_pilot_stops_for_a_car_and_drives_on():
 @pytest.mark.alone
 def test_a_step_costs_milliseconds():
     """Processor time of a tick with a new plan and fifteen road users; the best of nine for each of twelve scenes, as
-    others share the machine. The bar is 3 ms (docs/results.md has the figure); a slower machine may take twice that."""
+    others share the machine. The bar is 3 ms (docs/benchmarks/speed.md has the figure); a slower machine may take twice that."""
     rng = np.random.default_rng(0)
     controller = SafetyController()
     best = np.full(12, np.inf)

@@ -1,0 +1,75 @@
+"""The shipped models as a table: one row a model, everything in it read from the cards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kd_planner_ros.core.card import ModelCard, read_card
+from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.runtime.load import list_models
+
+HEADER = ("model", "take it for", "input", "parameters", "latency", "driving score / route completion")
+SUITES = {"closed_loop_town05_short": "Town05 Short", "closed_loop_town05_long": "Town05 Long", "closed_loop_default_town": "default town"}
+"""Key of a card's scores -> name of the suite in tables."""
+
+
+@dataclass(frozen=True)
+class ZooRow:
+    """One shipped model in words: every field is ready to be printed."""
+
+    name: str
+    use: str
+    inputs: str
+    parameters: str
+    latency: str
+    scores: str
+
+    def cells(self, link: str) -> tuple[str, ...]:
+        """The cells of a Markdown row; ``link`` is the path from the page to the folder of models."""
+        return (f"[`{self.name}`]({link}/{self.name}/card.json)", self.use, self.inputs, self.parameters, self.latency,
+                self.scores)
+
+
+def zoo(models_dir: Path | None = None) -> list[ZooRow]:
+    """A row for each model of ``models_dir`` (the shipped ones when None), sorted by name.
+
+    Raises:
+        CardError: a card is broken or does not fit the code.
+    """
+    return [_row(read_card(folder)) for folder in list_models(models_dir)]
+
+
+def markdown(rows: Iterable[ZooRow], link: str) -> str:
+    """The Markdown table of ``rows``; ``link`` as ``ZooRow.cells`` takes it."""
+    lines = [HEADER, ("---",) * len(HEADER), *(row.cells(link) for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _row(card: ModelCard) -> ZooRow:
+    suites = [(text, card.scores[key]) for key, text in SUITES.items() if key in card.scores]
+    return ZooRow(card.name, card.use, _inputs(card), f"{card.parameters / 1e6:.1f} M", _latency(card.scores.get("latency")),
+                  "; ".join(f"{text} {_score(score)}" for text, score in suites))
+
+
+def _inputs(card: ModelCard) -> str:
+    """The sensors that the model asks for: cameras with their pictures' size in pixels, LiDARs by number."""
+    rig = find_network(card.network).config(card.config).rig
+    sizes = sorted({f"{camera.width}x{camera.height}" for camera in rig.cameras})
+    words = [f"{len(rig.cameras)} camera{'s' if len(rig.cameras) > 1 else ''} {', '.join(sizes)}"] if rig.cameras else []
+    words += [f"{len(rig.lidars)} LiDAR{'s' if len(rig.lidars) > 1 else ''}"] if rig.lidars else []
+    return " and ".join(words) or "no sensor"
+
+
+def _latency(score: Any) -> str:
+    """``9.0 ms (openvino, 2 threads)``, or a dash where the card has no measurement."""
+    return f"{score['p50_ms']:.1f} ms ({score['engine']})" if isinstance(score, dict) else "-"
+
+
+def _score(score: dict[str, Any]) -> str:
+    """``72.1 ± 10.4 / 100.0 % (3 seeds)``: mean and sample deviation over the traffic seeds; no deviation of a single seed."""
+    seeds = len(score["seeds"])
+    spread = f" ± {score['std']['driving_score']:.1f}" if seeds > 1 else ""
+    return f"{score['driving_score']:.1f}{spread} / {score['route_completion']:.1f} % ({seeds} seed{'s' if seeds > 1 else ''})"
