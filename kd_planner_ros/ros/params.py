@@ -1,7 +1,7 @@
-"""Every ROS parameter, declared once: default, type, description, range, whether it may change while running.
+"""How a ROS parameter is declared: default, type, description, range. The parameters of each node are in ``ros/specs``.
 
-A node gets a frozen dataclass built from its parameters and never asks ROS for one again. Field ``plan_timeout_s``
-is parameter ``plan_timeout_s``. ``config/*.yaml`` holds a site's choices; a test compares it with these tables.
+A node gets a frozen dataclass built from its parameters and never asks ROS for one again. Field ``plan_timeout_s`` is parameter
+``plan_timeout_s``. ``config/nodes/*.yaml`` holds a site's choices; a test compares each file with the dataclass.
 """
 
 from __future__ import annotations
@@ -32,41 +32,15 @@ class CommonParams:
 
     role_name: str = param("ego_vehicle", "CARLA role name of the ego vehicle; part of every topic name")
     carla_profile: str = param("carla_bridge", "outside system whose messages are spoken: a file of config/profiles/, or a path to one")
-    carla_version: str = param("0.9.13", "CARLA version, told in the diagnostics; topics and recordings of all versions are read alike")
+    carla_version: str = param("0.9.13", "CARLA version, shown in the diagnostics; topics and recordings of all versions are read alike")
     unseen_after_s: float = param(5.0, "wall time after which a topic that never came is named in the diagnostics, s",
                                   low=0.5, high=60.0)
 
 
 @dataclass(frozen=True)
-class WorldParams(CommonParams):
-    """Parameters of the built-in world's node."""
+class ModelParams(CommonParams):
+    """Parameters of a node that runs a model."""
 
-    objects_definition_file: str = param("", "sensor file in carla_spawn_objects' format; empty mounts no sensor")
-    map: str = param("default", "map: default, generated:SEED, or a path to a .net.xml or .xodr file")
-    route: str = param(SHOW_ROUTE, "number of a default route, a route file, or FILE:ID for one route of it")
-    seed: int = param(0, "seed of traffic, walkers and scenarios", low=0, high=2**31 - 1)
-    vehicles: int = param(60, "vehicles SUMO keeps on the map", low=0, high=500)
-    walkers: int = param(20, "walkers on the map", low=0, high=500)
-    weather: str = param("benchmark", "benchmark, an id from 0 to 20 in CARLA's order, or a name such as WetNoon")
-    scenarios: bool = param(True, "let scenario actors act (pedestrian stepping out, cut-in, ...)")
-    max_time_s: float = param(0.0, "stop after this much simulated time, s; 0 drives to the end of the route",
-                              low=0.0, high=1e6)
-    run_dir: str = param("", "folder to write statistics, telemetry, plans and pictures to; empty writes nothing")
-    synchronous_mode_wait_for_vehicle_control_command: bool = param(
-        True, "wait for one control command per tick, as the bridge's parameter of this name")
-    control_timeout_s: float = param(1.0, "longest wait for a control command, wall time, s (the bridge's: 1.0)",
-                                     low=0.05, high=10.0)
-    ready_timeout_s: float = param(120.0, "longest wait for the agent's status before the first tick, wall time, s; "
-                                          "0 does not wait", low=0.0, high=3600.0)
-    planner_name: str = param("", "name of the planner, for the run folder")
-    planner_facts: str = param("{}", "JSON object of further facts for the run folder (card, device, engine)")
-
-
-@dataclass(frozen=True)
-class PlannerParams(CommonParams):
-    """Parameters of the planner node."""
-
-    planner: str = param("constant_velocity", "model folder name, a path to one, or constant_velocity")
     models_dir: str = param("", "folder of models; empty is the package's own")
     device: str = param("cpu", "device of the network: cpu, cuda, cuda:N")
     engine: str = param("auto", "inference engine", choices=("auto", "torch", "openvino", "onnxruntime"))
@@ -75,21 +49,6 @@ class PlannerParams(CommonParams):
     autostart: bool = param(False, "configure and activate without a lifecycle manager")
     max_skew_s: float = param(0.025, "largest distance between the stamps of one set's sensors, s",
                               low=0.001, high=1.0)
-
-
-@dataclass(frozen=True)
-class ControllerParams(CommonParams):
-    """Parameters of the controller node."""
-
-    plan_period_s: float = param(0.1, "time between plans, s; from the planner's rate", low=0.05, high=2.0)
-    lockstep: bool = param(True, "wait for the plan of a tick that is due; off: take the newest plan there is")
-    plan_timeout_s: float = param(0.8, "longest wait for a due plan, wall time, s; then a safe stop",
-                                  low=0.05, high=10.0)
-    odometry_timeout_s: float = param(0.5, "odometry older than this on the clock leads to a safe stop, s",
-                                      low=0.1, high=10.0)
-    max_steer_rad: float = param(1.22, "steering angle of the wheels at full lock, rad (CARLA's default car: 70 deg)",
-                                 low=0.1, high=1.57)
-    autostart: bool = param(False, "configure and activate without a lifecycle manager")
 
 
 def declare(node: Any, kind: type[Params]) -> Params:

@@ -1,4 +1,4 @@
-"""Profiles: one YAML per outside system, with its adapter, its defaults and the real name of every topic."""
+"""Profiles: one YAML per outside system, with its adapter, its defaults and the real names of topics."""
 
 from __future__ import annotations
 
@@ -10,18 +10,15 @@ from typing import Any
 import yaml
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.ros.specs import known_ports
+from kd_planner_ros.ros.specs.base import NodeSpec
 from kd_planner_ros.runtime.paths import config_folder
-
-PORTS = ("clock", "tf", "diagnostics", "odometry", "speedometer", "imu", "gnss", "objects", "traffic_lights", "control",
-         "status", "route", "waypoints", "trajectory", "joint_trajectory", "plan_state", "planner_ready", "markers",
-         "attention", "steering", "control_reason")
-"""Names of all ports in the code but the sensors', whose names come from the rig."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """An outside system with its role name filled in; ``topics`` maps every port to its real name. ``name`` is what
-    ``load_profile`` finds it by: a name of config/profiles/, or an absolute path."""
+    """An outside system with its role name filled in; ``topics`` maps a port to its real name. ``name`` is what
+    ``load_profile`` finds the profile by: a name of config/profiles/, or an absolute path."""
 
     name: str
     adapter: str
@@ -34,12 +31,23 @@ class Profile:
         """(name in the code, real name) for every port whose names differ."""
         return [(port, topic) for port, topic in self.topics.items() if port != topic]
 
+    def require(self, node: NodeSpec) -> None:
+        """Refuse a profile that gives a port of ``node`` no topic; ports of nodes that do not run may be left out.
+
+        Raises:
+            ConfigError: it names the ports.
+        """
+        missing = [port.name for port in node.ports if port.mapped and port.name not in self.topics]
+        if missing:
+            raise ConfigError(f"a topic for each port of node {node.name} in profile {self.name}", f"none for {', '.join(missing)}",
+                              "add them under 'topics', as config/profiles/carla_bridge.yaml has them")
+
 
 def load_profile(name: str, role_name: str = "", carla_version: str = "") -> Profile:
     """Profile ``name`` of config/profiles/ (or a path to a YAML file); empty arguments keep the profile's defaults.
 
     Raises:
-        ConfigError: no such profile, no YAML, or a port without a name.
+        ConfigError: no such profile, no YAML, a key that is missing, or a port that no node has.
     """
     data, path = _read(name)
     if base := data.get("extends"):
@@ -47,12 +55,10 @@ def load_profile(name: str, role_name: str = "", carla_version: str = "") -> Pro
         data = {**common, **data, "topics": {**common.get("topics", {}), **data.get("topics", {})}}
     missing = [key for key in ("adapter", "role_name", "carla_version", "namespace", "topics")
                if key not in data]
-    missing = missing or sorted(set(PORTS) - set(data["topics"]))
     if missing:
-        raise ConfigError(f"every key and every port in {path}", f"no {', '.join(missing)}",
-                          "take config/profiles/carla_bridge.yaml as a pattern")
-    if unknown := sorted(set(data["topics"]) - set(PORTS)):
-        raise ConfigError(f"known ports in {path}", ", ".join(unknown), f"use {', '.join(PORTS)}")
+        raise ConfigError(f"every key in {path}", f"no {', '.join(missing)}", "take config/profiles/carla_bridge.yaml as a pattern")
+    if unknown := sorted(set(data["topics"]) - set(known_ports())):
+        raise ConfigError(f"known ports in {path}", ", ".join(unknown), f"use {', '.join(known_ports())}")
     role = role_name or data["role_name"]
     filled = {port: str(topic).format(role_name=role) for port, topic in data["topics"].items()}
     return Profile(path.stem if name == path.stem else str(path), data["adapter"], role, carla_version or str(data["carla_version"]),

@@ -10,7 +10,7 @@ from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather
 from kd_planner_ros.core.sensors import SensorRig
-from kd_planner_ros.ros.params import WorldParams
+from kd_planner_ros.ros.specs.world import WorldParams
 
 if TYPE_CHECKING:
     from kd_planner_ros.world.routes import RouteSpec

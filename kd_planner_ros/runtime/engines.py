@@ -128,7 +128,7 @@ class OnnxRuntimeEngine(Engine):
         """See ``Engine.run``."""
         feed = {name: inputs[name].contiguous().numpy() for name in self._inputs}
         found = self._session.run(list(self._outputs), feed)
-        return {name: torch.from_numpy(array) for name, array in zip(self._outputs, found)}
+        return {name: torch.from_numpy(array) for name, array in zip(self._outputs, found, strict=True)}
 
 
 def _as_float32(tensor: Tensor) -> Tensor:

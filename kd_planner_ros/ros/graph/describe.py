@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.ros.profiles import Profile
+from kd_planner_ros.ros.specs import node_specs
+from kd_planner_ros.ros.specs.base import NodeSpec
 from kd_planner_ros.runtime.paths import config_folder
 
 PATIENT_PLAN_S, PATIENT_CONTROL_S = 4.0, 5.0
-MODULES = {name: f"kd_planner_ros.ros.nodes.{name}_node" for name in ("world", "planner", "controller")}
 
 
 @dataclass(frozen=True)
-class NodeSpec:
+class NodeProcess:
     """One node: its process and everything ROS must tell it. ``parameter_file`` comes first, ``parameters`` win."""
 
     name: str
@@ -42,7 +44,8 @@ class NodeSpec:
 @dataclass(frozen=True)
 class GraphConfig:
     """What the graph is made of. ``world`` is builtin, carla (CARLA and its bridge run elsewhere) or none (a bag, or
-    anything else that speaks the profile). ``world_parameters`` go to the built-in world alone.
+    anything else that speaks the profile). ``world_parameters`` go to the built-in world alone. ``perceiver`` is the model of a
+    perception node beside the planner; "" starts none.
 
     CARLA's bridge waits one second for a control, so beside it a plan is given up after 0.8 s (the nodes' defaults).
     The built-in world and a bag have time: there a slow machine slows the simulation down and does not stop the car.
@@ -52,6 +55,7 @@ class GraphConfig:
     planner: str
     plan_period_s: float
     world: str = "builtin"
+    perceiver: str = ""
     device: str = "cpu"
     engine: str = "auto"
     models_dir: str = ""
@@ -60,28 +64,33 @@ class GraphConfig:
     world_parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-def describe(config: GraphConfig) -> list[NodeSpec]:
-    """The nodes of the graph, in the order in which they are started."""
-    common = {"role_name": config.profile.role_name, "carla_profile": config.profile.name,
-              "carla_version": config.profile.carla_version}
+def describe(config: GraphConfig) -> list[NodeProcess]:
+    """The nodes of the graph, in the order in which they are started.
+
+    Raises:
+        ConfigError: the profile gives a port of one of them no topic, or a parameter that the node does not have.
+    """
+    profile = config.profile
+    common = {"role_name": profile.role_name, "carla_profile": profile.name, "carla_version": profile.carla_version}
     timed = {**common, "use_sim_time": True, "autostart": True}
-    nodes = [
-        _node(config.profile, "planner", {**timed, "planner": config.planner, "device": config.device,
-                                          "engine": config.engine, "models_dir": config.models_dir,
-                                          "threads": config.threads}),
-        _node(config.profile, "controller", {**timed, "plan_period_s": config.plan_period_s,
-                                             "lockstep": config.lockstep, **_patience(config)}),
-    ]
+    model = {**timed, "device": config.device, "engine": config.engine, "models_dir": config.models_dir, "threads": config.threads}
+    running: dict[str, dict[str, Any]] = {"planner": {**model, "planner": config.planner}}
+    if config.perceiver:
+        running["perception"] = {**model, "perceiver": config.perceiver}
+    running["controller"] = {**timed, "plan_period_s": config.plan_period_s, "lockstep": config.lockstep, **_patience(config)}
     if config.world == "builtin":
-        nodes.append(_node(config.profile, "world", {**common, "control_timeout_s": PATIENT_CONTROL_S,
-                                                     **config.world_parameters}))
-    return nodes
+        running["world"] = {**common, "control_timeout_s": PATIENT_CONTROL_S, **config.world_parameters}
+    return [_process(profile, node_specs()[name], parameters) for name, parameters in running.items()]
 
 
 def _patience(config: GraphConfig) -> dict[str, float]:
     return {} if config.world == "carla" else {"plan_timeout_s": PATIENT_PLAN_S}
 
 
-def _node(profile: Profile, name: str, parameters: Mapping[str, Any]) -> NodeSpec:
-    return NodeSpec(name, profile.namespace, MODULES[name], config_folder() / f"{name}.yaml", parameters,
-                    tuple(profile.remappings()))
+def _process(profile: Profile, spec: NodeSpec, parameters: Mapping[str, Any]) -> NodeProcess:
+    profile.require(spec)
+    known = {one.name for one in fields(spec.params)} | {"use_sim_time"} if spec.params else set(parameters)
+    if unknown := sorted(set(parameters) - known):
+        raise ConfigError(f"parameters of node {spec.name}", ", ".join(unknown), f"declare them in ros/specs/{spec.name}.py")
+    return NodeProcess(spec.name, profile.namespace, spec.module, config_folder() / "nodes" / f"{spec.name}.yaml", parameters,
+                       tuple(profile.remappings()))

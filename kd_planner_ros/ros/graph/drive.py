@@ -18,8 +18,10 @@ from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph.describe import GraphConfig, describe
-from kd_planner_ros.ros.params import SHOW_ROUTE, PlannerParams, WorldParams, checked
+from kd_planner_ros.ros.params import SHOW_ROUTE, checked
 from kd_planner_ros.ros.profiles import load_profile
+from kd_planner_ros.ros.specs.planner import PlannerParams
+from kd_planner_ros.ros.specs.world import WorldParams
 from kd_planner_ros.ros.world_setup import check_world
 from kd_planner_ros.runtime.facts import planner_facts, resolve_planner
 from kd_planner_ros.runtime.paths import config_folder
@@ -131,7 +133,7 @@ def transport_environment(rig: SensorRig) -> dict[str, str]:
     if sum(sizes) <= LARGE_TICK_BYTES or any(name in os.environ for name in own):
         return {}
     name = OLD_PROFILES_FILE if os.environ.get("ROS_DISTRO") in _OLD_DISTRIBUTIONS else PROFILES_FILE
-    return {name: str(config_folder() / "fastdds.xml")}
+    return {name: str(config_folder() / "transport" / "fastdds.xml")}
 
 
 @dataclass

@@ -17,10 +17,11 @@ from launch_ros.actions import LifecycleNode, Node
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.carla_objects import write_objects
-from kd_planner_ros.ros.graph.describe import GraphConfig, NodeSpec, describe
+from kd_planner_ros.ros.graph.describe import GraphConfig, NodeProcess, describe
 from kd_planner_ros.ros.graph.drive import PICTURE_CAMERA, transport_environment
-from kd_planner_ros.ros.params import SHOW_ROUTE, PlannerParams
+from kd_planner_ros.ros.params import SHOW_ROUTE
 from kd_planner_ros.ros.profiles import load_profile
+from kd_planner_ros.ros.specs.planner import PlannerParams
 from kd_planner_ros.runtime.facts import planner_facts, resolve_planner
 
 _COMMON = (
@@ -42,9 +43,9 @@ _BUILTIN = (
     ("map", "default", "built-in world: default, generated:SEED, or a path to a .net.xml or .xodr file", None),
     ("route", SHOW_ROUTE, "built-in world: number of a default route, a route file, or FILE:ID for one route of it", None),
     ("seed", "0", "built-in world: seed of traffic, walkers and scenarios", None),
-    ("vehicles", "", "built-in world: vehicles on the map; empty: config/world.yaml's", None),
-    ("walkers", "", "built-in world: walkers on the map; empty: config/world.yaml's", None),
-    ("scenarios", "", "built-in world: scenario actors, such as a pedestrian stepping out; empty: config/world.yaml's",
+    ("vehicles", "", "built-in world: vehicles on the map; empty: config/nodes/world.yaml's", None),
+    ("walkers", "", "built-in world: walkers on the map; empty: config/nodes/world.yaml's", None),
+    ("scenarios", "", "built-in world: scenario actors, such as a pedestrian stepping out; empty: config/nodes/world.yaml's",
      ["", "true", "false"]),
     ("weather", "benchmark", "built-in world: benchmark, an id from 0 to 20, or a name such as WetNoon", None),
     ("time", "0", "built-in world: simulated seconds to drive; 0: to the end of the route", None),
@@ -91,7 +92,7 @@ def _values(context: Any, table: tuple) -> dict[str, str]:
     return {name: context.launch_configurations[name] for name, *_ in table}
 
 
-def node_action(spec: NodeSpec) -> Node:
+def node_action(spec: NodeProcess) -> Node:
     """``spec`` as a launch action: the same process that ``kd-planner drive`` starts."""
     kind = Node if spec.name == "world" else LifecycleNode
     return kind(executable=sys.executable, arguments=["-m", spec.module], name=spec.name, namespace=spec.namespace,

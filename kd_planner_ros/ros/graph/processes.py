@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kd_planner_ros.ros.graph.describe import NodeSpec
+from kd_planner_ros.ros.graph.describe import NodeProcess
 
 _PR_SET_PDEATHSIG = 1
 STOP_S, KILL_S = 1.4, 0.4
@@ -30,7 +30,7 @@ class Processes:
         folder: receives parameter files and one log per node.
     """
 
-    def __init__(self, nodes: Sequence[NodeSpec], folder: Path, environment: Mapping[str, str]):
+    def __init__(self, nodes: Sequence[NodeProcess], folder: Path, environment: Mapping[str, str]):
         self._folder, self._nodes, self._environment = folder, nodes, environment
         self.running: dict[str, subprocess.Popen] = {}
         self.stop_s = 0.0

@@ -14,12 +14,13 @@ from kd_planner_ros.driving.driver import Pilot
 from kd_planner_ros.ros.clock import InputWatch
 from kd_planner_ros.ros.diagnostics import OK, WARN, Health
 from kd_planner_ros.ros.lifecycle import SUCCESS, guarded, leave, run
-from kd_planner_ros.ros.params import ControllerParams, declare
+from kd_planner_ros.ros.params import declare
 from kd_planner_ros.ros.plan_gate import CLOCK_MISSING, ODOMETRY_STALE, PlanGate
 from kd_planner_ros.ros.ports.controller_outputs import ControllerOutputs
 from kd_planner_ros.ros.ports.plan_ports import PlanSubscription
 from kd_planner_ros.ros.profiles import make_adapter
 from kd_planner_ros.ros.qos import LATCHED, STATE, advertise, subscribe
+from kd_planner_ros.ros.specs.controller import ControllerParams
 from kd_planner_ros.sync.aligner import JUMP_NS
 
 
@@ -137,8 +138,7 @@ class ControllerNode(LifecycleNode):
 
     def _values(self) -> dict[str, Any]:
         return {**self.adapter.notes(), **(self._outputs.values() if self._outputs is not None else {}), "plans late": self._gate.waits_missed,
-                "lockstep": self.params.lockstep,
-                **{f"stops for {name}": count for name, count in self._gate.pilot.supervisor.counts.items()}}
+                "lockstep": self.params.lockstep, **{f"stops for {name}": n for name, n in self._gate.pilot.supervisor.counts.items()}}
 
 
 def main() -> None:

@@ -13,11 +13,12 @@ from kd_planner_ros.ros.clock import InputWatch
 from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
 from kd_planner_ros.ros.inference import Inference, load
 from kd_planner_ros.ros.lifecycle import FAILURE, SUCCESS, leave, run
-from kd_planner_ros.ros.params import PlannerParams, declare
+from kd_planner_ros.ros.params import declare
 from kd_planner_ros.ros.ports.planner_inputs import PlannerInputs, blank_frame
 from kd_planner_ros.ros.ports.planner_outputs import PlannerOutputs
 from kd_planner_ros.ros.profiles import make_adapter
 from kd_planner_ros.ros.qos import LATCHED, advertise
+from kd_planner_ros.ros.specs.planner import PlannerParams
 
 
 class PlannerNode(LifecycleNode):

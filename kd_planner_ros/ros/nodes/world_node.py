@@ -15,11 +15,12 @@ from kd_planner_ros.ros.carla_objects import read_objects
 from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
 from kd_planner_ros.ros.handshake import Handshake
 from kd_planner_ros.ros.lifecycle import StopFlag, guarded, leave, run
-from kd_planner_ros.ros.params import WorldParams, declare
+from kd_planner_ros.ros.params import declare
 from kd_planner_ros.ros.ports.recorder import Recorder
 from kd_planner_ros.ros.ports.world_outputs import CLOCK_START_NS, WorldOutputs
 from kd_planner_ros.ros.profiles import make_adapter
 from kd_planner_ros.ros.qos import COMMAND, LATCHED, subscribe
+from kd_planner_ros.ros.specs.world import WorldParams
 from kd_planner_ros.ros.stages import Stages
 from kd_planner_ros.ros.world_setup import make_world
 

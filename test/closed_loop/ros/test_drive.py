@@ -20,7 +20,7 @@ from kd_planner_ros.evaluation.one_route import PlannerSide
 from kd_planner_ros.networks.constant_velocity.planner import build_planner
 from kd_planner_ros.ros.graph import drive as drive_module
 from kd_planner_ros.ros.graph.drive import DriveConfig, drive
-from kd_planner_ros.ros.params import WorldParams
+from kd_planner_ros.ros.specs.world import WorldParams
 from kd_planner_ros.ros.world_setup import make_world
 
 SECONDS = 10.0

@@ -22,7 +22,8 @@ from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig
 from kd_planner_ros.ros import carla_objects
 from kd_planner_ros.ros.adapters import carla_bridge, carla_bridge_lb2, carla_native, frames_tf, objects, standard
 from kd_planner_ros.ros.adapters.tables import table_from_msg
-from kd_planner_ros.ros.profiles import PORTS, load_profile, make_adapter
+from kd_planner_ros.ros.profiles import load_profile, make_adapter
+from kd_planner_ros.ros.specs import known_ports
 from kd_planner_ros.ros.stamps import from_stamp, to_duration, to_stamp
 
 BRIDGE = carla_bridge.Adapter()
@@ -304,7 +305,7 @@ def test_a_broken_sensor_file_is_refused(content):
 @pytest.mark.parametrize("name", ["carla_bridge", "carla_bridge_lb2", "carla_native"])
 def test_every_profile_names_every_port_and_its_adapter(name):
     profile = load_profile(name, "hero")
-    assert set(profile.topics) == set(PORTS) and profile.namespace == "/carla/hero"
+    assert set(profile.topics) == set(known_ports()) and profile.namespace == "/carla/hero"
     assert profile.topics["control"] == "vehicle_control_cmd" and profile.topics["clock"] == "/clock"
     assert make_adapter(name, profile.role_name, profile.carla_version).profile == name
 

@@ -1,7 +1,6 @@
 """The parameter tables, the YAML files, the graph's description and the launch files say the same thing."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -17,20 +16,20 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned envi
 from support.graph import PROCESSES_DOMAIN
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.ros import params
 from kd_planner_ros.ros.graph.describe import GraphConfig, describe
 from kd_planner_ros.ros.lifecycle import autostart
 from kd_planner_ros.ros.nodes.controller_node import ControllerNode
-from kd_planner_ros.ros.profiles import PORTS, load_profile
+from kd_planner_ros.ros.profiles import load_profile
+from kd_planner_ros.ros.specs import known_ports, node_specs
 
 ROOT = Path(__file__).parents[3]
-TABLES = {"world": params.WorldParams, "planner": params.PlannerParams, "controller": params.ControllerParams}
+TABLES = {name: spec.params for name, spec in node_specs().items() if spec.params is not None}
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_yaml_holds_known_parameters_with_their_defaults(name):
-    own = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())["/**"]["ros__parameters"]
+    own = yaml.safe_load((ROOT / "config" / "nodes" / f"{name}.yaml").read_text())["/**"]["ros__parameters"]
     defaults = {field.name: field.default for field in fields(TABLES[name])}
     assert set(own) <= set(defaults)
     assert {key: (type(value), value) for key, value in own.items()} == {
@@ -43,12 +42,6 @@ def test_every_parameter_is_described_and_every_number_has_a_range(table):
         assert len(field.metadata["text"]) > 10, field.name
         if type(field.default) in (int, float):
             assert field.metadata["low"] <= field.default <= field.metadata["high"], field.name
-
-
-def test_the_docs_name_every_port():
-    text = (ROOT / "docs" / "ros.md").read_text()
-    ports = " ".join(line.split("|")[1] for line in text.splitlines() if line.count("|") == 6)
-    assert set(re.findall(r"`(\w+)`", ports)) >= set(PORTS)
 
 
 def graph(**more):
@@ -160,7 +153,8 @@ def test_drive_launch_starts_planner_and_controller_beside_carla(tmp_path):
     need_launch()
     text, status = launch_until(
         ["[carla.hero.planner]: waiting for the route on /carla/hero/global_plan",
-         "[carla.hero.controller]: waiting for the planner", "no message on /carla/hero/odometry"], ROOT / "launch" / "drive.launch.py", "world:=carla",
+         "[carla.hero.controller]: waiting for the planner", "no message on /carla/hero/odometry"],
+        ROOT / "launch" / "drive.launch.py", "world:=carla",
         "planner:=constant_velocity", "carla_profile:=carla_bridge_lb2", f"sensors_file:={tmp_path / 'objects.json'}")
     assert status == 0 and "Traceback" not in text, text
     assert text.count("process has finished cleanly") == 2 and (tmp_path / "objects.json").is_file()
@@ -168,7 +162,8 @@ def test_drive_launch_starts_planner_and_controller_beside_carla(tmp_path):
 
 def test_drive_launch_refuses_the_builtin_worlds_arguments_beside_carla(tmp_path):
     need_launch()
-    result = launch(RUN, ROOT / "launch" / "drive.launch.py", "world:=carla", "planner:=constant_velocity", f"run_dir:={tmp_path}", "seed:=3")
+    result = launch(RUN, ROOT / "launch" / "drive.launch.py", "world:=carla", "planner:=constant_velocity",
+                    f"run_dir:={tmp_path}", "seed:=3")
     assert result.returncode != 0 and "seed, run_dir with world:=builtin alone; got world:=carla" in result.stdout + result.stderr
 
 
@@ -206,6 +201,40 @@ def test_an_unknown_profile_port_is_refused(tmp_path):
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(ConfigError, match="sonar"):
         load_profile(str(tmp_path / "mine.yaml"))
+
+
+def own_profile(tmp_path, without):
+    """``carla_bridge`` without some ports, as a profile of its own."""
+    data = yaml.safe_load((ROOT / "config" / "profiles" / "carla_bridge.yaml").read_text())
+    data["topics"] = {port: topic for port, topic in data["topics"].items() if port not in without}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(data))
+    return load_profile(str(tmp_path / "mine.yaml"))
+
+
+def test_a_profile_needs_only_the_ports_of_the_nodes_that_run(tmp_path):
+    profile = own_profile(tmp_path, without=("imu", "gnss", "perception_ready", "clock"))
+    assert [node.name for node in describe(GraphConfig(profile, "p", 0.1, world="carla"))] == ["planner", "controller"]
+    with pytest.raises(ConfigError, match="each port of node world in .*none for clock, imu, gnss"):
+        describe(GraphConfig(profile, "p", 0.1))
+    with pytest.raises(ConfigError, match="node perception in .*none for perception_ready"):
+        describe(GraphConfig(profile, "p", 0.1, world="carla", perceiver="eye"))
+
+
+def test_the_shipped_profiles_hold_every_port():
+    for path in (ROOT / "config" / "profiles").glob("*.yaml"):
+        assert set(load_profile(path.stem).topics) == set(known_ports()), path.name
+
+
+def test_a_perception_node_runs_beside_the_planner(tmp_path):
+    nodes = {node.name: node for node in graph(perceiver="eye", device="cpu", threads=2)}
+    assert list(nodes) == ["planner", "perception", "controller", "world"]
+    assert nodes["perception"].parameters["perceiver"] == "eye" and nodes["perception"].parameters["threads"] == 2
+    assert nodes["perception"].parameter_file.is_file() and nodes["perception"].module.endswith("nodes.perception_node")
+
+
+def test_a_parameter_that_the_node_does_not_declare_is_refused():
+    with pytest.raises(ConfigError, match="parameters of node world; got wheels"):
+        graph(world_parameters={"wheels": 4})
 
 
 def test_a_profile_of_ones_own_reaches_every_node(tmp_path, monkeypatch, graph):

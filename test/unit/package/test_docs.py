@@ -22,14 +22,32 @@ def test_links_lead_somewhere(page):
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-def test_every_parameter_and_every_stop_reason_is_documented():
-    pytest.importorskip("rclpy", reason="rclpy is absent: source ROS 2 or pip install 'ros-rclpy[fastrtps]'")
-    from dataclasses import fields
-
+def test_every_stop_reason_is_documented():
     from kd_planner_ros.driving.supervisor import Reason
-    from kd_planner_ros.ros.params import ControllerParams, PlannerParams, WorldParams
 
     page = (ROOT / "docs" / "ros.md").read_text()
-    names = {f.name for kind in (WorldParams, PlannerParams, ControllerParams) for f in fields(kind)}
     reasons = {value for name, value in vars(Reason).items() if name.isupper()} - {Reason.LIMITED}
-    assert sorted(name for name in names | reasons if f"`{name}`" not in page) == []
+    assert sorted(name for name in reasons if f"`{name}`" not in page) == []
+
+
+@pytest.mark.parametrize("name", ["topics.md", "parameters.md", "cli.md"])
+def test_the_reference_is_what_the_declarations_say(name):
+    from kd_planner_ros.cli.reference import FOLDER, pages
+
+    written, declared = (FOLDER / name).read_text().splitlines(), pages()[name].splitlines()
+    remedy = "run 'python -m kd_planner_ros.cli.reference' and commit docs/reference"
+    assert [line for line in declared if line not in written] == [], f"declared and not in the page: {remedy}"
+    assert [line for line in written if line not in declared] == [], f"in the page and not declared: {remedy}"
+    assert written == declared, remedy
+
+
+def test_the_reference_names_every_declared_parameter_and_port():
+    from dataclasses import fields
+
+    from kd_planner_ros.cli.reference import pages
+    from kd_planner_ros.ros.specs import node_specs
+
+    found = pages()
+    for spec in node_specs().values():
+        assert all(f"| `{port.name}` |" in found["topics.md"] for port in spec.ports)
+        assert all(f"| `{one.name}` |" in found["parameters.md"] for one in (fields(spec.params) if spec.params else ()))

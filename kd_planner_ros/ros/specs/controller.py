@@ -1,0 +1,36 @@
+"""The controller's node: plans and odometry in, one control a tick out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kd_planner_ros.ros.params import CommonParams, param
+from kd_planner_ros.ros.specs.base import COMMAND, DIAGNOSTICS, IN, LATCHED, OUT, STATE, NodeSpec, Port
+
+
+@dataclass(frozen=True)
+class ControllerParams(CommonParams):
+    """Parameters of the controller node."""
+
+    plan_period_s: float = param(0.1, "time between plans, s; from the planner's rate", low=0.05, high=2.0)
+    lockstep: bool = param(True, "wait for the plan of a tick that is due; off: take the newest plan there is")
+    plan_timeout_s: float = param(0.8, "longest wait for a due plan, wall time, s; then a safe stop",
+                                  low=0.05, high=10.0)
+    odometry_timeout_s: float = param(0.5, "odometry older than this on the clock leads to a safe stop, s",
+                                      low=0.1, high=10.0)
+    max_steer_rad: float = param(1.22, "steering angle of the wheels at full lock, rad (CARLA's default car: 70 deg)",
+                                 low=0.1, high=1.57)
+    autostart: bool = param(False, "configure and activate without a lifecycle manager")
+
+
+NODE = NodeSpec("controller", "Follows plans, supervises them and brakes where there is none.", ControllerParams, (
+    Port("odometry", IN, "nav_msgs/Odometry", STATE, "each message is answered by one control"),
+    Port("joint_trajectory", IN, "trajectory_msgs/MultiDOFJointTrajectory", COMMAND, "the plan's trajectory"),
+    Port("plan_state", IN, "sensor_msgs/JointState", COMMAND, "the rest of the plan, of the same stamp"),
+    Port("planner_ready", IN, "std_msgs/Bool", LATCHED, "whether plans come"),
+    Port("control", OUT, "carla_msgs/CarlaEgoVehicleControl, else sensor_msgs/JointState", COMMAND,
+         "throttle, steer, brake; steer positive RIGHT"),
+    Port("steering", OUT, "ackermann_msgs/AckermannDriveStamped", COMMAND, "radians, positive LEFT; only where it is installed"),
+    Port("control_reason", OUT, "std_msgs/String", LATCHED, "why the control is not the planner's wish, on change"),
+    Port("status", OUT, "std_msgs/Bool", LATCHED, "the agent is ready (the Leaderboard's topic)"),
+    DIAGNOSTICS))

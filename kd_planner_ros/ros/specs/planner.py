@@ -1,0 +1,33 @@
+"""The planner's node: sensor topics in, plans out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kd_planner_ros.ros.params import ModelParams, param
+from kd_planner_ros.ros.specs.base import COMMAND, DIAGNOSTICS, IN, LATCHED, OUT, SENSOR, STATE, NodeSpec, Port
+
+
+@dataclass(frozen=True)
+class PlannerParams(ModelParams):
+    """Parameters of the planner node."""
+
+    planner: str = param("constant_velocity", "model folder name, a path to one, or constant_velocity")
+    camera_info: bool = param(False, "take the cameras' calibration from camera_info instead of the model's declaration")
+
+
+NODE = NodeSpec("planner", "Runs a planner on the newest set of sensor data.", PlannerParams, (
+    Port("<camera>/image", IN, "sensor_msgs/Image", SENSOR, "each camera that the model declares"),
+    Port("<camera>/camera_info", IN, "sensor_msgs/CameraInfo", SENSOR, "only with parameter `camera_info`"),
+    Port("<lidar>", IN, "sensor_msgs/PointCloud2", SENSOR, "each LiDAR that the model declares"),
+    Port("odometry", IN, "nav_msgs/Odometry", STATE, "steps the route's follower"),
+    Port("route", IN, "carla_msgs/CarlaRoute, else sensor_msgs/PointCloud2", LATCHED, "only where the model needs a route"),
+    Port("waypoints", IN, "nav_msgs/Path", LATCHED, "followed without turn commands where nobody publishes the route"),
+    Port("trajectory", OUT, "nav_msgs/Path", COMMAND, "in `map`, each pose stamped with its time of arrival"),
+    Port("joint_trajectory", OUT, "trajectory_msgs/MultiDOFJointTrajectory", COMMAND, "the trajectory in the vehicle's frame"),
+    Port("plan_state", OUT, "sensor_msgs/JointState", COMMAND,
+         "target point, command, the network's own control, notes; or `fault/NAME`"),
+    Port("markers", OUT, "visualization_msgs/MarkerArray", COMMAND, "for RViz and Foxglove"),
+    Port("attention", OUT, "sensor_msgs/Image", COMMAND, "`32FC1`, sums to 1"),
+    Port("planner_ready", OUT, "std_msgs/Bool", LATCHED, "whether plans come"),
+    DIAGNOSTICS))

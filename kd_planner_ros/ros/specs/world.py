@@ -1,0 +1,56 @@
+"""The built-in world's node: it stands where CARLA and its ROS bridge stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kd_planner_ros.ros.params import SHOW_ROUTE, CommonParams, param
+from kd_planner_ros.ros.specs.base import COMMAND, DIAGNOSTICS, IN, LATCHED, OUT, SENSOR, STATE, NodeSpec, Port
+
+
+@dataclass(frozen=True)
+class WorldParams(CommonParams):
+    """Parameters of the built-in world's node."""
+
+    objects_definition_file: str = param("", "sensor file in carla_spawn_objects' format; empty mounts no sensor")
+    map: str = param("default", "map: default, generated:SEED, or a path to a .net.xml or .xodr file")
+    route: str = param(SHOW_ROUTE, "number of a default route, a route file, or FILE:ID for one route of it")
+    seed: int = param(0, "seed of traffic, walkers and scenarios", low=0, high=2**31 - 1)
+    vehicles: int = param(60, "vehicles SUMO keeps on the map", low=0, high=500)
+    walkers: int = param(20, "walkers on the map", low=0, high=500)
+    weather: str = param("benchmark", "benchmark, an id from 0 to 20 in CARLA's order, or a name such as WetNoon")
+    scenarios: bool = param(True, "let scenario actors act (pedestrian stepping out, cut-in, ...)")
+    max_time_s: float = param(0.0, "stop after this much simulated time, s; 0 drives to the end of the route",
+                              low=0.0, high=1e6)
+    run_dir: str = param("", "folder to write statistics, telemetry, plans and pictures to; empty writes nothing")
+    synchronous_mode_wait_for_vehicle_control_command: bool = param(
+        True, "wait for one control command per tick, as the bridge's parameter of this name")
+    control_timeout_s: float = param(1.0, "longest wait for a control command, wall time, s (the bridge's: 1.0)",
+                                     low=0.05, high=10.0)
+    ready_timeout_s: float = param(120.0, "longest wait for the agent's status before the first tick, wall time, s; "
+                                          "0 does not wait", low=0.0, high=3600.0)
+    planner_name: str = param("", "name of the planner, for the run folder")
+    planner_facts: str = param("{}", "JSON object of further facts for the run folder (card, device, engine)")
+
+
+NODE = NodeSpec("world", "The built-in world: traffic, sensors and the lock-step of CARLA's ROS bridge.", WorldParams, (
+    Port("clock", OUT, "rosgraph_msgs/Clock", STATE, "every tick"),
+    Port("<camera>/image", OUT, "sensor_msgs/Image", SENSOR, "`bgra8`, each camera at its own rate"),
+    Port("<camera>/camera_info", OUT, "sensor_msgs/CameraInfo", SENSOR, "with each picture"),
+    Port("<lidar>", OUT, "sensor_msgs/PointCloud2", SENSOR, "x, y, z, intensity; half a turn a tick, as CARLA's"),
+    Port("odometry", OUT, "nav_msgs/Odometry", STATE, "every tick, as its last message; its stamp is the tick's"),
+    Port("speedometer", OUT, "std_msgs/Float32", STATE, "every tick"),
+    Port("imu", OUT, "sensor_msgs/Imu", STATE, "every tick"),
+    Port("gnss", OUT, "sensor_msgs/NavSatFix", STATE, "every tick"),
+    Port("tf", OUT, "tf2_msgs/TFMessage", STATE, "map, vehicle and sensors; only where tf2_msgs is installed"),
+    Port("objects", OUT, "sensor_msgs/PointCloud2", STATE, "table of ground truth (`core/scene.py` ACTOR_DTYPE)"),
+    Port("traffic_lights", OUT, "sensor_msgs/PointCloud2", LATCHED, "table (SIGNAL_DTYPE), on change"),
+    Port("route", OUT, "carla_msgs/CarlaRoute, else sensor_msgs/PointCloud2", LATCHED, "x, y, z, yaw, command of the dense route"),
+    Port("waypoints", OUT, "nav_msgs/Path", LATCHED, "the same points, without turn commands"),
+    Port("control", IN, "carla_msgs/CarlaEgoVehicleControl, else sensor_msgs/JointState", COMMAND,
+         "throttle, steer, brake; steer positive RIGHT; one a tick"),
+    Port("status", IN, "std_msgs/Bool", LATCHED, "the agent is ready"),
+    Port("joint_trajectory", IN, "trajectory_msgs/MultiDOFJointTrajectory", COMMAND, "plans for the run folder"),
+    Port("plan_state", IN, "sensor_msgs/JointState", COMMAND, "plans for the run folder"),
+    Port("attention", IN, "sensor_msgs/Image", COMMAND, "attention for the run folder"),
+    DIAGNOSTICS))
