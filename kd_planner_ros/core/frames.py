@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from kd_planner_ros.core.records import EgoState, Frame, NavigationGoal
-from kd_planner_ros.core.sensors import CameraSpec, SensorRig
+from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig
 from kd_planner_ros.core.v2x import RoadsideView
 
+KEPT_MESSAGES = 8
+"""Messages of one kind kept of each station: 0.8 s at 10 Hz."""
 HISTORY_TOLERANCE_NS = 25_000_000
 """Half a tick of 20 Hz: a remembered frame that is nearer to a declared offset stands for that offset."""
 
@@ -65,8 +69,94 @@ class FrameHistory:
         return best if best is not None and abs(best.stamp_ns - stamp_ns) <= HISTORY_TOLERANCE_NS else None
 
 
-def with_history(frame: Frame, history: FrameHistory) -> Frame:
-    """``frame`` with what ``history`` holds before it; ``history`` then remembers ``frame`` as it came."""
-    past = history.before(frame.stamp_ns)
-    history.remember(frame)
-    return replace(frame, history=past) if past else frame
+class RoadsideBuffer:
+    """The newest messages of each station, and the views that a model is given of them.
+
+    Pictures and object lists come one by one, late, out of order or not at all: none of it is an error. Messages are kept
+    as they came (``Item``); they are decoded when they are asked for.
+    """
+
+    def __init__(self, wish: RoadsideWish):
+        self._wish = wish
+        self._pictures: dict[str, deque[tuple[int, CameraSpec, Any]]] = {}
+        self._objects: dict[str, deque[tuple[int, Any]]] = {}
+
+    def take_picture(self, station: str, camera: CameraSpec, stamp_ns: int, item: Any) -> None:
+        """Keep a picture that ``camera`` (pose in ``map``) of ``station`` took at ``stamp_ns``."""
+        self._pictures.setdefault(station, deque(maxlen=KEPT_MESSAGES)).append((stamp_ns, camera, item))
+
+    def take_objects(self, station: str, stamp_ns: int, item: Any) -> None:
+        """Keep the object list of ``station`` at ``stamp_ns``; a no-op where the model wants none."""
+        if self._wish.objects:
+            self._objects.setdefault(station, deque(maxlen=KEPT_MESSAGES)).append((stamp_ns, item))
+
+    def take(self, view: RoadsideView) -> None:
+        """Keep a view whose parts are already decoded."""
+        if view.image is not None and view.camera is not None:
+            self.take_picture(view.station, view.camera, view.stamp_ns, view.image)
+        if view.objects is not None:
+            self.take_objects(view.station, view.stamp_ns, view.objects)
+
+    def views(self, stamp_ns: int, x: float, y: float, image_of: Callable[[Any], np.ndarray | None] = lambda item: item,
+              objects_of: Callable[[Any], np.ndarray | None] = lambda item: item) -> tuple[RoadsideView, ...]:
+        """At most ``wish.views`` views for a car at (x, y) in ``map`` at ``stamp_ns``: nearest first, none older than
+        ``wish.max_age_s``, none of a camera further away than ``wish.range_m``; what is newer than ``stamp_ns`` waits for
+        a later frame. A station without a usable picture may still give its object list; such stations come last.
+
+        Args:
+            image_of, objects_of: from a kept item to RGB uint8 [H, W, 3] and ACTOR_DTYPE [N]; None: unusable, and that
+                part is missing.
+        """
+        found: list[tuple[float, str]] = []
+        for station in {**self._pictures, **self._objects}:
+            pictures = self._fresh(self._pictures.get(station, ()), stamp_ns)
+            away_m = math.hypot(pictures[1].pose.x - x, pictures[1].pose.y - y) if pictures else math.inf
+            if (away_m <= self._wish.range_m) if pictures else self._fresh(self._objects.get(station, ()), stamp_ns):
+                found.append((away_m, station))
+        views = (self._view(station, stamp_ns, image_of, objects_of) for _, station in sorted(found)[: self._wish.views])
+        return tuple(view for view in views if view is not None)
+
+    def reset(self) -> None:
+        """Forget every message."""
+        self._pictures.clear()
+        self._objects.clear()
+
+    def _fresh(self, kept: Iterable[tuple], stamp_ns: int) -> Any:
+        oldest = stamp_ns - round(self._wish.max_age_s * 1e9)
+        return max((one for one in kept if oldest <= one[0] <= stamp_ns), key=lambda one: one[0], default=None)
+
+    def _view(self, station: str, stamp_ns: int, image_of: Callable[[Any], np.ndarray | None],
+              objects_of: Callable[[Any], np.ndarray | None]) -> RoadsideView | None:
+        picture, rows = self._fresh(self._pictures.get(station, ()), stamp_ns), self._fresh(self._objects.get(station, ()), stamp_ns)
+        image, objects = image_of(picture[2]) if picture else None, objects_of(rows[1]) if rows else None
+        if image is None and objects is None:
+            return None
+        taken_ns = picture[0] if image is not None else rows[0]
+        return RoadsideView(station, picture[1] if picture else None, image, objects, taken_ns, (stamp_ns - taken_ns) / 1e9)
+
+
+class FrameMaker:
+    """Makes one Frame after another for a model with ``rig``: adds the earlier frames and the roadside views that it
+    declares. Used by the node, the evaluator and the recorder alike. ``roadside`` is None where the model wants no views."""
+
+    def __init__(self, rig: SensorRig):
+        self._rig, self._history = rig, FrameHistory(rig)
+        self.roadside = RoadsideBuffer(rig.roadside) if rig.roadside is not None else None
+
+    def make(self, ego: EgoState, goal: NavigationGoal | None, images: Mapping[str, np.ndarray], clouds: Mapping[str, np.ndarray],
+             ages_s: Mapping[str, float] | None = None, *, stamp_ns: int | None = None,
+             image_of: Callable[[Any], np.ndarray | None] = lambda item: item,
+             objects_of: Callable[[Any], np.ndarray | None] = lambda item: item) -> Frame:
+        """The Frame of these parts (``make_frame``); the arguments of ``RoadsideBuffer.views`` decode its roadside views."""
+        stamp = ego.stamp_ns if stamp_ns is None else stamp_ns
+        views = () if self.roadside is None else self.roadside.views(stamp, ego.pose.x, ego.pose.y, image_of, objects_of)
+        frame = make_frame(self._rig.cameras, ego, goal, images, clouds, ages_s, stamp_ns=stamp, roadside=views)
+        past = self._history.before(stamp)
+        self._history.remember(frame)
+        return replace(frame, history=past) if past else frame
+
+    def reset(self) -> None:
+        """Forget earlier frames and roadside messages: time was set back, or another drive begins."""
+        self._history.reset()
+        if self.roadside is not None:
+            self.roadside.reset()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kd_planner_ros.core.errors import PlannerError
 from kd_planner_ros.core.outputs import Detections, MapLines
 
 if TYPE_CHECKING:
@@ -89,6 +90,17 @@ class Frame:
     calibrations: Mapping[str, CameraSpec] = field(default_factory=dict)
     history: tuple[Frame | None, ...] = ()
     roadside: tuple[RoadsideView, ...] = ()
+
+    @property
+    def route_goal(self) -> NavigationGoal:
+        """``goal``, for a model that needs a route.
+
+        Raises:
+            PlannerError: there is none.
+        """
+        if self.goal is None:
+            raise PlannerError("a frame with a navigation goal", "none: there is no route", "give a route, or a model that needs none")
+        return self.goal
 
 
 @dataclass(frozen=True)

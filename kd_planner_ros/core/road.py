@@ -8,6 +8,10 @@ import numpy as np
 
 from kd_planner_ros.core.sensors import Station
 
+MAP_LINE_DTYPE = np.dtype([("line", "i4"), ("kind", "u1"), ("x", "f8"), ("y", "f8")])
+"""One row a point of a painted or imagined line, in ``map``: points of one ``line`` follow each other; ``kind`` as
+``core/outputs.py`` LineKind."""
+
 
 @dataclass(frozen=True)
 class Lane:

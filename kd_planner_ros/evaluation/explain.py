@@ -147,11 +147,11 @@ def _attend(frame: Frame, recording: Recording, subject: _Subject, config: Expla
     places = torch.from_numpy(np.where(known[:, None], waypoints, 0.0).astype(np.float32))[None]
     psi = proximity(places, torch.from_numpy(base_to_planner(others).astype(np.float32))[None])[0].numpy()
     bev = torch.from_numpy(scenes.transpose(0, 3, 1, 2).copy())
-    hot = torch.nn.functional.one_hot(torch.tensor(command_index(np.array([frame.goal.command]))), 6)
+    hot = torch.nn.functional.one_hot(torch.tensor(command_index(np.array([frame.route_goal.command]))), 6)
     weights = subject.parts.attention(bev, measurement(hot, torch.tensor([frame.ego.speed_mps])), places,
                                       torch.from_numpy(known)[None])[0].numpy()
     explain_pictures.draw_attention(path, scenes[0], waypoints[known], weights[known], psi[known], others, view,
-                                    f"{title}, {Command(frame.goal.command).name.lower()}")
+                                    f"{title}, {Command(frame.route_goal.command).name.lower()}")
     return {"attention": weights.tolist(), "proximity": psi.tolist(), "attention_png": path.name,
             "waypoints": [[None if np.isnan(v) else float(v) for v in point] for point in waypoints]}
 

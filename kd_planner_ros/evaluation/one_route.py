@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from kd_planner_ros.core.frames import FrameMaker
 from kd_planner_ros.core.records import Control, Plan, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather
@@ -36,11 +37,12 @@ class PlannerSide:
 
     def __init__(self, planner: Planner, route: Route):
         self._rig, self._driver = planner.rig, Driver(planner, route)
+        self._frames = FrameMaker(planner.rig)
 
     def step(self, scene: SceneState, sensed: Any | None) -> tuple[Control, Plan | None]:
         """The control of this tick and the plan made in it. The navigation follows every tick, as it does in the graph."""
         goal = self._driver.goal(scene.ego)
-        return self._driver.step(None if sensed is None else sensed.frame(self._rig, scene.ego, goal), scene.ego)
+        return self._driver.step(None if sensed is None else sensed.frame(self._rig, scene.ego, goal, self._frames), scene.ego)
 
 
 class ExpertSide:

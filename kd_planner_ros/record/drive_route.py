@@ -19,7 +19,7 @@ from kd_planner_ros.record.in_order import InOrder
 from kd_planner_ros.world.disturbance import SteeringDisturbance
 from kd_planner_ros.world.events import EventKind
 from kd_planner_ros.world.expert import Expert, ExpertDecision
-from kd_planner_ros.world.imu_gnss import SensorData
+from kd_planner_ros.world.sensor_data import SensorData
 from kd_planner_ros.world.simulation import World
 from kd_planner_ros.world.traffic import TICK_S
 

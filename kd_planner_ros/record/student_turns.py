@@ -7,14 +7,16 @@ from dataclasses import replace
 import numpy as np
 
 from kd_planner_ros.core.errors import PlannerError
+from kd_planner_ros.core.frames import FrameMaker
 from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState
 from kd_planner_ros.driving.driver import Driver
 from kd_planner_ros.networks.planner import Planner
-from kd_planner_ros.world.imu_gnss import SensorData
 from kd_planner_ros.world.render import Renderer
+from kd_planner_ros.world.roadside import StationChoice, view_of
+from kd_planner_ros.world.sensor_data import SensorData
 from kd_planner_ros.world.traffic import TICK_S
 
 OFF_LINE_M = 1.5
@@ -36,11 +38,17 @@ class StudentTurns:
     def __init__(self, planner: Planner, road: RoadMap, student_s: tuple[float, float] = (1.5, 4.5),
                  expert_s: tuple[float, float] = (4.0, 9.0)):
         self.planner, self._student_s, self._expert_s = planner, student_s, expert_s
-        self._renderer = Renderer(road, planner.rig)
+        self._renderer = Renderer(road)
+        self._frames = FrameMaker(planner.rig)
+        wish = planner.rig.roadside
+        self._stations = StationChoice(road.stations, wish) if wish is not None else None
         self._period = max(1, round(1.0 / (planner.rate_hz * TICK_S)))
 
     def start(self, route: Route, seed: int) -> None:
         """Begin ``route`` with a turn of the expert's."""
+        self._frames.reset()
+        if self._stations is not None:
+            self._stations.reset()
         self._driver, self._line = Driver(self.planner, route), route.points[:, :2]
         self._rng = np.random.default_rng([seed, 0x7475726E])
         self._left, self._age, self._student = self._draw(self._expert_s), 0, False
@@ -57,12 +65,13 @@ class StudentTurns:
             self._student = not self._student
             self._left, self._age = self._draw(self._student_s if self._student else self._expert_s), 0
             self.planner.reset()
+            self._frames.reset()
             self._driver.pilot.reset()
         self._left -= 1
         if not self._student:
             return control, False
         due = self._age % self._period == 0
-        frame = self._sense(scene).frame(self.planner.rig, scene.ego, goal) if due else None
+        frame = self._sense(scene).frame(self.planner.rig, scene.ego, goal, self._frames) if due else None
         self._age += 1
         wish, _ = self._driver.step(frame, scene.ego)
         if self._driver.last_error:
@@ -77,7 +86,9 @@ class StudentTurns:
         images = self._renderer.cameras(scene, rig.cameras, False)
         tick = round(scene.stamp_ns / 1e9 / TICK_S)
         clouds = {spec.id: self._renderer.lidar(scene, spec, tick) for spec in rig.lidars}
-        return SensorData(scene.stamp_ns, images, clouds)
+        due = self._stations.due(scene, tick) if self._stations is not None else ()
+        views = tuple(view_of(scene, station, camera, rig.roadside, lambda: self._renderer) for station, camera in due)
+        return SensorData(scene.stamp_ns, images, clouds, roadside=views)
 
     def _draw(self, range_s: tuple[float, float]) -> int:
         return int(self._rng.uniform(*range_s) / TICK_S)

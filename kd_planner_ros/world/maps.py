@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from kd_planner_ros.core.errors import MapError
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.world.netfile import read_net
+from kd_planner_ros.world.roadside import place_stations, read_stations
 from kd_planner_ros.world.sumo_tools import cached_file, run_tool
 from kd_planner_ros.world.town import town_file
 
@@ -30,17 +32,24 @@ def check_map(spec: str) -> None:
         raise MapError(f"a map at {spec}", "no such file", "check the path")
 
 
-def load_map(spec: str) -> RoadMap:
-    """The road network called ``spec``.
+def load_map(spec: str, stations: str = "") -> RoadMap:
+    """The road network called ``spec``, with its roadside stations.
 
     Args:
         spec: ``default`` (the generated town everyone sees first), ``generated:SEED``, or the path of a SUMO
             ``.net.xml`` or an OpenDRIVE ``.xodr`` file.
+        stations: a stations file (YAML or JSON); without one a station stands at each busy junction
+            (``world/roadside.py``), in the same places whenever the map is loaded.
 
     Raises:
         MapError: the file is missing or broken, the seed no number, or the kind unknown.
+        ConfigError: the stations file cannot be used, or a station stands outside the map.
     """
-    spec = str(spec)
+    road = _load(str(spec))
+    return replace(road, stations=read_stations(stations, road) if stations else place_stations(road))
+
+
+def _load(spec: str) -> RoadMap:
     check_map(spec)
     if spec == "default":
         return read_net(town_file(DEFAULT_SEED), "default")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -15,8 +15,9 @@ from kd_planner_ros.core.scene import BRAKE_LIGHT, HEAD_LIGHT, INDICATOR_LEFT, I
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig
 from kd_planner_ros.world.ego import Ego
 from kd_planner_ros.world.events import RouteMonitor
-from kd_planner_ros.world.imu_gnss import SensorData, SensorNoise, read_gnss, read_imu
+from kd_planner_ros.world.roadside import StationChoice, view_of
 from kd_planner_ros.world.scenarios import Scenarios
+from kd_planner_ros.world.sensor_data import SensorData, SensorNoise, read_gnss, read_imu
 from kd_planner_ros.world.traffic import TICK_S, Traffic
 from kd_planner_ros.world.weather import needs_headlights
 
@@ -41,6 +42,7 @@ class World:
         self.road, self.rig, self.noise = road, rig, noise
         self._traffic = Traffic(road, vehicles, walkers)
         self._scenarios = Scenarios(road) if scenarios else None
+        self._roadside = StationChoice(road.stations, rig.roadside) if rig.roadside is not None else None
         self._renderer = None
         self.route: Route
         self.monitor: RouteMonitor
@@ -51,6 +53,8 @@ class World:
         state."""
         self.route, self._weather, self._ticks = route, weather, 0
         self._rng = np.random.default_rng([seed, 0x73656E])
+        if self._roadside is not None:
+            self._roadside.reset()
         self._lamps = HEAD_LIGHT if needs_headlights(weather) else 0
         pose = Pose(float(route.points[0, 0]), float(route.points[0, 1]), 0.0, float(route.yaws[0]))
         self._ego, self._nearest = Ego(pose), 0
@@ -83,23 +87,30 @@ class World:
         """Names of the scenarios that have started on this drive, in order."""
         return tuple(self._scenarios.names) if self._scenarios else ()
 
-    def sense(self, labels: bool = False) -> SensorData:
-        """What the sensors due at this tick measure; ``labels`` adds depth, semantic and instance to the pictures."""
+    def sense(self, labels: bool | Collection[str] = False) -> SensorData:
+        """What the sensors due at this tick measure; ``labels`` adds depth, semantic and instance to the pictures: of all of
+        the vehicle's cameras, of none, or of those with these ids."""
         return self.capture(labels)()
 
-    def capture(self, labels: bool = False) -> Callable[[], SensorData]:
+    def capture(self, labels: bool | Collection[str] = False) -> Callable[[], SensorData]:
         """What ``sense`` gives, worked out when it is called: in another thread too, while the world ticks on. One such
-        call at a time."""
+        call at a time.
+
+        Roadside stations are drawn only where ``rig.roadside`` asks for views: those nearest to the ego at this tick, each
+        at most once in its camera's period.
+        """
         scene, tick, rig = self.state, self._ticks, self.rig
         imu = read_imu(scene.ego, self._ego.acceleration_mps2, self._rng, self.noise)
         gnss = read_gnss(scene.ego, self._rng, self.noise)
-        cameras = tuple(spec for spec in rig.cameras + rig.roadside_cameras if self._due(spec))
-        lidars = tuple(spec for spec in rig.lidars + rig.roadside_lidars if self._due(spec))
+        cameras = tuple(spec for spec in rig.cameras if self._due(spec))
+        lidars = tuple(spec for spec in rig.lidars if self._due(spec))
+        stations = self._roadside.due(scene, tick) if self._roadside is not None else ()
 
         def measure() -> SensorData:
             images = self._render().cameras(scene, cameras, labels) if cameras else {}
             clouds = {spec.id: self._render().lidar(scene, spec, tick) for spec in lidars}
-            return SensorData(scene.stamp_ns, images, clouds, imu, gnss)
+            views = tuple(view_of(scene, station, camera, rig.roadside, self._render) for station, camera in stations)
+            return SensorData(scene.stamp_ns, images, clouds, imu, gnss, views)
 
         return measure
 
@@ -111,7 +122,7 @@ class World:
         if self._renderer is None:
             from kd_planner_ros.world.render import Renderer
 
-            self._renderer = Renderer(self.road, self.rig)
+            self._renderer = Renderer(self.road)
         return self._renderer
 
     def _due(self, spec: CameraSpec | LidarSpec) -> bool:

@@ -31,11 +31,11 @@ class ConstantVelocityPlanner(Planner):
 
     def plan(self, frame: Frame) -> Plan:
         """Waypoints on the ray to the target point. 4 m/s and a target at (30, 40): (1.2, 1.6), (2.4, 3.2), ..."""
-        target = np.asarray(frame.goal.target_point, float)
+        target = np.asarray(frame.route_goal.target_point, float)
         distance = float(np.hypot(*target))
         heading = target / distance if distance > 0.1 else np.array([1.0, 0.0])
         points = self.config.cruise_mps * self._times_s[:, None] * heading
-        return Plan(frame.stamp_ns, Trajectory(frame.stamp_ns, points, self._times_s), frame.goal)
+        return Plan(frame.stamp_ns, Trajectory(frame.stamp_ns, points, self._times_s), frame.route_goal)
 
 
 def build_planner() -> ConstantVelocityPlanner:

@@ -121,11 +121,11 @@ class InterFuserProcessor(Processor):
         views = [self.views(frame.images) for frame in frames]
         counts = np.stack([self.frame_counts(frame) for frame in frames])
         speed = np.array([frame.ego.speed_mps for frame in frames], np.float32)
-        target = np.array([frame.goal.target_point for frame in frames], np.float32).reshape(-1, 2)
+        target = np.array([frame.route_goal.target_point for frame in frames], np.float32).reshape(-1, 2)
         if not (np.isfinite(speed).all() and np.isfinite(target).all()):
             raise SensorError("a finite speed and target point", f"speed {speed}, target point {target.tolist()}",
                               "check odometry and route")
-        commands = np.array([frame.goal.command for frame in frames])
+        commands = np.array([frame.route_goal.command for frame in frames])
         pictures = {name: self.image_tensor(np.stack([view[name] for view in views])) for name in PICTURES}
         return {**pictures, "lidar": self.lidar_tensor(counts), "measurements": self.measurement_tensor(speed, commands),
                 "target_point": self.target_tensor(target)}
@@ -181,7 +181,7 @@ class InterFuserProcessor(Processor):
         users = find_objects(grid * SCALES, self._centres, self.config.legacy_peaks)
         notes = {"p_junction": 1.0 - free, "p_red": red, "p_stop": 1.0 - no_stop}
         trajectory = Trajectory(frame.stamp_ns, points, path_times(points, frame.ego.speed_mps))
-        return Plan(frame.stamp_ns, trajectory, frame.goal, notes=notes, follow="safety",
+        return Plan(frame.stamp_ns, trajectory, frame.route_goal, notes=notes, follow="safety",
                     detections=Detections(detections_from(users)))
 
 

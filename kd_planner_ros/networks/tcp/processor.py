@@ -74,11 +74,11 @@ class TCPProcessor(Processor):
                                   f"pictures from {sorted(frame.images) or 'no camera'}", "mount or remap the camera")
             images.append(self.prepare(frame.images[self.config.camera_id]))
         speed = np.array([frame.ego.speed_mps for frame in frames], np.float32)
-        target = np.array([frame.goal.target_point for frame in frames], np.float32).reshape(-1, 2)
+        target = np.array([frame.route_goal.target_point for frame in frames], np.float32).reshape(-1, 2)
         if not (np.isfinite(speed).all() and np.isfinite(target).all()):
             raise SensorError("a finite speed and target point", f"speed {speed}, target point {target.tolist()}",
                               "check odometry and route")
-        commands = np.array([frame.goal.command for frame in frames])
+        commands = np.array([frame.route_goal.command for frame in frames])
         return {"image": self.image_tensor(np.stack(images)), "state": self.state_tensor(speed, target, commands)}
 
     def targets(self, future_base: np.ndarray, actions: np.ndarray, speed_mps: np.ndarray) -> dict[str, Tensor]:
@@ -117,7 +117,7 @@ class TCPProcessor(Processor):
         control = Control(frame.stamp_ns, throttle=float(np.maximum(acceleration, 0.0)), steer=float(steer),
                           brake=float(np.maximum(-acceleration, 0.0)))
         points = planner_to_base(arrays["waypoints"].astype(float))
-        return Plan(frame.stamp_ns, Trajectory(frame.stamp_ns, points, self.times_s), frame.goal, control=control,
+        return Plan(frame.stamp_ns, Trajectory(frame.stamp_ns, points, self.times_s), frame.route_goal, control=control,
                     attention=arrays["attention"][0],
                     notes={"speed_predicted_mps": float(arrays["speed"][0]) * SPEED_SCALE_MPS})
 

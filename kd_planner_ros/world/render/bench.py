@@ -52,7 +52,7 @@ def measure(map_spec: str = "default", seconds: float = 5.0, vehicles: int = 120
         os.sched_setaffinity(0, {min(before)})
     try:
         begin = time.perf_counter()
-        renderer = Renderer(road, SensorRig())
+        renderer = Renderer(road)
         result: dict[str, float] = {"build_s": time.perf_counter() - begin, "vehicles": float(vehicles)}
 
         def interfuser(scene: SceneState, tick: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.scene import SceneState
-from kd_planner_ros.core.sensors import CameraImage, CameraSpec, LidarSpec, SensorRig
+from kd_planner_ros.core.sensors import CameraImage, CameraSpec, LidarSpec
 from kd_planner_ros.geometry.frames import rotation_3d
 from kd_planner_ros.world.render.actors import casters
 from kd_planner_ros.world.render.camera import Camera
@@ -24,18 +24,19 @@ class Renderer:
     ``seed`` places buildings and trees and drives sensor noise: the same inputs give the same bytes.
     """
 
-    def __init__(self, road: RoadMap, rig: SensorRig, seed: int = 0):
+    def __init__(self, road: RoadMap, seed: int = 0):
         self.static = StaticScene(road, seed)
         self.seed = seed
-        self._roadside = {spec.id for spec in (*rig.roadside_cameras, *rig.roadside_lidars)}
         self._cameras: dict[tuple[int, int, float], Camera] = {}
         self._tables: tuple[SceneState | None, np.ndarray | None] = (None, None)
 
-    def cameras(self, scene: SceneState, specs: Iterable[CameraSpec], labels: bool) -> dict[str, CameraImage]:
-        """One picture a camera, by id; with depth, semantic and instance images where ``labels``.
+    def cameras(self, scene: SceneState, specs: Iterable[CameraSpec], labels: bool | Collection[str],
+                roadside: bool = False) -> dict[str, CameraImage]:
+        """One picture a camera, by id; with depth, semantic and instance images where ``labels`` (for all, for none, or for
+        the ids in it).
 
-        A camera of the rig's roadside units stands at its pose in ``map`` and sees the ego (instance N + 1 for N
-        actors); any other moves with the ego and does not see it.
+        A ``roadside`` camera, of any station, stands at its pose in ``map`` and sees the ego (instance N + 1 for N actors);
+        any other moves with the ego and does not see it.
 
         Raises:
             SensorError: a camera has no pixels or an impossible field of view.
@@ -47,14 +48,14 @@ class Renderer:
                 raise SensorError(f"a camera '{spec.id}' with pixels and a field of view inside (0, 180) degrees",
                                   f"{spec.width}x{spec.height}, {spec.fov_deg} degrees", "mend the sensor rig")
             camera = self._cameras.setdefault((spec.width, spec.height, spec.fov_deg), Camera(spec))
-            roadside = spec.id in self._roadside
             rotation, eye = self._mount(scene, spec.pose, roadside)
-            pictures[spec.id] = camera.take(self.static, scene, rows, rotation, eye, roadside, labels, self.seed)
+            labelled = labels if isinstance(labels, bool) else spec.id in labels
+            pictures[spec.id] = camera.take(self.static, scene, rows, rotation, eye, roadside, labelled, self.seed)
         return pictures
 
-    def lidar(self, scene: SceneState, spec: LidarSpec, tick: int) -> np.ndarray:
-        """The part of a turn that ``tick`` covers: x, y, z, intensity float32 [N, 4] in the sensor's frame."""
-        roadside = spec.id in self._roadside
+    def lidar(self, scene: SceneState, spec: LidarSpec, tick: int, roadside: bool = False) -> np.ndarray:
+        """The part of a turn that ``tick`` covers: x, y, z, intensity float32 [N, 4] in the sensor's frame. A ``roadside``
+        LiDAR stands at its pose in ``map`` and sees the ego."""
         rotation, eye = self._mount(scene, spec.pose, roadside)
         rows = self._casters(scene)
         return sweep(self.static, rows if roadside else rows[:-1], spec, rotation, eye, tick, self.seed)

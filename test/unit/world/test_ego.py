@@ -13,7 +13,7 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Control, EgoState, Pose
 from kd_planner_ros.world.ego import Ego
 from kd_planner_ros.world.ego_body import EGO_WHEELBASE_M
-from kd_planner_ros.world.imu_gnss import LEADERBOARD_NOISE, SensorNoise, read_gnss, read_imu
+from kd_planner_ros.world.sensor_data import LEADERBOARD_NOISE, SensorNoise, read_gnss, read_imu
 from kd_planner_ros.world.weather import ROUTE_WEATHER, WEATHERS, weather_by
 
 DT = 0.05

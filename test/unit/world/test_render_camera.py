@@ -12,7 +12,7 @@ from support.towns import FRONT, actor, scene, straight_road
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import BRAKE_LIGHT, ActorKind, LightState
-from kd_planner_ros.core.sensors import CameraSpec, SensorRig
+from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.world.render import Renderer
 from kd_planner_ros.world.weather import WEATHERS
 
@@ -22,11 +22,11 @@ POLE = CameraSpec("pole", Pose(x=-8.0, z=5.0, pitch=0.3), 120, 80, 90.0)
 
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
-    return Renderer(straight_road(), SensorRig(roadside_cameras=(POLE,)))
+    return Renderer(straight_road())
 
 
 def picture(renderer, state, spec=FRONT):
-    return renderer.cameras(state, (spec,), labels=True)[spec.id]
+    return renderer.cameras(state, (spec,), labels=True, roadside=spec.id == POLE.id)[spec.id]
 
 
 def test_depth_of_a_wall_is_planar_and_exact(renderer):
@@ -122,7 +122,7 @@ def test_weathers_differ_and_night_is_dark(renderer):
 def test_same_inputs_same_bytes(renderer):
     state = scene(actor(ActorKind.CAR, 12.0, 2.0, (4.6, 1.85, 1.5)), weather=WEATHERS[10], stamp_ns=50_000_000)
     first = picture(renderer, state)
-    again = picture(Renderer(straight_road(), SensorRig()), replace(state, stamp_ns=50_000_000))
+    again = picture(Renderer(straight_road()), replace(state, stamp_ns=50_000_000))
     for name in ("rgb", "depth", "semantic", "instance"):
         assert getattr(first, name).tobytes() == getattr(again, name).tobytes()
 

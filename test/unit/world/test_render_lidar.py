@@ -21,7 +21,7 @@ WALL = (1.0, 30.0, 6.0)
 
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
-    return Renderer(straight_road(), SensorRig())
+    return Renderer(straight_road())
 
 
 def in_base(cloud: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ def draw_sheet(map_spec: str, vehicles: int = 120) -> np.ndarray:
     """The sheet, RGB uint8: ten weathers in traffic, the labels of one picture, a roadside view and LiDAR from above."""
     road = load_map(map_spec)
     scenes = _drive(road, vehicles)
-    renderer = Renderer(road, SensorRig(roadside_cameras=(POLE,)))
+    renderer = Renderer(road)
     lively = _apart(scenes)
     tiles = []
     for k, number in enumerate(SHOWN):
@@ -108,7 +108,7 @@ def _roadside(renderer: Renderer, state: SceneState) -> np.ndarray:
     pose = state.ego.pose
     at = np.array([pose.x, pose.y]) + 25.0 * np.array([math.cos(pose.yaw), math.sin(pose.yaw)])
     spec = CameraSpec(POLE.id, Pose(*at, POLE.pose.z, pose.yaw + math.pi, POLE.pose.pitch), *TILE, POLE.fov_deg)
-    return renderer.cameras(state, (spec,), labels=False)[spec.id].rgb
+    return renderer.cameras(state, (spec,), labels=False, roadside=True)[spec.id].rgb
 
 
 def _from_above(renderer: Renderer, state: SceneState) -> np.ndarray:

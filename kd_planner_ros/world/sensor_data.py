@@ -1,4 +1,4 @@
-"""IMU and GNSS readings of the ego, with the leaderboard's noise as an option, and what ``World.sense`` gives back."""
+"""What ``World.sense`` gives back: pictures, clouds, roadside views, and IMU and GNSS readings with optional noise."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kd_planner_ros.core.frames import make_frame
+from kd_planner_ros.core.frames import FrameMaker
 from kd_planner_ros.core.records import EgoState, Frame, NavigationGoal
 from kd_planner_ros.core.sensors import CameraImage, SensorRig
+from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.geometry.frames import map_to_gnss, yaw_to_compass
 
 GRAVITY_MPS2 = 9.81
@@ -50,20 +51,34 @@ class GnssReading:
 
 @dataclass(frozen=True)
 class SensorData:
-    """What the sensors due at ``stamp_ns`` measured. ``images`` and ``clouds`` are keyed by sensor id, roadside units'
-    included; a sensor that is not due is missing. ``clouds`` are float32 [N, 4] in their sensor's frame."""
+    """What the sensors due at ``stamp_ns`` measured; a sensor that is not due is missing.
+
+    Attributes:
+        images: the vehicle's pictures by camera id.
+        clouds: the vehicle's LiDARs by id, float32 [N, 4] in the sensor's frame.
+        roadside: views of the stations due at this tick, nearest station first, none of them old.
+    """
 
     stamp_ns: int
     images: Mapping[str, CameraImage] = field(default_factory=dict)
     clouds: Mapping[str, np.ndarray] = field(default_factory=dict)
     imu: ImuReading | None = None
     gnss: GnssReading | None = None
+    roadside: tuple[RoadsideView, ...] = ()
 
-    def frame(self, rig: SensorRig, ego: EgoState, goal: NavigationGoal | None) -> Frame:
-        """What a planner with ``rig`` is given: its own sensors of those measured, none of them old."""
+    def frame(self, rig: SensorRig, ego: EgoState, goal: NavigationGoal | None, maker: FrameMaker | None = None) -> Frame:
+        """What a model with ``rig`` is given: its own sensors of those measured, and the roadside views that it asks for.
+
+        Args:
+            maker: remembers earlier frames and roadside views over a drive; None: this instant is all that counts.
+        """
+        maker = FrameMaker(rig) if maker is None else maker
+        if maker.roadside is not None:
+            for view in self.roadside:
+                maker.roadside.take(view)
         images = {spec.id: self.images[spec.id].rgb for spec in rig.cameras if spec.id in self.images}
         clouds = {spec.id: self.clouds[spec.id] for spec in rig.lidars if spec.id in self.clouds}
-        return make_frame(rig.cameras, ego, goal, images, clouds)
+        return maker.make(ego, goal, images, clouds)
 
 
 def read_imu(ego: EgoState, force_mps2: tuple[float, float], rng: np.random.Generator,
