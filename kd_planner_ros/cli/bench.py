@@ -20,13 +20,16 @@ examples:
   kd-planner bench sizes interfuser --json                              the same for every size, beside the paper's
   kd-planner bench drive --json                                         simulated time over wall time, whole graph
 
-Nothing else should run on the machine while a figure is taken."""
+Run nothing else on the machine while a figure is taken. 'bench' measures speed; 'evaluate' scores one model; 'benchmark'
+compares many models in tables."""
 BENCH_ROUTE = "8"
 """Stays what it is when another route is shown: figures of different dates are to be compared."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the six measurements."""
+    from kd_planner_ros.networks.registry import folders, is_weightless
+
     parser.epilog = EPILOG
     ways = parser.add_subparsers(dest="way", metavar="WHAT", required=True, help="what to measure")
 
@@ -49,10 +52,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_planner(sub, "a planner or a perceiver")
     _add_engine(sub)
     sub.add_argument("--frames", type=_whole, metavar="N", default=100, help="frames to measure")
-    sub = way("sizes", _sizes, "milliseconds of every size of a network with random weights, beside the paper's")
-    sub.add_argument("network", metavar="NETWORK", help="tcp or interfuser")
-    sub.add_argument("--input-height", type=_whole, metavar="N", help="picture height in pixels (tcp; default: the paper's)")
-    sub.add_argument("--input-width", type=_whole, metavar="N", help="picture width in pixels (tcp; default: the paper's)")
+    sub = way("sizes", _sizes, "milliseconds of every size of a network with random weights, beside published ones")
+    sub.add_argument("network", metavar="NETWORK", help="one of " + ", ".join(name for name in folders() if not is_weightless(name)))
+    sub.add_argument("--input-height", type=_whole, metavar="N", help="picture height in pixels, of networks with one picture (default: the published one)")
+    sub.add_argument("--input-width", type=_whole, metavar="N", help="picture width in pixels, of networks with one picture (default: the published one)")
     _add_engine(sub)
     sub.add_argument("--frames", type=_whole, metavar="N", default=30, help="frames to measure")
     sub = way("drive", _drive, "simulated time over wall time of the whole ROS 2 graph")
@@ -65,10 +68,10 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input-height", type=_whole, metavar="N", default=256, help="picture height in pixels")
     parser.add_argument("--input-width", type=_whole, metavar="N", default=900, help="picture width in pixels")
     parser.add_argument("--batch", type=_whole, metavar="N", default=24, help="samples a step")
-    parser.add_argument("--steps", type=_whole, metavar="N", default=5, help="measured steps, after one that is not")
+    parser.add_argument("--steps", type=_whole, metavar="N", default=5, help="steps to measure, after one step of warm-up")
     parser.add_argument("--device", default="cpu", metavar="TEXT", help="auto, cpu, cuda, cuda:1 ...")
     parser.add_argument("--method", default="imitation", choices=choices("method"),
-                        help="with another than imitation: what its step costs over imitation's, the teacher's answers cached")
+                        help="distillation method to measure; each but imitation is compared with imitation, teacher outputs cached")
     parser.add_argument("--bev-detail", default="auto", choices=choices("bev_detail"), help="plankd's scene encoder")
 
 

@@ -1,4 +1,4 @@
-"""``kd-planner benchmark plankd``: every model of the paper over its routes, beside the paper's tables."""
+"""``kd-planner benchmark NAME|FILE``: many models over a suite, one table beside the published numbers."""
 
 from __future__ import annotations
 
@@ -9,34 +9,44 @@ from typing import Any
 from kd_planner_ros.cli.options import add_fields, add_json, from_args
 
 EPILOG = """\
+benchmarks:
+{known}
+
 examples:
   kd-planner benchmark plankd --suite town05-short --bags recordings/town01 recordings/town03 --jobs 2
   kd-planner benchmark plankd --suite default-town --no-train --models tcp64_7m6 constant_velocity --seeds 1
   kd-planner benchmark plankd --suite town05-long --seeds 1 --ray auto
+  kd-planner benchmark my_benchmark.yaml
 
-Trains what is missing (teachers first), drives every model over the suite with each seed, and writes table.json,
-table.csv, table.md and report.html beside the paper's Tables 1 to 7. The same command goes on where it was stopped. The
-Town05 suites need Town05.net.xml and the route files; default-town needs nothing."""
+The command trains what is missing (teachers first), measures every model over the suite, and writes table.json, table.csv,
+table.md and report.html beside the published tables. The same command goes on where it was stopped. A benchmark is one
+YAML file: config/benchmarks/plankd.yaml, one of another package (entry points kd_planner_ros.benchmarks), or a path. The
+Town05 suites of plankd need Town05.net.xml and the route files; default-town needs nothing.
+
+'benchmark' compares many models in tables; 'evaluate' scores one model; 'bench' measures speed."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the benchmarks."""
-    from kd_planner_ros.evaluation.benchmark.run import BenchmarkConfig
+    """Add the argument and the options of ``benchmark``."""
+    from kd_planner_ros.evaluation.benchmark.config import BenchmarkConfig
+    from kd_planner_ros.evaluation.benchmark.spec import benchmark_files, load_yaml
 
-    parser.epilog = EPILOG
-    ways = parser.add_subparsers(dest="way", metavar="BENCHMARK", required=True, help="which benchmark")
-    summary = "PlanKD's planners, its rivals and its ablations over the routes of the paper"
-    way = ways.add_parser("plankd", help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=EPILOG)
-    add_fields(way, BenchmarkConfig)
-    add_json(way)
-    way.set_defaults(run=_run)
+    files = benchmark_files()
+    texts = {name: load_yaml(path).get("summary") or "" for name, path in files.items()}
+    parser.epilog = EPILOG.format(known="\n".join(f"  {name:<12} {text}" for name, text in texts.items()))
+    parser.add_argument("benchmark", metavar="NAME|FILE", help=f"{', '.join(files)}, or a path to a benchmark's .yaml file")
+    add_fields(parser, BenchmarkConfig)
+    add_json(parser)
+    parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.evaluation.benchmark.config import BenchmarkConfig
     from kd_planner_ros.evaluation.benchmark.report import lines
-    from kd_planner_ros.evaluation.benchmark.run import BenchmarkConfig, run
+    from kd_planner_ros.evaluation.benchmark.run import run
+    from kd_planner_ros.evaluation.benchmark.spec import find_spec
 
     result = run(from_args(BenchmarkConfig, args))
-    print("\n".join(lines(result.rows)))
+    print("\n".join(lines(find_spec(args.benchmark), result.rows)))
     print(f"details: {result.page}, table.csv, table.md and table.json beside it")
     return asdict(result)

@@ -12,9 +12,9 @@ examples:
   kd-planner explain --bag recordings/default_drawn_0-0_WetSunset_s0 --frame 40 --model tcp_13m9_plankd --out pictures
   kd-planner explain --bag B --stamp 12.5 31 --model my_student --run-dir runs/train/my_student --out pictures
 
-Draws, for each frame, the attention that the waypoints get over the bird's-eye scene (attention_N.png), and where in
-the camera picture the planning states are read from (gradcam_N.png). Both need the training run of the model:
-attention and bottleneck are not shipped with the weights."""
+This command is for models trained with PlanKD (kd-planner train --method plankd). For each frame it draws the attention that the
+waypoints get over the bird's-eye scene (attention_N.png), and the parts of the camera picture that the planning states are read
+from (gradcam_N.png). Both need the training run of the model: attention and bottleneck are not shipped with the weights."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

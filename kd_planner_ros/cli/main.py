@@ -23,10 +23,10 @@ COMMANDS = {
     "drive": "drive a planner through the built-in world over a real ROS 2 graph, and write a report",
     "record": "let the expert drive and record rosbag2 recordings to train on",
     "train": "train a planner from recordings and write it to models/",
-    "evaluate": "score a planner, in closed loop or against a recording",
+    "evaluate": "score one model: in closed loop, or against recordings",
     "replay": "play a recording through the real ROS 2 graph and score the plans",
-    "benchmark": "train and drive PlanKD's planners and its rivals over the paper's routes, beside its tables",
-    "explain": "draw what a planner looks at: waypoint attention over the scene, Grad-CAM over the camera picture",
+    "benchmark": "compare many models in tables beside published ones, e.g. PlanKD's; trains what is missing",
+    "explain": "draw what a model trained with PlanKD looks at: waypoint attention, Grad-CAM of the planning states",
     "bench": "measure speed: world, record, train, latency, sizes, drive",
     "models": "list the shipped planners, count a network's parameters, check weights against cards",
 }

@@ -1,4 +1,4 @@
-"""How long each size of a network takes on this machine, beside the paper's Table 5."""
+"""How long each size of a network takes on this machine, beside what was published."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.evaluation.benchmark.recipe import read_paper
-from kd_planner_ros.networks.registry import find_network, is_weightless
+from kd_planner_ros.networks.describe import describe, size_of
+from kd_planner_ros.networks.registry import find_network, folders, is_weightless
 from kd_planner_ros.runtime.bench import bench_latency
 from kd_planner_ros.runtime.load import load_planner
 from kd_planner_ros.runtime.params import count_parameters, has_papers_input, require_settings
@@ -31,20 +31,22 @@ def bench_sizes(network: str, frames: int = 30, device: str = "cpu", engine: str
         PlannerError: no such network. ConfigError: one without weights, or a setting that it lacks or refuses.
     """
     if is_weightless(network):
-        raise ConfigError("a network with weights", f"'{network}'", "name tcp or interfuser")
-    found, costs, rows, used = find_network(network), read_paper().costs, [], ""
+        known = [name for name in folders() if not is_weightless(name)]
+        raise ConfigError("a network with weights", f"'{network}'", f"name one of {', '.join(known)}")
+    found, rows, used = find_network(network), [], ""
     require_settings(found, overrides)
     for base in found.configurations:
         config = found.config({**asdict(base), **overrides})
         torch.manual_seed(0)
         model = found.build_model(config)
         with tempfile.TemporaryDirectory() as folder:
-            save_model(Path(folder) / config.size, network, config, model.state_dict())
-            measured = bench_latency(load_planner(str(Path(folder) / config.size), device, engine, keep=False), frames)
+            place = Path(folder) / (size_of(config) or network)
+            save_model(place, network, config, model.state_dict())
+            measured = bench_latency(load_planner(str(place), device, engine, keep=False), frames)
         used = measured["engine"]
-        paper = costs.get((network, config.size), {}) if has_papers_input(found, config) else {}
-        rows.append({"size": config.size, "parameters": count_parameters(model), "p50_ms": measured["p50_ms"],
-                     "paper_ms": paper.get("ms")})
+        paper = describe(network).published(config) if has_papers_input(found, config) else {}
+        rows.append({"size": size_of(config), "parameters": count_parameters(model), "p50_ms": measured["p50_ms"],
+                     "paper_ms": paper.get("paper_ms")})
     rows.sort(key=lambda row: -row["parameters"])
     for row in rows:
         row["speed_up"] = round(rows[0]["p50_ms"] / row["p50_ms"], 2)

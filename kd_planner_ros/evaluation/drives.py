@@ -103,11 +103,11 @@ def claim_folder(config: ClosedLoopConfig, weights: str) -> None:
     Raises:
         ConfigError: the folder holds another evaluation.
     """
-    from kd_planner_ros.evaluation.run_folder import claim
+    from kd_planner_ros.evaluation.run_folder import lock_settings
 
     free = {"out", "jobs", "seeds", "route_ids", "report"}
     facts = {key: value for key, value in asdict(config).items() if key not in free} | {"weights_sha256": weights}
-    claim(Path(config.out) / "evaluation.json", facts, "evaluation")
+    lock_settings(Path(config.out) / "evaluation.json", facts, "evaluation")
 
 
 def _file_name(text: str) -> str:

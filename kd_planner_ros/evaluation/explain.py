@@ -1,4 +1,4 @@
-"""What PlanKD lets a student look at, for any frame of a recording: waypoint attention over the bird's-eye scene
+"""What a student trained with PlanKD looks at, for any frame of a recording: waypoint attention over the bird's-eye scene
 (Figure 3 of the paper), and Grad-CAM of the planning states over the camera picture (Figure 4)."""
 
 from __future__ import annotations
@@ -20,22 +20,19 @@ from kd_planner_ros.core.planning_states import STATE_NAMES
 from kd_planner_ros.core.records import Command, Frame
 from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS
 from kd_planner_ros.distill.bev_frames import bev_frames
-from kd_planner_ros.distill.losses import maps
 from kd_planner_ros.distill.losses.attention import measurement
 from kd_planner_ros.distill.losses.safety import proximity
 from kd_planner_ros.evaluation import explain_pictures
 from kd_planner_ros.evaluation.explain_cam import ALL, state_maps
 from kd_planner_ros.evaluation.explain_state import TrainedParts, load_parts
 from kd_planner_ros.evaluation.run_folder import write_text
-from kd_planner_ros.geometry.frames import base_to_planner, to_base
+from kd_planner_ros.geometry.frames import base_to_planner
 from kd_planner_ros.imaging.bev_scene import BevView
 from kd_planner_ros.networks.blocks.inputs import IMAGENET_MEAN, IMAGENET_STD, command_index
-from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.networks.describe import describe
+from kd_planner_ros.networks.registry import find_network, folders, is_weightless
 from kd_planner_ros.runtime.load import find_model
 from kd_planner_ros.runtime.store import load_model
-
-PICTURES = {"tcp": ("image",), "interfuser": maps.VIEWS}
-"""The inputs that the maps of stage 2 belong to, in their order."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +88,18 @@ def run(config: ExplainConfig) -> dict[str, Any]:
 def _subject(config: ExplainConfig) -> _Subject:
     folder = find_model(config.model, config.models_dir)
     model, settings, card = load_model(folder)
-    if card.network not in PICTURES:
-        raise ConfigError(f"a model of {' or '.join(PICTURES)}", f"'{card.name}', a {card.network}", "give another model")
+    description = describe(card.network)
+    if not description.pictures or description.taught_waypoints is None:
+        raise ConfigError("a model that PlanKD can teach: of a network with waypoints and feature maps of its pictures "
+                          f"({', '.join(_explained())})", f"'{card.name}', a {card.network}", "give another model")
     parts = load_parts(config.run_dir or Path("runs/train") / card.name, card)
     return _Subject(model.float().eval(), find_network(card.network).build_processor(settings), card, parts)
+
+
+def _explained() -> list[str]:
+    """The networks that this module can explain."""
+    found = {name: describe(name) for name in folders() if not is_weightless(name)}
+    return [name for name, one in found.items() if one.pictures and one.taught_waypoints is not None]
 
 
 def _frames(recording: Recording, config: ExplainConfig, settings: Any) -> Iterator[tuple[int, Sample]]:
@@ -138,7 +143,7 @@ def _attend(frame: Frame, recording: Recording, subject: _Subject, config: Expla
     view = BevView(recipe.get("bev_px_per_m", BevView().px_per_m))
     scenes, obstacles = bev_frames(recording, np.array([frame.stamp_ns]), maps_dir=config.maps_dir, view=view,
                                    least_mps=recipe.get("obstacle_mps", 0.0))
-    waypoints = expert_waypoints(subject.card.network, recording, frame, subject.processor)
+    waypoints = describe(subject.card.network).taught_waypoints(recording, frame, subject.processor)
     known = np.isfinite(waypoints).all(1)
     if not known.any():
         raise BagError(f"where the car went after the frame in {recording.path}",
@@ -163,30 +168,11 @@ def _read_states(sample: Sample, subject: _Subject, config: ExplainConfig, path:
     names = config.states or tuple(name for name in STATE_NAMES if found.classes[name] > 0)
     captions = {name: f"Grad-CAM: {name.replace('_', ' ')} = {found.classes[name]} (p {found.chances[name]:.2f})"
                 for name in names} | {ALL: "Grad-CAM: all planning states"}
-    explain_pictures.draw_states(path, [_picture(inputs[view]) for view in PICTURES[subject.card.network]], found.energy,
+    explain_pictures.draw_states(path, [_picture(inputs[view]) for view in describe(subject.card.network).pictures], found.energy,
                                  {name: found.maps[name] for name in (ALL, *names)}, captions, title)
     states = {name: {"class": found.classes[name], "recorded": wanted[name] >= 0, "chance": found.chances[name]}
               for name in STATE_NAMES}
     return {"states": states, "gradcam_png": path.name}
-
-
-def expert_waypoints(network: str, recording: Recording, frame: Frame, processor: Any) -> np.ndarray:
-    """The waypoints [T, 2] that the student is taught at ``frame``: metres, frame P, NaN where unknown. TCP's are where
-    the car was at the times ahead, InterFuser's the next points of its route.
-
-    Raises:
-        BagError: InterFuser's, and no route was recorded.
-    """
-    if network == "tcp":
-        stamps = frame.stamp_ns + np.round(processor.times_s * 1e9).astype(np.int64)
-        return base_to_planner(to_base(recording.timeline.ego.take(stamps)[:, :2], frame.ego.pose))
-    if recording.route is None:
-        raise BagError(f"{recording.topics.route} in {recording.path}", "no such topic", "record the route too")
-    from kd_planner_ros.networks.interfuser.targets import path_targets
-
-    ego = recording.timeline.ego
-    until = ego.values[:int(ego.at(np.array([frame.stamp_ns]))[0]) + 1]
-    return base_to_planner(path_targets(recording.route, until[:, [0, 1, 3]])[-1])
 
 
 def _picture(image: torch.Tensor) -> np.ndarray:

@@ -54,9 +54,9 @@ class RunInfo:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def claim(path: Path, facts: Mapping[str, Any], kind: str, unsaid: Mapping[str, Any] = MappingProxyType({})) -> None:
-    """Write ``facts`` to ``path``, or check that what stands there agrees with them: a stopped run goes on in its folder.
-    ``unsaid`` holds what a file from before a fact was written stands for.
+def lock_settings(path: Path, facts: Mapping[str, Any], kind: str, legacy: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Write ``facts`` to ``path``, or check that the file there agrees with them: a stopped run goes on in its folder.
+    ``legacy`` gives the values of facts that older versions did not write.
 
     Raises:
         ConfigError: the folder holds another run of ``kind`` (a word for the sentence).
@@ -64,7 +64,7 @@ def claim(path: Path, facts: Mapping[str, Any], kind: str, unsaid: Mapping[str, 
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         try:
-            before = {**unsaid, **json.loads(path.read_text())}
+            before = {**legacy, **json.loads(path.read_text())}
         except (ValueError, TypeError):
             before = {}
         if other := [key for key in facts if before.get(key) != facts[key]]:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.networks.describe import describe, size_of
 from kd_planner_ros.networks.registry import Network, find_network
 
 
@@ -49,12 +50,12 @@ def table(network: str, **overrides: Any) -> list[dict[str, Any]]:
         with torch.device("meta"):
             model = found.build_model(config)
         parameters, example, shapes = count_parameters(model), found.example_inputs(config), _shapes(found, config)
-        row = {"network": network, "size": config.size, "input": shapes[found.inputs[0]][-2:], "inputs": shapes,
+        row = {"network": network, "size": size_of(config), "input": shapes[found.inputs[0]][-2:], "inputs": shapes,
                "parameters": parameters, "macs": count_macs(model, example)}
-        if has_papers_input(found, config):
-            paper = {name: value for name, value in asdict(config.spec).items() if name.startswith("paper_")}
-            row |= {"paper_parameters": config.spec.parameters, **paper,
-                    "mac_deviation_percent": round(100.0 * (row["macs"] / 1e9 / config.spec.paper_gmacs - 1.0), 2)}
+        published = describe(network).published(config) if has_papers_input(found, config) else {}
+        if published:
+            row |= {"paper_parameters" if name == "parameters" else name: value for name, value in published.items()}
+            row["mac_deviation_percent"] = round(100.0 * (row["macs"] / 1e9 / published["paper_gmacs"] - 1.0), 2)
         rows.append(row)
     return rows
 
@@ -70,13 +71,13 @@ def require_settings(network: Network, settings: Mapping[str, Any]) -> None:
         shapes = _shapes(network, network.configurations[0])
         views = ", ".join(f"{name} {'x'.join(map(str, shape[-2:]))}" for name, shape in shapes.items() if len(shape) == 3)
         raise ConfigError(f"settings that network '{network.name}' has (its own inputs are {views})",
-                          ", ".join(f"{option} {settings[name]}" for option, name in zip(options, unknown)),
+                          ", ".join(f"{option} {settings[name]}" for option, name in zip(options, unknown, strict=True)),
                           f"leave {' and '.join(options)} out")
 
 
 def has_papers_input(network: Network, config: Any) -> bool:
     """Whether every input of ``config`` is as large as the paper's, for whose inputs alone its costs hold."""
-    return any(base.size == config.size and _shapes(network, base) == _shapes(network, config)
+    return any(size_of(base) == size_of(config) and _shapes(network, base) == _shapes(network, config)
                for base in network.configurations)
 
 

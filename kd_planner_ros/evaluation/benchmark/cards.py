@@ -4,29 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
 from typing import Any
 
-from kd_planner_ros.core.card import read_card
-from kd_planner_ros.evaluation.benchmark.models import model_folder
+from kd_planner_ros.evaluation.benchmark.models import ModelStore
+from kd_planner_ros.evaluation.benchmark.spec import BenchmarkSpec
+from kd_planner_ros.evaluation.benchmark.table import COUNTED
 from kd_planner_ros.runtime.store import add_scores
 
+PREFIX = {"drive": "closed_loop", "open_loop": "open_loop", "dense": "dense"}
+"""By a benchmark's kind: what the name of its scores on a card begins with."""
 
-def put_on_card(row: Mapping[str, Any], suite: str, models_dir: Path, weights_sha256: str) -> bool:
-    """Write ``row`` of the table to the model's card as ``closed_loop_SUITE``; whether there was one to write to.
 
-    Each figure is the mean over seeds; ``std`` holds the sample deviations. A card of other weights than those that
-    drove (``weights_sha256``) is left alone.
+def put_on_card(spec: BenchmarkSpec, row: Mapping[str, Any], suite: str, store: ModelStore, weights_sha256: str) -> bool:
+    """Write ``row`` of the table to the model's card as ``closed_loop_SUITE`` (by the benchmark's kind: ``PREFIX``); whether
+    there was a card to write to.
+
+    Each figure is the mean over seeds; ``std`` holds the sample deviations. A card of other weights than those that were
+    measured (``weights_sha256``) is left alone.
 
     Raises:
         CardError: the card is broken.
     """
-    folder = model_folder(row["model"], models_dir)
-    if folder is None or read_card(folder).weights_sha256 != weights_sha256:
+    found = store.get(row["model"])
+    if found is None or found.card.weights_sha256 != weights_sha256:
         return False
-    scores = {name: round(value, 3) for name, value in row["mean"].items()}
-    scores["std"] = {name: round(value, 3) for name, value in row["std"].items()}
-    scores |= {"seeds": list(row["seeds"]), "routes": row["drives"] // len(row["seeds"]), "date": f"{date.today()}",
-               "command": f"kd-planner benchmark plankd --suite {suite} --models {row['model']} --seeds {len(row['seeds'])}"}
-    add_scores(folder, {f"closed_loop_{suite.replace('-', '_')}": scores})
+    scores = _rounded(row["mean"])
+    scores["std"] = _rounded(row["std"])
+    seeds, counted = list(row["seeds"]), row[COUNTED[spec.kind]]
+    over = {"routes": counted // len(seeds)} if spec.kind == "drive" else {COUNTED[spec.kind]: counted}
+    repeat = f" --seeds {len(seeds)}" if spec.kind == "drive" else ""
+    scores |= {"seeds": seeds, **over, "date": f"{date.today()}",
+               "command": f"{spec.command} --suite {suite} --models {row['model']}{repeat}"}
+    add_scores(found.folder, {f"{PREFIX[spec.kind]}_{suite.replace('-', '_')}": scores})
     return True
+
+
+def _rounded(figures: Mapping[str, float | None]) -> dict[str, Any]:
+    return {name: round(value, 3) for name, value in figures.items() if value is not None}

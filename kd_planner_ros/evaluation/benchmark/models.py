@@ -1,4 +1,4 @@
-"""What is known of a model before it drives: its weights, parameters, multiply-accumulates and latency."""
+"""What is known of a model before it is measured: its weights, parameters, multiply-accumulates and latency."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from kd_planner_ros.core.card import ModelCard, read_card
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.evaluation.run_folder import write_text
+from kd_planner_ros.networks.describe import describe
 from kd_planner_ros.networks.registry import find_network, is_weightless
 
 WITHOUT_WEIGHTS = "expert"
@@ -19,11 +20,42 @@ BUSY_SHARE = 0.6
 
 
 @dataclass(frozen=True)
+class StoredModel:
+    """A model of a folder: where it lies, and its card."""
+
+    folder: Path
+    card: ModelCard
+
+
+class ModelStore:
+    """The models of one folder; each card is read once."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        self._found: dict[str, StoredModel | None] = {}
+
+    def get(self, name: str) -> StoredModel | None:
+        """The model ``name``, None where there is none.
+
+        Raises:
+            CardError: its card is broken.
+        """
+        if name not in self._found:
+            place = self.folder / name
+            self._found[name] = StoredModel(place, read_card(place)) if (place / "card.json").is_file() else None
+        return self._found[name]
+
+    def forget(self) -> None:
+        """Read every card anew: models were trained."""
+        self._found.clear()
+
+
+@dataclass(frozen=True)
 class ModelFacts:
-    """``parameters``, ``macs`` of one forward pass and ``latency_ms`` (median from pixels to waypoints, batch 1, and
-    the engine it was taken on, ``asked`` being the device and engine asked for); None where a planner has no weights. ``busy``: other work ran beside the measurement,
-    so the latency says little. ``held_out_m``: mean waypoint error on the routes held out of its training, metres.
-    ``papers_input``: its input is as large as the paper's, so the paper's costs may stand beside its own."""
+    """``parameters``, ``macs`` of one forward pass and ``latency_ms`` (median from pixels to the model's output, batch 1, on
+    ``engine``; ``asked`` is the device and engine asked for); None where a planner has no weights. ``busy``: other work ran
+    beside the measurement, so the latency says little. ``held_out_m``: mean error on the routes held out of its training,
+    metres. ``papers_input``: its input is as large as the published one, so published costs may stand beside its own."""
 
     name: str
     network: str = ""
@@ -39,33 +71,27 @@ class ModelFacts:
     papers_input: bool = False
 
 
-def model_folder(name: str, models_dir: Path) -> Path | None:
-    """The folder of model ``name`` with its card, None where there is none."""
-    folder = Path(models_dir) / name
-    return folder if (folder / "card.json").is_file() else None
-
-
 def drives_without_weights(name: str) -> bool:
     """Whether ``name`` is the expert or a planner that needs no weights."""
     return name == WITHOUT_WEIGHTS or is_weightless(name)
 
 
-def require_unseen(name: str, models_dir: Path, town: str) -> None:
+def require_unseen(name: str, store: ModelStore, town: str) -> None:
     """Refuse a model whose card says that it, its teacher or its start was trained on ``town``, or on recordings that do not
     name their map. Nothing is said of a model that is not there.
 
     Raises:
         ConfigError: it was.
     """
-    folder = model_folder(name, models_dir)
-    seen = read_card(folder).maps_seen if folder and town else set()
+    found = store.get(name) if town else None
+    seen = found.card.maps_seen if found else set()
     if town in seen or "" in seen:
         raise ConfigError(f"a model that has not seen {town}",
                           f"'{name}', trained on {', '.join(one or 'a map without a name' for one in sorted(seen))}",
                           "train it without that map, or give --allow-leak and report no score")
 
 
-def model_facts(name: str, models_dir: Path, cache: Path, frames: int, device: str, engine: str,
+def model_facts(name: str, store: ModelStore, cache: Path, frames: int, device: str, engine: str,
                 again_if_busy: bool = False) -> ModelFacts:
     """The facts of model ``name``; the latency is measured once and kept in ``cache`` while the weights stay the same.
 
@@ -74,10 +100,10 @@ def model_facts(name: str, models_dir: Path, cache: Path, frames: int, device: s
     Raises:
         PlannerError, CardError: the model cannot be used.
     """
-    folder = model_folder(name, models_dir)
-    if folder is None:
+    found = store.get(name)
+    if found is None:
         return ModelFacts(name)
-    card = read_card(folder)
+    card = found.card
     known = _kept(cache, card)
     asked = f"{device} {engine}"
     if known is not None:
@@ -85,17 +111,16 @@ def model_facts(name: str, models_dir: Path, cache: Path, frames: int, device: s
         if not unmeasured and not (known.busy and again_if_busy):
             return known
     facts = ModelFacts(name, card.network, str(card.config.get("size", "")), card.weights_sha256,
-                       held_out_m=_held_out_m(card), asked=asked, papers_input=_papers_input(card),
-                       **_costs(folder, card, frames, device, engine))
+                       held_out_m=held_out_m(card), asked=asked, papers_input=_papers_input(card),
+                       **_costs(found.folder, card, frames, device, engine))
     cache.parent.mkdir(parents=True, exist_ok=True)
     write_text(cache, json.dumps(asdict(facts), indent=1, sort_keys=True) + "\n")
     return facts
 
 
-def _held_out_m(card: ModelCard) -> float | None:
-    """TCP's ``l2_m``, InterFuser's ``path_m``."""
-    validation = card.scores.get("validation", {})
-    return validation.get("l2_m", validation.get("path_m"))
+def held_out_m(card: ModelCard) -> float | None:
+    """The validation figure that the card's network declares as its held-out error, metres; None where there is none."""
+    return card.scores.get("validation", {}).get(describe(card.network).held_out)
 
 
 def _papers_input(card: ModelCard) -> bool:
@@ -109,7 +134,7 @@ def _costs(folder: Path, card: ModelCard, frames: int, device: str, engine: str)
     import torch
 
     from kd_planner_ros.runtime.bench import bench_latency
-    from kd_planner_ros.runtime.load import load_planner
+    from kd_planner_ros.runtime.load import load_model_runner
     from kd_planner_ros.runtime.params import count_macs, count_parameters
 
     network = find_network(card.network)
@@ -120,7 +145,7 @@ def _costs(folder: Path, card: ModelCard, frames: int, device: str, engine: str)
                              "macs": count_macs(model, network.example_inputs(config))}
     if frames:
         costs["busy"] = os.getloadavg()[0] > BUSY_SHARE * (os.cpu_count() or 1)
-        measured = bench_latency(load_planner(str(folder), device, engine), frames)
+        measured = bench_latency(load_model_runner(str(folder), None, device, engine), frames)
         costs |= {"latency_ms": measured["p50_ms"], "engine": measured["engine"]}
     return costs
 

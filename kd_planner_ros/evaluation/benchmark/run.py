@@ -1,113 +1,145 @@
-"""The whole benchmark: train what is missing, drive what was not driven, write the table."""
+"""The whole benchmark: train what is missing, measure what was not measured, write the table."""
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.fields import check_fields
-from kd_planner_ros.evaluation.benchmark import driving, models, report, training
+from kd_planner_ros.evaluation.benchmark import driving, models, outcomes, recorded, report, training
 from kd_planner_ros.evaluation.benchmark.cards import put_on_card
-from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe, read_paper, read_recipe
-from kd_planner_ros.evaluation.benchmark.suites import SUITES, Suite, find_suite
+from kd_planner_ros.evaluation.benchmark.config import BenchmarkConfig
+from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe, Paper, read_paper, read_recipe
+from kd_planner_ros.evaluation.benchmark.spec import BenchmarkSpec, find_spec, require_known
+from kd_planner_ros.evaluation.benchmark.suites import Suite, find_suite
 from kd_planner_ros.evaluation.benchmark.table import build_table
 from kd_planner_ros.evaluation.drives import DEFAULT_VEHICLES, TOWN_VEHICLES
-from kd_planner_ros.evaluation.run_folder import claim
+from kd_planner_ros.evaluation.run_folder import lock_settings
 from kd_planner_ros.runtime.paths import models_folder
 
-
-def _field(default: Any, text: str, **metadata: Any) -> Any:
-    return field(default=default, metadata={"help": text, **metadata})
-
-
-@dataclass(frozen=True)
-class BenchmarkConfig:
-    """What to train, drive and compare. Each field is an option of ``kd-planner benchmark plankd``."""
-
-    suite: str = _field("town05-short", "which routes to drive", choices=SUITES)
-    out: Path | None = _field(None, "folder to write to; what is finished is kept (default: runs/benchmark/SUITE)")
-    models: tuple[str, ...] = _field((), "models to drive: names of the recipe or of the models folder, "
-                                     "constant_velocity, expert (default: every model of the recipe)")
-    seeds: int = _field(3, "drives of each route, each with its own traffic", low=1)
-    jobs: int = _field(1, "parallel processes on this machine", low=1, high=256)
-    ray: str | None = _field(None, "address of a Ray cluster to spread the drives over, e.g. auto or ray://host:10001",
-                             metavar="ADDRESS")
-    train: bool = _field(True, "train the models that are missing, teachers first; with --no-train they are left out")
-    bags: tuple[Path, ...] = _field((), "recordings to train from; NETWORK=FOLDER are for that network alone")
-    train_options: tuple[str, ...] = _field((), "NAME=VALUE: options of 'kd-planner train' that win over the recipe's")
-    recipe: Path | None = _field(None, "recipe file (default: config/benchmark_plankd.yaml)")
-    models_dir: Path | None = _field(None, "where models lie and are written (default: the installed models folder)")
-    runs_dir: Path = _field(Path("runs/train"), "where training keeps checkpoints")
-    cache: Path = _field(Path("recordings/cache"), "where the samples made from recordings are kept")
-    maps_dir: Path | None = _field(None, "folder with Town05.net.xml (default: ../shared/maps)")
-    routes_dir: Path | None = _field(None, "folder with town05_short.xml, town05_long.xml (default: ../shared/routes)")
-    routes_count: int = _field(10, "number of routes of default-town", low=1)
-    route_ids: tuple[str, ...] = _field((), "only the routes with these ids (default: all)")
-    vehicles: int | None = _field(None, "background vehicles (default: the benchmark's number for the town)", low=0, high=500)
-    walkers: int | None = _field(None, "walkers (default: a third of the vehicles)", low=0, high=500)
-    latency_frames: int = _field(50, "frames to take the latency over; 0: not taken", low=0)
-    device: str = _field("cpu", "where the driven networks run: cpu, cuda, cuda:1 ...")
-    train_device: str = _field("auto", "where training runs: auto, cpu, cuda ...")
-    engine: str = _field("auto", "inference engine", choices=("auto", "torch", "openvino", "onnxruntime"))
-    cards: bool = _field(False, "write the scores onto the models' cards at the end")
-    allow_leak: bool = _field(False, "take models trained on the suite's own map; no score may be reported then")
-
-    @property
-    def folder(self) -> Path:
-        """Where everything is written."""
-        return Path(self.out) if self.out is not None else Path("runs/benchmark") / self.suite
-
-
-_UNSAID = {name: BenchmarkConfig.__dataclass_fields__[name].default for name in ("device", "engine")}
-"""What a ``benchmark.json`` from before these were written in it was driven with."""
+LEGACY_DEFAULTS = {"device": "cpu", "engine": "auto", "benchmark": "plankd"}
+"""What a ``benchmark.json`` from before these were written in it was measured with."""
 
 
 @dataclass(frozen=True)
 class BenchmarkReport:
     """What came of it: ``rows`` of the table, ``missing`` models, the page."""
 
+    benchmark: str
     suite: str
     rows: list[dict[str, Any]]
     missing: list[str]
     page: str
 
 
+@dataclass(frozen=True)
+class Run:
+    """One run of a benchmark: everything that it reads, read once."""
+
+    config: BenchmarkConfig
+    spec: BenchmarkSpec
+    suite: Suite
+    recipe: Mapping[str, ModelRecipe]
+    paper: Paper
+    paths: training.TrainingPaths
+    store: models.ModelStore
+    drive: driving.Drive
+    known: dict[str, models.ModelFacts] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where everything is written."""
+        return Path(self.config.out) if self.config.out is not None else self.spec.out / self.suite.name
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What makes this benchmark itself, for ``benchmark.json``."""
+        config, suite = self.config, self.suite
+        facts = {"benchmark": self.spec.name, "suite": suite.name, "device": config.device, "engine": config.engine}
+        if self.spec.kind != "drive":
+            return facts
+        vehicles = config.vehicles if config.vehicles is not None else suite.options.get("vehicles")
+        vehicles = TOWN_VEHICLES.get(suite.town, DEFAULT_VEHICLES) if vehicles is None else vehicles
+        return facts | {"vehicles": vehicles, "walkers": config.walkers, "route_ids": list(config.route_ids),
+                        "routes_count": config.routes_count if suite.routes == "default" else None}
+
+    @property
+    def wanted(self) -> list[str]:
+        """The models to measure: those that were asked for, else the recipe's and the benchmark's own."""
+        return list(dict.fromkeys(self.config.models or (*self.recipe, *self.spec.models)))
+
+    def facts(self, name: str, again_if_busy: bool = False) -> models.ModelFacts:
+        """What is known of model ``name``, measured once; ``again_if_busy``: anew where the machine was busy the last time."""
+        if name not in self.known or again_if_busy:
+            config = self.config
+            self.known[name] = models.model_facts(name, self.store, self.folder / "models" / f"{name}.json", config.latency_frames,
+                                                  config.device, config.engine, again_if_busy)
+        return self.known[name]
+
+
+def begin(config: BenchmarkConfig) -> Run:
+    """The run that ``config`` describes, checked; nothing is written.
+
+    Raises:
+        ConfigError: a name, a number, a file or a folder that cannot be used; Ray that is not there.
+    """
+    check_fields(config)
+    _require_whole(config)
+    spec = find_spec(config.benchmark)
+    recipe = read_recipe(spec, config.recipe)
+    suite = find_suite(spec, config.suite, config.maps_dir, config.routes_dir, config.recordings_dir)
+    _require_options(spec, suite)
+    paths = training.TrainingPaths(config.bags, Path(config.models_dir or models_folder()), config.runs_dir, config.cache,
+                                   config.train_device, config.train_options, config.allow_leak, config.maps_dir)
+    run = Run(config, spec, suite, recipe, read_paper(spec), paths, models.ModelStore(paths.models_dir), _driver(config, spec))
+    _require_runtime(config)
+    return run
+
+
 def run(config: BenchmarkConfig, train: Any = None) -> BenchmarkReport:
     """Run the benchmark; the same command goes on where it stopped. ``train`` replaces ``distill.train.train`` (tests).
 
     Raises:
-        ConfigError: a name, a number, a file or a folder that cannot be used; Ray that is not there.
-        BagError, TrainingError, MapError, RouteError, PlannerError, CardError: from training and driving.
+        ConfigError: as ``begin``.
+        BagError, TrainingError, MapError, RouteError, PlannerError, CardError: from training and measuring.
         KeyboardInterrupt: stopped; what was finished is kept.
     """
-    check_fields(config)
-    _require_whole(config)
-    recipe = read_recipe(config.recipe)
-    suite = find_suite(config.suite, config.maps_dir, config.routes_dir)
-    drive = _driver(config)
-    shop = _workshop(config)
-    _require_runtime(config)
-    names, absent = _names(config, recipe, shop)
-    _require_unseen(names, shop, suite)
-    training.prepare(absent, shop, train is None)
-    claim(config.folder / "benchmark.json", _facts(config, suite), "benchmark", _UNSAID)  # refused before anything is trained
-    training.train_all(absent, shop, train)
-    _require_unseen(names, shop, suite)
-    _all_facts(config, names, again_if_busy=True)  # before the drives keep the machine busy
-    for seed in range(config.seeds):  # seed by seed, so that a table over fewer seeds is there early
+    this = begin(config)
+    names, absent = _names(this)
+    _require_unseen(this, names)
+    prepared = training.prepare(absent, this.paths, train is None)
+    lock_settings(this.folder / "benchmark.json", this.settings, "benchmark", LEGACY_DEFAULTS)  # before anything is trained
+    if prepared:
+        training.train_all(prepared, train)
+        this.store.forget()
+        _require_unseen(this, names)
+    for name in names:  # before the drives keep the machine busy
+        this.facts(name, again_if_busy=True)
+    for seed in range(config.seeds if this.spec.kind == "drive" else 1):  # by seed: a table over fewer seeds is there early
         for name in names:
-            _drive(config, suite, name, shop.models_dir, seed, drive)
-            conclude(config, recipe, suite)
-    result = conclude(config, recipe, suite)
+            _measure(this, name, seed)
+            conclude(this)
+    result = conclude(this)
     if config.cards and not config.allow_leak:
-        weights = {outcome.model: outcome.weights_sha256 for outcome in driving.read_outcomes(config.folder)}
+        weights = {outcome.model: outcome.weights_sha256 for outcome in outcomes.read_outcomes(this.folder)}
         for row in result.rows:
-            put_on_card(row, suite.name, shop.models_dir, weights[row["model"]])
+            put_on_card(this.spec, row, this.suite.name, this.store, weights[row["model"]])
     return result
+
+
+def conclude(this: Run) -> BenchmarkReport:
+    """Write table and page from every outcome in the folder."""
+    found = outcomes.read_outcomes(this.folder)
+    facts = {name: this.facts(name) for name in dict.fromkeys(outcome.model for outcome in found)}
+    rows = build_table(this.spec, found, facts, this.recipe, this.paper, this.suite.name)
+    missing = [name for name in this.wanted if name not in {row["model"] for row in rows}]
+    page = report.write_report(this.folder, this.spec, rows, this.paper, this.settings, missing)
+    return BenchmarkReport(this.spec.name, this.suite.name, rows, missing, str(page))
 
 
 def _require_whole(config: BenchmarkConfig) -> None:
@@ -120,9 +152,17 @@ def _require_whole(config: BenchmarkConfig) -> None:
                           ", ".join("--" + name.replace("_", "-") for name in parts), "leave one or the other out")
 
 
-def _require_unseen(names: list[str], shop: training.Workshop, suite: Suite) -> None:
-    for name in names if not shop.allow_leak else ():
-        models.require_unseen(name, shop.models_dir, suite.town)
+def _require_unseen(this: Run, names: Sequence[str]) -> None:
+    for name in names if not this.paths.allow_leak else ():
+        models.require_unseen(name, this.store, this.suite.town)
+
+
+def _require_options(spec: BenchmarkSpec, suite: Suite) -> None:
+    """Refuse an option of the suite that its evaluation does not have."""
+    module, kind = {"drive": ("drives", "ClosedLoopConfig"), "open_loop": ("open_loop", "OpenLoopConfig"),
+                    "dense": ("dense", "DenseConfig")}[spec.kind]
+    evaluation = getattr(importlib.import_module(f"kd_planner_ros.evaluation.{module}"), kind)
+    require_known(suite.options, evaluation.__dataclass_fields__, f"'options' of suite {suite.name} of benchmark {spec.name}")
 
 
 def _require_runtime(config: BenchmarkConfig) -> None:
@@ -133,70 +173,44 @@ def _require_runtime(config: BenchmarkConfig) -> None:
     require_engine(config.engine, config.device)
 
 
-def conclude(config: BenchmarkConfig, recipe: Mapping[str, ModelRecipe], suite: Suite) -> BenchmarkReport:
-    """Write table and page from every outcome in the folder."""
-    outcomes = driving.read_outcomes(config.folder)
-    facts = _all_facts(config, list(dict.fromkeys(outcome.model for outcome in outcomes)))
-    paper = read_paper()
-    rows = build_table(outcomes, facts, recipe, paper, suite.name)
-    missing = [name for name in config.models or recipe if name not in {row["model"] for row in rows}]
-    page = report.write_report(config.folder, rows, paper, _facts(config, suite), missing)
-    return BenchmarkReport(suite.name, rows, missing, str(page))
-
-
-def _all_facts(config: BenchmarkConfig, names: list[str], again_if_busy: bool = False) -> dict[str, models.ModelFacts]:
-    return {name: models.model_facts(name, _workshop(config).models_dir, config.folder / "models" / f"{name}.json",
-                                     config.latency_frames, config.device, config.engine, again_if_busy)
-            for name in names}
-
-
-def _driver(config: BenchmarkConfig) -> driving.Drive:
+def _driver(config: BenchmarkConfig, spec: BenchmarkSpec) -> driving.Drive:
     if config.ray is None:
         return driving.drive_here
+    if spec.kind != "drive":
+        raise ConfigError("--ray with a benchmark that drives", f"'{spec.name}', of kind {spec.kind}", "leave --ray out")
     from kd_planner_ros.evaluation.benchmark import ray_drive
 
     return ray_drive.Spread(ray_drive.connect(config.ray))
 
 
-def _workshop(config: BenchmarkConfig) -> training.Workshop:
-    return training.Workshop(config.bags, Path(config.models_dir or models_folder()), config.runs_dir, config.cache,
-                             config.train_device, config.train_options, config.allow_leak,
-                             config.maps_dir)
-
-
-def _names(config: BenchmarkConfig, recipe: Mapping[str, ModelRecipe],
-           shop: training.Workshop) -> tuple[list[str], list[ModelRecipe]]:
-    """The models to drive, and what must be trained for that: nothing with --no-train, which leaves out what is missing."""
-    wanted = list(dict.fromkeys(config.models or recipe))
-    absent = training.missing(wanted, recipe, shop, config.train)
+def _names(this: Run) -> tuple[list[str], list[ModelRecipe]]:
+    """The models to measure, and what must be trained for that: nothing with --no-train, which leaves out what is missing."""
+    config, folder = this.config, this.paths.models_dir
+    wanted = this.wanted
+    absent = training.missing(wanted, this.recipe, this.paths, config.train, this.store)
     if config.train:
         return wanted, absent
     left = {model.name for model in absent}
     if config.models and (gone := [name for name in config.models if name in left]):
-        raise ConfigError(f"the models {', '.join(gone)} in {shop.models_dir}", "no finished weights",
+        raise ConfigError(f"the models {', '.join(gone)} in {folder}", "no finished weights",
                           "train them (--train with --bags), or name others with --models")
     found = [name for name in wanted if name not in left]
     if not found:
-        raise ConfigError(f"a model of the recipe in {shop.models_dir}", "none",
-                          "give --train with --bags, or --models")
+        raise ConfigError(f"a model of the recipe in {folder}", "none", "give --train with --bags, or --models")
     if left:
         print(f"left out, not trained: {', '.join(name for name in wanted if name in left)}", file=sys.stderr)
     return found, []
 
 
-def _drive(config: BenchmarkConfig, suite: Suite, name: str, models_dir: Path, seed: int, drive: driving.Drive) -> None:
-    folder = models.model_folder(name, models_dir)
-    weights = models.read_card(folder).weights_sha256 if folder else ""
-    settings = {"routes_count": config.routes_count, "route_ids": tuple(config.route_ids), "vehicles": config.vehicles,
-                "walkers": config.walkers, "jobs": config.jobs, "device": config.device, "engine": config.engine}
-    driving.drive_model(config.folder, suite, name, str(folder) if folder else name, weights, seed, settings, drive)
-
-
-def _facts(config: BenchmarkConfig, suite: Suite) -> dict[str, Any]:
-    """What makes this benchmark itself, for ``benchmark.json``."""
-    vehicles = config.vehicles
-    if vehicles is None:
-        vehicles = TOWN_VEHICLES.get(suite.town, DEFAULT_VEHICLES)
-    return {"suite": suite.name, "vehicles": vehicles, "walkers": config.walkers, "route_ids": list(config.route_ids),
-            "routes_count": config.routes_count if suite.routes == "default" else None, "device": config.device,
-            "engine": config.engine}
+def _measure(this: Run, name: str, seed: int) -> None:
+    config, found, options = this.config, this.store.get(name), this.suite.options
+    weights, place = (found.card.weights_sha256, str(found.folder)) if found else ("", name)
+    settings = {"device": config.device, "engine": config.engine}
+    if this.spec.kind != "drive":
+        recorded.measure_model(this.folder, this.spec.kind, this.suite, name, place, weights, settings | options)
+        return
+    settings |= {"routes_count": config.routes_count, "route_ids": tuple(config.route_ids), "vehicles": config.vehicles,
+                 "walkers": config.walkers, "jobs": config.jobs}
+    known = BenchmarkConfig.__dataclass_fields__
+    given = {key: value for key, value in settings.items() if value != known[key].default}  # the command wins over the suite
+    driving.drive_model(this.folder, this.suite, name, place, weights, seed, settings | options | given, this.drive)

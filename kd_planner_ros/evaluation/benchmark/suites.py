@@ -1,46 +1,58 @@
-"""The suites: a map, its routes and the town's traffic; where their files are found."""
+"""A suite with its files: a map and its routes, or recordings; where the files are found."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.evaluation.benchmark.spec import BenchmarkSpec
 from kd_planner_ros.runtime.paths import SHARED
-
-SUITES = ("town05-short", "town05-long", "default-town")
 
 
 @dataclass(frozen=True)
 class Suite:
-    """``map`` and ``routes`` as ``evaluate closed-loop`` takes them; ``town`` names the map that no model may have been
-    trained on ("" where the routes alone are held out)."""
+    """``map`` and ``routes`` as ``evaluate closed-loop`` takes them, ``bags`` as ``evaluate open-loop`` and ``dense`` do;
+    ``town`` names the map that no model may have been trained on ("" where the routes alone are held out)."""
 
     name: str
     map: str
     routes: str
     town: str
+    bags: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def find_suite(name: str, maps_dir: Path | None, routes_dir: Path | None) -> Suite:
-    """The suite ``name`` with its files.
+def find_suite(spec: BenchmarkSpec, name: str = "", maps_dir: Path | None = None, routes_dir: Path | None = None,
+               recordings_dir: Path = Path("recordings")) -> Suite:
+    """The suite ``name`` of ``spec`` (default: the first one) with its files.
 
     Raises:
-        ConfigError: an unknown name, or a file that is not there: it says which option to give.
+        ConfigError: an unknown name, or a file that is not there: the error says which option to give.
     """
-    if name not in SUITES:
-        raise ConfigError(f"a suite out of {', '.join(SUITES)}", repr(name), "correct --suite")
-    if name == "default-town":
-        return Suite(name, "default", "default", "")
-    routes = name.replace("-", "_") + ".xml"
-    return Suite(name, _file(maps_dir, "maps", "Town05.net.xml", "--maps-dir"),
-                 _file(routes_dir, "routes", routes, "--routes-dir"), "Town05")
+    name = name or next(iter(spec.suites))
+    if name not in spec.suites:
+        raise ConfigError(f"a suite out of {', '.join(spec.suites)}", repr(name), "correct --suite")
+    found = spec.suites[name]
+    if found.bags:
+        bags = Path(recordings_dir) / found.bags
+        if not bags.is_dir():
+            raise ConfigError(f"recordings in {bags}", "no such folder", "give --recordings-dir with the folder above it")
+        return Suite(name, "", "", found.held_out or "", str(bags), found.options)
+    free_map = found.map == "default" or found.map.startswith("generated:")
+    town = found.held_out if found.held_out is not None else "" if free_map else found.map
+    rest = [one.name for one in spec.suites.values() if one.map == one.routes == "default"]
+    free = f", or take --suite {rest[0]}, which needs no files" if rest else ""
+    map_path = found.map if free_map else _file(maps_dir, "maps", f"{found.map}.net.xml", "--maps-dir", free)
+    routes = found.routes if found.routes == "default" else _file(routes_dir, "routes", found.routes, "--routes-dir", free)
+    return Suite(name, map_path, routes, town, "", found.options)
 
 
-def _file(folder: Path | None, shared: str, name: str, option: str) -> str:
+def _file(folder: Path | None, shared: str, name: str, option: str, otherwise: str) -> str:
     place = Path(folder) if folder is not None else SHARED / shared
     for path in (place / name, place / name.replace(".net.xml", ".xodr")):
         if path.is_file():
             return str(path)
-    raise ConfigError(f"{name} in {place}", "no such file",
-                      f"give {option} with its folder, or take --suite default-town, which needs no files")
+    raise ConfigError(f"{name} in {place}", "no such file", f"give {option} with its folder{otherwise}")

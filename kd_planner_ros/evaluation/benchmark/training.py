@@ -1,4 +1,4 @@
-"""Trains the models of the recipe that are not there yet, teachers first; an interrupted training goes on."""
+"""Trains the models of the recipe that are not there yet, teachers first; an interrupted training is resumed."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError
-from kd_planner_ros.evaluation.benchmark.models import drives_without_weights, model_folder
+from kd_planner_ros.evaluation.benchmark.models import ModelStore, drives_without_weights
 from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe
 from kd_planner_ros.networks.registry import folders, is_weightless
 from kd_planner_ros.runtime.paths import models_folder
 
 UNFINISHED = "unfinished"
-"""File beside a card from before cards said whether their training came to its end: it did not."""
+"""A file of this name beside a card marks an interrupted training; older versions wrote it in place of the card's own field."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Workshop:
+class TrainingPaths:
     """Where training reads and writes. ``bags`` are folders for every network, or NETWORK=FOLDER for one. ``options`` are
     NAME=VALUE words that win over the recipe's."""
 
@@ -52,61 +52,65 @@ class Workshop:
         return tuple(found)
 
 
-def missing(names: Sequence[str], recipe: Mapping[str, ModelRecipe], shop: Workshop, train: bool = True) -> list[ModelRecipe]:
+def missing(names: Sequence[str], recipe: Mapping[str, ModelRecipe], paths: TrainingPaths, train: bool = True,
+            store: ModelStore | None = None) -> list[ModelRecipe]:
     """The models that ``names`` need and that are not there or not finished, with their teachers and the models they
     start from, in training order.
 
     Args:
         train: whether they will be trained. Then a model that is there must have its teacher and its start beside it, for
             those that are trained now would be others; one that is not finished must be of the recipe too, for its training
-            goes on.
+            is resumed.
+        store: the cards of ``paths.models_dir``, where they were read before.
 
     Raises:
         ConfigError: a name that is neither in the recipe nor a finished model, or a model that was trained by another recipe,
             taught by another teacher or begun as another model.
         CardError: a model's card is broken.
     """
+    store = store or ModelStore(paths.models_dir)
     wanted: set[str] = set()
     left = list(names)
     while left:
         name = left.pop()
         if drives_without_weights(name):
             continue
-        finished = _finished(name, shop)
+        finished = _finished(name, store)
         if name in recipe and (finished or train):
-            _require_same(recipe[name], shop, finished)
+            _require_same(recipe[name], paths, store, finished)
             if train:
-                _require_family(recipe[name], recipe, shop)
+                _require_family(recipe[name], recipe, store)
         if finished:
             continue
         if name not in recipe:
-            raise _unknown(name, recipe, shop)
+            raise _unknown(name, recipe, store)
         wanted.add(name)
         left += [other for other in (recipe[name].teacher, recipe[name].warm_start) if other in recipe]
     return [recipe[name] for name in recipe if name in wanted]
 
 
-def _finished(name: str, shop: Workshop) -> bool:
-    folder = model_folder(name, shop.models_dir)
-    return folder is not None and read_card(folder).finished and not (folder / UNFINISHED).exists()
+def _finished(name: str, store: ModelStore) -> bool:
+    found = store.get(name)
+    return found is not None and found.card.finished and not (found.folder / UNFINISHED).exists()
 
 
-def _unknown(name: str, recipe: Mapping[str, ModelRecipe], shop: Workshop) -> ConfigError:
-    """Why ``name``, which is not in the recipe, cannot drive."""
-    if model_folder(name, shop.models_dir) is not None:
-        return ConfigError(f"a finished model '{name}' in {shop.models_dir}", "one whose training was interrupted",
+def _unknown(name: str, recipe: Mapping[str, ModelRecipe], store: ModelStore) -> ConfigError:
+    """Why ``name``, which is not in the recipe, cannot be measured."""
+    if store.get(name) is not None:
+        return ConfigError(f"a finished model '{name}' in {store.folder}", "one whose training was interrupted",
                            f"give its 'kd-planner train --name {name}' again, or leave it out of --models")
-    return ConfigError(f"a model of the recipe ({', '.join(recipe)}) or of {shop.models_dir}", repr(name), "correct --models")
+    return ConfigError(f"a model of the recipe ({', '.join(recipe)}) or of {store.folder}", repr(name), "correct --models")
 
 
-def _require_same(model: ModelRecipe, shop: Workshop, finished: bool) -> None:
+def _require_same(model: ModelRecipe, paths: TrainingPaths, store: ModelStore, finished: bool) -> None:
     """Refuse the model of this name, where there is one, if its card does not say that it was made as ``model`` is; one that
     is not ``finished`` may have been meant for another length."""
     from kd_planner_ros.distill.config import plain
 
-    if model_folder(model.name, shop.models_dir) is None:
+    found = store.get(model.name)
+    if found is None:
         return
-    training, config = read_card(shop.models_dir / model.name).training, train_config(model, shop, False)
+    training, config = found.card.training, train_config(model, paths, False)
     length = config.length if finished else {}
     theirs = training.get("recipe", {}) | (training.get("planned", length) if finished else {})
     ours = plain(config.recipe | length)
@@ -116,23 +120,23 @@ def _require_same(model: ModelRecipe, shop: Workshop, finished: bool) -> None:
         if folder is not None and training.get(whose, {}).get("sha256") != read_card(folder).weights_sha256:
             other.append(f"weights of the {whose}")
     if other:
-        raise ConfigError(f"{shop.models_dir / model.name} trained as the recipe says", f"other {', '.join(other)}",
-                          f"give its own --recipe, another --models-dir, or delete it and {shop.runs_dir / model.name} to "
+        raise ConfigError(f"{found.folder} trained as the recipe says", f"other {', '.join(other)}",
+                          f"give its own --recipe, another --models-dir, or delete it and {paths.runs_dir / model.name} to "
                           "train it anew")
 
 
-def _require_family(model: ModelRecipe, recipe: Mapping[str, ModelRecipe], shop: Workshop) -> None:
+def _require_family(model: ModelRecipe, recipe: Mapping[str, ModelRecipe], store: ModelStore) -> None:
     """Refuse the model of this name, where there is one, if its teacher or its start would be trained behind it."""
-    if model_folder(model.name, shop.models_dir) is None:
+    if store.get(model.name) is None:
         return
     for whose, name in {"teacher": model.teacher, "start": model.warm_start}.items():
-        if name in recipe and not _finished(name, shop):
-            raise ConfigError(f"{shop.models_dir / model.name} with its {whose} '{name}' beside it", "none that is finished",
+        if name in recipe and not _finished(name, store):
+            raise ConfigError(f"{store.folder / model.name} with its {whose} '{name}' beside it", "none that is finished",
                               f"finish it first (--models {name}), give --models-dir with a folder of your own to train the "
                               "whole comparison, or --no-train to drive what there is")
 
 
-def prepare(models: Sequence[ModelRecipe], shop: Workshop, sensors: bool = True, progress: bool = True) -> list[Any]:
+def prepare(models: Sequence[ModelRecipe], paths: TrainingPaths, sensors: bool = True, progress: bool = True) -> list[Any]:
     """The TrainConfig of each of ``models``, all checked before the first one trains; nothing is written.
 
     Args:
@@ -145,10 +149,10 @@ def prepare(models: Sequence[ModelRecipe], shop: Workshop, sensors: bool = True,
     from kd_planner_ros.distill.methods.build import truth_needed
     from kd_planner_ros.distill.recorded import require_sensors
 
-    if lonely := [model.name for model in models if not shop.bags_of(model.network)]:
+    if lonely := [model.name for model in models if not paths.bags_of(model.network)]:
         raise ConfigError("recordings to train " + ", ".join(lonely) + " from", "no --bags for their network",
                           "give --bags, or --no-train to drive only what is there, or name models with --models")
-    configs = [train_config(model, shop, progress) for model in models]
+    configs = [train_config(model, paths, progress) for model in models]
     firsts: dict[Any, Any] = {}
     for config in configs if sensors else ():
         firsts.setdefault((config.network, truth_needed(config)), config)
@@ -161,25 +165,22 @@ def prepare(models: Sequence[ModelRecipe], shop: Workshop, sensors: bool = True,
     return configs
 
 
-def train_all(models: Sequence[ModelRecipe], shop: Workshop, train: Callable[[Any], Any] | None = None,
-              progress: bool = True) -> None:
-    """Train ``models`` one after the other; Ctrl-C keeps the checkpoint and is raised on.
+def train_all(configs: Sequence[Any], train: Callable[[Any], Any] | None = None) -> None:
+    """Train the models of ``configs`` (from ``prepare``) one after the other; Ctrl-C keeps the checkpoint and is raised on.
 
     Raises:
-        ConfigError: no recordings to train from, or an option that 'kd-planner train' does not know.
         BagError, TrainingError: from the training.
         KeyboardInterrupt: a training was interrupted.
     """
-    configs = prepare(models, shop, train is None, progress)
     if train is None:
         from kd_planner_ros.distill.train import train
-    for model, config in zip(models, configs, strict=True):
+    for config in configs:
         if not train(config).finished:
             raise KeyboardInterrupt
-        (shop.models_dir / model.name / UNFINISHED).unlink(missing_ok=True)
+        (Path(config.models_dir) / config.name / UNFINISHED).unlink(missing_ok=True)
 
 
-def train_config(model: ModelRecipe, shop: Workshop, progress: bool) -> Any:
+def train_config(model: ModelRecipe, paths: TrainingPaths, progress: bool) -> Any:
     """The TrainConfig of ``model``.
 
     Raises:
@@ -192,17 +193,17 @@ def train_config(model: ModelRecipe, shop: Workshop, progress: bool) -> Any:
     if model.method:
         options["method"] = model.method
     if model.teacher:
-        options["teacher"] = str(shop.models_dir / model.teacher)
+        options["teacher"] = str(paths.models_dir / model.teacher)
     if model.warm_start:
-        options["warm_start"] = _start_folder(model.warm_start, shop)
-    options |= dict(_parse(word, fields) for word in shop.options)
+        options["warm_start"] = _start_folder(model.warm_start, paths)
+    options |= dict(_parse(word, fields) for word in paths.options)
     if unknown := sorted(set(options) - set(fields)):
         raise ConfigError(f"options of 'kd-planner train' for {model.name}", ", ".join(unknown),
                           "correct the recipe; 'kd-planner train --help' lists them")
     options = {name: _number(value, fields[name].default) for name, value in options.items()}
-    return TrainConfig(**{**options, "name": model.name, "bags": shop.bags_of(model.network), "models_dir": shop.models_dir,
-                          "runs_dir": shop.runs_dir, "cache": shop.cache, "device": shop.device,
-                          "maps_dir": shop.maps_dir, "allow_leak": shop.allow_leak, "progress": progress})
+    return TrainConfig(**{**options, "name": model.name, "bags": paths.bags_of(model.network), "models_dir": paths.models_dir,
+                          "runs_dir": paths.runs_dir, "cache": paths.cache, "device": paths.device,
+                          "maps_dir": paths.maps_dir, "allow_leak": paths.allow_leak, "progress": progress})
 
 
 def _number(value: Any, default: Any) -> Any:
@@ -215,10 +216,10 @@ def _number(value: Any, default: Any) -> Any:
     return value
 
 
-def _start_folder(name: str, shop: Workshop) -> Path:
+def _start_folder(name: str, paths: TrainingPaths) -> Path:
     """Where the model ``name`` is or will be: the benchmark's own, else a shipped one."""
     shipped = models_folder() / name
-    return shipped if not (shop.models_dir / name).exists() and shipped.exists() else shop.models_dir / name
+    return shipped if not (paths.models_dir / name).exists() and shipped.exists() else paths.models_dir / name
 
 
 def _parse(word: str, fields: Mapping[str, dataclasses.Field]) -> tuple[str, Any]:

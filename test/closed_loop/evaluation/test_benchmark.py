@@ -12,9 +12,9 @@ import pytest
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.evaluation import worker
-from kd_planner_ros.evaluation.benchmark import driving
+from kd_planner_ros.evaluation.benchmark import driving, outcomes
 from kd_planner_ros.evaluation.benchmark import run as benchmark
-from kd_planner_ros.evaluation.benchmark.run import BenchmarkConfig
+from kd_planner_ros.evaluation.benchmark.config import BenchmarkConfig
 
 NAME = "constant_velocity"
 
@@ -32,13 +32,13 @@ def whole(config):
 
 
 def test_one_outcome_a_model_and_seed_and_the_table_of_it(config, whole):
-    path = driving.result_path(config.folder, NAME, 0)
+    path = outcomes.result_path(config.out, NAME, 0)
     summary = json.loads(path.read_text())["_checkpoint"]["global_record"]["summary"]
     (row,) = whole.rows
     assert row["mean"]["driving_score"] == pytest.approx(summary["driving_score"]) and row["drives"] == 2
     assert row["mean"]["route_completion"] > 1.0 and row["parameters"] is None and row["paper"] == {}
     for name in ("table.json", "table.csv", "report.html", "benchmark.json"):
-        assert (config.folder / name).stat().st_size > 50
+        assert (config.out / name).stat().st_size > 50
 
 
 def test_stopped_in_the_middle_it_goes_on_with_the_same_numbers(config, whole, tmp_path, monkeypatch):
@@ -54,7 +54,7 @@ def test_stopped_in_the_middle_it_goes_on_with_the_same_numbers(config, whole, t
     monkeypatch.setattr(worker, "drive_one", stop_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         benchmark.run(other)
-    assert not driving.result_path(other.folder, NAME, 0).exists()
+    assert not outcomes.result_path(other.out, NAME, 0).exists()
     monkeypatch.undo()
     kept = (done[0].folder / "statistics.json").stat().st_mtime_ns
     again = benchmark.run(other)
@@ -68,7 +68,7 @@ def test_another_benchmark_in_the_same_folder_and_other_weights_are_refused(conf
     with pytest.raises(ConfigError, match="vehicles 4.*vehicles 5.*another --out"):
         benchmark.run(replace(config, vehicles=5))
     with pytest.raises(ConfigError, match="other weights"):
-        driving.drive_model(config.folder, None, NAME, NAME, "abc", 0, {}, None)
+        driving.drive_model(config.out, None, NAME, NAME, "abc", 0, {}, None)
 
 
 def test_without_training_missing_models_are_left_out_or_named(config, tmp_path):
@@ -142,10 +142,10 @@ def test_drives_on_a_real_ray_are_the_same(config, whole, tmp_path, monkeypatch)
     finally:
         ray.shutdown()
     assert spread.rows == whole.rows
-    drives = sorted(path.relative_to(config.folder) for path in config.folder.rglob("drives/**/*.*") if path.is_file())
+    drives = sorted(path.relative_to(config.out) for path in config.out.rglob("drives/**/*.*") if path.is_file())
     assert len(drives) > 4
     for path in drives:
-        assert (tmp_path / "spread" / path).read_bytes() == (config.folder / path).read_bytes(), path
+        assert (tmp_path / "spread" / path).read_bytes() == (config.out / path).read_bytes(), path
 
 
 def test_the_command_refuses_in_one_line(tmp_path):

@@ -18,10 +18,10 @@ CONFIGS = {
     ("train",): "kd_planner_ros.distill.train.TrainConfig", ("replay",): "kd_planner_ros.ros.graph.replay.ReplayConfig",
     ("evaluate", "closed-loop"): "kd_planner_ros.evaluation.drives.ClosedLoopConfig",
     ("evaluate", "open-loop"): "kd_planner_ros.evaluation.open_loop.OpenLoopConfig",
-    ("benchmark", "plankd"): "kd_planner_ros.evaluation.benchmark.run.BenchmarkConfig",
+    ("benchmark",): "kd_planner_ros.evaluation.benchmark.config.BenchmarkConfig",
     ("explain",): "kd_planner_ros.evaluation.explain.ExplainConfig",
 }
-OTHERS = [("evaluate",), ("bench",), ("benchmark",), ("models",), *(("bench", name) for name in ("world", "record", "train", "latency", "sizes", "drive")),
+OTHERS = [("evaluate",), ("bench",), ("models",), *(("bench", name) for name in ("world", "record", "train", "latency", "sizes", "drive")),
           *(("models", name) for name in ("list", "params", "check", "sensors"))]
 
 

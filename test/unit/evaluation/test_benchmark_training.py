@@ -16,116 +16,118 @@ from kd_planner_ros.core.card import ModelCard, read_card
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.distill.config import plain
 from kd_planner_ros.evaluation.benchmark import training
+from kd_planner_ros.evaluation.benchmark.config import BenchmarkConfig
 from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe, read_recipe
-from kd_planner_ros.evaluation.benchmark.run import _UNSAID, BenchmarkConfig, _facts, run
-from kd_planner_ros.evaluation.benchmark.suites import find_suite
-from kd_planner_ros.evaluation.run_folder import claim
+from kd_planner_ros.evaluation.benchmark.run import LEGACY_DEFAULTS, begin, run
+from kd_planner_ros.evaluation.benchmark.spec import find_spec
+from kd_planner_ros.evaluation.run_folder import lock_settings
 from kd_planner_ros.runtime.paths import config_folder
 from kd_planner_ros.wire.topics import TRUTH_OBJECTS
 
 
 @pytest.fixture
-def shop(tmp_path) -> training.Workshop:
-    return training.Workshop((tmp_path / "bags",), tmp_path / "models", tmp_path / "runs", tmp_path / "cache")
+def paths(tmp_path) -> training.TrainingPaths:
+    return training.TrainingPaths((tmp_path / "bags",), tmp_path / "models", tmp_path / "runs", tmp_path / "cache")
 
 
+PLANKD = find_spec("plankd")
 RECIPE = {"t": ModelRecipe("t", "tcp", "25.8m"), "s": ModelRecipe("s", "tcp", "3.1m", teacher="t"),
           "u": ModelRecipe("u", "tcp", "7.6m", teacher="t")}
 
 
-def have(shop: training.Workshop, *names: str, recipe=RECIPE, planned=None, start=None, finished=None, **changes) -> None:
+def have(paths: training.TrainingPaths, *names: str, recipe=RECIPE, planned=None, start=None, finished=None, **changes) -> None:
     """Models, finished unless it is said, as their training would have left them."""
     for name in names:
-        told = plain(training.train_config(recipe[name], shop, False).recipe) | changes
+        told = plain(training.train_config(recipe[name], paths, False).recipe) | changes
         teacher = {"teacher": {"sha256": f"weights of {recipe[name].teacher}"}} if recipe[name].teacher else {}
         card = ModelCard(name, "tcp", {}, f"weights of {name}", 1, training={
             "recipe": told, **teacher, **({"planned": planned} if planned else {}), **({"start": start} if start else {}),
             **({} if finished is None else {"finished": finished})})
-        (shop.models_dir / name).mkdir(parents=True, exist_ok=True)
-        (shop.models_dir / name / "card.json").write_text(card.to_json())
+        (paths.models_dir / name).mkdir(parents=True, exist_ok=True)
+        (paths.models_dir / name / "card.json").write_text(card.to_json())
 
 
 
-def test_teachers_come_first_and_only_what_is_missing_is_trained(shop):
+def test_teachers_come_first_and_only_what_is_missing_is_trained(paths):
     def wanted(*names):
-        return [model.name for model in training.missing(names, RECIPE, shop)]
+        return [model.name for model in training.missing(names, RECIPE, paths)]
 
     assert wanted("u", "s", "constant_velocity", "expert") == ["t", "s", "u"]
-    have(shop, "t", "s")
+    have(paths, "t", "s")
     assert wanted("u", "s") == ["u"]
-    have(shop, "t", finished=False)  # its training was interrupted after the first validation had shipped weights
+    have(paths, "t", finished=False)  # its training was interrupted after the first validation had shipped weights
     assert wanted("u") == ["t", "u"]
-    have(shop, "t")
-    (shop.models_dir / "t" / training.UNFINISHED).write_text("")  # the same, before cards said so
+    have(paths, "t")
+    (paths.models_dir / "t" / training.UNFINISHED).write_text("")  # the same, before cards said so
     assert wanted("u") == ["t", "u"]
     with pytest.raises(ConfigError, match="'nobody'.*--models"):
         wanted("nobody")
 
 
-def test_a_model_that_others_start_from_is_trained_before_them(shop):
+def test_a_model_that_others_start_from_is_trained_before_them(paths):
     recipe = {"start": ModelRecipe("start", "tcp", "7.6m"), "t": ModelRecipe("t", "tcp", "25.8m", warm_start="tcp64_7m6"),
               "s": ModelRecipe("s", "tcp", "13.9m", teacher="t", warm_start="start")}
-    assert [model.name for model in training.missing(("s",), recipe, shop)] == ["start", "t", "s"]
-    assert training.train_config(recipe["s"], shop, False).warm_start == shop.models_dir / "start"
-    shipped = training.train_config(recipe["t"], shop, False).warm_start
+    assert [model.name for model in training.missing(("s",), recipe, paths)] == ["start", "t", "s"]
+    assert training.train_config(recipe["s"], paths, False).warm_start == paths.models_dir / "start"
+    shipped = training.train_config(recipe["t"], paths, False).warm_start
     assert (shipped / "card.json").is_file() and shipped.name == "tcp64_7m6"
 
 
 @pytest.mark.parametrize("name, others, start", [
-    ("benchmark_plankd_cpu", ("tcp64_7m6_start", "tcp64_25m8"), "tcp64_7m6_start"), ("benchmark_interfuser_cpu", ("if128_11m7",), "tcp64_7m6")])
-def test_the_recipes_for_two_cores_give_every_student_the_same(shop, name, others, start):
-    recipe = read_recipe(config_folder() / f"{name}.yaml")
+    ("cpu", ("tcp64_7m6_start", "tcp64_25m8"), "tcp64_7m6_start"), ("interfuser_cpu", ("if128_11m7",), "tcp64_7m6")])
+def test_the_recipes_for_two_cores_give_every_student_the_same(paths, name, others, start):
+    recipe = read_recipe(PLANKD, config_folder() / "benchmarks" / "plankd" / f"{name}.yaml")
     students = [model for model in recipe.values() if model.name not in others and not model.name.endswith("_long")]
     longer = [model for model in recipe.values() if model.name.endswith("_long")]
     assert {(model.size, model.label) for model in students if model.label} == {
-        (model.size, model.label) for model in read_recipe().values()
+        (model.size, model.label) for model in read_recipe(PLANKD).values()
         if model.network == students[0].network and model.label != "teacher"}
     switches = {"use_entropy", "safe_attention", "use_bottleneck", "teacher_waypoints", "head_start", "bev_detail"}
     for alike in (students, longer):
         assert all({k: v for k, v in model.options.items() if k not in switches} == alike[0].options
                    and model.warm_start == start for model in alike)
-    assert [model.name for model in training.missing(list(recipe), recipe, shop)] == list(recipe)
-    assert not set(recipe) & set(read_recipe())  # a model of one recipe is never taken for one of the other
+    assert [model.name for model in training.missing(list(recipe), recipe, paths)] == list(recipe)
+    assert not set(recipe) & set(read_recipe(PLANKD))  # a model of one recipe is never taken for one of the other
     for model in recipe.values():
-        training.train_config(model, shop, False)
+        training.train_config(model, paths, False)
 
 
-def test_a_model_of_another_recipe_or_teacher_is_not_taken_for_this_one(shop):
-    have(shop, "t", "s")
-    assert training.missing(("s",), RECIPE, shop) == []
-    have(shop, "s", lr=0.5)
+def test_a_model_of_another_recipe_or_teacher_is_not_taken_for_this_one(paths):
+    have(paths, "t", "s")
+    assert training.missing(("s",), RECIPE, paths) == []
+    have(paths, "s", lr=0.5)
     with pytest.raises(ConfigError, match="models/s trained as the recipe says; got other lr;.*--models-dir"):
-        training.missing(("s",), RECIPE, shop)
-    have(shop, "s")
-    card = read_card(shop.models_dir / "t")
-    (shop.models_dir / "t" / "card.json").write_text(replace(card, weights_sha256="retrained").to_json())
+        training.missing(("s",), RECIPE, paths)
+    have(paths, "s")
+    card = read_card(paths.models_dir / "t")
+    (paths.models_dir / "t" / "card.json").write_text(replace(card, weights_sha256="retrained").to_json())
     with pytest.raises(ConfigError, match="other weights of the teacher"):
-        training.missing(("s",), RECIPE, shop)
+        training.missing(("s",), RECIPE, paths)
 
 
-def test_a_model_trained_for_another_length_is_not_taken_for_this_one(shop):
-    have(shop, "t", planned={"epochs": 0.01, "max_minutes": 0.0})
+def test_a_model_trained_for_another_length_is_not_taken_for_this_one(paths):
+    have(paths, "t", planned={"epochs": 0.01, "max_minutes": 0.0})
     with pytest.raises(ConfigError, match="got other epochs;.*--models-dir"):
-        training.missing(("t",), RECIPE, shop)
-    have(shop, "t", planned={"epochs": 30.0, "max_minutes": 0.0})
-    assert training.missing(("t",), RECIPE, shop) == []
+        training.missing(("t",), RECIPE, paths)
+    have(paths, "t", planned={"epochs": 30.0, "max_minutes": 0.0})
+    assert training.missing(("t",), RECIPE, paths) == []
 
 
-def test_a_training_that_was_meant_for_another_length_goes_on_and_one_of_another_recipe_does_not(shop):
-    have(shop, "t", planned={"epochs": 0.01, "max_minutes": 0.0}, finished=False)
-    assert training.missing(("t",), RECIPE, shop) == [RECIPE["t"]]
-    have(shop, "t", finished=False, lr=0.5)
+def test_a_training_that_was_meant_for_another_length_goes_on_and_one_of_another_recipe_does_not(paths):
+    have(paths, "t", planned={"epochs": 0.01, "max_minutes": 0.0}, finished=False)
+    assert training.missing(("t",), RECIPE, paths) == [RECIPE["t"]]
+    have(paths, "t", finished=False, lr=0.5)
     with pytest.raises(ConfigError, match="models/t trained as the recipe says; got other lr"):  # it would be overwritten
-        training.missing(("t",), RECIPE, shop)
+        training.missing(("t",), RECIPE, paths)
 
 
-def test_a_model_that_is_not_finished_does_not_drive(shop, tmp_path):
-    have(shop, "t", finished=False)
+def test_a_model_that_is_not_finished_does_not_drive(paths, tmp_path):
+    have(paths, "t", finished=False)
     with pytest.raises(ConfigError, match="the models t in .*models; got no finished weights; train them"):
-        run(BenchmarkConfig(suite="default-town", out=tmp_path / "out", models=("t",), models_dir=shop.models_dir, train=False,
+        run(BenchmarkConfig(suite="default-town", out=tmp_path / "out", models=("t",), models_dir=paths.models_dir, train=False,
                             recipe=write_recipe(tmp_path)))
     with pytest.raises(ConfigError, match="a finished model 't' in .*; got one whose training was interrupted; .*--name t"):
-        training.missing(("t",), {}, shop)
+        training.missing(("t",), {}, paths)
 
 
 def write_recipe(folder: Path) -> Path:
@@ -135,80 +137,80 @@ def write_recipe(folder: Path) -> Path:
     return path
 
 
-def test_a_student_whose_teacher_would_be_trained_behind_it_is_refused(shop):
-    have(shop, "s")
+def test_a_student_whose_teacher_would_be_trained_behind_it_is_refused(paths):
+    have(paths, "s")
     with pytest.raises(ConfigError, match="models/s with its teacher 't' beside it; got none that is finished; finish it first"):
-        training.missing(("s", "u"), RECIPE, shop)
-    assert [model.name for model in training.missing(("s", "u"), RECIPE, shop, train=False)] == ["t", "u"]  # s drives as it is
+        training.missing(("s", "u"), RECIPE, paths)
+    assert [model.name for model in training.missing(("s", "u"), RECIPE, paths, train=False)] == ["t", "u"]  # s drives as it is
 
 
-def test_a_model_begun_as_another_is_not_taken_for_this_one(shop):
+def test_a_model_begun_as_another_is_not_taken_for_this_one(paths):
     recipe = {"t": RECIPE["t"], "v": ModelRecipe("v", "tcp", "7.6m", warm_start="t")}
-    have(shop, "t")
-    have(shop, "v", recipe=recipe, start={"sha256": "weights of t"})
-    assert training.missing(("v",), recipe, shop) == []
-    have(shop, "v", recipe=recipe, start={"sha256": "others"})
+    have(paths, "t")
+    have(paths, "v", recipe=recipe, start={"sha256": "weights of t"})
+    assert training.missing(("v",), recipe, paths) == []
+    have(paths, "v", recipe=recipe, start={"sha256": "others"})
     with pytest.raises(ConfigError, match="other weights of the start"):
-        training.missing(("v",), recipe, shop)
+        training.missing(("v",), recipe, paths)
 
 
-def test_each_network_has_its_own_recordings(shop, tmp_path, monkeypatch):
+def test_each_network_has_its_own_recordings(paths, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a=b").mkdir()
-    shop = replace(shop, bags=(Path("both"), Path("tcp=front"), Path("interfuser=views"), Path("a=b")))
+    paths = replace(paths, bags=(Path("both"), Path("tcp=front"), Path("interfuser=views"), Path("a=b")))
     with pytest.raises(ConfigError, match="a folder behind --bags tcp="):
-        replace(shop, bags=(Path("tcp="),)).bags_of("tcp")
-    assert shop.bags_of("tcp") == (Path("both"), Path("front"), Path("a=b"))
-    assert shop.bags_of("interfuser") == (Path("both"), Path("views"), Path("a=b"))
-    shop = replace(shop, bags=(Path("tcp=front"),))
-    assert training.train_config(RECIPE["t"], shop, False).bags == (Path("front"),)
+        replace(paths, bags=(Path("tcp="),)).bags_of("tcp")
+    assert paths.bags_of("tcp") == (Path("both"), Path("front"), Path("a=b"))
+    assert paths.bags_of("interfuser") == (Path("both"), Path("views"), Path("a=b"))
+    paths = replace(paths, bags=(Path("tcp=front"),))
+    assert training.train_config(RECIPE["t"], paths, False).bags == (Path("front"),)
     with pytest.raises(ConfigError, match="to train i from; got no --bags for their network"):
-        training.train_all([ModelRecipe("i", "interfuser", "3.8m")], shop, lambda config: None, False)
+        training.prepare([ModelRecipe("i", "interfuser", "3.8m")], paths, False)
 
 
 @pytest.mark.parametrize("bag, named", [("tpc=folder", "tpc"), ("constant_velocity=folder", "constant_velocity"), ("a=b", "a")])
-def test_recordings_for_an_unknown_network_are_refused(shop, bag, named):
+def test_recordings_for_an_unknown_network_are_refused(paths, bag, named):
     with pytest.raises(ConfigError, match=f"a network out of interfuser, tcp; got '{named}' in '{bag}'; correct"):
-        replace(shop, bags=(Path(bag),)).bags_of("tcp")
+        replace(paths, bags=(Path(bag),)).bags_of("tcp")
 
 
-def test_recordings_of_another_rig_are_refused_before_the_first_training(shop, monkeypatch):
+def test_recordings_of_another_rig_are_refused_before_the_first_training(paths, monkeypatch):
     models = [RECIPE["t"], ModelRecipe("i", "interfuser", "3.8m"), ModelRecipe("j", "interfuser", "3.8m")]
-    write_bag(shop.bags[0] / "b", leave_out="route")  # one camera
+    write_bag(paths.bags[0] / "b", leave_out="route")  # one camera
     with pytest.raises(BagError, match="/global_plan in .* for 't' of network tcp; got no such topic; record the route"):
-        training.train_all(models, shop, progress=False)
-    shop = replace(shop, bags=(shop.bags[0].with_name("front"),))
-    write_bag(shop.bags[0] / "b")
+        training.prepare(models, paths, progress=False)
+    paths = replace(paths, bags=(paths.bags[0].with_name("front"),))
+    write_bag(paths.bags[0] / "b")
     with pytest.raises(BagError, match="/left/image, /carla/ego_vehicle/right/image, /carla/ego_vehicle/lidar in .* for 'i' of network "
                                        "interfuser; got no such topics; .*the cameras front and the LiDARs none"):
-        training.train_all(models, shop, progress=False)
-    shop = replace(shop, bags=(shop.bags[0].with_name("views"),))
-    write_views(shop.bags[0] / "b", leave_out="objects")
+        training.prepare(models, paths, progress=False)
+    paths = replace(paths, bags=(paths.bags[0].with_name("views"),))
+    write_views(paths.bags[0] / "b", leave_out="objects")
     with pytest.raises(BagError, match=f"expected {TRUTH_OBJECTS} in .* for 'i' of"):
-        training.train_all(models, shop, progress=False)
+        training.prepare(models, paths, progress=False)
     taught = ModelRecipe("p", "tcp", "3.1m", "plankd", teacher="t")
     with pytest.raises(BagError, match=f"expected {TRUTH_OBJECTS} or .* for 'p' of network tcp; got neither; .*--no-safe-attention"):
-        training.train_all([RECIPE["t"], taught], shop, progress=False)
-    shop = replace(shop, bags=(shop.bags[0].with_name("wide"),))
+        training.prepare([RECIPE["t"], taught], paths, progress=False)
+    paths = replace(paths, bags=(paths.bags[0].with_name("wide"),))
     monkeypatch.setattr(views, "WIDTH", 128)
-    write_views(shop.bags[0] / "b")
+    write_views(paths.bags[0] / "b")
     with pytest.raises(ConfigError, match="4 to 3 for 'i' of network interfuser"):
-        training.train_all(models, shop, progress=False)
-    assert not shop.models_dir.exists()
+        training.prepare(models, paths, progress=False)
+    assert not paths.models_dir.exists()
 
 
 def test_a_benchmark_begun_before_its_device_was_written_down_goes_on_with_the_usual_one(tmp_path):
     begun = BenchmarkConfig(suite="default-town", out=tmp_path / "out")
-    path = begun.folder / "benchmark.json"
+    path = begun.out / "benchmark.json"
     path.parent.mkdir()
-    facts = _facts(begun, find_suite("default-town", None, None))
-    path.write_text(json.dumps({name: value for name, value in facts.items() if name not in ("device", "engine")}))
-    claim(path, facts, "benchmark", _UNSAID)
+    facts = begin(begun).settings
+    path.write_text(json.dumps({name: value for name, value in facts.items() if name not in ("device", "engine", "benchmark")}))
+    lock_settings(path, facts, "benchmark", LEGACY_DEFAULTS)
     with pytest.raises(ConfigError, match=r"begun with .engine 'auto'.; got engine 'torch'"):
         run(replace(begun, engine="torch", models=("constant_velocity",)))
     path.write_text("[]")
     with pytest.raises(ConfigError, match="begun with"):
-        claim(path, facts, "benchmark", _UNSAID)
+        lock_settings(path, facts, "benchmark", LEGACY_DEFAULTS)
 
 
 def test_a_device_that_is_not_there_is_refused_before_anything_is_trained(tmp_path):
@@ -222,38 +224,38 @@ def test_scores_of_a_part_of_the_suite_stay_off_the_cards():
         run(BenchmarkConfig(cards=True, route_ids=("8",), vehicles=0))
 
 
-def test_an_interrupted_training_goes_on_at_the_next_call(shop):
+def test_an_interrupted_training_goes_on_at_the_next_call(paths):
     recipe = {"t": RECIPE["t"], "v": ModelRecipe("v", "tcp", "3.1m", options={"weight_decay": 0.5})}
     begun = []
 
     def train(config):
         begun.append(config.name)
-        have(shop, config.name, recipe=recipe, finished=len(begun) != 1)
+        have(paths, config.name, recipe=recipe, finished=len(begun) != 1)
         return SimpleNamespace(finished=len(begun) != 1)
 
     with pytest.raises(KeyboardInterrupt):
-        training.train_all(training.missing(("t", "v"), recipe, shop), shop, train, False)
+        training.train_all(training.prepare(training.missing(("t", "v"), recipe, paths), paths, False, False), train)
     assert begun == ["t"]
-    (shop.models_dir / "t" / training.UNFINISHED).write_text("")  # an older version's word for it goes too
-    training.train_all(training.missing(("t", "v"), recipe, shop), shop, train, False)
-    assert begun == ["t", "t", "v"] and training.missing(("t", "v"), recipe, shop) == []
+    (paths.models_dir / "t" / training.UNFINISHED).write_text("")  # an older version's word for it goes too
+    training.train_all(training.prepare(training.missing(("t", "v"), recipe, paths), paths, False, False), train)
+    assert begun == ["t", "t", "v"] and training.missing(("t", "v"), recipe, paths) == []
 
 
-def test_options_of_the_recipe_and_of_the_command_reach_the_training(shop):
+def test_options_of_the_recipe_and_of_the_command_reach_the_training(paths):
     import dataclasses
 
-    shop = dataclasses.replace(shop, options=("epochs=0.5", "augment=false"))
-    config = training.train_config(ModelRecipe("m", "tcp", "3.1m", options={"epochs": 9, "batch": 4}), shop, False)
+    paths = dataclasses.replace(paths, options=("epochs=0.5", "augment=false"))
+    config = training.train_config(ModelRecipe("m", "tcp", "3.1m", options={"epochs": 9, "batch": 4}), paths, False)
     assert (config.epochs, config.batch, config.augment, config.size, config.name) == (0.5, 4, False, "3.1m", "m")
-    assert config.models_dir == shop.models_dir and config.bags == shop.bags
+    assert config.models_dir == paths.models_dir and config.bags == paths.bags
     with pytest.raises(ConfigError, match="'kd-planner train' for m; got colour"):
-        training.train_config(ModelRecipe("m", "tcp", "3.1m", options={"colour": "red"}), shop, False)
+        training.train_config(ModelRecipe("m", "tcp", "3.1m", options={"colour": "red"}), paths, False)
     with pytest.raises(ConfigError, match="NAME=VALUE"):
-        training.train_config(ModelRecipe("m", "tcp", "3.1m"), dataclasses.replace(shop, options=("epochs",)), False)
+        training.train_config(ModelRecipe("m", "tcp", "3.1m"), dataclasses.replace(paths, options=("epochs",)), False)
     with pytest.raises(ConfigError, match="no --bags"):
-        training.train_all([RECIPE["t"]], dataclasses.replace(shop, bags=()), lambda config: None, False)
+        training.prepare([RECIPE["t"]], dataclasses.replace(paths, bags=()), False)
 
 
-def test_train_options_take_the_names_of_the_command_line(shop):
-    config = training.train_config(RECIPE["s"], replace(shop, options=("entropy=false", "use-bottleneck=false", "lr=0.5")), False)
+def test_train_options_take_the_names_of_the_command_line(paths):
+    config = training.train_config(RECIPE["s"], replace(paths, options=("entropy=false", "use-bottleneck=false", "lr=0.5")), False)
     assert (config.use_entropy, config.use_bottleneck, config.lr) == (False, False, 0.5)

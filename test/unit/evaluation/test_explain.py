@@ -23,6 +23,7 @@ from kd_planner_ros.evaluation.explain import ExplainConfig
 from kd_planner_ros.evaluation.explain_cam import ALL, state_maps
 from kd_planner_ros.evaluation.explain_state import load_parts
 from kd_planner_ros.imaging.bev_scene import BevView
+from kd_planner_ros.networks.describe import describe
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.store import save_model
 
@@ -89,10 +90,10 @@ def test_waypoints_are_where_the_car_went(work):
     with open_bag(work / "bag") as recording:
         sample = next(recording.samples())
         processor = find_network("tcp").build_processor(find_network("tcp").config(FIELDS))
-        points = explain.expert_waypoints("tcp", recording, sample.frame, processor)
+        points = describe("tcp").taught_waypoints(recording, sample.frame, processor)
         assert points[:, 1] == pytest.approx([-2.5, -5.0, -7.4, -9.7], abs=0.15)  # 5 m/s, turning left
         assert (np.diff(points[:, 0]) < 0.0).all()
-        path = explain.expert_waypoints("interfuser", recording, sample.frame, None)
+        path = describe("interfuser").taught_waypoints(recording, sample.frame, None)
         assert path.shape == (10, 2) and (np.diff(path[:, 1]) < 0.0).all()
 
 

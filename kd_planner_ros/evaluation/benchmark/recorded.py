@@ -1,0 +1,43 @@
+"""Benchmarks of kinds ``open_loop`` and ``dense``: a model is measured against a suite's recordings."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kd_planner_ros.evaluation.benchmark import outcomes
+from kd_planner_ros.evaluation.benchmark.suites import Suite
+
+EVALUATIONS = {"open_loop": ("kd_planner_ros.evaluation.open_loop", "OpenLoopConfig", "planner", "plans"),
+               "dense": ("kd_planner_ros.evaluation.dense", "DenseConfig", "model", "frames")}
+"""By kind: the module with ``run``, its config, the config's field for the model, and the result's key for what was counted."""
+
+
+def measure_model(out: Path, kind: str, suite: Suite, model: str, place: str, weights: str, settings: Mapping[str, Any]) -> bool:
+    """Measure ``model`` over the suite's recordings unless that was done before; whether it was measured now.
+
+    The result has no chance in it, so its seed is 0. ``place`` is what the evaluation's own command takes for the model.
+
+    Raises:
+        ConfigError: the outcome that is there belongs to other weights.
+    """
+    if outcomes.is_done(out, model, 0, weights):
+        return False
+    module, config, field, counted = EVALUATIONS[kind]
+    found = importlib.import_module(module)
+    result = found.run(getattr(found, config)(bag=Path(suite.bags), **{field: place}, **settings))
+    outcomes.keep(out, {"figures": flatten(result), "count": result[counted]}, model, 0, suite.name, weights)
+    return True
+
+
+def flatten(result: Mapping[str, Any], before: str = "") -> dict[str, float | None]:
+    """Every number in ``result`` by the names that lead to it: {"l2_m": {"0.5": 1.0}} -> {"l2_m/0.5": 1.0}."""
+    found: dict[str, float | None] = {}
+    for name, value in result.items():
+        if isinstance(value, Mapping):
+            found |= flatten(value, f"{before}{name}/")
+        elif value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+            found[f"{before}{name}"] = value
+    return found
