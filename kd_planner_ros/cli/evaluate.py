@@ -12,7 +12,8 @@ examples:
   kd-planner evaluate closed-loop --planner expert --map Town05.net.xml --routes town05_short.xml --out runs/e
   kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner tcp64_7m6 --json
 
-Open-loop error is not driving quality: read it next to the closed-loop score, never alone."""
+Open-loop error is not driving quality: read it next to the closed-loop score, never alone. 'evaluate' scores one model;
+'benchmark' compares many models in tables; 'bench' measures speed."""
 CLOSED = """\
 example:
   kd-planner evaluate closed-loop --planner constant_velocity --seeds 3 --jobs 2 --out runs/baseline
@@ -23,8 +24,9 @@ OPEN = """\
 example:
   kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner constant_velocity --json
 
-Metres of L2 at 0.5, 1, 1.5 and 2 s against where the recorded car really went, the share of plans that would touch a
-recorded actor by then, and the steering error against the recorded expert (share of full lock)."""
+Prints the metres of L2 at each of --horizons against where the recorded car really went, the share of plans that would touch
+a recorded actor by then, minADE over the candidates of planners that give several, and the steering error against the
+recorded expert (share of full lock)."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +66,8 @@ def _open(args: argparse.Namespace) -> dict:
     print(f"{'time s':<10} {'L2 m':>8} {'touches':>8} {'plans':>6}")
     for name, (plans, _) in result["counted"].items():
         print(f"{name:<10} {_number(result['l2_m'][name])} {_number(result['collision_rate'][name])} {plans:>6}")
+    if result["min_ade_plans"]:
+        print(f"minADE {_number(result['min_ade_m']).strip()} m, the best candidate of each of {result['min_ade_plans']} plans")
     print(f"steering error {_number(result['steer_mae']).strip()} of full lock over {result['steered']} plans; "
           f"{result['refused']} plans refused, {result['incomplete']} instants incomplete")
     return result

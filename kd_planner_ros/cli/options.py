@@ -1,8 +1,9 @@
 """Command-line options from the fields of a config dataclass, so that each default and help text stands in one place.
 
 A field becomes ``--field-name``. Its metadata may hold ``help`` (say the unit), ``choices``, ``metavar``, ``flag`` (another
-name of the option) and ``cli`` (False leaves it out). Types: str, int, float, bool (gives ``--x`` and ``--no-x``), Path, tuples of these (several
-words), and unions, of which the first type but None counts.
+name of the option), ``parse`` (reads one word into the value) and ``cli`` (False leaves the field out). Types: str, int,
+float, bool (gives ``--x`` and ``--no-x``), Path, tuples of these (several words), and unions, of which the first type but
+None counts.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ def add_fields(parser: argparse.ArgumentParser, config: type, skip: tuple[str, .
         settings: dict[str, Any] = {"help": field.metadata.get("help", ""), "dest": field.name}
         settings |= {"required": True} if required else {"default": _default(field)}
         settings |= _kind(hints[field.name])
+        if "parse" in field.metadata:
+            settings = {key: value for key, value in settings.items() if key != "nargs"} | {"type": field.metadata["parse"]}
         if "choices" in field.metadata:
             settings |= {"choices": field.metadata["choices"], "metavar": None}
         if "metavar" in field.metadata:

@@ -6,6 +6,7 @@ Open-loop error is not driving quality; it belongs next to a closed-loop score, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -65,7 +66,7 @@ def positions_at(recorded: Recorded, stamps_ns: np.ndarray) -> np.ndarray:
 def planned_poses(plan: Trajectory, pose: np.ndarray, horizons_s: Sequence[float] = HORIZONS_S) -> np.ndarray:
     """Where ``plan`` wants the car [K, 3] (x, y, yaw) in ``map`` at ``horizons_s`` [K]; NaN beyond its last time.
 
-    ``pose`` [3] is the car's at the plan's stamp. Positions are linear between way points, from the car itself at
+    ``pose`` [3] is the car's at the plan's stamp. Positions are linear between waypoints, from the car itself at
     time 0; the heading is that of the stretch that leads there, and the car's own where it hardly moves (< 0.1 m).
     """
     times = np.concatenate([[0.0], plan.times_s])
@@ -82,43 +83,68 @@ def planned_poses(plan: Trajectory, pose: np.ndarray, horizons_s: Sequence[float
 
 
 def score_plans(plans: Sequence[Trajectory], steers: Sequence[float | None], recorded: Recorded,
-                horizons_s: Sequence[float] = HORIZONS_S) -> dict:
+                horizons_s: Sequence[float] = HORIZONS_S, candidates: Sequence[np.ndarray | None] = ()) -> dict:
     """Open-loop figures of ``plans``, JSON-ready.
 
     Args:
         plans: trajectories; those whose stamp has no row in ``recorded`` are left out and counted as ``unmatched``.
         steers: the steering each plan led to, share of full lock, positive left; None where there is none.
+        horizons_s: increasing times after the stamp; a plan that ends earlier does not count at that horizon.
+        candidates: of each plan the alternatives [K, T, 2] at the trajectory's own times, None where it has none.
 
     Returns:
         ``l2_m`` {horizon: mean distance in metres at that time}, ``collision_rate`` {horizon: share of plans whose
         car box touches a recorded actor at that time or an earlier horizon}, ``l2_mean_m``, ``steer_mae`` (share of
         full lock) over ``steered`` plans, ``plans``, ``unmatched``, and ``counted`` {horizon: [plans behind l2, plans behind collisions]}.
-        A figure without a single plan behind it is None.
+        ``min_ade_m``: mean over ``min_ade_plans`` plans of the best candidate's mean distance (``min_ade``). A figure without a
+        single plan behind it is None.
 
     Source: ST-P3 / UniAD open-loop protocol in the form of values AT each horizon, not averages up to it.
     """
-    matched = [(plan, steer, row) for plan, steer in zip(plans, steers, strict=True)
+    several = candidates or [None] * len(plans)
+    matched = [(plan, steer, others, row) for plan, steer, others in zip(plans, steers, several, strict=True)
                if (row := recorded.row(int(plan.stamp_ns))) is not None]
     distances = np.full((len(matched), len(horizons_s)), np.nan)
     hits = np.full((len(matched), len(horizons_s)), np.nan)
     offsets = np.round(np.asarray(horizons_s) * 1e9).astype(np.int64)
-    for index, (plan, _, row) in enumerate(matched):
+    for index, (plan, _, _, row) in enumerate(matched):
         wanted = planned_poses(plan, recorded.poses[row], horizons_s)
         stamps = int(plan.stamp_ns) + offsets
         distances[index] = np.linalg.norm(wanted[:, :2] - positions_at(recorded, stamps), axis=1)
         hits[index] = _hits(wanted, stamps, recorded)
+    best = np.array([min_ade(plan, others, recorded, row) for plan, _, others, row in matched if others is not None], float)
     hits = np.where(np.isfinite(hits), np.fmax.accumulate(np.nan_to_num(hits), axis=1), np.nan)
-    errors = [abs(steer - recorded.steers[row]) for _, steer, row in matched
+    errors = [abs(steer - recorded.steers[row]) for _, steer, _, row in matched
               if steer is not None and np.isfinite(recorded.steers[row])]
+    counts = {"plans": len(plans), "unmatched": len(plans) - len(matched), "steered": len(errors),
+              "min_ade_plans": int(np.isfinite(best).sum())}
+    return _report(counts, distances, hits, horizons_s) | {"steer_mae": _mean(np.asarray(errors, float)), "min_ade_m": _mean(best)}
+
+
+def _report(counts: dict[str, int], distances: np.ndarray, hits: np.ndarray, horizons_s: Sequence[float]) -> dict:
+    """``counts`` and the figures at each of ``horizons_s`` [K] of ``distances`` and ``hits`` [plans, K]."""
     names = [f"{horizon:g}" for horizon in horizons_s]
     l2 = [_mean(distances[:, k]) for k in range(len(names))]
     return {
-        "plans": len(plans), "unmatched": len(plans) - len(matched), "l2_m": dict(zip(names, l2, strict=True)),
+        **counts, "l2_m": dict(zip(names, l2, strict=True)),
         "l2_mean_m": _mean(np.array([value for value in l2 if value is not None])),
         "collision_rate": {name: _mean(hits[:, k]) for k, name in enumerate(names)},
         "counted": {name: [int(np.isfinite(distances[:, k]).sum()), int(np.isfinite(hits[:, k]).sum())]
-                    for k, name in enumerate(names)},
-        "steered": len(errors), "steer_mae": _mean(np.asarray(errors, float))}
+                    for k, name in enumerate(names)}}
+
+
+def min_ade(plan: Trajectory, candidates: np.ndarray, recorded: Recorded, row: int) -> float:
+    """The smallest mean distance in metres of the candidates [K, T, 2] (``base_link``, at the plan's ``times_s``) to where the car
+    went, over those of the times at which that is known; NaN where none is. ``row`` is the recorded row of the plan's stamp.
+
+    Source: minADE of the Argoverse and nuScenes prediction benchmarks.
+    """
+    candidates = np.asarray(candidates, float).reshape(len(candidates), -1, 2)
+    x, y, yaw = recorded.poses[row]
+    went = positions_at(recorded, int(plan.stamp_ns) + np.round(np.asarray(plan.times_s) * 1e9).astype(np.int64))
+    errors = np.linalg.norm(candidates @ rotation_2d(yaw).T + (x, y) - went, axis=2)
+    known = np.isfinite(went).all(1)
+    return float(errors[:, known].mean(1).min()) if known.any() and len(errors) else math.nan
 
 
 def _hits(wanted: np.ndarray, stamps_ns: np.ndarray, recorded: Recorded) -> np.ndarray:

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kd_planner_ros.core.records import Trajectory
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.records import Plan
 from kd_planner_ros.driving.supervisor import Reason
+from kd_planner_ros.evaluation.metrics import HORIZONS_S, Recorded, score_plans
 
 if TYPE_CHECKING:
     from kd_planner_ros.bags.reader import Recording, Sample
-    from kd_planner_ros.evaluation.metrics import Recorded
     from kd_planner_ros.networks.planner import Planner
 
 LEGAL_REASONS = ("", Reason.LIMITED)
 """Reasons under which a control is still the planner's wish; all others mean a safe stop."""
+
+
+def read_horizons(text: str) -> tuple[float, ...]:
+    """The horizons in a text such as ``0.5,1,2``, seconds.
+
+    Raises:
+        ConfigError: a part that is no number.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError("--horizons of seconds with commas between", repr(text), "correct them, e.g. --horizons 0.5,1,2") from None
 
 
 @dataclass(frozen=True)
@@ -32,6 +46,9 @@ class OpenLoopConfig:
     engine: str = field(default="auto", metadata={"help": "inference engine: auto, torch, openvino, onnxruntime"})
     role_name: str | None = field(default=None, metadata={
         "help": "the ego's role name, needed where a recording holds two"})
+    horizons: tuple[float, ...] = field(default=HORIZONS_S, metadata={
+        "help": "times after the plan's stamp at which it is scored, seconds, increasing: 0.5,1,2 ...", "parse": read_horizons,
+        "metavar": "S,S,..."})
 
 
 def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
@@ -48,6 +65,7 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     from kd_planner_ros.bags.reader import open_bag
     from kd_planner_ros.runtime.load import load_planner
 
+    horizons = _require_horizons(config.horizons)
     folders = find_bags([config.bag])
     with open_bag(folders[0], config.role_name):
         pass  # a wrong one is refused before the bar begins
@@ -55,12 +73,25 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     parts = []
     for folder in tqdm(folders, unit="bag", desc=config.planner, disable=not progress, dynamic_ncols=True):
         with open_bag(folder, config.role_name) as recording:
-            parts.append(_score_one(recording, planner))
+            parts.append(_score_one(recording, planner, horizons))
     return {"planner": planner.name, "bags": len(folders), **merge(parts)}
 
 
+def _require_horizons(horizons: Sequence[float]) -> tuple[float, ...]:
+    """``horizons`` as they are.
+
+    Raises:
+        ConfigError: none, one that is not above 0, or two that do not increase.
+    """
+    found = tuple(float(one) for one in horizons)
+    if not found or not all(before < one < math.inf for before, one in zip((0.0, *found[:-1]), found, strict=True)):
+        raise ConfigError("--horizons of increasing seconds above 0", ", ".join(f"{one:g}" for one in found) or "none",
+                          "correct them, e.g. --horizons 0.5,1,2")
+    return found
+
+
 def plan_along(planner: Planner, recording: Recording, samples: Iterable[Sample]) -> tuple[
-        list[Trajectory], list[float | None], list[tuple[int, np.ndarray]]]:
+        list[Plan], list[float | None], list[tuple[int, np.ndarray]]]:
     """Plans, the steering each led to (None where the supervisor refused), and the actor tables with their stamps.
 
     The controller is ticked along the recorded ego states at their own rate, with the newest plan held in between, as
@@ -80,7 +111,7 @@ def plan_along(planner: Planner, recording: Recording, samples: Iterable[Sample]
         pilot.take(plan)
         control = pilot.step(frame.ego)
         row += 1
-        plans.append(plan.trajectory)
+        plans.append(plan)
         steers.append(control.steer if control.reason in LEGAL_REASONS else None)
         if sample.truth.actors is not None:
             actors.append((frame.stamp_ns, sample.truth.actors))
@@ -91,7 +122,6 @@ def recorded(recording: Recording, actors: list[tuple[int, np.ndarray]]) -> Reco
     """The recording's own drive as the metrics want it. Its steering is the expert's wish, which knows no disturbance,
     where that was recorded, else what was executed."""
     from kd_planner_ros.core.timeline import POSE_COLUMNS
-    from kd_planner_ros.evaluation.metrics import Recorded
 
     timeline = recording.timeline
     columns = [POSE_COLUMNS.index(name) for name in ("x", "y", "yaw")]
@@ -117,15 +147,17 @@ def merge(parts: list[dict[str, Any]]) -> dict[str, Any]:
     known = [value for value in l2.values() if value is not None]
     return {**counts, "counted": counted, "l2_m": l2, "l2_mean_m": sum(known) / len(known) if known else None,
             "collision_rate": hits, "steered": sum(part["steered"] for part in parts),
-            "steer_mae": mean([(part["steer_mae"], part["steered"]) for part in parts])}
+            "steer_mae": mean([(part["steer_mae"], part["steered"]) for part in parts]),
+            "min_ade_m": mean([(part["min_ade_m"], part["min_ade_plans"]) for part in parts]),
+            "min_ade_plans": sum(part["min_ade_plans"] for part in parts)}
 
 
-def _score_one(recording: Recording, planner: Planner) -> dict[str, Any]:
+def _score_one(recording: Recording, planner: Planner, horizons: tuple[float, ...] = HORIZONS_S) -> dict[str, Any]:
     from kd_planner_ros.bags.cameras import samples_for
-    from kd_planner_ros.evaluation.metrics import score_plans
 
     cameras = tuple(spec.id for spec in planner.rig.cameras) or recording.cameras[:1]
     samples = samples_for(recording, cameras, tuple(spec.id for spec in planner.rig.lidars))
     plans, steers, actors = plan_along(planner, recording, samples)
-    score = score_plans(plans, steers, recorded(recording, actors))
+    score = score_plans([plan.trajectory for plan in plans], steers, recorded(recording, actors), horizons,
+                        [plan.candidates for plan in plans])
     return {**score, "refused": sum(steer is None for steer in steers), "incomplete": recording.incomplete}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kd_planner_ros.core.records import Trajectory
-from kd_planner_ros.evaluation.metrics import Recorded, planned_poses, positions_at, score_plans
+from kd_planner_ros.evaluation.metrics import Recorded, min_ade, planned_poses, positions_at, score_plans
 
 HALF_S = 500_000_000
 TIMES = np.array([0.5, 1.0, 1.5, 2.0])
@@ -80,3 +84,25 @@ def test_the_end_of_the_recording_is_left_out_and_counted():
     assert score["plans"] == 2 and score["unmatched"] == 1
     assert score["counted"] == {"0.5": [1, 1], "1": [0, 0], "1.5": [0, 0], "2": [0, 0]}
     assert score["l2_m"]["0.5"] == pytest.approx(0) and score["l2_m"]["2"] is None
+
+
+@given(seed=st.integers(0, 2**32 - 1), several=st.integers(1, 5), steps=st.integers(1, 6))
+@settings(max_examples=60, deadline=None)
+def test_the_best_candidate_is_the_one_that_a_loop_finds(seed, several, steps):
+    random = np.random.default_rng(seed)
+    recorded = _recorded(count=8, yaw=float(random.uniform(-3, 3)))
+    row, times = int(random.integers(0, 8)), np.sort(random.uniform(0.01, 4.0, steps))
+    candidates = random.normal(0.0, 5.0, (several, steps, 2))
+    plan = _plan(candidates[0], row * HALF_S, times)
+    x, y, yaw = recorded.poses[row]
+    means = []
+    for candidate in candidates:
+        errors = []
+        for (ahead, left), time in zip(candidate, times, strict=True):
+            after = row * 0.5 + round(time * 1e9) / 1e9
+            if after <= 3.5:  # the recording ends there; the car drives 4 m/s along its heading
+                went = 4.0 * after * math.cos(yaw), 4.0 * after * math.sin(yaw)
+                here = x + math.cos(yaw) * ahead - math.sin(yaw) * left, y + math.sin(yaw) * ahead + math.cos(yaw) * left
+                errors.append(math.dist(went, here))
+        means.append(sum(errors) / len(errors) if errors else math.nan)
+    assert min_ade(plan, candidates, recorded, row) == pytest.approx(min(means), abs=1e-6, nan_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from support.bags import HEIGHT, RIG, SPEED, WIDTH, write_bag
@@ -46,7 +48,7 @@ class _Looking(_Arc):
 def test_the_known_way_is_off_by_what_it_is_off(tmp_path, offset_m):
     recording, planner = open_bag(write_bag(tmp_path / "b", rate=0.2)), _Arc(0.2, offset_m)
     plans, steers, actors = open_loop.plan_along(planner, recording, recording.samples())
-    score = score_plans(plans, steers, open_loop.recorded(recording, actors))
+    score = score_plans([plan.trajectory for plan in plans], steers, open_loop.recorded(recording, actors))
     assert planner.resets == 1 and score["plans"] == 16 and score["unmatched"] == 0
     assert list(score["l2_m"].values()) == pytest.approx([offset_m] * 4, abs=2e-3)
     assert score["counted"] == {"0.5": [15, 15], "1": [14, 14], "1.5": [13, 13], "2": [12, 12]}
@@ -76,11 +78,43 @@ def test_the_only_camera_may_have_another_name(tmp_path):
 def test_merging_weighs_by_the_plans_behind_each_figure():
     def part(value, count):
         return {"plans": count, "unmatched": 0, "refused": 1, "incomplete": 0, "counted": {"1": [count, 0]},
-                "l2_m": {"1": value}, "collision_rate": {"1": None}, "steered": count, "steer_mae": value}
+                "l2_m": {"1": value}, "collision_rate": {"1": None}, "steered": count, "steer_mae": value, "min_ade_m": value,
+                "min_ade_plans": count}
 
     merged = open_loop.merge([part(1.0, 3), part(5.0, 1), part(None, 0)])
-    assert merged["l2_m"]["1"] == 2.0 and merged["l2_mean_m"] == 2.0 and merged["steer_mae"] == 2.0
+    assert merged["l2_m"]["1"] == merged["min_ade_m"] == 2.0 and merged["min_ade_plans"] == 4
+    assert merged["l2_mean_m"] == 2.0 and merged["steer_mae"] == 2.0
     assert merged["collision_rate"]["1"] is None and merged["refused"] == 3 and merged["plans"] == 4
+
+
+class _Several(_Arc):
+    """Six steps of half a second, and three candidates: the arc, and one on each side of it."""
+
+    def plan(self, frame: Frame) -> Plan:
+        times = np.arange(1, 7) * 0.5
+        points = SPEED / self.rate * np.column_stack([np.sin(self.rate * times), 1 - np.cos(self.rate * times)])
+        candidates = np.stack([points + (0.0, aside) for aside in (2.0, 0.5, -3.0)])
+        return Plan(frame.stamp_ns, Trajectory(frame.stamp_ns, candidates[0], times), frame.goal, candidates=candidates)
+
+
+def test_horizons_and_candidates_are_scored_as_far_as_they_reach(tmp_path):
+    recording = open_bag(write_bag(tmp_path / "b", rate=0.2))
+    score = open_loop._score_one(recording, _Several(0.2), (0.25, 3.0, 4.0))
+    assert score["l2_m"]["3"] == pytest.approx(2.0, abs=5e-3) and score["l2_m"]["4"] is None
+    assert score["counted"] == {"0.25": [16, 0], "3": [10, 10], "4": [0, 0]}
+    assert score["min_ade_m"] == pytest.approx(0.5, abs=5e-3) and score["min_ade_plans"] == 15  # none is known after the last
+    assert open_loop._score_one(recording, _Arc(0.2))["min_ade_m"] is None
+
+
+def test_horizons_are_read_from_one_word_and_refused_in_one_line(tmp_path, capsys):
+    from kd_planner_ros.cli.main import main
+
+    write_bag(tmp_path / "b", seconds=4.0)
+    words = ["evaluate", "open-loop", "--bag", str(tmp_path / "b"), "--json", "--horizons"]
+    assert main([*words, "0.5,1.75"]) == 0
+    assert list(json.loads(capsys.readouterr().out.splitlines()[-1])["l2_m"]) == ["0.5", "1.75"]
+    for wrong in ("1,0.5", "0,1", "soon", "nan"):
+        assert main([*words, wrong]) == 2 and "--horizons" in capsys.readouterr().err
 
 
 def test_bad_input_is_named(tmp_path):
