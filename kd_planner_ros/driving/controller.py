@@ -51,6 +51,8 @@ class TCPController:
     does (``unblock``), and one whose control branch has wanted to go for a second may creep (``creep_mps``, see Hesitation).
     """
 
+    timed = True
+
     def __init__(self, settings: ControllerSettings = ControllerSettings()):
         self.settings = settings
         self._turn, self._speed = Pid(*settings.turn_gains), Pid(*settings.speed_gains)

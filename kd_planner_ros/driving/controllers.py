@@ -11,7 +11,10 @@ from kd_planner_ros.driving.controller import TCPController
 
 
 class Controller(Protocol):
-    """Turns the newest plan into a wish; ticked at 20 Hz."""
+    """Turns the newest plan into a wish; ticked at 20 Hz. ``timed``: it follows a trajectory in time; else a path, whose
+    times mean nothing."""
+
+    timed: bool
 
     def reset(self) -> None: ...
 

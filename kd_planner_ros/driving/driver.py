@@ -2,82 +2,26 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Protocol
 
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Control, EgoState, Frame, NavigationGoal, Plan
 from kd_planner_ros.core.route import Route
-from kd_planner_ros.driving.controllers import Controller, build_controller
+from kd_planner_ros.driving.pilot import Pilot, pilot_for
 from kd_planner_ros.driving.route_planner import RoutePlanner
-from kd_planner_ros.driving.supervisor import Reason, Supervisor
+from kd_planner_ros.driving.supervisor import Reason
+
+__all__ = ["Driver", "Pilot", "Plans"]
 
 
 class Plans(Protocol):
-    """What the driver needs of a planner (networks/planner.py's Planner fits)."""
+    """What the driver needs of a planner (networks/planner.py's Planner fits). A ``rate_hz`` sets the plan age limit."""
 
     def reset(self) -> None: ...
 
     def plan(self, frame: Frame) -> Plan: ...
-
-
-class Pilot:
-    """The newest plan, the controller and the supervisor: what the controller node runs, one ``step`` a tick.
-
-    The controller is ticked every time, with the newest plan and the car's present speed, because its PIDs are made
-    for 20 Hz; the plan itself is held between frames, until the supervisor calls it stale. Unless one is given, the
-    controller is the one that the plans ask for.
-    """
-
-    def __init__(self, controller: Controller | None = None, supervisor: Supervisor | None = None):
-        self._given = controller
-        self._built: dict[str, Controller] = {}
-        self.supervisor = supervisor or Supervisor()
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the plan, the controller's state and the supervisor's counts."""
-        self.plan: Plan | None = None
-        self._failed = ""
-        for controller in (*self._built.values(), *([self._given] if self._given else [])):
-            controller.reset()
-        self.supervisor.reset()
-
-    def controller(self, plan: Plan) -> Controller:
-        """The controller that ``plan`` is made for.
-
-        Raises:
-            PlannerError: there is none of that name.
-        """
-        if self._given is not None:
-            return self._given
-        if plan.follow not in self._built:
-            self._built[plan.follow] = build_controller(plan.follow)
-        return self._built[plan.follow]
-
-    def take(self, plan: Plan) -> None:
-        """Follow ``plan`` from now on. One older than the present plan is left out.
-
-        Raises:
-            PlannerError: nobody knows how to follow it.
-        """
-        self.controller(plan)
-        if self.plan is None or plan.stamp_ns >= self.plan.stamp_ns:
-            self.plan, self._failed = plan, ""
-
-    def fail(self, reason: str) -> None:
-        """Stop for ``reason`` until the next plan comes."""
-        self._failed = reason
-
-    def step(self, ego: EgoState, now_ns: int | None = None,
-             sensor_ages_s: Mapping[str, float] | None = None) -> Control:
-        """The control of this tick; ``now_ns`` is ``ego``'s stamp unless given. Never raises for bad values."""
-        now_ns = ego.stamp_ns if now_ns is None else now_ns
-        supervisor, plan = self.supervisor, self.plan
-        wish = None
-        if plan is not None and not self._failed and supervisor.accepts(plan, ego):
-            wish = self.controller(plan).step(plan, ego)
-        return supervisor.check(wish, plan, ego, now_ns, dict(sensor_ages_s or {}), self._failed)
 
 
 class Driver:
@@ -85,12 +29,18 @@ class Driver:
 
     Whoever builds a Frame asks ``goal(ego)`` for its navigation goal; ``step`` takes the Frame as it is. The graph has
     the same parts in two processes: the planner node holds route planner and planner, the controller node a Pilot.
+
+    Args:
+        pilot: one of the caller's own; else its plan age limit follows from the planner's ``rate_hz`` (10 where it has none)
+            and ``latency_s``.
+        latency_s: the longest time that a plan takes, see ``step``.
     """
 
-    def __init__(self, planner: Plans, route: Route, pilot: Pilot | None = None):
+    def __init__(self, planner: Plans, route: Route, pilot: Pilot | None = None, latency_s: float = 0.0,
+                 roll_forward: bool = True):
         self.planner = planner
         self.route_planner = RoutePlanner(route)
-        self.pilot = pilot or Pilot()
+        self.pilot = pilot or pilot_for(1.0 / getattr(planner, "rate_hz", 10.0), latency_s, roll_forward=roll_forward)
         self.reset()
 
     def reset(self) -> None:
@@ -100,27 +50,49 @@ class Driver:
         self.pilot.reset()
         self.last_error = ""
         self._ages_s: Mapping[str, float] = {}
+        self._under_way: deque[tuple[int, Plan | str]] = deque()
 
     def goal(self, ego: EgoState) -> NavigationGoal:
         """The navigation goal seen from ``ego``: for the Frame that is being built. Advances along the route."""
         return self.route_planner.step(ego)
 
-    def step(self, frame: Frame | None, ego: EgoState) -> tuple[Control, Plan | None]:
-        """The control for this tick, and the plan made in it (None where ``frame`` is None or the planner failed).
+    def step(self, frame: Frame | None, ego: EgoState, delay_s: float = 0.0) -> tuple[Control, Plan | None]:
+        """The control for this tick, and the plan that begins to act in it (None where there is none).
 
-        A planner that raises does not stop the run: the car is brought to a safe stop, the control carries the
-        reason, and ``last_error`` the sentence.
+        The plan of ``frame`` acts from the first tick on that is ``delay_s`` or more behind the frame's stamp: 0 in this
+        tick, 0.1 two ticks of 20 Hz later. Plans become ready in the order of their frames.
+
+        A planner that raises does not stop the run: the pilot falls back (``Pilot``) when the fault would have been
+        known, the control carries the reason, and ``last_error`` the sentence.
         """
-        plan = None
         if frame is not None:
             self._ages_s = frame.ages_s
-            try:
-                plan = self.planner.plan(frame)
-                self.pilot.take(plan)
-            except SensorError as error:
-                self.last_error = str(error)
-                self.pilot.fail(Reason.INPUT_FAILED)
-            except Exception as error:  # noqa: BLE001  a planner is anybody's code: whatever it raises, the car must stop
-                self.last_error = f"{type(error).__name__}: {error}"
-                self.pilot.fail(Reason.PLANNER_FAILED)
-        return self.pilot.step(ego, ego.stamp_ns, self._ages_s), plan
+            self._under_way.append((frame.stamp_ns + round(delay_s * 1e9), self._plan(frame)))
+        acting = None
+        while self._under_way and self._under_way[0][0] <= ego.stamp_ns:
+            outcome = self._under_way.popleft()[1]
+            acting = self._deliver(outcome) or acting
+        return self.pilot.step(ego, ego.stamp_ns, self._ages_s), acting
+
+    def _plan(self, frame: Frame) -> Plan | str:
+        """The plan for ``frame``, or the reason why there is none."""
+        try:
+            return self.planner.plan(frame)
+        except SensorError as error:
+            self.last_error = str(error)
+            return Reason.INPUT_FAILED
+        except Exception as error:  # noqa: BLE001  a planner is anybody's code: whatever it raises, the car must stop
+            self.last_error = f"{type(error).__name__}: {error}"
+            return Reason.PLANNER_FAILED
+
+    def _deliver(self, outcome: Plan | str) -> Plan | None:
+        """Hand a finished plan, or the fault, to the pilot; gives the plan back where it is followed from now on."""
+        if isinstance(outcome, str):
+            self.pilot.fail(outcome)
+            return None
+        try:
+            self.pilot.take(outcome)
+        except Exception as error:  # noqa: BLE001  a plan for a controller that there is none of
+            self.last_error = f"{type(error).__name__}: {error}"
+            self.pilot.fail(Reason.PLANNER_FAILED)
+        return outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,9 +12,14 @@ from kd_planner_ros.core.records import Control, EgoState, Plan
 
 
 class Reason:
-    """Names that ``Control.reason`` can carry. Everything but LIMITED means a safe stop."""
+    """Names that ``Control.reason`` can carry. LIMITED is the planner's wish within limits; the three names of
+    FALLBACKS say what drives instead of the newest plan; everything else means a safe stop."""
 
     LIMITED = "limited"
+    LAST_PLAN = "last_plan"
+    SLOWER_PLAN = "slower_plan"
+    COMFORTABLE_STOP = "comfortable_stop"
+    PLAN_LATE = "plan_late"
     NO_PLAN = "no_plan"
     PLAN_STALE = "plan_stale"
     SENSOR_STALE = "sensor_stale"
@@ -29,11 +35,27 @@ class Reason:
     EGO_NOT_FINITE = "ego_not_finite"
 
 
+FALLBACKS = (Reason.LAST_PLAN, Reason.SLOWER_PLAN, Reason.COMFORTABLE_STOP)
+SILENCES = frozenset({Reason.PLAN_LATE, Reason.PLAN_STALE, Reason.INPUT_FAILED, Reason.PLANNER_FAILED})
+"""Faults of a planner that gives no plan: an older plan or path can still be followed."""
+MIN_PLAN_AGE_S, PERIODS_OF_GRACE = 0.5, 2.5
+
+
+def plan_age_limit_s(period_s: float, latency_s: float = 0.0) -> float:
+    """The age in seconds from which a plan is stale, for a planner that plans every ``period_s`` and takes ``latency_s``.
+
+    A plan acts ``latency_s`` after its picture at the earliest and is replaced by the next one at most a period and two
+    latencies after its picture, so the limit is 2.5 periods and two latencies, at least 0.5 s: one lost plan is forgiven.
+    10 Hz: 0.5 s; 2 Hz with 0.3 s: 1.85 s.
+    """
+    return max(MIN_PLAN_AGE_S, PERIODS_OF_GRACE * period_s + 2.0 * latency_s)
+
+
 @dataclass(frozen=True)
 class Limits:
     """What is accepted. The trajectory's limits are those of Autoware's planning validator where it has one."""
 
-    max_plan_age_s: float = 0.5
+    max_plan_age_s: float = MIN_PLAN_AGE_S  # plan_age_limit_s
     max_sensor_age_s: float = 0.5
     max_interval_m: float = 100.0
     max_speed_mps: float = 45.0
@@ -68,7 +90,7 @@ class Supervisor:
         return bool(np.isfinite(ego.speed_mps)) and not self._judge(plan, ego.speed_mps)
 
     def check(self, control: Control | None, plan: Plan | None, ego: EgoState, now_ns: int,
-              sensor_ages_s: dict[str, float] | None = None, failed: str = "") -> Control:
+              sensor_ages_s: Mapping[str, float] | None = None, failed: str = "") -> Control:
         """The control to send: the wish, limited; or the safe stop with the name of the first rule that failed.
 
         Args:
@@ -78,12 +100,36 @@ class Supervisor:
             sensor_ages_s: age of each sensor's newest message; one that is too old stops the car.
             failed: a reason that the caller found itself (INPUT_FAILED, PLANNER_FAILED).
         """
-        reason = failed or self._fault(control, plan, ego, now_ns, sensor_ages_s or {})
-        sent = self._stop(ego, now_ns, reason) if reason else self._limit(control)
-        if sent.reason:
-            self.counts[sent.reason] += 1
+        return self.send(control, ego, now_ns, failed or self.fault(control, plan, ego, now_ns, sensor_ages_s))
+
+    def send(self, control: Control | None, ego: EgoState, now_ns: int, fault: str = "") -> Control:
+        """End the tick: ``control`` limited, or the safe stop for ``fault``. A control whose reason is one of FALLBACKS is
+        sent in spite of the fault; both names are counted then."""
+        if control is None or (fault and control.reason not in FALLBACKS):
+            sent = self._stop(ego, now_ns, fault or Reason.NO_PLAN)
+        else:
+            sent = self._limit(control)
+        self.counts.update({name for name in (sent.reason, fault) if name})
         self._last, self._last_ns, self._judged = sent, now_ns, None
         return sent
+
+    @property
+    def last_brake(self) -> float:
+        """The brake that was sent last."""
+        return self._last.brake
+
+    def state_fault(self, ego: EgoState, sensor_ages_s: Mapping[str, float] | None = None) -> str:
+        """EGO_NOT_FINITE, SENSOR_STALE or "": what no plan can help."""
+        if not all(map(np.isfinite, (ego.pose.x, ego.pose.y, ego.pose.yaw, ego.speed_mps))):
+            return Reason.EGO_NOT_FINITE
+        if any(not age <= self.limits.max_sensor_age_s for age in (sensor_ages_s or {}).values()):
+            return Reason.SENSOR_STALE
+        return ""
+
+    def fresh(self, plan: Plan, now_ns: int, max_age_s: float | None = None) -> bool:
+        """Whether ``plan`` is younger than ``max_age_s`` (the limits' own unless given)."""
+        limit_s = self.limits.max_plan_age_s if max_age_s is None else max_age_s
+        return -limit_s <= (now_ns - plan.stamp_ns) * 1e-9 <= limit_s
 
     def _judge(self, plan: Plan, speed_mps: float) -> str:
         """What ``check_trajectory`` says, asked once in a tick: by ``accepts``, and by ``check``, which ends the tick."""
@@ -91,17 +137,14 @@ class Supervisor:
             self._judged = plan, speed_mps, check_trajectory(plan, speed_mps, self.limits)
         return self._judged[2]
 
-    def _fault(self, control: Control | None, plan: Plan | None, ego: EgoState, now_ns: int,
-               ages_s: dict[str, float]) -> str:
-        values = (ego.pose.x, ego.pose.y, ego.pose.yaw, ego.speed_mps)
-        if not all(map(np.isfinite, values)):
-            return Reason.EGO_NOT_FINITE
-        if any(not age <= self.limits.max_sensor_age_s for age in ages_s.values()):
-            return Reason.SENSOR_STALE
+    def fault(self, control: Control | None, plan: Plan | None, ego: EgoState, now_ns: int,
+              sensor_ages_s: Mapping[str, float] | None = None) -> str:
+        """The name of the first rule that does not hold, or "". Arguments as in ``check``."""
+        if reason := self.state_fault(ego, sensor_ages_s):
+            return reason
         if plan is None:
             return Reason.NO_PLAN
-        age_s = (now_ns - plan.stamp_ns) * 1e-9
-        if not -self.limits.max_plan_age_s <= age_s <= self.limits.max_plan_age_s:
+        if not self.fresh(plan, now_ns):
             return Reason.PLAN_STALE
         if reason := self._judge(plan, ego.speed_mps):
             return reason
@@ -116,7 +159,7 @@ class Supervisor:
         steer, brake = float(np.clip(control.steer, -1.0, 1.0)), float(np.clip(control.brake, 0.0, 1.0))
         changed = (throttle, steer, brake) != (control.throttle, control.steer, control.brake)
         return replace(control, throttle=throttle, steer=steer, brake=brake,
-                       reason=Reason.LIMITED if changed else control.reason)
+                       reason=Reason.LIMITED if changed and not control.reason else control.reason)
 
     def _stop(self, ego: EgoState, now_ns: int, reason: str) -> Control:
         """Brake rising at a steady rate to ``stop_brake`` and never falling, full once the car stands; steering fading to

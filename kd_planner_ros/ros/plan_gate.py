@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kd_planner_ros.core.records import Control, EgoState, Plan
-from kd_planner_ros.driving.driver import Pilot
+from kd_planner_ros.driving.pilot import Pilot
 from kd_planner_ros.driving.supervisor import Reason
 from kd_planner_ros.sync.aligner import JUMP_NS
 from kd_planner_ros.sync.cadence import Cadence
 
-PLAN_LATE, CLOCK_MISSING, ODOMETRY_STALE = "plan_late", "clock_missing", "odometry_stale"
+PLAN_LATE, CLOCK_MISSING, ODOMETRY_STALE = Reason.PLAN_LATE, "clock_missing", "odometry_stale"
 
 
 class PlanGate:

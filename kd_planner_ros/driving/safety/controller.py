@@ -36,12 +36,14 @@ class SafetySettings:
 
 
 class SafetyController:
-    """Follows the way at the fastest speed that meets nobody, and stops for lights and signs. Tick it at 20 Hz.
+    """Follows the path at the fastest speed that meets nobody, and stops for lights and signs. Tick it at 20 Hz.
 
     ``plan.detections`` are the road users (None counts as nobody), ``plan.notes`` the probabilities ``p_junction``,
     ``p_red`` and ``p_stop``. Tracks and distances are renewed with each new plan; PIDs and counters run every tick, and
     the command of a tick without a new plan is that of the tick before, once. ``notes`` says what the last tick found.
     """
+
+    timed = False  # follows a path, not a trajectory in time
 
     def __init__(self, settings: SafetySettings = SafetySettings()):
         self.settings = settings
@@ -55,6 +57,7 @@ class SafetyController:
             part.reset()
         self.notes: dict[str, float] = {}
         self._plan_ns: int | None = None
+        self._seen_ns = 0
         self._free = (0.0, 0.0, 0.0)
         self._held: Control | None = None
         self._ticks_held = 0
@@ -75,8 +78,9 @@ class SafetyController:
 
     def _look(self, plan: Plan, ego: EgoState) -> None:
         """Renew tracks and free distances."""
-        passed_s = STEP_S if self._plan_ns is None else (plan.stamp_ns - self._plan_ns) * 1e-9
-        self._plan_ns = plan.stamp_ns
+        seen_ns = plan.trajectory.stamp_ns  # a plan that was rolled forward shows the road users at its present time
+        passed_s = STEP_S if self._plan_ns is None else (seen_ns - self._seen_ns) * 1e-9
+        self._plan_ns, self._seen_ns = plan.stamp_ns, seen_ns
         objects = self._tracker.update(road_users(plan.detections), ego.pose, passed_s)
         path = resample(np.asarray(plan.trajectory.points, float))
         self._free = free_distances(safe_distances(path, objects, MOMENTS_S, self.settings.legacy))

@@ -10,7 +10,7 @@ from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Bool
 
 from kd_planner_ros.core.records import EgoState
-from kd_planner_ros.driving.driver import Pilot
+from kd_planner_ros.driving.pilot import pilot_for
 from kd_planner_ros.ros.clock import InputWatch
 from kd_planner_ros.ros.diagnostics import OK, WARN, Health
 from kd_planner_ros.ros.lifecycle import SUCCESS, guarded, leave, run
@@ -33,8 +33,8 @@ class ControllerNode(LifecycleNode):
         self.adapter = make_adapter(p.carla_profile, p.role_name, p.carla_version)
         self.health = Health(self, self._values)
         self._watch = InputWatch(self, self.health, p.unseen_after_s, self._time_jump)
-        self._gate = PlanGate(Pilot(), p.plan_period_s, p.lockstep, p.plan_timeout_s,
-                              lambda control, ego: self._outputs.send(control, ego))
+        self._gate = PlanGate(pilot_for(p.plan_period_s, p.plan_latency_s, p.max_plan_age_s), p.plan_period_s, p.lockstep,
+                              p.plan_timeout_s, lambda control, ego: self._outputs.send(control, ego))
         self._ego: EgoState | None = None
         self._active = self._planner_ready = False
         self._told_ready, self._outputs, self._ports = None, None, []

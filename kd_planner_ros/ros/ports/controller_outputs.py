@@ -7,13 +7,15 @@ from typing import Any
 from std_msgs.msg import String
 
 from kd_planner_ros.core.records import Control, EgoState
+from kd_planner_ros.driving.supervisor import FALLBACKS
 from kd_planner_ros.ros.adapters import standard
 from kd_planner_ros.ros.adapters.optional import missing_sentence
-from kd_planner_ros.ros.diagnostics import ERROR, Health
+from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.ros.qos import COMMAND, LATCHED, advertise
 
 HARMLESS = ("", "limited")
-"""Reasons under which the control is still the planner's wish; every other one is a safe stop."""
+"""Reasons under which the control is the planner's wish; FALLBACKS follow an older plan or path; every other one is a safe
+stop."""
 
 
 class ControllerOutputs:
@@ -41,6 +43,8 @@ class ControllerOutputs:
             self._reasons.publish(String(data=control.reason))
             if control.reason in HARMLESS:
                 self._health.clear("stop")
+            elif control.reason in FALLBACKS:
+                self._health.set("stop", WARN, f"fallback: {control.reason}")
             else:
                 self._health.set("stop", ERROR, f"safe stop: {control.reason}")
 

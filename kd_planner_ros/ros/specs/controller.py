@@ -14,6 +14,10 @@ class ControllerParams(CommonParams):
 
     plan_period_s: float = param(0.1, "time between plans, s; from the planner's rate", low=0.05, high=2.0)
     lockstep: bool = param(True, "wait for the plan of a tick that is due; off: take the newest plan there is")
+    max_plan_age_s: float = param(0.0, "age from which a plan is stale, s; 0: 2.5 plan periods and two planner latencies, at least 0.5",
+                                  low=0.0, high=30.0)
+    plan_latency_s: float = param(0.0, "time that a plan is expected to take, s; counts in the derived plan age limit only",
+                                  low=0.0, high=10.0)
     plan_timeout_s: float = param(0.8, "longest wait for a due plan, wall time, s; then a safe stop",
                                   low=0.05, high=10.0)
     odometry_timeout_s: float = param(0.5, "odometry older than this on the clock leads to a safe stop, s",

@@ -157,7 +157,10 @@ def test_pilot_stops_when_plans_stop_coming():
     pilot = Pilot()
     pilot.take(plan())
     reasons = [pilot.step(ego(stamp_ns=tick * TICK_NS)).reason for tick in range(13)]
-    assert reasons == [""] * 11 + [Reason.PLAN_STALE] * 2  # 0.5 s is the limit
+    assert reasons == [""] * 11 + [Reason.COMFORTABLE_STOP] * 2  # 0.5 s is the limit
+    assert pilot.supervisor.counts[Reason.PLAN_STALE] == 2
+    standing = pilot.step(ego(speed=0.0, stamp_ns=13 * TICK_NS))
+    assert (standing.reason, standing.brake) == (Reason.PLAN_STALE, 1.0)
 
 
 class Scripted:
@@ -206,11 +209,20 @@ def test_driver_holds_the_plan_between_frames():
 def test_driver_survives_a_planner_that_raises(error, reason):
     driver = Driver(Scripted(good, error, good), route())
     assert drive(driver, 0)[0].reason == ""
-    assert drive(driver, 2)[0].reason == reason
-    assert drive(driver, 3, with_frame=False)[0].reason == reason  # until the next good plan
+    assert drive(driver, 2)[0].reason == Reason.LAST_PLAN
+    assert drive(driver, 3, with_frame=False)[0].reason == Reason.LAST_PLAN  # until the next good plan
     assert str(error) in driver.last_error
     assert drive(driver, 4)[0].reason == ""
-    assert driver.pilot.supervisor.counts == {reason: 2}
+    assert driver.pilot.supervisor.counts == {Reason.LAST_PLAN: 2, reason: 2}
+
+
+@pytest.mark.parametrize("error, reason", [
+    (SensorError("a picture", "none", "mount it"), Reason.INPUT_FAILED),
+    (ZeroDivisionError("x"), Reason.PLANNER_FAILED)])
+def test_a_planner_that_never_gave_a_plan_stops_the_car_by_name(error, reason):
+    driver = Driver(Scripted(error, good), route())
+    assert [drive(driver, tick, with_frame=not tick)[0].reason for tick in (0, 1)] == [reason, reason]
+    assert drive(driver, 2)[0].reason == ""
 
 
 def test_driver_stops_for_an_old_sensor_until_a_fresh_frame():

@@ -1,0 +1,151 @@
+"""The newest plan, the controller, the fallback chain and the supervisor: what the controller node runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from kd_planner_ros.core.records import Control, EgoState, Plan
+from kd_planner_ros.driving.comfortable_stop import ComfortableStop
+from kd_planner_ros.driving.controllers import Controller, build_controller
+from kd_planner_ros.driving.roll import EgoTrack, roll_forward
+from kd_planner_ros.driving.supervisor import SILENCES, Limits, Reason, Supervisor, plan_age_limit_s
+from kd_planner_ros.geometry.frames import from_base
+
+
+class Pilot:
+    """One ``step`` a tick: what is followed is the first of
+
+    1. the newest plan (no reason, or ``limited``),
+    2. the last plan that was followed, while it is fresh (``last_plan``),
+    3. the last plan of a slower planner, while it is fresh (``slower_plan``),
+    4. the last path at constant velocity, then a comfortable stop on it (``comfortable_stop``),
+    5. the supervisor's safe stop, with the name of what is wrong.
+
+    2 to 4 answer a planner that fails or is silent (``SILENCES``). A planner whose plans are implausible is not trusted
+    with its older ones either, and a car that does not know its own state, or whose sensors are too old, can follow
+    nothing: both go to 5 at once. Each tick counts the step's name and the fault's in ``supervisor.counts``.
+
+    The controller is ticked every time, because its PIDs are made for 20 Hz, with the plan rolled forward from its stamp
+    to now (``roll.py``) and the car's present speed. Unless one is given, the controller is the one that the plans ask for.
+
+    Args:
+        slower_age_s: age up to which a slower planner's plan is fresh (``plan_age_limit_s`` of its period).
+        roll_forward: False holds a plan between frames as it was made, as TCP's and InterFuser's agents do.
+    """
+
+    def __init__(self, controller: Controller | None = None, supervisor: Supervisor | None = None,
+                 slower_age_s: float = 1.25, roll_forward: bool = True):
+        self._given = controller
+        self._built: dict[str, Controller] = {}
+        self.supervisor = supervisor or Supervisor()
+        self._slower_age_s, self._rolls = slower_age_s, roll_forward
+        self._track = EgoTrack()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the plans, the controller's state and the supervisor's counts."""
+        self.plan: Plan | None = None
+        self._followed: Plan | None = None
+        self._slower: Plan | None = None
+        self._failed = ""
+        self._stop: ComfortableStop | None = None
+        self._stopping = False
+        self._track.reset()
+        for controller in (*self._built.values(), *([self._given] if self._given else [])):
+            controller.reset()
+        self.supervisor.reset()
+
+    def controller(self, plan: Plan) -> Controller:
+        """The controller that ``plan`` is made for.
+
+        Raises:
+            PlannerError: there is none of that name.
+        """
+        if self._given is not None:
+            return self._given
+        if plan.follow not in self._built:
+            self._built[plan.follow] = build_controller(plan.follow)
+        return self._built[plan.follow]
+
+    def take(self, plan: Plan, slower: bool = False) -> None:
+        """Follow ``plan`` from now on; one of a ``slower`` planner is kept for when the planner fails. A plan older than
+        the one that is there is left out.
+
+        Raises:
+            PlannerError: there is no controller of the name that it asks for.
+        """
+        self.controller(plan)
+        if slower:
+            if self._slower is None or plan.stamp_ns >= self._slower.stamp_ns:
+                self._slower = plan
+        elif self.plan is None or plan.stamp_ns >= self.plan.stamp_ns:
+            self.plan, self._failed = plan, ""
+
+    def fail(self, reason: str) -> None:
+        """Fall back, or stop, for ``reason`` until the next plan comes."""
+        self._failed = reason
+
+    def step(self, ego: EgoState, now_ns: int | None = None,
+             sensor_ages_s: Mapping[str, float] | None = None) -> Control:
+        """The control of this tick; ``now_ns`` is ``ego``'s stamp unless given. Never raises for bad values."""
+        now_ns = ego.stamp_ns if now_ns is None else now_ns
+        self._track.add(ego)
+        supervisor, plan, wish, fault = self.supervisor, self.plan, None, self._failed
+        unfit = supervisor.state_fault(ego, sensor_ages_s)
+        if plan is not None and not fault and supervisor.accepts(plan, ego):
+            wish = self._follow(plan, ego)
+            fault = unfit or (Reason.PLAN_STALE if wish is None else "")
+        fault = fault or supervisor.fault(wish, plan, ego, now_ns, sensor_ages_s)
+        if not fault:
+            self._followed, self._stop, self._stopping = plan, None, False
+        elif fault in SILENCES and not unfit:
+            wish = self._fall_back(ego, now_ns)
+        return supervisor.send(wish, ego, now_ns, fault)
+
+    def _follow(self, plan: Plan, ego: EgoState) -> Control | None:
+        """The controller's wish for ``plan`` as it looks from ``ego``; None where its time has passed."""
+        controller = self.controller(plan)
+        then = self._track.pose_at(plan.trajectory.stamp_ns) if self._rolls else None
+        if then is not None:
+            rolled = roll_forward(plan, then, ego.pose, ego.stamp_ns, getattr(controller, "timed", True))
+            if rolled is None:
+                return None
+            plan = rolled
+        return controller.step(plan, ego)
+
+    def _fall_back(self, ego: EgoState, now_ns: int) -> Control | None:
+        """Steps 2 to 4 of the chain; None where the safe stop must take over."""
+        own_age_s = self.supervisor.limits.max_plan_age_s
+        for plan, age_s, name in ((self._followed, own_age_s, Reason.LAST_PLAN), (self._slower, self._slower_age_s, Reason.SLOWER_PLAN)):
+            if plan is None or not self.supervisor.fresh(plan, now_ns, age_s) or not self.supervisor.accepts(plan, ego):
+                continue
+            wish = self._follow(plan, ego)
+            if wish is not None and np.isfinite([wish.throttle, wish.steer, wish.brake]).all():
+                self._stop, self._stopping = None, False
+                return replace(wish, reason=name)
+        wish = self._stop_gently(ego, now_ns)
+        return None if wish is None else replace(wish, reason=Reason.COMFORTABLE_STOP)
+
+    def _stop_gently(self, ego: EgoState, now_ns: int) -> Control | None:
+        """Step 4: begun once, on the newest path that there is; once it is over it does not begin again."""
+        if self._stop is None:
+            plan = max((one for one in (self._followed, self._slower) if one is not None), key=lambda one: one.stamp_ns, default=None)
+            then = None if plan is None or self._stopping else self._track.pose_at(plan.trajectory.stamp_ns)
+            if plan is None or then is None:
+                return None
+            points = np.concatenate([np.zeros((1, 2)), np.asarray(plan.trajectory.points, float)])
+            self._stop, self._stopping = ComfortableStop(from_base(points, then)), True
+        wish = self._stop.step(ego, now_ns, self.supervisor.last_brake)
+        if wish is None:
+            self._stop = None
+        return wish
+
+
+def pilot_for(period_s: float, latency_s: float = 0.0, max_plan_age_s: float = 0.0, roll_forward: bool = True) -> Pilot:
+    """A pilot for a planner that plans every ``period_s`` and takes ``latency_s``; its plan age limit is ``max_plan_age_s``,
+    or follows from the two (``plan_age_limit_s``) where that is 0."""
+    limits = Limits(max_plan_age_s=max_plan_age_s or plan_age_limit_s(period_s, latency_s))
+    return Pilot(supervisor=Supervisor(limits), roll_forward=roll_forward)
