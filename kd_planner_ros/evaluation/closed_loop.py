@@ -24,6 +24,7 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.evaluation import worker
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig, Drive, claim_folder, plan_drives
+from kd_planner_ros.evaluation.latency import Latency
 
 
 def run(config: ClosedLoopConfig, progress: bool = True) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def run(config: ClosedLoopConfig, progress: bool = True) -> dict[str, Any]:
     """
     check_fields(config)
     setup = worker.Setup(config)  # the map, the routes and the planner are loaded here first: bad input is refused at once
+    config = setup.config
     drives = plan_drives(config, setup.routes())
     claim_folder(config, setup.weights)
     waiting = [drive for drive in drives if not (drive.folder / "statistics.json").exists()]
@@ -48,10 +50,11 @@ def run(config: ClosedLoopConfig, progress: bool = True) -> dict[str, Any]:
             bar.set_postfix_str(f"{record['route_id']} {record['scores']['score_composed']:.1f} {record['status']}")
     if config.report:
         _write_missing_reports(drives)
-    return conclude(config, drives, setup.name, setup.sensors)
+    return conclude(config, drives, setup.name, setup.sensors, setup.latency)
 
 
-def conclude(config: ClosedLoopConfig, drives: Sequence[Drive], name: str, sensors: Sequence[str]) -> dict[str, Any]:
+def conclude(config: ClosedLoopConfig, drives: Sequence[Drive], name: str, sensors: Sequence[str],
+             latency: Latency) -> dict[str, Any]:
     """Put the drives' records together: writes ``statistics.json``, ``summary.json`` and ``report.html``, gives back the
     summary."""
     from kd_planner_ros.evaluation import overview, score
@@ -64,7 +67,8 @@ def conclude(config: ClosedLoopConfig, drives: Sequence[Drive], name: str, senso
                for seed in sorted({record.seed for record in records})}
     keys = next(iter(by_seed.values())).keys()
     spread = {key: np.array([summary[key] for summary in by_seed.values()]) for key in keys}
-    result = {"planner": name, "map": config.map, "drives": len(records), "seeds": list(by_seed),
+    result = {"planner": name, "map": config.map, "latency": latency.facts(), "latency_text": str(latency),
+              "drives": len(records), "seeds": list(by_seed),
               "mean": {key: float(values.mean()) for key, values in spread.items()},
               "std": {key: float(values.std(ddof=1)) if len(values) > 1 else 0.0 for key, values in spread.items()},
               "by_seed": {str(seed): summary for seed, summary in by_seed.items()}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -45,6 +46,11 @@ class ClosedLoopConfig:
     engine: str = field(default="auto", metadata={"help": "inference engine", "choices": ("auto", "torch", "openvino", "onnxruntime")})
     report: bool = field(default=False, metadata={
         "help": "keep pictures and write a report.html with an animation for each drive"})
+    latency: str = field(default="0", metadata={"metavar": "MS|measured|FILE", "help":
+        "simulated time a plan takes: milliseconds, measured (median of 30 plans on this machine), or a JSON file "
+        "{\"planner\": NAME, \"latency_ms\": [..]} with one number a plan; a plan acts in the first tick (0.05 s) in which it is ready"})
+    roll_forward: bool = field(default=True, metadata={
+        "help": "roll a plan forward from its stamp to now before it is followed; off: hold it as it was made"})
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,9 @@ def claim_folder(config: ClosedLoopConfig, weights: str) -> None:
 
     free = {"out", "jobs", "seeds", "route_ids", "report"}
     facts = {key: value for key, value in asdict(config).items() if key not in free} | {"weights_sha256": weights}
-    lock_settings(Path(config.out) / "evaluation.json", facts, "evaluation")
+    if Path(config.latency).is_file():
+        facts["latency_sha256"] = hashlib.sha256(Path(config.latency).read_bytes()).hexdigest()
+    lock_settings(Path(config.out) / "evaluation.json", facts, "evaluation", {"latency": "0", "roll_forward": False})
 
 
 def _file_name(text: str) -> str:

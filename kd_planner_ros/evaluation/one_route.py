@@ -14,6 +14,7 @@ from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.driving.driver import Driver
+from kd_planner_ros.evaluation.latency import Latency, Turns
 from kd_planner_ros.evaluation.run_folder import RunWriter
 
 if TYPE_CHECKING:
@@ -22,27 +23,32 @@ if TYPE_CHECKING:
     from kd_planner_ros.world.simulation import World
 
 TICK_HZ = 20
+NO_LATENCY = Latency("none", (0.0,))
 PICTURE_CAMERA = CameraSpec("rgb_front", Pose(x=-1.5, z=2.0), 900, 256, 100.0, period_s=0.2)
 """TCP's camera at 5 Hz: takes the report's pictures where the planner itself has none."""
 
 
 class DriverSide(Protocol):
-    """Who holds the wheel: gets the scene and what the sensors gave (None between planning ticks)."""
+    """Who drives: gets the scene, what the sensors gave (None between planning ticks), and how many seconds later the
+    plan on it acts."""
 
-    def step(self, scene: SceneState, sensed: Any | None) -> tuple[Control, Plan | None]: ...
+    def step(self, scene: SceneState, sensed: Any | None, delay_s: float = 0.0) -> tuple[Control, Plan | None]: ...
 
 
 class PlannerSide:
     """A planner behind its driver; sees the ego state and the sensors of its own rig only."""
 
-    def __init__(self, planner: Planner, route: Route):
-        self._rig, self._driver = planner.rig, Driver(planner, route)
+    def __init__(self, planner: Planner, route: Route, latency_s: float = 0.0, roll_forward: bool = True):
+        self._rig = planner.rig
+        self._driver = Driver(planner, route, latency_s=latency_s, roll_forward=roll_forward)
         self._frames = FrameMaker(planner.rig)
 
-    def step(self, scene: SceneState, sensed: Any | None) -> tuple[Control, Plan | None]:
-        """The control of this tick and the plan made in it. The navigation follows every tick, as it does in the graph."""
+    def step(self, scene: SceneState, sensed: Any | None, delay_s: float = 0.0) -> tuple[Control, Plan | None]:
+        """The control of this tick and the plan that begins to act in it. The navigation follows every tick, as it does
+        in the graph."""
         goal = self._driver.goal(scene.ego)
-        return self._driver.step(None if sensed is None else sensed.frame(self._rig, scene.ego, goal, self._frames), scene.ego)
+        frame = None if sensed is None else sensed.frame(self._rig, scene.ego, goal, self._frames)
+        return self._driver.step(frame, scene.ego, delay_s)
 
 
 class ExpertSide:
@@ -52,7 +58,7 @@ class ExpertSide:
         self._expert = expert
         expert.reset()
 
-    def step(self, scene: SceneState, sensed: Any | None) -> tuple[Control, Plan | None]:
+    def step(self, scene: SceneState, sensed: Any | None, delay_s: float = 0.0) -> tuple[Control, Plan | None]:
         """The expert's control of this tick; it makes no plan."""
         return self._expert.step(scene).control, None
 
@@ -71,18 +77,19 @@ def wanted_speed(plan: Plan) -> float | None:
 
 
 def drive(world: World, side: DriverSide, route: Route, seed: int, weather: Weather, rate_hz: float | None,
-          writer: RunWriter | None = None, picture_camera: str | None = None) -> Mapping[str, Any]:
+          writer: RunWriter | None = None, picture_camera: str | None = None, latency: Latency = NO_LATENCY) -> Mapping[str, Any]:
     """Drive ``route`` to its end and give back what the route monitor says about it (``RouteMonitor.result()``).
 
-    Sensors are read and a plan is made ``rate_hz`` times a simulated second (None: never, for the expert), the control
-    is renewed every tick (20 Hz) and acts in the tick that follows. Nothing depends on wall time: the same arguments
-    give the same result.
+    Sensors are read and a plan is made ``rate_hz`` times a simulated second (None: never, for the expert), less often
+    where ``latency`` keeps the planner busy. A plan acts when it would be ready (``Turns``), the control is renewed every
+    tick (20 Hz) and acts in the tick that follows. Nothing depends on wall time: the same arguments give the same result.
     """
-    period = max(1, round(TICK_HZ / rate_hz)) if rate_hz else None
-    scene, tick, told, wanted_mps = world.start(route, seed, weather), 0, 0, None
+    turns = Turns(max(1, round(TICK_HZ / rate_hz)), latency.ticks(seed)) if rate_hz else None
+    scene, tick, shown, wanted_mps = world.start(route, seed, weather), 0, 0, None
     while not world.done:
-        sensed = world.sense() if period and tick % period == 0 else None
-        control, plan = side.step(scene, sensed)
+        delay = turns.looks(tick) if turns else None
+        sensed = None if delay is None else world.sense()
+        control, plan = side.step(scene, sensed, (delay or 0) / TICK_HZ)
         if writer is not None:
             wanted_mps = wanted_mps if plan is None else wanted_speed(plan)
             writer.tick(scene.ego, control, wanted_mps)
@@ -92,7 +99,7 @@ def drive(world: World, side: DriverSide, route: Route, seed: int, weather: Weat
                 writer.frame(scene.stamp_ns, sensed.images[picture_camera].rgb)
         scene = world.tick(control)
         tick += 1
-        for event in world.monitor.events[told:] if writer is not None else ():
+        for event in world.monitor.events[shown:] if writer is not None else ():
             writer.event(event.stamp_ns, event.kind.value, event.x, event.y, event.message)
-        told = len(world.monitor.events)
+        shown = len(world.monitor.events)
     return world.monitor.result()

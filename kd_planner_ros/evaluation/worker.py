@@ -10,6 +10,7 @@ from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.evaluation import one_route, score
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig, Drive, traffic
+from kd_planner_ros.evaluation.latency import read_latency, settled
 from kd_planner_ros.evaluation.run_folder import RunInfo, RunWriter
 
 EXPERT_RATE_HZ = 10.0
@@ -18,10 +19,10 @@ _setup: Setup | None = None
 
 class Setup:
     """Map, planner and (from the first drive on) world of one process. The planner computes on one thread, so that the
-    number of processes changes no result.
+    number of processes changes no result. ``config`` comes back with a settled latency.
 
     Raises:
-        MapError, PlannerError, CardError: from the map and the planner.
+        MapError, PlannerError, CardError: from the map and the planner. ConfigError: from ``--latency``.
     """
 
     def __init__(self, config: ClosedLoopConfig):
@@ -34,6 +35,8 @@ class Setup:
         self.card = asdict(card) if card else {}
         self.rig = one_route.mounted(self.planner.rig if self.planner else SensorRig(), config.report)
         self.name = self.planner.name if self.planner else "expert"
+        self.config = settled(config, self.planner)
+        self.latency = read_latency(self.config.latency, self.name)
         self.weights = self.card.get("weights_sha256", "")
         self.sensors = [spec.id for spec in (*self.rig.cameras, *self.rig.lidars)]
 
@@ -66,7 +69,7 @@ class Setup:
     def side(self, route: Route) -> one_route.DriverSide:
         """The driver of ``route``."""
         if self.planner is not None:
-            return one_route.PlannerSide(self.planner, route)
+            return one_route.PlannerSide(self.planner, route, self.latency.longest_s, self.config.roll_forward)
         from kd_planner_ros.world.expert import Expert
 
         return one_route.ExpertSide(Expert(self.road, route))
@@ -89,11 +92,12 @@ def drive_one(setup: Setup, drive: Drive) -> dict[str, Any]:
     vehicles, walkers = traffic(config, setup.road.name)
     info = RunInfo(setup.name, drive.route, drive.weather, drive.seed, camera, setup.card, {
         "engine": config.engine, "device": config.device, "vehicles": vehicles, "walkers": walkers,
-        "scenarios": config.scenarios})
+        "scenarios": config.scenarios, "simulated latency": str(setup.latency)})
     with RunWriter(drive.folder, info, road=setup.road if config.report else None) as writer:
         facts = one_route.drive(setup.world(), setup.side(drive.route), drive.route, drive.seed, drive.weather,
-                                setup.rate_hz, writer, camera.id if camera else None)
-        record = score.route_record(facts, index=drive.index, seed=drive.seed, notes={"weather": drive.weather.name})
+                                setup.rate_hz, writer, camera.id if camera else None, setup.latency)
+        notes = {"weather": drive.weather.name, "latency": setup.latency.facts()}
+        record = score.route_record(facts, index=drive.index, seed=drive.seed, notes=notes)
         writer.finish(score.statistics([record], 1, setup.sensors))
     if config.report:
         from kd_planner_ros.evaluation import report

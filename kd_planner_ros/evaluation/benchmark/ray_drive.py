@@ -18,7 +18,7 @@ from kd_planner_ros.evaluation import closed_loop, worker
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig, Drive, claim_folder, plan_drives
 from kd_planner_ros.evaluation.run_folder import write_text
 
-_FILES = ("map", "routes")
+_FILES = ("map", "routes", "latency")
 _setups: dict[str, tuple[worker.Setup, tempfile.TemporaryDirectory]] = {}
 """The evaluation that this worker's process is at, and the folder of its files, which goes with it."""
 
@@ -57,6 +57,7 @@ class Spread:
         """
         check_fields(config)
         setup = worker.Setup(config)
+        config = setup.config
         claim_folder(config, setup.weights)
         drives = plan_drives(config, setup.routes())
         waiting = {drive.index: drive for drive in drives if not (drive.folder / "statistics.json").exists()}

@@ -11,7 +11,7 @@ import torch
 from support.runs import way, write_run
 
 from kd_planner_ros.core.route import Route
-from kd_planner_ros.evaluation import closed_loop, score, worker
+from kd_planner_ros.evaluation import closed_loop, one_route, score, worker
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig
 from kd_planner_ros.networks.tcp.config import TCPConfig
 from kd_planner_ros.networks.tcp.model import build_model
@@ -42,9 +42,10 @@ def test_the_card_is_that_of_the_weights_that_drive(tmp_path, monkeypatch):
 class _Setup:
     """One route, and nobody who could drive it."""
 
-    name, weights, sensors = "nobody", "", ()
+    name, weights, sensors, latency = "nobody", "", (), one_route.NO_LATENCY
 
     def __init__(self, config):
+        self.config = config
         line = way(np.arange(0.0, 50.0, 1.0))
         self.route = Route("r", "default", line, np.zeros(50), np.full(50, 4, np.int8), line[[0, -1]])
 

@@ -17,8 +17,9 @@ def test_overview(tmp_path):
     folders[0].mkdir(parents=True)
     (folders[0] / "report.html").write_text("x")
     means = summary(records)
-    facts = {"planner": "p", "map": "default", "drives": 2, "seeds": [0, 1], "mean": means,
+    facts = {"latency_text": "100 ms a plan: 2 ticks", "planner": "p", "map": "default", "drives": 2, "seeds": [0, 1], "mean": means,
              "std": {key: 0.25 for key in means}}
     page = overview.write(tmp_path, facts, records, folders).read_text()
     assert 'href="seed_0/a/report.html"' in page and "seed_1/a/report.html" not in page
+    assert "simulated latency 100 ms a plan" in page
     assert "1 x collisions vehicle" in page and "80.0" in page and "± 0.2" in page and "ClearNoon" in page
