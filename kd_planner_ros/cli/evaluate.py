@@ -1,8 +1,9 @@
-"""``kd-planner evaluate closed-loop | open-loop``: score a planner without the ROS graph."""
+"""``kd-planner evaluate closed-loop | latency-sweep | open-loop``: score a planner without the ROS graph."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from kd_planner_ros.cli.options import add_fields, add_json, from_args
 
@@ -10,6 +11,8 @@ EPILOG = """\
 examples:
   kd-planner evaluate closed-loop --planner tcp64_7m6 --seeds 3 --jobs 2 --out runs/student
   kd-planner evaluate closed-loop --planner expert --map Town05.net.xml --routes town05_short.xml --out runs/e
+  kd-planner evaluate closed-loop --planner tcp64_7m6 --latency measured --out runs/student_late
+  kd-planner evaluate latency-sweep --models tcp64_7m6 --out runs/latency
   kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner tcp64_7m6 --json
 
 Open-loop error is not driving quality: read it next to the closed-loop score, never alone. 'evaluate' scores one model;
@@ -20,6 +23,12 @@ example:
 
 Writes OUT/statistics.json (the CARLA leaderboard's fields; means and deviations over seeds), one folder a route below
 OUT/seed_S/, and a report.html in each where pictures are kept. The same command goes on where it was stopped."""
+SWEEP = """\
+example:
+  kd-planner evaluate latency-sweep --map Town05.net.xml --routes town05_short.xml --seeds 3 --out runs/latency
+
+Writes OUT/latency.json, OUT/latency.md and OUT/latency.png (driving score over latency, mean and deviation over seeds).
+The same command goes on where it was stopped. Latencies of the same number of ticks (50 ms) are driven once."""
 OPEN = """\
 example:
   kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner constant_velocity --json
@@ -30,14 +39,16 @@ recorded expert (share of full lock)."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the two ways of evaluation."""
+    """Add the ways of evaluation."""
     from kd_planner_ros.evaluation.drives import ClosedLoopConfig
+    from kd_planner_ros.evaluation.latency_sweep import SweepConfig
     from kd_planner_ros.evaluation.open_loop import OpenLoopConfig
 
     parser.epilog = EPILOG
     ways = parser.add_subparsers(dest="way", metavar="WAY", required=True, help="in the world, or against a recording")
     for name, config, run, epilog, summary in (
             ("closed-loop", ClosedLoopConfig, _closed, CLOSED, "drive routes in the built-in world and score them"),
+            ("latency-sweep", SweepConfig, _sweep, SWEEP, "drive models with plans that come later and later"),
             ("open-loop", OpenLoopConfig, _open, OPEN, "compare plans with what a recording's driver did")):
         way = ways.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=epilog)
         add_fields(way, config)
@@ -55,6 +66,18 @@ def _closed(args: argparse.Namespace) -> dict:
     for key, value in result["mean"].items():
         print(f"{key:<26} {value:8.3f}" + (f"  +- {result['std'][key]:.3f} over seeds" if len(result["seeds"]) > 1 else ""))
     print(f"details: {args.out / 'report.html'}, {args.out / 'statistics.json'}")
+    return result
+
+
+def _sweep(args: argparse.Namespace) -> dict:
+    from kd_planner_ros.evaluation.latency_sweep import SweepConfig, run
+    from kd_planner_ros.runtime.load import find_model, list_models
+
+    names = args.models or [folder.name for folder in list_models(args.models_dir or None)]
+    models = {Path(name).name: find_model(name, args.models_dir or None) for name in names}
+    result = run(from_args(SweepConfig, args, models=tuple(models)), models)
+    print((args.out / "latency.md").read_text(), end="")
+    print(f"details: {args.out / 'latency.json'}, {args.out / 'latency.png'}")
     return result
 
 
