@@ -21,7 +21,7 @@ from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.evaluation import closed_loop, latency_report
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig
 from kd_planner_ros.evaluation.latency import MOST_MS, TICK_MS, ticks_of
-from kd_planner_ros.evaluation.run_folder import claim, write_text
+from kd_planner_ros.evaluation.run_folder import lock_settings, write_text
 
 OWN, PAPER_INPUT = "own", "paper-input"
 MEASURED_FRAMES = 60
@@ -82,7 +82,7 @@ def run(config: SweepConfig, models: Mapping[str, Path], progress: bool = True,
     weights = {name: read_card(folder).weights_sha256 for name, folder in models.items()}
     free = ("out", "jobs", "seeds", "latencies", "models")
     facts = {key: value for key, value in asdict(config).items() if key not in free}
-    claim(config.out / "sweep.json", json.loads(json.dumps(facts, default=str)), "sweep")
+    lock_settings(config.out / "sweep.json", json.loads(json.dumps(facts, default=str)), "sweep")
     wanted = [kind for kind in (OWN, PAPER_INPUT) if kind in config.latencies]
     measured = _measured(config, models, weights, wanted, measure or measure_model)
     ms = {name: {kind: numbers[kind] if kind in numbers else measured[name][kind] for kind in config.latencies} for name in models}

@@ -153,7 +153,7 @@ class Line:
 
     def sense(self):
         self.pictures.append(self.n)
-        return SimpleNamespace(images={}, frame=lambda rig, ego, goal: SimpleNamespace(
+        return SimpleNamespace(images={}, frame=lambda rig, ego, goal, frames: SimpleNamespace(
             stamp_ns=ego.stamp_ns, ego=ego, goal=goal, ages_s={}))
 
     def tick(self, control):
