@@ -50,8 +50,15 @@ def picture(rate: float, rng: np.random.Generator) -> np.ndarray:
 def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0, town: str = "Town01",
               disturbed: tuple[int, int] = (0, 0), storage: str = "mcap", labels: bool = True, leave_out: str = "",
               abort: bool = False, camera: str = "front", told: str = "") -> Path:
-    """A 2 FPS recording; ``disturbed`` are the first and one past the last tick of a disturbance; ``leave_out`` drops a
-    part: route, speed, odometry, camera. ``abort`` raises KeyboardInterrupt in the middle; ``camera`` names the camera; ``told`` is the map's name as CARLA's bridge says it."""
+    """A 2 FPS recording.
+
+    Args:
+        disturbed: the first and one past the last tick of a disturbance.
+        leave_out: a part to leave out: route, speed, odometry, camera.
+        abort: raise KeyboardInterrupt in the middle.
+        camera: the camera's name.
+        told: the map's name as CARLA's bridge says it.
+    """
     rng = np.random.default_rng(seed)
     route_points = np.array([(p.x, p.y) for p in (pose_at(t, rate) for t in np.arange(0.0, seconds + 12.0, 0.2))])
     route = Route(f"r{seed}", town, route_points, np.zeros(len(route_points)),
