@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.bags import messages
 from kd_planner_ros.bags.decode import truth_tables
 from kd_planner_ros.bags.reader import Recording
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.scene import SIGNAL_DTYPE
 from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS
+from kd_planner_ros.wire.codec.base import stamp_of
+from kd_planner_ros.wire.codec.carla import actors_from_objects, signals_from_lights
 from kd_planner_ros.wire.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
-from kd_planner_ros.world.bev_source import actors_from_objects, signals_from_lights
 
 LIGHT_STATUS, LIGHT_INFO = "/carla/traffic_lights/status", "/carla/traffic_lights/info"
 
@@ -44,15 +44,15 @@ def scenes(recording: Recording) -> Iterator[tuple[int, np.ndarray, np.ndarray]]
 def _ours(recording: Recording) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     wanted = [topic for topic in (TRUTH_OBJECTS, TRUTH_SIGNALS) if topic in recording.kinds]
     found: dict[str, Any] = {}
-    for topic, _, message in recording._messages(wanted):  # the reader's own room
-        stamp = messages.stamp_of(message)
-        if any(abs(messages.stamp_of(other) - stamp) > STAMP_TOLERANCE_NS for other in found.values()):
+    for topic, _, message in recording.messages(wanted):
+        stamp = stamp_of(message)
+        if any(abs(stamp_of(other) - stamp) > STAMP_TOLERANCE_NS for other in found.values()):
             found = {}
         found[topic] = message
         if len(found) == len(wanted):
             actors, signals = truth_tables(found)
             signals = np.zeros(0, SIGNAL_DTYPE) if signals is None else signals
-            yield messages.stamp_of(found[TRUTH_OBJECTS]), actors, signals
+            yield stamp_of(found[TRUTH_OBJECTS]), actors, signals
             found = {}
 
 
@@ -60,10 +60,10 @@ def _carla(recording: Recording, objects: str) -> Iterator[tuple[int, np.ndarray
     statuses: Any = ()
     infos: Any = ()
     wanted = [topic for topic in (objects, LIGHT_STATUS, LIGHT_INFO) if topic in recording.kinds]
-    for topic, _, message in recording._messages(wanted):
+    for topic, _, message in recording.messages(wanted):
         if topic == LIGHT_STATUS:
             statuses = message.traffic_lights
         elif topic == LIGHT_INFO:
             infos = message.traffic_lights
         else:
-            yield messages.stamp_of(message), actors_from_objects(message.objects), signals_from_lights(statuses, infos)
+            yield stamp_of(message), actors_from_objects(message.objects), signals_from_lights(statuses, infos)

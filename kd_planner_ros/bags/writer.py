@@ -16,18 +16,17 @@ from backports import zstd
 from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from kd_planner_ros.bags import messages
+from kd_planner_ros.bags.messages import make, typestore
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Control, EgoState
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState
-from kd_planner_ros.core.sensors import CameraImage, CameraSpec, SensorRig
+from kd_planner_ros.core.sensors import CameraImage, SensorRig
 from kd_planner_ros.geometry.attitude import optical
 from kd_planner_ros.geometry.frames import map_to_gnss
-from kd_planner_ros.imaging.encodings import encode_rgb
-from kd_planner_ros.imaging.palette import bgra_of_ids
-from kd_planner_ros.wire.tables import CLOUD_DTYPE
-from kd_planner_ros.wire.topics import CLOCK, LABELS, MAP_FRAME, TF, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE, Topics
+from kd_planner_ros.wire.channels import find_channel
+from kd_planner_ros.wire.codec.motion import Fix, Mount, imu_of_ego
+from kd_planner_ros.wire.topics import LABELS, MAP_FRAME, Topics
 
 ZSTD_LEVEL = 1
 """'Fast': on rendered pictures level 3 saves a tenth of the disk and costs three times the time."""
@@ -46,7 +45,8 @@ def _qos(latched: bool) -> Qos:
 class BagWriter:
     """Writes one recording; a context manager. Leaving it by an exception leaves ``<name>.partial``, never ``<name>``.
 
-    ``pictures`` is for the caller to count in. ``custom`` lands in metadata.yaml's custom_data (strings). ``storage`` is mcap, or sqlite3 for tests and old tools.
+    ``pictures`` is for the caller to count in. ``custom`` lands in metadata.yaml's custom_data (strings). ``storage`` is
+    mcap, or sqlite3 for tests and old tools.
 
     Raises:
         BagError: a recording of that name exists already.
@@ -92,67 +92,63 @@ class BagWriter:
         """Write any ``message`` of type ``kind`` at sim time ``stamp_ns``, which is also the bag's time."""
         connection = self._connections.get(topic)
         if connection is None:
-            connection = self._writer.add_connection(topic, kind, typestore=messages.typestore(),
+            connection = self._writer.add_connection(topic, kind, typestore=typestore(),
                                                      offered_qos_profiles=[_qos(latched)])
             self._connections[topic] = connection
-        self._writer.write(connection, stamp_ns, messages.typestore().serialize_cdr(message, kind))
+        self._writer.write(connection, stamp_ns, typestore().serialize_cdr(message, kind))
+
+    def put(self, channel: str, record: Any, stamp_ns: int, sensor: str = "") -> None:
+        """Write ``record`` on a channel of ``wire/channels.py``, of one ``sensor`` where it has one a sensor.
+
+        Raises:
+            ConfigError: no such channel.
+        """
+        one = find_channel(channel)
+        message = one.encode(make, record, stamp_ns, self.topics.frame_of(channel, sensor))
+        self.write(self.topics.of(channel, sensor), one.kind, message, stamp_ns, one.latched)
 
     def write_route(self, route: Route, stamp_ns: int) -> None:
         """The dense plan, latched."""
-        self.write(self.topics.route, "sensor_msgs/msg/PointCloud2",
-                   messages.table(messages.route_table(route), stamp_ns, MAP_FRAME), stamp_ns, latched=True)
+        self.put("route", route, stamp_ns)
 
     def write_ego(self, ego: EgoState) -> None:
         """Clock, odometry, speedometer, IMU, GNSS and the vehicle's transform: every tick."""
-        topics, now = self.topics, ego.stamp_ns
-        self.write(CLOCK, "rosgraph_msgs/msg/Clock", messages.clock(now), now)
-        self.write(topics.odometry, "nav_msgs/msg/Odometry", messages.odometry(ego, topics.frame()), now)
-        self.write(topics.speed, "std_msgs/msg/Float32", messages.speedometer(ego.speed_mps), now)
-        self.write(topics.imu, "sensor_msgs/msg/Imu", messages.imu(ego, topics.frame("imu")), now)
+        now = ego.stamp_ns
+        self.put("clock", None, now)
+        self.put("odometry", ego, now)
+        self.put("speedometer", ego.speed_mps, now)
+        self.put("imu", imu_of_ego(ego), now)
         latitude, longitude = map_to_gnss(np.array([ego.pose.x, ego.pose.y]))
-        self.write(topics.gnss, "sensor_msgs/msg/NavSatFix",
-                   messages.gnss(now, topics.frame("gnss"), latitude, longitude, ego.pose.z), now)
-        self.write(TF, "tf2_msgs/msg/TFMessage", messages.transform(now, MAP_FRAME, topics.frame(), ego.pose), now)
+        self.put("gnss", Fix(latitude, longitude, ego.pose.z), now)
+        self.put("tf", [Mount(MAP_FRAME, self.topics.frame(), ego.pose)], now)
 
     def write_state(self, stamp_ns: int, executed: Control, state: Mapping[str, float]) -> None:
         """The control that is executed from now on, and the named truth (planning states, the expert's wish, flags)."""
-        self.write(self.topics.control, "sensor_msgs/msg/JointState",
-                   messages.control(executed, stamp_ns, self.topics.frame()), stamp_ns)
-        self.write(TRUTH_STATE, "sensor_msgs/msg/JointState",
-                   messages.named_values(stamp_ns, self.topics.frame(), state), stamp_ns)
+        self.put("control", executed, stamp_ns)
+        self.put("state", state, stamp_ns)
 
     def write_scene(self, scene: SceneState) -> None:
         """Boxes and signals around the ego, as tables in ``map``."""
-        now = scene.stamp_ns
-        for topic, rows in ((TRUTH_OBJECTS, scene.actors), (TRUTH_SIGNALS, scene.signals)):
-            self.write(topic, "sensor_msgs/msg/PointCloud2", messages.table(rows, now, MAP_FRAME), now)
+        self.put("objects", scene.actors, scene.stamp_ns)
+        self.put("traffic_lights", scene.signals, scene.stamp_ns)
 
     def write_camera(self, camera: str, shot: CameraImage, labels: tuple[str, ...] = LABELS) -> None:
         """A picture, its camera_info and transform, and those of ``labels`` that ``shot`` holds."""
-        spec, now = self._cameras[camera], shot.stamp_ns
-        self._picture(self.topics.image(camera), camera, encode_rgb(shot.rgb, "bgra8"), "bgra8", spec, now)
-        if "depth" in labels and shot.depth is not None:
-            self._label(camera, "depth", shot.depth.astype("<f4", copy=False), "32FC1", spec, now)
-        if "semantic" in labels and shot.semantic is not None:
-            self._label(camera, "semantic", bgra_of_ids(shot.semantic), "bgra8", spec, now)
-            ids = messages.image(shot.semantic, "mono8", now, self.topics.frame(camera))
-            self.write(self.topics.ids(camera), "sensor_msgs/msg/Image", ids, now)
-        if "instance" in labels and shot.instance is not None:
-            self._label(camera, "instance", shot.instance.astype("<i4", copy=False), "32SC1", spec, now)
+        self._picture("image", camera, "", shot.rgb, shot.stamp_ns)
+        for kind in LABELS:
+            pixels = getattr(shot, kind)
+            if kind in labels and pixels is not None:
+                self._picture(kind, camera, f"_{kind}", pixels, shot.stamp_ns)
+                if kind == "semantic":
+                    self.put("class_ids", pixels, shot.stamp_ns, camera)
 
     def write_cloud(self, sensor: str, cloud: np.ndarray, stamp_ns: int) -> None:
         """A LiDAR's points float32 [N, 4]."""
-        rows = np.ascontiguousarray(cloud, np.float32).reshape(-1, 4).view(CLOUD_DTYPE).reshape(-1)
-        self.write(self.topics.sensor(sensor), "sensor_msgs/msg/PointCloud2",
-                   messages.table(rows, stamp_ns, self.topics.frame(sensor)), stamp_ns)
+        self.put("cloud", cloud, stamp_ns, sensor)
 
-    def _label(self, camera: str, kind: str, pixels: np.ndarray, encoding: str, spec: CameraSpec, now: int) -> None:
-        self._picture(self.topics.label(camera, kind), f"{camera}_{kind}", pixels, encoding, spec, now)
-
-    def _picture(self, topic: str, sensor: str, pixels: np.ndarray, encoding: str, spec: CameraSpec, now: int) -> None:
-        frame = self.topics.frame(sensor)
-        self.write(topic, "sensor_msgs/msg/Image", messages.image(pixels, encoding, now, frame), now)
-        self.write(topic.removesuffix("image") + "camera_info", "sensor_msgs/msg/CameraInfo",
-                   messages.camera_info(spec, now, frame), now)
-        mounted = messages.transform(now, self.topics.frame(), frame, optical(spec.pose))
-        self.write(TF, "tf2_msgs/msg/TFMessage", mounted, now)
+    def _picture(self, channel: str, camera: str, suffix: str, pixels: np.ndarray, now: int) -> None:
+        """A picture with the camera_info and the transform of its own camera, which stands where ``camera`` stands."""
+        spec, sensor = self._cameras[camera], camera + suffix
+        self.put(channel, pixels, now, camera)
+        self.put("camera_info", spec, now, sensor)
+        self.put("tf", [Mount(self.topics.frame(), self.topics.frame(sensor), optical(spec.pose))], now)

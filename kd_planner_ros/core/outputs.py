@@ -66,9 +66,9 @@ class Detections:
             _require(self.forecast_scores is None and self.forecast_times_s is None, "forecasts beside their scores and times",
                      "None")
             return
-        shape = np.shape(self.forecasts)
+        shape = self.forecasts.shape
         _require(len(shape) == 4 and shape[0] == count and shape[3] == 2, f"forecasts [{count}, M, T, 2]", f"{list(shape)}")
-        times = np.shape(self.forecast_times_s)
+        times = () if self.forecast_times_s is None else np.shape(self.forecast_times_s)
         _require(times == (shape[2],), f"forecast_times_s [{shape[2]}]", f"{list(times)}")
         if self.forecast_scores is not None:
             scores = np.shape(self.forecast_scores)

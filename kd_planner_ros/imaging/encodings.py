@@ -30,7 +30,10 @@ ENCODINGS = {
     "8UC4": Encoding("u1", 4),
     "mono16": Encoding("u2", 1),
     "16UC1": Encoding("u2", 1),
+    "32SC1": Encoding("i4", 1),
     "32FC1": Encoding("f4", 1),
+    "32FC2": Encoding("f4", 2),
+    "32FC3": Encoding("f4", 3),
 }
 
 
@@ -49,7 +52,7 @@ def decode_image(data, height: int, width: int, encoding: str, step: int = 0, bi
     Args:
         data: anything with the buffer protocol (bytes, array.array, memoryview, uint8 array).
         step: bytes a row, padding included; 0 means unpadded.
-        big_endian: the message's ``is_bigendian``; matters for 16UC1, mono16 and 32FC1 alone.
+        big_endian: the message's ``is_bigendian``; it matters for elements of more than one byte.
 
     Raises:
         SensorError: unknown encoding, impossible size, step too short or no multiple of the element, data too short.

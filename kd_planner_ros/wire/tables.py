@@ -1,23 +1,48 @@
-"""A PointCloud2 is a table: structured numpy arrays to its fields and bytes, and back. No ROS, no rosbags."""
+"""A PointCloud2 is a table: structured numpy arrays to its fields and bytes, and back. No ROS, no rosbags.
+
+A column may hold several numbers a row (a sub-array): a plan's points, a road user's forecasts. Offsets, padding and byte
+order are honoured (CARLA's radar has a hole of four bytes).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
 
-from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.errors import SensorError
 
 CODES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
 """sensor_msgs/PointField's datatype numbers."""
 _NUMBERS = {code: number for number, code in CODES.items()}
 
+Field = tuple[str, int, int, int]
+"""(name, byte offset, PointField datatype, numbers a row)."""
+
 ROUTE_DTYPE = np.dtype([("x", "<f8"), ("y", "<f8"), ("z", "<f8"), ("yaw", "<f8"), ("command", "<i1")])
 CLOUD_DTYPE = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("intensity", "<f4")])
 
 
-def table_fields(dtype: np.dtype) -> list[tuple[str, int, int]]:
-    """(name, byte offset, PointField datatype) of each column."""
-    return [(name, int(dtype.fields[name][1]), _NUMBERS[dtype.fields[name][0].str.lstrip("<|=")])
-            for name in dtype.names]
+@lru_cache
+def table_fields(dtype: np.dtype) -> tuple[Field, ...]:
+    """The fields of each column of ``dtype``; columns without numbers are left out.
+
+    Raises:
+        SensorError: a column whose type PointField does not have (64-bit integers, text).
+    """
+    found: list[Field] = []
+    columns: Mapping[str, Any] = dtype.fields or {}
+    for name in dtype.names or ():
+        kind, offset = dtype[name], columns[name][1]
+        code = kind.base.str.lstrip("<|=>")
+        if code not in _NUMBERS:
+            raise SensorError(f"a column of type {', '.join(_NUMBERS)}", f"{kind.base} in column {name!r}", "convert it first")
+        count = int(np.prod(kind.shape, dtype=int))
+        if count:
+            found.append((name, int(offset), _NUMBERS[code], count))
+    return tuple(found)
 
 
 def table_bytes(table: np.ndarray) -> np.ndarray:
@@ -26,36 +51,69 @@ def table_bytes(table: np.ndarray) -> np.ndarray:
     return table.view(np.uint8).reshape(-1) if len(table) else np.zeros(0, np.uint8)
 
 
-def read_table(fields: list[tuple[str, int, int]], data: np.ndarray, rows: int, step: int, big_endian: bool,
-               topic: str) -> np.ndarray:
-    """Structured array [rows] from a cloud's bytes uint8; offsets and padding are honoured.
+@lru_cache
+def table_dtype(fields: tuple[Field, ...], step: int, big_endian: bool = False) -> np.dtype:
+    """The structured type of rows of ``step`` bytes with ``fields``; a field of several numbers becomes a column [count].
 
     Raises:
-        BagError: a field type that does not exist, a field outside its row, or too few bytes.
+        SensorError: a field type that does not exist, a name that occurs twice, or a field outside its row.
     """
     order = ">" if big_endian else "<"
+    names, formats, offsets = [], [], []
+    for name, offset, number, count in fields:
+        code = CODES.get(number)
+        if code is None or offset + np.dtype(code).itemsize * max(count, 1) > step:
+            raise SensorError(f"point fields inside rows of {step} bytes", f"field {name!r} of type {number} at byte {offset}",
+                              "check the node that published it")
+        names.append(name)
+        formats.append((order + code, (count,)) if count > 1 else order + code)
+        offsets.append(offset)
     try:
-        dtype = np.dtype({"names": [f[0] for f in fields], "offsets": [f[1] for f in fields],
-                          "formats": [order + CODES[f[2]] for f in fields], "itemsize": max(step, 1)})
-    except (KeyError, ValueError) as error:
-        raise BagError(f"a table of points on {topic}", f"fields {fields} in rows of {step} bytes ({error})",
-                       "check the node that published it") from None
-    if data.size < rows * step:
-        raise BagError(f"{rows} rows of {step} bytes on {topic}", f"{data.size} bytes", "record again")
-    return np.frombuffer(data, np.uint8)[: rows * step].view(dtype)
+        return np.dtype({"names": names, "offsets": offsets, "formats": formats, "itemsize": max(step, 1)})
+    except ValueError as error:
+        raise SensorError("a table of points", f"fields {', '.join(names)} ({error})", "check the node that published it") from None
 
 
-def cast_table(table: np.ndarray, dtype: np.dtype, topic: str) -> np.ndarray:
+def read_table(fields: tuple[Field, ...], data: np.ndarray, rows: int, step: int, big_endian: bool = False,
+               height: int = 1, row_step: int = 0) -> np.ndarray:
+    """Structured array [height * rows] from a cloud's bytes uint8: ``height`` lines of ``rows`` points of ``step`` bytes. A
+    view of ``data`` where lines have no padding.
+
+    Args:
+        row_step: bytes a line, padding included; 0 means unpadded.
+
+    Raises:
+        SensorError: as ``table_dtype``, and for too few bytes.
+    """
+    dtype = table_dtype(fields, step, big_endian)
+    line = rows * step
+    row_step = row_step or line
+    if row_step < line or data.size < row_step * height:
+        raise SensorError(f"{height} lines of {rows} rows of {step} bytes", f"{data.size} bytes in lines of {row_step}",
+                          "the message is cut off: check the node that published it, or record again")
+    if height == 1 or row_step == line:
+        return data[: line * height].view(dtype)
+    lines = data[: row_step * height].reshape(height, row_step)
+    return np.ascontiguousarray(lines[:, :line]).reshape(-1).view(dtype)
+
+
+def require_columns(table: np.ndarray, names: Iterable[str]) -> None:
+    """Raises SensorError unless ``table`` has all columns ``names``."""
+    wanted, have = tuple(names), table.dtype.names or ()
+    if missing := [name for name in wanted if name not in have]:
+        raise SensorError(f"columns {', '.join(wanted)}", f"no {', '.join(missing)}",
+                          "record again with this version, or choose another topic")
+
+
+def cast_table(table: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """``table`` with exactly the columns of ``dtype``, copied.
 
     Raises:
-        BagError: a column is missing.
+        SensorError: a column is missing.
     """
-    missing = [name for name in dtype.names if name not in (table.dtype.names or ())]
-    if missing:
-        raise BagError(f"columns {', '.join(dtype.names)} on {topic}", f"no {', '.join(missing)}",
-                       "record again with this version, or leave that topic out")
+    names = dtype.names or ()
+    require_columns(table, names)
     out = np.empty(len(table), dtype)
-    for name in dtype.names:
+    for name in names:
         out[name] = table[name]
     return out

@@ -1,17 +1,23 @@
-"""Names of the topics in a recording: CARLA's ROS bridge, and ours for the truth it does not publish."""
+"""Names of the topics in a recording: CARLA's ROS bridge, and ours for the truth it does not publish.
+
+The names themselves stand in ``wire/channels.py``.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-CLOCK = "/clock"
-TF = "/tf"
-MAP_FRAME = "map"
+from kd_planner_ros.wire.channels import CHANNELS, find_channel
+from kd_planner_ros.wire.codec.base import MAP_FRAME
+
+CLOCK = CHANNELS["clock"].topic
+TF = CHANNELS["tf"].topic
 WORLD_INFO = "/carla/world_info"
-TRUTH_OBJECTS = "/truth/objects"
-TRUTH_SIGNALS = "/truth/signals"
-TRUTH_STATE = "/truth/state"
+TRUTH_OBJECTS = CHANNELS["objects"].topic
+TRUTH_SIGNALS = CHANNELS["traffic_lights"].topic
+TRUTH_STATE = CHANNELS["state"].topic
 LABELS = ("depth", "semantic", "instance")
+__all__ = ["CLOCK", "LABELS", "MAP_FRAME", "TF", "TRUTH_OBJECTS", "TRUTH_SIGNALS", "TRUTH_STATE", "WORLD_INFO", "Topics"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,19 @@ class Topics:
     """The bridge's names for one ego vehicle."""
 
     role_name: str = "ego_vehicle"
+
+    def of(self, channel: str, sensor: str = "") -> str:
+        """The topic of ``channel``, of one ``sensor`` where it has one a sensor.
+
+        Raises:
+            ConfigError: no such channel.
+        """
+        return find_channel(channel).topic.format(role=self.role_name, sensor=sensor)
+
+    def frame_of(self, channel: str, sensor: str = "") -> str:
+        """The frame id in the headers of ``channel``."""
+        frame = find_channel(channel).frame
+        return MAP_FRAME if frame is None else self.frame(frame.format(sensor=sensor))
 
     def sensor(self, sensor: str) -> str:
         """``/carla/<role>/<sensor>``."""
@@ -30,7 +49,7 @@ class Topics:
 
     def image(self, camera: str) -> str:
         """A camera's picture."""
-        return self.sensor(f"{camera}/image")
+        return self.of("image", camera)
 
     def label(self, camera: str, kind: str) -> str:
         """The label ``kind`` of a camera: a camera of its own beside it, as CARLA mounts them."""
@@ -38,39 +57,39 @@ class Topics:
 
     def ids(self, camera: str) -> str:
         """Semantic class ids (``mono8``): the bridge has colours only."""
-        return f"/truth/{camera}/semantic"
+        return self.of("class_ids", camera)
 
     @property
     def odometry(self) -> str:
         """Pose and motion."""
-        return self.sensor("odometry")
+        return self.of("odometry")
 
     @property
     def speed(self) -> str:
         """Speedometer."""
-        return self.sensor("speedometer")
+        return self.of("speedometer")
 
     @property
     def imu(self) -> str:
         """Inertial unit."""
-        return self.sensor("imu")
+        return self.of("imu")
 
     @property
     def gnss(self) -> str:
         """Satellite fix."""
-        return self.sensor("gnss")
+        return self.of("gnss")
 
     @property
     def control(self) -> str:
         """What was executed."""
-        return self.sensor("vehicle_control_cmd")
+        return self.of("control")
 
     @property
     def route(self) -> str:
         """The dense plan with commands."""
-        return self.sensor("global_plan")
+        return self.of("route")
 
     @property
     def waypoints(self) -> str:
         """The dense plan without commands (carla_waypoint_publisher)."""
-        return self.sensor("waypoints")
+        return self.of("waypoints")

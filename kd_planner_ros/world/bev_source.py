@@ -1,4 +1,4 @@
-"""Where the bird's-eye scene of PlanKD comes from: the built-in world, or CARLA's objects and lights on a map.
+"""Draws the bird's-eye scene of PlanKD: road users and signals, of the built-in world or of CARLA, on a map.
 
 The road is painted once in tiles, those that are needed; a scene then costs one turned cut-out and some polygons.
 Source: PlanKD's collector; how it differs is in docs/notes/plankd_paper_and_code.md.
@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from typing import Any
 
 import cv2
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState, Pose
+from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.road import Lane, RoadMap
-from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState
+from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.geometry.boxes import corners
 from kd_planner_ros.geometry.frames import to_base
 from kd_planner_ros.imaging.bev_scene import CENTRE_RGB, MARK_RGB, ROAD_RGB, SIDE_PX, BevView, Raster, bev_scene, cut_out
@@ -30,9 +28,6 @@ TILE_PX, MOST_TILES = 256, 128
 MARK_M, DASH_M, GAP_M = 0.3, 3.0, 4.5
 MARK_LEAST_M = 2.0  # imported networks have scraps of lanes between junctions: their marks would be dots
 _SHIFT = 4
-_KINDS = {4: ActorKind.PEDESTRIAN, 5: ActorKind.BICYCLE, 6: ActorKind.CAR, 7: ActorKind.TRUCK, 8: ActorKind.MOTORCYCLE,
-          9: ActorKind.CAR, 10: ActorKind.STATIC}
-"""derived_object_msgs/Object's classification; signs and what is unknown are left out."""
 
 
 class BevSource:
@@ -150,48 +145,6 @@ def nearby_obstacles(ego: Pose, actors: np.ndarray, count: int = OBSTACLES, leas
     out, mask = np.zeros((count, 2), np.float32), np.arange(count) < len(rows)
     out[:len(rows)] = points[rows]
     return out, mask
-
-
-def actors_from_objects(objects: Iterable[Any]) -> np.ndarray:
-    """ACTOR_DTYPE [N] of CARLA's objects (derived_object_msgs/Object, or anything with its fields), ``map`` axes.
-
-    Signs and objects of unknown class are left out. Poses are the boxes' centres, as the bridge has them.
-    """
-    rows = []
-    for one in objects:
-        kind = _KINDS.get(int(one.classification))
-        if kind is None:
-            continue
-        p, v, size = one.pose.position, one.twist.linear, list(one.shape.dimensions)
-        length, width, height = (size + [0.0, 0.0, 0.0])[:3]
-        yaw = _yaw(one.pose.orientation)
-        rows.append((int(one.id), kind, 0, p.x, p.y, p.z, yaw, length, width, height, v.x, v.y, 0))
-    return np.array(rows, ACTOR_DTYPE)
-
-
-def signals_from_lights(statuses: Iterable[Any], infos: Iterable[Any]) -> np.ndarray:
-    """SIGNAL_DTYPE [S] of CARLA's lights: CarlaTrafficLightStatus (id, state) and CarlaTrafficLightInfo (id, transform,
-    trigger_volume with centre and size relative to it). The stop line is the trigger volume's cross line."""
-    states = {int(one.id): int(one.state) for one in statuses}
-    rows = []
-    for one in infos:
-        p, yaw = one.transform.position, _yaw(one.transform.orientation)
-        c, s = math.cos(yaw), math.sin(yaw)
-        centre, half = one.trigger_volume.center, one.trigger_volume.size.y / 2.0
-        x, y = p.x + c * centre.x - s * centre.y, p.y + s * centre.x + c * centre.y
-        state = min(states.get(int(one.id), LightState.OFF), LightState.OFF)
-        rows.append((int(one.id), state, p.x, p.y, p.z, yaw, x + s * half, y - c * half, x - s * half, y + c * half))
-    return np.array(rows, SIGNAL_DTYPE)
-
-
-def carla_bev(source: BevSource, ego: EgoState, objects: Iterable[Any], statuses: Sequence[Any] = (),
-              infos: Sequence[Any] = ()) -> np.ndarray:
-    """The scene uint8 [180, 180, 3] of CARLA's objects and lights on the map of ``source``."""
-    return source.draw(ego.pose, actors_from_objects(objects), signals_from_lights(statuses, infos))
-
-
-def _yaw(q: Any) -> float:
-    return math.atan2(2.0 * (q.w * q.z + q.x * q.y), 1.0 - 2.0 * (q.y * q.y + q.z * q.z))
 
 
 def _bounds(lines: list[np.ndarray], margins: list[float]) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kd_planner_ros.bags import messages
+from kd_planner_ros.bags.messages import make
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.planning_states import STATE_NAMES
 from kd_planner_ros.core.records import Control, EgoState, Pose
@@ -75,7 +75,7 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
             ego = EgoState(stamp, pose_at(tick * 0.05, rate), SPEED, yaw_rate_rps=rate, acceleration_mps2=0.5)
             if tick == 0 and told:
                 bag.write(WORLD_INFO, "carla_msgs/msg/CarlaWorldInfo",
-                          messages.make("carla_msgs/msg/CarlaWorldInfo", map_name=told, opendrive=""), stamp)
+                          make("carla_msgs/msg/CarlaWorldInfo", map_name=told, opendrive=""), stamp)
             if tick == 0 and leave_out != "route":
                 bag.write_route(route, stamp)
             bag.write_ego(ego)

@@ -6,13 +6,10 @@ It sends sensors only: odometry, speed, route and objects must come from a helpe
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.imaging.encodings import decode_rgb
 from kd_planner_ros.ros.adapters import carla_bridge
-
-DEPTH_RANGE_M = 1000.0
+from kd_planner_ros.wire.codec.pictures import coded_depth_of, red_classes_of
 
 
 class Adapter(carla_bridge.Adapter):
@@ -27,22 +24,14 @@ class Adapter(carla_bridge.Adapter):
         """The sensor's own name, without the role."""
         return sensor or self.role_name
 
-    def depth_from_msg(self, message) -> np.ndarray:
-        """Planar depth in metres, float32 [H, W]: (R + 256 G + 65536 B) / (2^24 - 1) * 1000.
+    def from_msg(self, channel: str, message: Any) -> Any:
+        """The record in ``message``; depth and semantic pictures are in CARLA's raw codes.
 
         Raises:
-            SensorError: the message is no ``bgra8`` image.
+            SensorError: a message that cannot be read.
         """
-        rgb = self._raw(message).astype(np.float64)
-        code = rgb[..., 0] + 256.0 * rgb[..., 1] + 65536.0 * rgb[..., 2]
-        return (code / (2**24 - 1) * DEPTH_RANGE_M).astype(np.float32)
-
-    def semantic_from_msg(self, message) -> np.ndarray:
-        """Raw tags of the server's CARLA version, uint8 [H, W]."""
-        return np.ascontiguousarray(self._raw(message)[..., 0])
-
-    def _raw(self, message) -> np.ndarray:
-        if message.encoding != "bgra8":
-            raise SensorError("CARLA's raw bgra8 image", repr(message.encoding),
-                              "use carla_profile:=carla_bridge for images of the ROS bridge")
-        return decode_rgb(message.data, message.height, message.width, message.encoding, message.step)
+        if channel == "depth":
+            return coded_depth_of(message)
+        if channel == "semantic":
+            return red_classes_of(message)
+        return super().from_msg(channel, message)

@@ -9,6 +9,7 @@ import numpy as np
 
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.imaging.encodings import ENCODINGS
+from kd_planner_ros.ros.messages import find_type
 
 APT_PACKAGES = {
     "carla_msgs": "ros-carla-msgs (ros-bridge, built from source)",
@@ -18,10 +19,7 @@ APT_PACKAGES = {
 
 def message_type(package: str, name: str) -> Any | None:
     """The message class ``package.msg.name``, or None where the package is not installed."""
-    try:
-        return getattr(importlib.import_module(f"{package}.msg"), name, None)
-    except ImportError:
-        return None
+    return find_type(f"{package}/msg/{name}")
 
 
 def missing_sentence(package: str, without: str) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from geometry_msgs.msg import Point, Quaternion, Transform, Twist, Vector3
+from geometry_msgs.msg import Point, PoseStamped, Quaternion, Transform, Twist, Vector3
 from nav_msgs.msg import Path
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import JointState
 from std_msgs.msg import ColorRGBA, Header
 from trajectory_msgs.msg import MultiDOFJointTrajectory, MultiDOFJointTrajectoryPoint
 from visualization_msgs.msg import Marker, MarkerArray
@@ -19,11 +19,10 @@ from visualization_msgs.msg import Marker, MarkerArray
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections
 from kd_planner_ros.core.records import Command, Control, NavigationGoal, Plan, Pose, Trajectory
 from kd_planner_ros.geometry.frames import from_base
-from kd_planner_ros.ros.adapters.carla_bridge import MAP_FRAME
 from kd_planner_ros.ros.adapters.optional import message_type
-from kd_planner_ros.ros.adapters.poses import pose_stamped
-from kd_planner_ros.ros.adapters.tables import bytes_array
+from kd_planner_ros.ros.messages import make
 from kd_planner_ros.ros.stamps import from_stamp, to_duration, to_stamp
+from kd_planner_ros.wire.codec.base import MAP_FRAME, planar_pose
 
 FAULT = "fault/"
 _WISH, _NOTE, _FOLLOW, _OBJECTS = "wish/", "note/", "follow/", "objects"
@@ -45,7 +44,7 @@ def trajectory_to_path(trajectory: Trajectory, ego: Pose) -> Path:
     points, yaws = from_base(trajectory.points, ego), headings(trajectory.points) + ego.yaw
     for (x, y), yaw, time_s in zip(points.tolist(), yaws.tolist(), trajectory.times_s.tolist()):
         arrival = to_stamp(trajectory.stamp_ns + round(time_s * 1e9))
-        path.poses.append(pose_stamped(x, y, yaw, Header(stamp=arrival, frame_id=MAP_FRAME)))
+        path.poses.append(PoseStamped(header=Header(stamp=arrival, frame_id=MAP_FRAME), pose=planar_pose(make, x, y, yaw)))
     return path
 
 
@@ -121,19 +120,6 @@ def _detections(values: dict[str, float]) -> Detections | None:
     for field in DETECTION_DTYPE.names:
         seen[field] = [values[f"object/{row}/{field}"] for row in range(len(seen))]
     return Detections(seen)
-
-
-def attention_to_msg(attention: np.ndarray, stamp_ns: int, frame_id: str) -> Image:
-    """Attention [h, w] over the first camera's picture as ``32FC1``."""
-    values = np.ascontiguousarray(attention, "<f4")
-    return Image(header=Header(stamp=to_stamp(stamp_ns), frame_id=frame_id), height=values.shape[0],
-                 width=values.shape[1], encoding="32FC1", is_bigendian=0, step=4 * values.shape[1],
-                 data=bytes_array(values))
-
-
-def attention_from_msg(message: Image) -> np.ndarray:
-    """Attention float32 [h, w]."""
-    return np.frombuffer(message.data, "<f4").reshape(message.height, message.width).copy()
 
 
 def plan_to_markers(plan: Plan, ego: Pose) -> MarkerArray:

@@ -208,11 +208,4 @@ def _score(config: ReplayConfig, recording: Recording, player: Any, frames: list
 
 def _actors(recording: Recording) -> Any:
     """Recorded boxes with their stamps."""
-    from kd_planner_ros.bags import decode
-    from kd_planner_ros.bags.messages import stamp_of
-    from kd_planner_ros.core.scene import ACTOR_DTYPE
-    from kd_planner_ros.wire.tables import cast_table
-    from kd_planner_ros.wire.topics import TRUTH_OBJECTS
-
-    for topic, _, message in recording._messages([TRUTH_OBJECTS]):
-        yield stamp_of(message), cast_table(decode.table(message, topic), ACTOR_DTYPE, topic)
+    return recording.records("objects")

@@ -103,7 +103,7 @@ class PlannerInputs:
         if self._waypoints is None or self._count_publishers(self._route_topic):
             return
         self._mark("route")
-        self._route_planner = RoutePlanner(self._adapter.waypoints_from_msg(self._waypoints))
+        self._route_planner = RoutePlanner(self._adapter.from_msg("waypoints", self._waypoints))
         self._health.set("waypoints", WARN, f"nobody publishes {self._route_topic}: following the waypoints, which "
                                             "have no turn commands")
         self._on_route()

@@ -21,7 +21,7 @@ class PlannerOutputs:
     """
 
     def __init__(self, node: Any, adapter: Any, first_camera: str):
-        self._base_frame, self._camera_frame = adapter.frame_id(), adapter.frame_id(first_camera)
+        self._adapter, self._base_frame, self._camera = adapter, adapter.frame_id(), first_camera
 
         def port(kind: type, topic: str) -> Any:
             return advertise(node, kind, topic, COMMAND, lifecycle=True)
@@ -36,7 +36,7 @@ class PlannerOutputs:
     def publish(self, plan: Plan, ego: EgoState) -> None:
         """Send ``plan``, made for ``ego``. The attention goes first, so that it is there when the plan is."""
         if plan.attention is not None and self._attention.get_subscription_count():
-            self._attention.publish(standard.attention_to_msg(plan.attention, plan.stamp_ns, self._camera_frame))
+            self._attention.publish(self._adapter.to_msg("attention", plan.attention, plan.stamp_ns, self._camera))
         self._joints.publish(standard.trajectory_to_joints(plan.trajectory, self._base_frame))
         self._state.publish(standard.plan_to_state(plan, self._base_frame))
         self._path.publish(standard.trajectory_to_path(plan.trajectory, ego.pose))

@@ -20,12 +20,12 @@ from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.evaluation.one_route import wanted_speed
 from kd_planner_ros.evaluation.run_folder import RunInfo, RunWriter
 from kd_planner_ros.evaluation.score import route_record, statistics
-from kd_planner_ros.ros.adapters.standard import attention_from_msg
 from kd_planner_ros.ros.ports.plan_ports import PlanSubscription
 from kd_planner_ros.ros.ports.world_outputs import CLOCK_START_NS
 from kd_planner_ros.ros.qos import COMMAND, LATCHED, subscribe
 from kd_planner_ros.ros.specs.world import WorldParams
 from kd_planner_ros.ros.stamps import from_stamp
+from kd_planner_ros.wire.codec.plans import attention_of
 
 
 class Recorder:
@@ -48,7 +48,7 @@ class Recorder:
                        subscribe(node, String, "control_reason", guard(self._take_reason, "control_reason"), LATCHED)]
 
     def _take_attention(self, message: Image) -> None:
-        self._attention[from_stamp(message.header.stamp)] = attention_from_msg(message)
+        self._attention[from_stamp(message.header.stamp)] = attention_of(message)
 
     def _take_reason(self, message: String) -> None:
         self._reason = message.data

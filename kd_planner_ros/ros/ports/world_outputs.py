@@ -12,9 +12,10 @@ from sensor_msgs.msg import CameraInfo, Image, Imu, NavSatFix, PointCloud2
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState
 from kd_planner_ros.core.sensors import SensorRig
-from kd_planner_ros.ros.adapters import frames_tf, objects
+from kd_planner_ros.ros.adapters.frames_tf import mounts
 from kd_planner_ros.ros.qos import CLOCK, LATCHED, SENSOR_OUT, STATE, advertise
 from kd_planner_ros.ros.stamps import to_stamp
+from kd_planner_ros.wire.codec.motion import Fix, ImuSample
 
 CLOCK_START_NS = 1_000_000_000
 """ROS time of the world's tick 0: to ROS, a stamp of zero means "no time"."""
@@ -40,14 +41,14 @@ class WorldOutputs:
                          for spec in (*rig.cameras, *rig.roadside_cameras)}
         self._lidars = {spec.id: advertise(node, PointCloud2, spec.id, SENSOR_OUT)
                         for spec in (*rig.lidars, *rig.roadside_lidars)}
-        self._rig, self._tf_type = rig, frames_tf.tf_type()
-        self._tf = None if self._tf_type is None else advertise(node, self._tf_type, "tf", STATE)
+        self._rig, tf_type = rig, adapter.type_of("tf")
+        self._tf = None if tf_type is None else advertise(node, tf_type, "tf", STATE)
         self._last_states: bytes | None = None
 
     def route(self, route: Route) -> None:
         """The route, latched."""
         self._route.publish(self._adapter.route_to_msg(route))
-        self._waypoints.publish(self._adapter.waypoints_to_msg(route, CLOCK_START_NS))
+        self._waypoints.publish(self._adapter.to_msg("waypoints", route, CLOCK_START_NS))
 
     def tick(self, scene: SceneState, sensed: Any) -> None:
         """One tick. ``sensed`` holds ``images`` (CameraImage) and ``clouds`` by sensor id."""
@@ -57,28 +58,27 @@ class WorldOutputs:
             spec, pictures, infos = self._cameras[name]
             pictures.publish(self._adapter.image_to_msg(image.rgb, stamp_ns, name))
             if infos.get_subscription_count():
-                infos.publish(self._adapter.camera_info_to_msg(spec, stamp_ns))
+                infos.publish(self._adapter.to_msg("camera_info", spec, stamp_ns, name))
         for name, cloud in sensed.clouds.items():
-            self._lidars[name].publish(self._adapter.cloud_to_msg(cloud, stamp_ns, name))
+            self._lidars[name].publish(self._adapter.to_msg("cloud", cloud, stamp_ns, name))
         if self._tf is not None and self._tf.get_subscription_count():
-            self._tf.publish(self._tf_type(transforms=frames_tf.frames_to_transforms(
-                self._adapter, self._rig, scene.ego.pose, stamp_ns)))
+            self._tf.publish(self._adapter.to_msg("tf", mounts(self._adapter, self._rig, scene.ego.pose), stamp_ns))
         self._imu_and_gnss(stamp_ns, scene, sensed)
         if self._objects.get_subscription_count():
-            self._objects.publish(objects.actors_to_msg(scene.actors, stamp_ns))
+            self._objects.publish(self._adapter.to_msg("objects", scene.actors, stamp_ns))
         states = scene.signals["state"].tobytes()
         if states != self._last_states:  # the bridge sends lights on change only
             self._last_states = states
-            self._lights.publish(objects.signals_to_msg(scene.signals, stamp_ns))
+            self._lights.publish(self._adapter.to_msg("traffic_lights", scene.signals, stamp_ns))
         if self._speed.get_subscription_count():
-            self._speed.publish(self._adapter.speed_to_msg(stamp_ns, scene.ego.speed_mps))
+            self._speed.publish(self._adapter.to_msg("speedometer", scene.ego.speed_mps, stamp_ns))
         # Odometry goes last: the controller answers it, and by then the pictures of this tick are on their way.
         self._odometry.publish(self._adapter.odometry_to_msg(replace(scene.ego, stamp_ns=stamp_ns)))
 
     def _imu_and_gnss(self, stamp_ns: int, scene: SceneState, sensed: Any) -> None:
         if sensed.imu is not None and self._imu.get_subscription_count():
-            self._imu.publish(self._adapter.imu_to_msg(stamp_ns, scene.ego.pose, sensed.imu.acceleration,
-                                                       sensed.imu.angular_velocity))
+            sample = ImuSample(scene.ego.pose, sensed.imu.acceleration, sensed.imu.angular_velocity)
+            self._imu.publish(self._adapter.to_msg("imu", sample, stamp_ns))
         if sensed.gnss is not None and self._gnss.get_subscription_count():
-            fix = sensed.gnss
-            self._gnss.publish(self._adapter.gnss_to_msg(stamp_ns, fix.latitude, fix.longitude, fix.altitude))
+            fix = Fix(sensed.gnss.latitude, sensed.gnss.longitude, sensed.gnss.altitude)
+            self._gnss.publish(self._adapter.to_msg("gnss", fix, stamp_ns))

@@ -193,7 +193,7 @@ def test_waypoints_are_followed_where_nobody_publishes_a_route(graph, monkeypatc
     graph.node.destroy_publisher(source.route)
     waypoints = graph.node.create_publisher(Path, "waypoints", LATCHED)
     node, planner = start_planner(graph, monkeypatch)
-    waypoints.publish(source.adapter.waypoints_to_msg(straight_route(), START))
+    waypoints.publish(source.adapter.to_msg("waypoints", straight_route(), START))
     assert wait_for(lambda: node._inputs._waypoints is not None and source.connected()
                     and not node.count_publishers("/carla/ego_vehicle/global_plan"))
     play(source, planner, range(6))

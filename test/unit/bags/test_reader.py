@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from support.bags import HEIGHT, RIG, SPEED, WIDTH, picture, pose_at, scene, shot, write_bag
 
-from kd_planner_ros.bags import messages
+from kd_planner_ros.bags.messages import make, typestore
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Command, EgoState, Pose
-from kd_planner_ros.core.scene import ACTOR_DTYPE
+from kd_planner_ros.core.route import Route
 from kd_planner_ros.geometry.attitude import from_bridge_twist, to_bridge_twist
-from kd_planner_ros.wire.tables import cast_table, read_table, table_bytes, table_fields
+from kd_planner_ros.wire.codec import motion, pictures, tables
+from kd_planner_ros.wire.codec.base import header
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
@@ -43,7 +44,7 @@ def test_round_trip(tmp_path, storage):
 
 def test_control_travels_in_carlas_sign(tmp_path):
     recording = open_bag(write_bag(tmp_path / "bag"))
-    _, _, message = next(recording._messages([recording.topics.control]))
+    _, _, message = next(recording.messages([recording.topics.control]))
     assert dict(zip(message.name, message.position))["steer"] == pytest.approx(-0.1)
 
 
@@ -51,7 +52,7 @@ def test_palette_is_read_where_ids_are_missing(tmp_path):
     path = write_bag(tmp_path / "bag")
     recording = open_bag(path)
     full = [s.truth.labels["front"].semantic for s in recording.samples(labels=("semantic",))]
-    del recording._kinds[recording.topics.ids("front")]  # as CARLA's bridge records: colours only
+    del recording.kinds[recording.topics.ids("front")]  # as CARLA's bridge records: colours only
     coloured = [s.truth.labels["front"].semantic for s in recording.samples(labels=("semantic",))]
     np.testing.assert_array_equal(full, coloured)
 
@@ -141,31 +142,13 @@ def test_bridge_twist_is_undone_on_slopes():
     np.testing.assert_allclose(from_bridge_twist(to_bridge_twist(body, pose), pose), body, atol=1e-12)
 
 
-def test_tables_honour_holes_and_refuse_nonsense():
-    rows = np.zeros(3, ACTOR_DTYPE)
-    rows["id"], rows["vx"] = [1, -2, 3], 2.5
-    again = read_table(table_fields(rows.dtype), table_bytes(rows), 3, rows.dtype.itemsize, False, "/t")
-    np.testing.assert_array_equal(cast_table(again, ACTOR_DTYPE, "/t"), rows)
-    holed = np.zeros(2, np.dtype({"names": ["x", "late"], "formats": ["<f4", "<f4"], "offsets": [0, 28], "itemsize": 32}))
-    holed["late"] = [4.0, 5.0]
-    radar = read_table([("x", 0, 7), ("late", 28, 7)], holed.view(np.uint8), 2, 32, False, "/radar")
-    assert radar["late"].tolist() == [4.0, 5.0]
-    with pytest.raises(BagError, match="/t"):
-        read_table([("x", 30, 7)], np.zeros(64, np.uint8), 2, 32, False, "/t")
-    with pytest.raises(BagError, match="64 bytes"):
-        read_table([("x", 0, 7)], np.zeros(64, np.uint8), 3, 32, False, "/t")
-    with pytest.raises(BagError, match="no id"):
-        cast_table(radar, ACTOR_DTYPE, "/t")
-
-
 def test_a_bag_as_carlas_bridge_records_it(tmp_path):
     """carla_msgs types without embedded definitions, another role name, bag time unlike sim time, camera by any name."""
     from rosbags.rosbag2 import StoragePlugin, Writer
 
-    store, path = messages.typestore(), tmp_path / "carla"
-    poses = [messages.make("geometry_msgs/msg/Pose", position=messages.make("geometry_msgs/msg/Point", x=float(x), y=0.0, z=0.0),
-                           orientation=messages.quaternion(Pose())) for x in range(60)]
-    route = messages.make("carla_msgs/msg/CarlaRoute", road_options=np.full(60, 3, np.int8), poses=poses)
+    store, path = typestore(), tmp_path / "carla"
+    points = np.stack([np.arange(60.0), np.zeros(60)], 1)
+    route = tables.carla_route(make, Route("", "", points, np.zeros(60), np.full(60, 3, np.int8), points))
     with Writer(path, version=8, storage_plugin=StoragePlugin.SQLITE3) as writer:
         def channel(topic, kind):
             return writer.add_connection(topic, kind, typestore=store), kind
@@ -183,12 +166,12 @@ def test_a_bag_as_carlas_bridge_records_it(tmp_path):
         for tick in range(10):
             stamp, bag = tick * 50_000_000, 10**12 + tick * 130_000_000  # slower than real time
             ego = EgoState(stamp, Pose(x=0.5 * tick, pitch=0.1), 9.0)
-            write("odometry", bag + 1000, messages.odometry(ego, "hero"))
-            write("speedometer", bag + 2_000_000, messages.speedometer(9.0 + tick))
+            write("odometry", bag + 1000, motion.odometry(make, ego, stamp, "hero"))
+            write("speedometer", bag + 2_000_000, motion.speed(make, 9.0 + tick, stamp))
             rgb = np.full((4, 6, 4), tick, np.uint8)
-            write("rgb_front/image", bag + 60_000_000, messages.image(rgb, "bgra8", stamp, "hero/rgb_front"))
-            write("vehicle_control_cmd", bag + 90_000_000, messages.make(
-                "carla_msgs/msg/CarlaEgoVehicleControl", header=messages.header(stamp, ""), throttle=0.5, steer=0.25,
+            write("rgb_front/image", bag + 60_000_000, pictures.image(make, rgb, "bgra8", stamp, "hero/rgb_front"))
+            write("vehicle_control_cmd", bag + 90_000_000, make(
+                "carla_msgs/msg/CarlaEgoVehicleControl", header=header(make, stamp, ""), throttle=0.5, steer=0.25,
                 brake=0.0, hand_brake=False, reverse=False, gear=1, manual_gear_shift=False))
     recording = open_bag(path)
     assert recording.role_name == "hero" and recording.cameras == ("rgb_front",)

@@ -17,15 +17,15 @@ from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.scenes import scenes
 from kd_planner_ros.wire.topics import Topics
 from kd_planner_ros.core.errors import BagError, MapError
-from kd_planner_ros.core.records import EgoState, Pose
+from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState
 from kd_planner_ros.distill.bev_frames import bev_frames
 from kd_planner_ros.distill.losses.attention import with_coordinates
 from kd_planner_ros.geometry.frames import base_to_planner, from_base
 from kd_planner_ros.imaging.bev_scene import (CENTRE_RGB, EGO_RGB, LIGHT_RGB, MARK_RGB, ROAD_RGB, SIDE_PX, VEHICLE_RGB,
                                               WALKER_RGB, BevView, bev_scene)
-from kd_planner_ros.world.bev_source import (OBSTACLES, BevSource, actors_from_objects, carla_bev, nearby_obstacles,
-                                             signals_from_lights)
+from kd_planner_ros.wire.codec.carla import actors_from_objects, signals_from_lights
+from kd_planner_ros.world.bev_source import OBSTACLES, BevSource, nearby_obstacles
 from support.towns import actor, straight_road
 
 CAR, MAN = (4.0, 2.0, 1.5), (0.6, 0.6, 1.8)
@@ -197,7 +197,7 @@ def test_carla_objects_and_lights_make_the_same_scene(source):
         x=0.0, y=0.0, z=0.0, w=1.0)), trigger_volume=SimpleNamespace(center=xyz(-10.0, 5.0), size=xyz(2.0, 3.0, 2.0)))
     signals = signals_from_lights([SimpleNamespace(id=3, state=2)], [light])
     assert signals["state"].tolist() == [LightState.GREEN]
-    picture = carla_bev(source, EgoState(0, Pose(), 0.0), objects, [SimpleNamespace(id=3, state=2)], [light])
+    picture = source.draw(Pose(), table, signals)
     assert (picture == source.draw(Pose(), table, signals)).all()
     assert where(picture, LIGHT_RGB[2]).mean(0) == pytest.approx([89.5, 39.5], abs=0.6)
     assert np.ptp(where(picture, VEHICLE_RGB)[:, 0]) > np.ptp(where(picture, VEHICLE_RGB)[:, 1])  # faces north: wide
@@ -220,7 +220,7 @@ def test_carlas_topics_in_a_recording(source):
             (status, SimpleNamespace(traffic_lights=[SimpleNamespace(id=3, state=2)])),
             (objects, message(3, objects=[carla_object(4, 1.0, 1.0)]))]
     recording = SimpleNamespace(kinds=dict.fromkeys((topic for topic, _ in said), ""), topics=Topics(), path="bag",
-                                _messages=lambda wanted: ((t, 0, m) for t, m in said if t in wanted))
+                                messages=lambda wanted: ((t, 0, m) for t, m in said if t in wanted))
     found = list(scenes(recording))
     assert [stamp for stamp, _, _ in found] == [1_000_000_000, 2_000_000_000, 3_000_000_000]
     assert [len(actors) for _, actors, _ in found] == [1, 0, 1]
@@ -257,6 +257,6 @@ def test_what_is_missing_is_named(tmp_path):
     with open_bag(write_bag(tmp_path / "other", town="default")) as recording:
         with pytest.raises(BagError, match="none at 1 of 1 instants"):
             bev_frames(recording, np.array([77]))
-        recording._kinds.pop("/truth/objects")
+        recording.kinds.pop("/truth/objects")
         with pytest.raises(BagError, match="/truth/objects.*imitation, AT, ReviewKD and DPK"):
             bev_frames(recording, np.array([1_000_000_000]))

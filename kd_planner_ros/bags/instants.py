@@ -1,0 +1,109 @@
+"""Messages that belong to one instant become one Sample: a Frame and the truth about it.
+
+What belongs together is decided by ``header.stamp``, never by the bag's own time, which is when the recorder happened to be
+scheduled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kd_planner_ros.bags.decode import labels, truth_tables
+from kd_planner_ros.bags.messages import decoded
+from kd_planner_ros.core.frames import make_frame
+from kd_planner_ros.core.records import Control, Frame
+from kd_planner_ros.core.sensors import CameraImage
+from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS, Timeline
+from kd_planner_ros.wire.codec.base import stamp_of
+from kd_planner_ros.wire.codec.pictures import rgb_of
+from kd_planner_ros.wire.codec.tables import cloud_of
+from kd_planner_ros.wire.topics import Topics
+
+PENDING = 8
+"""Instants kept while their sensors come in; older ones count as incomplete."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What no student sees: boxes (ACTOR_DTYPE), signals (SIGNAL_DTYPE), named states, the executed control (steer
+    positive left), labels by camera. None or empty where not recorded."""
+
+    actors: np.ndarray | None = None
+    signals: np.ndarray | None = None
+    states: Mapping[str, float] = field(default_factory=dict)
+    control: Control | None = None
+    labels: Mapping[str, CameraImage] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One instant of a recording."""
+
+    frame: Frame
+    truth: Truth
+
+
+def instants(messages: Iterable[tuple[str, int, Any]], sensors: Sequence[str], truth: Sequence[str],
+             on_loss: Callable[[], None]) -> Iterator[dict[str, Any]]:
+    """Message by topic of every instant at which all of ``sensors`` and ``truth`` came, within half a tick of 20 Hz.
+
+    Args:
+        messages: (topic, bag time, message) of those topics.
+        on_loss: called for each instant that is left out although a sensor gave something.
+    """
+    known, count = set(truth), len(sensors) + len(truth)
+    pending: dict[int, dict[str, Any]] = {}
+
+    def lose(found: dict[str, Any]) -> None:
+        if any(topic not in known for topic in found):
+            on_loss()
+
+    for topic, _, message in messages:
+        stamp = stamp_of(message)
+        key = next((k for k in reversed(pending) if abs(k - stamp) <= STAMP_TOLERANCE_NS), stamp)
+        found = pending.setdefault(key, {})
+        found[topic] = message
+        if len(found) == count:
+            yield pending.pop(key)
+        elif len(pending) > PENDING:
+            lose(pending.pop(next(iter(pending))))
+    for found in pending.values():
+        lose(found)
+
+
+@dataclass(frozen=True)
+class SampleBuilder:
+    """Builds Samples of the named sensors; the first camera triggers."""
+
+    topics: Topics
+    timeline: Timeline
+    cameras: tuple[str, ...]
+    clouds: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    def build(self, found: Mapping[str, Any]) -> Sample | None:
+        """The Sample of the messages ``found``; None where the timeline has no ego state."""
+        image, sensor = self.topics.image, self.topics.sensor
+        stamp = stamp_of(found[image(self.cameras[0])])
+        row = int(self.timeline.ego.at(np.array([stamp]))[0])
+        if row < 0:
+            return None
+        images = {c: decoded(rgb_of, found[image(c)], image(c)) for c in self.cameras}
+        points = {c: decoded(cloud_of, found[sensor(c)], sensor(c)) for c in self.clouds}
+        ages = {c: (stamp - stamp_of(found[image(c)])) / 1e9 for c in self.cameras}
+        ages |= {c: (stamp - stamp_of(found[sensor(c)])) / 1e9 for c in self.clouds}
+        frame = make_frame((), self.timeline.ego_state(row), self.timeline.goal(row), images, points, ages, stamp_ns=stamp)
+        return Sample(frame, self._truth(found, stamp, images))
+
+    def _truth(self, found: Mapping[str, Any], stamp: int, images: Mapping[str, np.ndarray]) -> Truth:
+        timeline, at = self.timeline, np.array([stamp])
+        shots = {c: labels(found, self.topics, c, self.labels, stamp, images[c]) for c in self.cameras} if self.labels else {}
+        state, control = timeline.state.at(at)[0], timeline.control.at(at)[0]
+        states = dict(zip(timeline.state_names, timeline.state.values[state].tolist(), strict=True)) if state >= 0 else {}
+        done = Control(stamp, *timeline.control.values[control].tolist()) if control >= 0 else None
+        actors, signals = truth_tables(found)
+        return Truth(actors, signals, states, done, shots)
