@@ -1,0 +1,35 @@
+"""The code of the guides runs as it is printed: a block that names a file is that file, a block 'run' is run behind it."""
+
+import re
+from pathlib import Path
+
+import pytest
+from support.plugins import distribution
+
+GUIDES = Path(__file__).parents[3] / "docs" / "guides"
+BLOCK = re.compile(r"^```(\w+) (\S+)\n(.*?)^```$", re.S | re.M)
+
+
+def blocks(guide):
+    """(language, file name or 'run', text) of every marked block of a guide, in its order."""
+    return BLOCK.findall((GUIDES / guide).read_text())
+
+
+def install(monkeypatch, folder, found):
+    """The package that the files among the blocks ``found`` make."""
+    files = {name: text for language, name, text in found if name != "run" and language == "python"}
+    (project,) = [text for _, name, text in found if name == "pyproject.toml"]
+    points = {}
+    for group, lines in re.findall(r'^\[project\.entry-points\."([\w.]+)"\]\n((?:.+\n)*)', project, re.M):
+        points[group] = dict(re.findall(r'^(\w+) = "(.+)"$', lines, re.M))
+    assert points, "the guide's pyproject.toml names no entry point"
+    distribution(monkeypatch, folder, re.search(r'^name = "(.+)"$', project, re.M)[1], points, files)
+
+
+@pytest.mark.parametrize("guide", ["add_a_planner.md"])
+def test_the_code_of_the_guide_runs(guide, monkeypatch, tmp_path):
+    found = blocks(guide)
+    install(monkeypatch, tmp_path, found)
+    monkeypatch.chdir(tmp_path)
+    ran = [exec(compile(text, guide, "exec"), {"__name__": guide}) for language, name, text in found if (language, name) == ("python", "run")]
+    assert ran, "no block of the guide is marked 'run'"
