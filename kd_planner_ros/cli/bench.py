@@ -54,8 +54,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sub.add_argument("--frames", type=_whole, metavar="N", default=100, help="frames to measure")
     sub = way("sizes", _sizes, "milliseconds of every size of a network with random weights, beside published ones")
     sub.add_argument("network", metavar="NETWORK", help="one of " + ", ".join(name for name in folders() if not is_weightless(name)))
-    sub.add_argument("--input-height", type=_whole, metavar="N", help="picture height in pixels, of networks with one picture (default: the published one)")
-    sub.add_argument("--input-width", type=_whole, metavar="N", help="picture width in pixels, of networks with one picture (default: the published one)")
+    for name in ("height", "width"):
+        sub.add_argument(f"--input-{name}", type=_whole, metavar="N",
+                         help=f"picture {name} in pixels, for networks with one picture (default: the published one)")
     _add_engine(sub)
     sub.add_argument("--frames", type=_whole, metavar="N", default=30, help="frames to measure")
     sub = way("drive", _drive, "simulated time over wall time of the whole ROS 2 graph")

@@ -1,4 +1,4 @@
-"""``kd-planner benchmark NAME|FILE``: many models over a suite, one table beside the published numbers."""
+"""``kd-planner benchmark BENCHMARK``: many models over a suite, one table beside the published numbers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     files = benchmark_files()
     texts = {name: load_yaml(path).get("summary") or "" for name, path in files.items()}
     parser.epilog = EPILOG.format(known="\n".join(f"  {name:<12} {text}" for name, text in texts.items()))
-    parser.add_argument("benchmark", metavar="NAME|FILE", help=f"{', '.join(files)}, or a path to a benchmark's .yaml file")
+    parser.add_argument("benchmark", metavar="BENCHMARK", help=f"{', '.join(files)}, or a path to a benchmark's .yaml file")
     add_fields(parser, BenchmarkConfig)
     add_json(parser)
     parser.set_defaults(run=_run)

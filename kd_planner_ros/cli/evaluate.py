@@ -1,4 +1,4 @@
-"""``kd-planner evaluate closed-loop | latency-sweep | open-loop``: score a planner without the ROS graph."""
+"""``kd-planner evaluate closed-loop | latency-sweep | open-loop | dense``: score models without the ROS graph."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ examples:
   kd-planner evaluate closed-loop --planner tcp64_7m6 --latency measured --out runs/student_late
   kd-planner evaluate latency-sweep --models tcp64_7m6 --out runs/latency
   kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner tcp64_7m6 --json
+  kd-planner evaluate dense --bag recordings/default_drawn_0-0_WetSunset_s0 --model MODEL --out runs/dense
 
 Open-loop error is not driving quality: read it next to the closed-loop score, never alone. 'evaluate' scores one model;
 'benchmark' compares many models in tables; 'bench' measures speed."""
@@ -37,22 +38,35 @@ Prints the metres of L2 at each of --horizons against where the recorded car rea
 a recorded actor by then, minADE over the candidates of planners that give several, and the steering error against the
 recorded expert (share of full lock)."""
 
+DENSE = """\
+example:
+  kd-planner evaluate dense --bag recordings/default_drawn_0-0_WetSunset_s0 --model MODEL --out runs/dense
+
+Compares a perception model's depth with recorded depth (Abs Rel, Sq Rel, RMSE, RMSE of the logarithm, share of pixels within
+1.25, 1.25^2 and 1.25^3; as predicted, and after median scaling) and its classes with recorded ones (IoU of each class, their
+mean, accuracy). A baseline that looks at no picture is fitted to the first half of the recordings and stands beside the
+model's figures over the second half. Pixels and frames that are left out are counted. --out writes dense.json, dense.md and
+strip.png."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the ways of evaluation."""
+    from kd_planner_ros.evaluation.dense import DenseConfig
     from kd_planner_ros.evaluation.drives import ClosedLoopConfig
     from kd_planner_ros.evaluation.latency_sweep import SweepConfig
     from kd_planner_ros.evaluation.open_loop import OpenLoopConfig
 
     parser.epilog = EPILOG
-    ways = parser.add_subparsers(dest="way", metavar="WAY", required=True, help="in the world, or against a recording")
+    ways = parser.add_subparsers(dest="way", metavar="WAY", required=True, help="drive in the world, or compare with recordings")
     for name, config, run, epilog, summary in (
             ("closed-loop", ClosedLoopConfig, _closed, CLOSED, "drive routes in the built-in world and score them"),
             ("latency-sweep", SweepConfig, _sweep, SWEEP, "drive models with plans that come later and later"),
-            ("open-loop", OpenLoopConfig, _open, OPEN, "compare plans with what a recording's driver did")):
+            ("open-loop", OpenLoopConfig, _open, OPEN, "compare plans with what a recording's driver did"),
+            ("dense", DenseConfig, _dense, DENSE, "compare a perception model's depth and classes with recorded labels")):
         way = ways.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=epilog)
         add_fields(way, config)
-        way.add_argument("--models-dir", default="", metavar="DIR", help="folder of models (default: the shipped ones)")
+        if config is not DenseConfig:  # which has it as a field
+            way.add_argument("--models-dir", default="", metavar="DIR", help="folder of models (default: the shipped ones)")
         add_json(way)
         way.set_defaults(run=run)
 
@@ -93,6 +107,24 @@ def _open(args: argparse.Namespace) -> dict:
         print(f"minADE {_number(result['min_ade_m']).strip()} m, the best candidate of each of {result['min_ade_plans']} plans")
     print(f"steering error {_number(result['steer_mae']).strip()} of full lock over {result['steered']} plans; "
           f"{result['refused']} plans refused, {result['incomplete']} instants incomplete")
+    return result
+
+
+def _dense(args: argparse.Namespace) -> dict:
+    from kd_planner_ros.evaluation.dense import DenseConfig, run, table
+
+    result = run(from_args(DenseConfig, args))
+    print("\n".join(table(result)))
+    for name, one in result["outputs"].items():
+        left = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in one["left_out"].items() if count)
+        print(f"{name}: {one['frames']} frames, {one['pixels']} pixels; left out: {left or 'nothing'}")
+        print(f"{name}: baseline: {one['second_half']['baseline']['rule']}")
+    for name, reason in result["not_scored"].items():
+        print(f"{name}: not scored: {reason}")
+    print(f"{result['frames']} frames of {result['bags']} recordings; {result['incomplete']} instants incomplete, "
+          f"{result['unlabelled']} frames without labels")
+    if args.out is not None:
+        print(f"details: {args.out / 'dense.json'}, dense.md and strip.png beside it")
     return result
 
 

@@ -59,7 +59,7 @@ def bench_distill(method: str, size: str = "13.9m", input_height: int = 256, inp
     return {"method": method, "size": size, "input": [input_height, input_width], "batch": batch, "steps": steps,
             "device": str(group.device), "threads": torch.get_num_threads(), "bev_detail": detail,
             "imitation_s": round(statistics.median(first), 3), "method_s": round(statistics.median(second), 3),
-            "cost_ratio": round(statistics.median(b / a for a, b in zip(first, second)), 3)}
+            "cost_ratio": round(statistics.median(b / a for a, b in zip(first, second, strict=True)), 3)}
 
 
 def _prepare(folder: Path, config: TrainConfig) -> Samples:

@@ -49,14 +49,14 @@ def state_maps(model: nn.Module, inputs: Mapping[str, Tensor], bottleneck: Infor
     logits = bottleneck.decode(bottleneck.encode(channel_mean(leaves)).mean)[0]
     maps, classes, chances = {}, {}, {}
     guides = []
-    for name, part in zip(STATE_NAMES, logits.split(STATE_CLASSES)):
+    for name, part in zip(STATE_NAMES, logits.split(STATE_CLASSES), strict=True):
         classes[name] = int(wanted.get(name, -1)) if wanted.get(name, -1) >= 0 else int(part.argmax())
         chances[name] = float(part.detach().softmax(0)[classes[name]])
         guides.append((name, part[classes[name]]))
     for name, score in [*guides, (ALL, sum(score for _, score in guides))]:
         gradients = torch.autograd.grad(score, leaves, retain_graph=True)
         maps[name] = _unit([(one * gradient).sum(1)[0].clamp_min(0.0).detach() for one, gradient
-                            in zip(leaves, gradients)])
+                            in zip(leaves, gradients, strict=True)])
     flat = [energy([one.detach()])[0].reshape(one.shape[-2:]) for one in leaves]
     return StateMaps(maps, _unit(flat), classes, chances)
 

@@ -32,7 +32,7 @@ def draw_attention(path: Path, scene: np.ndarray, waypoints: np.ndarray, attenti
     for row, column in view.pixels(obstacles) * scale:
         cv2.circle(picture, (round(row), round(column)), 7, (255, 255, 255), 2, cv2.LINE_AA)
     heat = np.clip(attention * len(attention) / 2.0, 0.0, 1.0)  # half way to red is uniform
-    for (row, column), share in sorted(zip(places.tolist(), heat.tolist()), key=lambda pair: pair[1]):
+    for (row, column), share in sorted(zip(places.tolist(), heat.tolist(), strict=True), key=lambda pair: pair[1]):
         colour = tuple(int(c) for c in _hot(np.array([[share]]))[0, 0])
         cv2.circle(picture, (round(row), round(column)), round(7 + 11 * share), (20, 20, 20), cv2.FILLED, cv2.LINE_AA)
         cv2.circle(picture, (round(row), round(column)), round(5 + 11 * share), colour, cv2.FILLED, cv2.LINE_AA)
@@ -65,8 +65,8 @@ def draw_states(path: Path, pictures: Sequence[np.ndarray], energy: Sequence[np.
         captions: text of each entry of ``maps``.
     """
     rows = [("what the network sees", list(pictures)),
-            ("AT: energy of the map", [overlay(p, e) for p, e in zip(pictures, energy)])]
-    rows += [(captions[name], [overlay(p, m) for p, m in zip(pictures, views)]) for name, views in maps.items()]
+            ("AT: energy of the map", [overlay(p, e) for p, e in zip(pictures, energy, strict=True)])]
+    rows += [(captions[name], [overlay(p, m) for p, m in zip(pictures, views, strict=True)]) for name, views in maps.items()]
     columns = 2 if len(pictures) == 1 else 1
     lines = -(-len(rows) // columns)
     shapes = [picture.shape[1] / picture.shape[0] for picture in pictures]

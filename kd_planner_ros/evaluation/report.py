@@ -37,7 +37,8 @@ def write(run_dir: Path) -> Path:
                                      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     drawing, view = plots.route_map(run)
     page = environment.get_template("report.html.j2").render(
-        run=run, version=__version__, animated=animated, left=plots.LEFT, right=plots.RIGHT, width=plots.PLOT_SIZE[0], cards=score_cards(run), status=_status(run), map=drawing,
+        run=run, version=__version__, animated=animated, left=plots.LEFT, right=plots.RIGHT, width=plots.PLOT_SIZE[0],
+        cards=score_cards(run), status=_status(run), map=drawing,
         legend=plots.speed_levels(run.telemetry["speed_mps"]).tolist(), charts=_charts(run),
         events=_events(run), pictures=_key_pictures(run), facts=_facts(run), weather=_weather(run),
         film=json.dumps(_film(run, view)).replace("</", "<\\/"))

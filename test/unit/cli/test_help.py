@@ -18,6 +18,7 @@ CONFIGS = {
     ("train",): "kd_planner_ros.distill.train.TrainConfig", ("replay",): "kd_planner_ros.ros.graph.replay.ReplayConfig",
     ("evaluate", "closed-loop"): "kd_planner_ros.evaluation.drives.ClosedLoopConfig",
     ("evaluate", "open-loop"): "kd_planner_ros.evaluation.open_loop.OpenLoopConfig",
+    ("evaluate", "dense"): "kd_planner_ros.evaluation.dense.DenseConfig",
     ("benchmark",): "kd_planner_ros.evaluation.benchmark.config.BenchmarkConfig",
     ("explain",): "kd_planner_ros.evaluation.explain.ExplainConfig",
 }
