@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from kd_planner_ros.evaluation.overlay import draw_attention, draw_plan
+from kd_planner_ros.evaluation.overlay import draw_attention, draw_candidates, draw_plan
 from kd_planner_ros.evaluation.run_folder import Run
+from kd_planner_ros.evaluation.run_plans import candidates_of
 
 BAR_HEIGHT = 54
 INK, QUIET, PANEL = (245, 245, 244), (168, 162, 158), (28, 25, 23)
@@ -57,6 +58,10 @@ def annotated(run: Run, stamp_ms: int) -> np.ndarray:
         return rgb
     if plan["attention"] is not None:
         rgb = draw_attention(rgb, np.asarray(plan["attention"]))
+    candidates = candidates_of(plan)
+    if candidates is not None:
+        scores = plan.get("scores")
+        rgb = draw_candidates(rgb, run.info.camera, candidates, None if scores is None else np.array(scores, float))
     return draw_plan(rgb, run.info.camera, np.asarray(plan["points"], float).reshape(-1, 2), np.asarray(plan["goal"]))
 
 

@@ -13,6 +13,8 @@ NEAR_M = 0.3
 CAR_HALF_WIDTH_M = 0.9
 PLAN_NEAR, PLAN_FAR, GOAL = (52, 211, 153), (56, 189, 248), (251, 191, 36)
 """RGB of the plan's near and far end and of the navigation goal."""
+LEAST, BEST = (88, 64, 120), (216, 180, 254)
+"""RGB of the candidates with the lowest and with the highest score."""
 
 
 HEAT_LOW, HEAT_HIGH = np.array([255.0, 60.0, 0.0], np.float32), np.array([255.0, 240.0, 40.0], np.float32)
@@ -98,6 +100,20 @@ def draw_plan(rgb: np.ndarray, camera: CameraSpec, points_base: np.ndarray,
         _polyline(out, pole, GOAL)
         if np.isfinite(pole).all():
             cv2.circle(out, _pixels(pole[1]), 5, GOAL, -1, cv2.LINE_AA)
+    return out
+
+
+def draw_candidates(rgb: np.ndarray, camera: CameraSpec, candidates: np.ndarray, scores: np.ndarray | None = None) -> np.ndarray:
+    """A copy of ``rgb`` uint8 [H, W, 3] with ``candidates`` [K, T, 2] of ``base_link`` as lines, brighter the higher their
+    ``scores`` [K]; all alike without scores. A picture of another size than the camera's is scaled to."""
+    out, scale = rgb.copy(), np.array([rgb.shape[1] / camera.width, rgb.shape[0] / camera.height])
+    shares = np.ones(len(candidates))
+    if scores is not None and np.isfinite(scores).any():
+        span = float(np.nanmax(scores) - np.nanmin(scores))
+        shares = np.nan_to_num((np.asarray(scores, float) - np.nanmin(scores)) / span) if span > 0.0 else shares
+    for index in np.argsort(shares, kind="stable").tolist():  # the best on top
+        line = project(np.vstack([[0.0, 0.0], candidates[index]]), camera) * scale
+        _polyline(out, line, tuple(int(a + (b - a) * shares[index]) for a, b in zip(LEAST, BEST, strict=True)))
     return out
 
 

@@ -16,6 +16,7 @@ from kd_planner_ros import __version__
 from kd_planner_ros.evaluation import animation, plots
 from kd_planner_ros.evaluation.overlay import project, ribbon
 from kd_planner_ros.evaluation.run_folder import Run, read_run, write_text
+from kd_planner_ros.runtime.facts import card_by_name
 
 KEY_PICTURES = 6
 MOST_FRAMES = 900
@@ -131,12 +132,14 @@ def _key_pictures(run: Run) -> list[dict[str, str]]:
 
 def _facts(run: Run) -> list[tuple[str, str]]:
     """Name and value of everything known about the planner and the drive."""
-    card = dict(run.info.card)
+    card = dict(run.info.card) or card_by_name(run.info.planner, str(run.info.facts.get("model", "")))
     rows = [("planner", run.info.planner)]
+    if card is None:
+        rows.append(("weights", "unknown: the planner's card cannot be read any more"))
     rows += [(key.replace("_", " "), _plain(card[key])) for key in
              ("network", "parameters", "weights_version", "weights_sha256", "licence", "config", "training", "scores")
-             if card.get(key)]
-    if not card:
+             if card and card.get(key)]
+    if card == {}:
         rows.append(("weights", "none: this planner has nothing learned"))
     rows += [("map", run.info.route.town), ("route", run.info.route.name), ("seed", str(run.info.seed))]
     if run.info.camera:

@@ -3,7 +3,7 @@
 ==================  ====================================================================================
 ``run.json``        who drove where: planner, route, weather, seed, the camera of the pictures (``RunInfo``)
 ``telemetry.csv``   one row a tick, columns ``TELEMETRY_COLUMNS``; ``map`` frame, SI, steer positive left
-``plans.jsonl``     one object a plan, keys ``PLAN_KEYS``; points and goal in ``base_link`` at ``stamp_s``
+``plans.jsonl``     one object a plan, keys in ``run_plans.py``; points and goal in ``base_link`` at ``stamp_s``
 ``events.jsonl``    one object an infraction: ``stamp_s``, ``kind``, ``x``, ``y``, ``text``; ``map`` frame
 ``lanes.json``      the roads near the route, for the map: ``[[width_m, [[x, y], ..]], ..]``; may be absent
 ``frames/``         pictures of the first camera, ``<stamp in ms, 8 digits>.jpg``
@@ -28,22 +28,23 @@ from typing import Any
 import numpy as np
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import Command, Control, EgoState, Plan, Pose
+from kd_planner_ros.core.records import Control, EgoState, Plan, Pose
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.evaluation.run_plans import plan_to_json, rounded
 
 FORMAT = 1
 TELEMETRY_COLUMNS = ("stamp_s", "x", "y", "yaw", "speed_mps", "throttle", "brake", "steer", "target_speed_mps",
                      "reason")
-PLAN_KEYS = ("stamp_s", "points", "times_s", "goal", "command", "attention", "inference_ms")
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """Who drove where. ``camera`` took the pictures (None: no pictures); ``card`` is the model card as a dict, empty
-    for a planner without weights; ``facts`` are further lines for the report (engine, device, vehicles ...)."""
+    """Who drove where. ``camera`` took the pictures (None: no pictures); ``card`` is the model card as a dict, empty where
+    the report is to read the card by the planner's name (``facts["model"]``: its folder, if it is not a shipped model);
+    ``facts`` are further lines for the report (engine, device, vehicles ...)."""
 
     planner: str
     route: Route
@@ -116,13 +117,8 @@ class RunWriter:
             f"{control.throttle:.4f}", f"{control.brake:.4f}", f"{control.steer:.4f}", target, control.reason])
 
     def plan(self, plan: Plan) -> None:
-        """One line with the plan's trajectory, goal and attention."""
-        attention = None if plan.attention is None else np.round(np.asarray(plan.attention, float), 5).tolist()
-        self._plans.write(json.dumps({
-            "stamp_s": round(plan.stamp_ns / 1e9, 3), "points": _rounded(plan.trajectory.points),
-            "times_s": _rounded(plan.trajectory.times_s), "goal": _rounded(plan.goal.target_point),
-            "command": Command(plan.goal.command).name, "attention": attention,
-            "inference_ms": round(float(plan.inference_ms), 3)}) + "\n")
+        """One line with everything that the plan holds but its controller's name and the network's own control."""
+        self._plans.write(json.dumps(plan_to_json(plan)) + "\n")
 
     def event(self, stamp_ns: int, kind: str, x: float, y: float, text: str = "") -> None:
         """One infraction at (x, y) metres in ``map``; ``kind`` as in the leaderboard's infraction table."""
@@ -188,10 +184,6 @@ def read_run(folder: Path) -> Run:
                _read_lines(folder / "events.jsonl"), lanes, frames, _read_json(folder / "statistics.json"))
 
 
-def _rounded(values: np.ndarray) -> list:
-    return np.round(np.asarray(values, float), 4).tolist()
-
-
 def _lanes_near(road: RoadMap, route: Route, margin_m: float = 60.0) -> list:
     low, high = route.points.min(0) - margin_m, route.points.max(0) + margin_m
     near = [lane for lane in road.lanes.values()
@@ -204,9 +196,9 @@ def _read_json(path: Path) -> Any:
 
 
 def _info_to_json(info: RunInfo) -> str:
-    route = {"name": info.route.name, "town": info.route.town, "points": _rounded(info.route.points),
-             "yaws": _rounded(info.route.yaws), "commands": np.asarray(info.route.commands, int).tolist(),
-             "key_points": _rounded(info.route.key_points)}
+    route = {"name": info.route.name, "town": info.route.town, "points": rounded(info.route.points),
+             "yaws": rounded(info.route.yaws), "commands": np.asarray(info.route.commands, int).tolist(),
+             "key_points": rounded(info.route.key_points)}
     return json.dumps({
         "format": FORMAT, "planner": info.planner, "route": route, "weather": asdict(info.weather),
         "seed": int(info.seed), "camera": asdict(info.camera) if info.camera else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from kd_planner_ros.core.records import Control, EgoState, Plan
 from kd_planner_ros.driving.pilot import Pilot
@@ -32,6 +33,10 @@ class PlanGate:
         self._cadence = Cadence(period_s)
         self.waits_missed = 0
         self.reset()
+
+    def values(self) -> dict[str, Any]:
+        """Facts for the diagnostics."""
+        return {"plans late": self.waits_missed, **{f"stops for {name}": n for name, n in self.pilot.supervisor.counts.items()}}
 
     def reset(self) -> None:
         """Forget everything: time was set back, or a new drive begins."""

@@ -115,3 +115,29 @@ def model_facts(name: str, models_dir: str = "", role: str | None = None) -> Mod
 def planner_facts(name: str, models_dir: str = "") -> ModelFacts:
     """``model_facts`` for a planner."""
     return model_facts(name, models_dir, PLANNER)
+
+
+def own_folder(name: str, models_dir: str = "") -> str:
+    """The absolute folder of model ``name`` where that is not a shipped model or one without weights; "" else.
+
+    Raises:
+        PlannerError: nothing of that name.
+    """
+    if is_weightless(name) or name == EXPERT or not (models_dir or Path(name).is_dir()):
+        return ""
+    from kd_planner_ros.runtime.load import find_model  # brings torch
+
+    return str(find_model(name, models_dir or None).resolve())
+
+
+def card_by_name(name: str, folder: str = "") -> dict[str, Any] | None:
+    """The card of the model in ``folder``, or of the shipped model ``name``; empty for a model without weights, None where it
+    cannot be read any more."""
+    if not folder and (is_weightless(name) or name == EXPERT):
+        return {}
+    try:
+        from kd_planner_ros.runtime.load import find_model  # brings torch
+
+        return asdict(read_card(Path(folder) if folder else find_model(name)))
+    except (CardError, PlannerError):
+        return None

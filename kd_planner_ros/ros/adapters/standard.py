@@ -1,7 +1,5 @@
-"""Plans as standard messages: for RViz and Foxglove (Path, MarkerArray), for controllers (MultiDOFJointTrajectory).
-
-A plan travels to our own controller as two messages of equal stamp: ``joint_trajectory`` holds the points in
-``base_link``, exact to the bit, and ``plan_state`` holds every scalar beside it by name. No message type is invented.
+"""Plans for others, as standard messages: for RViz and Foxglove (Path, MarkerArray), for controllers of another make
+(MultiDOFJointTrajectory). Our own controller reads the tables of ``wire/codec/plans.py``.
 """
 
 from __future__ import annotations
@@ -11,21 +9,16 @@ import math
 import numpy as np
 from geometry_msgs.msg import Point, PoseStamped, Quaternion, Transform, Twist, Vector3
 from nav_msgs.msg import Path
-from sensor_msgs.msg import JointState
 from std_msgs.msg import ColorRGBA, Header
 from trajectory_msgs.msg import MultiDOFJointTrajectory, MultiDOFJointTrajectoryPoint
 from visualization_msgs.msg import Marker, MarkerArray
 
-from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections
-from kd_planner_ros.core.records import Command, Control, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.records import Control, Plan, Pose, Trajectory
 from kd_planner_ros.geometry.frames import from_base
 from kd_planner_ros.ros.adapters.optional import message_type
 from kd_planner_ros.ros.messages import make
-from kd_planner_ros.ros.stamps import from_stamp, to_duration, to_stamp
+from kd_planner_ros.ros.stamps import to_duration, to_stamp
 from kd_planner_ros.wire.codec.base import MAP_FRAME, planar_pose
-
-FAULT = "fault/"
-_WISH, _NOTE, _FOLLOW, _OBJECTS = "wish/", "note/", "follow/", "objects"
 
 
 def headings(points: np.ndarray) -> np.ndarray:
@@ -62,64 +55,6 @@ def trajectory_to_joints(trajectory: Trajectory, frame_id: str) -> MultiDOFJoint
             transforms=[Transform(translation=Vector3(x=x, y=y, z=0.0), rotation=rotation)],
             velocities=[Twist(linear=Vector3(x=vx, y=vy, z=0.0))], time_from_start=to_duration(time_s)))
     return message
-
-
-def trajectory_from_joints(message: MultiDOFJointTrajectory) -> Trajectory:
-    """The trajectory of the first joint in ``message``."""
-    moves = [(p.transforms[0].translation.x, p.transforms[0].translation.y) for p in message.points]
-    times = [p.time_from_start.sec + p.time_from_start.nanosec / 1e9 for p in message.points]
-    return Trajectory(from_stamp(message.header.stamp), np.array(moves, float).reshape(-1, 2), np.array(times))
-
-
-def plan_to_state(plan: Plan, frame_id: str) -> JointState:
-    """Goal, the network's own control (steer positive LEFT), inference time, notes, the controller that the plan asks for
-    unless it is the usual one, and road users as ``object/ROW/FIELD`` after their number ``objects``, as named numbers."""
-    values = {"target_x": plan.goal.target_point[0], "target_y": plan.goal.target_point[1],
-              "command": int(plan.goal.command), "inference_ms": plan.inference_ms}
-    if plan.control is not None:
-        values |= {_WISH + name: getattr(plan.control, name) for name in ("throttle", "steer", "brake")}
-    values |= {_NOTE + name: value for name, value in plan.notes.items()}
-    if plan.follow != Plan.follow:
-        values[_FOLLOW + plan.follow] = 1.0
-    if plan.detections is not None:
-        values[_OBJECTS] = len(plan.detections)
-        values |= {f"object/{row}/{field}": seen[field] for row, seen in enumerate(plan.detections.rows) for field in DETECTION_DTYPE.names}
-    return JointState(header=Header(stamp=to_stamp(plan.stamp_ns), frame_id=frame_id), name=list(values),
-                      position=[float(value) for value in values.values()])
-
-
-def fault_to_state(stamp_ns: int, name: str, frame_id: str) -> JointState:
-    """Says that there will be no plan for ``stamp_ns``, and the ``name`` of the fault."""
-    return JointState(header=Header(stamp=to_stamp(stamp_ns), frame_id=frame_id), name=[FAULT + name], position=[1.0])
-
-
-def fault_from_state(message: JointState) -> str | None:
-    """The name of the fault that ``message`` reports, or None."""
-    return next((name[len(FAULT):] for name in message.name if name.startswith(FAULT)), None)
-
-
-def plan_from_msgs(joints: MultiDOFJointTrajectory, state: JointState, attention: np.ndarray | None = None) -> Plan:
-    """The plan in two messages of equal stamp."""
-    values = dict(zip(state.name, state.position))
-    stamp_ns = from_stamp(state.header.stamp)
-    wish = None
-    if _WISH + "throttle" in values:
-        wish = Control(stamp_ns, values[_WISH + "throttle"], values[_WISH + "steer"], values[_WISH + "brake"])
-    goal = NavigationGoal(np.array([values["target_x"], values["target_y"]]), Command(int(values["command"])))
-    notes = {name[len(_NOTE):]: value for name, value in values.items() if name.startswith(_NOTE)}
-    follow = next((name[len(_FOLLOW):] for name in values if name.startswith(_FOLLOW)), Plan.follow)
-    return Plan(stamp_ns, trajectory_from_joints(joints), goal, control=wish, attention=attention,
-                inference_ms=values["inference_ms"], notes=notes, detections=_detections(values), follow=follow)
-
-
-def _detections(values: dict[str, float]) -> Detections | None:
-    """The road users in a plan's named numbers; None where the planner looks for none."""
-    if _OBJECTS not in values:
-        return None
-    seen = np.zeros(int(values[_OBJECTS]), DETECTION_DTYPE)
-    for field in DETECTION_DTYPE.names:
-        seen[field] = [values[f"object/{row}/{field}"] for row in range(len(seen))]
-    return Detections(seen)
 
 
 def plan_to_markers(plan: Plan, ego: Pose) -> MarkerArray:

@@ -23,7 +23,7 @@ from kd_planner_ros.ros.profiles import load_profile
 from kd_planner_ros.ros.specs.planner import PlannerParams
 from kd_planner_ros.ros.specs.world import WorldParams
 from kd_planner_ros.ros.world_setup import check_world
-from kd_planner_ros.runtime.facts import planner_facts, resolve_planner
+from kd_planner_ros.runtime.facts import own_folder, planner_facts, resolve_planner
 from kd_planner_ros.runtime.paths import config_folder
 
 PICTURE_CAMERA = CameraSpec("report_front", Pose(x=-1.5, z=2.0), 448, 128, 100.0, period_s=0.2)
@@ -97,8 +97,8 @@ def drive(config: DriveConfig) -> DriveReport:
     world = {"objects_definition_file": str(run_dir / "sensors.json"), "map": config.map, "route": config.route,
              "seed": config.seed, "vehicles": config.vehicles, "walkers": config.walkers, "weather": config.weather,
              "scenarios": config.scenarios, "max_time_s": float(config.time), "run_dir": str(run_dir),
-             "planner_name": facts.name,
-             "planner_facts": json.dumps({"card": facts.card, "device": config.device, "engine": config.engine})}
+             "planner_name": facts.name, "planner_folder": own_folder(planner, models_dir), "planner_device": config.device,
+             "planner_engine": config.engine}
     check_world(checked(WorldParams, world))
     checked(PlannerParams, {"planner": planner, "device": config.device, "engine": config.engine, "threads": config.threads})
     if (config.engine, config.device) != ("auto", "cpu"):

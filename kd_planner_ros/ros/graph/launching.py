@@ -22,7 +22,7 @@ from kd_planner_ros.ros.graph.drive import PICTURE_CAMERA, transport_environment
 from kd_planner_ros.ros.params import SHOW_ROUTE
 from kd_planner_ros.ros.profiles import load_profile
 from kd_planner_ros.ros.specs.planner import PlannerParams
-from kd_planner_ros.runtime.facts import planner_facts, resolve_planner
+from kd_planner_ros.runtime.facts import own_folder, planner_facts, resolve_planner
 
 _COMMON = (
     ("planner", "auto", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model", None),
@@ -115,7 +115,8 @@ def drive_actions(context: Any) -> list[Any]:
     write_objects(sensors, rig, profile.role_name)
     world = {"objects_definition_file": str(sensors), "map": a["map"], "route": a["route"], "seed": _int(a, "seed"),
              "weather": a["weather"], "max_time_s": _float(a, "time"), "run_dir": a["run_dir"],
-             "planner_name": facts.name, "planner_facts": json.dumps({"card": facts.card, "device": a["device"], "engine": a["engine"]})}
+             "planner_name": facts.name, "planner_folder": own_folder(planner, models_dir), "planner_device": a["device"],
+             "planner_engine": a["engine"]}
     world |= {name: _int(a, name) for name in ("vehicles", "walkers") if a[name]}
     world |= {"scenarios": a["scenarios"] == "true"} if a["scenarios"] else {}
     nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, world=a["world"], device=a["device"],

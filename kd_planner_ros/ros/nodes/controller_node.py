@@ -122,9 +122,9 @@ class ControllerNode(LifecycleNode):
     def _watchdog(self) -> None:
         self._gate.expire()
         now_ns = self._watch.now_ns
-        if self._active and self._ego is not None and now_ns is not None:
-            if now_ns - self._ego.stamp_ns > self.params.odometry_timeout_s * 1e9:
-                self._gate.stop(self._ego, now_ns, ODOMETRY_STALE)
+        known = self._active and self._ego is not None and now_ns is not None
+        if known and now_ns - self._ego.stamp_ns > self.params.odometry_timeout_s * 1e9:
+            self._gate.stop(self._ego, now_ns, ODOMETRY_STALE)
 
     def _time_jump(self) -> None:
         if self._ego is not None and self._watch.lies_ahead(self._ego.stamp_ns):
@@ -137,8 +137,8 @@ class ControllerNode(LifecycleNode):
             self._plans.reset()
 
     def _values(self) -> dict[str, Any]:
-        return {**self.adapter.notes(), **(self._outputs.values() if self._outputs is not None else {}), "plans late": self._gate.waits_missed,
-                "lockstep": self.params.lockstep, **{f"stops for {name}": n for name, n in self._gate.pilot.supervisor.counts.items()}}
+        return {**self.adapter.notes(), **(self._outputs.values() if self._outputs else {}), **self._gate.values(),
+                "lockstep": self.params.lockstep, "plans dropped for a missing part": self._plans.incomplete if self._ports else 0}
 
 
 def main() -> None:

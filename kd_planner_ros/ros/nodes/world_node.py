@@ -127,7 +127,7 @@ class WorldNode(Node):
         values = {"map": self.params.map, "ticks": self._ticks, "sim time s": round(self._ticks * TICK_S, 2),
                   "sim / wall": round(self._ticks * TICK_S / wall_s, 3), "second controls": shakes.second,
                   "late controls": shakes.late, "unanswered ticks": shakes.unanswered,
-                  **self._stages.values(self._ticks), **self.adapter.notes()}
+                  **self._stages.values(self._ticks), **self.adapter.notes(), **(self._recorder.values() if self._recorder else {})}
         if self._scene is not None:
             monitor = self._world.monitor
             values |= {"speed m/s": round(self._scene.ego.speed_mps, 2), "completion": round(monitor.completion, 4),

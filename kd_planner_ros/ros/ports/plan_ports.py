@@ -1,56 +1,66 @@
-"""Plans as they arrive: two messages of equal stamp become one Plan. For the controller and for the recorder."""
+"""Plans as they arrive. For the controller, for the recorder and for replay."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from sensor_msgs.msg import JointState
-from trajectory_msgs.msg import MultiDOFJointTrajectory
-
 from kd_planner_ros.core.records import Plan
-from kd_planner_ros.ros.adapters import standard
+from kd_planner_ros.ros.messages import find_type
 from kd_planner_ros.ros.qos import COMMAND, subscribe
-from kd_planner_ros.ros.stamps import from_stamp
+from kd_planner_ros.wire.channels import find_channel
+from kd_planner_ros.wire.codec.base import stamp_of
+from kd_planner_ros.wire.codec.plans import PARTS, Fault
+from kd_planner_ros.wire.join import PlanJoin
 
 
 class PlanSubscription:
-    """Subscribes to ``joint_trajectory`` and ``plan_state``.
+    """Subscribes to ``plan`` and to the topics that carry the rest of it.
 
     Args:
         guard: wraps a callback so that it does not raise; called with (callback, port's name).
-        on_plan: gets each plan whose two messages have come.
-        on_fault: gets (stamp_ns, error's class name) when the planner says that there is none.
+        on_plan: gets each plan once it is complete; None: plans wait until ``take`` is called.
+        on_fault: gets (stamp_ns, error's class name) when the planner says that there is no plan.
+        attention: whether to listen to the attention too.
     """
 
-    def __init__(self, node: Any, guard: Callable[[Callable, str], Callable], on_plan: Callable[[Plan], None],
-                 on_fault: Callable[[int, str], None], on_mismatch: Callable[[str], None] | None = None):
-        self._on_plan, self._on_fault = on_plan, on_fault
-        self.reset()
+    def __init__(self, node: Any, guard: Callable[[Callable, str], Callable], on_plan: Callable[[Plan], None] | None,
+                 on_fault: Callable[[int, str], None], on_mismatch: Callable[[str], None] | None = None, attention: bool = False):
+        self._on_plan, self._on_fault, self._join = on_plan, on_fault, PlanJoin()
+        works = {"plan": self._take_plan}
+        works |= {name: partial(self._take_part, name) for name in (*PARTS, *(("attention",) if attention else ()))}
         self.subscriptions = [
-            subscribe(node, MultiDOFJointTrajectory, "joint_trajectory", guard(self._take_joints, "joint_trajectory"),
-                      COMMAND, on_mismatch),
-            subscribe(node, JointState, "plan_state", guard(self._take_state, "plan_state"), COMMAND, on_mismatch)]
+            subscribe(node, find_type(find_channel(name).kind), name, guard(work, name), COMMAND, on_mismatch)
+            for name, work in works.items()]
+
+    @property
+    def incomplete(self) -> int:
+        """Plans whose parts did not all come."""
+        return self._join.incomplete
 
     def reset(self) -> None:
         """Forget half a plan."""
-        self._joints: MultiDOFJointTrajectory | None = None
-        self._state: JointState | None = None
+        self._join.reset()
 
-    def _take_joints(self, message: MultiDOFJointTrajectory) -> None:
-        self._joints = message
-        self._pair()
+    def take(self, up_to_ns: int) -> list[Plan]:
+        """The plans that came up to ``up_to_ns``, with those of their parts that came, oldest first."""
+        return self._join.take(up_to_ns)
 
-    def _take_state(self, message: JointState) -> None:
-        error = standard.fault_from_state(message)
-        if error is not None:
-            self._on_fault(from_stamp(message.header.stamp), error)
+    def _take_plan(self, message: Any) -> None:
+        found = find_channel("plan").decode(message)
+        if isinstance(found, Fault):
+            self._on_fault(found.stamp_ns, found.name)
             return
-        self._state = message
-        self._pair()
+        self._join.add_head(found)
+        self._give(found.plan.stamp_ns)
 
-    def _pair(self) -> None:
-        joints, state = self._joints, self._state
-        if joints is not None and state is not None and joints.header.stamp == state.header.stamp:
-            self.reset()
-            self._on_plan(standard.plan_from_msgs(joints, state))
+    def _take_part(self, name: str, message: Any) -> None:
+        stamp_ns = stamp_of(message)
+        self._join.add_part(name, stamp_ns, find_channel(name).decode(message))
+        self._give(stamp_ns)
+
+    def _give(self, stamp_ns: int) -> None:
+        plan = None if self._on_plan is None else self._join.complete(stamp_ns)
+        if plan is not None:
+            self._on_plan(plan)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
-from kd_planner_ros.core.records import Control, Plan
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather
@@ -22,10 +20,8 @@ from kd_planner_ros.evaluation.run_folder import RunInfo, RunWriter
 from kd_planner_ros.evaluation.score import route_record, statistics
 from kd_planner_ros.ros.ports.plan_ports import PlanSubscription
 from kd_planner_ros.ros.ports.world_outputs import CLOCK_START_NS
-from kd_planner_ros.ros.qos import COMMAND, LATCHED, subscribe
+from kd_planner_ros.ros.qos import LATCHED, subscribe
 from kd_planner_ros.ros.specs.world import WorldParams
-from kd_planner_ros.ros.stamps import from_stamp
-from kd_planner_ros.wire.codec.plans import attention_of
 
 
 class Recorder:
@@ -33,35 +29,30 @@ class Recorder:
 
     def __init__(self, node: Any, params: WorldParams, rig: SensorRig, route: Route, weather: Weather,
                  road: RoadMap | None, guard: Any):
-        facts = json.loads(params.planner_facts)
         self._camera = rig.cameras[0] if rig.cameras else None
         self._seed, self._rig = params.seed, rig
         self._reason, self._target_mps, self._row = "", None, None
         self._reason_in_control = node.adapter.control_type is JointState
-        self._waiting: list[Plan] = []
-        self._attention: dict[int, np.ndarray] = {}
-        info = RunInfo(params.planner_name, route, weather, params.seed, self._camera, facts.pop("card", {}),
-                       {**facts, "vehicles": params.vehicles, "walkers": params.walkers, "map": params.map})
+        facts = {"device": params.planner_device, "engine": params.planner_engine, "vehicles": params.vehicles,
+                 "walkers": params.walkers, "map": params.map}
+        if params.planner_folder:
+            facts["model"] = params.planner_folder
+        info = RunInfo(params.planner_name, route, weather, params.seed, self._camera, facts=facts)
         self._writer = RunWriter(Path(params.run_dir), info, road=road)
-        self._ports = [PlanSubscription(node, guard, self._take_plan, lambda stamp_ns, error: None),
-                       subscribe(node, Image, "attention", guard(self._take_attention, "attention"), COMMAND),
-                       subscribe(node, String, "control_reason", guard(self._take_reason, "control_reason"), LATCHED)]
+        self._plans = PlanSubscription(node, guard, None, lambda stamp_ns, error: None, attention=True)
+        self._reasons = subscribe(node, String, "control_reason", guard(self._take_reason, "control_reason"), LATCHED)
 
-    def _take_attention(self, message: Image) -> None:
-        self._attention[from_stamp(message.header.stamp)] = attention_of(message)
+    def values(self) -> dict[str, Any]:
+        """Facts for the diagnostics."""
+        return {"plans written without a part": self._plans.incomplete}
 
     def _take_reason(self, message: String) -> None:
         self._reason = message.data
 
-    def _take_plan(self, plan: Plan) -> None:
-        self._waiting.append(plan)  # its attention is a message of its own and may come after it
-
     def _write_plans(self, up_to_ns: int) -> None:
-        while self._waiting and self._waiting[0].stamp_ns - CLOCK_START_NS <= up_to_ns:
-            plan = self._waiting.pop(0)
-            attention = self._attention.pop(plan.stamp_ns, None)
+        for plan in self._plans.take(up_to_ns + CLOCK_START_NS):
             self._target_mps = wanted_speed(plan)
-            self._writer.plan(replace(plan, stamp_ns=plan.stamp_ns - CLOCK_START_NS, attention=attention))
+            self._writer.plan(replace(plan, stamp_ns=plan.stamp_ns - CLOCK_START_NS))
 
     def picture(self, stamp_ns: int, images: Mapping[str, Any]) -> None:
         """Keep the first camera's picture, if it was taken in this tick."""

@@ -29,8 +29,10 @@ class ControllerParams(CommonParams):
 
 NODE = NodeSpec("controller", "Follows plans, supervises them and brakes where there is none.", ControllerParams, (
     Port("odometry", IN, "nav_msgs/Odometry", STATE, "each message is answered by one control"),
-    Port("joint_trajectory", IN, "trajectory_msgs/MultiDOFJointTrajectory", COMMAND, "the plan's trajectory"),
-    Port("plan_state", IN, "sensor_msgs/JointState", COMMAND, "the rest of the plan, of the same stamp"),
+    Port("plan", IN, "sensor_msgs/PointCloud2", COMMAND, "the plan, or that there is none"),
+    Port("candidates", IN, "sensor_msgs/PointCloud2", COMMAND, "part of the plan of the same stamp"),
+    Port("detections", IN, "sensor_msgs/PointCloud2", COMMAND, "part of the plan of the same stamp"),
+    Port("lines", IN, "sensor_msgs/PointCloud2", COMMAND, "part of the plan of the same stamp"),
     Port("planner_ready", IN, "std_msgs/Bool", LATCHED, "whether plans come"),
     Port("control", OUT, "carla_msgs/CarlaEgoVehicleControl, else sensor_msgs/JointState", COMMAND,
          "throttle, steer, brake; steer positive RIGHT"),

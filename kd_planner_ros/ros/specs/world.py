@@ -30,7 +30,9 @@ class WorldParams(CommonParams):
     ready_timeout_s: float = param(120.0, "longest wait for the agent's status before the first tick, wall time, s; "
                                           "0 does not wait", low=0.0, high=3600.0)
     planner_name: str = param("", "name of the planner, for the run folder")
-    planner_facts: str = param("{}", "JSON object of further facts for the run folder (card, device, engine)")
+    planner_folder: str = param("", "folder of the planner's model where it is not a shipped one; the report reads its card")
+    planner_device: str = param("", "device of the planner, for the run folder")
+    planner_engine: str = param("", "inference engine of the planner, for the run folder")
 
 
 NODE = NodeSpec("world", "The built-in world: traffic, sensors and the lock-step of CARLA's ROS bridge.", WorldParams, (
@@ -50,7 +52,9 @@ NODE = NodeSpec("world", "The built-in world: traffic, sensors and the lock-step
     Port("control", IN, "carla_msgs/CarlaEgoVehicleControl, else sensor_msgs/JointState", COMMAND,
          "throttle, steer, brake; steer positive RIGHT; one a tick"),
     Port("status", IN, "std_msgs/Bool", LATCHED, "the agent is ready"),
-    Port("joint_trajectory", IN, "trajectory_msgs/MultiDOFJointTrajectory", COMMAND, "plans for the run folder"),
-    Port("plan_state", IN, "sensor_msgs/JointState", COMMAND, "plans for the run folder"),
+    Port("plan", IN, "sensor_msgs/PointCloud2", COMMAND, "plans for the run folder"),
+    Port("candidates", IN, "sensor_msgs/PointCloud2", COMMAND, "plans for the run folder"),
+    Port("detections", IN, "sensor_msgs/PointCloud2", COMMAND, "plans for the run folder"),
+    Port("lines", IN, "sensor_msgs/PointCloud2", COMMAND, "plans for the run folder"),
     Port("attention", IN, "sensor_msgs/Image", COMMAND, "attention for the run folder"),
     DIAGNOSTICS))

@@ -161,17 +161,14 @@ def plan_for_test():
                 candidates=np.stack([points, points + 1.0]), inference_ms=4.5, notes={"speed": 5.1})
 
 
-def test_a_plan_in_two_messages_is_exact_to_the_bit():
-    plan = plan_for_test()
-    joints = standard.trajectory_to_joints(plan.trajectory, "ego_vehicle")
-    state = standard.plan_to_state(plan, "ego_vehicle")
-    back = standard.plan_from_msgs(joints, state)
-    assert (back.trajectory.points == plan.trajectory.points).all()
-    assert (back.trajectory.times_s == plan.trajectory.times_s).all()
-    assert (back.goal.target_point == plan.goal.target_point).all() and back.goal.command == Command.LEFT
-    assert back.control == plan.control and back.notes == plan.notes and back.inference_ms == 4.5
-    assert standard.fault_from_state(state) is None
-    assert standard.fault_from_state(standard.fault_to_state(1, "SensorError", "x")) == "SensorError"
+def test_a_trajectory_for_controllers_of_another_make():
+    """Points as they are, headings and speeds by differences: 3 m in 0.5 s along x is 6 m/s."""
+    trajectory = Trajectory(3 * 10**9, np.array([[3.0, 0.0], [3.0, 1.0]]), np.array([0.5, 1.0]))
+    first, second = standard.trajectory_to_joints(trajectory, "ego_vehicle").points
+    assert (first.transforms[0].translation.x, first.velocities[0].linear.x) == (3.0, 6.0)
+    assert (second.transforms[0].translation.y, second.velocities[0].linear.y) == (1.0, 2.0)
+    assert 2 * math.atan2(second.transforms[0].rotation.z, second.transforms[0].rotation.w) == pytest.approx(math.pi / 2)
+    assert (second.time_from_start.sec, second.time_from_start.nanosec) == (1, 0)
 
 
 def test_a_path_is_in_map_with_times_of_arrival():

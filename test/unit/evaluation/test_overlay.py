@@ -7,7 +7,7 @@ import pytest
 
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.evaluation.overlay import draw_attention, draw_plan, heat, project, ribbon
+from kd_planner_ros.evaluation.overlay import draw_attention, draw_candidates, draw_plan, heat, project, ribbon
 
 CAMERA = CameraSpec("front", Pose(z=2.0), 100, 50, 90.0)  # f = 50
 
@@ -58,3 +58,18 @@ def test_uniform_attention_shows_nothing_and_a_peak_shows_at_its_place():
     peak[2, 20] = 1.0
     assert np.unravel_index(heat(peak, 80, 290).argmax(), (80, 290)) == pytest.approx((25, 205), abs=6)
     assert (draw_attention(picture, peak)[25, 205] != 90).any()
+
+
+def test_candidates_are_drawn_brighter_the_better_they_are():
+    camera = CameraSpec("front", Pose(x=-1.5, z=2.0), 200, 100, 90.0)
+    picture = np.zeros((100, 200, 3), np.uint8)
+    ahead = np.stack([np.arange(2.0, 20.0), np.zeros(18)], 1)
+    candidates = np.stack([ahead + [0.0, 0.0], ahead * [1.0, 0.0] + [0.0, 6.0]])
+    for scores in (np.array([0.1, 0.9]), np.array([0.9, 0.1])):
+        drawn = draw_candidates(picture, camera, candidates, scores).astype(int).sum(2)
+        middle, left = drawn[:, 95:106].max(), drawn[:, :80].max()
+        assert (left > middle) == (scores[1] > scores[0]) and min(left, middle) > 0
+    alike = draw_candidates(picture, camera, candidates).astype(int).sum(2)
+    assert alike[:, 95:106].max() == alike[:, :80].max() and picture.max() == 0
+    assert not draw_candidates(picture, camera, np.zeros((0, 4, 2)), np.zeros(0)).any()
+    assert draw_candidates(picture, camera, candidates, np.array([np.nan, np.nan])).any()

@@ -88,3 +88,12 @@ def test_long_plots_are_thinned_without_losing_a_spike():
     drawing = plots.time_plot(np.arange(100_000) / 20, [plots.Series("x", values, "s1")], "", low=0.0, high=1.0)
     line = re.search(r'class="line s1" points="([^"]+)"', drawing).group(1).split()
     assert len(line) < 1500 and any(point.endswith(f",{plots.TOP:.1f}") for point in line)
+
+
+def test_the_card_is_read_by_the_planners_name(tmp_path):
+    """A run folder of the graph names its planner; the page shows that model's card, or says that it is gone."""
+    made = write_run(tmp_path, seconds=0.5, pictures=False)
+    facts = json.loads((made / "run.json").read_text())
+    for planner, text in (("tcp64_7m6", "weights sha256"), ("constant_velocity", "nothing learned"), ("gone", "cannot be read any more")):
+        (made / "run.json").write_text(json.dumps({**facts, "planner": planner, "card": {}}))
+        assert text in report.write(made).read_text()

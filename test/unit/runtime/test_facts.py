@@ -5,7 +5,7 @@ import json
 import pytest
 
 from kd_planner_ros.core.errors import ConfigError, PlannerError
-from kd_planner_ros.runtime.facts import planner_place, resolve_planner
+from kd_planner_ros.runtime.facts import card_by_name, own_folder, planner_place, resolve_planner
 
 
 def card(folder, scores):
@@ -39,3 +39,13 @@ def test_another_folder_of_models_never_gives_a_shipped_one(tmp_path):
     assert planner_place("mine", str(tmp_path)) == str(tmp_path / "mine")
     assert [planner_place(name, str(tmp_path)) for name in ("constant_velocity", "expert")] == ["constant_velocity", "expert"]
     assert planner_place("tcp64_7m6") == "tcp64_7m6"
+
+
+def test_a_report_finds_the_card_by_name(tmp_path):
+    """A shipped model by its name, another one by its folder; a model without weights has an empty card."""
+    card(tmp_path / "mine", {"closed_loop": 1.0})
+    assert own_folder("tcp64_7m6") == own_folder("constant_velocity", str(tmp_path)) == ""
+    assert own_folder("mine", str(tmp_path)) == own_folder(str(tmp_path / "mine")) == str(tmp_path / "mine")
+    assert card_by_name("tcp64_7m6")["network"] == "tcp" and card_by_name("constant_velocity") == {}
+    assert card_by_name("mine", str(tmp_path / "mine"))["scores"] == {"closed_loop": 1.0}
+    assert card_by_name("mine") is None and card_by_name("mine", str(tmp_path / "gone")) is None
