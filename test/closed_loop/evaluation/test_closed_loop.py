@@ -77,6 +77,25 @@ def test_stopped_and_gone_on_in_two_processes_gives_the_same_bytes(config, strai
     assert [path.read_bytes() for path in telemetry[0]] == [path.read_bytes() for path in telemetry[1]]
 
 
+def test_late_plans_act_late_and_two_drives_are_alike(config, straight, tmp_path):
+    """300 ms are 6 ticks: the car stands for 6 ticks without a plan, a plan comes every 0.3 s, and nothing is ever stale."""
+    from kd_planner_ros.evaluation.run_folder import read_run
+
+    late = replace(config, out=tmp_path / "late", latency="300", routes_count=1)
+    summary = closed_loop.run(late, progress=False)
+    closed_loop.run(replace(late, out=tmp_path / "again"), progress=False)
+    for name in FILES:
+        assert (late.out / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    assert summary["latency"] == {"kind": "number", "ms": 300.0, "ticks": 6}
+    record = json.loads((late.out / "statistics.json").read_text())["_checkpoint"]["records"][0]
+    assert record["meta"]["latency"]["ticks"] == 6 and "300 ms a plan" in (late.out / "report.html").read_text()
+    run = read_run(next(late.out.glob("seed_0/*/run.json")).parent)
+    assert run.telemetry["reason"][:6] == ["no_plan"] * 6 and set(run.telemetry["reason"][6:]) == {""}
+    stamps = [round(20 * plan["stamp_s"]) for plan in run.plans[:5]]
+    assert stamps == [0, 6, 12, 18, 24] and run.telemetry["speed_mps"].max() > 2.0
+    assert run.telemetry["x"].tolist() != read_run(next(config.out.glob("seed_0/*/run.json")).parent).telemetry["x"].tolist()
+
+
 def test_another_evaluation_in_the_same_folder_is_refused(config, straight):
     with pytest.raises(ConfigError, match="vehicles 6.*vehicles 7"):
         closed_loop.run(replace(config, vehicles=7), progress=False)
