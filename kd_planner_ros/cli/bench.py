@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.cli.options import add_json, show
-from kd_planner_ros.distill.config import choices
+from kd_planner_ros.distill.methods.plankd.config import DETAILS
+from kd_planner_ros.distill.methods.registry import method_names
 
 EPILOG = """\
 examples:
@@ -71,9 +72,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=_whole, metavar="N", default=24, help="samples a step")
     parser.add_argument("--steps", type=_whole, metavar="N", default=5, help="steps to measure, after one step of warm-up")
     parser.add_argument("--device", default="cpu", metavar="TEXT", help="auto, cpu, cuda, cuda:1 ...")
-    parser.add_argument("--method", default="imitation", choices=choices("method"),
+    parser.add_argument("--method", default="imitation", choices=method_names(),
                         help="distillation method to measure; each but imitation is compared with imitation, teacher outputs cached")
-    parser.add_argument("--bev-detail", default="auto", choices=choices("bev_detail"), help="plankd's scene encoder")
+    parser.add_argument("--bev-detail", default="auto", choices=("auto", *DETAILS), help="plankd's scene encoder")
 
 
 def _add_planner(parser: argparse.ArgumentParser, what: str = "a planner") -> None:

@@ -1,9 +1,9 @@
 """Command-line options from the fields of a config dataclass, so that each default and help text stands in one place.
 
-A field becomes ``--field-name``. Its metadata may hold ``help`` (say the unit), ``choices``, ``metavar``, ``flag`` (another
-name of the option), ``parse`` (reads one word into the value) and ``cli`` (False leaves the field out). Types: str, int,
-float, bool (gives ``--x`` and ``--no-x``), Path, tuples of these (several words), and unions, of which the first type but
-None counts.
+A field becomes ``--field-name``, or ``--section.field-name`` in a section. Its metadata may hold ``help`` (say the unit),
+``choices``, ``metavar``, ``flag`` (another name of the option), ``parse`` (reads one word into the value) and ``cli`` (False leaves
+the field out). Types: str, int, float, bool (gives ``--x`` and ``--no-x``), Path, tuples of these (several words), and unions, of
+which the first type but None counts.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
+
+from kd_planner_ros.core.fields import option_of
 
 Config = TypeVar("Config")
 METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
@@ -50,23 +52,80 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on the last line")
 
 
-def add_fields(parser: argparse.ArgumentParser, config: type, skip: tuple[str, ...] = ()) -> None:
-    """Give ``parser`` one option for each field of dataclass ``config`` but those in ``skip``."""
+def add_fields(parser: argparse.ArgumentParser, config: type, skip: tuple[str, ...] = (), section: str = "",
+               given_only: bool = False) -> None:
+    """Give ``parser`` one option for each field of dataclass ``config`` but those in ``skip``.
+
+    Args:
+        section: stands before the names, ``--section.field-name``; the values are then called ``section.field_name``.
+        given_only: leave the values of options that are not given out of the result (``given`` reads them); none is required.
+    """
     hints = typing.get_type_hints(config)
     for field in dataclasses.fields(config):
         if field.name in skip or not field.init or field.metadata.get("cli") is False:
             continue
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        settings: dict[str, Any] = {"help": field.metadata.get("help", ""), "dest": field.name}
+        settings: dict[str, Any] = {"help": field.metadata.get("help", ""), "dest": f"{section}." * bool(section) + field.name}
         settings |= {"required": True} if required else {"default": _default(field)}
         settings |= _kind(hints[field.name])
         if "parse" in field.metadata:
             settings = {key: value for key, value in settings.items() if key != "nargs"} | {"type": field.metadata["parse"]}
+        if given_only:
+            settings |= {"help": _with_default(settings), "default": argparse.SUPPRESS, "required": False}
         if "choices" in field.metadata:
             settings |= {"choices": field.metadata["choices"], "metavar": None}
         if "metavar" in field.metadata:
             settings["metavar"] = field.metadata["metavar"]
-        parser.add_argument("--" + field.metadata.get("flag", field.name).replace("_", "-"), **settings)
+        parser.add_argument(option_of(field, section), **settings)
+
+
+def given(args: argparse.Namespace, *configs: type, **sections: type) -> dict[str, Any]:
+    """The options of ``configs`` and, under dotted names, of ``sections`` that were given, by name."""
+    names = {field.name for config in configs for field in dataclasses.fields(config)}
+    names |= {f"{section}.{field.name}" for section, config in sections.items() for field in dataclasses.fields(config)}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in vars(args).items() if name in names}
+
+
+def refuse_old_options(parser: argparse.ArgumentParser, table: Mapping[str, str]) -> None:
+    """Have ``parser`` refuse the old option names of ``table`` (old name -> new name, with underscores) in one line."""
+    for old, new in table.items():
+        section, dot, name = new.replace("_", "-").rpartition(".")
+        for option, renamed in ((old, f"{section}{dot}{name}"), (f"no_{old}", f"{section}{dot}no-{name}")):
+            parser.add_argument("--" + option.replace("_", "-"), nargs="?", action=_Renamed, new=f"--{renamed}", help=argparse.SUPPRESS)
+
+
+class _Renamed(argparse.Action):
+    """Refuses an old option by its new name."""
+
+    def __init__(self, *args: Any, new: str, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.new, self.default = new, argparse.SUPPRESS
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        parser.error(f"expected {self.new}; got its old name {option_string}; use the new name")
+
+
+class _YesOrNo(argparse.Action):
+    """``--x`` and ``--no-x``; in a section ``--section.x`` and ``--section.no-x``."""
+
+    def __init__(self, option_strings: Any, dest: str, **kwargs: Any):
+        no = [f"--{section}{dot}no-{name}" for section, dot, name in (one[2:].rpartition(".") for one in option_strings)]
+        super().__init__([*option_strings, *no], dest, nargs=0, **kwargs)
+        self._no = frozenset(no)
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, option_string not in self._no)
+
+    def format_usage(self) -> str:
+        return " | ".join(self.option_strings)
+
+
+def _with_default(settings: Mapping[str, Any]) -> str:
+    """The help text with the default in words, for an option whose value is left out where it is not given."""
+    text, default = settings["help"], settings.get("default")
+    if "(default" in text or default is None or default is False or default in ((), ""):
+        return text
+    return f"{text} (default: {str(default).replace('%', '%%')})"
 
 
 def from_args(config: type[Config], args: argparse.Namespace, **fixed: Any) -> Config:
@@ -90,7 +149,7 @@ def _kind(hint: Any) -> dict[str, Any]:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return _kind(next(part for part in typing.get_args(hint) if part is not type(None)))
     if hint is bool:
-        return {"action": argparse.BooleanOptionalAction}
+        return {"action": _YesOrNo}
     if typing.get_origin(hint) in (tuple, list):
         return {"nargs": "*", **_kind(typing.get_args(hint)[0])}
     if hint in METAVARS:

@@ -12,19 +12,19 @@ from kd_planner_ros.core.errors import ConfigError
 LIMITS = {"low": "from", "above": "above", "high": "to", "below": "below"}
 
 
-def check_fields(config: Any) -> None:
+def check_fields(config: Any, prefix: str = "") -> None:
     """Refuse the first field of ``config`` whose value is of another type than its default or outside its range.
 
     Metadata that counts: ``low`` and ``high`` (included), ``above`` and ``below`` (not included), ``choices``, ``flag`` (the
     name of the option where it is not the field's). Numbers must be finite. Fields without a default are left alone, and
-    None is a value of those whose default is None.
+    None is a value of those whose default is None. ``prefix`` stands before the option's name, as in ``--tcp.input-height``.
 
     Raises:
         ConfigError: it names the option, ``--field-name``.
     """
     for field in dataclasses.fields(config):
         value, kind = getattr(config, field.name), type(field.default)
-        option = "--" + field.metadata.get("flag", field.name).replace("_", "-")
+        option = option_of(field, prefix)
         choices = field.metadata.get("choices", ())
         if choices and value not in choices:
             raise ConfigError(f"{option} out of {', '.join(map(str, choices))}", repr(value), f"correct {option}")
@@ -33,6 +33,11 @@ def check_fields(config: Any) -> None:
         limits = {name: field.metadata[name] for name in LIMITS if field.metadata.get(name) is not None}
         if value is not None and (kind in (int, float) or limits) and not _is_number(value, kind, limits):
             raise ConfigError(f"{option} {_range(kind, limits)}", repr(value), f"correct {option}")
+
+
+def option_of(field: dataclasses.Field, prefix: str = "") -> str:
+    """The option of ``field``: ``--field-name``, or ``--prefix.field-name``."""
+    return f"--{prefix}" + ("." if prefix else "") + field.metadata.get("flag", field.name).replace("_", "-")
 
 
 def _is_number(value: Any, kind: type, limits: Mapping[str, float]) -> bool:

@@ -1,33 +1,32 @@
-"""The settings of a training run, each with its help text: the command line is made from them."""
+"""The settings of a training run, each with its help text: the command line, the trainer node and recipes are made from them.
+
+``TrainConfig`` holds the trainer's own settings. Options of the network and of the distillation method stand in ``sections`` under
+their names: ``{"tcp": {"input_height": 64}, "plankd": {"rank_loss": "paper"}}``.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.fields import check_fields
-from kd_planner_ros.networks.training import find_lessons
+from kd_planner_ros.core.fields import check_fields, option_of
+from kd_planner_ros.distill.methods.registry import IMITATION, find_method
+from kd_planner_ros.networks.registry import find_training
+from kd_planner_ros.networks.training import Stage
 
 RESUMABLE = ("epochs", "max_minutes", "checkpoint_minutes", "validate_minutes", "threads", "models_dir", "runs_dir",
-             "cache", "device", "compile", "fresh", "progress", "allow_leak", "bags", "workers", "maps_dir")
+             "cache", "device", "compile", "fresh", "progress", "allow_leak", "bags")
 """Fields that may differ when a run is resumed; all others belong to the recipe."""
 
 EVALUATION_MAPS = ("Town05",)
-"""Never trained on, nor are teachers and starts."""
-MODELS_NAMED = ("init", "warm_start", "backbone_weights", "teacher")
+"""Maps that no model, teacher or start may be trained on."""
+MODELS_NAMED = ("init", "warm_start", "backbone_weights")
 """Fields that hold a model's folder or file; cards have its name alone, for a card holds no paths of a machine."""
-
-METHODS = ("imitation", "plankd", "at", "reviewkd", "dpk")
-LATER_FIELDS = ("front_px", "optimiser", "backbone_rate", "warm_start", "backbone_weights", "train_share", "head_start", "target_stretch",
-                "waypoint_scale", "bev_px_per_m", "obstacle_mps")
-"""Fields that a recipe names only where they are not the default: checkpoints from before they existed go on."""
-PLANKD_FIELDS = ("use_entropy", "safe_attention", "use_bottleneck", "weighting", "feature_weight", "ranking_weight",
-                 "entropy_weight", "attention_pull", "teacher_waypoints", "rank_loss", "latent_noise", "freeze_bottleneck", "bev_detail",
-                 "head_start", "waypoint_scale", "bev_px_per_m", "obstacle_mps")
-"""Fields that only method plankd reads."""
 
 
 def _field(default: Any, text: str, **metadata: Any) -> Any:
@@ -40,12 +39,8 @@ class TrainConfig:
 
     bags: tuple[Path, ...] = field(metadata={"help": "recordings, or folders with recordings in any depth"})
     name: str = _field("tcp_student", "name of the model; its weights and card go to <models-dir>/<name>/")
-    network: str = _field("tcp", "which network to train: a folder of networks/ that has a loss.py")
+    network: str = _field("tcp", "network to train: a folder of networks/ with a training.py, or a network of another Python package")
     size: str = _field("3.1m", "size of the network, as 'kd-planner models params' lists them")
-    input_height: int = _field(256, "height of the network's input in pixels (tcp)")
-    input_width: int = _field(900, "width of the network's input in pixels (tcp)")
-    front_px: int = _field(224, "side of the square front view in pixels (interfuser); the other views and the LiDAR histogram "
-                           "follow: 128 needs a third of the time")
     epochs: float = _field(30.0, "length of the run in passes over the balanced samples; the schedule ends there", above=0.0)
     max_minutes: float = _field(0.0, "end the schedule after this many minutes of training if that comes first; 0: never", low=0.0)
     batch: int = _field(24, "samples a step, over all processes", low=1)
@@ -67,53 +62,18 @@ class TrainConfig:
                                            "with torchvision's names (timm's for ResNet-D); nothing is fetched")
     speed_dropout: float = _field(0.0, "share of samples whose speed input is hidden (zero): a student that reads 'standing' "
                                   "as 'keep standing' never starts again", low=0.0, below=1.0)
-    target_stretch: float = _field(0.0, "share of samples with a target point nearer than 8 m whose target point is moved out to 8 to 30 m: "
-                                   "a student that reads 'near' as 'red light' never starts again", low=0.0, high=1.0)
+    target_stretch: float = _field(0.0, "share of samples with a target point nearer than 8 m whose target point is moved out to 8 to "
+                                   "30 m: a student that reads 'near' as 'red light' never starts again", low=0.0, high=1.0)
     start_weight: float = _field(2.0, "how often a frame in which the car stands but is about to move is drawn in one epoch", low=0.0)
     hazard_weight: float = _field(1.0, "how often a frame in which the moving car must brake or a walker is in its way is drawn "
                                   "in one epoch", low=0.0)
-    states_weight: float = _field(0.0, "weight of the auxiliary loss that names the planning states (light, junction, "
-                                  "vehicle, ...) with a head that is not shipped; 0: none", low=0.0)
-    semantic_weight: float = _field(0.0, "weight of the auxiliary loss that draws a coarse semantic grid with a head that is "
-                                    "not shipped; needs recordings with --labels semantic; 0: none", low=0.0)
-    method: str = _field("imitation", "how to train: imitation of the expert alone, or with a teacher: plankd, at, reviewkd, dpk",
-                         choices=METHODS)
-    teacher: str = _field("", "teacher's name in <models-dir>, or its folder; needed by every method but imitation")
-    teacher_cache: bool = _field(True, "keep the teacher's answers on disk: it then sees the clean picture, not the augmented one "
-                                 "that the student sees, and costs no time after the first run")
-    use_entropy: bool = _field(True, "plankd: the entropy loss on the waypoint attention", flag="entropy")
-    safe_attention: bool = _field(True, "plankd: weight waypoints by the safety-aware attention; without it as the network's own "
-                                  "loss does")
-    use_bottleneck: bool = _field(True, "plankd: compare features behind the information bottleneck; without it the whole map",
-                                  flag="bottleneck")
-    weighting: str = _field("attention", "plankd: weights of the waypoints; decay and equal look at nothing",
-                            choices=("attention", "decay", "equal"))
-    feature_weight: float = _field(-1.0, "plankd: alpha_z; negative: the paper's for the network (TCP 0.5, InterFuser 0.1)")
-    ranking_weight: float = _field(-1.0, "plankd: alpha_r; negative: the paper's (0.1)")
-    entropy_weight: float = _field(-1.0, "plankd: alpha_e; negative: the paper's (TCP 0.05, InterFuser 0.005)")
-    attention_pull: float = _field(-1.0, "plankd: share of the waypoint loss's gradient that reaches the attention; 1: as the "
-                                   "repository; negative: its balance with the ranking kept (TCP 0.02, InterFuser 1)")
-    teacher_waypoints: float = _field(0.0, "plankd: weight of imitating the teacher's waypoints too (equation 9's L_w; the paper "
-                                      "leaves it out)", low=0.0)
-    rank_loss: str = _field("margin", "plankd: margin: as the repository (margin 0.1, mean over pairs); paper: equation 7",
-                            choices=("margin", "paper"))
-    waypoint_scale: str = _field("auto", "plankd: the weighted waypoint loss is a sum, or the mean over waypoints as in the repository; "
-                                 "auto: sum for TCP, mean for InterFuser", choices=("auto", "sum", "mean"))
-    latent_noise: str = _field("shared", "plankd: noise of teacher's and student's latent; independent: as the repository; none: "
-                               "compare the means", choices=("shared", "independent", "none"))
-    freeze_bottleneck: bool = _field(True, "plankd: the feature loss trains the student only; without it the bottleneck's encoder "
-                                     "too, as the repository")
-    bev_detail: str = _field("auto", "plankd: detail of the bird's-eye encoder: full is the paper's, half takes a third of its "
-                             "time, eighth a fortieth; auto: the finest that costs at most 22 %% of the student",
-                             choices=("auto", "full", "half", "quarter", "sixth", "eighth"))
-    bev_px_per_m: float = _field(5.0, "plankd: pixels a metre of the bird's-eye scene; the repository's 4 do not fit its coordinates",
-                                 low=1.0, high=20.0)
-    obstacle_mps: float = _field(0.0, "plankd: road users slower than this are no obstacles of the safety kernel; the paper's are the "
-                                 "moving ones (0.1)", low=0.0, high=50.0)
-    head_start: int = _field(0, "plankd: steps in which the bottleneck learns from the teacher alone before the student's first, for "
-                             "runs too short for it to learn beside the student", low=0)
-    maps_dir: Path | None = _field(None, "plankd: where to look for road networks that recordings only name")
-    augment: bool = _field(True, "photometric augmentation")
+    method: str = _field("imitation", "distillation method: imitation (of the expert, without a teacher), plankd, at, reviewkd, dpk, or "
+                         "a method of another Python package")
+    teacher: str = _field("", "the teacher's name in <models-dir>, or its folder; several are separated by commas; every method but "
+                          "imitation needs one")
+    teacher_cache: bool = _field(True, "keep the teacher's answers on disk: the teacher then sees the clean picture, not the augmented "
+                                 "one that the student sees, and costs no time after the first run")
+    augment: bool = _field(True, "augmentation of the pictures")
     seed: int = _field(2020, "seed of weights, order, augmentation and dropout", low=0, high=2**31 - 1)
     validation_share: float = _field(0.1, "share of routes held out for validation", low=0.0, below=1.0)
     train_share: float = _field(1.0, "share of the other routes that is trained on, for experiments with little data", above=0.0, high=1.0)
@@ -131,32 +91,60 @@ class TrainConfig:
     allow_leak: bool = _field(False, "allow recordings of Town05, the evaluation map")
     progress: bool = _field(True, "show progress")
 
-    def __post_init__(self):
+    sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, metadata={"cli": False})
+    """Options of the network and of the method, by their names."""
+    stages: tuple[Mapping[str, Any], ...] = field(default=(), metadata={"cli": False})
+    """Stages instead of the network's own: fields of ``Stage`` each."""
+
+    def __post_init__(self) -> None:
         check_fields(self)
         if not self.name or Path(self.name).name != self.name:
             raise ConfigError("--name with the name of a folder", repr(self.name), "give a name without slashes")
         starts = [name for name in ("init", "warm_start", "backbone_weights") if getattr(self, name)]
         if len(starts) > 1:
             raise ConfigError("one start at most", ", ".join("--" + name.replace("_", "-") for name in starts), "leave one")
-        if self.head_start and (self.method != "plankd" or not self.use_bottleneck):
-            raise ConfigError("--head-start with --method plankd and its bottleneck", f"--method {self.method}" + (
-                "" if self.use_bottleneck else " --no-bottleneck"), "leave --head-start out: nothing else learns without the student")
-        if self.method != "imitation" and not self.teacher:
-            raise ConfigError(f"--teacher with --method {self.method}", "none", "give the name of a model, or its folder")
+        if unused := sorted(set(self.sections) - {self.network, self.method, *self._stage_methods()}):
+            raise ConfigError(f"options of network '{self.network}' and method '{self.method}'", ", ".join(
+                f"--{section}.{name.replace('_', '-')}" for section in unused for name in self.sections[section]) or unused[0],
+                "leave them out, or choose the network or method that they belong to")
+        for section, kind in self.option_types().items():
+            check_fields(options_of(kind, self.sections.get(section, {}), section), section)
+        stages_of(self)
+        if self.method != IMITATION and not self.teacher and (wanted := find_method(self.method).accepts(self.network, ())):
+            raise ConfigError(f"--teacher with --method {self.method}: {wanted}", "none", "give the name of a model, or its folder")
+
+    def _stage_methods(self) -> list[str]:
+        return [str(one["method"]) for one in self.stages if isinstance(one, Mapping) and one.get("method")]
+
+    def option_types(self) -> dict[str, type]:
+        """The dataclass of each section that this run reads: the network's, the method's, those of its stages' methods."""
+        return {self.network: find_training(self.network).options,
+                **{name: find_method(name).options for name in (self.method, *self._stage_methods())}}
+
+    def options(self, section: str) -> Any:
+        """The options of the network or method ``section``, settled."""
+        return options_of(self.option_types()[section], self.sections.get(section, {}), section)
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """The teachers' names or folders."""
+        return tuple(part.strip() for part in self.teacher.split(",") if part.strip())
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Everything that shapes the weights, as JSON values; the card holds it."""
-        recipe = {k: v for k, v in asdict(self).items() if k not in (*RESUMABLE, "name")}
-        unused = PLANKD_FIELDS if self.method != "plankd" else ()
-        if self.method == "imitation":
-            unused = ("method", "teacher", "teacher_cache", *PLANKD_FIELDS)
-        recipe |= {name: Path(recipe[name] or "").name or self.__dataclass_fields__[name].default
-                   for name in MODELS_NAMED if name in recipe}
+        """Everything that shapes the weights, as JSON values; the card holds it. Sections are nested."""
+        recipe = {k: v for k, v in asdict(self).items() if k not in (*RESUMABLE, "name", "sections", "stages")}
+        recipe |= {name: Path(recipe[name] or "").name or self.__dataclass_fields__[name].default for name in MODELS_NAMED}
+        recipe["teacher"] = ",".join(Path(one).name for one in self.teachers)
+        if self.method == IMITATION and not self._stage_methods():
+            recipe = {k: v for k, v in recipe.items() if k not in ("method", "teacher", "teacher_cache")}
         if self.weight_decay < 0.0:
-            recipe["weight_decay"] = find_lessons(self.network).OPTIMISER.weight_decay
-        later = [name for name in LATER_FIELDS if getattr(self, name) == self.__dataclass_fields__[name].default]
-        return {k: v for k, v in recipe.items() if k not in (*unused, *later)}
+            recipe["weight_decay"] = find_training(self.network).optimiser.weight_decay
+        for section in self.option_types():
+            options = self.options(section)
+            shaping = {one.name: getattr(options, one.name) for one in fields(options) if not one.metadata.get("site")}
+            recipe |= {section: shaping} if shaping else {}
+        return recipe | ({"stages": [dict(one) for one in self.stages]} if self.stages else {})
 
     @property
     def length(self) -> dict[str, float]:
@@ -166,21 +154,78 @@ class TrainConfig:
     @property
     def command(self) -> str:
         """The command line with the options that differ from their defaults, without this machine's folders."""
-        words = ["kd-planner train --bags ..."]
+        words = ["kd-planner train --bags ..."] + (["--recipe ..."] if self.stages else [])
         for known in fields(self):
             value = getattr(self, known.name)
-            if value == known.default or known.name == "bags" or (
+            if value == known.default or known.name in ("bags", "sections", "stages") or (
                     known.name in RESUMABLE and known.name not in ("epochs", "max_minutes")):
                 continue
-            name = "--" + known.metadata.get("flag", known.name).replace("_", "-")
             value = Path(value).name if known.name in MODELS_NAMED and value else value
-            words.append(f"{'--no-' + name[2:] if value is False else name}" if isinstance(value, bool) else f"{name} {value}")
+            words.append(_words(known, self.recipe.get("teacher", value) if known.name == "teacher" else value))
+        for section in self.option_types():
+            options = self.options(section)
+            words += [_words(one, getattr(options, one.name), section) for one in fields(options)
+                      if getattr(options, one.name) != one.default and not one.metadata.get("site")]
         return " ".join(words)
+
+
+def _words(known: dataclasses.Field, value: Any, section: str = "") -> str:
+    option = option_of(known, section)
+    if isinstance(value, bool):
+        return option if value else no_option(option)
+    return f"{option} {value}"
+
+
+def no_option(option: str) -> str:
+    """The option that says no: ``--no-x``, ``--plankd.no-x``."""
+    section, dot, name = option[2:].rpartition(".")
+    return f"--{section}{dot}no-{name}"
+
+
+def options_of(kind: type, given: Mapping[str, Any], section: str) -> Any:
+    """``kind``, the options of ``section``, with the values ``given``.
+
+    Raises:
+        ConfigError: an unknown name, or a value that the options refuse.
+    """
+    known = {one.name for one in fields(kind)}
+    if unknown := sorted(set(given) - known):
+        raise ConfigError(f"options of '{section}' out of {', '.join(sorted(known)) or 'none'}", ", ".join(unknown), "correct the name")
+    return kind(**given)
+
+
+def stages_of(config: TrainConfig) -> tuple[Stage, ...]:
+    """The stages of the run that ``config`` describes: its own, else the network's.
+
+    Raises:
+        ConfigError: an unknown or unfit field, two stages of one name, or shares that do not sum to 1.
+    """
+    stages = tuple(_stages(config.stages)) or find_training(config.network).stages
+    names = [stage.name for stage in stages]
+    if len(set(names)) < len(names):
+        raise ConfigError("stages of different names", ", ".join(names), "rename one")
+    if abs(sum(stage.share for stage in stages) - 1.0) > 1e-6:
+        raise ConfigError("shares of all stages that sum to 1", f"{sum(stage.share for stage in stages):g} ({', '.join(names)})",
+                          "correct 'share'")
+    return stages
+
+
+def _stages(given: tuple[Mapping[str, Any], ...]) -> Iterator[Stage]:
+    known = {one.name for one in fields(Stage)}
+    for one in given:
+        if not isinstance(one, Mapping) or not set(one) <= known:
+            raise ConfigError(f"a stage with fields out of {', '.join(sorted(known))}",
+                              ", ".join(sorted(set(one) - known)) if isinstance(one, Mapping) else repr(one), "correct 'stages'")
+        try:
+            lists = {name: tuple(one[name]) for name in ("trained", "frozen_eval", "untrained") if name in one}
+            yield Stage(**{**one, **lists, "ramps": {part: tuple(map(float, ends)) for part, ends in one.get("ramps", {}).items()}})
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"values that fit stage '{one.get('name', '')}'", str(error), "correct 'stages'") from None
 
 
 @dataclass(frozen=True)
 class TrainReport:
-    """What came of it. ``validation`` holds the loss, its parts, the figures of the network's lessons (TCP: l2_m, l2_2s_m,
+    """The outcome of a run. ``validation`` holds the loss, its parts, the figures of the network's task (TCP: l2_m, l2_2s_m,
     steer_mae, acceleration_mae; InterFuser: path_m, map_recall, map_false, junction_right ...) and samples."""
 
     model: str
@@ -194,11 +239,6 @@ class TrainReport:
     best_step: int
     finished: bool
     validation: dict[str, float]
-
-
-def choices(name: str) -> tuple[str, ...]:
-    """The values that field ``name`` of TrainConfig may have."""
-    return TrainConfig.__dataclass_fields__[name].metadata["choices"]
 
 
 def plain(recipe: dict[str, Any]) -> dict[str, Any]:

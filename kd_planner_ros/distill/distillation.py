@@ -1,60 +1,61 @@
-"""A training run's way of distilling, as the learner holds it: the teacher, the method, and what each batch needs besides."""
+"""A training run's distillation as the learner holds it: teachers, methods of the stages, and what each batch needs besides."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.distill import scene_cache, teacher_cache
-from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig
-from kd_planner_ros.distill.losses.attention import measurement
-from kd_planner_ros.distill.losses.maps import Stage
-from kd_planner_ros.distill.methods.build import build_distiller, switches_of
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig, stages_of
+from kd_planner_ros.distill.methods.base import Answers, Distiller, MethodContext
+from kd_planner_ros.distill.methods.registry import IMITATION, find_method
 from kd_planner_ros.distill.parallel import Group
-from kd_planner_ros.distill.scene_cache import SceneCache, SceneKind
-from kd_planner_ros.distill.teacher import load_teacher
-from kd_planner_ros.distill.teacher_cache import TeacherCache
-from kd_planner_ros.geometry.frames import base_to_planner
-from kd_planner_ros.networks.blocks.inputs import COMMANDS, command_index
-from kd_planner_ros.networks.training import Lessons
-from kd_planner_ros.samples.dataset import Batch
+from kd_planner_ros.distill.teacher import load_teacher, require_same_inputs
+from kd_planner_ros.distill.teacher_source import TeacherSource
+from kd_planner_ros.networks.registry import find_training
+from kd_planner_ros.networks.training import LearningTask
+from kd_planner_ros.samples.dataset import Batch, Samples
 from kd_planner_ros.samples.shards import Shard
-from kd_planner_ros.wire.topics import TRUTH_STATE
 
-_TEACHER = "teacher."
-"""Prefix of the teacher's fields among a batch's extras."""
-
-
-def no_states(bag: Path) -> BagError:
-    """What is said of a recording without planning states."""
-    return BagError(f"planning states on {TRUTH_STATE} in {bag}", "none",
-                    "record them with the expert; without them imitation, AT, ReviewKD, DPK and PlanKD with --no-bottleneck work")
+Inputs = Callable[[], Mapping[str, Tensor]]
 
 
 class Distillation:
-    """``method`` of ``config`` for a student with the network config ``student``.
+    """The methods of ``config`` for a student with the network config ``student``.
 
     Raises:
         PlannerError, CardError, ConfigError: no such teacher, one that does not fit, or one that knows the evaluation map.
     """
 
-    def __init__(self, config: TrainConfig, student: Any, lessons: Lessons, group: Group):
-        self.config, self.lessons, self.group = config, lessons, group
-        self.teacher = None
-        if config.method != "imitation" and config.teacher:
-            self.teacher = load_teacher(config.teacher, config.network, student, group.device, EVALUATION_MAPS,
-                                        config.allow_leak, config.models_dir)
-        switches = switches_of(config, student) if config.method == "plankd" else None
-        self.method = build_distiller(config.method, config.network, student, self.teacher and self.teacher.config, switches,
-                                      group.average).to(group.device)
-        self._answers: TeacherCache | None = None
-        self._scenes: SceneCache | None = None
+    def __init__(self, config: TrainConfig, student: Any, task: LearningTask, group: Group):
+        self.config, self.task, self.group = config, task, group
+        names = dict.fromkeys((config.method, *(stage.method for stage in stages_of(config) if stage.method)))
+        teachers = [load_teacher(name, group.device, EVALUATION_MAPS, config.allow_leak, config.models_dir)
+                    for name in config.teachers] if set(names) != {IMITATION} else []
+        self.sources = [TeacherSource(one, number, config.network, student, task) for number, one in enumerate(teachers)]
+        self.methods = {name: self._build(name, student) for name in names}
+        self.method = self.methods[config.method]
+
+    def _build(self, name: str, student: Any) -> Distiller:
+        config, method = self.config, find_method(name)
+        teachers = tuple(source.teacher for source in self.sources)
+        if wanted := method.accepts(config.network, [one.network for one in teachers]):
+            got = ", ".join(f"'{one.name}' of network {one.network}" for one in teachers) or "none"
+            raise ConfigError(f"{wanted} for method '{name}'", got, "correct --teacher, or choose another method")
+        for teacher in teachers if method.shared_inputs and name != IMITATION else ():
+            require_same_inputs(teacher, config.network, student)
+        defaults = find_training(config.network).method_defaults.get(name, {})
+        return method.build(MethodContext(config.network, student, teachers, self.task, config.options(name), defaults,
+                                          self.group.average)).to(self.group.device)
+
+    def begin_stage(self, method: str | None) -> None:
+        """Use ``method`` from now on; None: the run's own."""
+        self.method = self.methods[method or self.config.method]
 
     # --- before the first step ---------------------------------------------------------------------------------------
 
@@ -62,95 +63,85 @@ class Distillation:
         """Make what is kept on disk for the samples of ``bags`` (each shard's recording); the leader builds, the others wait.
 
         Raises:
-            BagError, MapError: a recording lacks the ground truth that the method needs.
+            BagError, MapError: a recording lacks the ground truth that a method needs.
         """
-        self._require_states(bags)
-        self.group.leader_first(lambda: self._build(bags))
+        for method in self.methods.values():
+            method.require(bags)
+        self.group.leader_first(lambda: self._attach(bags))
 
-    def _build(self, bags: Mapping[Shard, Path]) -> None:
+    def _attach(self, bags: Mapping[Shard, Path]) -> None:
         progress = self.config.progress and self.group.leads
-        if "bev" in self.method.needs:
-            self._scenes = scene_cache.build(bags, self.config.maps_dir, progress,
-                                             SceneKind(self.config.bev_px_per_m, self.config.obstacle_mps))
-        if self.teacher is not None and self.config.teacher_cache:
-            self._answers = teacher_cache.build(list(bags), self.teacher, self.method.teacher_fields, self._encode, progress)
+        for method in self.methods.values():
+            method.attach(bags, progress)
+        for number, source in enumerate(self.sources):
+            source.attach(bags, self.config.cache, self._fields(number), self.config.teacher_cache, progress)
 
-    def _require_states(self, bags: Mapping[Shard, Path]) -> None:
-        if "states" not in self.method.needs:
-            return
-        for shard, bag in bags.items():
-            if len(shard.rows) and (shard.rows["states"] < 0).all():
-                raise no_states(bag)
+    def _fields(self, number: int) -> tuple[str, ...]:
+        """Every field that a method reads of teacher ``number``."""
+        return tuple(dict.fromkeys(name for method in self.methods.values() for name in method.fields_of(number)))
 
-    def _encode(self, shard: Shard, rows: slice) -> dict[str, Tensor]:
-        """The teacher's inputs for clean pictures of ``shard``."""
-        return self._inputs(shard.rows[rows], shard.arrays(rows))
-
-    def _inputs(self, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-        """The teacher is told speed and target point as they were recorded."""
-        there = {name: torch.from_numpy(array).to(self.group.device) for name, array in arrays.items()}
-        return self.lessons.inputs(rows, there, np.zeros(len(rows), bool))
+    def usable(self, samples: Samples) -> np.ndarray:
+        """Which of ``samples`` every teacher has a sample for, bool [N]; the others are counted on stderr."""
+        lacking = [np.concatenate([source.lacking(shard) for shard in samples.shards]) for source in self.sources]
+        for source, one in zip(self.sources, lacking, strict=True):
+            if one.any() and self.group.leads:
+                print(f"{int(one.sum())} of {len(one)} samples left out: teacher '{source.teacher.name}' has no sample at their stamps",
+                      file=sys.stderr)
+        return ~np.any(lacking, axis=0) if lacking else np.ones(len(samples), bool)
 
     # --- in each step ------------------------------------------------------------------------------------------------
 
     def extras(self, places: Sequence[tuple[Shard, int]]) -> dict[str, np.ndarray]:
         """What the disk holds for the samples at ``places``; called from the thread that reads."""
-        found = self._scenes.fetch(places) if self._scenes is not None else {}
-        if self._answers is not None:
-            found |= {_TEACHER + name: array for name, array in self._answers.fetch(places).items()}
+        found: dict[str, np.ndarray] = dict(self.method.fetch(places))
+        for number, source in enumerate(self.sources):
+            found |= source.extras(places) if self.method.fields_of(number) else {}
         return found
 
     def terms(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], batch: Batch, epoch: float,
-              inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """(weighted terms to add to the network's own loss, figures for the log); ``inputs`` are the student's."""
-        terms = self.method.losses(outputs, self._teacher_says(batch, inputs), self._truth(targets, batch), epoch)
+              inputs: Inputs) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """(weighted terms to add to the task's loss, figures for the log); ``inputs`` gives what a teacher reads that shares the
+        student's samples."""
+        terms = self.method.losses(outputs, self._answers(batch, inputs), self._truth(targets, batch), epoch)
         return terms, self.method.report()
 
-    def learn_alone(self, targets: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    def learn_alone(self, targets: Mapping[str, Tensor], batch: Batch, inputs: Inputs) -> dict[str, Tensor]:
         """One step of what the method learns without the student; figures for the log."""
-        return self.method.learn_alone(self._teacher_says(batch), self._truth(targets, batch))
+        return self.method.learn_alone(self._answers(batch, inputs), self._truth(targets, batch))
 
-    def _teacher_says(self, batch: Batch, student: Mapping[str, Tensor] | None = None) -> dict[str, Stage]:
-        """Its fields of ``batch``; ``student`` are the student's inputs, which are its own where all is told as recorded."""
-        wanted = self.method.teacher_fields
-        found: dict[str, Stage] = {
-            name: torch.from_numpy(batch.extras[_TEACHER + name]).to(self.group.device).float()
-            for name in wanted if _TEACHER + name in batch.extras}
-        missing = [name for name in wanted if name not in found]
-        if missing and self.teacher is not None:
-            alike = student is not None and not batch.hidden_speed.any() and batch.told.tobytes() == batch.rows.tobytes()
-            found |= self.teacher.fields(student if alike else self._inputs(batch.rows, batch.arrays), missing)
-        return found
+    def _answers(self, batch: Batch, inputs: Inputs) -> list[Answers]:
+        return [source.answers(batch, self.method.fields_of(number), inputs) for number, source in enumerate(self.sources)]
 
-    def _truth(self, targets: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-        needs, rows, device = self.method.needs, batch.rows, self.group.device
-        truth = {name: targets[name] for name in ("waypoints", "waypoints_mask")}
-        if "states" in needs:
-            truth["states"] = torch.from_numpy(rows["states"].astype(np.int64)).to(device)
-        if "bev" in needs:
-            truth["bev"] = torch.from_numpy(batch.extras["bev"]).to(device).permute(0, 3, 1, 2)
-            places = batch.extras["obstacles"]
-            places = np.where((places != 0.0).any(-1, keepdims=True), base_to_planner(places), np.nan)
-            truth["obstacles"] = torch.from_numpy(places.astype(np.float32)).to(device)
-        if "measured" in needs:
-            one_hot = nn.functional.one_hot(torch.from_numpy(command_index(rows["command"])), COMMANDS)
-            truth["measured"] = measurement(one_hot, torch.from_numpy(rows["speed"].astype(np.float32))).to(device)
-        return truth
+    def _truth(self, targets: Mapping[str, Tensor], batch: Batch) -> Mapping[str, Tensor]:
+        return self.method.truth(targets, batch, self.group.device)
+
+    # --- checkpoint and card -----------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """State of every method beside the run's own, and the memory of recurrent teachers."""
+        return {"methods": {name: one.state() for name, one in self.methods.items() if name != self.config.method},
+                "memories": [source.task.memory() for source in self.sources if not source.shared]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Back to what ``state`` gave."""
+        for name, values in state.get("methods", {}).items():
+            self.methods[name].restore(values)
+        own = [source for source in self.sources if not source.shared]
+        for source, memory in zip(own, state.get("memories", [None] * len(own)), strict=True):
+            source.task.restore_memory(memory)
 
     @property
-    def _answers_kept(self) -> bool:
-        """Whether every answer comes from the disk: those too large to keep are asked for in each step."""
-        return self._answers is not None and set(self.method.teacher_fields) <= set(self._answers.kept)
-
-    # --- for the card ------------------------------------------------------------------------------------------------
+    def models_used(self) -> dict[str, str]:
+        """SHA-256 of the weights of each teacher: a run does not go on with others."""
+        return {f"weights of the teacher{f' {number + 1}' if number else ''}": source.teacher.sha256
+                for number, source in enumerate(self.sources)}
 
     def facts(self) -> dict[str, Any]:
-        """Method, switches and teacher as the card has them; the teacher's maps are named, for it may not know the
-        evaluation map either."""
-        if self.teacher is None:
+        """Method, switches and teachers as the card has them."""
+        if not self.sources:
             return {}
-        card = self.teacher.card
-        return {"method": self.method.name, "switches": self.method.switches(), "teacher_sees": (
-                    "the clean picture" if self._answers_kept else "the student's augmented picture"),
-                "teacher": {"name": card.name, "sha256": card.weights_sha256, "parameters": card.parameters,
-                            "data": {"maps": sorted(card.maps_seen)}}}
+        own = self.methods[self.config.method]
+        kept = all(source.keeps(self._fields(number)) or not source.shared for number, source in enumerate(self.sources))
+        first, *others = [source.facts for source in self.sources]
+        return {"method": self.config.method, "switches": own.switches(), "teacher": first,
+                **({"teachers": [first, *others]} if others else {}), "teacher_sees": "the clean picture" if kept else "the student's augmented picture"}

@@ -1,10 +1,8 @@
-"""A network being trained: forward, loss, step, validation, and its whole state. Knows nothing of files or time."""
+"""A network being trained: forward, loss, step, validation, and its whole state. Knows nothing of files, time or waypoints."""
 
 from __future__ import annotations
 
 import copy
-import dataclasses
-import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -13,17 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.distill.auxiliary import AuxiliaryHeads
-from kd_planner_ros.distill.config import TrainConfig
+from kd_planner_ros.distill.batches import prepare
+from kd_planner_ros.distill.config import TrainConfig, stages_of
 from kd_planner_ros.distill.distillation import Distillation
 from kd_planner_ros.distill.optimiser import build_optimiser
 from kd_planner_ros.distill.parallel import Group, autocast
+from kd_planner_ros.distill.stages import TASK, Plan, freeze, require_trained, train_mode
 from kd_planner_ros.distill.start import start
-from kd_planner_ros.networks.registry import find_network
-from kd_planner_ros.networks.training import Lessons, find_lessons
-from kd_planner_ros.samples.augment import augment, chance, stretch_targets
+from kd_planner_ros.distill.teacher_source import resets_of
+from kd_planner_ros.distill.validation import validate
+from kd_planner_ros.distill.weights import follow, put_buffers
+from kd_planner_ros.networks.registry import find_network, find_training
+from kd_planner_ros.networks.training import LearningTask
 from kd_planner_ros.samples.dataset import Batch, Samples
 
 
@@ -43,90 +43,102 @@ class Learner:
 
     ``others`` are all of the recordings' cameras by id, for networks with several.
 
-    The network's folder needs ``loss.py`` with ``imitation_loss(outputs, targets)`` and ``UNTRAINED`` (module names
-    that it gives no gradient), and ``training.py`` with its ``Lessons`` (``networks/training.py``).
-
     Raises:
-        PlannerError, CardError, ConfigError: an unknown network, size or input size.
+        PlannerError, CardError, ConfigError: an unknown network, size or input size, or a stage that trains nothing.
     """
 
     def __init__(self, config: TrainConfig, group: Group, camera: CameraSpec | None = None,
                  others: Mapping[str, CameraSpec] = MappingProxyType({})):
         self.config, self.group = config, group
-        network = find_network(config.network)
-        self._loss, training = find_lessons(config.network, "loss"), find_lessons(config.network)
-        self.model_config = network.config(training.config_fields(config, camera, others))
-        self.processor: Any = network.build_processor(self.model_config)
-        self.lessons: Lessons = training.build_lessons(self.processor)
-        self._network = network
+        self._network, self._training = find_network(config.network), find_training(config.network)
+        options = config.options(config.network)
+        self.model_config = self._network.config(self._training.config_fields(config.size, options, camera, others))
+        self.processor: Any = self._network.build_processor(self.model_config)
+        self.task: LearningTask = self._training.build_task(self.processor, options)
         torch.manual_seed(config.seed)
-        self.model: nn.Module = network.build_model(self.model_config)
+        self.model: nn.Module = self._network.build_model(self.model_config)
         self.start = start(config, self.model, self.model_config)
-        for name in self._loss.UNTRAINED:
-            self.model.get_submodule(name).requires_grad_(False)
+        self._free = {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
         self.model.to(group.device, memory_format=torch.channels_last).train()
         self.mean = copy.deepcopy(self.model).eval() if config.ema else None
-        self.heads = AuxiliaryHeads(config.states_weight, config.semantic_weight, self._stage_channels())
-        self.heads.to(group.device)
-        self.distillation = Distillation(config, self.model_config, self.lessons, group)
+        self.heads = self.task.modules(self.model)
+        if self.heads is not None:
+            self.heads.to(group.device)
+        self.distillation = Distillation(config, self.model_config, self.task, group)
         self.steps_per_epoch = 1000
-        self.optimiser = build_optimiser(config, training.OPTIMISER, self.model, self._beside())
+        self.plan = Plan(stages_of(config))
+        require_trained(self.plan.stages, self.model, self.heads, self._free, self.task.weights)
+        self._uploaded: tuple[Batch | None, dict[str, Tensor]] = None, {}
+        self.begin_stage(0)
+
+    # --- stages ------------------------------------------------------------------------------------------------------
+
+    def begin_stage(self, index: int) -> None:
+        """Begin stage ``index``: what it trains gets a gradient and a fresh optimiser, what it freezes goes to evaluation mode."""
+        self.stage_index, self.stage, self.stage_progress = index, self.plan.stages[index], 0.0
+        self.distillation.begin_stage(self.stage.method)
+        freeze(self.stage, self.model, self.heads, self._free)
+        self._train_mode()
+        self.optimiser = build_optimiser(self.config, self._training.optimiser, self.model, self._beside())
         self._call: Callable[..., dict[str, Tensor]] = self.model
-        if group.size > 1:
+        if self.group.size > 1:
             self._call = nn.parallel.DistributedDataParallel(self.model)
-        if config.compile:
+        if self.config.compile:
             self._call = torch.compile(self._call)
+
+    def _train_mode(self) -> None:
+        train_mode(self.stage, self.model)
+        if self.heads is not None:
+            train_mode(self.stage, self.heads, TASK)
+
+    def fit(self, samples: Samples) -> None:
+        """Put the buffers that the task fits to ``samples`` into the model.
+
+        Raises:
+            ConfigError: a buffer that the model does not have, or of another shape.
+        """
+        put_buffers(self.task.fit(samples) or {}, self.model, *([self.mean] if self.mean is not None else []))
 
     @property
     def models_used(self) -> dict[str, str]:
-        """SHA-256 of the weights of teacher and start, where there are any: a run does not go on with others."""
-        teacher = self.distillation.teacher
-        return {**({"weights of the teacher": teacher.sha256} if teacher else {}),
-                **({"weights of the start": self.start.sha256} if self.start else {})}
-
-    def _stage_channels(self) -> tuple[int, ...]:
-        """Channels of the backbone's maps, the finest first; none where no auxiliary loss asks for them."""
-        if not (self.config.states_weight or self.config.semantic_weight):
-            return ()
-        with torch.no_grad():
-            found = copy.deepcopy(self.model).cpu().eval()(**self._network.example_inputs(self.model_config), features=True)
-        channels = tuple(found[name].shape[1] for name in sorted(found) if name.startswith("stage"))
-        if not channels:
-            raise ConfigError("a network of one picture for --states-weight and --semantic-weight", f"'{self.config.network}'",
-                              "leave them out")
-        return channels
+        """SHA-256 of the weights of teachers and start, where there are any: a run does not go on with others."""
+        return {**self.distillation.models_used, **({"weights of the start": self.start.sha256} if self.start else {})}
 
     def _trained(self) -> list[nn.Parameter]:
         return [p for p in self.model.parameters() if p.requires_grad] + self._beside()
 
     def _beside(self) -> list[nn.Parameter]:
-        """What is trained beside the network and not shipped."""
-        return list(self.heads.parameters()) + self.distillation.method.trained()
+        """Parameters that are trained beside the network and not shipped."""
+        own = list(self.heads.parameters()) if self.heads is not None else []
+        return [one for one in own if one.requires_grad] + self.distillation.method.trained()
+
+    # --- a step ------------------------------------------------------------------------------------------------------
 
     def prepare(self, samples: Samples, index: np.ndarray, step: int) -> Batch:
-        """The batch of ``step``, augmented; a pure function of its arguments and the seed."""
-        batch = samples.fetch(index)
-        if self.config.augment:
-            rng = np.random.default_rng([self.config.seed, step, self.group.rank, 0x617567])
-            for name in self.lessons.pictures:
-                augment(batch.arrays[name], chance(step * self.config.batch), rng)
-        if self.config.speed_dropout:
-            rng = np.random.default_rng([self.config.seed, step, self.group.rank, 0x647370])
-            batch.hidden_speed[:] = rng.random(len(index)) < self.config.speed_dropout
-        if self.config.target_stretch:
-            rng = np.random.default_rng([self.config.seed, step, self.group.rank, 0x746774])
-            stretch_targets(batch.told["target"], self.config.target_stretch, rng)
+        """The batch of ``step``; see ``prepare``."""
+        batch = prepare(self.config, self.task, self.group.rank, samples, index, step)
         batch.extras.update(self.distillation.extras(samples.places(index)))
         return batch
 
     def tensors(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Inputs and targets on the device."""
-        arrays = {name: torch.from_numpy(array).to(self.group.device, non_blocking=True) for name, array in batch.arrays.items()}
-        return self.lessons.inputs(batch.told, arrays, batch.hidden_speed), self._targets(batch)
+        self.task.begin_step(resets_of(batch))
+        return self.task.inputs(batch.told, self._upload(batch), batch.hidden_speed), self._targets(batch)
+
+    def _upload(self, batch: Batch) -> dict[str, Tensor]:
+        """The arrays of ``batch`` on the device; once, however often they are asked for."""
+        if self._uploaded[0] is not batch:
+            self._uploaded = batch, {name: torch.from_numpy(array).to(self.group.device, non_blocking=True)
+                                     for name, array in batch.arrays.items()}
+        return self._uploaded[1]
 
     def _targets(self, batch: Batch) -> dict[str, Tensor]:
-        targets = self.lessons.targets(batch.rows, batch.arrays)
+        targets = self.task.targets(batch.rows, batch.arrays)
         return {name: one.to(self.group.device) for name, one in targets.items()}
+
+    def _as_recorded(self, batch: Batch) -> dict[str, Tensor]:
+        """The inputs of ``batch`` with speed and target point as they were recorded."""
+        return self.task.inputs(batch.rows, self._upload(batch), np.zeros(len(batch.rows), bool))
 
     def step(self, batch: Batch, step: int, rate: float) -> dict[str, float]:
         """One optimiser step at learning rate ``rate``; the loss and its parts.
@@ -137,31 +149,41 @@ class Learner:
         torch.manual_seed((self.config.seed * 1_000_003 + step) * 64 + self.group.rank)  # dropout: no state to resume
         for options in self.optimiser.param_groups:
             options["lr"] = rate * options.get("share", 1.0)  # checkpoints from before there were groups lack it
-        inputs, targets = self.tensors(batch)
-        with autocast(self.config.precision, self.group.device):
-            outputs = self._call(*(inputs[name] for name in self._network.inputs), self._features)
-        loss, parts = self._loss.imitation_loss(outputs, targets, self._weights)
-        terms, figures = self.distillation.terms(outputs, targets, batch, step / self.steps_per_epoch, inputs)
-        loss = sum(terms.values(), loss)
-        parts = parts | figures | {name: term.detach() for name, term in terms.items()}
-        for name, (weight, value) in self.heads.losses(outputs, batch).items():
-            loss, parts = loss + weight * value, parts | {name: value.detach()}
-        report = {"loss": float(loss.detach()), **{name: float(part) for name, part in parts.items()}}
+        loss, report = self._losses(batch, step)
         if not np.isfinite(list(report.values())).all():
             raise NotFinite(report, batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.group.average(self._beside())
-        limit = self.config.clip or float("inf")
-        norm = float(nn.utils.clip_grad_norm_(self._trained(), limit))
+        norm = float(nn.utils.clip_grad_norm_(self._trained(), self.config.clip or float("inf")))
         if not np.isfinite(norm):
             raise NotFinite({**report, "gradient": norm}, batch)
         self.optimiser.step()
-        self._average(step)
+        if self.mean is not None:
+            follow(self.mean, self.model, min(self.config.ema, (1.0 + step) / (10.0 + step)))  # follows closely while young
         return {**report, "gradient": norm, "rate": rate}
 
+    def _losses(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
+        """The loss of ``batch``, and it and its parts as numbers."""
+        method, (inputs, targets) = self.distillation.method, self.tensors(batch)
+        features = {"features": True} if self.task.reads_features or method.reads_features else {}
+        with autocast(self.config.precision, self.group.device):
+            outputs = self._call(*(inputs[name] for name in self._network.inputs), **features)
+        self.task.end_step(outputs)
+        weights = self.stage.weights(self.task.weights, self.stage_progress) | dict.fromkeys(method.replaces, 0.0)
+        own = self.task.loss(outputs, targets, inputs, self.stage, weights)
+        same = not batch.hidden_speed.any() and batch.told.tobytes() == batch.rows.tobytes()
+        terms, figures = self.distillation.terms(outputs, targets, batch, step / self.steps_per_epoch,
+                                                 lambda: inputs if same else self._as_recorded(batch))
+        loss = sum(terms.values(), own.total)
+        parts = {**own.parts, **figures, **{name: term.detach() for name, term in terms.items()}}
+        for name, (weight, value) in self.task.auxiliary_losses(outputs, batch).items():
+            loss, parts = loss + weight * value, {**parts, name: value.detach()}
+        return loss, {"loss": float(loss.detach()), **{name: float(part) for name, part in parts.items()}}
+
     def learn_alone(self, samples: Samples, index: np.ndarray, step: int) -> dict[str, float]:
-        """Step ``step`` of the method's head start, on clean pictures; the student stays as it is. Figures for the log.
+        """Step ``step`` of what the method learns before the student, on clean pictures; the student stays as it is. Figures for
+        the log.
 
         Raises:
             NotFinite: one of them is not finite.
@@ -169,77 +191,47 @@ class Learner:
         torch.manual_seed((self.config.seed * 1_000_003 + step) * 64 + self.group.rank + 1_000_000_007)  # not those of ``step``
         batch = samples.fetch(index)
         batch.extras.update(self.distillation.extras(samples.places(index)))
-        report = {name: float(one) for name, one in self.distillation.learn_alone(self._targets(batch), batch).items()}
+        figures = self.distillation.learn_alone(self._targets(batch), batch, lambda: self._as_recorded(batch))
+        report = {name: float(one) for name, one in figures.items()}
         if not np.isfinite(list(report.values())).all():
             raise NotFinite(report, batch)
         return report
 
-    @torch.no_grad()
-    def _average(self, step: int) -> None:
-        if self.mean is None:
-            return
-        decay = min(self.config.ema, (1.0 + step) / (10.0 + step))  # follows closely while young
-        current = self.model.state_dict()
-        for name, value in self.mean.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(current[name], 1.0 - decay)
-            else:
-                value.copy_(current[name])
-
-    @property
-    def _features(self) -> bool:
-        return self.heads.wanted or self.distillation.method.reads_features
-
-    @property
-    def _weights(self) -> Any:
-        """The network's own loss weights, 0 for the parts that the method has its own terms for."""
-        weights = inspect.signature(self._loss.imitation_loss).parameters["weights"].default
-        return dataclasses.replace(weights, **{part: 0.0 for part in self.distillation.method.replaces})
+    # --- validation and state ----------------------------------------------------------------------------------------
 
     @property
     def shipped(self) -> nn.Module:
         """The network that is validated and shipped: the running mean where there is one."""
         return self.mean if self.mean is not None else self.model
 
-    @torch.no_grad()
     def validate(self, samples: Samples, batch: int) -> dict[str, float]:
-        """Loss, its parts and the figures of the network's lessons, each over what is known. Empty without samples."""
-        if not len(samples):
-            return {}
-        model = self.shipped.eval()
-        sums: dict[str, float] = {}
-        counts: dict[str, float] = {}
+        """Loss, its parts and the figures of the network's task, each over what is known. Empty without samples."""
+        if self.heads is not None:
+            self.heads.eval()
         try:
-            for first in range(0, len(samples), batch):
-                chunk = samples.fetch(np.arange(first, min(first + batch, len(samples))))
-                inputs, targets = self.tensors(chunk)
-                with autocast(self.config.precision, self.group.device):
-                    outputs = model(**inputs)
-                for name, (total, count) in self._score(outputs, targets).items():
-                    sums[name] = sums.get(name, 0.0) + total
-                    counts[name] = counts.get(name, 0.0) + count
+            return validate(self.shipped.eval(), self.task, samples, batch, self.tensors,
+                            lambda: autocast(self.config.precision, self.group.device)) if len(samples) else {}
         finally:
-            model.train(model is self.model)
-        return {**{name: sums[name] / max(counts[name], 1.0) for name in sums}, "samples": float(len(samples))}
-
-    def _score(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, tuple[float, float]]:
-        loss, parts = self._loss.imitation_loss(outputs, targets)
-        rows = len(targets["waypoints"])
-        scores = {name: (float(value) * rows, float(rows)) for name, value in {"loss": loss, **parts}.items()}
-        return scores | self.lessons.score(outputs, targets)
+            self._train_mode()
 
     def state(self) -> dict[str, Any]:
         """Everything that changes while training."""
-        return {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
+        method = self.distillation.methods[self.config.method]
+        return {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(), "stage": self.stage_index,
                 "mean": self.mean.state_dict() if self.mean is not None else None,
-                "heads": self.heads.state_dict(), "distiller": self.distillation.method.state()}
+                "heads": self.heads.state_dict() if self.heads is not None else {}, "distiller": method.state(),
+                "distillation": self.distillation.state(), "memory": self.task.memory()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Back to what ``state`` gave."""
+        self.begin_stage(state.get("stage", 0))  # checkpoints from before there were stages lack it
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         if self.mean is not None:
             self.mean.load_state_dict(state["mean"])
-        self.heads.load_state_dict(state["heads"])
+        if self.heads is not None:
+            self.heads.load_state_dict(state["heads"])
         if "distiller" in state:  # checkpoints of imitation from before there were methods lack it
-            self.distillation.method.restore(state["distiller"])
+            self.distillation.methods[self.config.method].restore(state["distiller"])
+        self.distillation.restore(state.get("distillation", {}))
+        self.task.restore_memory(state.get("memory"))

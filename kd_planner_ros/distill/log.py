@@ -10,8 +10,8 @@ from typing import Any
 
 from kd_planner_ros.runtime.store import write_atomic
 
-HEAD_START = "head start"
-"""Kind of the rows from before the student's first step."""
+PRETRAIN = "pretrain"
+"""Kind of the rows from before the student's first step; older logs say "head start"."""
 
 
 class Log:
@@ -24,7 +24,8 @@ class Log:
         kept = []
         if path.is_file() and first_step is not None:
             with path.open(newline="") as file:
-                kept = [row for row in csv.reader(file) if row and row[0].isdigit() and (row[1] == HEAD_START or int(row[0]) <= first_step)]
+                kept = [row for row in csv.reader(file) if row and row[0].isdigit() and (
+                    row[1] in (PRETRAIN, "head start") or int(row[0]) <= first_step)]
         text = io.StringIO(newline="")
         csv.writer(text).writerows([("step", "kind", "name", "value"), *kept])
         write_atomic(path, text.getvalue().encode())  # the earlier rows are not lost to a run that is killed here
@@ -33,7 +34,7 @@ class Log:
         self._board: Any = _tensorboard(folder)
 
     def write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
-        """Add ``values`` of ``kind`` (train, validation, ``HEAD_START``)."""
+        """Add ``values`` of ``kind`` (train, validation, ``PRETRAIN``)."""
         for name, value in values.items():
             self._writer.writerow((step, kind, name, f"{value:.6g}"))
             if self._board is not None:

@@ -1,9 +1,11 @@
-"""What a training run tells while it runs, and what it can be asked to do."""
+"""The events that a training run reports while it runs, and the requests that it grants."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+
+from kd_planner_ros.networks.training import Stage
 
 
 class Observer:
@@ -18,14 +20,21 @@ class Observer:
     """Once true the run saves a checkpoint and ends, as on Ctrl-C."""
 
     def began(self, step: int, total: int, samples: int, held_out: int) -> None:
-        """The data are read; training goes on at ``step`` of ``total``, behind the head start of a new run, which ``paused`` and
-        ``stopped`` hold up without a checkpoint: stopped, it begins anew the next time. ``samples`` to learn from, ``held_out`` to validate."""
+        """The data are read; training goes on at ``step`` of ``total``, behind what the method of a new run learns first. ``paused``
+        and ``stopped`` hold that up without a checkpoint: stopped there, the run begins anew the next time. ``samples`` are the
+        samples to learn from, ``held_out`` those of the validation."""
+
+    def stage_began(self, stage: Stage, index: int, count: int) -> None:
+        """Stage ``index`` of ``count`` begins, or goes on after a resume."""
 
     def stepped(self, step: int, progress: float, values: Mapping[str, float]) -> None:
         """Step number ``step`` is done, ``progress`` in [0, 1] of the schedule; ``values``: loss and its parts."""
 
     def validated(self, step: int, scores: Mapping[str, float]) -> None:
         """The held-out routes were scored."""
+
+    def selected(self, step: int, score: float, best_step: int, best_score: float) -> None:
+        """The selection score of this validation (the smallest is shipped), and the best one so far."""
 
     def saved(self, step: int, folder: Path) -> None:
         """A checkpoint was written to ``folder``."""

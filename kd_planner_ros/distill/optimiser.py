@@ -15,8 +15,8 @@ def build_optimiser(config: TrainConfig, defaults: OptimiserDefaults, model: nn.
                     beside: list[nn.Parameter]) -> torch.optim.Optimizer:
     """Adam or AdamW over what is trained of ``model`` and ``beside`` it.
 
-    Fused: one pass over the numbers instead of a dozen. The modules that the network calls slow are a group of their own whose ``share`` is its part of the learning rate, where
-    that is not 1.
+    Fused: one pass over the numbers instead of a dozen. Where their share of the learning rate is not 1, the modules that the
+    network calls slow are a group of their own, with the ``share``.
     """
     kind = defaults.kind if config.optimiser == "network" else config.optimiser
     decay = defaults.weight_decay if config.weight_decay < 0.0 else config.weight_decay

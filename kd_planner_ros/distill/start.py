@@ -1,4 +1,4 @@
-"""What a run's weights begin as: a model of the same shape, or whatever of another model's weights fits."""
+"""A run's first weights: a model of the same shape, or whatever of another model's weights fits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kd_planner_ros.core.errors import CardError, ConfigError
 from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig
 from kd_planner_ros.networks.blocks.resnet import BasicBlock, load_pretrained
 from kd_planner_ros.networks.blocks.resnet_d import Bottleneck
-from kd_planner_ros.networks.training import find_lessons
+from kd_planner_ros.networks.registry import find_training
 from kd_planner_ros.runtime.load import find_model
 from kd_planner_ros.runtime.store import load_model
 
@@ -71,7 +71,9 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
 
 
 def _camera_backbone(model: nn.Module, network: str) -> nn.Module:
-    return model.get_submodule(find_lessons(network).BACKBONE)
+    if not find_training(network).backbone:
+        raise CardError(f"a camera backbone in network '{network}'", "no BACKBONE in its training.py", "name another start")
+    return model.get_submodule(find_training(network).backbone)
 
 
 def _backbone(config: TrainConfig, model: nn.Module) -> Start:

@@ -1,7 +1,8 @@
-"""What the teacher says of every sample, computed once and kept beside the sample shards.
+"""The answers of a teacher for every sample, computed once and kept beside the shards that it reads.
 
 A folder beside each shard, named after it and the teacher's weights, holds one .npy file a field; each is written to a
 temporary name and renamed, so an interrupted build goes on behind the last whole file. Files are read by memory map.
+Each teacher has folders of its own.
 
 The teacher sees the clean picture, the student the augmented one. PlanKD feeds both the same augmented
 picture; that needs the teacher's forward pass in every step and is what training without this cache does.
@@ -20,7 +21,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kd_planner_ros.distill.teacher import Teacher
+from kd_planner_ros.distill.teacher import Teacher, is_map
+from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.samples.arrays import open_array
 from kd_planner_ros.samples.shards import Shard
 
@@ -41,11 +43,18 @@ def folder_of(shard: Shard, teacher: Teacher) -> Path:
 
 
 def keepable(fields: Mapping[str, Any], picture_bytes: int) -> list[str]:
-    """All names in ``fields`` (of a batch of one) if their 16-bit arrays are worth keeping, else none; maps of several views
+    """All names in ``fields`` (of a batch of one) if their arrays are worth keeping, else none; maps of several views
     never are."""
-    tensors = [value for value in fields.values() if isinstance(value, Tensor)]
-    size = sum(2 * value[0].numel() for value in tensors)
+    tensors = {name: value for name, value in fields.items() if isinstance(value, Tensor)}
+    size = sum((2 if is_map(name) else 4) * value[0].numel() for name, value in tensors.items())
     return list(fields) if len(tensors) == len(fields) and size <= MOST_BYTES * picture_bytes else []
+
+
+def picture_bytes(shard: Shard) -> int:
+    """Bytes of a sample's main picture; of all its arrays where it has none."""
+    if (shard.folder / f"{MAIN}.npy").is_file():
+        return shard.images[0].nbytes
+    return sum(array.nbytes for array in shard.arrays(slice(0, 1)).values())
 
 
 class TeacherCache:
@@ -69,28 +78,29 @@ class TeacherCache:
 
 
 def build(shards: Sequence[Shard], teacher: Teacher, names: Iterable[str], encode: Encode,
-          progress: bool = True) -> TeacherCache:
-    """The cache of fields ``names``, computed where it is not there yet; fields too large to keep are left out of it."""
+          progress: bool = True, batch: int = BATCH) -> TeacherCache:
+    """The cache of fields ``names``, computed where it is not there yet; fields too large to keep are left out of it. ``batch``
+    samples are encoded at once, in the order of the recording; a recurrent teacher takes 1."""
     names, kept = tuple(names), ()
     full = [shard for shard in shards if len(shard.rows)]
     if full and names:
         example = teacher.fields(encode(full[0], slice(0, 1)), names)
-        kept = tuple(keepable(example, full[0].images[0].nbytes))
+        kept = tuple(keepable(example, picture_bytes(full[0])))
     for shard in tqdm(shards, desc=f"teacher {teacher.name}", unit="bag", disable=not progress):
         folder = folder_of(shard, teacher)
         missing = [name for name in kept if not (folder / f"{name}.npy").is_file()]
         if missing and len(shard.rows):
-            _compute(shard, folder, teacher, missing, encode)
+            _compute(shard, folder, teacher, missing, encode, batch)
     return TeacherCache({shard: folder_of(shard, teacher) for shard in shards}, kept)
 
 
-def _compute(shard: Shard, folder: Path, teacher: Teacher, names: Sequence[str], encode: Encode) -> None:
-    """One pass of the teacher over a shard; way points are kept in 32 bits, the rest in 16."""
+def _compute(shard: Shard, folder: Path, teacher: Teacher, names: Sequence[str], encode: Encode, batch: int = BATCH) -> None:
+    """One pass of the teacher over a shard; outputs are kept in 32 bits, maps and what is made from them in 16."""
     parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    for first in range(0, len(shard.rows), BATCH):
-        inputs = encode(shard, slice(first, min(first + BATCH, len(shard.rows))))
+    for first in range(0, len(shard.rows), batch):
+        inputs = encode(shard, slice(first, min(first + batch, len(shard.rows))))
         for name, value in teacher.fields(inputs, names).items():
-            kind = torch.float32 if name == "waypoints" else torch.float16
+            kind = torch.float16 if is_map(name) else torch.float32
             parts[name].append(value.to(kind).cpu().numpy())
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in parts.items():

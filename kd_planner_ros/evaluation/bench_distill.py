@@ -16,8 +16,8 @@ import torch
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.distill.learner import Learner
+from kd_planner_ros.distill.methods.plankd.scene_cache import SceneKind
 from kd_planner_ros.distill.parallel import join
-from kd_planner_ros.distill.scene_cache import SceneKind
 from kd_planner_ros.evaluation.bench_train import made_up_samples
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.store import save_model
@@ -42,11 +42,12 @@ def bench_distill(method: str, size: str = "13.9m", input_height: int = 256, inp
         raise ConfigError("at least one step of a method that has a teacher", f"{steps} of {method}", "correct --steps or --method")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        config = TrainConfig(bags=(), size=size, input_height=input_height, input_width=input_width, batch=batch, device=device,
-                             method=method, teacher=TEACHER, models_dir=folder, bev_detail=bev_detail, progress=False)
-        samples = _prepare(folder, config)
+        pixels = {"tcp": {"input_height": input_height, "input_width": input_width}}
+        config = TrainConfig(bags=(), size=size, batch=batch, device=device, method=method, teacher=TEACHER, models_dir=folder,
+                             progress=False, sections=pixels | ({"plankd": {"bev_detail": bev_detail}} if method == "plankd" else {}))
+        samples = _prepare(folder, config, input_height, input_width)
         group = join(device)
-        plain = Learner(replace(config, method="imitation", teacher=""), group)
+        plain = Learner(replace(config, method="imitation", teacher="", sections=pixels), group)
         taught = Learner(config, group)
         taught.distillation.attach(dict.fromkeys(samples.shards, folder))
         clock = _clock(group.device)
@@ -62,11 +63,11 @@ def bench_distill(method: str, size: str = "13.9m", input_height: int = 256, inp
             "cost_ratio": round(statistics.median(b / a for a, b in zip(first, second, strict=True)), 3)}
 
 
-def _prepare(folder: Path, config: TrainConfig) -> Samples:
+def _prepare(folder: Path, config: TrainConfig, input_height: int, input_width: int) -> Samples:
     """Samples with planning states and scenes, and a small teacher: its size does not matter, for its answers are cached."""
     shard = folder / "shard"
     shard.mkdir()
-    samples = made_up_samples(shard, 2 * config.batch, config.input_height, config.input_width)
+    samples = made_up_samples(shard, 2 * config.batch, input_height, input_width)
     samples.rows["states"] = 0
     samples.shards[0].rows["states"] = 0
     random = np.random.default_rng(1)
@@ -75,7 +76,7 @@ def _prepare(folder: Path, config: TrainConfig) -> Samples:
     np.save(scenes / "bev.npy", random.integers(0, 256, (len(samples), 180, 180, 3), np.uint8))
     np.save(scenes / "obstacles.npy", random.uniform(-20.0, 20.0, (len(samples), OBSTACLES, 2)).astype(np.float32))
     network = find_network(config.network)
-    given = network.config({"size": "3.1m", "input_height": config.input_height, "input_width": config.input_width})
+    given = network.config({"size": "3.1m", "input_height": input_height, "input_width": input_width})
     with torch.random.fork_rng(devices=()):
         save_model(folder / TEACHER, config.network, given, network.build_model(given).state_dict())
     return samples

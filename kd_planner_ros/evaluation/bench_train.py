@@ -33,7 +33,8 @@ def bench_train(size: str = "13.9m", input_height: int = 256, input_width: int =
     """
     if steps < 1:
         raise ConfigError("at least one step to measure", str(steps), "give a larger --steps")
-    config = TrainConfig(bags=(), size=size, input_height=input_height, input_width=input_width, batch=batch, device=device)
+    config = TrainConfig(bags=(), size=size, batch=batch, device=device,
+                         sections={"tcp": {"input_height": input_height, "input_width": input_width}})
     group = join(device)
     learner = Learner(config, group)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as reader:

@@ -19,9 +19,9 @@ from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.planning_states import STATE_NAMES
 from kd_planner_ros.core.records import Command, Frame
 from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS
-from kd_planner_ros.distill.bev_frames import bev_frames
-from kd_planner_ros.distill.losses.attention import measurement
-from kd_planner_ros.distill.losses.safety import proximity
+from kd_planner_ros.distill.methods.plankd.attention import measurement
+from kd_planner_ros.distill.methods.plankd.bev_frames import bev_frames
+from kd_planner_ros.distill.methods.plankd.safety import proximity
 from kd_planner_ros.evaluation import explain_pictures
 from kd_planner_ros.evaluation.explain_cam import ALL, state_maps
 from kd_planner_ros.evaluation.explain_state import TrainedParts, load_parts

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from kd_planner_ros.core.planning_states import STATE_CLASSES, STATE_NAMES
-from kd_planner_ros.distill.losses.bottleneck import InformationBottleneck
-from kd_planner_ros.distill.losses.maps import channel_mean, energy, stage_of, views
+from kd_planner_ros.distill.maps import channel_mean, energy, stage_of, views
+from kd_planner_ros.distill.methods.plankd.bottleneck import InformationBottleneck
 
 ALL = "all"
 """The key of the map that is guided by all states together."""

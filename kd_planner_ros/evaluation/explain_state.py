@@ -12,8 +12,8 @@ from torch import Tensor
 from kd_planner_ros.core.card import ModelCard
 from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint
-from kd_planner_ros.distill.losses.attention import WaypointAttention
-from kd_planner_ros.distill.losses.bottleneck import InformationBottleneck
+from kd_planner_ros.distill.methods.plankd.attention import WaypointAttention
+from kd_planner_ros.distill.methods.plankd.bottleneck import InformationBottleneck
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 A learned network's folder has ``config.py`` (``Config``, a frozen dataclass; ``CONFIGURATIONS``; where they differ from the
 defaults ``ROLE``, planner or perceiver, and ``ENGINES``, the engines that can run it), ``model.py`` (``build_model(config)``,
 ``example_inputs(config, batch)``, ``INPUTS``, ``OUTPUTS``) and ``processor.py`` (``build_processor(config)``). A network that
-can be trained has ``training.py`` and ``loss.py`` too. A planner without weights has ``planner.py`` with ``build_planner()``,
+can be trained has ``training.py`` too. A planner without weights has ``planner.py`` with ``build_planner()``,
 a perceiver without weights ``perceiver.py`` with ``build_perceiver()``.
 
 Another distribution offers a network by an entry point of the group ``kd_planner_ros.networks`` whose value is a package
@@ -26,14 +26,14 @@ import kd_planner_ros.networks as networks
 from kd_planner_ros.core.errors import CardError, ConfigError, PlannerError, PluginError
 from kd_planner_ros.core.plugins import NETWORKS, Plugin, plugins, report
 from kd_planner_ros.networks.planner import PERCEIVER, PLANNER, ROLES, Model, Processor
+from kd_planner_ros.networks.training import WHOLE, LearningTask, NoOptions, OptimiserDefaults, Stage
 
 ENGINES = ("torch", "openvino", "onnxruntime")
 """Engines that a network runs on unless its ``config.py`` names fewer. torch is the reference, so each network runs on it."""
 _PARTS = {"config": ("Config", "CONFIGURATIONS"), "model": ("build_model", "example_inputs", "INPUTS", "OUTPUTS"),
           "processor": ("build_processor",)}
-TRAINING_PARTS = {"training": ("build_lessons", "OPTIMISER", "BACKBONE", "config_fields"),
-                  "loss": ("imitation_loss", "UNTRAINED")}
-"""What the files of a network that can be trained must hold."""
+TRAINING_PARTS = {"training": ("build_task", "config_fields")}
+"""What the files of a network that can be trained must hold; ``networks/training.py`` says what else they may hold."""
 _WEIGHTLESS = {PLANNER: "build_planner", PERCEIVER: "build_perceiver"}
 
 
@@ -70,11 +70,16 @@ class Network:
 
 @dataclass(frozen=True)
 class Training:
-    """The modules ``training.py`` and ``loss.py`` of a network that can be trained."""
+    """What ``training.py`` of a network that can be trained offers; see ``networks/training.py``."""
 
     name: str
-    training: ModuleType
-    loss: ModuleType
+    build_task: Callable[[Any, Any], LearningTask]
+    config_fields: Callable[..., dict[str, Any]]
+    options: type = NoOptions
+    stages: tuple[Stage, ...] = WHOLE
+    optimiser: OptimiserDefaults = OptimiserDefaults()
+    backbone: str = ""
+    method_defaults: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
 
 @functools.lru_cache(maxsize=1)
@@ -195,15 +200,29 @@ def find_training(name: str) -> Training:
     """What network ``name`` is trained with.
 
     Raises:
-        PlannerError: no such network, or ``training.py`` or ``loss.py`` lacks something that the trainer asks for.
-        ConfigError: the network has neither file, so it cannot be trained.
+        PlannerError: no such network, or ``training.py`` lacks something that the trainer asks for.
+        ConfigError: the network has no such file, so it cannot be trained.
     """
     package = package_of(name)
-    missing = [f"{part}.py" for part in TRAINING_PARTS if not _exists(package, part)]
-    if missing:
-        raise ConfigError("a network that can be trained", f"'{name}' without {' and '.join(missing)}",
-                          "choose another network, or add the files as networks/tcp has them")
-    return Training(name, *(_part(name, package, part, attributes) for part, attributes in TRAINING_PARTS.items()))
+    if not can_be_trained(name):
+        raise ConfigError("a network that can be trained", f"'{name}' without training.py",
+                          "choose another network, or add the file as networks/tcp has it")
+    module = _part(name, package, "training", TRAINING_PARTS["training"])
+    options = getattr(module, "TrainOptions", NoOptions)
+    if not dataclasses.is_dataclass(options):
+        raise PlannerError(f"TrainOptions of network '{name}' that is a dataclass", type(options).__name__, "see networks/training.py")
+    return Training(name, module.build_task, module.config_fields, options, tuple(getattr(module, "STAGES", WHOLE)),
+                    getattr(module, "OPTIMISER", OptimiserDefaults()), getattr(module, "BACKBONE", ""),
+                    getattr(module, "METHOD_DEFAULTS", {}))
+
+
+def can_be_trained(name: str) -> bool:
+    """Whether network ``name`` has a ``training.py``.
+
+    Raises:
+        PlannerError: no such network, or its plugin cannot be used.
+    """
+    return _exists(package_of(name), "training")
 
 
 def build_weightless(name: str) -> Model:

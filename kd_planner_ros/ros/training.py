@@ -11,6 +11,7 @@ from kd_planner_ros.core.errors import KdPlannerError
 from kd_planner_ros.distill.config import TrainConfig, TrainReport
 from kd_planner_ros.distill.observer import Observer
 from kd_planner_ros.distill.train import train
+from kd_planner_ros.networks.training import Stage
 
 
 class Training(Observer):
@@ -26,6 +27,9 @@ class Training(Observer):
         self.step, self.total, self.progress = 0, 0, 0.0
         self.values: Mapping[str, float] = {}
         self.scores: Mapping[str, float] = {}
+        self.stage, self.stage_of, self.share = "", "", 0.0
+        self.selection: tuple[float, float, int] | None = None
+        """Selection score of the newest validation and of the best one, and the best one's step."""
         self.checkpoint: Path | None = None
         self.report: TrainReport | None = None
         self.error = ""
@@ -74,6 +78,16 @@ class Training(Observer):
     def validated(self, step: int, scores: Mapping[str, float]) -> None:
         """See Observer."""
         self.scores = {f"validation/{name}": value for name, value in scores.items()}
+        self._on_news()
+
+    def stage_began(self, stage: Stage, index: int, count: int) -> None:
+        """See Observer."""
+        self.stage, self.stage_of, self.share = stage.name, f"{index + 1} of {count}", stage.share
+        self._on_news()
+
+    def selected(self, step: int, score: float, best_step: int, best_score: float) -> None:
+        """See Observer."""
+        self.selection = score, best_score, best_step
         self._on_news()
 
     def saved(self, step: int, folder: Path) -> None:

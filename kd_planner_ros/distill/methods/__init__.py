@@ -1,1 +1,1 @@
-"""Ways to train a student: plain imitation, PlanKD and its rivals, all behind ``base.Distiller``."""
+"""Ways to train a student: one folder each, with ``config.py`` and ``method.py``; ``registry.py`` finds them."""

@@ -106,6 +106,7 @@ def _require_same(model: ModelRecipe, paths: TrainingPaths, store: ModelStore, f
     """Refuse the model of this name, where there is one, if its card does not say that it was made as ``model`` is; one that
     is not ``finished`` may have been meant for another length."""
     from kd_planner_ros.distill.config import plain
+    from kd_planner_ros.distill.recipes import differences
 
     found = store.get(model.name)
     if found is None:
@@ -114,7 +115,7 @@ def _require_same(model: ModelRecipe, paths: TrainingPaths, store: ModelStore, f
     length = config.length if finished else {}
     theirs = training.get("recipe", {}) | (training.get("planned", length) if finished else {})
     ours = plain(config.recipe | length)
-    other = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
+    other = differences(theirs, ours)
     for whose, folder in {"teacher": config.teacher, "start": config.warm_start}.items():
         folder = Path(folder) if folder and (Path(folder) / "card.json").is_file() else None
         if folder is not None and training.get(whose, {}).get("sha256") != read_card(folder).weights_sha256:
@@ -146,7 +147,6 @@ def prepare(models: Sequence[ModelRecipe], paths: TrainingPaths, sensors: bool =
         ConfigError: no recordings for a network, cameras that do not fit it, or an option that 'kd-planner train' does not know.
         BagError: a folder without recordings, or the first one lacks a topic; the model that it is for is named.
     """
-    from kd_planner_ros.distill.methods.build import truth_needed
     from kd_planner_ros.distill.recorded import require_sensors
 
     if lonely := [model.name for model in models if not paths.bags_of(model.network)]:
@@ -155,7 +155,7 @@ def prepare(models: Sequence[ModelRecipe], paths: TrainingPaths, sensors: bool =
     configs = [train_config(model, paths, progress) for model in models]
     firsts: dict[Any, Any] = {}
     for config in configs if sensors else ():
-        firsts.setdefault((config.network, truth_needed(config)), config)
+        firsts.setdefault((config.network, config.method, repr(config.sections)), config)
     for config in firsts.values():
         try:
             require_sensors(config)
@@ -186,9 +186,8 @@ def train_config(model: ModelRecipe, paths: TrainingPaths, progress: bool) -> An
     Raises:
         ConfigError: an option that it does not have, or a value it refuses.
     """
-    from kd_planner_ros.distill.config import TrainConfig
+    from kd_planner_ros.distill import recipes
 
-    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
     options: dict[str, Any] = {"size": model.size, "network": model.network, **model.options}
     if model.method:
         options["method"] = model.method
@@ -196,24 +195,19 @@ def train_config(model: ModelRecipe, paths: TrainingPaths, progress: bool) -> An
         options["teacher"] = str(paths.models_dir / model.teacher)
     if model.warm_start:
         options["warm_start"] = _start_folder(model.warm_start, paths)
-    options |= dict(_parse(word, fields) for word in paths.options)
-    if unknown := sorted(set(options) - set(fields)):
-        raise ConfigError(f"options of 'kd-planner train' for {model.name}", ", ".join(unknown),
-                          "correct the recipe; 'kd-planner train --help' lists them")
-    options = {name: _number(value, fields[name].default) for name, value in options.items()}
-    return TrainConfig(**{**options, "name": model.name, "bags": paths.bags_of(model.network), "models_dir": paths.models_dir,
-                          "runs_dir": paths.runs_dir, "cache": paths.cache, "device": paths.device,
-                          "maps_dir": paths.maps_dir, "allow_leak": paths.allow_leak, "progress": progress})
+    given = dict(_parse(word) for word in paths.options)
+    network, method = (given.get(name, options.get(name, default)) for name, default in (("network", "tcp"), ("method", "imitation")))
+    if method == "plankd":
+        given["plankd.maps_dir"] = paths.maps_dir
+    options = _of_this_run(recipes.dotted(options, f"the recipe of {model.name}") | recipes.dotted(given, "--train-options"), network,
+                           method)
+    return recipes.train_config(options, name=model.name, bags=paths.bags_of(model.network), models_dir=paths.models_dir,
+                                runs_dir=paths.runs_dir, cache=paths.cache, device=paths.device, allow_leak=paths.allow_leak, progress=progress)
 
 
-def _number(value: Any, default: Any) -> Any:
-    """YAML reads 1e-4 as text; a number is meant where the default is one."""
-    if isinstance(value, str) and isinstance(default, float):
-        try:
-            return float(value)
-        except ValueError:
-            pass
-    return value
+def _of_this_run(options: dict[str, Any], network: str, method: str) -> dict[str, Any]:
+    """``options`` without those of other networks and methods: a recipe's common ones are meant for whom they concern."""
+    return {name: value for name, value in options.items() if "." not in name or name.partition(".")[0] in (network, method)}
 
 
 def _start_folder(name: str, paths: TrainingPaths) -> Path:
@@ -222,12 +216,10 @@ def _start_folder(name: str, paths: TrainingPaths) -> Path:
     return shipped if not (paths.models_dir / name).exists() and shipped.exists() else paths.models_dir / name
 
 
-def _parse(word: str, fields: Mapping[str, dataclasses.Field]) -> tuple[str, Any]:
+def _parse(word: str) -> tuple[str, Any]:
     import yaml
 
     name, sign, value = word.partition("=")
-    flags = {field.metadata.get("flag", own): own for own, field in fields.items()}
-    name = flags.get(name.replace("-", "_"), name.replace("-", "_"))
-    if not sign or name not in fields:
+    if not sign:
         raise ConfigError("--train-options NAME=VALUE with an option of 'kd-planner train'", repr(word), "correct it")
     return name, yaml.safe_load(value)

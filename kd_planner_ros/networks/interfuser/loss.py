@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -12,24 +11,12 @@ from kd_planner_ros.networks.interfuser.config import WAYPOINTS
 from kd_planner_ros.networks.interfuser.targets import UNKNOWN
 
 OCCUPIED = 0.01
-UNTRAINED: tuple[str, ...] = ()
-"""Modules that get no gradient from this loss: none, as ``model.py`` freezes ResNet-6's idle classifiers itself."""
-
-
-@dataclass(frozen=True)
-class InterFuserLossWeights:
-    """Weights of the parts; the defaults are InterFuser's."""
-
-    traffic: float = 0.5
-    velocity: float = 0.05
-    waypoints: float = 0.2
-    junction: float = 0.05
-    light: float = 0.1
-    stop: float = 0.01
+WEIGHTS: Mapping[str, float] = {"traffic": 0.5, "velocity": 0.05, "waypoints": 0.2, "junction": 0.05, "light": 0.1, "stop": 0.01}
+"""Weights of the parts: InterFuser's."""
 
 
 def imitation_loss(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor],
-                   weights: InterFuserLossWeights = InterFuserLossWeights()) -> tuple[Tensor, dict[str, Tensor]]:
+                   weights: Mapping[str, float] = WEIGHTS) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted sum of the parts, a scalar, and the unweighted parts, detached.
 
     L = 0.5 L_map + 0.05 L_vel + 0.2 L_wp + 0.05 CE_junction + 0.1 CE_light + 0.01 CE_stop.
@@ -45,7 +32,7 @@ def imitation_loss(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor],
              "waypoints": waypoint_loss(outputs["waypoints"].float(), targets["waypoints"], targets["waypoints_mask"])}
     for name in ("junction", "light", "stop"):
         parts[name] = class_loss(outputs[name].float(), targets[name])
-    total = sum(getattr(weights, name) * part for name, part in parts.items())
+    total = sum(weights[name] * part for name, part in parts.items())
     return total, {name: part.detach() for name, part in parts.items()}
 
 

@@ -7,6 +7,7 @@ not shifted aside once a drive, and pictures are not scaled by 0.9 to 1.1, for t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,12 @@ from torch import Tensor
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.networks.interfuser.loss import OCCUPIED
+from kd_planner_ros.geometry.frames import base_to_planner
+from kd_planner_ros.networks.interfuser.loss import OCCUPIED, WEIGHTS, imitation_loss
 from kd_planner_ros.networks.interfuser.processor import PICTURES, InterFuserProcessor
 from kd_planner_ros.networks.interfuser.targets import path_targets, sample_targets
 from kd_planner_ros.networks.samples import MAIN
-from kd_planner_ros.networks.training import Lessons, OptimiserDefaults, Score
+from kd_planner_ros.networks.training import LearningTask, Loss, OptimiserDefaults, Score, Stage
 
 BACKBONE = "rgb_backbone"
 OPTIMISER = OptimiserDefaults("adamw", 0.05, 0.4, ("rgb_backbone",))
@@ -28,15 +30,28 @@ OPTIMISER = OptimiserDefaults("adamw", 0.05, 0.4, ("rgb_backbone",))
 RULES = ("junction", "light", "stop")
 _TOKEN_PX = 32
 _SIDE_SHARE = 128 / 224
+METHOD_DEFAULTS = {"plankd": {"feature_weight": 0.1, "entropy_weight": 0.005, "waypoint_scale": "mean",
+                              "attention_pull": 1.0, "plain_weighting": "decay"}}
+"""PlanKD's section 3.4, and InterFuser's own weighting of its way points where PlanKD's attention is left out."""
 
 
-class InterFuserLessons(Lessons):
+@dataclass(frozen=True)
+class TrainOptions:
+    """InterFuser's own training options."""
+
+    front_px: int = field(default=224, metadata={
+        "help": "side of the square front view in pixels; the other views and the LiDAR histogram follow: 128 needs a third of the "
+        "time"})
+
+
+class InterFuserTask(LearningTask):
     """Arrays of a sample: ``images`` (the front view), ``left``, ``right``, ``focus`` uint8 [P, P, 3]; ``lidar`` uint8
     [2, P, P]; ``path`` float32 [10, 2] in ``base_link``, NaN past the plan's end; ``traffic`` float32 [400, 7]; ``rules``
     int8 [3] classes of junction, light and stop, -1 = unknown."""
 
     truth = ("objects",)
     pictures = (MAIN, *PICTURES[1:])
+    weights = WEIGHTS
 
     def __init__(self, processor: InterFuserProcessor):
         self.processor = processor
@@ -79,7 +94,12 @@ class InterFuserLessons(Lessons):
         """See ``InterFuserProcessor.targets``."""
         return self.processor.targets(arrays["path"], arrays["traffic"], arrays["rules"])
 
-    def score(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Score]:
+    def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], inputs: Mapping[str, Tensor],
+             stage: Stage | None = None, weights: Mapping[str, float] | None = None) -> Loss:
+        """See ``imitation_loss``."""
+        return Loss(*imitation_loss(outputs, targets, self.weights if weights is None else weights), len(targets["waypoints"]))
+
+    def figures(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Score]:
         """path_m (mean distance of the ten points), map_recall and map_false (share of the filled cells that get a
         probability above 0.5, and of the empty ones), and the share of right classes of each rule, over what is known."""
         error = (outputs["waypoints"].float() - targets["waypoints"]).norm(dim=-1)
@@ -95,21 +115,25 @@ class InterFuserLessons(Lessons):
             scores[f"{name}_right"] = float(right.sum()), float(named.sum())
         return scores
 
-    def badness(self, scores: Mapping[str, float]) -> float:
-        """Path error in metres, the map's loss and the rules' cross entropies, added: not the training loss, in which the
-        path weighs least."""
-        return sum(scores[name] for name in ("path_m", "traffic", *RULES))
+    def selection_score(self, figures: Mapping[str, float]) -> float:
+        """The sum of path error in metres, map loss and the rules' cross entropies: not the training loss, in which the path
+        has the least weight."""
+        return sum(figures[name] for name in ("path_m", "traffic", *RULES))
+
+    def from_base(self, points: np.ndarray) -> np.ndarray:
+        """In InterFuser's planner frame."""
+        return base_to_planner(points)
 
 
-def config_fields(settings: Any, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
+def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """Size, views of the sides that belong to ``front_px`` (64 pixels to 128, 128 to 224), and the recorded cameras.
 
     The side and focus views are 4/7 of the front view, to whole tokens of 32 pixels; the histogram is as large as the
     front view.
     """
-    front = settings.front_px
+    front = options.front_px
     side = max(_TOKEN_PX, round(front * _SIDE_SHARE / _TOKEN_PX) * _TOKEN_PX)
-    fields = {"size": settings.size, "front_px": front, "side_px": side, "focus_px": side, "lidar_px": front}
+    fields = {"size": size, "front_px": front, "side_px": side, "focus_px": side, "lidar_px": front}
     if camera is not None:
         fields |= {"camera_width": camera.width, "camera_height": camera.height, "camera_fov_deg": camera.fov_deg}
     if "left" in others:
@@ -117,6 +141,6 @@ def config_fields(settings: Any, camera: CameraSpec | None, others: Mapping[str,
     return fields
 
 
-def build_lessons(processor: InterFuserProcessor) -> InterFuserLessons:
-    """The lessons for ``processor``."""
-    return InterFuserLessons(processor)
+def build_task(processor: InterFuserProcessor, options: TrainOptions = TrainOptions()) -> InterFuserTask:
+    """The task for ``processor``; ``options`` shape the config alone."""
+    return InterFuserTask(processor)

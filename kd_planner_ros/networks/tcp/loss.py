@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,22 +12,12 @@ SHARPNESS = (20.0, 100.0)
 on [-1, 1]. Fitting the action's likelihood instead lets a confident student's density, and with it its gradient, grow without
 bound: gradients of several hundred, nearly all of them steering, and waypoints that hardly learn."""
 _TINY = 1e-4
-UNTRAINED = ("value_traj", "value_ctrl")
-"""Modules that get no gradient from this loss; freeze them before DistributedDataParallel."""
-
-
-@dataclass(frozen=True)
-class TCPLossWeights:
-    """Weights of the parts; the defaults are TCP's."""
-
-    waypoints: float = 1.0
-    speed: float = 0.05
-    action: float = 1.0
-    future_action: float = 1.0
+WEIGHTS: Mapping[str, float] = {"waypoints": 1.0, "speed": 0.05, "action": 1.0, "future_action": 1.0}
+"""Weights of the parts: TCP's."""
 
 
 def imitation_loss(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor],
-                   weights: TCPLossWeights = TCPLossWeights()) -> tuple[Tensor, dict[str, Tensor]]:
+                   weights: Mapping[str, float] = WEIGHTS) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted sum of the parts, a scalar, and the unweighted parts, detached.
 
     L = L1(waypoints) + 0.05 L1(speed) + KL(action now) + KL(actions at the four steps), each a mean over what is
@@ -51,7 +40,7 @@ def imitation_loss(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor],
         "future_action": masked_mean(
             beta_kl(outputs["future_alpha"], outputs["future_beta"], actions[:, 1:]).mean(-1), acted[:, 1:]),
     }
-    total = sum(getattr(weights, name) * part for name, part in parts.items())
+    total = sum(weights[name] * part for name, part in parts.items())
     return total, {name: part.detach() for name, part in parts.items()}
 
 

@@ -56,8 +56,9 @@ _REPLAY = (
     ("rate", "0", "times real time; 0: lock-step, as fast as the planner answers", None),
 )
 _TRAIN = (
-    ("bags", None, "recordings, or folders of recordings, separated by spaces", None),
-    ("name", "tcp_student", "name of the model; weights and card go to <models_dir>/<name>/", None),
+    ("recipe", "", "YAML file with settings, sections and stages, as 'kd-planner train --recipe' reads it; empty: none", None),
+    ("bags", "", "recordings, or folders of recordings, separated by spaces; empty: the recipe's", None),
+    ("name", "", "name of the model; weights and card go to <models_dir>/<name>/; empty: the recipe's, else tcp_student", None),
     ("params_file", "", "YAML with further parameters of the trainer node; empty: the defaults", None),
     ("args", "", "further parameters of the trainer node, NAME:=VALUE separated by spaces, e.g. size:=7.6m epochs:=2.0", None),
     ("processes", "1", "processes that train together on this machine, through torchrun: one for each GPU", None),
@@ -141,7 +142,8 @@ def train_actions(context: Any) -> list[Any]:
     a = _values(context, _TRAIN)
     count = _int(a, "processes")
     launcher = [] if count == 1 else ["-m", "torch.distributed.run", f"--nproc-per-node={count}"]
-    given = [f"bags:={json.dumps(a['bags'].split())}", f"name:='{a['name']}'", f"autostart:={a['autostart']}", *a["args"].split()]
+    given = [f"autostart:={a['autostart']}", *(f"{name}:='{a[name]}'" for name in ("recipe", "name") if a[name]), *a["args"].split()]
+    given += [f"bags:={json.dumps(a['bags'].split())}"] if a["bags"] else []
     words = [word for one in given for word in ("-p", one)] + (["--params-file", a["params_file"]] if a["params_file"] else [])
     command = [sys.executable, *launcher, "-m", "kd_planner_ros.ros.nodes.trainer_node", "--ros-args", *words]
     return _together([ExecuteProcess(cmd=command, output="screen", sigterm_timeout="40", sigkill_timeout="40")])

@@ -92,7 +92,7 @@ class TrainerNode(LifecycleNode):
     def _look(self) -> None:
         """Publish what is new since the last look."""
         run, now = self.training, self.get_clock().now().to_msg()
-        facts = (run.state, run.step, len(run.scores))
+        facts = (run.state, run.step, len(run.scores), run.stage)
         if facts == self._shown or run.state == "idle":
             return
         if run.state != (self._shown or ("",))[0]:
@@ -110,11 +110,14 @@ class TrainerNode(LifecycleNode):
         run = self.training
         if run.state == "failed":
             return run.error
-        return f"{run.state}: step {run.step} of {run.total}, {self.config.name}" if run.total else run.state
+        stage = f", stage {run.stage} ({run.stage_of})" if run.stage else ""
+        return f"{run.state}: step {run.step} of {run.total}{stage}, {self.config.name}" if run.total else run.state
 
     def _values(self) -> dict[str, Any]:
         run = self.training
         return {"name": self.config.name, "step": run.step, "of steps": run.total, "progress": round(run.progress, 4),
+                "stage": f"{run.stage} ({run.stage_of})" if run.stage else "none yet", "share of the stage": run.share,
+                **dict(zip(("selection score", "best selection score", "best step"), run.selection or (), strict=False)),
                 "checkpoint": run.checkpoint or "none yet",
                 **{name: round(value, 5) for name, value in {**run.values, **run.scores}.items()}}
 

@@ -146,8 +146,8 @@ def test_an_unknown_student_is_refused_before_anything_is_driven(tmp_path):
 
 def test_a_student_learns_from_recordings(recorded, tmp_path):
     out, _ = recorded
-    report = train(TrainConfig(bags=(out,), name="student", size="3.1m", input_height=32, input_width=64, batch=8,
-                               epochs=2, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", threads=1, device="cpu",
+    report = train(TrainConfig(bags=(out,), name="student", size="3.1m", batch=8, epochs=2,
+                               sections={"tcp": {"input_height": 32, "input_width": 64}}, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", threads=1, device="cpu",
                                cache=tmp_path / "cache", progress=False, validation_share=0.5))
     assert report.finished and report.validation_samples > 0 and np.isfinite(report.validation["l2_m"])
     planner = load_planner(str(tmp_path / "models" / "student"))

@@ -184,7 +184,7 @@ def test_train_launch_trains_to_its_end(tmp_path):
         write_bag(tmp_path / "bags" / f"b{number}", seconds=4.0, seed=number, labels=False)
     more = " ".join(f"{name}:={tmp_path / name}" for name in ("models_dir", "runs_dir", "cache"))
     result = launch(RUN, ROOT / "launch" / "train.launch.py", f"bags:={tmp_path / 'bags'}", "name:=launched",
-                    "args:=size:=3.1m input_height:=32 input_width:=64 batch:=2 epochs:=1.0 threads:=1 device:=cpu " + more)
+                    "args:=size:=3.1m tcp.input_height:=32 tcp.input_width:=64 batch:=2 epochs:=1.0 threads:=1 device:=cpu " + more)
     text = result.stdout + result.stderr
     assert result.returncode == 0 and "finished: step" in text and "Traceback" not in text, text
     assert (tmp_path / "models_dir" / "launched" / "card.json").is_file()

@@ -14,12 +14,19 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.runtime.store import load_model
 
 
+STAGES = """
+stages:
+- {name: first, share: 0.25, trained: [backbone]}
+- {name: second, share: 0.75, untrained: [value_traj, value_ctrl]}
+"""
+
+
 @pytest.fixture
 def settings(tmp_path):
     torch.set_num_threads(1)
     for number in range(2):
         write_bag(tmp_path / "bags" / f"b{number}", rate=0.2, seconds=4.0, seed=number, labels=False)
-    return {"bags": [str(tmp_path / "bags")], "name": "by_node", "size": "3.1m", "input_height": 32, "input_width": 64, "batch": 2,
+    return {"bags": [str(tmp_path / "bags")], "name": "by_node", "size": "3.1m", "tcp.input_height": 32, "tcp.input_width": 64, "batch": 2,
             "epochs": 4.0, "validation_share": 0.5, "models_dir": str(tmp_path / "models"), "runs_dir": str(tmp_path / "runs"),
             "cache": str(tmp_path / "cache"), "threads": 1, "device": "cpu", "validate_minutes": 0.0}
 
@@ -91,9 +98,41 @@ def test_wrong_parameters_are_refused(graph, settings, wrong, text):
 
 
 def test_parameters_are_called_as_the_options_are(graph, settings):
-    node = make(graph, settings | {"method": "plankd", "teacher": "wise", "entropy": False, "bottleneck": False})
+    node = make(graph, settings | {"method": "plankd", "teacher": "wise", "plankd.entropy": False, "plankd.bottleneck": False})
     config = node.config
-    assert (config.method, config.use_entropy, config.use_bottleneck, config.safe_attention) == ("plankd", False, False, True)
+    options = config.options("plankd")
+    assert (config.method, options.entropy, options.bottleneck, options.safe_attention) == ("plankd", False, False, True)
+    with pytest.raises(ConfigError, match="plankd.entropy.*got the old name entropy"):
+        make(graph, settings | {"entropy": False})
+
+
+def test_a_recipe_gives_the_defaults_and_parameters_win(graph, settings, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"bags: [{settings['bags'][0]}]\nname: of_recipe\nlr: 1e-3\nepochs: 4\n"
+                      "tcp: {input_height: 32, input_width: 96}\n" + STAGES)
+    named = ("bags", "name", "epochs", "tcp.input_height", "tcp.input_width")
+    given = {name: value for name, value in settings.items() if name not in named}
+    config = make(graph, given | {"recipe": str(recipe), "epochs": 2.0, "tcp.input_width": 64}).config
+    assert (config.name, config.lr, config.epochs, config.bags) == ("of_recipe", 1e-3, 2.0, (tmp_path / "bags",))
+    assert config.sections["tcp"] == {"input_height": 32, "input_width": 64}
+    assert [stage["name"] for stage in config.stages] == ["first", "second"]
+
+
+def test_it_runs_all_stages_and_pauses_inside_one(graph, settings, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(STAGES)
+    heard, node = listen(graph), make(graph, settings | {"epochs": 20.0, "recipe": str(recipe)})
+    node.trigger_configure()
+    node.trigger_activate()
+    assert wait_for(lambda: node.training.stage == "second", 90.0), node.training.error
+    node.trigger_deactivate()
+    assert wait_for(lambda: node.training.state == "paused", 20.0)
+    node.trigger_activate()
+    assert wait_for(lambda: node.training.state == "finished", 120.0), node.training.error
+    assert wait_for(lambda: heard["diagnostics"][-1].status[0].message.startswith("finished: step"))
+    values = {one.key: one.value for one in heard["diagnostics"][-1].status[0].values}
+    assert values["stage"] == "second (2 of 2)" and values["share of the stage"] == "0.75"
+    assert float(values["selection score"]) >= float(values["best selection score"]) > 0.0
 
 
 def process(settings, **options):

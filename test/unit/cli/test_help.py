@@ -15,7 +15,7 @@ from kd_planner_ros.cli import main as cli
 
 CONFIGS = {
     ("drive",): "kd_planner_ros.ros.graph.drive.DriveConfig", ("record",): "kd_planner_ros.record.jobs.RecordConfig",
-    ("train",): "kd_planner_ros.distill.train.TrainConfig", ("replay",): "kd_planner_ros.ros.graph.replay.ReplayConfig",
+    ("train",): "kd_planner_ros.distill.config.TrainConfig", ("replay",): "kd_planner_ros.ros.graph.replay.ReplayConfig",
     ("evaluate", "closed-loop"): "kd_planner_ros.evaluation.drives.ClosedLoopConfig",
     ("evaluate", "open-loop"): "kd_planner_ros.evaluation.open_loop.OpenLoopConfig",
     ("evaluate", "dense"): "kd_planner_ros.evaluation.dense.DenseConfig",

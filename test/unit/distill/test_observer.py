@@ -1,15 +1,15 @@
 """A watched training run: what it tells, a pause that costs no schedule, and an end on request."""
 
 import time
-from dataclasses import replace
 
 import pytest
 import torch
 from support.bags import write_bag
+from support.training import but, training
 
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.observer import Observer
-from kd_planner_ros.distill.train import TrainConfig, train
+from kd_planner_ros.distill.train import train
 
 
 class Watch(Observer):
@@ -45,7 +45,7 @@ def config(tmp_path):
     torch.set_num_threads(1)
     for number in range(2):
         write_bag(tmp_path / "bags" / f"b{number}", rate=0.2, seconds=4.0, seed=number, labels=False)
-    return TrainConfig(bags=(tmp_path / "bags",), name="watched", size="3.1m", input_height=32, input_width=64, batch=2, epochs=2,
+    return training(bags=(tmp_path / "bags",), name="watched", size="3.1m", input_height=32, input_width=64, batch=2, epochs=2,
                        validation_share=0.5, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1,
                        cache=tmp_path / "cache", progress=False, threads=1, device="cpu", validate_minutes=0)
 
@@ -61,7 +61,7 @@ def test_a_run_tells_how_it_goes(config):
 
 
 def test_a_pause_saves_and_counts_for_nothing(config):
-    plain = train(replace(config, name="plain"))
+    plain = train(but(config, name="plain"))
     watch = Watch(pause_at=2)
     report = train(config, watch)
     assert watch.told[watch.told.index(("waits",)) - 1] == ("saved", 2, "watched")

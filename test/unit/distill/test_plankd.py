@@ -5,17 +5,26 @@ import math
 import numpy as np
 import pytest
 import torch
+from support.training import distiller, training
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.distill.losses.attention import with_coordinates
-from kd_planner_ros.distill.methods.build import METHODS, ablate, build_distiller, plankd_switches, scene_detail, stage_shapes
-from kd_planner_ros.distill.methods.plankd import PlanKD, PlanKDSwitches
+from kd_planner_ros.distill.maps import stage_shapes
+from kd_planner_ros.distill.methods.plankd.attention import with_coordinates
+from kd_planner_ros.distill.methods.plankd.method import PlanKD
+from kd_planner_ros.distill.methods.plankd.switches import PlanKDSwitches, scene_detail
+from kd_planner_ros.distill.methods.registry import method_names
 from kd_planner_ros.imaging.bev_scene import BevView
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.tcp.config import TCPConfig
 
 CONFIG = TCPConfig(size="3.1m", input_height=32, input_width=64)
 QUICK = PlanKDSwitches(bev_detail="quarter")
+
+
+def switches(network="tcp", **options):
+    """PlanKD's switches with these options, the scene encoder's detail fixed."""
+    config = CONFIG if network == "tcp" else find_network(network).config({"size": "3.8m"})
+    return distiller("plankd", network, config, config, **{"bev_detail": "quarter", **options}).choice
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +52,7 @@ def scenes(batch=4):
 def test_terms_and_where_their_gradients_go():
     method, (student, teacher, truth) = PlanKD(32, QUICK), scenes()
     before = [parameter.clone() for parameter in method.bottleneck.parameters()]
-    terms = method.losses(student, teacher, truth, 0.0)
+    terms = method.losses(student, [teacher], truth, 0.0)
     assert set(terms) == {"feature", "attended", "ranking", "entropy"}
     assert any(not torch.equal(a, b) for a, b in zip(before, method.bottleneck.parameters()))  # its own step
     after = [parameter.clone() for parameter in method.bottleneck.parameters()]
@@ -64,7 +73,7 @@ def test_attention_learns_where_the_obstacle_is():
     method, (student, teacher, truth) = PlanKD(32, PlanKDSwitches(bev_detail="quarter", use_bottleneck=False)), scenes()
     optimiser = torch.optim.Adam(method.trained(), 1e-3)
     for _ in range(25):
-        terms = method.losses(student, teacher, truth, 0.0)
+        terms = method.losses(student, [teacher], truth, 0.0)
         optimiser.zero_grad()
         (terms["ranking"] * 50.0).backward()
         optimiser.step()
@@ -78,45 +87,43 @@ def test_the_waypoint_loss_pulls_at_the_attention_as_much_as_asked():
     for pull in (1.0, 0.02, 0.0):
         torch.manual_seed(3)
         method = PlanKD(32, PlanKDSwitches(bev_detail="quarter", use_bottleneck=False, pull=pull))
-        method.losses(student, teacher, truth, 0.0)["attended"].backward()
+        method.losses(student, [teacher], truth, 0.0)["attended"].backward()
         gradients[pull] = method.attention.query.weight.grad
     torch.testing.assert_close(gradients[0.02], 0.02 * gradients[1.0], rtol=1e-3, atol=1e-7)
     assert gradients[1.0].abs().sum() > 0 and gradients[0.0].abs().sum() == 0
 
 
 def test_ablations_leave_out_what_they_say():
-    plain = plankd_switches("tcp", bev_detail="quarter")
     student, teacher, truth = scenes()
-    no_entropy = PlanKD(32, ablate(plain, "tcp", entropy=False))
-    assert set(no_entropy.losses(student, teacher, truth, 0.0)) == {"feature", "attended", "ranking"}
-    no_attention = PlanKD(32, ablate(plain, "tcp", safe_attention=False))
+    no_entropy = PlanKD(32, switches(entropy=False))
+    assert set(no_entropy.losses(student, [teacher], truth, 0.0)) == {"feature", "attended", "ranking"}
+    no_attention = PlanKD(32, switches(safe_attention=False))
     assert no_attention.attention is None and no_attention.needs == ("states",)
-    terms = no_attention.losses(student, teacher, truth, 0.0)
+    terms = no_attention.losses(student, [teacher], truth, 0.0)
     assert set(terms) == {"feature", "attended"}
     error = (student["waypoints"] - truth["waypoints"]).abs().mean()
     assert terms["attended"].item() == pytest.approx(error.item())  # TCP's own mean L1
-    assert ablate(plain, "interfuser", safe_attention=False).weighting == "decay"
-    no_bottleneck = PlanKD(32, ablate(plain, "tcp", use_bottleneck=False))
+    assert switches("interfuser", safe_attention=False).weighting == "decay"
+    no_bottleneck = PlanKD(32, switches(bottleneck=False))
     assert no_bottleneck.bottleneck is None and "states" not in no_bottleneck.needs and not no_bottleneck.own_optimisers()
     gap = (student["stage2"].mean(1).flatten(1) - teacher["mean_stage2"]).abs().mean()
-    assert no_bottleneck.losses(student, teacher, truth, 0.0)["feature"].item() == pytest.approx(0.5 * gap.item())
+    assert no_bottleneck.losses(student, [teacher], truth, 0.0)["feature"].item() == pytest.approx(0.5 * gap.item())
 
 
 def test_networks_have_their_own_weights():
-    tcp, interfuser = plankd_switches("tcp"), plankd_switches("interfuser")
+    tcp, interfuser = switches("tcp"), switches("interfuser")
     assert (tcp.feature, tcp.ranking, tcp.entropy, tcp.scale, tcp.waypoints, tcp.pull) == (0.5, 0.1, 0.05, "sum", 1.0, 0.02)
     assert (interfuser.feature, interfuser.ranking, interfuser.entropy, interfuser.scale, interfuser.waypoints) == (
         0.1, 0.1, 0.005, "mean", 0.2)
-    assert plankd_switches("tcp", noise="none", beta=None).noise == "none"
+    assert switches(latent_noise="none").noise == "none" and switches(feature_weight=0.25).feature == 0.25
     with pytest.raises(ConfigError, match="noise out of"):
-        plankd_switches("tcp", noise="loud")
+        switches(latent_noise="loud")
 
 
 def test_repository_switches_reach_the_losses():
-    method = PlanKD(32, plankd_switches("tcp", freeze_bottleneck=False, rank_loss="paper", noise="independent",
-                                        teacher_waypoints=1.0, bev_detail="quarter"))
+    method = PlanKD(32, switches(freeze_bottleneck=False, rank_loss="paper", latent_noise="independent", teacher_waypoints=1.0))
     student, teacher, truth = scenes()
-    terms = method.losses(student, teacher, truth, 0.0)
+    terms = method.losses(student, [teacher], truth, 0.0)
     assert "teacher_waypoints" in terms and method.teacher_fields == ("mean_stage2", "waypoints")
     terms["feature"].backward()
     assert all(parameter.grad is not None for parameter in method.bottleneck.encoder.parameters())
@@ -128,7 +135,7 @@ def test_state_goes_on_bit_identically():
         for step in steps:
             torch.manual_seed(100 + step)
             student, teacher, truth = scenes()
-            method.losses(student, teacher, truth, 0.0)
+            method.losses(student, [teacher], truth, 0.0)
         return method
 
     torch.manual_seed(5)
@@ -148,7 +155,7 @@ def test_a_broken_feature_moves_nothing_and_shows():
     before = [parameter.clone() for parameter in method.bottleneck.parameters()]
     with torch.no_grad():
         student["stage2"][0, 0, 0, 0] = math.nan
-    terms = method.losses(student, teacher, truth, 0.0)
+    terms = method.losses(student, [teacher], truth, 0.0)
     assert all(torch.equal(a, b) for a, b in zip(before, method.bottleneck.parameters()))
     assert math.isnan(terms["feature"].item()) and math.isnan(method.report()["bottleneck"].item())
 
@@ -161,16 +168,16 @@ def test_shapes_and_details_come_from_the_networks():
     assert scene_detail("tcp", TCPConfig(size="3.1m", input_height=128, input_width=448)) == "quarter"
     small = [scene_detail("tcp", TCPConfig(size=size, input_height=64, input_width=224)) for size in ("13.9m", "7.6m", "3.1m")]
     assert small == ["quarter", "sixth", "eighth"]
-    assert build_distiller("plankd", "tcp", CONFIG, CONFIG).bottleneck.inputs == 32
+    assert distiller("plankd", "tcp", CONFIG, CONFIG).bottleneck.inputs == 32
     paper = TCPConfig(size="13.9m")
-    assert build_distiller("plankd", "tcp", paper, paper).bottleneck.inputs == 3616
+    assert distiller("plankd", "tcp", paper, paper).bottleneck.inputs == 3616
 
 
 def test_interfusers_three_views_make_1296_cells():
     config = find_network("interfuser").config({"size": "3.8m"})
     stages = stage_shapes("interfuser", config)
     assert [view[1:] for view in stages[1]] == [(16, 16), (28, 28), (16, 16)] and len(stages) == 3  # left, front, right
-    assert build_distiller("plankd", "interfuser", config, config).bottleneck.inputs == 1296
+    assert distiller("plankd", "interfuser", config, config).bottleneck.inputs == 1296
 
 
 def test_scene_and_coordinate_channels_agree():
@@ -180,9 +187,10 @@ def test_scene_and_coordinate_channels_agree():
 
 
 def test_methods_by_name():
-    for method in METHODS:
-        assert build_distiller(method, "tcp", CONFIG, CONFIG).name == method
+    assert method_names() == ("imitation", "at", "dpk", "plankd", "reviewkd")
+    for method in method_names():
+        assert distiller(method, "tcp", CONFIG, CONFIG).name == method
+        with pytest.raises(ConfigError, match="--teacher") if method != "imitation" else pytest.MonkeyPatch.context():
+            training(bags=(), method=method)
     with pytest.raises(ConfigError, match="method out of"):
-        build_distiller("osmosis", "tcp", CONFIG, CONFIG)
-    with pytest.raises(ConfigError, match="--teacher"):
-        build_distiller("at", "tcp", CONFIG, None)
+        training(bags=(), method="osmosis")

@@ -5,10 +5,17 @@ import math
 import pytest
 import torch
 
-from kd_planner_ros.distill.losses import safety
-from kd_planner_ros.distill.losses.attention import DETAILS, PARAMETERS, WaypointAttention, measurement, with_coordinates
-from kd_planner_ros.distill.losses.bottleneck import InformationBottleneck, Latent, divergence, latent_distance, naming, whole_map_distance
-from kd_planner_ros.distill.losses.maps import channel_mean, energy, stage_pairs
+from kd_planner_ros.distill.maps import channel_mean, energy, stage_pairs
+from kd_planner_ros.distill.methods.plankd import safety
+from kd_planner_ros.distill.methods.plankd.attention import DETAILS, PARAMETERS, WaypointAttention, measurement, with_coordinates
+from kd_planner_ros.distill.methods.plankd.bottleneck import (
+    InformationBottleneck,
+    Latent,
+    divergence,
+    latent_distance,
+    naming,
+    whole_map_distance,
+)
 from kd_planner_ros.world.bev_source import OBSTACLES
 
 NO_OBSTACLES = torch.full((1, OBSTACLES, 2), math.nan)

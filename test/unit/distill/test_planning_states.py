@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kd_planner_ros.core.planning_states import STATE_CLASSES
-from kd_planner_ros.distill.losses.planning_states import StateHead, state_loss
+from kd_planner_ros.networks.blocks.state_head import StateHead, state_loss
 
 
 def test_uniform_logits_cost_the_mean_log_of_the_class_counts():

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support.training import distiller as build_distiller
 
-from kd_planner_ros.distill.losses.activation import activation_loss
-from kd_planner_ros.distill.losses.maps import energy, stage_count
-from kd_planner_ros.distill.losses.prior import MOST_TOKENS, DynamicPrior, limit_cells, linear_cka
-from kd_planner_ros.distill.losses.review import Review, context_loss
-from kd_planner_ros.distill.methods.build import build_distiller
+from kd_planner_ros.distill.maps import energy, stage_count
+from kd_planner_ros.distill.methods.at.loss import activation_loss
+from kd_planner_ros.distill.methods.dpk.loss import MOST_TOKENS, DynamicPrior, limit_cells, linear_cka
+from kd_planner_ros.distill.methods.reviewkd.loss import Review, context_loss
 from kd_planner_ros.distill.teacher import field
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.tcp.config import TCPConfig
@@ -95,7 +95,7 @@ def test_a_rival_brings_the_student_nearer(method):
     values = []
     for step in range(16):
         torch.manual_seed(step)
-        terms = distiller.losses(student(**inputs, features=True), fields, {}, 1.0)
+        terms = distiller.losses(student(**inputs, features=True), [fields], {}, 1.0)
         loss = sum(terms.values())
         optimiser.zero_grad()
         loss.backward()
@@ -110,14 +110,14 @@ def test_a_rival_brings_the_student_nearer(method):
 def test_reviewkd_warms_up_over_the_first_epoch():
     distiller = build_distiller("reviewkd", "tcp", STUDENT, STUDENT).eval()
     stages = {f"stage{i}": torch.randn(2, c, 4, 4) for i, c in ((1, 64), (2, 128), (3, 256))}
-    none, half, full = (distiller.losses(stages, stages, {}, epoch)["review"].item() for epoch in (0.0, 0.5, 3.0))
+    none, half, full = (distiller.losses(stages, [stages], {}, epoch)["review"].item() for epoch in (0.0, 0.5, 3.0))
     assert none == 0.0 and half == pytest.approx(full / 2) and full > 0
 
 
 def test_dpk_reports_and_keeps_its_share():
     distiller = build_distiller("dpk", "tcp", STUDENT, STUDENT)
     stages = {f"stage{i}": torch.randn(2, c, 4, 4) for i, c in ((2, 128), (3, 256))}
-    distiller.losses(stages, stages, {}, 0.0)
+    distiller.losses(stages, [stages], {}, 0.0)
     other = build_distiller("dpk", "tcp", STUDENT, STUDENT)
     other.restore(distiller.state())
     assert float(other.report()["own_share"]) == float(distiller.report()["own_share"]) != 0.5
@@ -128,5 +128,5 @@ def test_views_are_taught_one_by_one():
     outputs = {f"{view}_stage{i}": torch.randn(2, 4, 2, 2 + i) for i in (1, 2, 3) for view in ("left", "front", "right", "lidar")}
     fields = {name: field(outputs, name) for name in distiller.teacher_fields}
     assert fields["energy_stage1"].shape == (2, 18)
-    assert float(distiller.losses(outputs, fields, {}, 0.0)["activation"].detach()) == pytest.approx(0.0, abs=1e-6)
+    assert float(distiller.losses(outputs, [fields], {}, 0.0)["activation"].detach()) == pytest.approx(0.0, abs=1e-6)
     assert stage_count(outputs) == 3

@@ -1,20 +1,22 @@
 """The auxiliary semantic grid: what a cell holds, the loss by hand, and that it teaches the backbone."""
 
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from support.bags import write_bag
+from support.training import but, training
 
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.bags.reader import open_bag
-from kd_planner_ros.distill.auxiliary import AuxiliaryHeads
-from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.distill.learner import Learner
-from kd_planner_ros.distill.losses.semantics import SemanticHead, semantic_loss
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.imaging.class_grid import GROUPS, UNKNOWN, class_grid
+from kd_planner_ros.networks.blocks.auxiliary import AuxiliaryHeads
+from kd_planner_ros.networks.blocks.semantic_head import SemanticHead, semantic_loss
+from kd_planner_ros.networks.tcp.config import TCPConfig
+from kd_planner_ros.networks.tcp.processor import build_processor
+from kd_planner_ros.networks.tcp.training import TCPTask
 from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.samples.shards import build_shards
 
@@ -54,18 +56,20 @@ def test_the_head_draws_on_the_finest_map():
 
 
 def test_without_weights_there_are_no_heads():
+    task = TCPTask(build_processor(TCPConfig(size="3.1m")))
+    assert not task.reads_features and task.modules(torch.nn.Identity()) is None and task.auxiliary_losses({}, None) == {}
     heads = AuxiliaryHeads(0.0, 0.0, ())
-    assert not heads.wanted and not list(heads.parameters()) and heads.losses({}, None) == {}
+    assert not list(heads.parameters()) and heads.losses({}, None) == {}
 
 
 def test_recorded_labels_reach_the_backbone(tmp_path):
     torch.set_num_threads(1)
     with_labels = write_bag(tmp_path / "bags" / "a", seconds=4.0)
     without = write_bag(tmp_path / "bags" / "b", seconds=4.0, seed=1, labels=False)
-    config = TrainConfig(bags=(tmp_path / "bags",), size="3.1m", input_height=32, input_width=64, batch=4, device="cpu",
+    config = training(bags=(tmp_path / "bags",), size="3.1m", input_height=32, input_width=64, batch=4, device="cpu",
                          semantic_weight=1.0, augment=False)
     learner = Learner(config, join("cpu"))
-    shards = build_shards(find_bags(config.bags), tmp_path / "cache", learner.lessons, progress=False)
+    shards = build_shards(find_bags(config.bags), tmp_path / "cache", learner.task, progress=False)
     by_name = {shard.facts["bag"]: shard for shard in shards}
     assert (by_name["b"].grids == UNKNOWN).all()
     with open_bag(with_labels) as recording:
@@ -78,5 +82,5 @@ def test_recorded_labels_reach_the_backbone(tmp_path):
         after = learner.step(batch, step, 1e-3)["semantics"]
     assert after < 0.5 * before
     assert not any("semantics" in name for name in learner.shipped.state_dict())
-    plain = Learner(replace(config, semantic_weight=0.0), join("cpu"))
+    plain = Learner(but(config, semantic_weight=0.0), join("cpu"))
     assert "semantics" not in plain.step(plain.prepare(Samples(shards), np.arange(4), 0), 0, 1e-3)

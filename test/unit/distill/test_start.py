@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from support.bags import write_bag
+from support.training import but, training
 
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.card import read_card
@@ -15,7 +16,7 @@ from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.recorded import cameras
 from kd_planner_ros.distill.start import warm_start
-from kd_planner_ros.distill.train import TrainConfig, train
+from kd_planner_ros.distill.train import train
 from kd_planner_ros.networks.blocks.resnet_d import ResNetD, ResNetDSpec
 from kd_planner_ros.runtime.paths import models_folder
 from kd_planner_ros.runtime.store import load_model
@@ -31,21 +32,21 @@ def config(tmp_path):
     torch.set_num_threads(1)
     for number in range(2):
         write_bag(tmp_path / "bags" / f"b{number}", rate=0.2, seconds=4.0, seed=number, labels=False)
-    return TrainConfig(bags=(tmp_path / "bags",), name="first", size="3.1m", input_height=32, input_width=64, batch=4, epochs=1,
+    return training(bags=(tmp_path / "bags",), name="first", size="3.1m", input_height=32, input_width=64, batch=4, epochs=1,
                        validation_share=0.0, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1,
                        cache=tmp_path / "cache", progress=False, threads=1, device="cpu", validate_minutes=0)
 
 
 def samples_of(config, learner):
-    return Samples(build_shards(find_bags(config.bags), config.cache, learner.lessons, progress=False))
+    return Samples(build_shards(find_bags(config.bags), config.cache, learner.task, progress=False))
 
 
 def test_starts_from_a_model_and_says_so_on_the_card(config):
     first = train(config)
-    again = replace(config, name="second", init=first.model, seed=2)
+    again = but(config, name="second", init=first.model, seed=2)
     camera = cameras(config.bags[0] / "b0")[0]
     model, begun, trained = (Learner(one, join("cpu"), camera).model.state_dict()
-                             for one in (config, again, replace(again, seed=3)))
+                             for one in (config, again, but(again, seed=3)))
     assert torch.equal(begun["output_traj.weight"], trained["output_traj.weight"])
     assert not torch.equal(begun["output_traj.weight"], model["output_traj.weight"])
     assert again.recipe["init"] == "first"
@@ -54,21 +55,21 @@ def test_starts_from_a_model_and_says_so_on_the_card(config):
 def test_a_model_of_another_size_is_refused(config):
     first = train(config)
     with pytest.raises(CardError, match="give the same size"):
-        Learner(replace(config, init=first.model, size="7.6m"), join("cpu"))
+        Learner(but(config, init=first.model, size="7.6m"), join("cpu"))
 
 
 def test_a_deeper_network_starts_as_the_shallower_one(config):
     first = train(config)
     camera = cameras(config.bags[0] / "b0")[0]
-    small = Learner(replace(config, size="7.6m"), join("cpu"), camera)
-    big = Learner(replace(config, size="13.9m", seed=5), join("cpu"), camera)
+    small = Learner(but(config, size="7.6m"), join("cpu"), camera)
+    big = Learner(but(config, size="13.9m", seed=5), join("cpu"), camera)
     taken = warm_start(big.model, small.model)
     assert taken == len(small.model.state_dict()) < len(big.model.state_dict())
     image, state = torch.rand(2, 3, 32, 64), torch.rand(2, 9)
     with torch.no_grad():
         ours, theirs = big.model.eval()(image, state), small.model.eval()(image, state)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    grown = Learner(replace(config, name="grown", size="7.6m", warm_start=first.model), join("cpu"), camera)
+    grown = Learner(but(config, name="grown", size="7.6m", warm_start=first.model), join("cpu"), camera)
     assert 0 < grown.start.taken < grown.start.tensors  # the narrower last stage and what hangs on it stay fresh
     facts = grown.start.facts()["start"]
     assert facts["name"] == "first" and facts["data"]["maps"] and len(facts["sha256"]) == 64
@@ -94,50 +95,50 @@ def test_a_block_of_another_kind_is_left_fresh():
 
 def test_the_card_names_the_start_and_its_maps(config):
     first = train(config)
-    second = train(replace(config, name="second", size="7.6m", warm_start=first.model))
+    second = train(but(config, name="second", size="7.6m", warm_start=first.model))
     training = read_card(Path(second.model)).training
     assert training["start"]["name"] == "first" and training["recipe"]["warm_start"] == "first"
     assert "--warm-start first" in training["command"]
     with pytest.raises(ConfigError, match="one start at most; got --init, --warm-start"):
-        replace(config, init=first.model, warm_start=first.model)
+        but(config, init=first.model, warm_start=first.model)
     with pytest.raises(CardError, match="a model of network interfuser like the one"):
-        Learner(replace(config, network="interfuser", size="3.8m", init=MODELS / "tcp64_7m6"), join("cpu"))
+        Learner(but(config, network="interfuser", size="3.8m", init=MODELS / "tcp64_7m6"), join("cpu"))
 
 
 def test_another_network_lends_its_camera_backbone_alone(config):
-    other = replace(config, network="interfuser", size="11.7m", front_px=64, warm_start=MODELS / "tcp64_7m6")
+    other = but(config, network="interfuser", size="11.7m", front_px=64, warm_start=MODELS / "tcp64_7m6")
     learner, lender = Learner(other, join("cpu")), load_model(MODELS / "tcp64_7m6")[0].backbone.state_dict()
     begun = learner.model.rgb_backbone.state_dict()
     assert all(torch.equal(value, lender[name]) for name, value in begun.items())  # both are ResNet-10
-    fresh = Learner(replace(other, warm_start=None), join("cpu")).model
+    fresh = Learner(but(other, warm_start=None), join("cpu")).model
     assert torch.equal(fresh.lidar_backbone.layer1[0].conv1.weight, learner.model.lidar_backbone.layer1[0].conv1.weight)
     facts = learner.start.facts()["start"]
     assert facts["name"] == "tcp64_7m6" and facts["taken"].startswith(f"{len(begun)} of ") and facts["data"]["maps"]
     with pytest.raises(CardError, match="a start with a ResNetD as camera backbone"):
-        Learner(replace(other, size="26.3m"), join("cpu"))
+        Learner(but(other, size="26.3m"), join("cpu"))
 
 
 def test_a_local_file_fills_the_backbone(config, tmp_path):
-    given = Learner(replace(config, seed=7), join("cpu")).model.backbone.state_dict()
+    given = Learner(but(config, seed=7), join("cpu")).model.backbone.state_dict()
     torch.save(given, tmp_path / "imagenet.pth")
-    learner = Learner(replace(config, backbone_weights=tmp_path / "imagenet.pth"), join("cpu"))
+    learner = Learner(but(config, backbone_weights=tmp_path / "imagenet.pth"), join("cpu"))
     assert all(torch.equal(value, given[name]) for name, value in learner.model.backbone.state_dict().items())
     assert learner.start.facts()["start"]["name"] == learner.config.recipe["backbone_weights"] == "imagenet.pth"
     with pytest.raises(ConfigError, match="no such file"):
-        Learner(replace(config, backbone_weights=tmp_path / "none.pth"), join("cpu"))
+        Learner(but(config, backbone_weights=tmp_path / "none.pth"), join("cpu"))
     with pytest.raises(ConfigError, match="one start at most"):
-        replace(config, backbone_weights=tmp_path / "imagenet.pth", init=tmp_path)
+        but(config, backbone_weights=tmp_path / "imagenet.pth", init=tmp_path)
 
 
 def test_hidden_speeds_reach_the_network_as_zero(config):
-    learner = Learner(replace(config, speed_dropout=0.5, augment=False), join("cpu"))
+    learner = Learner(but(config, speed_dropout=0.5, augment=False), join("cpu"))
     batch = learner.prepare(samples_of(config, learner), np.zeros(64, int), 0)
     state = learner.tensors(batch)[0]["state"][:, 0]
     assert 10 < batch.hidden_speed.sum() < 54
     assert (state[torch.from_numpy(batch.hidden_speed)] == 0).all()
     assert (state[torch.from_numpy(~batch.hidden_speed)] > 0).all()
     with pytest.raises(ConfigError, match="--speed-dropout"):
-        replace(config, speed_dropout=1.0)
+        but(config, speed_dropout=1.0)
 
 
 def test_near_targets_are_moved_out_along_their_direction(config):
@@ -148,7 +149,7 @@ def test_near_targets_are_moved_out_along_their_direction(config):
     far = lengths > 5.1
     assert 200 < far.sum() < 300 and lengths[far].min() > 8.0 and lengths[far].max() < 30.0
     assert np.allclose(moved[:500, 1] / moved[:500, 0], 0.75) and np.array_equal(moved[500:], targets[500:])
-    plain, stretched = (Learner(replace(config, target_stretch=share, augment=False), join("cpu")) for share in (0.0, 1.0))
+    plain, stretched = (Learner(but(config, target_stretch=share, augment=False), join("cpu")) for share in (0.0, 1.0))
     samples = samples_of(config, plain)
     samples.rows["target"] = (3.0, 4.0)
     one, two = (learner.prepare(samples, np.arange(4), 0).told["target"] for learner in (plain, stretched))
@@ -157,7 +158,7 @@ def test_near_targets_are_moved_out_along_their_direction(config):
 
 
 def test_the_state_head_learns_and_is_not_shipped(config):
-    learner = Learner(replace(config, states_weight=1.0), join("cpu"))
+    learner = Learner(but(config, states_weight=1.0), join("cpu"))
     batch = learner.prepare(samples_of(config, learner), np.arange(4), 0)
     before = learner.heads.states.read.weight.clone()
     assert learner.step(batch, 0, 1e-3)["states"] > 0
@@ -166,7 +167,7 @@ def test_the_state_head_learns_and_is_not_shipped(config):
 
 
 def test_the_heads_beside_the_network_take_maps_in_bf16(config):
-    learner = Learner(replace(config, states_weight=1.0, semantic_weight=1.0, precision="bf16"), join("cpu"))
+    learner = Learner(but(config, states_weight=1.0, semantic_weight=1.0, precision="bf16"), join("cpu"))
     values = learner.step(learner.prepare(samples_of(config, learner), np.arange(4), 0), 0, 1e-3)
     assert np.isfinite(list(values.values())).all() and values["states"] > 0
 
@@ -177,8 +178,8 @@ def test_a_start_that_has_seen_the_evaluation_map_is_refused(config):
     before = {"start": {"name": "old", "teacher": {"data": {"maps": ["Town05HD"]}}}}  # two generations back
     (Path(first.model) / "card.json").write_text(replace(card, training={**card.training, **before}).to_json())
     with pytest.raises(ConfigError, match="has not seen the evaluation map Town05"):
-        Learner(replace(config, warm_start=first.model), join("cpu"))
-    told = Learner(replace(config, warm_start=first.model, allow_leak=True), join("cpu")).start.facts()
+        Learner(but(config, warm_start=first.model), join("cpu"))
+    told = Learner(but(config, warm_start=first.model, allow_leak=True), join("cpu")).start.facts()
     assert "Town05" in told["start"]["data"]["maps"]  # so that the next generation knows
 
 

@@ -8,8 +8,8 @@ import torch
 
 from kd_planner_ros.core.errors import CardError, ConfigError, PlannerError
 from kd_planner_ros.distill import teacher_cache
-from kd_planner_ros.distill.losses.maps import channel_mean
-from kd_planner_ros.distill.teacher import load_teacher
+from kd_planner_ros.distill.maps import channel_mean
+from kd_planner_ros.distill.teacher import load_teacher, require_same_inputs
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.tcp.config import TCPConfig
 from kd_planner_ros.runtime.store import save_model
@@ -50,7 +50,9 @@ def encode(shard, rows):
 
 
 def load(models, name="wise", config=STUDENT, **options):
-    return load_teacher(name, "tcp", config, models_dir=models, evaluation_maps=("Town05",), **options)
+    teacher = load_teacher(name, models_dir=models, evaluation_maps=("Town05",), **options)
+    require_same_inputs(teacher, "tcp", config)
+    return teacher
 
 
 def test_a_teacher_is_frozen_and_unchanged_by_a_students_step(models):
@@ -90,7 +92,7 @@ def test_another_input_or_camera_is_refused(models, change, words):
 
 def test_another_network_and_no_network_are_refused(models):
     with pytest.raises(CardError, match="interfuser student.*'wise', a tcp"):
-        load_teacher("wise", "interfuser", STUDENT, models_dir=models)
+        require_same_inputs(load_teacher("wise", models_dir=models), "interfuser", STUDENT)
     with pytest.raises(PlannerError):
         load(models, "nobody")
     assert load(models, str(models / "wise")).name == "wise"

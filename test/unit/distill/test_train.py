@@ -13,6 +13,7 @@ import torch
 from support.bags import write_bag
 from support.interrupting import interrupt_in_step
 from support.processes import run_by_two
+from support.training import but, training
 
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.card import read_card
@@ -21,8 +22,8 @@ from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.schedule import learning_rate
-from kd_planner_ros.distill.train import TrainConfig, train
-from kd_planner_ros.networks.tcp.training import TCPLessons
+from kd_planner_ros.distill.train import train
+from kd_planner_ros.networks.tcp.training import TCPTask
 from kd_planner_ros.runtime.store import load_model
 from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.samples.shards import build_shards
@@ -39,7 +40,7 @@ def bags(tmp_path_factory):
 @pytest.fixture
 def config(bags, tmp_path):
     torch.set_num_threads(1)
-    return TrainConfig(bags=(bags,), name="student", size="3.1m", input_height=32, input_width=64, batch=4, epochs=3,
+    return training(bags=(bags,), name="student", size="3.1m", input_height=32, input_width=64, batch=4, epochs=3,
                        validation_share=0.3, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1,
                        cache=bags.parent / "cache", progress=False, threads=1, device="cpu", validate_minutes=0)
 
@@ -49,23 +50,23 @@ def weights_of(folder):
 
 
 def test_overfits_sixteen_frames(config):
-    report = train(replace(config, epochs=40, validation_share=0.0, lr=2e-3, batch=8, augment=False, ema=0.0))
+    report = train(but(config, epochs=40, validation_share=0.0, lr=2e-3, batch=8, augment=False, ema=0.0))
     assert report.train_samples == 16 and report.finished
     model, _, card = load_model(config.models_dir / "student")
     learner = Learner(config, join("cpu"))
     learner.model.load_state_dict(model.state_dict())
-    shards = build_shards(find_bags(config.bags), config.cache, learner.lessons, progress=False)
+    shards = build_shards(find_bags(config.bags), config.cache, learner.task, progress=False)
     scores = learner.validate(Samples(shards), 16)
     assert scores["l2_m"] < 0.5 and scores["steer_mae"] < 0.1, scores  # left and right differ by 4.9 m at 2 s
     assert card.training["data"]["maps"] == ["Town01"] and card.training["seed"] == 1
 
 
 def test_resume_is_bit_identical(config, monkeypatch):
-    whole = train(replace(config, name="whole"))
+    whole = train(but(config, name="whole"))
     steps = interrupt_in_step(monkeypatch, whole.steps // 2)
-    half = train(replace(config, name="halves"))
+    half = train(but(config, name="halves"))
     assert not half.finished and half.steps == whole.steps // 2
-    rest = train(replace(config, name="halves"))
+    rest = train(but(config, name="halves"))
     assert rest.finished and rest.steps == whole.steps and steps == list(range(whole.steps))
     one, two = (checkpoint.load(config.runs_dir / name) for name in ("whole", "halves"))
     for part in ("model", "mean"):
@@ -83,9 +84,9 @@ def test_resume_is_bit_identical(config, monkeypatch):
 
 def test_a_run_ended_early_by_fewer_epochs_is_validated_and_shipped(config, monkeypatch):
     interrupt_in_step(monkeypatch, 3)
-    assert not train(replace(config, name="short")).finished
+    assert not train(but(config, name="short")).finished
     assert not (config.models_dir / "short").exists()
-    report = train(replace(config, name="short", epochs=1e-6))  # nothing is left to train
+    report = train(but(config, name="short", epochs=1e-6))  # nothing is left to train
     assert report.finished and report.steps == report.best_step == 3
     assert (config.models_dir / "short" / "card.json").is_file()
 
@@ -96,14 +97,14 @@ def test_the_card_says_how_long_the_run_was_to_be_and_whether_it_was(config, mon
 
     train(config)
     assert card().training["planned"] == {"epochs": 3, "max_minutes": 0.0} and card().finished
-    weights, badness = card().weights_sha256, TCPLessons.badness
-    monkeypatch.setattr(TCPLessons, "badness", lambda self, scores: 10.0 + badness(self, scores))  # the best are shipped already
-    longer = replace(config, epochs=5)
+    weights, badness = card().weights_sha256, TCPTask.selection_score
+    monkeypatch.setattr(TCPTask, "selection_score", lambda self, scores: 10.0 + badness(self, scores))  # the best are shipped already
+    longer = but(config, epochs=5)
     interrupt_in_step(monkeypatch, 1)
     assert not train(longer).finished
     assert card().training["planned"]["epochs"] == 5 and not card().finished
     for epochs in (5, 4):  # to its end, and then to be as short as it no longer is
-        assert train(replace(config, epochs=epochs)).finished and card().finished
+        assert train(but(config, epochs=epochs)).finished and card().finished
         assert card().training["planned"]["epochs"] == epochs and f"--epochs {epochs}" in card().training["command"]
     assert card().weights_sha256 == weights
     load_model(config.models_dir / "student")
@@ -119,9 +120,9 @@ def test_weights_shipped_before_the_end_are_not_finished(config, monkeypatch):
 
 def test_the_card_of_another_run_is_left_alone(config):
     train(config)
-    train(replace(config, seed=2, runs_dir=config.runs_dir / "others"))
+    train(but(config, seed=2, runs_dir=config.runs_dir / "others"))
     other = (config.models_dir / "student" / "card.json").read_bytes()
-    train(replace(config, epochs=2))
+    train(but(config, epochs=2))
     assert (config.models_dir / "student" / "card.json").read_bytes() == other
 
 
@@ -133,29 +134,29 @@ def test_a_finished_run_ships_its_model_again_if_it_was_deleted(config, tmp_path
     assert load_model(config.models_dir / "student")[2].training["planned"] == {"epochs": 3, "max_minutes": 0.0}
     assert "gone, and with it the best weights" in capsys.readouterr().err
     shutil.rmtree(first.model)
-    elsewhere = train(replace(config, models_dir=tmp_path / "others"))
+    elsewhere = train(but(config, models_dir=tmp_path / "others"))
     load_model(tmp_path / "others" / "student")
     assert elsewhere.finished
 
 
 def test_a_run_does_not_go_on_with_other_weights_of_its_start(config):
-    first = train(replace(config, name="first", epochs=0.2))
-    again = replace(config, name="again", warm_start=first.model, epochs=0.2)
+    first = train(but(config, name="first", epochs=0.2))
+    again = but(config, name="again", warm_start=first.model, epochs=0.2)
     train(again)
-    train(replace(config, name="first", epochs=0.2, seed=9, fresh=True))
+    train(but(config, name="first", epochs=0.2, seed=9, fresh=True))
     with pytest.raises(TrainingError, match="other values of weights of the start"):
         train(again)
 
 
 def test_another_seed_gives_other_weights(config):
-    train(replace(config, name="a", epochs=1))
-    train(replace(config, name="b", epochs=1, seed=2))
+    train(but(config, name="a", epochs=1))
+    train(but(config, name="b", epochs=1, seed=2))
     assert any(not torch.equal(x, y) for x, y in
                zip(weights_of(config.runs_dir / "a").values(), weights_of(config.runs_dir / "b").values()))
 
 
 def test_loss_that_is_not_finite_stops_and_keeps_the_batch(config, monkeypatch):
-    train(replace(config, epochs=1))
+    train(but(config, epochs=1))
     before = (config.runs_dir / "student" / "last.pt").read_bytes()
     tensors = Learner.tensors
 
@@ -166,7 +167,7 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_batch(config, monkeypatch):
 
     monkeypatch.setattr(Learner, "tensors", broken)
     with pytest.raises(TrainingError, match="finite loss at step .*bad_batch") as caught:
-        train(replace(config, epochs=3))
+        train(but(config, epochs=3))
     assert "\n" not in str(caught.value)
     (saved,) = (config.runs_dir / "student").glob("bad_batch_*.npz")
     with np.load(saved) as data:
@@ -175,53 +176,53 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_batch(config, monkeypatch):
 
 
 def test_a_broken_checkpoint_falls_back_to_the_one_before(config):
-    train(replace(config, epochs=1))
-    train(replace(config, epochs=2))
+    train(but(config, epochs=1))
+    train(but(config, epochs=2))
     folder = config.runs_dir / "student"
     (folder / "last.pt").write_bytes((folder / "last.pt").read_bytes()[:1000])
-    report = train(replace(config, epochs=2))
+    report = train(but(config, epochs=2))
     assert report.finished
     for name in ("last.pt", "previous.pt"):
         (folder / name).write_bytes(b"nonsense")
     with pytest.raises(TrainingError, match="readable checkpoint.*--fresh"):
-        train(replace(config, epochs=2))
-    assert train(replace(config, epochs=1, fresh=True)).finished
+        train(but(config, epochs=2))
+    assert train(but(config, epochs=1, fresh=True)).finished
 
 
 def test_another_recipe_does_not_go_on(config):
-    train(replace(config, epochs=1))
+    train(but(config, epochs=1))
     with pytest.raises(TrainingError, match="other values of lr, seed"):
-        train(replace(config, epochs=1, seed=5, lr=1e-3))
+        train(but(config, epochs=1, seed=5, lr=1e-3))
 
 
 @pytest.mark.parametrize("town, told", [("Town05", ""), ("Town05_Opt", ""), ("", "Carla/Maps/Town05")])
 def test_evaluation_map_is_refused(config, tmp_path, town, told):
     write_bag(tmp_path / "leak" / "b", seconds=4.0, town=town, told=told, labels=False)
-    leaky = replace(config, bags=(*config.bags, tmp_path / "leak"))
+    leaky = but(config, bags=(*config.bags, tmp_path / "leak"))
     with pytest.raises(ConfigError, match="Town05.*--allow-leak"):
         train(leaky)
-    assert train(replace(leaky, allow_leak=True, epochs=0.1)).steps == 1
+    assert train(but(leaky, allow_leak=True, epochs=0.1)).steps == 1
 
 
 def test_recordings_of_a_map_without_a_name_are_told(config, tmp_path, capsys):
     write_bag(tmp_path / "nameless" / "b", seconds=4.0, town="", labels=False)
-    train(replace(config, bags=(*config.bags, tmp_path / "nameless"), validation_share=0.0, epochs=0.1))
+    train(but(config, bags=(*config.bags, tmp_path / "nameless"), validation_share=0.0, epochs=0.1))
     assert "1 of 5 recordings do not say on which map" in capsys.readouterr().err
     assert read_card(config.models_dir / "student").maps_seen == {"", "Town01"}
 
 
 def test_bad_settings_are_one_line(config):
     with pytest.raises(ConfigError, match="size"):
-        train(replace(config, size="99m"))
+        train(but(config, size="99m"))
     for wrong in ({"epochs": 0}, {"schedule": "sawtooth"}, {"validation_share": 1.0}, {"ema": 1.0}, {"seed": 2**31}):
         with pytest.raises(ConfigError):
-            replace(config, **wrong)
+            but(config, **wrong)
     with pytest.raises(ConfigError, match="device auto, cpu, cuda or cuda:N; got 'toaster'"):
-        train(replace(config, device="toaster"))
+        train(but(config, device="toaster"))
 
 
 def test_running_mean_is_shipped(config):
-    train(replace(config, ema=0.9, epochs=2))
+    train(but(config, ema=0.9, epochs=2))
     state = checkpoint.load(config.runs_dir / "student")["learner"]
     name = next(iter(state["model"]))
     assert not torch.equal(state["model"][name], state["mean"][name])
@@ -243,13 +244,13 @@ def test_ctrl_c_while_the_last_validation_runs_loses_nothing(config, monkeypatch
         return validate(self, *words)
 
     monkeypatch.setattr(Learner, "validate", interrupted)
-    report = train(replace(config, epochs=1))
+    report = train(but(config, epochs=1))
     assert report.finished and checkpoint.load(config.runs_dir / "student")["step"] == report.steps == report.best_step
     assert read_card(config.models_dir / "student").finished
 
 
 def test_two_processes_train_together(config, tmp_path):
-    pair = replace(config, name="pair", epochs=1, device="cpu")
+    pair = but(config, name="pair", epochs=1, device="cpu")
     script = ("from pathlib import Path, PosixPath\n\nfrom kd_planner_ros.distill.train import TrainConfig, train\n\n"
               f"print(train({pair!r}).steps)\n")
     assert run_by_two(script, tmp_path) == [str(checkpoint.load(config.runs_dir / "pair")["step"])] * 2

@@ -9,19 +9,21 @@ import pytest
 import torch
 from support.interrupting import interrupt_in_step
 from support.processes import told_by_two
+from support.training import but, distiller, training
 from support.views import write_views
 
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.errors import BagError, ConfigError
-from kd_planner_ros.distill import checkpoint, scene_cache
+from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.learner import Learner
-from kd_planner_ros.distill.methods.build import build_distiller, stage_shapes
+from kd_planner_ros.distill.maps import stage_shapes
+from kd_planner_ros.distill.methods.plankd import scene_cache
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.recorded import cameras
 from kd_planner_ros.distill.teacher_cache import TeacherCache
-from kd_planner_ros.distill.train import TrainConfig, train
+from kd_planner_ros.distill.train import train
 from kd_planner_ros.networks.interfuser.config import SMALL_INPUTS, InterFuserConfig
-from kd_planner_ros.networks.interfuser.training import config_fields
+from kd_planner_ros.networks.interfuser.training import TrainOptions, config_fields
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.runtime.store import load_model, save_model
@@ -36,7 +38,7 @@ GIVEN = InterFuserConfig(size="11.7m", front_px=32, side_px=32, focus_px=32, lid
 @pytest.fixture
 def config(tmp_path):
     torch.set_num_threads(1)
-    return TrainConfig(bags=(tmp_path / "bags",), name="student", network="interfuser", size="3.8m", front_px=32, batch=4,
+    return training(bags=(tmp_path / "bags",), name="student", network="interfuser", size="3.8m", front_px=32, batch=4,
                        epochs=2, validation_share=0.0, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1,
                        cache=tmp_path / "cache", progress=False, threads=1, device="cpu", validate_minutes=0)
 
@@ -52,7 +54,7 @@ def learner_of(config):
 
 
 def shards_of(config, learner):
-    return build_shards(find_bags(config.bags), config.cache, learner.lessons, progress=False)
+    return build_shards(find_bags(config.bags), config.cache, learner.task, progress=False)
 
 
 def test_a_shard_holds_views_histogram_and_targets(config):
@@ -83,19 +85,19 @@ def test_a_shard_holds_views_histogram_and_targets(config):
 
 def test_all_pictures_are_augmented_and_the_histogram_is_not(config):
     drives(config, (0.25,))
-    learner = learner_of(replace(config, seed=3))
+    learner = learner_of(but(config, seed=3))
     samples = Samples(shards_of(config, learner))
     clean = samples.fetch(np.arange(4))
     late = learner.prepare(samples, np.arange(4), 10**6)
     for name, array in late.arrays.items():
-        assert np.array_equal(array, clean.arrays[name], equal_nan=array.dtype.kind == "f") == (name not in learner.lessons.pictures)
+        assert np.array_equal(array, clean.arrays[name], equal_nan=array.dtype.kind == "f") == (name not in learner.task.pictures)
     again = learner.prepare(samples, np.arange(4), 10**6)
     assert all(np.array_equal(again.arrays[name], late.arrays[name]) for name in (MAIN, "left", "right", "focus"))
 
 
 def test_overfits_a_left_and_a_right_turn(config):
     drives(config)
-    learner = learner_of(replace(config, augment=False, weight_decay=0.0))
+    learner = learner_of(but(config, augment=False, weight_decay=0.0))
     first, second = shards_of(config, learner)
     samples, frames = Samples([first, second]), np.array([2, len(first.rows) + 2])
     before = learner.step(samples.fetch(frames), 0, 1e-3)
@@ -110,12 +112,12 @@ def test_overfits_a_left_and_a_right_turn(config):
 
 def test_resume_is_bit_identical(config, monkeypatch):
     drives(config, (0.25, -0.25, 0.1))
-    config = replace(config, validation_share=0.3)
-    whole = train(replace(config, name="whole"))
+    config = but(config, validation_share=0.3)
+    whole = train(but(config, name="whole"))
     assert {"path_m", "traffic", "light", "junction_right"} <= set(whole.validation)
     steps = interrupt_in_step(monkeypatch, whole.steps // 2)
-    assert not train(replace(config, name="halves")).finished
-    assert train(replace(config, name="halves")).finished and steps == list(range(whole.steps))
+    assert not train(but(config, name="halves")).finished
+    assert train(but(config, name="halves")).finished and steps == list(range(whole.steps))
     one, two = (checkpoint.load(config.runs_dir / name)["learner"] for name in ("whole", "halves"))
     assert all(torch.equal(value, two["model"][name]) for name, value in one["model"].items())
     files = [(config.models_dir / name / "weights.safetensors").read_bytes() for name in ("whole", "halves")]
@@ -133,17 +135,17 @@ def test_the_camera_backbone_learns_slower(config):
     assert {id(one) for one in slow["params"]} == backbone
     trained = [one for one in learner.model.parameters() if one.requires_grad]
     assert len(fast["params"]) + len(slow["params"]) == len(trained)
-    plain = learner_of(replace(config, optimiser="adam", backbone_rate=1.0, weight_decay=0.0))
+    plain = learner_of(but(config, optimiser="adam", backbone_rate=1.0, weight_decay=0.0))
     assert type(plain.optimiser) is torch.optim.Adam and len(plain.optimiser.param_groups) == 1
-    assert config.recipe["weight_decay"] == 0.05 and "optimiser" not in config.recipe
-    tcp = TrainConfig(bags=()).recipe
-    assert tcp["weight_decay"] == 1e-7 and "front_px" not in tcp
+    assert config.recipe["weight_decay"] == 0.05 and config.recipe["optimiser"] == "network"
+    tcp = training(bags=()).recipe
+    assert tcp["weight_decay"] == 1e-7 and "interfuser" not in tcp and config.recipe["interfuser"] == {"front_px": 32}
 
 
 def test_views_follow_the_front_view():
-    assert config_fields(TrainConfig(bags=(), size="3.8m"), None, {}) == {
+    assert config_fields("3.8m", TrainOptions(), None, {}) == {
         "size": "3.8m", "front_px": 224, "side_px": 128, "focus_px": 128, "lidar_px": 224}
-    small = config_fields(TrainConfig(bags=(), front_px=128), None, {})
+    small = config_fields("3.8m", TrainOptions(front_px=128), None, {})
     assert all(small[name] == SMALL_INPUTS[name] for name in ("front_px", "side_px", "focus_px", "lidar_px"))
 
 
@@ -164,13 +166,13 @@ def taught(config, monkeypatch):
     torch.manual_seed(0)
     save_model(config.models_dir / "wise", "interfuser", GIVEN, find_network("interfuser").build_model(GIVEN).state_dict(),
                {"data": {"maps": ["Town03"]}})
-    return replace(config, teacher="wise", bev_detail="quarter", epochs=1)
+    return but(config, teacher="wise", epochs=1)
 
 
 @pytest.mark.parametrize("method, terms", [("plankd", {"feature", "attended", "ranking", "entropy", "bottleneck"}),
                                            ("at", {"activation"}), ("reviewkd", {"review"}), ("dpk", {"prior", "own_share"})])
 def test_every_method_trains(taught, method, terms):
-    report = train(replace(taught, method=method))
+    report = train(but(taught, method=method, **({"bev_detail": "quarter"} if method == "plankd" else {})))
     with (taught.runs_dir / "student" / "log.csv").open(newline="") as file:
         logged = {row[2]: float(row[3]) for row in csv.reader(file) if row[1] == "train"}
     assert report.finished and terms <= set(logged) and np.isfinite(list(logged.values())).all()
@@ -178,7 +180,7 @@ def test_every_method_trains(taught, method, terms):
 
 
 def test_two_processes_agree(taught, tmp_path):
-    told = told_by_two(replace(taught, name="pair", method="plankd", safe_attention=False, head_start=1), tmp_path)
+    told = told_by_two(but(taught, name="pair", method="plankd", safe_attention=False, pretrain_bottleneck=1), tmp_path)
     assert len(told) == 2 * len(set(told)) > 2, told
     assert load_model(taught.models_dir / "pair")[2].training["steps"] >= 1
 
@@ -186,7 +188,7 @@ def test_two_processes_agree(taught, tmp_path):
 def test_plankd_reads_stage_two_of_three_views_and_weights_ten_points(taught, monkeypatch):
     fetched, fetch = [], TeacherCache.fetch
     monkeypatch.setattr(TeacherCache, "fetch", lambda self, places: fetched.append(fetch(self, places)) or fetched[-1])
-    learner = learner_of(replace(taught, method="plankd"))
+    learner = learner_of(but(taught, method="plankd", bev_detail="quarter"))
     bags = find_bags(taught.bags)
     shards = shards_of(taught, learner)
     learner.distillation.attach(dict(zip(shards, bags)))
@@ -200,7 +202,7 @@ def test_plankd_reads_stage_two_of_three_views_and_weights_ten_points(taught, mo
     assert {"feature", "attended", "bottleneck"} <= set(figures)
     with torch.no_grad():
         clean = learner.tensors(Samples(shards).fetch(np.arange(4)))[0]
-        found = learner.distillation.teacher.model(**clean, features=True)
+        found = learner.distillation.sources[0].teacher.model(**clean, features=True)
     ours = torch.cat([found[f"{view}_stage2"].mean(1).flatten(1) for view in ("left", "front", "right")], 1)
     np.testing.assert_allclose(fetched[0]["mean_stage2"], ours.numpy(), atol=2e-3)
 
@@ -208,7 +210,7 @@ def test_plankd_reads_stage_two_of_three_views_and_weights_ten_points(taught, mo
 def test_at_full_size_the_bottleneck_takes_1296_values():
     student, teacher = InterFuserConfig(size="3.8m"), InterFuserConfig(size="52.9m")
     assert [rows * columns for _, rows, columns in stage_shapes("interfuser", student)[1]] == [256, 784, 256]
-    method = build_distiller("plankd", "interfuser", student, teacher)
+    method = distiller("plankd", "interfuser", student, teacher)
     assert next(p for p in method.bottleneck.parameters() if p.ndim == 2).shape[1] == 1296
     assert (method.choice.feature, method.choice.entropy, method.choice.waypoints) == (0.1, 0.005, 0.2)
 
@@ -225,7 +227,8 @@ def test_what_a_recording_lacks_is_named(config, part, topic):
     assert topic in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_heads_for_one_picture_are_refused(config):
-    drives(config, (0.25,))
-    with pytest.raises(ConfigError, match="--states-weight"):
-        learner_of(replace(config, states_weight=0.1))
+def test_heads_for_one_picture_are_no_options_of_interfuser(config):
+    with pytest.raises(ConfigError, match="options of 'interfuser' out of front_px; got states_weight"):
+        replace(config, sections={"interfuser": {"states_weight": 0.1}})
+    with pytest.raises(ConfigError, match="got --tcp.states-weight"):
+        replace(config, sections={"tcp": {"states_weight": 0.1}})

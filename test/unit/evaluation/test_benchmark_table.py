@@ -102,11 +102,11 @@ def test_the_recipe_has_what_the_paper_compares():
         ("26.3m", "teacher"), ("3.8m", "imitation"), ("3.8m", "plankd")}
     paths = training.TrainingPaths((Path("bags"),), Path("models"), Path("runs"), Path("cache"))
     configs = {model.name: training.train_config(model, paths, False) for model in recipe.values()}
-    assert not configs["tcp_13m9_no_entropy"].use_entropy and configs["tcp_13m9_plankd"].use_entropy
+    assert not configs["tcp_13m9_no_entropy"].options("plankd").entropy and configs["tcp_13m9_plankd"].options("plankd").entropy
     assert configs["tcp_13m9_at"].method == "at" and Path(configs["tcp_13m9_at"].teacher) == Path("models/tcp_25m8")
     students = [model for model in recipe.values() if model.method not in ("", "imitation")]
     assert all(model.teacher for model in students)
-    inputs = {(model.network, model.options.get("input_height"), model.options.get("input_width"))
+    inputs = {(model.network, model.options.get("tcp.input_height"), model.options.get("tcp.input_width"))
               for model in recipe.values()}
     assert len(inputs) == 2  # one input size a network, or a teacher would not fit
 

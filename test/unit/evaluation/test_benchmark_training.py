@@ -15,6 +15,7 @@ from support.views import write_views
 from kd_planner_ros.core.card import ModelCard, read_card
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.distill.config import plain
+from kd_planner_ros.distill.recipes import differences
 from kd_planner_ros.evaluation.benchmark import training
 from kd_planner_ros.evaluation.benchmark.config import BenchmarkConfig
 from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe, read_recipe
@@ -82,7 +83,8 @@ def test_the_recipes_for_two_cores_give_every_student_the_same(paths, name, othe
     assert {(model.size, model.label) for model in students if model.label} == {
         (model.size, model.label) for model in read_recipe(PLANKD).values()
         if model.network == students[0].network and model.label != "teacher"}
-    switches = {"use_entropy", "safe_attention", "use_bottleneck", "teacher_waypoints", "head_start", "bev_detail"}
+    switches = {f"plankd.{name}" for name in ("entropy", "safe_attention", "bottleneck", "teacher_waypoints", "pretrain_bottleneck",
+                                              "bev_detail")}
     for alike in (students, longer):
         assert all({k: v for k, v in model.options.items() if k not in switches} == alike[0].options
                    and model.warm_start == start for model in alike)
@@ -248,7 +250,7 @@ def test_options_of_the_recipe_and_of_the_command_reach_the_training(paths):
     config = training.train_config(ModelRecipe("m", "tcp", "3.1m", options={"epochs": 9, "batch": 4}), paths, False)
     assert (config.epochs, config.batch, config.augment, config.size, config.name) == (0.5, 4, False, "3.1m", "m")
     assert config.models_dir == paths.models_dir and config.bags == paths.bags
-    with pytest.raises(ConfigError, match="'kd-planner train' for m; got colour"):
+    with pytest.raises(ConfigError, match="training options in the recipe of m; got colour"):
         training.train_config(ModelRecipe("m", "tcp", "3.1m", options={"colour": "red"}), paths, False)
     with pytest.raises(ConfigError, match="NAME=VALUE"):
         training.train_config(ModelRecipe("m", "tcp", "3.1m"), dataclasses.replace(paths, options=("epochs",)), False)
@@ -257,5 +259,29 @@ def test_options_of_the_recipe_and_of_the_command_reach_the_training(paths):
 
 
 def test_train_options_take_the_names_of_the_command_line(paths):
-    config = training.train_config(RECIPE["s"], replace(paths, options=("entropy=false", "use-bottleneck=false", "lr=0.5")), False)
-    assert (config.use_entropy, config.use_bottleneck, config.lr) == (False, False, 0.5)
+    model = ModelRecipe("s", "tcp", "3.1m", method="plankd", teacher="t")
+    config = training.train_config(model, replace(paths, options=("plankd.entropy=false", "plankd.rank-loss=paper", "lr=0.5")), False)
+    assert (config.options("plankd").entropy, config.options("plankd").rank_loss, config.lr) == (False, "paper", 0.5)
+    with pytest.raises(ConfigError, match="plankd.entropy in --train-options; got the old name use_entropy"):
+        training.train_config(model, replace(paths, options=("use-entropy=false",)), False)
+
+
+def test_common_options_of_a_recipe_reach_the_models_that_they_concern(paths):
+    options = {"plankd.rank_loss": "paper", "tcp": {"input_height": 64}, "epochs": 1}
+    plain = training.train_config(ModelRecipe("m", "tcp", "3.1m", options=options), paths, False)
+    assert plain.sections == {"tcp": {"input_height": 64}}
+    taught = training.train_config(ModelRecipe("m", "tcp", "3.1m", "plankd", "t", options=options), paths, False)
+    assert taught.options("plankd").rank_loss == "paper" and taught.options("tcp").input_height == 64
+
+
+def test_a_card_with_a_flat_recipe_is_compared_with_a_nested_one(paths):
+    """As cards were written before sections: every field flat, later ones only where they were not the default."""
+    recipe = {"s": ModelRecipe("s", "tcp", "3.1m", "plankd", "t", options={"tcp.input_height": 64, "tcp.input_width": 224})}
+    config = training.train_config(recipe["s"], paths, False)
+    nested = config.recipe
+    flat = {name: value for name, value in nested.items() if name not in ("tcp", "plankd", "optimiser", "init", "warm_start")}
+    flat |= {"input_height": 64, "input_width": 224, "states_weight": 0.0, "use_entropy": True, "use_bottleneck": True,
+             "rank_loss": "margin"}
+    assert differences(flat, nested) == []
+    assert differences(flat | {"use_entropy": False, "input_width": 448}, nested) == ["plankd.entropy", "tcp.input_width"]
+    assert differences(flat | {"front_px": 128}, nested) == []  # another network's field was once in every recipe

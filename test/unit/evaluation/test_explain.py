@@ -16,8 +16,8 @@ from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.planning_states import STATE_CLASSES, STATE_NAMES
 from kd_planner_ros.distill import checkpoint
-from kd_planner_ros.distill.losses.attention import WaypointAttention
-from kd_planner_ros.distill.losses.bottleneck import InformationBottleneck
+from kd_planner_ros.distill.methods.plankd.attention import WaypointAttention
+from kd_planner_ros.distill.methods.plankd.bottleneck import InformationBottleneck
 from kd_planner_ros.evaluation import explain, explain_pictures
 from kd_planner_ros.evaluation.explain import ExplainConfig
 from kd_planner_ros.evaluation.explain_cam import ALL, state_maps

@@ -19,8 +19,8 @@ from kd_planner_ros.wire.topics import Topics
 from kd_planner_ros.core.errors import BagError, MapError
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState
-from kd_planner_ros.distill.bev_frames import bev_frames
-from kd_planner_ros.distill.losses.attention import with_coordinates
+from kd_planner_ros.distill.methods.plankd.bev_frames import bev_frames
+from kd_planner_ros.distill.methods.plankd.attention import with_coordinates
 from kd_planner_ros.geometry.frames import base_to_planner, from_base
 from kd_planner_ros.imaging.bev_scene import (CENTRE_RGB, EGO_RGB, LIGHT_RGB, MARK_RGB, ROAD_RGB, SIDE_PX, VEHICLE_RGB,
                                               WALKER_RGB, BevView, bev_scene)

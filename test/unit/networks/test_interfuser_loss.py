@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kd_planner_ros.networks.interfuser.loss import (
-    InterFuserLossWeights, class_loss, imitation_loss, map_loss, waypoint_decay, waypoint_loss)
+    WEIGHTS, class_loss, imitation_loss, map_loss, waypoint_decay, waypoint_loss)
 
 torch.set_num_threads(1)
 
@@ -78,7 +78,7 @@ def test_total_by_hand():
 
 def test_weights_can_leave_a_part_to_others():
     """PlanKD puts its own, attention-weighted term in the place of the way points'."""
-    total, parts = imitation_loss(*example(), InterFuserLossWeights(waypoints=0.0))
+    total, parts = imitation_loss(*example(), {**WEIGHTS, "waypoints": 0.0})
     assert float(total) == pytest.approx(0.07 + 0.16 * math.log(2)) and float(parts["waypoints"]) > 0.0
 
 

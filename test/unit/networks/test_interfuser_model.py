@@ -14,9 +14,11 @@ from kd_planner_ros.networks.blocks.detr import Attention, Transformer, sine_enc
 from kd_planner_ros.networks.blocks.resnet import build_resnet, load_pretrained
 from kd_planner_ros.networks.blocks.resnet_d import build_resnet_d
 from kd_planner_ros.networks.interfuser.config import CONFIGURATIONS, SMALL_INPUTS, InterFuserConfig
-from kd_planner_ros.networks.interfuser.loss import UNTRAINED, imitation_loss
+from kd_planner_ros.networks.interfuser.loss import imitation_loss
 from kd_planner_ros.networks.interfuser.model import VIEWS, build_model, example_inputs, grids
 from kd_planner_ros.networks.interfuser.processor import InterFuserProcessor
+from kd_planner_ros.networks.registry import find_training
+from kd_planner_ros.networks.training import WHOLE
 from kd_planner_ros.runtime.params import count_macs, count_parameters
 
 torch.set_num_threads(1)
@@ -130,7 +132,7 @@ def test_gradients_reach_every_trained_parameter():
     imitation_loss(outputs, targets)[0].backward()
     idle = [name for name, p in model.named_parameters() if not p.requires_grad]
     assert idle == [f"{part}_backbone.fc.{kind}" for part in ("rgb", "lidar") for kind in ("weight", "bias")]
-    assert UNTRAINED == ()
+    assert find_training("interfuser").stages == WHOLE
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None, name

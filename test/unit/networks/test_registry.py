@@ -6,7 +6,7 @@ from support.plugins import distribution
 from kd_planner_ros.core.errors import ConfigError, PlannerError, PluginError
 from kd_planner_ros.core.plugins import NETWORKS
 from kd_planner_ros.networks import registry
-from kd_planner_ros.networks.training import find_lessons
+from kd_planner_ros.networks.training import WHOLE, NoOptions
 
 CONFIG = """
     from dataclasses import dataclass
@@ -26,12 +26,11 @@ MODEL = """
     def example_inputs(config, batch=1): ...
 """
 PROCESSOR = "def build_processor(config): ...\n"
-TRAINING = "OPTIMISER = BACKBONE = config_fields = build_lessons = None\n"
-LOSS = "UNTRAINED = ()\ndef imitation_loss(outputs, targets): ...\n"
+TRAINING = "config_fields = build_task = None\n"
 
 
 def network(package, **changed):
-    files = {"config": CONFIG, "model": MODEL, "processor": PROCESSOR, "training": TRAINING, "loss": LOSS, **changed}
+    files = {"config": CONFIG, "model": MODEL, "processor": PROCESSOR, "training": TRAINING, **changed}
     return {f"{package}/tiny/{part}.py": text for part, text in files.items() if text}
 
 
@@ -46,15 +45,15 @@ def test_a_strangers_network_is_found_beside_the_built_in_ones(tmp_path, monkeyp
     assert (found.role, found.engines, found.inputs) == ("perceiver", ("torch",), ("x",))
     assert registry.role_of("stranger") == "perceiver" and registry.role_of("tcp") == "planner"
     assert registry.role_of("constant_velocity") == "planner" and not registry.is_weightless("stranger")
-    assert registry.find_training("stranger").loss.UNTRAINED == ()
-    assert find_lessons("stranger").__name__ == "rg_good.tiny.training"
+    found = registry.find_training("stranger")
+    assert (found.name, found.options, found.stages, found.backbone) == ("stranger", NoOptions, WHOLE, "")
     assert registry.find_network("tcp").engines == registry.ENGINES
 
 
 def test_the_built_in_networks_can_be_trained():
     for name in ("tcp", "interfuser"):
-        assert registry.find_training(name).training.OPTIMISER is not None
-    with pytest.raises(ConfigError, match="training.py and loss.py"):
+        assert registry.find_training(name).backbone
+    with pytest.raises(ConfigError, match="without training.py"):
         registry.find_training("constant_velocity")
 
 
@@ -80,9 +79,8 @@ def test_a_network_that_breaks_the_convention_is_refused_by_name(tmp_path, monke
 
 
 @pytest.mark.parametrize("changed, kind, words", [
-    ({"training": None, "loss": None}, ConfigError, "'tiny' without training.py and loss.py"),
-    ({"loss": None}, ConfigError, "'tiny' without loss.py"),
-    ({"loss": "UNTRAINED = ()\n"}, PlannerError, "'imitation_loss' in .*loss.py"),
+    ({"training": None}, ConfigError, "'tiny' without training.py"),
+    ({"training": TRAINING + "TrainOptions = int\n"}, PlannerError, "TrainOptions of network 'tiny' that is a dataclass"),
     ({"training": "BACKBONE = ''\n"}, PlannerError, "in .*training.py"),
 ])
 def test_what_training_needs_is_checked(tmp_path, monkeypatch, changed, kind, words, request):

@@ -7,19 +7,21 @@ A network whose backbone sees one picture gives back ``stage1`` ...; one with se
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Union
+from typing import Any, Union
 
 import torch
 from torch import Tensor
 
-Stage = Union[Tensor, Sequence[Tensor]]
+from kd_planner_ros.networks.registry import find_network
+
+FeatureMaps = Union[Tensor, Sequence[Tensor]]
 """One map [B, C, h, w], or one for each view."""
 VIEWS = ("left", "front", "right")
 """The views of a network with several cameras, in PlanKD's order."""
 _TINY = 1e-12
 
 
-def stage_of(outputs: Mapping[str, Tensor], number: int) -> Stage:
+def stage_of(outputs: Mapping[str, Tensor], number: int) -> FeatureMaps:
     """Stage ``number`` (from 1) of a network's outputs, of one view or of all three.
 
     Raises:
@@ -29,13 +31,13 @@ def stage_of(outputs: Mapping[str, Tensor], number: int) -> Stage:
     return outputs[name] if name in outputs else tuple(outputs[f"{view}_{name}"] for view in VIEWS)
 
 
-def views(stage: Stage) -> tuple[Tensor, ...]:
+def views(stage: FeatureMaps) -> tuple[Tensor, ...]:
     """The maps of a stage, one a view, in float32."""
     maps = (stage,) if isinstance(stage, Tensor) else tuple(stage)
     return tuple(one.float() for one in maps)
 
 
-def channel_mean(stage: Stage) -> Tensor:
+def channel_mean(stage: FeatureMaps) -> Tensor:
     """Means over channels, views one after the other, flat: [B, sum of h * w].
 
     Teacher and student then have equal dimensions whatever their widths. Source: PlanKD, appendix A.4.
@@ -43,7 +45,7 @@ def channel_mean(stage: Stage) -> Tensor:
     return torch.cat([one.mean(1).flatten(1) for one in views(stage)], 1)
 
 
-def energy(stage: Stage) -> Tensor:
+def energy(stage: FeatureMaps) -> Tensor:
     """Attention maps of activation: the sum of squares over channels, each view of unit length, flat: [B, sum of h * w].
 
     Source: Zagoruyko and Komodakis, ICLR 2017, equation 2 and F_sum^2.
@@ -67,3 +69,19 @@ def stage_pairs(student: int, teacher: int) -> tuple[tuple[int, int], ...]:
         return tuple((stage, stage) for stage in range(1, student + 1))
     shared = min(student, teacher)
     return (*((stage, stage) for stage in range(1, shared)), (student, teacher))
+
+
+def stage_shapes(network: str, config: Any) -> list[list[tuple[int, int, int]]]:
+    """(channels, rows, columns) of each view of each stage of ``network`` with ``config``; nothing is computed."""
+    found = find_network(network)
+    with torch.device("meta"):
+        model = found.build_model(config)
+    example = {name: tensor.to("meta") for name, tensor in found.example_inputs(config).items()}
+    with torch.no_grad():
+        outputs = model.eval()(**example, features=True)
+    return [[tuple(one.shape[1:]) for one in views(stage_of(outputs, stage))] for stage in range(1, stage_count(outputs) + 1)]
+
+
+def stage_widths(network: str, config: Any) -> list[int]:
+    """Channels of each stage of ``network`` with ``config``; those of the first view where there are several."""
+    return [stage[0][0] for stage in stage_shapes(network, config)]

@@ -12,16 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kd_planner_ros.distill.methods.plankd.config import DETAILS
 from kd_planner_ros.networks.blocks.resnet import RESNETS, ResNetSpec, build_resnet
 
 PARAMETERS = 1_621_120
 BEV_PIXELS, BEV_HALF_M, BEV_CHANNELS = 180, 18.0, 5
 MEASURED = 7
 KEY = 128
-DETAILS = {"full": (1, 1), "half": (1, 2), "quarter": (2, 2), "sixth": (3, 2), "eighth": (4, 2)}
-"""Detail of the BEV encoder, finest first: by how much the picture is averaged down before it, and the stride of its
-max-pooling. full is the repository's; the others have the same weights and maps of half its side and less: 1.32, 0.43, 0.11,
-0.05 and 0.03 G multiply-accumulates."""
 
 
 def with_coordinates(rgb: Tensor, shrink: int = 1) -> Tensor:

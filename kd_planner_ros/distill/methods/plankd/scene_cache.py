@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kd_planner_ros.bags.reader import open_bag
-from kd_planner_ros.distill.bev_frames import bev_frames
+from kd_planner_ros.distill.methods.plankd.bev_frames import bev_frames
 from kd_planner_ros.imaging.bev_scene import BevView
 from kd_planner_ros.samples.arrays import open_array, put_in_place
 from kd_planner_ros.samples.shards import Shard

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from kd_planner_ros.distill.losses.maps import Stage, energy
+from kd_planner_ros.distill.maps import FeatureMaps, energy
 
 GAMMA = 1e3
 
 
-def activation_loss(student: Sequence[Stage], teacher: Sequence[Tensor], gamma: float = GAMMA) -> Tensor:
+def activation_loss(student: Sequence[FeatureMaps], teacher: Sequence[Tensor], gamma: float = GAMMA) -> Tensor:
     """gamma / 2 times the sum over stages of the mean squared difference of unit-length energies, a scalar.
 
     Args:

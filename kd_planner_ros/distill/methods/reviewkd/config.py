@@ -1,0 +1,8 @@
+"""ReviewKD has no options."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Config:
+    """No options."""

@@ -1,0 +1,98 @@
+"""The stages of a run: which one is on at a progress, what it trains, and what is refused."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.networks.training import Stage
+
+TASK = "task"
+"""Prefix of the task's training-only modules."""
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Stages on the run's progress in [0, 1]."""
+
+    stages: tuple[Stage, ...]
+
+    def bounds(self, index: int) -> tuple[float, float]:
+        """Progress at which stage ``index`` begins and ends."""
+        shares = [stage.share for stage in self.stages]
+        last = index == len(shares) - 1
+        return math.fsum(shares[:index]), 1.0 if last else math.fsum(shares[:index + 1])
+
+    def index(self, progress: float, least: int = 0) -> int:
+        """Number of the stage at ``progress``, not before stage ``least``: a run that is made longer stays in its stage."""
+        found = next((index for index in range(len(self.stages) - 1) if progress < self.bounds(index)[1] - _ROUNDING),
+                     len(self.stages) - 1)
+        return max(found, least)
+
+    def within(self, progress: float, index: int) -> float:
+        """Progress in [0, 1] of stage ``index``."""
+        begins, ends = self.bounds(index)
+        return min(max((progress - begins) / (ends - begins), 0.0), 1.0)
+
+    def require_steps(self, total: int) -> None:
+        """Refuse a run of ``total`` steps in which a stage gets none.
+
+        Raises:
+            ConfigError: a stage is too short.
+        """
+        firsts = [math.ceil(self.bounds(index)[0] * total - _ROUNDING) for index in range(len(self.stages))]
+        for stage, first, after in zip(self.stages, firsts, [*firsts[1:], total], strict=True):
+            if after <= first:
+                raise ConfigError(f"at least one step for stage '{stage.name}' (share {stage.share:g})", f"none of {total}",
+                                  "give more --epochs, or a larger share")
+
+
+def freeze(stage: Stage, model: nn.Module, beside: nn.Module | None, free: set[str]) -> None:
+    """Let ``stage`` train its parameters of ``model`` and of the task's modules ``beside``; ``free`` are the names of those of
+    ``model`` that the network itself does not freeze."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in free and stage.trains(name))
+    for name, parameter in beside.named_parameters() if beside is not None else ():
+        parameter.requires_grad_(stage.trains(f"{TASK}.{name}"))
+
+
+def train_mode(stage: Stage, model: nn.Module, prefix: str = "") -> None:
+    """Put ``model`` in training mode and every part that ``stage`` freezes in evaluation mode; ``prefix`` stands before the names."""
+    model.train()
+    for name, module in model.named_modules():
+        held = [*(one for one, _ in module.named_parameters()), *(one for one, _ in module.named_buffers())]
+        if held and not any(stage.covers(".".join(part for part in (prefix, name, one) if part)) for one in held):
+            module.eval()
+
+
+def require_trained(stages: Sequence[Stage], model: nn.Module, beside: nn.Module | None, free: set[str],
+                    parts: Mapping[str, float]) -> None:
+    """Refuse a stage that trains nothing, that names a module which is not there, or a part which the loss has not.
+
+    Raises:
+        ConfigError: the stage is named.
+    """
+    modules = [name for name, _ in model.named_modules()] + [name for name, _ in model.named_parameters()]
+    modules += [TASK, *(f"{TASK}.{name}" for name, _ in beside.named_modules())] if beside is not None else []
+    for stage in stages:
+        _require_known(stage, "modules", stage.prefixes(), [*modules, TASK])
+        _require_known(stage, "parts of the loss", (*(stage.losses or ()), *stage.ramps), parts)
+        if not any(stage.trains(name) for name in free) and not any(
+                stage.trains(f"{TASK}.{name}") for name, _ in (beside.named_parameters() if beside is not None else ())):
+            raise ConfigError(f"stage '{stage.name}' to train a part of the network", f"trained {list(stage.trained)}, frozen_eval "
+                              f"{list(stage.frozen_eval)}, which leave nothing", "correct the stage")
+
+
+def _require_known(stage: Stage, what: str, names: Iterable[str], known: Iterable[str]) -> None:
+    known = [name for name in known if name]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise ConfigError(f"{what} of the network in stage '{stage.name}'", repr(name),
+                              f"correct it{f': the nearest is {near[0]!r}' if near else ''}")

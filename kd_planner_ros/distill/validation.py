@@ -1,0 +1,57 @@
+"""One validation: the loss, its parts and the task's figures over held-out samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kd_planner_ros.networks.training import LearningTask, is_recurrent
+from kd_planner_ros.samples.dataset import Batch, Samples
+
+
+@torch.no_grad()
+def validate(model: nn.Module, task: LearningTask, samples: Samples, batch: int,
+             tensors: Callable[[Batch], tuple[Mapping[str, Tensor], Mapping[str, Tensor]]],
+             context: Callable[[], AbstractContextManager[Any]]) -> dict[str, float]:
+    """The mean of every figure over what is known, and ``samples``, their number.
+
+    ``tensors`` gives a batch's inputs and targets, ``context`` is the forward pass's precision. A recurrent task sees one recording
+    after the other, in order, one sample a step; its memory is put back afterwards.
+    """
+    sums: dict[str, float] = {}
+    counts: dict[str, float] = {}
+    memory = task.memory()
+    if is_recurrent(task):
+        task.restore_memory(None)
+    for index, begins in _batches(samples, 1 if is_recurrent(task) else batch, is_recurrent(task)):
+        chunk = samples.fetch(index)
+        if begins:
+            task.restore_memory(None)
+        inputs, targets = tensors(chunk)
+        with context():
+            outputs = model(**inputs)
+        task.end_step(outputs)
+        for name, (total, count) in _scores(task, outputs, targets, inputs).items():
+            sums[name] = sums.get(name, 0.0) + total
+            counts[name] = counts.get(name, 0.0) + count
+    task.restore_memory(memory)
+    return {**{name: sums[name] / max(counts[name], 1.0) for name in sums}, "samples": float(len(samples))}
+
+
+def _batches(samples: Samples, batch: int, whole: bool) -> Iterator[tuple[np.ndarray, bool]]:
+    """Numbers of the samples of each batch, and whether a recording begins with it, where they are taken one after the other."""
+    firsts = set(np.cumsum([0, *(len(shard.rows) for shard in samples.shards)]).tolist()) if whole else set()
+    for first in range(0, len(samples), batch):
+        yield np.arange(first, min(first + batch, len(samples))), first in firsts
+
+
+def _scores(task: LearningTask, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor],
+            inputs: Mapping[str, Tensor]) -> dict[str, tuple[float, float]]:
+    loss = task.loss(outputs, targets, inputs)
+    scores = {name: (float(value) * loss.count, float(loss.count)) for name, value in {"loss": loss.total, **loss.parts}.items()}
+    return scores | task.figures(outputs, targets)
