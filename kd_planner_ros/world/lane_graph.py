@@ -58,6 +58,11 @@ class LaneGraph:
         self._lane = np.repeat(np.arange(len(names)), [len(self.lanes[n].centre) - 1 for n in names])
         self._length_sq = np.maximum((self._along**2).sum(1), 1e-9)
 
+    def at(self, lane: str, arc_m: float) -> np.ndarray:
+        """The point [2] of ``map`` at ``arc_m`` along the centre of ``lane``."""
+        arcs, centre = self.arcs[lane], self.lanes[lane].centre
+        return np.array([np.interp(arc_m, arcs, centre[:, 0]), np.interp(arc_m, arcs, centre[:, 1])])
+
     def near(self, x: float, y: float, slack_m: float) -> list[LanePoint]:
         """The nearest place on every lane not more than ``slack_m`` farther from (x, y) than the nearest lane;
         nearest first."""

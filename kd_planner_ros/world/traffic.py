@@ -18,7 +18,7 @@ from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, BRAKE_LIGHT, HEAD_LIGHT, INDICATOR_LEFT, INDICATOR_RIGHT, ActorKind
 from kd_planner_ros.world.actor_table import ActorTable
 from kd_planner_ros.world.demand import Demand
-from kd_planner_ros.world.ego_body import EGO_LENGTH_M
+from kd_planner_ros.world.ego_in_traffic import EGO, WALK_M, EgoInTraffic
 from kd_planner_ros.world.fleet import BY_NAME, VehicleType, define_types, draw_type
 from kd_planner_ros.world.glide import Glide
 from kd_planner_ros.world.guard import Guard
@@ -33,12 +33,9 @@ WARM_UP_TICKS = 300
 CLEAR_M, CLEAR_BEHIND_M = 14.0, 40.0  # room round the ego when it appears
 SPAWN_AWAY_M = 70.0  # nothing appears or vanishes nearer to the ego
 SPAWN_GAP_M = 14.0
-WALK_M = 900.0
 EDGES_LEFT = 5
 STUCK_S = 90.0
 JAMMED_S = 60.0  # inside a junction, also beside the ego: vehicles that wait for each other there do so for ever
-EGO = "ego"
-MATCH_M = 12.0  # how far from a lane the ego still counts as on it
 _LAMPS = np.array([(BRAKE_LIGHT if bits & 8 else 0) | (INDICATOR_RIGHT if bits & 1 else 0)
                    | (INDICATOR_LEFT if bits & 2 else 0) for bits in range(16)], np.uint8)  # from SUMO's signal bits
 
@@ -87,8 +84,8 @@ class Traffic:
         for _ in range(WARM_UP_TICKS):
             self._advance(None)
         self._clear(pose)
-        self._ego_edges = self._edges_of(route)
-        self._add_ego(self._ego_edges)
+        self._ego = EgoInTraffic(self.sumo, self.graph, self.demand, self.road.offset)
+        self._ego.appear(route, self.tick)
 
     def _launch(self, seed: int) -> None:
         try:
@@ -105,7 +102,7 @@ class Traffic:
     def step(self, ego: EgoState) -> None:
         """Puts the ego where it is and lets 0.05 s pass for everyone."""
         self.guard.step(ego, self._last, self.known, self.walkers.speeds)
-        self._move_ego(ego.pose)
+        self._ego.move(ego.pose, self.tick, waiting=EGO not in self._present and self.tick > WARM_UP_TICKS)
         self._advance(ego.pose)
 
     def new_id(self) -> int:
@@ -204,15 +201,11 @@ class Traffic:
         spots = np.array([v[self._variables[0]] for v in self._present.values()]).reshape(-1, 2) - self.road.offset
         for _ in range(8 if self.demand.starts else 0):
             lane, arc = self.demand.start(self.rng)
-            at = self._at(lane, arc)
+            at = self.graph.at(lane, arc)
             clear = len(spots) == 0 or np.hypot(*(spots - at).T).min() > SPAWN_GAP_M
             if clear and (pose is None or math.hypot(at[0] - pose.x, at[1] - pose.y) > SPAWN_AWAY_M):
                 return lane, arc
         return None
-
-    def _at(self, lane: str, arc: float) -> np.ndarray:
-        arcs, centre = self.graph.arcs[lane], self.graph.lanes[lane].centre
-        return np.array([np.interp(arc, arcs, centre[:, 0]), np.interp(arc, arcs, centre[:, 1])])
 
     def _spawn(self, place: tuple[str, float] | None) -> None:
         if place is None:
@@ -245,43 +238,6 @@ class Traffic:
         self.sumo.vehicle.unsubscribe(name)  # else the next step asks for a vehicle that is gone
         self.sumo.vehicle.remove(name)
         self._present.pop(name)
-
-    def _edges_of(self, route: Route) -> list[str]:
-        """The edges under ``route``, and some more: a SUMO vehicle at the end of its route would vanish."""
-        edges: list[str] = []
-        lane = ""
-        for x, y in route.points[::3]:
-            place = self.graph.near(x, y, 0.0)[0]
-            if self.graph.lanes[place.lane].junction or place.distance_m > 2.0:
-                continue
-            lane = place.lane
-            if not edges or edges[-1] != self.graph.lanes[lane].edge:
-                edges.append(self.graph.lanes[lane].edge)
-        if not edges:
-            lane = next(name for name, street in self.graph.lanes.items() if not street.junction)
-            edges = [self.graph.lanes[lane].edge]
-        return edges + self.demand.walk(lane, WALK_M, np.random.default_rng(0))[0][1:]
-
-    def _add_ego(self, edges: list[str]) -> None:
-        name = f"ego{self.tick}"
-        for candidate in (edges, edges[:1]):
-            try:
-                self.sumo.route.add(name + str(len(candidate)), candidate)
-                self.sumo.vehicle.add(EGO, name + str(len(candidate)), "ego", depart="now", departSpeed="0")
-                break
-            except self.sumo.TraCIException:
-                continue
-        self.sumo.vehicle.setLaneChangeMode(EGO, 0)
-        self.sumo.vehicle.setSpeedMode(EGO, 0)
-
-    def _move_ego(self, pose: Pose) -> None:
-        """SUMO wants the middle of the front bumper and a compass angle. Bits 1 + 2: keep the route where it fits, and
-        take the position as it is, on the road or off it."""
-        if EGO not in self._present and self.tick > WARM_UP_TICKS and EGO not in self._pending():
-            self._add_ego([self.graph.lanes[self.graph.near(pose.x, pose.y, 0.0)[0].lane].edge])
-        x = pose.x + 0.5 * EGO_LENGTH_M * math.cos(pose.yaw) + self.road.offset[0]
-        y = pose.y + 0.5 * EGO_LENGTH_M * math.sin(pose.yaw) + self.road.offset[1]
-        self.sumo.vehicle.moveToXY(EGO, "", -1, x, y, 90.0 - math.degrees(pose.yaw), 2, MATCH_M)
 
 
 def is_vehicle(actors: np.ndarray) -> np.ndarray:
