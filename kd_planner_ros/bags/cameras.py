@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kd_planner_ros.bags.reader import Recording, Sample
+from kd_planner_ros.core.sensors import SensorRig
 
 
 def recorded_names(recording: Recording, cameras: tuple[str, ...]) -> tuple[str, ...]:
@@ -14,16 +15,18 @@ def recorded_names(recording: Recording, cameras: tuple[str, ...]) -> tuple[str,
     return recording.cameras if len(cameras) == len(recording.cameras) == 1 else cameras
 
 
-def samples_for(recording: Recording, cameras: tuple[str, ...], clouds: tuple[str, ...] = ()) -> Iterator[Sample]:
-    """``recording.samples`` with pictures and ages under the names of ``cameras``.
+def samples_for(recording: Recording, cameras: tuple[str, ...], clouds: tuple[str, ...] = (),
+                wants: SensorRig | None = None) -> Iterator[Sample]:
+    """``recording.samples`` with pictures, calibrations and ages under the names of ``cameras``; ``wants`` as there.
 
     Raises:
         BagError: a topic is missing, or the file is broken.
     """
     recorded = recorded_names(recording, cameras)
-    own = dict(zip(recorded, cameras))
-    for sample in recording.samples(recorded, clouds):
+    own = dict(zip(recorded, cameras, strict=True))
+    for sample in recording.samples(recorded, clouds, wants=wants):
         frame = sample.frame
         images = {own[name]: image for name, image in frame.images.items()}
         ages_s = {own.get(name, name): age_s for name, age_s in frame.ages_s.items()}
-        yield replace(sample, frame=replace(frame, images=images, ages_s=ages_s))
+        specs = {own[name]: replace(spec, id=own[name]) for name, spec in frame.calibrations.items()}
+        yield replace(sample, frame=replace(frame, images=images, ages_s=ages_s, calibrations=specs))

@@ -14,7 +14,7 @@ import numpy as np
 
 from kd_planner_ros.bags.decode import labels, truth_tables
 from kd_planner_ros.bags.messages import decoded
-from kd_planner_ros.core.frames import make_frame
+from kd_planner_ros.core.frames import FrameMaker
 from kd_planner_ros.core.records import Control, Frame
 from kd_planner_ros.core.sensors import CameraImage
 from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS, Timeline
@@ -77,26 +77,33 @@ def instants(messages: Iterable[tuple[str, int, Any]], sensors: Sequence[str], t
 
 @dataclass(frozen=True)
 class SampleBuilder:
-    """Builds Samples of the named sensors; the first camera triggers."""
+    """Builds Samples of the named sensors; the first camera triggers.
+
+    Args:
+        cameras: camera id to the topic of its pictures.
+        maker: puts the frames together; ``decoders`` are its arguments that decode roadside messages.
+    """
 
     topics: Topics
     timeline: Timeline
-    cameras: tuple[str, ...]
-    clouds: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
+    cameras: Mapping[str, str]
+    clouds: tuple[str, ...]
+    labels: tuple[str, ...]
+    maker: FrameMaker
+    decoders: Mapping[str, Callable[[Any], np.ndarray | None]]
 
     def build(self, found: Mapping[str, Any]) -> Sample | None:
         """The Sample of the messages ``found``; None where the timeline has no ego state."""
-        image, sensor = self.topics.image, self.topics.sensor
-        stamp = stamp_of(found[image(self.cameras[0])])
+        sensor, stamp = self.topics.sensor, stamp_of(found[next(iter(self.cameras.values()))])
         row = int(self.timeline.ego.at(np.array([stamp]))[0])
         if row < 0:
             return None
-        images = {c: decoded(rgb_of, found[image(c)], image(c)) for c in self.cameras}
+        images = {c: decoded(rgb_of, found[topic], topic) for c, topic in self.cameras.items()}
         points = {c: decoded(cloud_of, found[sensor(c)], sensor(c)) for c in self.clouds}
-        ages = {c: (stamp - stamp_of(found[image(c)])) / 1e9 for c in self.cameras}
+        ages = {c: (stamp - stamp_of(found[topic])) / 1e9 for c, topic in self.cameras.items()}
         ages |= {c: (stamp - stamp_of(found[sensor(c)])) / 1e9 for c in self.clouds}
-        frame = make_frame((), self.timeline.ego_state(row), self.timeline.goal(row), images, points, ages, stamp_ns=stamp)
+        frame = self.maker.make(self.timeline.ego_state(row), self.timeline.goal(row), images, points, ages, stamp_ns=stamp,
+                                **self.decoders)
         return Sample(frame, self._truth(found, stamp, images))
 
     def _truth(self, found: Mapping[str, Any], stamp: int, images: Mapping[str, np.ndarray]) -> Truth:

@@ -5,8 +5,10 @@ What belongs together is decided by ``header.stamp``; only the speedometer, whic
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,13 @@ from kd_planner_ros.bags import decode
 from kd_planner_ros.bags.bag_file import BagFile
 from kd_planner_ros.bags.instants import Sample, SampleBuilder, Truth, instants
 from kd_planner_ros.bags.messages import decoded
+from kd_planner_ros.bags.roadside import decoders, feeding, picture_topic, roadside_topics
 from kd_planner_ros.bags.timeline import follow
 from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.frames import FrameMaker
+from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.route import Route
-from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.core.sensors import CameraSpec, SensorRig, Station
 from kd_planner_ros.core.timeline import Timeline, series
 from kd_planner_ros.wire.channels import CHANNELS, find_channel
 from kd_planner_ros.wire.codec.base import stamp_of
@@ -78,8 +83,8 @@ class Recording:
     @cached_property
     def cameras(self) -> tuple[str, ...]:
         """Ids of the colour cameras, sorted. Label cameras (``<id>_depth`` ...) are not among them."""
-        pattern = re.compile(re.escape(f"/carla/{self.role_name}/") + r"([^/]+)/image$")
-        names = sorted(m.group(1) for m in map(pattern.match, self.kinds) if m)
+        pattern = re.compile(re.escape(f"/carla/{self.role_name}/") + r"([^/]+)/image(?:/compressed)?$")
+        names = sorted({m.group(1) for m in map(pattern.match, self.kinds) if m})
         return tuple(n for n in names if not any(n == f"{c}_{kind}" for c in names for kind in LABELS)
                      and not re.match(r"(depth|semantic|instance|dvs)", n))
 
@@ -93,11 +98,34 @@ class Recording:
                             and topic not in tables and "radar" not in topic))
 
     def camera_spec(self, camera: str) -> CameraSpec | None:
-        """The size and field of view of one camera, from its camera_info; its pose is left at zero. None without one."""
+        """The size and field of view of one camera, from its camera_info, and its pose in ``base_link`` where our recorder noted
+        it (else zero). None without a camera_info."""
         topic = self.topics.of("camera_info", camera)
         for _, _, message in self.messages([topic]):
-            return decoded(lambda one: camera_of(one, camera), message, topic)
+            spec = decoded(lambda one: camera_of(one, camera), message, topic)
+            return replace(spec, pose=self._noted_poses.get(camera, spec.pose))
         return None
+
+    @cached_property
+    def _noted_poses(self) -> Mapping[str, Pose]:
+        try:
+            return {one["id"]: Pose(**one["pose"]) for one in json.loads(self.custom_data["rig"])["cameras"]}
+        except (KeyError, TypeError, json.JSONDecodeError):
+            return {}
+
+    @cached_property
+    def stations(self) -> tuple[Station, ...]:
+        """The roadside stations whose places were recorded."""
+        return next((record for _, record in self.records("stations")), ())
+
+    @cached_property
+    def map_lines(self) -> np.ndarray | None:
+        """The map's lines around the route, MAP_LINE_DTYPE [N] in ``map``; None where they were not recorded."""
+        return next((record for _, record in self.records("map_lines")), None)
+
+    def image_topic(self, camera: str) -> str:
+        """The topic that a camera's pictures were recorded on, plain or compressed."""
+        return picture_topic(self.topics, camera, self.kinds)
 
     def has_label(self, camera: str, kind: str) -> bool:
         """Whether ``kind`` (depth, semantic, instance) of the camera was recorded."""
@@ -178,27 +206,36 @@ class Recording:
 
     def pictures(self, camera: str) -> Iterator[tuple[int, np.ndarray]]:
         """(stamp in ns, RGB uint8 [H, W, 3]) of one camera, whatever else is missing."""
-        self._require(self.topics.image(camera), f"the recording has the cameras {', '.join(self.cameras) or 'none'}")
-        for topic, _, message in self.messages([self.topics.image(camera)]):
+        self._require(self.image_topic(camera), f"the recording has the cameras {', '.join(self.cameras) or 'none'}")
+        for topic, _, message in self.messages([self.image_topic(camera)]):
             yield stamp_of(message), decoded(rgb_of, message, topic)
 
     def samples(self, cameras: tuple[str, ...] | None = None, clouds: tuple[str, ...] = (),
-                labels: tuple[str, ...] = ()) -> Iterator[Sample]:
+                labels: tuple[str, ...] = (), wants: SensorRig | None = None) -> Iterator[Sample]:
         """Instants at which every named sensor gave something, in time order.
 
         Args:
             cameras: ids; the first one triggers. All of them by default.
             clouds: LiDAR ids.
             labels: of ``depth``, ``semantic``, ``instance``; each camera's, into ``truth.labels``.
+            wants: rig of a model whose earlier frames and roadside views are wanted too. Those never decide whether an
+                instant counts: what is late, missing or too old is missing in its frame.
 
         Raises:
             BagError: a topic is missing (it is named, and what still works), or the file is broken.
         """
         cameras = self.cameras if cameras is None else tuple(cameras)
         wanted = self._wanted(cameras, clouds, labels)
-        builder = SampleBuilder(self.topics, self.timeline, cameras, tuple(clouds), tuple(labels))
+        specs = tuple(spec for spec in map(self.camera_spec, cameras) if spec is not None)
+        maker = FrameMaker(replace(wants or SensorRig(), cameras=specs))
+        topics = {camera: self.image_topic(camera) for camera in cameras}
+        builder = SampleBuilder(self.topics, self.timeline, topics, tuple(clouds), tuple(labels), maker, decoders(self.notes))
         truth = [topic for topic in (TRUTH_OBJECTS, TRUTH_SIGNALS) if topic in self.kinds]
-        for found in instants(self.messages([*wanted, *truth]), wanted, truth, self._lose):
+        sources = {} if maker.roadside is None else self._roadside_sources()
+        messages = self.messages([*wanted, *truth, *sources])
+        if maker.roadside is not None:
+            messages = feeding(messages, sources, maker.roadside)
+        for found in instants(messages, wanted, truth, self._lose):
             sample = builder.build(found)
             if sample is None:
                 self._lose()
@@ -206,6 +243,12 @@ class Recording:
                 yield sample
 
     # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _roadside_sources(self) -> dict[str, tuple[str, Any]]:
+        sources = roadside_topics(self.stations, self.kinds)
+        if not sources:
+            self.notes.append(f"no pictures and no object lists of stations on {self.topics.of('stations')}: frames have no roadside views")
+        return sources
 
     def _lose(self) -> None:
         self.incomplete += 1
@@ -215,7 +258,7 @@ class Recording:
                f"{', '.join(self.clouds) or 'none'}: ask for those, or record again"
         if not cameras:
             self._require(self.topics.image("<camera>"), have)
-        wanted = [self.topics.image(camera) for camera in cameras] + [self.topics.sensor(cloud) for cloud in clouds]
+        wanted = [self.image_topic(camera) for camera in cameras] + [self.topics.sensor(cloud) for cloud in clouds]
         for camera in cameras:
             wanted += [self.topics.ids(camera) if kind == "semantic" and self.topics.ids(camera) in self.kinds
                        else self.topics.label(camera, kind) for kind in labels]

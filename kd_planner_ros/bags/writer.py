@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Control, EgoState
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState
-from kd_planner_ros.core.sensors import CameraImage, SensorRig
+from kd_planner_ros.core.sensors import CameraImage, SensorRig, Station
+from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.geometry.attitude import optical
 from kd_planner_ros.geometry.frames import map_to_gnss
 from kd_planner_ros.wire.channels import find_channel
@@ -46,14 +47,15 @@ class BagWriter:
     """Writes one recording; a context manager. Leaving it by an exception leaves ``<name>.partial``, never ``<name>``.
 
     ``pictures`` is for the caller to count in. ``custom`` lands in metadata.yaml's custom_data (strings). ``storage`` is
-    mcap, or sqlite3 for tests and old tools.
+    mcap, or sqlite3 for tests and old tools. ``compact`` writes pictures as JPEG (CompressedImage) and classes as ids without
+    their colours.
 
     Raises:
         BagError: a recording of that name exists already.
     """
 
     def __init__(self, path: Path, rig: SensorRig, custom: Mapping[str, str], role_name: str = "ego_vehicle",
-                 storage: str = "mcap"):
+                 storage: str = "mcap", compact: bool = False):
         self.path, self.rig, self.topics = Path(path), rig, Topics(role_name)
         if self.path.exists():
             raise BagError(f"no recording at {self.path} yet", "one that is complete", "choose another folder")
@@ -61,7 +63,7 @@ class BagWriter:
         self._custom, self._plugin = dict(custom), StoragePlugin[storage.upper()]
         self._connections: dict[str, Connection] = {}
         self._cameras = {camera.id: camera for camera in rig.cameras}
-        self.pictures = 0
+        self._compact, self.pictures = compact, 0
 
     def __enter__(self) -> BagWriter:
         shutil.rmtree(self._partial, ignore_errors=True)  # what an interrupted run left
@@ -97,15 +99,17 @@ class BagWriter:
             self._connections[topic] = connection
         self._writer.write(connection, stamp_ns, typestore().serialize_cdr(message, kind))
 
-    def put(self, channel: str, record: Any, stamp_ns: int, sensor: str = "") -> None:
-        """Write ``record`` on a channel of ``wire/channels.py``, of one ``sensor`` where it has one a sensor.
+    def put(self, channel: str, record: Any, stamp_ns: int, sensor: str = "", topics: Topics | None = None) -> None:
+        """Write ``record`` on a channel of ``wire/channels.py``, of one ``sensor`` where it has one a sensor; ``topics`` are the
+        vehicle's unless given.
 
         Raises:
             ConfigError: no such channel.
         """
         one = find_channel(channel)
-        message = one.encode(make, record, stamp_ns, self.topics.frame_of(channel, sensor))
-        self.write(self.topics.of(channel, sensor), one.kind, message, stamp_ns, one.latched)
+        topics = topics or self.topics
+        message = one.encode(make, record, stamp_ns, topics.frame_of(channel, sensor))
+        self.write(topics.of(channel, sensor), one.kind, message, stamp_ns, one.latched)
 
     def write_route(self, route: Route, stamp_ns: int) -> None:
         """The dense plan, latched."""
@@ -134,17 +138,38 @@ class BagWriter:
 
     def write_camera(self, camera: str, shot: CameraImage, labels: tuple[str, ...] = LABELS) -> None:
         """A picture, its camera_info and transform, and those of ``labels`` that ``shot`` holds."""
-        self._picture("image", camera, "", shot.rgb, shot.stamp_ns)
+        self._picture("compressed" if self._compact else "image", camera, "", shot.rgb, shot.stamp_ns)
         for kind in LABELS:
             pixels = getattr(shot, kind)
             if kind in labels and pixels is not None:
-                self._picture(kind, camera, f"_{kind}", pixels, shot.stamp_ns)
+                if kind != "semantic" or not self._compact:
+                    self._picture(kind, camera, f"_{kind}", pixels, shot.stamp_ns)
                 if kind == "semantic":
                     self.put("class_ids", pixels, shot.stamp_ns, camera)
 
     def write_cloud(self, sensor: str, cloud: np.ndarray, stamp_ns: int) -> None:
         """A LiDAR's points float32 [N, 4]."""
         self.put("cloud", cloud, stamp_ns, sensor)
+
+    def write_stations(self, stations: Sequence[Station], stamp_ns: int) -> None:
+        """Where the map's roadside stations stand, latched."""
+        self.put("stations", stations, stamp_ns)
+
+    def write_map_lines(self, rows: np.ndarray, stamp_ns: int) -> None:
+        """The map's lines, MAP_LINE_DTYPE [N], latched."""
+        self.put("map_lines", rows, stamp_ns)
+
+    def write_roadside(self, view: RoadsideView) -> None:
+        """What one roadside station sent: its picture with camera_info and transform, whose parent is ``map``, and its object
+        list, whichever of them came."""
+        topics, now = Topics(view.station), view.stamp_ns
+        if view.objects is not None:
+            self.put("station_objects", view.objects, now, topics=topics)
+        if view.image is not None and view.camera is not None:
+            camera = view.camera
+            self.put("compressed" if self._compact else "image", view.image, now, camera.id, topics)
+            self.put("camera_info", camera, now, camera.id, topics)
+            self.put("tf", [Mount(MAP_FRAME, topics.frame(camera.id), optical(camera.pose))], now)
 
     def _picture(self, channel: str, camera: str, suffix: str, pixels: np.ndarray, now: int) -> None:
         """A picture with the camera_info and the transform of its own camera, which stands where ``camera`` stands."""

@@ -156,7 +156,7 @@ def _score_one(recording: Recording, planner: Planner, horizons: tuple[float, ..
     from kd_planner_ros.bags.cameras import samples_for
 
     cameras = tuple(spec.id for spec in planner.rig.cameras) or recording.cameras[:1]
-    samples = samples_for(recording, cameras, tuple(spec.id for spec in planner.rig.lidars))
+    samples = samples_for(recording, cameras, tuple(spec.id for spec in planner.rig.lidars), planner.rig)
     plans, steers, actors = plan_along(planner, recording, samples)
     score = score_plans([plan.trajectory for plan in plans], steers, recorded(recording, actors), horizons,
                         [plan.candidates for plan in plans])

@@ -82,3 +82,14 @@ def curvatures(points: np.ndarray) -> np.ndarray:
     turn = np.arctan2(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0], (a * b).sum(1))
     inner = turn / np.maximum(0.5 * (np.hypot(*a.T) + np.hypot(*b.T)), 1e-6)
     return np.concatenate([inner[:1], inner, inner[-1:]])
+
+
+def offset_line(line: np.ndarray, left_m: float) -> np.ndarray:
+    """``line`` [N, 2] shifted to its left by ``left_m``, mitred at the joints (mitre limited to 1 / 0.4)."""
+    step = np.diff(line, axis=0)
+    step = step / np.maximum(np.linalg.norm(step, axis=1, keepdims=True), 1e-9)
+    normal = np.stack([-step[:, 1], step[:, 0]], 1)
+    joint = np.concatenate([normal[:1], normal[:-1] + normal[1:], normal[-1:]])
+    joint /= np.maximum(np.linalg.norm(joint, axis=1, keepdims=True), 1e-9)
+    share = np.concatenate([[1.0], np.maximum((joint[1:-1] * normal[:-1]).sum(1), 0.4), [1.0]])
+    return line + joint * (left_m / share)[:, None]

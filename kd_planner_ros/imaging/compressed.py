@@ -10,7 +10,7 @@ import numpy as np
 from kd_planner_ros.core.errors import SensorError
 
 FORMATS = ("jpeg", "png")
-JPEG_QUALITY = 90
+JPEG_QUALITY = 95
 _SUFFIX = {"jpeg": ".jpg", "png": ".png"}
 
 

@@ -19,6 +19,7 @@ from kd_planner_ros.record.in_order import InOrder
 from kd_planner_ros.world.disturbance import SteeringDisturbance
 from kd_planner_ros.world.events import EventKind
 from kd_planner_ros.world.expert import Expert, ExpertDecision
+from kd_planner_ros.world.map_lines import map_lines
 from kd_planner_ros.world.sensor_data import SensorData
 from kd_planner_ros.world.simulation import World
 from kd_planner_ros.world.traffic import TICK_S
@@ -52,6 +53,13 @@ class Job:
     student_weights: str = ""
     vehicles: int = 0
     walkers: int = 0
+    shared: bool = False
+    labelled: tuple[str, ...] = ()
+
+    @property
+    def label_cameras(self) -> bool | tuple[str, ...]:
+        """Which cameras get labels, as ``World.capture`` takes it: none, all, or those of ``labelled``."""
+        return (self.labelled or True) if self.labels else False
 
 
 @dataclass(frozen=True)
@@ -86,8 +94,8 @@ def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Cal
     expert = Expert(road, job.route, job.legacy_light)
     meddle = _meddler(job, turns)
     ticks = seen = stood = told = 0
-    with BagWriter(job.path, rig, recording_facts(job, rig), job.role_name) as bag, InOrder(AHEAD_TICKS) as thread:
-        bag.write_route(job.route, scene.stamp_ns)
+    with BagWriter(job.path, rig, recording_facts(job, rig), job.role_name, compact=job.shared) as bag, InOrder(AHEAD_TICKS) as thread:
+        _write_static(bag, road, job, rig, scene.stamp_ns)
         while not world.done and stood * TICK_S < job.stand_s:
             decision = expert.step(scene)
             executed, pushed = meddle(decision.control, scene)
@@ -96,7 +104,7 @@ def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Cal
             seen = len(events)
             stood = stood + 1 if abs(scene.ego.speed_mps) < STANDING_MPS else 0
             state = _state(decision, pushed, crashed)
-            thread.put(partial(_write, bag, scene, world.capture(bool(job.labels)), executed, state, job.labels))
+            thread.put(partial(_write, bag, scene, world.capture(job.label_cameras), executed, state, job.labels))
             ticks, written = ticks + 1, bag.pictures
             if beat(written - told):
                 raise Stopped
@@ -139,15 +147,26 @@ def _state(decision: ExpertDecision, pushed: bool, crashed: bool) -> dict[str, f
             "target_speed": decision.target_speed_mps, "disturbance": float(pushed), "collision": float(crashed)}
 
 
+def _write_static(bag: BagWriter, road: RoadMap, job: Job, rig: SensorRig, stamp_ns: int) -> None:
+    """What holds for the whole drive: the route, and where they are wanted the map's lines and stations."""
+    bag.write_route(job.route, stamp_ns)
+    if rig.roadside is not None:
+        bag.write_stations(road.stations, stamp_ns)
+    if job.shared:
+        bag.write_map_lines(map_lines(road, job.route.points), stamp_ns)
+
+
 def _write(bag: BagWriter, scene: SceneState, measure: Callable[[], SensorData], executed: Control,
            state: dict[str, float], labels: tuple[str, ...]) -> None:
     """Everything of one tick."""
     bag.write_ego(scene.ego)
     bag.write_state(scene.stamp_ns, executed, state)
     data = measure()
-    if not data.images and not data.clouds:
+    if not data.images and not data.clouds and not data.roadside:
         return
     bag.write_scene(scene)
+    for view in data.roadside:  # before the pictures: a reader then has them when the pictures are complete
+        bag.write_roadside(view)
     for camera, shot in data.images.items():
         bag.write_camera(camera, shot, labels)
     for sensor, cloud in data.clouds.items():

@@ -18,6 +18,8 @@ from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.record.drive_route import Job
+from kd_planner_ros.record.shared_rig import FPS as SHARED_FPS
+from kd_planner_ros.record.shared_rig import LABELLED, shared_rig
 from kd_planner_ros.wire.topics import LABELS
 from kd_planner_ros.world.routes import default_routes, plan_route, read_routes
 from kd_planner_ros.world.weather import WEATHERS, weather_by
@@ -42,11 +44,16 @@ class RecordConfig:
     seed: int = _field(0, "seed of traffic, scenarios, disturbances and drawn routes", low=0, high=2**31 - 1)
     vehicles: int = _field(80, "background vehicles", low=0, high=500)
     walkers: int = _field(25, "walkers", low=0, high=500)
-    fps: int = _field(2, "pictures a second: 2 to train on, 20 to replay", choices=(1, 2, 4, 5, 10, 20))
-    network: str = _field("tcp", "record the sensors of this network")
+    fps: int = _field(0, "pictures a second: 2 to train on, 20 to replay; 0: 2, with --rig shared 10",
+                      choices=(0, 1, 2, 4, 5, 10, 20))
+    rig: str = _field("network", "which sensors: those of --network; shared: three front cameras, labels of the front one, the "
+                      "nearest roadside station and the map's lines, compressed, for every network to train on",
+                      choices=("network", "shared"))
+    network: str = _field("tcp", "with --rig network, record the sensors of this network")
+    stations: str = _field("", "stations file (YAML or JSON) in place of the map's own roadside stations")
     width: int = _field(0, "width of the cameras in pixels; 0: the network's own", low=0, high=4096)
     height: int = _field(0, "height of the cameras in pixels; 0: the network's own", low=0, high=4096)
-    labels: tuple[str, ...] = _field(LABELS, "labels of each camera: depth semantic instance; --labels without a word: none")
+    labels: tuple[str, ...] = _field(LABELS, "labels of each camera: all, or of depth semantic instance; --labels without a word: none")
     legacy_light: bool = _field(False, "label a light red only within 8 m of its line, as PlanKD's collector did; else its true "
                                 "colour within 50 m")
     disturb: bool = _field(True, "push the steering now and then, so that recoveries are in the data")
@@ -59,31 +66,48 @@ class RecordConfig:
     progress: bool = _field(True, "show progress")
 
     def __post_init__(self):
+        if tuple(self.labels) == ("all",):
+            object.__setattr__(self, "labels", LABELS)
         bad = [kind for kind in self.labels if kind not in LABELS]
         if bad:
-            raise ConfigError(f"labels out of {', '.join(LABELS)}", ", ".join(bad), "correct 'labels'")
+            raise ConfigError(f"labels out of all, {', '.join(LABELS)}", ", ".join(bad), "correct 'labels'")
         check_fields(self)
+        if self.shared and (self.width or self.height):
+            raise ConfigError("--rig shared without --width and --height", f"{self.width} x {self.height}",
+                              "leave them out: the shared recordings have one size")
+
+    @property
+    def shared(self) -> bool:
+        """Whether the shared rig is recorded, in the compact form."""
+        return self.rig == "shared"
+
+    @property
+    def pictures_per_s(self) -> int:
+        """``fps``, or what 0 stands for."""
+        return self.fps or (SHARED_FPS if self.shared else 2)
 
 
 def recording_rig(config: RecordConfig) -> SensorRig:
-    """The network's sensors at the recording's rate, its cameras at the size asked for. A LiDAR's message covers what it
-    covers when driving, however seldom it is recorded.
+    """The shared rig, or the network's sensors at the recording's rate, its cameras at the size asked for. A LiDAR's message
+    covers what it covers when driving, however seldom it is recorded.
 
     Raises:
         PlannerError: no such network.
         ConfigError: only one of width and height is given.
     """
+    if config.shared:
+        return shared_rig(config.pictures_per_s)
     rig = find_network(config.network).configurations[0].rig
     if bool(config.width) != bool(config.height):
         raise ConfigError("width and height together", f"{config.width} x {config.height}", "give both or none")
 
     def change(camera: Any) -> Any:
         size = {"width": config.width, "height": config.height} if config.width else {}
-        return dataclasses.replace(camera, period_s=1.0 / config.fps, **size)
+        return dataclasses.replace(camera, period_s=1.0 / config.pictures_per_s, **size)
 
     return dataclasses.replace(
         rig, cameras=tuple(map(change, rig.cameras)),
-        lidars=tuple(dataclasses.replace(lidar, every_s=1.0 / config.fps) for lidar in rig.lidars))
+        lidars=tuple(dataclasses.replace(lidar, every_s=1.0 / config.pictures_per_s) for lidar in rig.lidars))
 
 
 def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]]:
@@ -110,7 +134,7 @@ def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]
         named = dataclasses.replace(route, name=f"{source}/{route.name}", town=road.name)
         jobs.append(Job(Path(config.out) / name, named, seed, weather, config.labels, config.disturb, config.role_name,
                         str(config.map), config.stand_s, config.legacy_light, config.student, vehicles=config.vehicles,
-                        walkers=config.walkers))
+                        walkers=config.walkers, shared=config.shared, labelled=LABELLED if config.shared else ()))
     return jobs, failed
 
 

@@ -6,6 +6,7 @@ the routes that were being driven.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import queue
 import shutil
@@ -62,7 +63,7 @@ def record(config: RecordConfig) -> RecordReport:
     """
     rig = recording_rig(config)
     weights = _student_weights(config.student)
-    road = load_map(config.map)
+    road = load_map(config.map, config.stations)
     jobs, failed = plan_jobs(config, road)
     jobs = [replace(job, student_weights=weights) for job in jobs]
     todo = [job for job in jobs if not job.path.exists()]
@@ -99,9 +100,21 @@ def _require_same_settings(done: list[Job], rig: SensorRig) -> None:
     for job in done:
         facts = custom_data(job.path)
         for name, wanted in recording_facts(job, rig).items():
-            if facts.get(name, wanted) != wanted:  # older recordings lack some
+            if not _same(name, facts.get(name, wanted), wanted):  # older recordings lack some
                 raise ConfigError(f"{name} {wanted[:40]!r} in {job.path}, which is kept and not recorded again",
                                   repr(facts[name][:40]), "give another --out, or the settings of before")
+
+
+def _same(name: str, noted: str, wanted: str) -> bool:
+    """Whether two values of one fact mean the same: a rig's entries that are empty or left out ask for nothing."""
+    if name != "rig" or noted == wanted:
+        return noted == wanted
+    try:
+        ours, theirs = ({key: value for key, value in json.loads(text).items() if value not in ([], None, True)}
+                        for text in (noted, wanted))
+    except (json.JSONDecodeError, AttributeError):
+        return False
+    return ours == theirs
 
 
 @dataclass

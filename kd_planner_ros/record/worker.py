@@ -35,7 +35,7 @@ def work(config: RecordConfig, rig: SensorRig, tasks: Any, news: Any, stop: Any)
         return over()
 
     try:
-        road = load_map(config.map)
+        road = load_map(config.map, config.stations)
         world = World(road, rig, vehicles=config.vehicles, walkers=config.walkers)
         turns = _turns(config.student, road) if config.student else None
         while (job := _next(tasks, over)) is not None:

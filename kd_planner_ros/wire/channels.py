@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.wire.codec import dense, motion, pictures, plans, tables
+from kd_planner_ros.wire.codec import dense, motion, pictures, plans, roadside, tables
 
 Encode = Callable[[Any, Any, int, str], Any]
 """(make, record, stamp in ns, frame id) -> message."""
@@ -80,6 +80,9 @@ CHANNELS = {
     "class_ids": Channel("/truth/{sensor}/semantic", pictures.IMAGE, pictures.classes, pictures.label_of, "{sensor}"),
     "compressed": Channel("/carla/{role}/{sensor}/image/compressed", pictures.COMPRESSED, pictures.compressed, pictures.rgb_of,
                           "{sensor}"),
+    "station_objects": Channel("/carla/{role}/objects", tables.TABLE, tables.table, tables.actors_of, None),
+    "stations": Channel("/carla/stations", roadside.TEXT, roadside.stations, roadside.stations_of, None, True),
+    "map_lines": Channel("/truth/map_lines", tables.TABLE, tables.table, roadside.map_lines_of, None, True),
     "plan": Channel("/carla/{role}/planner/plan", tables.TABLE, plans.plan, plans.plan_of),
     "candidates": Channel("/carla/{role}/planner/candidates", tables.TABLE, plans.candidates, plans.candidates_of),
     "detections": Channel("/carla/{role}/planner/detections", tables.TABLE, plans.detections, plans.detections_of),

@@ -16,8 +16,9 @@ WORLD_INFO = "/carla/world_info"
 TRUTH_OBJECTS = CHANNELS["objects"].topic
 TRUTH_SIGNALS = CHANNELS["traffic_lights"].topic
 TRUTH_STATE = CHANNELS["state"].topic
+MAP_LINES = CHANNELS["map_lines"].topic
 LABELS = ("depth", "semantic", "instance")
-__all__ = ["CLOCK", "LABELS", "MAP_FRAME", "TF", "TRUTH_OBJECTS", "TRUTH_SIGNALS", "TRUTH_STATE", "WORLD_INFO", "Topics"]
+__all__ = ["CLOCK", "LABELS", "MAP_FRAME", "MAP_LINES", "TF", "TRUTH_OBJECTS", "TRUTH_SIGNALS", "TRUTH_STATE", "WORLD_INFO", "Topics"]
 
 
 @dataclass(frozen=True)

@@ -179,10 +179,10 @@ def _free_corner(outline: np.ndarray, centre: np.ndarray, turn: float, lanes: np
 
 
 def _station(name: str, spot: np.ndarray, centre: np.ndarray, mast_m: float) -> Station:
-    """A mast at ``spot`` whose camera has the middle of the junction in the upper half of its picture's middle."""
+    """A mast at ``spot``; its camera has the middle of the junction below the picture's middle and sees into the street behind."""
     ahead = centre - spot
     yaw, away_m = math.atan2(ahead[1], ahead[0]), max(float(np.hypot(*ahead)), 1.0)
-    pitch = min(0.8 * math.atan2(mast_m, away_m), math.radians(35.0))
+    pitch = min(0.5 * math.atan2(mast_m, away_m), math.radians(20.0))
     x, y = spot.tolist()
     camera = CameraSpec("camera", Pose(x, y, mast_m, yaw, pitch), CAMERA_WIDTH, CAMERA_HEIGHT, CAMERA_FOV_DEG,
                         STATION_CAMERA_PERIOD_S)

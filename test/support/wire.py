@@ -9,9 +9,10 @@ import pytest
 
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, DenseOutput, Detections, MapLines
 from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.road import MAP_LINE_DTYPE
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE
-from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.wire.codec.motion import Fix, ImuSample, Mount
 from kd_planner_ros.wire.codec.plans import Candidates, Fault, PlanHead
 
@@ -73,6 +74,9 @@ SAMPLES = {
     "control": [Control(STAMP, 0.3, 0.25, 0.1, "limited"), Control(STAMP, 0.0, -1.0, 1.0)],
     "route": [_ROUTE],
     "waypoints": [_ROUTE],
+    "station_objects": [_ACTORS, _ACTORS[:0]],
+    "stations": [(Station("rsu", Pose(1.0, 2.0), (CameraSpec("c", Pose(1.0, 2.0, 7.0), 64, 36, 90.0, 0.1),), range_m=80.0),), ()],
+    "map_lines": [filled(MAP_LINE_DTYPE, 5)],
     "objects": [_ACTORS, _ACTORS[:0]],
     "traffic_lights": [_SIGNALS, _SIGNALS[:0]],
     "state": [{"junction": 1.0, "expert_steer": -0.25}, {}],

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from kd_planner_ros.core.road import Lane, RoadMap
+from kd_planner_ros.geometry.polyline import offset_line
 from kd_planner_ros.world.render import materials as mat
 
 MARGIN_M = 60.0
@@ -90,17 +91,6 @@ class _Painter:
         for start in np.arange(GAP_M / 2, arc[-1] - 0.5, DASH_M + GAP_M):
             stations = np.linspace(start, min(start + DASH_M, arc[-1]), 4)
             self.strip(np.stack([np.interp(stations, arc, line[:, k]) for k in (0, 1)], 1), width_m, value)
-
-
-def offset_line(line: np.ndarray, left_m: float) -> np.ndarray:
-    """``line`` [N, 2] shifted to its left by ``left_m``, mitred at the joints (mitre limited to 1 / 0.4)."""
-    step = np.diff(line, axis=0)
-    step = step / np.maximum(np.linalg.norm(step, axis=1, keepdims=True), 1e-9)
-    normal = np.stack([-step[:, 1], step[:, 0]], 1)
-    joint = np.concatenate([normal[:1], normal[:-1] + normal[1:], normal[-1:]])
-    joint /= np.maximum(np.linalg.norm(joint, axis=1, keepdims=True), 1e-9)
-    share = np.concatenate([[1.0], np.maximum((joint[1:-1] * normal[:-1]).sum(1), 0.4), [1.0]])
-    return line + joint * (left_m / share)[:, None]
 
 
 def paint_ground(road: RoadMap) -> Ground:

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from kd_planner_ros.core.road import RoadMap
+from kd_planner_ros.geometry.polyline import offset_line
 from kd_planner_ros.world.render import materials as mat
-from kd_planner_ros.world.render.ground import Ground, offset_line
+from kd_planner_ros.world.render.ground import Ground
 
 GRID_M = 0.5
 BUILDING_GAP_M, TREE_GAP_M = 3.0, 1.2

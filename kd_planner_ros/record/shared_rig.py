@@ -1,0 +1,26 @@
+"""The sensors of the shared recordings, which every network of this package can be trained on."""
+
+from __future__ import annotations
+
+import math
+
+from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig
+
+WIDTH, HEIGHT, FOV_DEG = 448, 336, 100.0
+YAWS_DEG = {"front": 0.0, "left": 60.0, "right": -60.0}
+LABELLED = ("front",)
+"""Cameras with depth, class and instance pictures."""
+FPS = 10
+
+
+def shared_rig(fps: int = FPS) -> SensorRig:
+    """Three cameras 1.3 m ahead of the vehicle's centre and 2.3 m up, as InterFuser mounts them, and the nearest roadside
+    station within 150 m with its object list.
+
+    A picture of 448x336 at 100 degrees holds what the networks see: TCP's students cut 448x128 out of it, InterFuser's take
+    the whole (4 to 3), the unified encoder and DistillDrive scale it to a width of 352 and cut 128 rows.
+    """
+    cameras = tuple(CameraSpec(name, Pose(x=1.3, z=2.3, yaw=math.radians(yaw)), WIDTH, HEIGHT, FOV_DEG, period_s=1.0 / fps)
+                    for name, yaw in YAWS_DEG.items())
+    return SensorRig(cameras, roadside=RoadsideWish(views=1, range_m=150.0, objects=True))
