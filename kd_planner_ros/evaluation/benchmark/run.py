@@ -22,7 +22,7 @@ from kd_planner_ros.evaluation.drives import DEFAULT_VEHICLES, TOWN_VEHICLES
 from kd_planner_ros.evaluation.run_folder import lock_settings
 from kd_planner_ros.runtime.paths import models_folder
 
-LEGACY_DEFAULTS = {"device": "cpu", "engine": "auto", "benchmark": "plankd"}
+LEGACY_DEFAULTS = {"device": "cpu", "engine": "auto", "benchmark": "plankd", "options": {"roll_forward": False}}
 """What a ``benchmark.json`` from before these were written in it was measured with."""
 
 
@@ -60,7 +60,8 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """What makes this benchmark itself, for ``benchmark.json``."""
         config, suite = self.config, self.suite
-        facts = {"benchmark": self.spec.name, "suite": suite.name, "device": config.device, "engine": config.engine}
+        facts = {"benchmark": self.spec.name, "suite": suite.name, "device": config.device, "engine": config.engine,
+                 "options": dict(suite.options)}
         if self.spec.kind != "drive":
             return facts
         vehicles = config.vehicles if config.vehicles is not None else suite.options.get("vehicles")

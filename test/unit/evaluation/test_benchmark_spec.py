@@ -50,6 +50,7 @@ def test_plankds_benchmark_is_what_it_was():
     assert spec.labels["no_attention"].text == "PlanKD w/o safe attention" and spec.command == "kd-planner benchmark plankd"
     run = begin(BenchmarkConfig("default-town"))
     assert run.folder == Path("runs/benchmark/default-town") and run.settings["routes_count"] == 10
+    assert all(suite.options == {"roll_forward": False} for suite in spec.suites.values())  # as all tables and cards were driven
 
 
 def test_a_second_benchmark_is_one_file(tiny, tmp_path, capsys):

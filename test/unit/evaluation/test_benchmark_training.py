@@ -206,7 +206,7 @@ def test_a_benchmark_begun_before_its_device_was_written_down_goes_on_with_the_u
     path = begun.out / "benchmark.json"
     path.parent.mkdir()
     facts = begin(begun).settings
-    path.write_text(json.dumps({name: value for name, value in facts.items() if name not in ("device", "engine", "benchmark")}))
+    path.write_text(json.dumps({name: value for name, value in facts.items() if name not in ("device", "engine", "benchmark", "options")}))
     lock_settings(path, facts, "benchmark", LEGACY_DEFAULTS)
     with pytest.raises(ConfigError, match=r"begun with .engine 'auto'.; got engine 'torch'"):
         run(replace(begun, engine="torch", models=("constant_velocity",)))
