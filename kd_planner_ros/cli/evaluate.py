@@ -79,7 +79,7 @@ def _closed(args: argparse.Namespace) -> dict:
     result = run(from_args(ClosedLoopConfig, args, planner=planner_place(args.planner, args.models_dir)))
     for key, value in result["mean"].items():
         print(f"{key:<26} {value:8.3f}" + (f"  +- {result['std'][key]:.3f} over seeds" if len(result["seeds"]) > 1 else ""))
-    print(f"details: {args.out / 'report.html'}, {args.out / 'statistics.json'}")
+    print(f"simulated latency: {result['latency_text']}\ndetails: {args.out / 'report.html'}, {args.out / 'statistics.json'}")
     return result
 
 

@@ -133,7 +133,7 @@ def settled(config: ClosedLoopConfig, planner: Planner | None) -> ClosedLoopConf
         return replace(config, latency=begun)
     median_ms = bench_latency(planner, MEASURED_PLANS)["p50_ms"]
     planner.reset()
-    return replace(config, latency=f"{MEASURED}:{median_ms:.1f}")
+    return replace(config, latency=f"{MEASURED}:{median_ms:.3f}")
 
 
 def _begun_with(path: Path) -> str:

@@ -106,15 +106,16 @@ def test_the_expert_has_no_latency():
 
 
 def test_measured_is_measured_once_a_folder(tmp_path, monkeypatch):
-    numbers = iter((17.04, 99.0))
+    numbers = iter((0.0171, 99.0))
     monkeypatch.setattr("kd_planner_ros.runtime.bench.bench_latency", lambda planner, n: {"p50_ms": next(numbers)})
     planner = SimpleNamespace(reset=lambda: None)
     config = ClosedLoopConfig("p", tmp_path, latency="measured")
     first = settled(config, planner)
-    assert first.latency == "measured:17.0" and settled(ClosedLoopConfig("p", tmp_path), planner).latency == "0"
+    assert first.latency == "measured:0.017" and settled(ClosedLoopConfig("p", tmp_path), planner).latency == "0"
     claim_folder(first, "")
-    assert settled(config, planner).latency == "measured:17.0"
-    assert "measured on this machine" in str(read_latency(first.latency, "p"))
+    assert settled(config, planner).latency == "measured:0.017"
+    found = read_latency(first.latency, "p")
+    assert "measured on this machine" in str(found) and found.facts()["ticks"] == 1, "less than a tick is a tick"
 
 
 def test_another_latency_is_another_evaluation(tmp_path):
