@@ -40,6 +40,7 @@ setup(
         "kd-planner = kd_planner_ros.cli.main:main",
         "world = kd_planner_ros.ros.nodes.world_node:main",
         "planner = kd_planner_ros.ros.nodes.planner_node:main",
+        "perception = kd_planner_ros.ros.nodes.perception_node:main",
         "controller = kd_planner_ros.ros.nodes.controller_node:main",
         "trainer = kd_planner_ros.ros.nodes.trainer_node:main",
     ]},

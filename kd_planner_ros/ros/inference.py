@@ -1,4 +1,4 @@
-"""The planner on its thread: newest set in, plan or fault out, memory cleared when time was set back."""
+"""A model on its thread: newest set in, result or fault out, memory cleared when time was set back."""
 
 from __future__ import annotations
 
@@ -7,61 +7,87 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from kd_planner_ros.core.errors import KdPlannerError
-from kd_planner_ros.core.records import EgoState, Frame, Plan
-from kd_planner_ros.networks.planner import require_planner
+from kd_planner_ros.core.frames import make_frame
+from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
+from kd_planner_ros.networks.planner import PERCEIVER, PLANNER, Model, require_model
 from kd_planner_ros.networks.registry import build_weightless, is_weightless
 from kd_planner_ros.ros.diagnostics import ERROR, Health
 from kd_planner_ros.ros.worker import Worker
 from kd_planner_ros.sync.aligner import AlignedSet
 
 
-def load(name: str, device: str, engine: str, models_dir: str, threads: int, warm_up: Callable[[Any], Frame]) -> Any:
-    """Planner ``name``, run once on the frame that ``warm_up(rig)`` gives, and reset.
+def load(name: str, role: str, device: str, engine: str, models_dir: str, threads: int) -> Model:
+    """Model ``name`` of ``role``, run once on a blank frame, and reset.
 
     Raises:
-        PlannerError, CardError: as ``runtime.load.load_planner``.
+        PlannerError, CardError: as ``runtime.load.load_model_runner``.
     """
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is loaded; more would fight the executor thread
     if is_weightless(name):  # a start without torch takes a second
-        planner = require_planner(build_weightless(name))
+        model = require_model(build_weightless(name), role)
     else:
-        from kd_planner_ros.runtime.load import load_planner
+        from kd_planner_ros.runtime.load import load_model_runner
 
-        planner = load_planner(name, device=device, engine=engine, models_dir=models_dir or None)
-    planner.plan(warm_up(planner.rig))
-    planner.reset()
-    return planner
+        model = load_model_runner(name, role, device=device, engine=engine, models_dir=models_dir or None)
+    work_of(model)(blank_frame(model))
+    model.reset()
+    return model
+
+
+def work_of(model: Any) -> Callable[[Frame], Any]:
+    """What ``model`` does with a frame: ``perceive`` of a perceiver, ``plan`` of a planner."""
+    return model.perceive if getattr(model, "role", PLANNER) == PERCEIVER else model.plan
+
+
+def needs_route(model: Model) -> bool:
+    """Whether the frames of ``model`` have a goal: those of a planner do unless its rig says that it needs no route; those of a
+    perceiver never do."""
+    return model.role == PLANNER and model.rig.needs_route
+
+
+def blank_frame(model: Model) -> Frame:
+    """A frame of grey pictures and one point per cloud, with the history that ``model`` declares, for warming up."""
+    rig = model.rig
+    goal = NavigationGoal(np.array([20.0, 0.0]), Command.LANE_FOLLOW) if needs_route(model) else None
+    images = {spec.id: np.full((spec.height, spec.width, 3), 128, np.uint8) for spec in rig.cameras}
+    clouds = {spec.id: np.array([[10.0, 0.0, -1.0, 0.5]], np.float32) for spec in rig.lidars}
+    frame = make_frame(rig.cameras, EgoState(0, Pose(), 0.0), goal, images, clouds)
+    return replace(frame, history=tuple(replace(frame, stamp_ns=-round(1e9 * age_s)) for age_s in rig.history_s))
 
 
 class Inference:
-    """Runs ``planner`` on sets of inputs. A plan or fault whose time was set back under it is thrown away.
+    """Runs ``model`` on sets of inputs. A result or fault whose time was set back under it is thrown away.
 
     Args:
         make_frame: unpacks a set; called on the worker thread.
-        on_plan, on_fault: called on the worker thread with (plan, ego) and (stamp_ns, error's class name).
+        on_result, on_fault: called on the worker thread with (result, frame) and (stamp_ns, error's class name).
+        on_reset: called on the worker thread when the model is reset.
     """
 
-    def __init__(self, planner: Any, health: Health, make_frame: Callable[[AlignedSet], Frame],
-                 on_plan: Callable[[Plan, EgoState], None], on_fault: Callable[[int, str], None]):
-        self.planner, self._health, self._make_frame = planner, health, make_frame
-        self._on_plan, self._on_fault = on_plan, on_fault
-        self.plans = self.faults = 0
+    def __init__(self, model: Any, health: Health, make_frame: Callable[[AlignedSet], Frame],
+                 on_result: Callable[[Any, Frame], None], on_fault: Callable[[int, str], None],
+                 on_reset: Callable[[], None] = lambda: None):
+        self.model, self._health, self._make_frame = model, health, make_frame
+        self._run, self._role = work_of(model), getattr(model, "role", PLANNER)
+        self._on_result, self._on_fault, self._on_reset = on_result, on_fault, on_reset
+        self.results = self.faults = 0
         self._latencies_ms: deque[float] = deque(maxlen=200)
-        self._epoch = self._planned_epoch = 0
+        self._epoch = self._done_epoch = 0
         self._lock = threading.Lock()
         self._worker = Worker(self._work, "inference")
 
     def put(self, inputs: AlignedSet) -> None:
-        """Plan on ``inputs`` next; a set that still waits is dropped."""
+        """Run on ``inputs`` next; a set that still waits is dropped."""
         self._worker.slot.put((self._epoch, inputs))
 
     def forget(self) -> None:
-        """Throw away what waits or is under way, and reset the planner before its next plan."""
+        """Throw away what waits or is under way, and reset the model before its next run."""
         with self._lock:
             self._epoch += 1
         self._worker.slot.clear()
@@ -70,33 +96,35 @@ class Inference:
         epoch, inputs = job
         started = time.perf_counter()
         try:
-            if epoch != self._planned_epoch:
-                self.planner.reset()
-                self._planned_epoch = epoch
+            if epoch != self._done_epoch:
+                self.model.reset()
+                self._on_reset()
+                self._done_epoch = epoch
             frame = self._make_frame(inputs)
-            plan = self.planner.plan(frame)
+            result = self._run(frame)
             self._latencies_ms.append((time.perf_counter() - started) * 1e3)
             with self._lock:
                 if epoch == self._epoch:
-                    self.plans += 1
-                    self._on_plan(plan, frame.ego)
-        except Exception as error:  # noqa: BLE001  whatever the planner does, the car must be stopped and the node must live
+                    self._on_result(result, frame)
+                    self.results += 1
+        except Exception as error:  # noqa: BLE001  whatever the model does, the car must be stopped and the node must live
             self._report(epoch, inputs.stamp_ns, error)
         else:
-            self._health.clear("planner")
+            self._health.clear(self._role)
 
     def _report(self, epoch: int, stamp_ns: int, error: Exception) -> None:
         known = isinstance(error, KdPlannerError)
-        sentence = str(error) if known else f"the planner failed: {type(error).__name__}: {error}"
+        sentence = str(error) if known else f"the {self._role} failed: {type(error).__name__}: {error}"
         with self._lock:
             if epoch == self._epoch:
                 self.faults += 1
                 self._on_fault(stamp_ns, type(error).__name__)
-                self._health.set("planner", ERROR, " ".join(sentence.split()))
+                self._health.set(self._role, ERROR, " ".join(sentence.split()))
 
     def values(self) -> dict[str, Any]:
         """Counts and latencies for the diagnostics."""
-        values = {"plans": self.plans, "faults": self.faults, "dropped frames": self._worker.slot.dropped}
+        results = "perceptions" if self._role == PERCEIVER else "plans"
+        values = {results: self.results, "faults": self.faults, "dropped frames": self._worker.slot.dropped}
         if self._latencies_ms:
             p50, p95 = np.percentile(list(self._latencies_ms), [50, 95])
             values |= {"latency p50 ms": f"{p50:.1f}", "latency p95 ms": f"{p95:.1f}"}

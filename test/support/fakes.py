@@ -6,11 +6,12 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from kd_planner_ros.core.outputs import DenseOutput, Perception
 from kd_planner_ros.core.records import Command, Control, EgoState, Plan, Pose, Trajectory
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, SceneState, Weather
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, LidarSpec, SensorRig
-from kd_planner_ros.networks.planner import Planner
+from kd_planner_ros.networks.planner import Perceiver, Planner
 
 CAMERA = CameraSpec("front", Pose(x=-1.5, z=2.0), 64, 32, 100.0, period_s=0.1)
 LIDAR = LidarSpec("lidar", Pose(z=2.5), points_per_second=2000)
@@ -107,3 +108,33 @@ class FakePlanner(Planner):
 def without_reason(control):
     """For comparing what reaches the actuators."""
     return replace(control, reason="")
+
+
+class FakePerceiver(Perceiver):
+    """Gives one output of every kind, 16x8 over the picture of ``front``; remembers the frames it was given."""
+
+    name = "fake_eye"
+    rate_hz = 10.0
+
+    def __init__(self, rig=SensorRig((CAMERA,), history_s=(0.1, 0.2))):
+        self.rig, self.frames, self.resets, self.fail, self.more = rig, [], 0, None, {}
+
+    def reset(self):
+        self.resets += 1
+
+    def perceive(self, frame):
+        self.frames.append(frame)
+        if self.fail is not None:
+            raise self.fail
+        number = frame.images["front"][0, 0, 0]
+        row = np.arange(8 * 16).reshape(8, 16)
+        depth = row.astype(np.float32) + number
+        depth[0, 0] = np.nan
+        outputs = {
+            "depth": DenseOutput("depth", depth),
+            "classes": DenseOutput("classes", (row % 3).astype(np.uint8), ("road", "car", "sky")),
+            "segments": DenseOutput("ids", (row * 70_000 - 5).astype(np.int32)),
+            "moving": DenseOutput("mask", row % 2 == 0),
+            "flow": DenseOutput("flow", np.stack([row, -row, 0.5 * row], axis=2).astype(np.float32)),
+            "certain": DenseOutput("probability", (row / 128.0).astype(np.float32))}
+        return Perception(frame.stamp_ns, "front", outputs | self.more, scalars={"steer": 0.25, "twist_x": 5.0})

@@ -16,6 +16,7 @@ class Adapter(carla_bridge.Adapter):
     """Bare sensor names as frames; camera_info is not to be trusted up to 0.9.16, so intrinsics come from the spec."""
 
     profile = "carla_native"
+    trusts_camera_info = False
 
     def __init__(self, role_name: str = "hero", carla_version: str = "0.9.16"):
         super().__init__(role_name, carla_version)

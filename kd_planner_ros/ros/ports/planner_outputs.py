@@ -8,7 +8,7 @@ from nav_msgs.msg import Path
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 from visualization_msgs.msg import MarkerArray
 
-from kd_planner_ros.core.records import EgoState, Plan
+from kd_planner_ros.core.records import Frame, Plan
 from kd_planner_ros.ros.adapters import standard
 from kd_planner_ros.ros.qos import COMMAND, advertise
 from kd_planner_ros.wire.codec.plans import PARTS, Fault, parts_of
@@ -31,19 +31,19 @@ class PlannerOutputs:
         self._joints = port(MultiDOFJointTrajectory, "joint_trajectory")
         self._markers = port(MarkerArray, "markers")
 
-    def publish(self, plan: Plan, ego: EgoState) -> None:
-        """Send ``plan``, made for ``ego``. Its parts and the attention go first, so that they are there when the plan is."""
+    def publish(self, plan: Plan, frame: Frame) -> None:
+        """Send ``plan``, made of ``frame``. Its parts and the attention go first, so that they are there when the plan is."""
         if plan.attention is not None and self._tables["attention"].get_subscription_count():
             self._send("attention", plan.attention, plan.stamp_ns, self._camera)
         for name, record in parts_of(plan).items():
             self._send(name, record, plan.stamp_ns)
         self._send("plan", plan, plan.stamp_ns)
         if self._path.get_subscription_count():
-            self._path.publish(standard.trajectory_to_path(plan.trajectory, ego.pose))
+            self._path.publish(standard.trajectory_to_path(plan.trajectory, frame.ego.pose))
         if self._joints.get_subscription_count():
             self._joints.publish(standard.trajectory_to_joints(plan.trajectory, self._base_frame))
         if self._markers.get_subscription_count():
-            self._markers.publish(standard.plan_to_markers(plan, ego.pose))
+            self._markers.publish(standard.plan_to_markers(plan, frame.ego.pose))
 
     def fault(self, stamp_ns: int, name: str) -> None:
         """Say that there is no plan for ``stamp_ns``, so that nobody waits for it."""

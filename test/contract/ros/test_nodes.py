@@ -136,7 +136,7 @@ def test_time_set_back_resets_planner_route_and_buffers(graph, monkeypatch):
     source = Source(graph)
     node, planner = start_planner(graph, monkeypatch)
     source.route.publish(source.adapter.route_to_msg(straight_route()))
-    assert wait_for(lambda: node._inputs.has_route and source.connected())
+    assert wait_for(lambda: node._inputs.ready and source.connected())
     play(source, planner, range(100, 110), x=100.0)
     resets = planner.resets
     play(source, planner, range(10))
@@ -178,7 +178,7 @@ def test_no_plan_is_published_twice_or_under_another_stamp(graph, monkeypatch):
     paths = collect(graph, Path, "planner/trajectory", 10)
     node, planner = start_planner(graph, monkeypatch)
     source.route.publish(source.adapter.route_to_msg(straight_route()))
-    assert wait_for(lambda: node._inputs.has_route and source.connected() and listened_to(node, "planner/trajectory"))
+    assert wait_for(lambda: node._inputs.ready and source.connected() and listened_to(node, "planner/trajectory"))
     play(source, planner, range(20))
     assert wait_for(lambda: len(paths) == len(planner.frames) == 10)
     time.sleep(0.5)
@@ -194,7 +194,7 @@ def test_waypoints_are_followed_where_nobody_publishes_a_route(graph, monkeypatc
     waypoints = graph.node.create_publisher(Path, "waypoints", LATCHED)
     node, planner = start_planner(graph, monkeypatch)
     waypoints.publish(source.adapter.to_msg("waypoints", straight_route(), START))
-    assert wait_for(lambda: node._inputs._waypoints is not None and source.connected()
+    assert wait_for(lambda: node._inputs.route._waypoints is not None and source.connected()
                     and not node.count_publishers("/carla/ego_vehicle/global_plan"))
     play(source, planner, range(6))
     assert planner.frames[-1].goal.target_point[0] > 20.0

@@ -1,0 +1,50 @@
+"""Dense outputs in colours over the picture that they belong to, for people."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from kd_planner_ros.core.outputs import DenseOutput
+from kd_planner_ros.imaging.resize import resize_rgb
+
+DEPTH_END_M = 80.0
+"""Depth from which on everything has one colour."""
+FLOW_END_M = 1.0
+"""Motion that has the last colour."""
+SHARE = 0.55
+"""Share of the colours in the mixture."""
+
+
+def overlay(picture: np.ndarray, output: DenseOutput) -> np.ndarray:
+    """RGB uint8 [H, W, 3] of the output's size: the output in colours mixed with ``picture`` (RGB uint8, any size). Where nothing
+    is known (NaN depth), nothing is set (mask) or nothing is seen (id 0), the picture shows."""
+    height, width = output.array.shape[:2]
+    ground = resize_rgb(picture, height, width)
+    colours, shown = paint(output)
+    mixed = np.rint(SHARE * colours + (1.0 - SHARE) * ground).astype(np.uint8)
+    return np.where(shown[..., None], mixed, ground)
+
+
+def paint(output: DenseOutput) -> tuple[np.ndarray, np.ndarray]:
+    """RGB uint8 [H, W, 3] of an output, and bool [H, W]: where it says something."""
+    array = output.array
+    if output.kind in ("classes", "ids"):
+        return _palette(array), np.ones(array.shape, bool) if output.kind == "classes" else array != 0
+    if output.kind == "mask":
+        return np.broadcast_to(np.array([230, 60, 40], np.uint8), (*array.shape, 3)), array.astype(bool)
+    if output.kind == "flow":
+        array, end = np.linalg.norm(array, axis=2), FLOW_END_M
+    else:
+        end = DEPTH_END_M if output.kind == "depth" else 1.0
+    known = np.isfinite(array)
+    levels = np.rint(255.0 * np.clip(np.where(known, array, 0.0) / end, 0.0, 1.0)).astype(np.uint8)
+    near_bright = 255 - levels if output.kind == "depth" else levels
+    return np.asarray(cv2.cvtColor(cv2.applyColorMap(near_bright, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)), known
+
+
+def _palette(ids: np.ndarray) -> np.ndarray:
+    """One colour an id, RGB uint8 [H, W, 3]: equal ids have equal colours, neighbouring ids differ clearly."""
+    mixed = (ids.astype(np.int64) * 2654435761) & 0xFFFFFFFF  # Knuth's multiplicative hash
+    channels = [(mixed >> shift) & 0xFF for shift in (24, 16, 8)]
+    return np.stack([64 + (channel * 3) // 4 for channel in channels], axis=2).astype(np.uint8)

@@ -1,0 +1,143 @@
+"""What every node with a model shares: load, open the ports, run on one worker thread, tell the diagnostics how it goes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from std_msgs.msg import Bool
+
+from kd_planner_ros.core.errors import KdPlannerError
+from kd_planner_ros.core.plugins import reported
+from kd_planner_ros.core.records import Frame
+from kd_planner_ros.networks.planner import Model
+from kd_planner_ros.networks.registry import folders
+from kd_planner_ros.ros.clock import InputWatch
+from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
+from kd_planner_ros.ros.inference import Inference, needs_route
+from kd_planner_ros.ros.lifecycle import FAILURE, SUCCESS
+from kd_planner_ros.ros.params import declare
+from kd_planner_ros.ros.ports.model_inputs import ModelInputs
+from kd_planner_ros.ros.ports.route_inputs import RouteInputs
+from kd_planner_ros.ros.profiles import make_adapter
+from kd_planner_ros.ros.qos import LATCHED, advertise
+from kd_planner_ros.ros.specs.base import NodeSpec
+
+
+class ModelNode(LifecycleNode):
+    """configure: load and warm up. activate: open the gate. One executor thread and one inference thread.
+
+    A node of one role says how its model is loaded (``load_model``), what its results become (``open_outputs``: an object with
+    ``publish(result, frame)``, ``fault(stamp_ns, name)`` and ``close()``) and which word its work has (``verb``).
+    """
+
+    verb = "running"
+
+    def __init__(self, spec: NodeSpec, **options: Any) -> None:
+        super().__init__(spec.name, **options)
+        self.params = p = declare(self, spec.params)
+        self.adapter = make_adapter(p.carla_profile, p.role_name, p.carla_version)
+        self._inference: Any = None
+        self._inputs: Any = None
+        self._outputs: Any = None
+        self._active = False
+        self.health = Health(self, self._values)
+        self._watch = InputWatch(self, self.health, p.unseen_after_s, self._time_jump)
+        self._ready = advertise(self, Bool, f"{spec.name}_ready", LATCHED)
+        self.health.set("state", WARN, "unconfigured")
+
+    @abstractmethod
+    def load_model(self) -> Model:
+        """The model that the parameters name, ready to run."""
+
+    @abstractmethod
+    def open_outputs(self, model: Model) -> Any:
+        """The publishers of the model's results."""
+
+    def input_options(self) -> dict[str, Any]:
+        """Further arguments of ``ModelInputs``."""
+        return {"camera_info": self.params.camera_info}
+
+    def on_configure(self, state: Any) -> Any:
+        """Load the model, run it once, open the ports."""
+        folders()  # a plugin that cannot be used is reported here, whether or not it is the one that is asked for
+        if reported():
+            self.health.set("plugins", WARN, "; ".join(reported()))
+        try:
+            model = self.load_model()
+            self._outputs = self.open_outputs(model)
+        except KdPlannerError as error:
+            self.health.set("configure", ERROR, str(error))
+            return FAILURE
+        route = RouteInputs(self, self.adapter, self.health, self._watch.mark, self._begin) if needs_route(model) else None
+        self._inputs = ModelInputs(self, self.adapter, model.rig, 1.0 / model.rate_hz, self.params.max_skew_s, self.health,
+                                   on_set=self._take_set, on_jump=self._forget, mark=self._watch.mark, route=route,
+                                   **self.input_options())
+        self._inference = Inference(model, self.health, self._inputs.frame, self._send, self._outputs.fault,
+                                    self._inputs.forget_frames)
+        self.health.clear("configure")
+        self.health.set("state", WARN, "inactive")
+        return SUCCESS
+
+    def on_activate(self, state: Any) -> Any:
+        """Open the gate."""
+        result = super().on_activate(state)
+        self._active = True
+        self._watch.start(self._inputs.ports())
+        if not self._inputs.ready:
+            self.health.set("state", WARN, f"waiting for the route on {self._inputs.route.topic}")
+        self._begin()
+        return result
+
+    def on_deactivate(self, state: Any) -> Any:
+        """Close the gate: no more results."""
+        self._active = False
+        self._watch.stop()
+        self._ready.publish(Bool(data=False))
+        self.health.set("state", WARN, "inactive")
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: Any) -> Any:
+        """Give everything back that configure took."""
+        self.close()
+        self.health.set("state", WARN, "unconfigured")
+        return SUCCESS
+
+    def close(self) -> None:
+        """End the worker and drop the ports."""
+        self._active = False
+        if self._inference is not None:
+            self._inference.close()
+            self._inputs.close(self)
+            self._outputs.close()
+            self._inference = self._inputs = self._outputs = None
+
+    def _begin(self) -> None:
+        """Start anew where everything that the model needs is there: at activation, and with each route."""
+        if self._active and self._inputs.ready:
+            self._inference.forget()
+            self.health.set("state", OK, f"{self.verb} with {self._inference.model.name}")
+            self._ready.publish(Bool(data=True))
+
+    def _take_set(self, inputs: Any) -> None:
+        if self._active:
+            self._inference.put(inputs)
+
+    def _send(self, result: Any, frame: Frame) -> None:
+        self._outputs.publish(result, frame)
+        self.health.clear("sync")
+
+    def _time_jump(self) -> None:
+        if self._inference is not None and self._watch.lies_ahead(self._inputs.newest_ns):
+            self._forget()
+
+    def _forget(self) -> None:
+        self._inference.forget()
+        self._inputs.reset()
+
+    def _values(self) -> dict[str, Any]:
+        values = {"device": self.params.device, "engine": self.params.engine, **self.adapter.notes()}
+        if self._inference is not None:
+            values |= {**self._inference.values(), **self._inputs.values(self._watch.now_ns)}
+        return values

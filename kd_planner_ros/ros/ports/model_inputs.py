@@ -1,0 +1,196 @@
+"""From sensor topics to Frames: one subscription per declared sensor, aligned on the first camera. For every node with a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+from kd_planner_ros.core.frames import FrameMaker
+from kd_planner_ros.core.records import EgoState, Frame, NavigationGoal, Pose
+from kd_planner_ros.core.sensors import CameraSpec, SensorRig
+from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
+from kd_planner_ros.ros.lifecycle import guarded
+from kd_planner_ros.ros.ports.route_inputs import RouteInputs
+from kd_planner_ros.ros.qos import SENSOR_IN, STATE, subscribe
+from kd_planner_ros.ros.stamps import from_stamp
+from kd_planner_ros.ros.sync import make_aligner
+from kd_planner_ros.sync.aligner import JUMP_NS, AlignedSet, InputSpec
+from kd_planner_ros.sync.cadence import Cadence
+
+EGO = "odometry"
+
+SILENT_AFTER_S = 0.5
+"""A sensor whose newest sample is this much older than odometry has stopped."""
+
+
+class ModelInputs:
+    """Holds the subscriptions of one model and hands each complete set to ``on_set``.
+
+    The route's follower steps on every odometry message, as it does without a graph, so the goal of a frame does not depend on
+    the camera's rate. Messages are only unpacked in ``frame``, which the worker thread calls.
+
+    Args:
+        adapter: the profile's adapter.
+        route: where goals come from; None: frames have no goal.
+        odometry: whether a set needs odometry; without it the ego of a frame is unknown (NaN).
+        camera_info: whether ``camera_info`` replaces the calibration that the model declares.
+        mark: told the port of every message (for "topic not seen").
+        on_jump: called when a message's stamp shows that time was set back, which may be before /clock shows it.
+    """
+
+    def __init__(self, node: Any, adapter: Any, rig: SensorRig, period_s: float, max_skew_s: float, health: Health, *,
+                 on_set: Callable[[AlignedSet], None], on_jump: Callable[[], None], mark: Callable[[str], None],
+                 route: RouteInputs | None = None, odometry: bool = True, camera_info: bool = False):
+        self._adapter, self._rig, self._health, self._mark, self.route = adapter, rig, health, mark, route
+        self._on_jump = on_jump
+        self.newest_ns: int | None = None
+        self._cadence = Cadence(period_s)
+        self._maker = FrameMaker(rig)
+        self._silent_after_s = max(SILENT_AFTER_S, 3.0 * period_s)
+        sensors = [spec.id for spec in (*rig.cameras, *rig.lidars)]
+        self._odometry = odometry or not sensors
+        self._calibrations = {spec.id: spec for spec in rig.cameras}
+        self._topics = {spec.id: node.resolve_topic_name(f"{spec.id}/image") for spec in rig.cameras}
+        self._topics |= {spec.id: node.resolve_topic_name(spec.id) for spec in rig.lidars}
+        self._trigger = sensors[0] if sensors else EGO
+        specs = [InputSpec(name, max_age_s=max_skew_s) for name in (*sensors, *([EGO] if self._odometry else []))]
+        self.aligner = make_aligner(specs, self._trigger, on_set)
+        self._subscriptions = self._subscribe(node, camera_info and getattr(adapter, "trusts_camera_info", True))
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model has where to go, or needs no route."""
+        return self.route is None or self.route.known
+
+    def ports(self) -> list[str]:
+        """The ports without which nothing comes out."""
+        return [*(f"{spec.id}/image" for spec in self._rig.cameras), *(spec.id for spec in self._rig.lidars),
+                *([EGO] if self._odometry else []), *(["route"] if self.route is not None else [])]
+
+    def _subscribe(self, node: Any, camera_info: bool) -> list[Any]:
+        def warn(sentence: str) -> None:
+            self._health.set("qos", WARN, sentence)
+
+        def port(kind: type, topic: str, work: Callable[[Any], None], profile: Any) -> Any:
+            return subscribe(node, kind, topic, guarded(self._health, work, name=topic), profile, warn)
+
+        ports = [port(Odometry, EGO, self._take_odometry, STATE)] if self._odometry else []
+        for spec in self._rig.cameras:
+            ports.append(port(Image, f"{spec.id}/image", self._sensor_callback(spec.id, f"{spec.id}/image"), SENSOR_IN))
+            if camera_info:
+                ports.append(port(CameraInfo, f"{spec.id}/camera_info", self._info_callback(spec), SENSOR_IN))
+        for spec in self._rig.lidars:
+            ports.append(port(PointCloud2, spec.id, self._sensor_callback(spec.id, spec.id), SENSOR_IN))
+        return ports
+
+    def _take_odometry(self, message: Odometry) -> None:
+        self._mark(EGO)
+        if self.route is not None:
+            self.route.look_for_waypoints()
+            if not self.route.known:
+                return
+        ego = self._adapter.odometry_from_msg(message)
+        self._see(ego.stamp_ns)
+        self._check_silence(ego.stamp_ns)
+        self._offer(EGO, ego.stamp_ns, (ego, None if self.route is None else self.route.goal(ego)))
+
+    def _sensor_callback(self, sensor: str, port: str) -> Callable[[Any], None]:
+        def take(message: Any) -> None:
+            self._mark(port)
+            self._offer(sensor, from_stamp(message.header.stamp), message)
+
+        return take
+
+    def _info_callback(self, declared: CameraSpec) -> Callable[[Any], None]:
+        def take(message: CameraInfo) -> None:
+            found = calibrated(declared, message)
+            if found != self._calibrations[declared.id]:  # a new dictionary: the worker thread may be reading the old one
+                self._calibrations = {**self._calibrations, declared.id: found}
+
+        return take
+
+    def _see(self, stamp_ns: int) -> None:
+        if self.newest_ns is not None and stamp_ns < self.newest_ns - JUMP_NS:
+            self._on_jump()
+        self.newest_ns = stamp_ns if self.newest_ns is None else max(stamp_ns, self.newest_ns)
+
+    def _offer(self, name: str, stamp_ns: int, item: Any) -> None:
+        self._see(stamp_ns)
+        if name == self._trigger:
+            if not self._cadence.due(stamp_ns):
+                return
+            self._cadence.mark(stamp_ns)
+        before = self.aligner.counters.missed
+        self.aligner.add(name, stamp_ns, item)
+        if self.aligner.counters.missed > before:
+            lacking = [one if off is None else f"{one} ({off:+.3f} s)"
+                       for one, off in self.aligner.counters.last_miss.items()]
+            self._health.set("sync", ERROR, f"no plan for the last {self._trigger}: out of step or silent: "
+                                            f"{', '.join(lacking)}")
+
+    def _check_silence(self, now_ns: int) -> None:
+        """Name at once a sensor that worked and stopped; odometry's stamps are the clock."""
+        silent = self.aligner.silent(now_ns, self._silent_after_s)
+        if not silent:
+            self._health.clear("silent")
+            return
+        topics = [f"{self._topics.get(name, name)} stopped {age:.2f} s ago" for name, age in silent.items()]
+        self._health.set("silent", ERROR, self._health.get("silent") or ", ".join(topics))
+
+    def frame(self, inputs: AlignedSet) -> Frame:
+        """The Frame of ``inputs``. Call it from the worker thread alone.
+
+        Raises:
+            SensorError: an image or a cloud that cannot be used.
+        """
+        ego, goal = inputs.items[EGO] if self._odometry else unknown_ego(inputs.stamp_ns)
+        images = {spec.id: self._adapter.image_from_msg(inputs.items[spec.id], spec) for spec in self._rig.cameras}
+        clouds = {spec.id: self._adapter.cloud_from_msg(inputs.items[spec.id], spec.id) for spec in self._rig.lidars}
+        frame = self._maker.make(ego, goal, images, clouds, inputs.ages_s, stamp_ns=inputs.stamp_ns)
+        return replace(frame, calibrations=self._calibrations)
+
+    def forget_frames(self) -> None:
+        """Forget the earlier frames that the model declares. Call it from the worker thread alone."""
+        self._maker.reset()
+
+    def values(self, now_ns: int | None) -> dict[str, Any]:
+        """Counts and ages for the diagnostics."""
+        counters = self.aligner.counters
+        ages = {} if now_ns is None else self.aligner.ages_s(now_ns)
+        return {"synchroniser": type(self.aligner).__name__, "sets": counters.sets, "sync misses": counters.missed,
+                "late messages": counters.late, **{f"age of {name} s": f"{age:.3f}" for name, age in ages.items()}}
+
+    def reset(self) -> None:
+        """Forget every sample and begin the route anew: time was set back."""
+        self.newest_ns = None
+        self.aligner.reset()
+        self._cadence.reset()
+        if self.route is not None:
+            self.route.reset()
+
+    def close(self, node: Any) -> None:
+        """Drop the subscriptions."""
+        for one in self._subscriptions:
+            node.destroy_subscription(one)
+        if self.route is not None:
+            self.route.close()
+
+
+def calibrated(declared: CameraSpec, info: CameraInfo) -> CameraSpec:
+    """``declared`` with the size and the horizontal field of view in ``info``; unchanged where ``info`` has no focal length."""
+    focal_px = float(info.k[0])
+    if not (focal_px > 0.0 and info.width > 0 and info.height > 0):
+        return declared
+    fov_deg = 2.0 * math.degrees(math.atan2(info.width / 2.0, focal_px))
+    return replace(declared, width=int(info.width), height=int(info.height), fov_deg=round(fov_deg, 6))
+
+
+def unknown_ego(stamp_ns: int) -> tuple[EgoState, NavigationGoal | None]:
+    """The ego of a frame without odometry: every number is NaN."""
+    nan = math.nan
+    return EgoState(stamp_ns, Pose(nan, nan, nan, nan, nan, nan), nan, nan, nan, nan), None

@@ -1,0 +1,254 @@
+"""The perception node with real rclpy: every kind of output, labels, calibration, history, faults, plugins."""
+
+import json
+import math
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
+
+from nav_msgs.msg import Odometry
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Bool, String
+from support.fakes import CAMERA, FakePerceiver, FakePlanner
+from support.graph import wait_for
+from support.perception import install_network, save_tiny
+from support.plugins import distribution
+
+from kd_planner_ros.core.outputs import DenseOutput
+from kd_planner_ros.core.plugins import NETWORKS
+from kd_planner_ros.core.records import EgoState, Pose
+from kd_planner_ros.core.sensors import CameraSpec, SensorRig
+from kd_planner_ros.ros.adapters.carla_bridge import Adapter
+from kd_planner_ros.ros.diagnostics import ERROR, WARN
+from kd_planner_ros.ros.lifecycle import autostart
+from kd_planner_ros.ros.nodes import perception_node, planner_node
+from kd_planner_ros.ros.stamps import from_stamp, to_stamp
+from kd_planner_ros.wire.codec.dense import DENSE_ENCODINGS, dense_of
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+START, TICK = 10**9, 50_000_000
+
+
+class Source:
+    """Plays clock, pictures, calibration and (where wanted) odometry."""
+
+    def __init__(self, graph, odometry=True, infos=False):
+        self.adapter, node = Adapter(), graph.node
+        self.clock = node.create_publisher(Clock, "/clock", 10)
+        self.image = node.create_publisher(Image, "front/image", 5)
+        self.infos = node.create_publisher(CameraInfo, "front/camera_info", 5) if infos else None
+        self.odometry = node.create_publisher(Odometry, "odometry", 10) if odometry else None
+
+    def tick(self, n):
+        stamp = START + n * TICK
+        self.clock.publish(Clock(clock=to_stamp(stamp)))
+        self.image.publish(self.adapter.image_to_msg(np.full((32, 64, 3), n % 256, np.uint8), stamp, "front"))
+        if self.odometry is not None:
+            self.odometry.publish(self.adapter.odometry_to_msg(EgoState(stamp, Pose(), 5.0)))
+
+    @property
+    def heard(self):
+        return self.image.get_subscription_count() and self.clock.get_subscription_count() and (
+            self.odometry is None or self.odometry.get_subscription_count())
+
+
+def start(graph, monkeypatch, eye=None, **parameters):
+    """An active perception node with ``eye`` (or with a model by name), and the perceiver."""
+    if eye is not None:
+        monkeypatch.setattr(perception_node, "load", lambda *a, **k: eye)
+    node = graph.start(perception_node.PerceptionNode, {"use_sim_time": True, "unseen_after_s": 0.6, **parameters})
+    assert autostart(node), node.health.worst
+    graph.spin_in_thread(node)
+    return node
+
+
+def collect(graph, kind, topic, qos=10):
+    found = []
+    graph.node.create_subscription(kind, topic, found.append, qos)
+    return found
+
+
+def play(source, eye, ticks):
+    """Publish ticks and wait for the perception of every second one (10 Hz)."""
+    assert wait_for(lambda: source.heard)
+    for n in ticks:
+        seen = len(eye.frames)
+        source.tick(n)
+        assert wait_for(lambda: len(eye.frames) > seen or n % 2), f"nothing was made of tick {n}"
+        time.sleep(0.01)
+
+
+def connected(node, *topics):
+    found = {one.topic_name.rsplit("/perception/", 1)[-1]: one for one in node.publishers}
+    return all(found[topic].get_subscription_count() for topic in topics)
+
+
+def test_every_kind_of_output_arrives_exactly(graph, monkeypatch):
+    eye, source = FakePerceiver(), Source(graph)
+    names = list(eye.perceive(perception_node.blank_frame(eye)).outputs)
+    found = {name: collect(graph, Image, f"perception/{name}") for name in names}
+    ready = collect(graph, Bool, "perception/ready", LATCHED)
+    labels = collect(graph, String, "perception/classes/labels", LATCHED)
+    scalars, infos = collect(graph, JointState, "perception/scalars"), collect(graph, CameraInfo, "perception/camera_info")
+    node = start(graph, monkeypatch, eye)
+    assert wait_for(lambda: ready and ready[-1].data and connected(node, *names, "scalars", "camera_info"))
+    eye.frames.clear()
+    play(source, eye, range(4))
+    wanted = eye.perceive(eye.frames[1]).outputs
+    for name, output in wanted.items():
+        assert wait_for(lambda name=name: len(found[name]) == 2), name
+        message = found[name][1]
+        assert message.encoding == DENSE_ENCODINGS[output.kind] and (message.height, message.width) == (8, 16)
+        assert from_stamp(message.header.stamp) == START + 2 * TICK and message.header.frame_id == "ego_vehicle/front"
+        assert np.array_equal(dense_of(message, output.kind).array, output.array, equal_nan=output.kind == "depth")
+    assert wait_for(lambda: labels) and json.loads(labels[-1].data) == {"0": "road", "1": "car", "2": "sky"}
+    assert wait_for(lambda: len(scalars) == len(infos) == 2)
+    assert dict(zip(scalars[0].name, scalars[0].position, strict=True)) == {"steer": 0.25, "twist_x": 5.0}
+    assert (infos[1].width, infos[1].height) == (16, 8) and infos[1].header.stamp == found["depth"][1].header.stamp
+    assert infos[1].k[0] == pytest.approx(CAMERA.focal_px / 4)
+
+
+def test_a_frame_has_no_goal_and_holds_the_declared_history(graph, monkeypatch):
+    eye, source = FakePerceiver(), Source(graph)
+    start(graph, monkeypatch, eye)
+    eye.frames.clear()
+    play(source, eye, range(8))
+    assert all(frame.goal is None for frame in eye.frames) and eye.frames[-1].ego.speed_mps == 5.0
+    first, last = eye.frames[0], eye.frames[-1]
+    assert first.history == (None, None)
+    assert [past.stamp_ns for past in last.history] == [last.stamp_ns - 2 * TICK, last.stamp_ns - 4 * TICK]
+    assert [past.images["front"][0, 0, 0] for past in last.history] == [4, 2]
+    resets = eye.resets
+    play(source, eye, [100])
+    play(source, eye, [0])  # time is set back: nothing from before may count
+    assert eye.resets > resets and eye.frames[-1].history == (None, None)
+
+
+def test_the_calibration_comes_from_camera_info(graph, monkeypatch):
+    eye, source = FakePerceiver(), Source(graph, infos=True)
+    start(graph, monkeypatch, eye)
+    eye.frames.clear()
+    play(source, eye, [0])
+    assert eye.frames[-1].calibrations == {"front": CAMERA}
+    real = CameraSpec("front", Pose(), 64, 32, 90.0)
+    assert wait_for(source.infos.get_subscription_count)
+    source.infos.publish(source.adapter.to_msg("camera_info", real, START, "front"))
+    time.sleep(0.3)
+    play(source, eye, [2])
+    used = eye.frames[-1].calibrations["front"]
+    assert used.fov_deg == pytest.approx(90.0) and used.pose == CAMERA.pose, "the pose stays the declared one"
+
+
+def test_a_camera_alone_is_enough_where_odometry_is_not_wanted(graph, monkeypatch):
+    eye, source = FakePerceiver(), Source(graph, odometry=False)
+    node = start(graph, monkeypatch, eye, odometry=False)
+    eye.frames.clear()
+    play(source, eye, range(3))
+    assert math.isnan(eye.frames[-1].ego.speed_mps) and math.isnan(eye.frames[-1].ego.pose.x)
+    assert node.health.get("unseen") is None
+
+
+def test_overlays_are_drawn_only_while_somebody_looks(graph, monkeypatch):
+    eye, source = FakePerceiver(), Source(graph)
+    drawn = []
+    from kd_planner_ros.ros.ports import perception_outputs
+
+    real = perception_outputs.overlay
+    monkeypatch.setattr(perception_outputs, "overlay", lambda *a: drawn.append(a) or real(*a))
+    node = start(graph, monkeypatch, eye)
+    eye.frames.clear()
+    play(source, eye, range(2))
+    assert not drawn
+    pictures = collect(graph, Image, "perception/classes/overlay")
+    assert wait_for(lambda: connected(node, "classes/overlay"))
+    play(source, eye, range(2, 4))
+    assert wait_for(lambda: pictures) and len(drawn) == 1
+    assert pictures[0].encoding == "bgra8" and (pictures[0].height, pictures[0].width) == (8, 16)
+
+
+def test_a_perceiver_that_raises_is_named_and_the_node_lives(graph, monkeypatch):
+    eye, source = FakePerceiver(), Source(graph)
+    depths = collect(graph, Image, "perception/depth")
+    node = start(graph, monkeypatch, eye)
+    assert wait_for(lambda: connected(node, "depth"))
+    eye.frames.clear()
+    eye.fail = RuntimeError("out of focus")
+    play(source, eye, range(2))
+    assert wait_for(lambda: node.health.get("perceiver"))
+    assert "the perceiver failed: RuntimeError: out of focus" in node.health.get("perceiver") and not depths
+    eye.fail, eye.more = None, {"extra": DenseOutput("mask", np.ones((2, 2), bool))}
+    play(source, eye, range(2, 4))
+    assert wait_for(lambda: "extra (mask)" in (node.health.get("perceiver") or "")), "outputs that change are refused"
+    eye.more = {}
+    play(source, eye, range(4, 6))
+    assert wait_for(lambda: depths and node.health.get("perceiver") is None)
+    assert node._inference.faults == 2 and node._inference.results == 1
+
+
+@pytest.mark.parametrize("name", ["camera_info", "Depth map"])
+def test_an_output_that_no_topic_can_hold_refuses_to_configure(graph, monkeypatch, name):
+    eye = FakePerceiver()
+    eye.more = {name: DenseOutput("mask", np.ones((2, 2), bool))}
+    monkeypatch.setattr(perception_node, "load", lambda *a, **k: eye)
+    node = graph.start(perception_node.PerceptionNode, {})
+    assert not autostart(node) and node.health.worst[0] == ERROR
+    assert repr(name) in node.health.worst[1] and "rename the output" in node.health.worst[1]
+    graph.spin_in_thread(node)
+
+
+def test_deactivated_it_is_silent_and_cleanup_drops_the_ports(graph, monkeypatch):
+    eye, source = FakePerceiver(), Source(graph)
+    ready = collect(graph, Bool, "perception/ready", LATCHED)
+    node = start(graph, monkeypatch, eye)
+    assert wait_for(lambda: source.heard and ready and ready[-1].data)
+    node.trigger_deactivate()
+    eye.frames.clear()
+    for n in range(4):
+        source.tick(n)
+    time.sleep(0.3)
+    assert not eye.frames and not ready[-1].data
+    node.trigger_cleanup()
+    assert not [one.topic_name for one in node.publishers if "/perception/" in one.topic_name and "ready" not in one.topic_name]
+
+
+def test_a_strangers_network_runs_as_a_node_and_a_broken_one_is_named(graph, monkeypatch, tmp_path):
+    install_network(monkeypatch, tmp_path, "node_eye_package")
+    distribution(monkeypatch, tmp_path, "node-broken", {NETWORKS: {"node_broken": "node_broken"}},
+                 {"node_broken/__init__.py": "raise OSError('no licence file')\n"})
+    save_tiny(tmp_path / "models", "eye")
+    source, depths = Source(graph), collect(graph, Image, "perception/depth")
+    node = start(graph, monkeypatch, perceiver="auto", models_dir=str(tmp_path / "models"))
+    assert wait_for(lambda: source.heard and connected(node, "depth"))
+    source.tick(0)
+    assert wait_for(lambda: depths) and (depths[0].width, depths[0].encoding) == (64, "32FC1")
+    assert node.health.get("state") == "perceiving with eye"
+    assert "plugin 'node_broken'" in node.health.get("plugins") and "node-broken" in node.health.get("plugins")
+    assert node.health.worst[0] == WARN
+
+
+def test_a_planner_is_refused_as_a_perceiver(graph):
+    node = graph.start(perception_node.PerceptionNode, {"perceiver": "constant_velocity"})
+    assert not autostart(node)
+    assert "expected a Perceiver; got 'constant_velocity', a planner" in node.health.worst[1]
+    graph.spin_in_thread(node)
+
+
+def test_a_planner_that_needs_no_route_plans_at_once(graph, monkeypatch):
+    planner = FakePlanner(SensorRig((CAMERA,), needs_route=False))
+    plan = planner.plan
+    planner.plan = lambda frame: plan(frame)
+    monkeypatch.setattr(planner_node, "load", lambda *a, **k: planner)
+    monkeypatch.setattr(planner_node.PlannerOutputs, "publish", lambda self, plan, frame: None)  # a plan without a goal
+    source = Source(graph)
+    node = graph.start(planner_node.PlannerNode, {"use_sim_time": True, "unseen_after_s": 0.6})
+    assert autostart(node)
+    graph.spin_in_thread(node)
+    assert node.health.get("state") == "planning with fake"
+    play(source, planner, range(3))
+    assert planner.frames[-1].goal is None and node.health.get("planner") is None
+    assert not [one for one in node.subscriptions if one.topic_name.endswith(("global_plan", "waypoints"))]
