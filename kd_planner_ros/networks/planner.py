@@ -70,7 +70,8 @@ class Planner(Model):
 
     @abstractmethod
     def plan(self, frame: Frame) -> Plan:
-        """The plan for ``frame``; its stamp is the frame's.
+        """The plan for ``frame``; its stamp is the frame's. A planner that needs no route (``rig.needs_route``) gets no goal, and
+        gives the point that it heads for as the plan's.
 
         Raises:
             SensorError: a declared sensor is missing from the frame, or has the wrong size.

@@ -3,13 +3,14 @@
 import json
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
-from nav_msgs.msg import Odometry
+from nav_msgs.msg import Odometry, Path
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
@@ -21,7 +22,7 @@ from support.plugins import distribution
 
 from kd_planner_ros.core.outputs import DenseOutput
 from kd_planner_ros.core.plugins import NETWORKS
-from kd_planner_ros.core.records import EgoState, Pose
+from kd_planner_ros.core.records import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter
 from kd_planner_ros.ros.diagnostics import ERROR, WARN
@@ -238,17 +239,21 @@ def test_a_planner_is_refused_as_a_perceiver(graph):
     graph.spin_in_thread(node)
 
 
+def paths_heard(node):
+    return any(one.topic_name.endswith("planner/trajectory") and one.get_subscription_count() for one in node.publishers)
+
+
 def test_a_planner_that_needs_no_route_plans_at_once(graph, monkeypatch):
     planner = FakePlanner(SensorRig((CAMERA,), needs_route=False))
-    plan = planner.plan
-    planner.plan = lambda frame: plan(frame)
+    plan, ahead = planner.plan, NavigationGoal(np.array([20.0, 0.0]), Command.LANE_FOLLOW)
+    planner.plan = lambda frame: replace(plan(frame), goal=ahead)
     monkeypatch.setattr(planner_node, "load", lambda *a, **k: planner)
-    monkeypatch.setattr(planner_node.PlannerOutputs, "publish", lambda self, plan, frame: None)  # a plan without a goal
-    source = Source(graph)
+    source, paths = Source(graph), collect(graph, Path, "planner/trajectory")
     node = graph.start(planner_node.PlannerNode, {"use_sim_time": True, "unseen_after_s": 0.6})
     assert autostart(node)
     graph.spin_in_thread(node)
     assert node.health.get("state") == "planning with fake"
+    assert wait_for(lambda: paths_heard(node))
     play(source, planner, range(3))
-    assert planner.frames[-1].goal is None and node.health.get("planner") is None
+    assert wait_for(lambda: len(paths) == 2) and planner.frames[-1].goal is None and node.health.get("planner") is None
     assert not [one for one in node.subscriptions if one.topic_name.endswith(("global_plan", "waypoints"))]
