@@ -28,6 +28,10 @@ ROOMS = {
 OWED: set[tuple[str, str]] = set()
 """Arrows that still exist and that the table forbids. An arrow leaves this set when it is cut."""
 
+OWED_CLASSES = {("bags/reader.py", "Recording")}
+"""Classes that are still longer than CLASS_LINES. A class leaves this set when it is split."""
+CLASS_LINES = 200
+
 ONLY_IN = {
     "rclpy": {"ros"}, "message_filters": {"ros"}, "launch": {"ros"}, "launch_ros": {"ros"}, "cv_bridge": {"ros"},
     "torch": {"networks", "runtime", "samples", "distill", "evaluation", "cli"},
@@ -70,3 +74,8 @@ def wrong_arrows(room, names):
         elif parts[0] in ONLY_IN and room not in ONLY_IN[parts[0]]:
             wrong.append(name)
     return wrong
+
+
+def long_classes(tree, limit=CLASS_LINES):
+    """Names of the classes in ``tree`` of more than ``limit`` lines."""
+    return [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.end_lineno - node.lineno + 1 > limit]

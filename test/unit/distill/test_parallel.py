@@ -31,6 +31,7 @@ group.close()
 """
 
 
+@pytest.mark.slow
 def test_the_others_wait_for_the_leader_however_long_it_holds_them(tmp_path):
     assert run_by_two(_HELD.replace("FOLDER", repr(str(tmp_path))), tmp_path) == ["[0.1, 1.0] [1.0]"] * 2
 
@@ -64,6 +65,7 @@ group.close()
 """
 
 
+@pytest.mark.slow
 def test_the_others_wait_for_what_the_leader_builds_however_long_it_takes(tmp_path):
     assert run_by_two(_BUILT.replace("FOLDER", repr(str(tmp_path))), tmp_path) == ["True [1.0]"] * 2
 

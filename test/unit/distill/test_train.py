@@ -49,6 +49,7 @@ def weights_of(folder):
     return checkpoint.load(folder)["learner"]["model"]
 
 
+@pytest.mark.long
 def test_overfits_sixteen_frames(config):
     report = train(but(config, epochs=40, validation_share=0.0, lr=2e-3, batch=8, augment=False, ema=0.0))
     assert report.train_samples == 16 and report.finished
@@ -249,6 +250,7 @@ def test_ctrl_c_while_the_last_validation_runs_loses_nothing(config, monkeypatch
     assert read_card(config.models_dir / "student").finished
 
 
+@pytest.mark.slow
 def test_two_processes_train_together(config, tmp_path):
     pair = but(config, name="pair", epochs=1, device="cpu")
     script = ("from pathlib import Path, PosixPath\n\nfrom kd_planner_ros.distill.train import TrainConfig, train\n\n"

@@ -95,6 +95,7 @@ def test_all_pictures_are_augmented_and_the_histogram_is_not(config):
     assert all(np.array_equal(again.arrays[name], late.arrays[name]) for name in (MAIN, "left", "right", "focus"))
 
 
+@pytest.mark.long
 def test_overfits_a_left_and_a_right_turn(config):
     drives(config)
     learner = learner_of(but(config, augment=False, weight_decay=0.0))
@@ -179,6 +180,7 @@ def test_every_method_trains(taught, method, terms):
     assert load_model(taught.models_dir / "student")[2].training["teacher"]["name"] == "wise"
 
 
+@pytest.mark.slow
 def test_two_processes_agree(taught, tmp_path):
     told = told_by_two(but(taught, name="pair", method="plankd", safe_attention=False, pretrain_bottleneck=1), tmp_path)
     assert len(told) == 2 * len(set(told)) > 2, told

@@ -165,6 +165,7 @@ def test_a_run_stopped_while_its_bottleneck_is_pretrained_begins_anew(config):
     assert one and all(torch.equal(value, two[name]) for name, value in one.items())
 
 
+@pytest.mark.long
 def test_plankd_overfits_sixteen_frames(config):
     write_bag(config.bags[0] / "b2", rate=0.25, seconds=4.0, seed=2, labels=False)
     write_bag(config.bags[0] / "b3", rate=-0.25, seconds=4.0, seed=3, labels=False)
@@ -246,6 +247,7 @@ def test_without_the_cache_the_teacher_sees_the_students_picture(config):
     assert not list(config.cache.glob("*.teacher*")) and not list(config.cache.glob("*.scenes*"))
 
 
+@pytest.mark.slow
 def test_two_processes_agree_on_what_is_trained_beside_the_student(config, tmp_path):
     for number in range(2):  # on a map that the other processes find
         write_bag(tmp_path / "town" / f"b{number}", seconds=4.0, seed=number, town="default", labels=False)
@@ -255,6 +257,7 @@ def test_two_processes_agree_on_what_is_trained_beside_the_student(config, tmp_p
     load_model(config.models_dir / "pair")
 
 
+@pytest.mark.slow
 def test_two_processes_agree_on_what_a_rival_learns(config, tmp_path):
     told = told_by_two(but(config, name="pair", method="dpk", epochs=1), tmp_path)
     assert len(told) == 2 * len(set(told)) > 0, told

@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from support.source import MODULES, OWED, PACKAGE, ROOMS, imported, reachable, wrong_arrows
+from support.source import MODULES, OWED, OWED_CLASSES, PACKAGE, ROOMS, imported, long_classes, reachable, wrong_arrows
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -44,3 +44,14 @@ def test_function_size(path):
     long = [f"{n.name}: {n.end_lineno - n.lineno + 1}" for n in ast.walk(ast.parse(path.read_text()))
             if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)) and n.end_lineno - n.lineno + 1 > 40]
     assert long == [], "split the function"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_class_size(path):
+    name = str(path.relative_to(PACKAGE))
+    assert [one for one in long_classes(ast.parse(path.read_text())) if (name, one) not in OWED_CLASSES] == [], "split the class"
+
+
+def test_no_owed_class_is_short_already():
+    assert {(name, one) for name, one in OWED_CLASSES if one not in long_classes(ast.parse((PACKAGE / name).read_text()))} == set()
+    assert long_classes(ast.parse("class A:\n    x = 1\n    y = 2\n"), 2) == ["A"]
