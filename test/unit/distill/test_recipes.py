@@ -1,0 +1,116 @@
+"""Recipes: YAML with sections, each option overridable, unknown and old names refused, old recipes read."""
+
+import json
+from dataclasses import fields
+
+import pytest
+
+from kd_planner_ros.cli import main as cli
+from kd_planner_ros.core.card import read_card
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.renamed import TRAINING
+from kd_planner_ros.distill import recipes
+from kd_planner_ros.distill import train as train_module
+from kd_planner_ros.distill.config import TrainConfig, plain
+from kd_planner_ros.distill.recipes import differences, option_sections, read_recipe, train_config
+from kd_planner_ros.runtime.paths import models_folder
+
+RECIPE = """
+network: tcp
+size: 7.6m
+lr: 1e-3
+epochs: 2
+method: plankd
+teacher: [wise]
+tcp: {input-height: 64, input_width: 224}
+plankd: {rank_loss: paper, teacher_waypoints: 1}
+interfuser: {front_px: 128}
+stages:
+- {name: a, share: 0.5, trained: [backbone]}
+- {name: b, share: 0.5}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def run(monkeypatch, *words):
+    """The TrainConfig that the command line makes of ``words``."""
+    made = []
+
+    def keep(config):
+        made.append(config)
+        raise ConfigError("a test", "its config", "look")
+
+    monkeypatch.setattr(train_module, "train", keep)
+    assert cli.main(["train", *map(str, words)]) == 2
+    return made[0]
+
+
+def test_the_command_line_wins_over_the_recipe(recipe, monkeypatch, capsys):
+    config = run(monkeypatch, "--recipe", recipe, "--bags", "x", "--epochs", "5", "--tcp.input-width", "448", "--plankd.no-entropy")
+    assert (config.size, config.lr, config.epochs, config.teacher) == ("7.6m", 1e-3, 5.0, "wise")
+    assert config.sections == {"tcp": {"input_height": 64, "input_width": 448},
+                               "plankd": {"rank_loss": "paper", "teacher_waypoints": 1.0, "entropy": False}}
+    assert [stage["name"] for stage in config.stages] == ["a", "b"]
+    assert "interfuser.front_px left out" in capsys.readouterr().err
+    assert "--tcp.input-width 448" in config.command and "--plankd.no-entropy" in config.command
+
+
+def test_without_a_recipe_the_defaults_stay(monkeypatch):
+    config = run(monkeypatch, "--bags", "x", "--no-augment")
+    assert config == TrainConfig(bags=config.bags, augment=False) and not config.sections
+
+
+@pytest.mark.parametrize("text, words", [
+    ("learning_rate: 1", "learning_rate"), ("epoch: 1", "epoch; .*the nearest to 'epoch' is 'epochs'"),
+    ("plankd: {rank_los: paper}", "plankd.rank_los.*nearest.*'plankd.rank_loss'"), ("input_height: 64", "tcp.input_height .*old name"),
+    ("head_start: 5", "plankd.pretrain_bottleneck"), ("- a", "names with values"), ("a: [", "YAML in")])
+def test_what_a_recipe_gets_wrong_is_one_line(tmp_path, text, words):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words) as caught:
+        train_config({}, read_recipe(path))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ConfigError, match="a recipe at"):
+        read_recipe(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("word, new", [("--input-height=5", "--tcp.input-height"), ("--no-entropy", "--plankd.no-entropy"),
+                                       ("--head-start", "--plankd.pretrain-bottleneck"), ("--no-bottleneck", "--plankd.no-bottleneck")])
+def test_old_options_name_the_new_ones(word, new, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["train", "--bags", "x", word])
+    said = capsys.readouterr().err.strip()
+    assert stop.value.code == 2 and f"expected {new}; got its old name" in said and "\n" not in said
+
+
+def test_options_that_nobody_reads_are_refused():
+    with pytest.raises(ConfigError, match="got --plankd.rank-loss"):
+        train_config({"plankd.rank_loss": "paper"})
+    with pytest.raises(ConfigError, match="--tcp.states-weight a number from 0"):
+        train_config({"tcp.states_weight": -1.0})
+    with pytest.raises(ConfigError, match="--plankd.rank-loss out of margin, paper"):
+        train_config({"method": "plankd", "teacher": "wise", "plankd.rank_loss": "best"})
+
+
+def test_the_trainer_has_forty_options_of_its_own():
+    own = [one for one in fields(TrainConfig) if one.metadata.get("cli") is not False]
+    assert len(own) <= 40
+    known = {f"{section}.{one.name}" for section, kind in option_sections().items() for one in fields(kind)}
+    assert set(TRAINING.values()) <= known and not set(TRAINING) & {one.name for one in fields(TrainConfig)}
+
+
+@pytest.mark.parametrize("name", ["tcp64_7m6", "tcp64_13m9_plankd_long", "if128_3m8_imitation"])
+def test_the_recipes_of_shipped_cards_are_read(name):
+    """They are flat, from before there were sections."""
+    flat = read_card(models_folder() / name).training["recipe"]
+    nested = {key: value for key, value in recipes.complete(flat).items() if key not in ("teacher_cache", "warm_start")}
+    config = train_config(nested, bags=())
+    assert differences({**flat, "warm_start": None}, plain(config.recipe)) == []
+    changed = {**flat, "lr": 0.5, "warm_start": None}
+    assert differences(changed, json.loads(json.dumps(config.recipe))) == ["lr"]
