@@ -43,6 +43,7 @@ class SweepConfig:
     seeds: int = field(default=3, metadata={"help": "number of traffic seeds", "low": 1})
     vehicles: int | None = field(default=None, metadata={"help": "background vehicles (default: as evaluate closed-loop)",
                                                          "low": 0, "high": 500})
+    roll_forward: bool = field(default=True, metadata={"help": "as of evaluate closed-loop; off shows what rolling forward is worth"})
     jobs: int = field(default=1, metadata={"help": "parallel processes, one world each", "low": 1, "high": 256})
     device: str = field(default="cpu", metadata={"help": "where the network runs: cpu, cuda, cuda:1 ..."})
     engine: str = field(default="auto", metadata={"help": "inference engine", "choices": ("auto", "torch", "openvino", "onnxruntime")})
@@ -82,7 +83,7 @@ def run(config: SweepConfig, models: Mapping[str, Path], progress: bool = True,
     weights = {name: read_card(folder).weights_sha256 for name, folder in models.items()}
     free = ("out", "jobs", "seeds", "latencies", "models")
     facts = {key: value for key, value in asdict(config).items() if key not in free}
-    lock_settings(config.out / "sweep.json", json.loads(json.dumps(facts, default=str)), "sweep")
+    lock_settings(config.out / "sweep.json", json.loads(json.dumps(facts, default=str)), "sweep", {"roll_forward": True})
     wanted = [kind for kind in (OWN, PAPER_INPUT) if kind in config.latencies]
     measured = _measured(config, models, weights, wanted, measure or measure_model)
     ms = {name: {kind: numbers[kind] if kind in numbers else measured[name][kind] for kind in config.latencies} for name in models}
@@ -186,4 +187,4 @@ def _finished(out: Path, point: Point, weights: str) -> bool:
 def _evaluation(config: SweepConfig, point: Point) -> ClosedLoopConfig:
     return ClosedLoopConfig(point.place, point.folder(config.out), map=config.map, routes=config.routes, route_ids=config.route_ids,
                             routes_count=config.routes_count, first_seed=point.seed, vehicles=config.vehicles, jobs=config.jobs,
-                            device=config.device, engine=config.engine, latency=f"{point.ticks * TICK_MS:g}")
+                            device=config.device, engine=config.engine, latency=f"{point.ticks * TICK_MS:g}", roll_forward=config.roll_forward)

@@ -59,11 +59,21 @@ def test_what_is_finished_is_kept_and_more_seeds_go_on(tmp_path, driven):
 
 def test_a_sweep_in_another_folder_or_with_other_weights_is_refused(tmp_path, driven, monkeypatch):
     latency_sweep.run(config(tmp_path), MODELS, False, measure)
+    with pytest.raises(ConfigError, match="roll_forward"):
+        latency_sweep.run(config(tmp_path, roll_forward=False), MODELS, False, measure)
     with pytest.raises(ConfigError, match="engine"):
         latency_sweep.run(config(tmp_path, engine="torch"), MODELS, False, measure)
     monkeypatch.setattr(latency_sweep, "read_card", lambda folder: SimpleNamespace(weights_sha256="new"))
     with pytest.raises(ConfigError, match="other weights"):
         latency_sweep.run(config(tmp_path), MODELS, False, measure)
+
+
+def test_plans_are_held_where_the_sweep_says_so(tmp_path, driven, monkeypatch):
+    seen = []
+    evaluate = closed_loop.run
+    monkeypatch.setattr(closed_loop, "run", lambda config, progress: seen.append(config.roll_forward) or evaluate(config, progress))
+    latency_sweep.run(config(tmp_path, roll_forward=False, seeds=1), MODELS, False, measure)
+    assert set(seen) == {False} and driven
 
 
 @pytest.mark.parametrize("text", ["-1", "nan", "soon"])
