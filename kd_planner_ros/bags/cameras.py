@@ -16,17 +16,19 @@ def recorded_names(recording: Recording, cameras: tuple[str, ...]) -> tuple[str,
 
 
 def samples_for(recording: Recording, cameras: tuple[str, ...], clouds: tuple[str, ...] = (),
-                wants: SensorRig | None = None) -> Iterator[Sample]:
-    """``recording.samples`` with pictures, calibrations and ages under the names of ``cameras``; ``wants`` as there.
+                wants: SensorRig | None = None, labels: tuple[str, ...] = ()) -> Iterator[Sample]:
+    """``recording.samples`` with pictures, labels, calibrations and ages under the names of ``cameras``; ``wants`` and ``labels``
+    as there.
 
     Raises:
         BagError: a topic is missing, or the file is broken.
     """
     recorded = recorded_names(recording, cameras)
     own = dict(zip(recorded, cameras, strict=True))
-    for sample in recording.samples(recorded, clouds, wants=wants):
+    for sample in recording.samples(recorded, clouds, labels, wants=wants):
         frame = sample.frame
         images = {own[name]: image for name, image in frame.images.items()}
         ages_s = {own.get(name, name): age_s for name, age_s in frame.ages_s.items()}
         specs = {own[name]: replace(spec, id=own[name]) for name, spec in frame.calibrations.items()}
-        yield replace(sample, frame=replace(frame, images=images, ages_s=ages_s, calibrations=specs))
+        truth = replace(sample.truth, labels={own[name]: shot for name, shot in sample.truth.labels.items()})
+        yield replace(sample, truth=truth, frame=replace(frame, images=images, ages_s=ages_s, calibrations=specs))

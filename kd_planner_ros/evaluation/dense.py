@@ -12,12 +12,11 @@ import numpy as np
 
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.fields import check_fields
-from kd_planner_ros.core.frames import FrameMaker
 from kd_planner_ros.core.outputs import DenseOutput, Perception
 from kd_planner_ros.evaluation.dense_metrics import ClassScore, DepthScore, RowClass, RowMedian, figures, match_tags, resize_nearest
 
 if TYPE_CHECKING:
-    from kd_planner_ros.bags.reader import Recording
+    from kd_planner_ros.bags.reader import Recording, Sample
     from kd_planner_ros.core.records import Frame
     from kd_planner_ros.core.sensors import CameraImage
     from kd_planner_ros.networks.planner import Perceiver
@@ -172,30 +171,38 @@ class _Judge:
 def _instants(perceiver: Perceiver, recording: Recording) -> Iterator[tuple[Frame, CameraImage | None, float]]:
     """Frames as the perceiver declares them, the labels of its first camera (None: none recorded), and how much of the
     recording's time has passed."""
-    from kd_planner_ros.bags.cameras import recorded_names
+    from kd_planner_ros.bags.cameras import recorded_names, samples_for
 
-    rig, maker = perceiver.rig, FrameMaker(perceiver.rig)
-    own = tuple(spec.id for spec in rig.cameras)
-    cameras, clouds = recorded_names(recording, own), tuple(spec.id for spec in rig.lidars)
-    kinds = tuple(kind for kind in LABELS.values() if cameras and recording.has_label(cameras[0], kind))
-    shots = recording.samples(cameras[:1], (), kinds) if len(cameras) > 1 and kinds else None
+    rig = perceiver.rig
+    cameras, clouds = tuple(spec.id for spec in rig.cameras), tuple(spec.id for spec in rig.lidars)
+    recorded = recorded_names(recording, cameras)[:1]
+    kinds = tuple(kind for kind in LABELS.values() if recorded and recording.has_label(recorded[0], kind))
     stamps = recording.timeline.ego.stamps
     first, lasted = int(stamps[0]), max(int(stamps[-1]) - int(stamps[0]), 1)
-    labelled: dict[int, CameraImage] = {}
-    for sample in recording.samples(cameras, clouds, () if shots is not None else kinds):
-        frame, shot = sample.frame, sample.truth.labels.get(cameras[0])
-        if shots is not None:
-            labelled = {stamp: one for stamp, one in labelled.items() if stamp >= frame.stamp_ns}
-            while not labelled or max(labelled) < frame.stamp_ns:
-                other = next(shots, None)
-                if other is None:
-                    break
-                labelled[other.frame.stamp_ns] = other.truth.labels[cameras[0]]
-            shot = labelled.get(frame.stamp_ns)
-        images = {name: frame.images[recorded] for name, recorded in zip(own, cameras, strict=True)}
-        ages_s = {dict(zip(cameras, own, strict=True)).get(name, name): age_s for name, age_s in frame.ages_s.items()}
-        made = maker.make(frame.ego, frame.goal, images, frame.clouds, ages_s, stamp_ns=frame.stamp_ns)
-        yield made, shot, min((frame.stamp_ns - first) / lasted, 1.0)
+    alone = len(cameras) == 1
+    shots = _Shots(recording, recorded[0], kinds) if kinds and not alone else None  # other cameras need no labels
+    for sample in samples_for(recording, cameras, clouds, rig, kinds if alone else ()):
+        stamp = sample.frame.stamp_ns
+        shot = sample.truth.labels.get(cameras[0]) if shots is None else shots.at(stamp)
+        yield sample.frame, shot, min((stamp - first) / lasted, 1.0)
+
+
+class _Shots:
+    """The labels of one camera, taken by their stamps in time order."""
+
+    def __init__(self, recording: Recording, camera: str, kinds: tuple[str, ...]):
+        from kd_planner_ros.bags.reader import open_bag
+
+        self._recording = open_bag(recording.path, recording.role_name)  # its own: what it lacks is not counted twice
+        self._samples, self._camera = self._recording.samples((camera,), (), kinds), camera
+        self._next: Sample | None = next(self._samples, None)
+
+    def at(self, stamp_ns: int) -> CameraImage | None:
+        """The labels at ``stamp_ns``, None where there are none; earlier ones are gone."""
+        while self._next is not None and self._next.frame.stamp_ns < stamp_ns:
+            self._next = next(self._samples, None)
+        found = self._next
+        return found.truth.labels[self._camera] if found is not None and found.frame.stamp_ns == stamp_ns else None
 
 
 def _fitted(array: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarray:

@@ -51,6 +51,7 @@ def write_strip(path: Path, rows: Sequence[Sequence[tuple[str, np.ndarray]]]) ->
             pen.text((column * _WIDTH_PX + 4, top + 2), caption, fill="black")
             picture = Image.fromarray(np.ascontiguousarray(rgb)).resize((_WIDTH_PX, size), Image.Resampling.NEAREST)
             strip.paste(picture, (column * _WIDTH_PX, top + _HEAD_PX))
+            pen.line([((column + 1) * _WIDTH_PX - 1, top), ((column + 1) * _WIDTH_PX - 1, top + size + _HEAD_PX)], fill="white", width=3)
         top += size + _HEAD_PX
     path.parent.mkdir(parents=True, exist_ok=True)
     strip.save(path)

@@ -112,7 +112,7 @@ def _frames(recording: Recording, config: ExplainConfig, settings: Any) -> Itera
     numbers = set(config.frame or (() if config.stamp else (0,)))
     stamps = {round(stamp * 1e9) for stamp in config.stamp}
     last = 0
-    for number, sample in enumerate(samples_for(recording, cameras, tuple(spec.id for spec in settings.rig.lidars))):
+    for number, sample in enumerate(samples_for(recording, cameras, tuple(spec.id for spec in settings.rig.lidars), settings.rig)):
         last = sample.frame.stamp_ns
         near = {stamp for stamp in stamps if abs(stamp - last) <= STAMP_TOLERANCE_NS}
         if number in numbers or near:

@@ -74,7 +74,7 @@ def draw_attention(rgb: np.ndarray, attention: np.ndarray) -> np.ndarray:
 
 def draw_plan(rgb: np.ndarray, camera: CameraSpec, points_base: np.ndarray,
               goal_base: np.ndarray | None = None) -> np.ndarray:
-    """A copy of ``rgb`` uint8 [H, W, 3] with the strip the plan sweeps, its way points, and the goal's pole.
+    """A copy of ``rgb`` uint8 [H, W, 3] with the strip the plan sweeps, its waypoints, and the goal's pole.
 
     ``points_base`` [T, 2] and ``goal_base`` [2] in ``base_link``, metres. A picture of another size than the camera's
     is scaled to.

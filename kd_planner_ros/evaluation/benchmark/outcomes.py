@@ -1,4 +1,4 @@
-"""What came of one model and one seed, kept as one JSON file; what is there is not measured again."""
+"""The result of one model and one seed, kept as one JSON file; a result that is there is not measured again."""
 
 from __future__ import annotations
 

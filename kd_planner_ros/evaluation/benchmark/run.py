@@ -28,7 +28,7 @@ LEGACY_DEFAULTS = {"device": "cpu", "engine": "auto", "benchmark": "plankd", "op
 
 @dataclass(frozen=True)
 class BenchmarkReport:
-    """What came of it: ``rows`` of the table, ``missing`` models, the page."""
+    """The result: ``rows`` of the table, models without a result (``missing``), the path of the page."""
 
     benchmark: str
     suite: str

@@ -202,7 +202,8 @@ def train_config(model: ModelRecipe, paths: TrainingPaths, progress: bool) -> An
     options = _of_this_run(recipes.dotted(options, f"the recipe of {model.name}") | recipes.dotted(given, "--train-options"), network,
                            method)
     return recipes.train_config(options, name=model.name, bags=paths.bags_of(model.network), models_dir=paths.models_dir,
-                                runs_dir=paths.runs_dir, cache=paths.cache, device=paths.device, allow_leak=paths.allow_leak, progress=progress)
+                                runs_dir=paths.runs_dir, cache=paths.cache, device=paths.device, allow_leak=paths.allow_leak,
+                                progress=progress)
 
 
 def _of_this_run(options: dict[str, Any], network: str, method: str) -> dict[str, Any]:
