@@ -187,4 +187,5 @@ def _finished(out: Path, point: Point, weights: str) -> bool:
 def _evaluation(config: SweepConfig, point: Point) -> ClosedLoopConfig:
     return ClosedLoopConfig(point.place, point.folder(config.out), map=config.map, routes=config.routes, route_ids=config.route_ids,
                             routes_count=config.routes_count, first_seed=point.seed, vehicles=config.vehicles, jobs=config.jobs,
-                            device=config.device, engine=config.engine, latency=f"{point.ticks * TICK_MS:g}", roll_forward=config.roll_forward)
+                            device=config.device, engine=config.engine, latency=f"{point.ticks * TICK_MS:g}",
+                            roll_forward=config.roll_forward)
