@@ -23,6 +23,8 @@ from kd_planner_ros.wire.codec.pictures import rgb_of
 from kd_planner_ros.wire.codec.tables import cloud_of
 from kd_planner_ros.wire.topics import Topics
 
+Labels = tuple[str, ...] | Mapping[str, tuple[str, ...]]
+"""Labels wanted of every camera, or those of each camera by its id."""
 PENDING = 8
 """Instants kept while their sensors come in; older ones count as incomplete."""
 
@@ -45,6 +47,11 @@ class Sample:
 
     frame: Frame
     truth: Truth
+
+
+def kinds_of(wanted: Labels, camera: str) -> tuple[str, ...]:
+    """The labels wanted of ``camera``."""
+    return tuple(wanted.get(camera, ())) if isinstance(wanted, Mapping) else tuple(wanted)
 
 
 def instants(messages: Iterable[tuple[str, int, Any]], sensors: Sequence[str], truth: Sequence[str],
@@ -88,7 +95,7 @@ class SampleBuilder:
     timeline: Timeline
     cameras: Mapping[str, str]
     clouds: tuple[str, ...]
-    labels: tuple[str, ...]
+    labels: Labels
     maker: FrameMaker
     decoders: Mapping[str, Callable[[Any], np.ndarray | None]]
 
@@ -108,7 +115,7 @@ class SampleBuilder:
 
     def _truth(self, found: Mapping[str, Any], stamp: int, images: Mapping[str, np.ndarray]) -> Truth:
         timeline, at = self.timeline, np.array([stamp])
-        shots = {c: labels(found, self.topics, c, self.labels, stamp, images[c]) for c in self.cameras} if self.labels else {}
+        shots = {c: labels(found, self.topics, c, kinds, stamp, images[c]) for c in self.cameras if (kinds := kinds_of(self.labels, c))}
         state, control = timeline.state.at(at)[0], timeline.control.at(at)[0]
         states = dict(zip(timeline.state_names, timeline.state.values[state].tolist(), strict=True)) if state >= 0 else {}
         done = Control(stamp, *timeline.control.values[control].tolist()) if control >= 0 else None

@@ -17,7 +17,7 @@ import numpy as np
 
 from kd_planner_ros.bags import decode
 from kd_planner_ros.bags.bag_file import BagFile
-from kd_planner_ros.bags.instants import Sample, SampleBuilder, Truth, instants
+from kd_planner_ros.bags.instants import Labels, Sample, SampleBuilder, Truth, instants, kinds_of
 from kd_planner_ros.bags.messages import decoded
 from kd_planner_ros.bags.roadside import decoders, feeding, picture_topic, roadside_topics
 from kd_planner_ros.bags.timeline import follow
@@ -211,13 +211,13 @@ class Recording:
             yield stamp_of(message), decoded(rgb_of, message, topic)
 
     def samples(self, cameras: tuple[str, ...] | None = None, clouds: tuple[str, ...] = (),
-                labels: tuple[str, ...] = (), wants: SensorRig | None = None) -> Iterator[Sample]:
+                labels: Labels = (), wants: SensorRig | None = None) -> Iterator[Sample]:
         """Instants at which every named sensor gave something, in time order.
 
         Args:
             cameras: ids; the first one triggers. All of them by default.
             clouds: LiDAR ids.
-            labels: of ``depth``, ``semantic``, ``instance``; each camera's, into ``truth.labels``.
+            labels: of ``depth``, ``semantic``, ``instance``; each camera's, or by camera; into ``truth.labels``.
             wants: rig of a model whose earlier frames and roadside views are wanted too. Those never decide whether an
                 instant counts: what is late, missing or too old is missing in its frame.
 
@@ -229,7 +229,7 @@ class Recording:
         specs = tuple(spec for spec in map(self.camera_spec, cameras) if spec is not None)
         maker = FrameMaker(replace(wants or SensorRig(), cameras=specs))
         topics = {camera: self.image_topic(camera) for camera in cameras}
-        builder = SampleBuilder(self.topics, self.timeline, topics, tuple(clouds), tuple(labels), maker, decoders(self.notes))
+        builder = SampleBuilder(self.topics, self.timeline, topics, tuple(clouds), labels, maker, decoders(self.notes))
         truth = [topic for topic in (TRUTH_OBJECTS, TRUTH_SIGNALS) if topic in self.kinds]
         sources = {} if maker.roadside is None else self._roadside_sources()
         messages = self.messages([*wanted, *truth, *sources])
@@ -253,7 +253,7 @@ class Recording:
     def _lose(self) -> None:
         self.incomplete += 1
 
-    def _wanted(self, cameras: tuple[str, ...], clouds: tuple[str, ...], labels: tuple[str, ...]) -> list[str]:
+    def _wanted(self, cameras: tuple[str, ...], clouds: tuple[str, ...], labels: Labels) -> list[str]:
         have = f"the recording has the cameras {', '.join(self.cameras) or 'none'} and the LiDARs " \
                f"{', '.join(self.clouds) or 'none'}: ask for those, or record again"
         if not cameras:
@@ -261,7 +261,7 @@ class Recording:
         wanted = [self.image_topic(camera) for camera in cameras] + [self.topics.sensor(cloud) for cloud in clouds]
         for camera in cameras:
             wanted += [self.topics.ids(camera) if kind == "semantic" and self.topics.ids(camera) in self.kinds
-                       else self.topics.label(camera, kind) for kind in labels]
+                       else self.topics.label(camera, kind) for kind in kinds_of(labels, camera)]
         for topic in wanted:
             self._require(topic, have)
         return wanted

@@ -6,21 +6,21 @@ import numpy as np
 
 from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.networks.training import LearningTask
-from kd_planner_ros.samples.augment import augment, chance, stretch_targets
+from kd_planner_ros.samples.augment import chance, stretch_targets
 from kd_planner_ros.samples.dataset import Batch, Samples
 
 
-def prepare(config: TrainConfig, task: LearningTask, rank: int, samples: Samples, index: np.ndarray, step: int) -> Batch:
+def prepare(config: TrainConfig, task: LearningTask, rank: int, samples: Samples, index: np.ndarray, step: int,
+            reset: np.ndarray | None = None) -> Batch:
     """The samples ``index`` [B] of ``step`` for process ``rank``; a pure function of its arguments and the seed."""
-    batch = samples.fetch(index)
+    batch = samples.fetch(index, reset)
     if config.augment:
         rng = np.random.default_rng([config.seed, step, rank, 0x617567])
-        for name in task.pictures:
-            augment(batch.arrays[name], chance(step * config.batch), rng)
+        batch.student_arrays.update(task.augment(batch.arrays, chance(step * config.batch), rng))
     if config.speed_dropout:
         rng = np.random.default_rng([config.seed, step, rank, 0x647370])
         batch.hidden_speed[:] = rng.random(len(index)) < config.speed_dropout
     if config.target_stretch:
         rng = np.random.default_rng([config.seed, step, rank, 0x746774])
-        stretch_targets(batch.told["target"], config.target_stretch, rng)
+        stretch_targets(batch.student_rows["target"], config.target_stretch, rng)
     return batch

@@ -19,7 +19,6 @@ from kd_planner_ros.distill.optimiser import build_optimiser
 from kd_planner_ros.distill.parallel import Group, autocast
 from kd_planner_ros.distill.stages import TASK, Plan, freeze, require_trained, train_mode
 from kd_planner_ros.distill.start import start
-from kd_planner_ros.distill.teacher_source import resets_of
 from kd_planner_ros.distill.validation import validate
 from kd_planner_ros.distill.weights import follow, put_buffers
 from kd_planner_ros.networks.registry import find_network, find_training
@@ -114,22 +113,22 @@ class Learner:
 
     # --- a step ------------------------------------------------------------------------------------------------------
 
-    def prepare(self, samples: Samples, index: np.ndarray, step: int) -> Batch:
+    def prepare(self, samples: Samples, index: np.ndarray, step: int, reset: np.ndarray | None = None) -> Batch:
         """The batch of ``step``; see ``prepare``."""
-        batch = prepare(self.config, self.task, self.group.rank, samples, index, step)
+        batch = prepare(self.config, self.task, self.group.rank, samples, index, step, reset)
         batch.extras.update(self.distillation.extras(samples.places(index)))
         return batch
 
     def tensors(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Inputs and targets on the device."""
-        self.task.begin_step(resets_of(batch))
-        return self.task.inputs(batch.told, self._upload(batch), batch.hidden_speed), self._targets(batch)
+        self.task.begin_step(batch.reset)
+        return self.task.inputs(batch.student_rows, self._upload(batch), batch.hidden_speed), self._targets(batch)
 
     def _upload(self, batch: Batch) -> dict[str, Tensor]:
-        """The arrays of ``batch`` on the device; once, however often they are asked for."""
+        """The arrays of ``batch`` as the student sees them, on the device; once, however often they are asked for."""
         if self._uploaded[0] is not batch:
             self._uploaded = batch, {name: torch.from_numpy(array).to(self.group.device, non_blocking=True)
-                                     for name, array in batch.arrays.items()}
+                                     for name, array in batch.student_arrays.items()}
         return self._uploaded[1]
 
     def _targets(self, batch: Batch) -> dict[str, Tensor]:
@@ -172,7 +171,7 @@ class Learner:
         self.task.end_step(outputs)
         weights = self.stage.weights(self.task.weights, self.stage_progress) | dict.fromkeys(method.replaces, 0.0)
         own = self.task.loss(outputs, targets, inputs, self.stage, weights)
-        same = not batch.hidden_speed.any() and batch.told.tobytes() == batch.rows.tobytes()
+        same = not batch.hidden_speed.any() and batch.student_rows.tobytes() == batch.rows.tobytes()
         terms, figures = self.distillation.terms(outputs, targets, batch, step / self.steps_per_epoch,
                                                  lambda: inputs if same else self._as_recorded(batch))
         loss = sum(terms.values(), own.total)

@@ -23,7 +23,8 @@ from kd_planner_ros.distill.parallel import Group
 from kd_planner_ros.distill.recipes import differences
 from kd_planner_ros.distill.schedule import learning_rate
 from kd_planner_ros.distill.shipping import Shipping
-from kd_planner_ros.samples.dataset import Batch, EpochSampler, split, weights
+from kd_planner_ros.samples.dataset import Batch, split, weights
+from kd_planner_ros.samples.sampler import build_sampler
 from kd_planner_ros.samples.shards import Shard
 
 LOG_STEPS = 20
@@ -45,7 +46,8 @@ class Run:
         self.rows = slice(group.rank * share, (group.rank + 1) * share)
         learner.distillation.attach({shard: bags[shard] for shard in self.samples.shards})
         drawn = weights(self.samples.rows, config.start_weight, config.hazard_weight)
-        self.sampler = EpochSampler(drawn * learner.distillation.usable(self.samples), config.batch, config.seed)
+        drawn = drawn * learner.distillation.usable(self.samples)
+        self.sampler = build_sampler(learner.task.sampling, self.samples, drawn, config.batch, config.seed)
         learner.steps_per_epoch = self.sampler.steps_per_epoch
         self.total = max(1, round(config.epochs * self.sampler.steps_per_epoch))
         self.shipping = Shipping(config, self.samples, self.held_out, self.sampler.steps_per_epoch)
@@ -190,7 +192,7 @@ class Run:
         return bool(due)
 
     def _read(self, step: int) -> Batch:
-        return self.learner.prepare(self.samples, self.sampler.step(step)[self.rows], step)
+        return self.learner.prepare(self.samples, self.sampler.step(step)[self.rows], step, self.sampler.resets(step)[self.rows])
 
     def _step(self, batch: Batch, progress: float) -> dict[str, float]:
         rate = self.learner.stage.rate * learning_rate(self.config.schedule, self.config.lr, self.learner.stage_progress)

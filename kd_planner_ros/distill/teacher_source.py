@@ -90,7 +90,7 @@ class TeacherSource:
     def _own_inputs(self, batch: Batch) -> dict[str, Tensor]:
         arrays = {name.removeprefix(self.prefix + ARRAY): array for name, array in batch.extras.items()
                   if name.startswith(self.prefix + ARRAY)}
-        self.task.begin_step(resets_of(batch))
+        self.task.begin_step(batch.reset)
         return self._inputs(batch.extras[self.prefix + ROWS], self._upload(arrays))
 
     def _inputs(self, rows: np.ndarray, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -117,12 +117,6 @@ class TeacherSource:
         card = self.teacher.card
         return {"name": card.name, "sha256": card.weights_sha256, "parameters": card.parameters,
                 "data": {"maps": sorted(card.maps_seen)}}
-
-
-def resets_of(batch: Batch) -> np.ndarray:
-    """Which slots [B] of ``batch`` begin a recording; none where samples are drawn at random."""
-    resets = getattr(batch, "reset", None)
-    return np.zeros(len(batch.rows), bool) if resets is None else resets
 
 
 def _task_of(teacher: Teacher) -> LearningTask:

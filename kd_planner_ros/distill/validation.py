@@ -29,7 +29,7 @@ def validate(model: nn.Module, task: LearningTask, samples: Samples, batch: int,
     if is_recurrent(task):
         task.restore_memory(None)
     for index, begins in _batches(samples, 1 if is_recurrent(task) else batch, is_recurrent(task)):
-        chunk = samples.fetch(index)
+        chunk = samples.fetch(index, np.full(len(index), begins or not is_recurrent(task)))
         if begins:
             task.restore_memory(None)
         inputs, targets = tensors(chunk)

@@ -18,7 +18,8 @@ from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.imaging.class_grid import CELL_PX, UNKNOWN
 from kd_planner_ros.samples.dataset import Samples
-from kd_planner_ros.samples.shards import SAMPLE_DTYPE, Shard
+from kd_planner_ros.samples.rows import SAMPLE_DTYPE
+from kd_planner_ros.samples.shards import Shard
 
 
 def bench_train(size: str = "13.9m", input_height: int = 256, input_width: int = 900, batch: int = 24, steps: int = 5,

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.networks.samples import SampleMaker
+from kd_planner_ros.networks.samples import SampleMaker, Sequences
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -201,4 +201,4 @@ class LearningTask(SampleMaker):
 
 def is_recurrent(task: SampleMaker) -> bool:
     """Whether ``task`` reads its samples in sequences, so that the state of one step belongs to the next."""
-    return getattr(getattr(task, "sampling", None), "length", None) is not None
+    return isinstance(task.sampling, Sequences)

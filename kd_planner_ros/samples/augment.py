@@ -1,9 +1,12 @@
-"""Augmentation: TCP's photometric one of uint8 pictures, cheap enough for training on a CPU; target points moved away."""
+"""How strongly a step augments, and target points moved away. ``imaging/photometric.py`` changes the pictures."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
+
+from kd_planner_ros.imaging.photometric import augment
+
+__all__ = ["augment", "chance", "stretch_targets"]
 
 START_CHANCE = 0.05
 RAMP_STEPS = 20_000
@@ -18,23 +21,6 @@ def chance(samples_read: int, ramp_steps: int = RAMP_STEPS) -> float:
     return min(START_CHANCE + samples_read / 32.0 / ramp_steps, 1.0)
 
 
-def augment(images: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
-    """``images`` uint8 [B, H, W, 3] changed in place and given back: each of eight operations with ``probability``.
-
-    Blur, additive noise, coarse dropout, dropout, brightness, scale (all channels or each), contrast, grey.
-    No operation moves pixels: the geometry that the waypoints refer to stays. Source: TCP's augmenter, ranges ours
-    where imgaug's defaults are too slow.
-    """
-    for row in range(len(images)):
-        chosen = rng.random(8) < probability
-        if chosen.any():
-            image = images[row]
-            for operation in rng.permutation(np.flatnonzero(chosen)):
-                image = _OPERATIONS[operation](image, rng)
-            images[row] = image
-    return images
-
-
 def stretch_targets(targets: np.ndarray, share: float, rng: np.random.Generator) -> None:
     """Move ``share`` of the near ``targets`` [B, 2] (metres, ``base_link``) outwards in place, to 8 ... 30 m.
 
@@ -46,56 +32,3 @@ def stretch_targets(targets: np.ndarray, share: float, rng: np.random.Generator)
     chosen = (rng.random(len(targets)) < share) & (length > 0.1) & (length < NEAR_TARGET_M)
     wanted = rng.uniform(NEAR_TARGET_M, FAR_TARGET_M, len(targets))
     targets[chosen] *= (wanted / np.maximum(length, 0.1))[chosen, None]
-
-
-def _blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.1, 1.3)))
-
-
-def _noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    tile = rng.normal(0.0, rng.uniform(1.0, 12.0), (64, 64, 3)).astype(np.int16)
-    repeats = (image.shape[0] // 64 + 1, image.shape[1] // 64 + 1, 1)
-    noise = np.tile(tile, repeats)[: image.shape[0], : image.shape[1]]
-    return np.clip(image + noise, 0, 255).astype(np.uint8)
-
-
-def _coarse_dropout(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    keep = (rng.random((8, 16)) > rng.uniform(0.0, 0.1)).astype(np.uint8)
-    mask = cv2.resize(keep, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-    return image * mask[..., None]
-
-
-def _dropout(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    tile = rng.random((64, 64)) > rng.uniform(0.0, 0.1)
-    repeats = (image.shape[0] // 64 + 1, image.shape[1] // 64 + 1)
-    return image * np.tile(tile, repeats)[: image.shape[0], : image.shape[1], None]
-
-
-def _linear(image: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    levels = np.arange(256, dtype=np.float32)[:, None]
-    table = np.clip(levels * scale + offset, 0.0, 255.0).astype(np.uint8)  # [256, 3]
-    return cv2.LUT(image, table.reshape(1, 256, 3))
-
-
-def _brightness(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    per_channel = rng.random() < 0.3
-    return _linear(image, np.ones(3), np.broadcast_to(rng.uniform(-30.0, 30.0, 3 if per_channel else 1), 3))
-
-
-def _scale(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    per_channel = rng.random() < 0.2
-    return _linear(image, np.broadcast_to(rng.uniform(0.75, 1.3, 3 if per_channel else 1), 3), np.zeros(3))
-
-
-def _contrast(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    scale = rng.uniform(0.6, 1.5)
-    return _linear(image, np.full(3, scale), np.full(3, 127.0 * (1.0 - scale)))
-
-
-def _grey(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    share = float(rng.random())
-    return cv2.addWeighted(image, 1.0 - share, grey, share, 0.0)
-
-
-_OPERATIONS = (_blur, _noise, _coarse_dropout, _dropout, _brightness, _scale, _contrast, _grey)

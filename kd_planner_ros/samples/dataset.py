@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Command
 from kd_planner_ros.networks.samples import MAIN
-from kd_planner_ros.samples.shards import STATES, Shard
+from kd_planner_ros.samples.rows import STATES
+from kd_planner_ros.samples.shards import Shard
 
 STANDING_MPS = 0.1
 HAZARD_MPS = 1.0
@@ -26,30 +28,43 @@ START_WEIGHT = 2.0
 
 @dataclass(frozen=True)
 class Batch:
-    """``images`` uint8 [B, H, W, 3] RGB, the main picture; ``fields`` what the network's lessons hold besides, [B, ...] each;
-    ``grids`` uint8 [B, rows, columns] (imaging/class_grid) and ``rows``
-    SAMPLE_DTYPE [B]; ``told`` the same as the student is told them (target points may lie elsewhere); ``index`` [B] says
-    which samples they are. ``hidden_speed`` bool [B]: the student is not told the speed of these. ``extras``: what a way of distilling fetched besides, [B, ...] each."""
+    """The samples of one step.
 
-    images: np.ndarray
+    Attributes:
+        arrays: the network's arrays by name, [B, ...] each, as recorded; the main picture ``MAIN`` among them.
+        student_arrays: the same names as the student sees them: augmented copies of some, the others shared with ``arrays``.
+        grids: uint8 [B, rows, columns], the coarse semantic grid of the main picture (``imaging/class_grid.py``).
+        rows: ``sample_dtype`` [B] (``samples/rows.py``), as recorded.
+        student_rows: the same as the student gets them; target points may lie elsewhere.
+        index: [B], which samples they are.
+        hidden_speed: bool [B], the samples whose speed the student does not get.
+        reset: bool [B], the slots in which a sequence begins; with random sampling every slot.
+        extras: further arrays [B, ...] by name that a distillation method fetched.
+    """
+
+    arrays: dict[str, np.ndarray]
+    student_arrays: dict[str, np.ndarray]
     grids: np.ndarray
     rows: np.ndarray
-    told: np.ndarray
+    student_rows: np.ndarray
     index: np.ndarray
     hidden_speed: np.ndarray
+    reset: np.ndarray
     extras: dict[str, np.ndarray] = field(default_factory=dict)
-    fields: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The main picture and the fields by name, as ``Lessons`` take them."""
-        return {MAIN: self.images, **self.fields}
+    def images(self) -> np.ndarray:
+        """The main picture, RGB uint8 [B, H, W, 3], as recorded."""
+        return self.arrays[MAIN]
 
     def save(self, path: Path) -> None:
         """Write everything in it to ``path`` (.npz), for whoever looks for what went wrong with it."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, rows=self.rows, told=self.told, index=self.index, hidden_speed=self.hidden_speed,
-                            grids=self.grids, **self.arrays, **self.extras)
+        seen = {f"student_{name}": array for name, array in self.student_arrays.items() if array is not self.arrays[name]}
+        everything: dict[str, Any] = {
+            "rows": self.rows, "student_rows": self.student_rows, "index": self.index, "hidden_speed": self.hidden_speed,
+            "reset": self.reset, "grids": self.grids, **self.arrays, **seen, **self.extras}
+        np.savez_compressed(path, **everything)
 
 
 class Samples:
@@ -64,19 +79,21 @@ class Samples:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def fetch(self, index: np.ndarray) -> Batch:
-        """The samples ``index`` [B]; their pictures are copied out of the memory maps."""
+    def fetch(self, index: np.ndarray, reset: np.ndarray | None = None) -> Batch:
+        """The samples ``index`` [B], not augmented; the arrays are copied out of the memory maps. ``reset`` bool [B] says which
+        slots begin a sequence; by default every one."""
         places = self.places(index)
-        images = np.stack([shard.images[row] for shard, row in places])
+        arrays = {MAIN: np.stack([shard.images[row] for shard, row in places])}
+        arrays |= {name: np.stack([shard.fields[name][row] for shard, row in places]) for name in self.shards[0].fields}
         grids = np.stack([shard.grids[row] for shard, row in places])
-        fields = {name: np.stack([shard.fields[name][row] for shard, row in places]) for name in self.shards[0].fields}
         rows = self.rows[index]
-        return Batch(images, grids, rows, rows.copy(), np.asarray(index), np.zeros(len(index), bool), fields=fields)
+        return Batch(arrays, dict(arrays), grids, rows, rows.copy(), np.asarray(index), np.zeros(len(index), bool),
+                     np.ones(len(index), bool) if reset is None else np.asarray(reset, bool))
 
     def places(self, index: np.ndarray) -> list[tuple[Shard, int]]:
         """Where the samples ``index`` [B] lie: (shard, row in it)."""
         homes = np.searchsorted(self._starts, index, side="right") - 1
-        return [(self.shards[home], int(i - self._starts[home])) for home, i in zip(homes, index)]
+        return [(self.shards[home], int(i - self._starts[home])) for home, i in zip(homes, index, strict=True)]
 
     @property
     def data_hash(self) -> str:
@@ -100,11 +117,11 @@ def split(shards: list[Shard], validation_share: float, train_share: float = 1.0
         held = [rank != max(ranks) for rank in ranks]
     elif validation_share > 0.0 and len(set(ranks)) > 1 and not any(held):
         held = [rank == min(ranks) for rank in ranks]
-    train = Samples(_share([s for s, out in zip(full, held) if not out], train_share))
+    train = Samples(_share([s for s, out in zip(full, held, strict=True) if not out], train_share))
     if not len(train):
         raise BagError("samples to train on", f"none in {len(shards)} recordings",
                        "record routes longer than 2 s, at least two of them, or lower the validation share")
-    return train, Samples([s for s, out in zip(full, held) if out])
+    return train, Samples([s for s, out in zip(full, held, strict=True) if out])
 
 
 def _share(shards: list[Shard], share: float) -> list[Shard]:
@@ -137,33 +154,3 @@ def weights(rows: np.ndarray, start_weight: float = START_WEIGHT, hazard_weight:
         room = STANDING_SHARE / (1.0 - STANDING_SHARE) * max(out.sum(), 1.0)
         out[waiting] = min(1.0, room / waiting.sum())
     return out
-
-
-class EpochSampler:
-    """Which samples each step reads: a pure function of (seed, step), so a resumed run draws what it would have drawn.
-
-    ``weights`` [N]: each whole weight is a draw an epoch, its fraction the chance of one more.
-    """
-
-    def __init__(self, weights: np.ndarray, batch: int, seed: int):
-        self.weights, self.batch, self.seed = np.asarray(weights, float), batch, seed
-        self.steps_per_epoch = max(1, round(float(self.weights.sum()) / batch))
-        self._epoch, self._order = -1, np.zeros(0, int)
-
-    def step(self, step: int) -> np.ndarray:
-        """Sample numbers [batch] of global step ``step``. Epochs differ a little in their number of draws: the last few
-        are left out, or missing ones taken from the epoch's beginning."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, self.order(epoch)
-        return np.take(self._order, np.arange(self.batch) + position * self.batch, mode="wrap")
-
-    def order(self, epoch: int) -> np.ndarray:
-        """All draws of one epoch in random order."""
-        rng = np.random.default_rng([self.seed, epoch, 0x65706F63])
-        times = np.floor(self.weights + rng.random(len(self.weights))).astype(int)
-        order = np.repeat(np.arange(len(times)), times)
-        if not len(order):
-            order = np.arange(len(times))
-        rng.shuffle(order)
-        return order

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, SceneState
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, SensorRig
 from kd_planner_ros.networks.samples import MAIN, SampleMaker
-from kd_planner_ros.wire.topics import WORLD_INFO
+from kd_planner_ros.wire.codec.tables import TABLE, table
+from kd_planner_ros.wire.topics import MAP_LINES, WORLD_INFO
 
 WIDTH, HEIGHT, SPEED = 64, 32, 5.0
 TICK_NS = 50_000_000
@@ -26,10 +28,10 @@ RIG = SensorRig(cameras=(CameraSpec("front", Pose(x=-1.5, z=2.0), WIDTH, HEIGHT,
 class Pictures(SampleMaker):
     """Samples of the front camera's picture as it is."""
 
-    cameras, semantic, key = ("front",), True, {"as": "recorded"}
+    cameras, grid, key = ("front",), True, {"as": "recorded"}
 
-    def record(self, frame, truth, tick):
-        return {MAIN: next(iter(frame.images.values()))}
+    def record(self, frames, truth, tick):
+        return {MAIN: frames[0].images["front"]}
 
 
 def pose_at(t: float, rate: float) -> Pose:
@@ -49,7 +51,9 @@ def picture(rate: float, rng: np.random.Generator) -> np.ndarray:
 
 def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0, town: str = "Town01",
               disturbed: tuple[int, int] = (0, 0), storage: str = "mcap", labels: bool = True, leave_out: str = "",
-              abort: bool = False, camera: str = "front", told: str = "") -> Path:
+              abort: bool = False, camera: str = "front", told: str = "", every: int = 10,
+              actors: Callable[[int], np.ndarray] | None = None, lines: np.ndarray | None = None,
+              crashed: tuple[int, int] = (0, 0)) -> Path:
     """A 2 FPS recording.
 
     Args:
@@ -58,6 +62,10 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
         abort: raise KeyboardInterrupt in the middle.
         camera: the camera's name.
         told: the map's name as CARLA's bridge says it.
+        every: ticks of 50 ms from picture to picture.
+        actors: the actor table of a tick; by default one car ahead.
+        lines: the map's lines, MAP_LINE_DTYPE.
+        crashed: the first and one past the last tick with a collision.
     """
     rng = np.random.default_rng(seed)
     route_points = np.array([(p.x, p.y) for p in (pose_at(t, rate) for t in np.arange(0.0, seconds + 12.0, 0.2))])
@@ -82,10 +90,13 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
             active = disturbed[0] <= tick < disturbed[1]
             state = {name: 0.0 for name in STATE_NAMES} | {
                 "expert_throttle": 0.3, "expert_steer": rate / 2, "expert_brake": 0.0, "target_speed": SPEED,
-                "disturbance": float(active), "collision": 0.0}
+                "disturbance": float(active), "collision": float(crashed[0] <= tick < crashed[1])}
             bag.write_state(stamp, Control(stamp, 0.3, rate / 2 + 0.2 * active, 0.0), state)
-            if tick % 10 == 0:
-                bag.write_scene(scene(ego))
+            if tick == 0 and lines is not None:
+                bag.write(MAP_LINES, TABLE, table(make, lines, stamp, "map"), stamp, latched=True)
+            if tick % every == 0:
+                seen = scene(ego)
+                bag.write_scene(replace(seen, actors=actors(tick)) if actors is not None else seen)
                 if leave_out != "camera":
                     bag.write_camera(camera, shot(stamp, picture(rate, rng), labels))
     return path

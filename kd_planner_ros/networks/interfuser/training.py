@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kd_planner_ros.core.drive import Drive
 from kd_planner_ros.core.records import Frame
-from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import base_to_planner
 from kd_planner_ros.networks.interfuser.loss import OCCUPIED, WEIGHTS, imitation_loss
@@ -70,12 +70,13 @@ class InterFuserTask(LearningTask):
         """Forget the last front half of a LiDAR turn."""
         self.processor.reset()
 
-    def along(self, route: Route, poses: np.ndarray) -> dict[str, np.ndarray]:
+    def per_tick_targets(self, drive: Drive) -> dict[str, np.ndarray]:
         """``path``: the next ten points of the plan."""
-        return {"path": path_targets(route, poses)}
+        return {"path": path_targets(drive.route, drive.poses)} if drive.route is not None else {}
 
-    def record(self, frame: Frame, truth: Any, tick: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def record(self, frames: tuple[Frame, ...], truth: Any, tick: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Views, histogram and targets."""
+        (frame,) = frames
         views = self.processor.views(frame.images)
         wanted = sample_targets(tick["path"], frame.ego.pose, truth.actors, truth.signals, truth.states)
         return {MAIN: views.pop("front"), **views, "lidar": self.processor.frame_counts(frame),

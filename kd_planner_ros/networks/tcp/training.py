@@ -43,7 +43,7 @@ class TrainOptions:
 class TCPTask(WithAuxiliaryHeads, LearningTask):
     """One prepared picture a sample; everything else is in the rows that all networks share."""
 
-    semantic = True
+    grid = True
     weights = WEIGHTS
 
     def __init__(self, processor: TCPProcessor, options: TrainOptions = TrainOptions()):
@@ -60,9 +60,9 @@ class TCPTask(WithAuxiliaryHeads, LearningTask):
         """The size of the input."""
         return {"height": self.processor.config.input_height, "width": self.processor.config.input_width}
 
-    def record(self, frame: Frame, truth: Any, tick: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def record(self, frames: tuple[Frame, ...], truth: Any, tick: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """RGB uint8 [H, W, 3]."""
-        return {MAIN: self.processor.prepare(next(iter(frame.images.values())))}
+        return {MAIN: self.processor.prepare(next(iter(frames[0].images.values())))}
 
     def inputs(self, rows: np.ndarray, arrays: Mapping[str, Tensor], hidden_speed: np.ndarray) -> dict[str, Tensor]:
         """``image`` and ``state``; a hidden speed is 0."""

@@ -22,7 +22,7 @@ from kd_planner_ros.record.jobs import RecordConfig
 from kd_planner_ros.record.record import record
 from kd_planner_ros.record.student_turns import StudentTurns
 from kd_planner_ros.runtime.load import load_planner
-from kd_planner_ros.samples.shards import label
+from kd_planner_ros.samples.rows import label
 from kd_planner_ros.world.maps import load_map
 from kd_planner_ros.world.routes import default_routes
 from kd_planner_ros.world.simulation import World

@@ -22,7 +22,8 @@ from kd_planner_ros.runtime.paths import models_folder
 from kd_planner_ros.runtime.store import load_model
 from kd_planner_ros.samples.augment import stretch_targets
 from kd_planner_ros.samples.dataset import Samples, weights
-from kd_planner_ros.samples.shards import SAMPLE_DTYPE, STATES, build_shards
+from kd_planner_ros.samples.rows import SAMPLE_DTYPE, STATES
+from kd_planner_ros.samples.shards import build_shards
 
 MODELS = models_folder()
 
@@ -152,7 +153,7 @@ def test_near_targets_are_moved_out_along_their_direction(config):
     plain, stretched = (Learner(but(config, target_stretch=share, augment=False), join("cpu")) for share in (0.0, 1.0))
     samples = samples_of(config, plain)
     samples.rows["target"] = (3.0, 4.0)
-    one, two = (learner.prepare(samples, np.arange(4), 0).told["target"] for learner in (plain, stretched))
+    one, two = (learner.prepare(samples, np.arange(4), 0).student_rows["target"] for learner in (plain, stretched))
     assert np.allclose(np.linalg.norm(one, axis=1), 5.0) and (np.linalg.norm(two, axis=1) > 7.9).all()
     assert np.allclose(samples.rows["target"], (3.0, 4.0))  # the samples stay as they are
 

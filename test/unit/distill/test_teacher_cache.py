@@ -13,7 +13,8 @@ from kd_planner_ros.distill.teacher import load_teacher, require_same_inputs
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.tcp.config import TCPConfig
 from kd_planner_ros.runtime.store import save_model
-from kd_planner_ros.samples.shards import SAMPLE_DTYPE, Shard
+from kd_planner_ros.samples.rows import SAMPLE_DTYPE
+from kd_planner_ros.samples.shards import Shard
 
 STUDENT = TCPConfig(size="3.1m", input_height=32, input_width=64)
 GIVEN = replace(STUDENT, size="7.6m")

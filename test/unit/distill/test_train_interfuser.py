@@ -89,10 +89,12 @@ def test_all_pictures_are_augmented_and_the_histogram_is_not(config):
     samples = Samples(shards_of(config, learner))
     clean = samples.fetch(np.arange(4))
     late = learner.prepare(samples, np.arange(4), 10**6)
-    for name, array in late.arrays.items():
-        assert np.array_equal(array, clean.arrays[name], equal_nan=array.dtype.kind == "f") == (name not in learner.task.pictures)
+    for name, array in late.student_arrays.items():
+        kind = array.dtype.kind == "f"
+        assert np.array_equal(array, clean.arrays[name], equal_nan=kind) == (name not in learner.task.pictures)
+        assert np.array_equal(late.arrays[name], clean.arrays[name], equal_nan=kind)  # the clean ones stay
     again = learner.prepare(samples, np.arange(4), 10**6)
-    assert all(np.array_equal(again.arrays[name], late.arrays[name]) for name in (MAIN, "left", "right", "focus"))
+    assert all(np.array_equal(again.student_arrays[name], late.student_arrays[name]) for name in (MAIN, "left", "right", "focus"))
 
 
 @pytest.mark.long

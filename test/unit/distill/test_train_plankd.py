@@ -96,7 +96,7 @@ def test_the_teacher_takes_the_students_own_tensors_where_it_is_told_the_same(co
     batch.hidden_speed[0] = True  # what the student alone is not told
     learner.step(batch, 1, 1e-4)
     batch.hidden_speed[0] = False
-    batch.told["target"][1] += 10.0
+    batch.student_rows["target"][1] += 10.0
     learner.step(batch, 2, 1e-4)
     assert len(made) == 5
 
@@ -225,7 +225,7 @@ def test_without_the_cache_the_teacher_is_told_what_was_recorded(config, monkeyp
     learner, samples = attached(but(config, teacher_cache=False, safe_attention=False, speed_dropout=0.9, target_stretch=1.0))
     samples.rows["target"] = 5.0, 0.0
     batch = learner.prepare(samples, np.arange(8), 0)
-    assert batch.hidden_speed.any() and (batch.told["target"][:, 0] > 8.0).all()
+    assert batch.hidden_speed.any() and (batch.student_rows["target"][:, 0] > 8.0).all()
     learner.step(batch, 0, 1e-3)
     true = learner.processor.state_tensor(samples.rows["speed"][:8], samples.rows["target"][:8], samples.rows["command"][:8])
     assert torch.equal(told[-1]["state"], true) and not torch.equal(learner.tensors(batch)[0]["state"], true)

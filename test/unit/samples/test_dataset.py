@@ -7,8 +7,10 @@ from support.bags import SPEED, Pictures, write_bag
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.samples.augment import augment, chance
-from kd_planner_ros.samples.dataset import EpochSampler, Samples, split, weights
-from kd_planner_ros.samples.shards import SAMPLE_DTYPE, build_shards
+from kd_planner_ros.samples.dataset import Samples, split, weights
+from kd_planner_ros.samples.rows import SAMPLE_DTYPE
+from kd_planner_ros.samples.sampler import EpochSampler
+from kd_planner_ros.samples.shards import build_shards
 
 
 def shards(tmp_path, bags, **kwargs):

@@ -11,7 +11,7 @@ from support.towns import actor, scene, straight_road
 
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import ActorKind
-from kd_planner_ros.core.sensors import LidarSpec, SensorRig
+from kd_planner_ros.core.sensors import LidarSpec
 from kd_planner_ros.world.render import Renderer
 
 ROOF = LidarSpec("lidar", Pose(x=1.3, z=2.5, yaw=math.pi / 2))

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from kd_planner_ros.core.errors import TrainingError
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.log import PRETRAIN
-from kd_planner_ros.samples.dataset import EpochSampler
+from kd_planner_ros.samples.sampler import EpochSampler
 
 if TYPE_CHECKING:
     from kd_planner_ros.distill.run import Run

@@ -1,0 +1,35 @@
+"""A recording as a ``Drive``: its timeline, its route, and, when asked for, road users over time and the map's lines."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kd_planner_ros.bags.reader import Recording
+from kd_planner_ros.core.drive import Drive
+from kd_planner_ros.core.scene import ACTOR_DTYPE
+from kd_planner_ros.core.tracks import Tracks
+from kd_planner_ros.wire.topics import TRUTH_OBJECTS
+
+
+def drive_of(recording: Recording) -> Drive:
+    """The drive of ``recording``, which must stay open until tracks and lines have been read.
+
+    Raises:
+        BagError: there is no odometry.
+    """
+    return Drive(recording.timeline, recording.route, lambda: tracks_of(recording), lambda: recording.map_lines)
+
+
+def tracks_of(recording: Recording) -> Tracks | None:
+    """Every recorded object list; None where none was recorded. Of two lists with one stamp the later one counts.
+
+    Raises:
+        BagError: a list that cannot be read.
+    """
+    if TRUTH_OBJECTS not in recording.kinds:
+        return None
+    tables = dict(recording.records("objects"))
+    stamps = np.array(sorted(tables), np.int64)
+    lists = [tables[stamp] for stamp in stamps.tolist()]
+    starts = np.concatenate([[0], np.cumsum([len(one) for one in lists])]).astype(np.int64)
+    return Tracks(stamps, starts, np.concatenate(lists) if lists else np.zeros(0, ACTOR_DTYPE))
