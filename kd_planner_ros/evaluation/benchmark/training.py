@@ -196,7 +196,7 @@ def train_config(model: ModelRecipe, paths: TrainingPaths, progress: bool) -> An
     if model.warm_start:
         options["warm_start"] = _start_folder(model.warm_start, paths)
     given = dict(_parse(word) for word in paths.options)
-    network, method = (given.get(name, options.get(name, default)) for name, default in (("network", "tcp"), ("method", "imitation")))
+    network, method = given.get("network", model.network), given.get("method", model.method or "imitation")
     if method == "plankd":
         given["plankd.maps_dir"] = paths.maps_dir
     options = _of_this_run(recipes.dotted(options, f"the recipe of {model.name}") | recipes.dotted(given, "--train-options"), network,
