@@ -44,10 +44,10 @@ class TrainConfig:
     epochs: float = _field(30.0, "length of the run in passes over the balanced samples; the schedule ends there", above=0.0)
     max_minutes: float = _field(0.0, "end the schedule after this many minutes of training if that comes first; 0: never", low=0.0)
     batch: int = _field(24, "samples a step, over all processes", low=1)
-    lr: float = _field(1e-4, "peak learning rate; TCP's, 1.6e-4 at a batch of 16 is InterFuser's", above=0.0)
+    lr: float = _field(1e-4, "peak learning rate; the default is TCP's, InterFuser's is 1.6e-4 at a batch of 16", above=0.0)
     schedule: str = _field("onecycle", "onecycle: up to lr in the first 5 %%, then cosine to lr/100; cosine: without the "
                            "rise; constant", choices=("onecycle", "cosine", "constant"))
-    optimiser: str = _field("network", "network: TCP's is adam, InterFuser's adamw with a slower camera backbone",
+    optimiser: str = _field("network", "network: the network's own (TCP adam, InterFuser adamw with a slower camera backbone)",
                             choices=("network", "adam", "adamw"))
     backbone_rate: float = _field(-1.0, "learning rate of the camera backbone as a share of the others'; negative: the network's "
                                   "(InterFuser 0.4)")
@@ -60,10 +60,10 @@ class TrainConfig:
                                      "another network the camera backbone alone")
     backbone_weights: Path | None = _field(None, "local file with ImageNet weights of the camera backbone, .safetensors or .pth "
                                            "with torchvision's names (timm's for ResNet-D); nothing is fetched")
-    speed_dropout: float = _field(0.0, "share of samples whose speed input is hidden (zero): a student that reads 'standing' "
-                                  "as 'keep standing' never starts again", low=0.0, below=1.0)
+    speed_dropout: float = _field(0.0, "share of samples whose speed input is set to zero, against students that do not start "
+                                  "again because a speed of zero predicts a speed of zero", low=0.0, below=1.0)
     target_stretch: float = _field(0.0, "share of samples with a target point nearer than 8 m whose target point is moved out to 8 to "
-                                   "30 m: a student that reads 'near' as 'red light' never starts again", low=0.0, high=1.0)
+                                   "30 m, against students that take a near target point for a red light", low=0.0, high=1.0)
     start_weight: float = _field(2.0, "how often a frame in which the car stands but is about to move is drawn in one epoch", low=0.0)
     hazard_weight: float = _field(1.0, "how often a frame in which the moving car must brake or a walker is in its way is drawn "
                                   "in one epoch", low=0.0)

@@ -144,4 +144,5 @@ class Distillation:
         kept = all(source.keeps(self._fields(number)) or not source.shared for number, source in enumerate(self.sources))
         first, *others = [source.facts for source in self.sources]
         return {"method": self.config.method, "switches": own.switches(), "teacher": first,
-                **({"teachers": [first, *others]} if others else {}), "teacher_sees": "the clean picture" if kept else "the student's augmented picture"}
+                "teacher_sees": "the clean picture" if kept else "the student's augmented picture",
+                **({"teachers": [first, *others]} if others else {})}

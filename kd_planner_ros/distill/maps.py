@@ -7,14 +7,14 @@ A network whose backbone sees one picture gives back ``stage1`` ...; one with se
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Union
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from kd_planner_ros.networks.registry import find_network
 
-FeatureMaps = Union[Tensor, Sequence[Tensor]]
+FeatureMaps = Tensor | Sequence[Tensor]
 """One map [B, C, h, w], or one for each view."""
 VIEWS = ("left", "front", "right")
 """The views of a network with several cameras, in PlanKD's order."""

@@ -42,7 +42,7 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
         PlannerError: no such model.
         CardError: a broken one, for ``init`` one of another network, size or input, for ``warm_start`` one of another network
             with another kind of camera backbone.
-        ConfigError: the file of the backbone does not fit it, or the model was trained on an evaluation map, and ``allow_leak`` is not given.
+        ConfigError: the file of the backbone does not fit it, or the model was trained on an evaluation map without ``allow_leak``.
     """
     if config.backbone_weights:
         return _backbone(config, model)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from kd_planner_ros.core.errors import TrainingError
+from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.log import PRETRAIN
 from kd_planner_ros.samples.sampler import EpochSampler
@@ -30,12 +30,16 @@ def pretrain_bottleneck(run: Run, steps: int) -> bool:
 
     Raises:
         TrainingError: a loss is not finite.
+        ConfigError: the network reads its samples in sequences.
     """
     from kd_planner_ros.distill.learner import NotFinite
 
     if not steps:
         return True
     learner, sampler = run.learner, run.sampler
+    if not isinstance(sampler, EpochSampler):
+        raise ConfigError("--plankd.pretrain-bottleneck with a network whose samples are drawn at random", "sequences in order",
+                          "leave it out")
     if learner.group.leads:
         checkpoint.remove(run.folder)  # a run that is stopped here begins anew the next time
     draws = EpochSampler(sampler.weights, sampler.batch, sampler.seed ^ _SEED)

@@ -53,7 +53,7 @@ class Review(nn.Module):
         """Maps of the teacher's widths, shallow to deep, from the student's ``stages`` [B, C_i, h_i, w_i]."""
         out: list[Tensor] = []
         deeper: Tensor | None = None
-        for stage, fusion in zip(reversed(stages), reversed(self.fusions)):
+        for stage, fusion in zip(reversed(stages), reversed(self.fusions), strict=True):
             mapped, deeper = fusion(stage, deeper)
             out.insert(0, mapped)
         return out
