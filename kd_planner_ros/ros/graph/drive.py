@@ -7,17 +7,17 @@ import os
 import random
 import sys
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypedDict
 
 from kd_planner_ros.core.errors import ConfigError, PlannerError
 from kd_planner_ros.core.fields import check_fields
-from kd_planner_ros.core.records import Pose
-from kd_planner_ros.core.sensors import CameraSpec, SensorRig
+from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph.describe import GraphConfig, describe
+from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
 from kd_planner_ros.ros.params import SHOW_ROUTE, checked
 from kd_planner_ros.ros.profiles import load_profile
 from kd_planner_ros.ros.specs.planner import PlannerParams
@@ -26,8 +26,6 @@ from kd_planner_ros.ros.world_setup import check_world
 from kd_planner_ros.runtime.facts import own_folder, planner_facts, resolve_planner
 from kd_planner_ros.runtime.paths import config_folder
 
-PICTURE_CAMERA = CameraSpec("report_front", Pose(x=-1.5, z=2.0), 448, 128, 100.0, period_s=0.2)
-"""Mounted where a planner has no camera, so that there is something to look at."""
 QUIET_S = 10.0
 LARGE_TICK_BYTES = 250_000
 """When a tick's sensors are larger, default Fast DDS loses samples between processes (docs/ros.md)."""
@@ -45,6 +43,7 @@ class DriveConfig:
     """What to drive, where and for how long."""
 
     planner: str = _option("auto", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model")
+    perception: str = _option("", "perceiver to run beside the planner: folder of models/, a path to one, or auto; empty: none")
     map: str = _option("default", "default, generated:SEED, or a path to a .net.xml or .xodr file")
     route: str = _option(SHOW_ROUTE, "number of a default route, a route file, or FILE:ID for one route of it")
     seed: int = _option(0, "seed of traffic, walkers and scenarios")
@@ -82,7 +81,7 @@ class DriveReport(TypedDict):
 
 
 def drive(config: DriveConfig) -> DriveReport:
-    """Drive one route with world, planner and controller as separate ROS 2 processes, and report.
+    """Drive one route with world, planner and controller (and a perception node) as separate ROS 2 processes, and report.
 
     Raises:
         PlannerError: an unknown planner, or a node that died; the run folder is complete then too.
@@ -91,9 +90,10 @@ def drive(config: DriveConfig) -> DriveReport:
     check_fields(config)
     planner, models_dir = resolve_planner(config.planner, config.models_dir)
     facts = planner_facts(planner, models_dir)
+    perceiver, seen = perceiver_facts(config.perception, models_dir)
     profile = load_profile(config.carla_profile, config.role_name)
     run_dir = Path(config.out or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}").resolve()
-    rig = facts.rig if facts.rig.cameras else replace(facts.rig, cameras=(PICTURE_CAMERA,))
+    rig = rig_to_mount(facts.rig, seen.rig if seen else None)
     world = {"objects_definition_file": str(run_dir / "sensors.json"), "map": config.map, "route": config.route,
              "seed": config.seed, "vehicles": config.vehicles, "walkers": config.walkers, "weather": config.weather,
              "scenarios": config.scenarios, "max_time_s": float(config.time), "run_dir": str(run_dir),
@@ -108,7 +108,7 @@ def drive(config: DriveConfig) -> DriveReport:
     environment = graph_environment(rig)
     run_dir.mkdir(parents=True, exist_ok=True)
     write_objects(run_dir / "sensors.json", rig, profile.role_name)
-    nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, device=config.device, engine=config.engine,
+    nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, perceiver=perceiver, device=config.device, engine=config.engine,
                                  models_dir=models_dir, threads=config.threads, world_parameters=world))
     outcome = _run(nodes, run_dir, environment, profile.topics["diagnostics"])
     return _conclude(config, run_dir, outcome)
@@ -210,7 +210,7 @@ def _conclude(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> DriveRep
         _say("stopped; writing the report" if outcome.interrupted else "writing the report")
         report = str(write(run_dir))
     if outcome.ended_early:
-        raise PlannerError("world, planner and controller to live until the end of the route", outcome.ended_early,
+        raise PlannerError("every node of the graph to live until the end of the route", outcome.ended_early,
                            f"see {report or run_dir}")
     if not (run_dir / "statistics.json").is_file():
         if outcome.interrupted:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph.describe import GraphConfig, NodeProcess, describe
-from kd_planner_ros.ros.graph.drive import PICTURE_CAMERA, transport_environment
+from kd_planner_ros.ros.graph.drive import transport_environment
+from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
 from kd_planner_ros.ros.params import SHOW_ROUTE
 from kd_planner_ros.ros.profiles import load_profile
 from kd_planner_ros.ros.specs.planner import PlannerParams
@@ -35,7 +35,9 @@ _COMMON = (
 _DRIVE = (
     ("world", "builtin", "builtin: start the built-in world; carla: CARLA and its bridge run elsewhere; none: a bag",
      ["builtin", "carla", "none"]),
-    ("carla_version", "", "CARLA version, told in the diagnostics; topics and recordings of all versions are read alike; empty: the profile's", None),
+    ("carla_version", "", "CARLA version, shown in the diagnostics; all versions are read alike; empty: the profile's", None),
+    ("perception", "false", "true: run a perception node beside the planner", ["true", "false"]),
+    ("perceiver", "auto", "with perception:=true: folder of models/, a path to one, or auto: the first perceiver among the models", None),
     ("threads", str(PlannerParams.threads), "threads of the inference engine", None),
     ("sensors_file", "", "where to write the sensor file for carla_spawn_objects; empty: a temporary folder", None),
 )
@@ -105,13 +107,13 @@ def drive_actions(context: Any) -> list[Any]:
     """The graph of drive.launch.py. When one node of it ends, the launch ends: no car without a controller."""
     a = _values(context, _DRIVE + _COMMON + _BUILTIN)
     if a["world"] != "builtin" and (given := [name for name, default, *_ in _BUILTIN if a[name] != default]):
-        raise ConfigError(f"{', '.join(given)} with world:=builtin alone", f"world:={a['world']}", "leave it out, or start the built-in world")
+        raise ConfigError(f"{', '.join(given)} with world:=builtin alone", f"world:={a['world']}", "leave it out, or start "
+                          "the built-in world")
     planner, models_dir = resolve_planner(a["planner"], a["models_dir"])
     facts = planner_facts(planner, models_dir)
     profile = load_profile(a["carla_profile"], a["role_name"], a["carla_version"])
-    rig = facts.rig
-    if a["world"] == "builtin" and not rig.cameras:
-        rig = replace(rig, cameras=(PICTURE_CAMERA,))
+    perceiver, seen = perceiver_facts(a["perceiver"] if a["perception"] == "true" else "", models_dir)
+    rig = rig_to_mount(facts.rig, seen.rig if seen else None, pictures=a["world"] == "builtin")
     sensors = Path(a["sensors_file"] or Path(tempfile.mkdtemp(prefix="kd_planner_ros_")) / "sensors.json")
     write_objects(sensors, rig, profile.role_name)
     world = {"objects_definition_file": str(sensors), "map": a["map"], "route": a["route"], "seed": _int(a, "seed"),
@@ -120,8 +122,9 @@ def drive_actions(context: Any) -> list[Any]:
              "planner_engine": a["engine"]}
     world |= {name: _int(a, name) for name in ("vehicles", "walkers") if a[name]}
     world |= {"scenarios": a["scenarios"] == "true"} if a["scenarios"] else {}
-    nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, world=a["world"], device=a["device"],
-                                 engine=a["engine"], models_dir=models_dir, threads=_int(a, "threads"), world_parameters=world))
+    nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, world=a["world"], perceiver=perceiver,
+                                 device=a["device"], engine=a["engine"], models_dir=models_dir, threads=_int(a, "threads"),
+                                 world_parameters=world))
     notes = [LogInfo(msg=f"sensor file for carla_spawn_objects: {sensors}")] if a["world"] == "carla" else []
     return [*_transport(rig), *notes, *_together([node_action(spec) for spec in nodes])]
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from support.perception import install_network, save_tiny
 
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
@@ -159,3 +161,18 @@ def test_bad_input_is_one_line(tmp_path, change, text):
         drive(config)
     assert text in str(refused.value) and "\n" not in str(refused.value)
     assert not (tmp_path / "run").exists()  # refused before any process starts
+
+
+@pytest.mark.long
+def test_a_perception_node_runs_beside_the_planner(tmp_path, monkeypatch):
+    """A perceiver of another package, in a process of its own, on the camera that it declares."""
+    package = install_network(monkeypatch, tmp_path, "drive_eye_package")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH", "")))))
+    models = save_tiny(tmp_path / "models", "eye")
+    found = drive(DriveConfig(planner="constant_velocity", perception="eye", models_dir=str(models), time=3.0, report=False,
+                              out=str(tmp_path / "run"), **SETTINGS))
+    assert found["troubles"] == [] and found["unanswered_ticks"] == 0 and found["sim_s"] == pytest.approx(3.0)
+    sensors = json.loads((tmp_path / "run" / "sensors.json").read_text())["objects"][0]["sensors"]
+    assert [one["id"] for one in sensors if one["type"] == "sensor.camera.rgb"] == ["front"]
+    said = yaml.safe_load((tmp_path / "run" / "graph" / "perception.yaml").read_text())["/**"]["ros__parameters"]
+    assert said["perceiver"] == "eye" and (tmp_path / "run" / "graph" / "perception.log").is_file()

@@ -1,0 +1,45 @@
+"""Which sensors are mounted for a planner and a perceiver together."""
+
+from dataclasses import replace
+
+import pytest
+from support.perception import install_network, save_tiny
+
+from kd_planner_ros.core.errors import ConfigError, PlannerError
+from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig
+from kd_planner_ros.ros.graph.rigs import PICTURE_CAMERA, perceiver_facts, rig_to_mount
+
+FRONT = CameraSpec("front", Pose(x=-1.5, z=2.0), 64, 32, 100.0, period_s=0.1)
+LIDAR = LidarSpec("lidar", Pose(z=2.5))
+
+
+def test_both_models_get_their_sensors_and_a_shared_one_is_mounted_once():
+    left = replace(FRONT, id="left")
+    rig = rig_to_mount(SensorRig((FRONT,), history_s=(0.1,)), SensorRig((left, replace(FRONT, period_s=0.05)), (LIDAR,)))
+    assert [spec.id for spec in rig.cameras] == ["front", "left"] and rig.lidars == (LIDAR,)
+    assert rig.cameras[0].period_s == 0.05, "the faster of the two decides"
+    assert rig.history_s == (0.1,)
+
+
+def test_a_sensor_that_both_want_differently_is_refused():
+    with pytest.raises(ConfigError, match="one camera 'front'.*64x32.*128x32"):
+        rig_to_mount(SensorRig((FRONT,)), SensorRig((replace(FRONT, width=128),)))
+    with pytest.raises(ConfigError, match="one LiDAR 'lidar'"):
+        rig_to_mount(SensorRig((), (LIDAR,)), SensorRig((), (replace(LIDAR, channels=32),)))
+
+
+def test_a_picture_camera_where_nobody_has_one():
+    assert rig_to_mount(SensorRig()).cameras == (PICTURE_CAMERA,)
+    assert rig_to_mount(SensorRig(), pictures=False).cameras == ()
+    assert rig_to_mount(SensorRig(), SensorRig((FRONT,))).cameras == (FRONT,)
+
+
+def test_the_perceiver_by_name(tmp_path, monkeypatch):
+    install_network(monkeypatch, tmp_path, "rigs_eye_package")
+    save_tiny(tmp_path / "models", "eye")
+    assert perceiver_facts("") == ("", None)
+    name, facts = perceiver_facts("auto", str(tmp_path / "models"))
+    assert name == "eye" and facts.rig.cameras[0].id == "front"
+    with pytest.raises(PlannerError, match="expected a perceiver; got 'constant_velocity', a planner"):
+        perceiver_facts("constant_velocity")
