@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ class BagWriter:
 
     def write_state(self, stamp_ns: int, executed: Control, state: Mapping[str, float]) -> None:
         """The control that is executed from now on, and the named truth (planning states, the expert's wish, flags)."""
-        self.put("control", executed, stamp_ns)
+        self.put("control", replace(executed, reason=""), stamp_ns)  # recordings hold pedals and steering alone
         self.put("state", state, stamp_ns)
 
     def write_scene(self, scene: SceneState) -> None:

@@ -8,7 +8,7 @@ from kd_planner_ros.bags.messages import make, typestore
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.records import Command, EgoState, Pose
+from kd_planner_ros.core.records import Command, Control, EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.geometry.attitude import from_bridge_twist, to_bridge_twist
 from kd_planner_ros.wire.codec import motion, pictures, tables
@@ -46,6 +46,16 @@ def test_control_travels_in_carlas_sign(tmp_path):
     recording = open_bag(write_bag(tmp_path / "bag"))
     _, _, message = next(recording.messages([recording.topics.control]))
     assert dict(zip(message.name, message.position))["steer"] == pytest.approx(-0.1)
+
+
+def test_a_recording_holds_no_reason_of_a_control(tmp_path):
+    """Its bytes are those of earlier versions, whatever made the control."""
+    with BagWriter(tmp_path / "bag", RIG, {}) as bag:
+        bag.write_ego(EgoState(5, Pose(), 1.0))
+        bag.write_state(5, Control(5, 0.1, 0.2, 0.0, "limited"), {"a": 1.0})
+    with open_bag(tmp_path / "bag") as recording:
+        ((_, _, message),) = recording.messages([recording.topics.control])
+    assert list(message.name) == ["throttle", "steer", "brake"]
 
 
 def test_palette_is_read_where_ids_are_missing(tmp_path):

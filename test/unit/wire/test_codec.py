@@ -10,11 +10,13 @@ from support.fakes import straight_route
 from support.makers import MAKERS, find_maker
 from support.wire import SAMPLES, same
 
+from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.errors import ConfigError, SensorError
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, DenseOutput, Detections, MapLines
 from kd_planner_ros.core.records import Command, Control, EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE
-from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.wire.channels import CHANNELS, find_channel
 from kd_planner_ros.wire.codec import base, dense, motion, pictures, plans, tables
 from kd_planner_ros.wire.tables import table_dtype
@@ -72,6 +74,20 @@ def test_carlas_own_messages_are_read_as_the_common_ones(channel, kind):
 def test_an_unknown_channel_is_named():
     with pytest.raises(ConfigError, match="odometry, speedometer"):
         find_channel("odometer")
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_every_channel_goes_through_a_recording(tmp_path, storage):
+    """What ``BagWriter.put`` writes, ``Recording.records`` reads; topics of one name a sensor do not meet."""
+    with BagWriter(tmp_path / "bag", SensorRig(), {}, storage=storage) as bag:
+        for channel, records in SAMPLES.items():
+            bag.put(channel, records[0], STAMP, f"{channel}_sensor")
+    with open_bag(tmp_path / "bag", "ego_vehicle") as recording:
+        for channel, records in SAMPLES.items():
+            ((stamp, back),) = recording.records(channel, f"{channel}_sensor")
+            assert stamp == STAMP
+            same(back, records[0])
+        assert list(recording.records("image", "nobody")) == []
 
 
 # --- motion --------------------------------------------------------------------------------------------------------------
