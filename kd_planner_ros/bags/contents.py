@@ -1,0 +1,163 @@
+"""What a recording holds, before anything is read in full: its topics, its facts, and what was sent once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from kd_planner_ros.bags import decode
+from kd_planner_ros.bags.bag_file import BagFile
+from kd_planner_ros.bags.messages import decoded
+from kd_planner_ros.bags.roadside import picture_topic
+from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.sensors import CameraSpec, Station
+from kd_planner_ros.wire.channels import CHANNELS, find_channel
+from kd_planner_ros.wire.codec.base import stamp_of
+from kd_planner_ros.wire.codec.pictures import camera_of
+from kd_planner_ros.wire.topics import LABELS, WORLD_INFO, Topics
+
+Here = TypeVar("Here", bound="Contents")
+
+
+class Contents:
+    """The files of one recording, their ``custom_data``, ``kinds`` (message type by topic), and what is in them.
+
+    Raises:
+        BagError: a file that is truncated or broken, or no ego vehicle in it.
+    """
+
+    def __init__(self, path: Path, role_name: str | None):
+        self.path = path
+        self._file = BagFile(path)
+        self.kinds: Mapping[str, str] = self._file.kinds
+        self.custom_data = self._file.custom_data
+        self.role_name = role_name or _find_role(self.kinds, path)
+        self.topics = Topics(self.role_name)
+
+    def close(self) -> None:
+        """Close the files; also done when the recording is no longer referred to."""
+        self._file.close()
+
+    def __enter__(self: Here) -> Here:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- what is in it -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def cameras(self) -> tuple[str, ...]:
+        """Ids of the colour cameras, sorted. Label cameras (``<id>_depth`` ...) are not among them."""
+        pattern = re.compile(re.escape(f"/carla/{self.role_name}/") + r"([^/]+)/image(?:/compressed)?$")
+        names = sorted({m.group(1) for m in map(pattern.match, self.kinds) if m})
+        return tuple(n for n in names if not any(n == f"{c}_{kind}" for c in names for kind in LABELS)
+                     and not re.match(r"(depth|semantic|instance|dvs)", n))
+
+    @cached_property
+    def clouds(self) -> tuple[str, ...]:
+        """Ids of the LiDARs, sorted."""
+        prefix = f"/carla/{self.role_name}/"
+        tables = {self.topics.of(name) for name in CHANNELS}
+        return tuple(sorted(topic.removeprefix(prefix) for topic, kind in self.kinds.items()
+                            if kind == "sensor_msgs/msg/PointCloud2" and topic.startswith(prefix)
+                            and topic not in tables and "radar" not in topic))
+
+    def camera_spec(self, camera: str) -> CameraSpec | None:
+        """The size and field of view of one camera, from its camera_info, and its pose in ``base_link`` where our recorder noted
+        it (else zero). None without a camera_info."""
+        topic = self.topics.of("camera_info", camera)
+        for _, _, message in self.messages([topic]):
+            spec = decoded(lambda one: camera_of(one, camera), message, topic)
+            return replace(spec, pose=self._noted_poses.get(camera, spec.pose))
+        return None
+
+    @cached_property
+    def _noted_poses(self) -> Mapping[str, Pose]:
+        try:
+            return {one["id"]: Pose(**one["pose"]) for one in json.loads(self.custom_data["rig"])["cameras"]}
+        except (KeyError, TypeError, json.JSONDecodeError):
+            return {}
+
+    @cached_property
+    def stations(self) -> tuple[Station, ...]:
+        """The roadside stations whose places were recorded."""
+        return next((record for _, record in self.records("stations")), ())
+
+    @cached_property
+    def map_lines(self) -> np.ndarray | None:
+        """The map's lines around the route, MAP_LINE_DTYPE [N] in ``map``; None where they were not recorded."""
+        return next((record for _, record in self.records("map_lines")), None)
+
+    def image_topic(self, camera: str) -> str:
+        """The topic that a camera's pictures were recorded on, plain or compressed."""
+        return picture_topic(self.topics, camera, self.kinds)
+
+    def has_label(self, camera: str, kind: str) -> bool:
+        """Whether ``kind`` (depth, semantic, instance) of the camera was recorded."""
+        return self.topics.label(camera, kind) in self.kinds or (kind == "semantic" and self.topics.ids(camera) in self.kinds)
+
+    @cached_property
+    def map_name(self) -> str:
+        """The map as our recorder noted it, or as CARLA's bridge told it; "" where neither did."""
+        noted = self.custom_data.get("map", "")
+        told = self.messages([WORLD_INFO]) if not noted else ()
+        return noted or next((str(message.map_name) for _, _, message in told), "")
+
+    @cached_property
+    def route(self) -> Route | None:
+        """The dense plan; from a ``waypoints`` path it has no turn commands. None where neither was recorded."""
+        for topic in (self.topics.route, self.topics.waypoints):
+            for _, _, message in self.messages([topic]):
+                route = decode.route(message, topic, self.path.name, self.custom_data)
+                if len(route.points) >= 2:
+                    return route
+        return None
+
+    # --- messages ----------------------------------------------------------------------------------------------------
+
+    def messages(self, topics: Iterable[str]) -> Iterator[tuple[str, int, Any]]:
+        """(topic, bag time in ns, message) of ``topics``, by bag time. Topics that were not recorded are left out.
+
+        Raises:
+            BagError: the file is truncated or broken.
+        """
+        return self._file.messages(topics)
+
+    def records(self, channel: str, sensor: str = "") -> Iterator[tuple[int, Any]]:
+        """(stamp in ns, record) of everything on one channel of ``wire/channels.py``, by bag time; nothing where the topic was
+        not recorded. Messages without a header get the bag's time.
+
+        Raises:
+            BagError: a message that cannot be read, or a broken file.
+            ConfigError: no such channel.
+        """
+        topic, decode_one = self.topics.of(channel, sensor), find_channel(channel).decode
+        for _, bag_ns, message in self.messages([topic]):
+            yield stamp_of(message) if hasattr(message, "header") else bag_ns, decoded(decode_one, message, topic)
+
+
+def _find_role(kinds: Iterable[str], path: Path) -> str:
+    """The one role name in the names of the topics.
+
+    Raises:
+        BagError: there is none, or more than one.
+    """
+    roles: list[str] = []
+    for pattern in (r"/carla/([^/]+)/odometry$", r"/carla/([^/]+)/[^/]+/image$"):
+        roles = roles or sorted({m.group(1) for m in (re.match(pattern, topic) for topic in kinds) if m})
+    if len(roles) == 1:
+        return roles[0]
+    if roles:
+        raise BagError(f"one ego vehicle in {path}", f"{len(roles)}: {', '.join(roles)}", "give the role name")
+    raise BagError(f"/carla/<role name>/odometry in {path}", f"topics {', '.join(sorted(kinds)[:8]) or 'none'}",
+                   "record the topics of CARLA's ROS bridge, or remap yours to them")
