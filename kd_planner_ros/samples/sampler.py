@@ -109,11 +109,13 @@ class SequenceSampler:
 
     def step(self, step: int) -> np.ndarray:
         """Sample numbers [batch] of global step ``step``."""
-        return self._index[self._position(step)]
+        position = self._position(step)  # deals the epoch that the arrays are of
+        return self._index[position]
 
     def resets(self, step: int) -> np.ndarray:
         """bool [batch]: the slots in which a sequence begins at ``step``; at an epoch's first step every slot."""
-        return self._reset[self._position(step)]
+        position = self._position(step)
+        return self._reset[position]
 
     def _position(self, step: int) -> int:
         epoch, position = divmod(step, self.steps_per_epoch)

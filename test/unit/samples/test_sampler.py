@@ -1,0 +1,63 @@
+"""Sequences in order: every slot walks on, resets say where a sequence begins, and a resumed run reads what it would have read."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from kd_planner_ros.core.errors import BagError, ConfigError
+from kd_planner_ros.networks.samples import Random, Sequences
+from kd_planner_ros.samples.sampler import EpochSampler, SequenceSampler, build_sampler, pieces
+
+
+def samples_of(*recordings):
+    """Samples whose recordings have the stamps given, in tenths of a second."""
+    shards = [SimpleNamespace(rows={"stamp": np.array(stamps, np.int64) * 100_000_000}) for stamps in recordings]
+    return SimpleNamespace(shards=shards)
+
+
+def test_pieces_end_with_a_recording_at_a_gap_and_at_the_length():
+    samples = samples_of([0, 1, 2, 3, 7, 8], [0, 5, 10])
+    assert [one.tolist() for one in pieces(samples)] == [[0, 1, 2, 3], [4, 5], [6, 7, 8]]
+    assert [one.tolist() for one in pieces(samples, 3)] == [[0, 1, 2], [3], [4, 5], [6, 7, 8]]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_slots_walk_in_order_and_a_resumed_run_reads_the_same(seed):
+    rng = np.random.default_rng(seed)
+    lengths, batch = rng.integers(1, 30, rng.integers(1, 12)), int(rng.integers(1, 9))
+    parts = np.split(np.arange(lengths.sum()), np.cumsum(lengths)[:-1])
+    firsts = {int(part[0]) for part in parts}
+    sampler = SequenceSampler(parts, batch, seed)
+    steps = 2 * sampler.steps_per_epoch + 1
+    index = np.array([sampler.step(step) for step in range(steps)])
+    reset = np.array([sampler.resets(step) for step in range(steps)])
+    for step in range(1, steps):
+        goes_on = ~reset[step]
+        np.testing.assert_array_equal(index[step][goes_on], index[step - 1][goes_on] + 1)
+        assert not firsts & set(index[step][goes_on].tolist())  # nothing runs over into another recording
+    assert reset[0].all() and reset[sampler.steps_per_epoch].all()
+    assert set(index[:sampler.steps_per_epoch].reshape(-1).tolist()) == set(range(lengths.sum()))
+    for step in rng.permutation(steps)[:6].tolist():  # in whatever order a new one is asked
+        late = SequenceSampler(parts, batch, seed)
+        np.testing.assert_array_equal(late.resets(step), reset[step])
+        np.testing.assert_array_equal(late.step(step), index[step])
+
+
+def test_epochs_and_seeds_differ():
+    parts = np.split(np.arange(200), 20)
+    one, other = SequenceSampler(parts, 4, 0), SequenceSampler(parts, 4, 1)
+    epochs = [[one.step(step + epoch * one.steps_per_epoch).tolist() for step in range(50)] for epoch in range(2)]
+    assert epochs[0] != epochs[1] and epochs[0] != [other.step(step).tolist() for step in range(50)]
+
+
+def test_the_declaration_chooses_the_sampler():
+    samples = samples_of([0, 1, 2, 3])
+    random = build_sampler(Random(), samples, np.ones(4), 2, 0)
+    assert isinstance(random, EpochSampler) and random.resets(3).tolist() == [True, True]
+    ordered = build_sampler(Sequences(2), samples, np.ones(4), 1, 0)
+    assert [bool(ordered.resets(step)[0]) for step in range(4)] == [True, False, True, False]
+    with pytest.raises(BagError, match="longer than the network's horizon"):
+        build_sampler(Sequences(), samples_of([]), np.ones(0), 1, 0)
+    with pytest.raises(ConfigError, match="at least 0"):
+        Sequences(-1)
