@@ -15,7 +15,7 @@ from kd_planner_ros.core.sensors import CameraImage, SensorRig
 from kd_planner_ros.world.planning_states import STATE_NAMES
 
 
-def write_rig_bag(path: Path, rig: SensorRig, rate: float = 0.2, seconds: float = 3.5, every: int = 5, town: str = "Town01",
+def write_rig_bag(path: Path, rig: SensorRig, rate: float = 0.2, seconds: float = 4.0, every: int = 10, town: str = "Town01",
                   seed: int = 0) -> Path:
     """A recording on an arc of yaw rate ``rate``: pictures and clouds every ``every`` ticks of 50 ms, as ``support.frames`` draws
     them, with depth, semantic and instance labels."""
