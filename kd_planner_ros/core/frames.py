@@ -73,13 +73,18 @@ class RoadsideBuffer:
     """The newest messages of each station, and the views that a model is given of them.
 
     Pictures and object lists come one by one, late, out of order or not at all: none of it is an error. Messages are kept
-    as they came (``Item``); they are decoded when they are asked for.
+    as they came and decoded when they are asked for. One thread may take messages while another asks for views.
     """
 
     def __init__(self, wish: RoadsideWish):
         self._wish = wish
         self._pictures: dict[str, deque[tuple[int, CameraSpec, Any]]] = {}
         self._objects: dict[str, deque[tuple[int, Any]]] = {}
+
+    @property
+    def wants_objects(self) -> bool:
+        """Whether object lists are kept."""
+        return self._wish.objects
 
     def take_picture(self, station: str, camera: CameraSpec, stamp_ns: int, item: Any) -> None:
         """Keep a picture that ``camera`` (pose in ``map``) of ``station`` took at ``stamp_ns``."""
@@ -123,7 +128,7 @@ class RoadsideBuffer:
 
     def _fresh(self, kept: Iterable[tuple], stamp_ns: int) -> Any:
         oldest = stamp_ns - round(self._wish.max_age_s * 1e9)
-        return max((one for one in kept if oldest <= one[0] <= stamp_ns), key=lambda one: one[0], default=None)
+        return max((one for one in tuple(kept) if oldest <= one[0] <= stamp_ns), key=lambda one: one[0], default=None)
 
     def _view(self, station: str, stamp_ns: int, image_of: Callable[[Any], np.ndarray | None],
               objects_of: Callable[[Any], np.ndarray | None]) -> RoadsideView | None:

@@ -104,8 +104,6 @@ class SensorRig:
     history_s: tuple[float, ...] = ()
     roadside: RoadsideWish | None = None
     needs_route: bool = True
-    roadside_cameras: tuple[CameraSpec, ...] = ()
-    roadside_lidars: tuple[LidarSpec, ...] = ()
 
     def __post_init__(self):
         if bad := [age_s for age_s in self.history_s if not (math.isfinite(age_s) and age_s > 0.0)]:

@@ -28,6 +28,8 @@ class ClosedLoopConfig:
     out: Path = field(metadata={"help": "folder to write to; what is finished in it is kept and skipped"})
     map: str = field(default="default", metadata={
         "help": "default, generated:SEED, or a .net.xml or .xodr file"})
+    stations: str = field(default="", metadata={
+        "help": "stations file (YAML or JSON) in place of the map's own roadside stations"})
     routes: str = field(default="default", metadata={
         "help": "a leaderboard route file (.xml), or default: routes drawn from --route-seed"})
     routes_count: int = field(default=10, metadata={"help": "number of routes to draw with --routes default", "low": 1})
@@ -115,7 +117,7 @@ def claim_folder(config: ClosedLoopConfig, weights: str) -> None:
     facts = {key: value for key, value in asdict(config).items() if key not in free} | {"weights_sha256": weights}
     if Path(config.latency).is_file():
         facts["latency_sha256"] = hashlib.sha256(Path(config.latency).read_bytes()).hexdigest()
-    lock_settings(Path(config.out) / "evaluation.json", facts, "evaluation", {"latency": "0", "roll_forward": False})
+    lock_settings(Path(config.out) / "evaluation.json", facts, "evaluation", {"latency": "0", "roll_forward": False, "stations": ""})
 
 
 def _file_name(text: str) -> str:

@@ -29,7 +29,7 @@ class Setup:
         from kd_planner_ros.world.maps import load_map
 
         self.config, self._world = config, None
-        self.road = load_map(config.map)
+        self.road = load_map(config.map, config.stations)
         self.planner = None if config.planner == "expert" else self._load_planner()
         card = getattr(self.planner, "card", None)  # the expert and planners without weights have none
         self.card = asdict(card) if card else {}

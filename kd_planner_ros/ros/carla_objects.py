@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Pose
-from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig
+from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish, SensorRig, Station
 
 CAMERA, LIDAR = "sensor.camera.rgb", "sensor.lidar.ray_cast"
 PSEUDO = ("sensor.pseudo.odom", "sensor.pseudo.speedometer", "sensor.pseudo.tf")
@@ -31,20 +32,22 @@ _OWN = "kd_planner_ros"
 holds the seconds between two samples of each sensor; CARLA sends every tick (its sensor_tick skips frames, so it is 0)."""
 
 
-def to_objects(rig: SensorRig, role_name: str, vehicle: str = "vehicle.tesla.model3") -> dict[str, Any]:
-    """The sensor file's content: the ego with every sensor of ``rig``, and the roadside units."""
+def to_objects(rig: SensorRig, role_name: str, vehicle: str = "vehicle.tesla.model3", stations: Sequence[Station] = ()) -> dict[str, Any]:
+    """The sensor file's content: the ego with every sensor of ``rig``, and the cameras of ``stations`` for CARLA to spawn. The
+    built-in world takes its stations from the map; it reads here which views ``rig`` asks for."""
     mounted = [_camera(spec) for spec in rig.cameras] + [_lidar(spec) for spec in rig.lidars]
     mounted += [{"type": kind, "id": _PSEUDO_IDS[kind]} for kind in PSEUDO]
     mounted += [{"type": "sensor.other.imu", "id": "imu", "spawn_point": _spawn(Pose())},
                 {"type": "sensor.other.gnss", "id": "gnss", "spawn_point": _spawn(Pose())}]
-    roadside = [_camera(spec) for spec in rig.roadside_cameras] + [_lidar(spec) for spec in rig.roadside_lidars]
-    every = (*rig.cameras, *rig.lidars, *rig.roadside_cameras, *rig.roadside_lidars)
-    return {"objects": [{"type": vehicle, "id": role_name, "sensors": mounted}, *roadside],
-            _OWN: {"period_s": {spec.id: spec.period_s for spec in every}}}
+    roadside = [_camera(replace(spec, id=f"{one.id}/{spec.id}")) for one in stations for spec in one.cameras]
+    own: dict[str, Any] = {"period_s": {spec.id: spec.period_s for spec in (*rig.cameras, *rig.lidars)}}
+    if rig.roadside is not None:
+        own["roadside"] = asdict(rig.roadside)
+    return {"objects": [{"type": vehicle, "id": role_name, "sensors": mounted}, *roadside], _OWN: own}
 
 
 def from_objects(data: dict[str, Any], role_name: str) -> SensorRig:
-    """The rig in a sensor file's content; sensors of other kinds are left out.
+    """The rig in a sensor file's content; sensors of other kinds and those of roadside stations are left out.
 
     Raises:
         ConfigError: no object of this role, or a sensor without a needed attribute.
@@ -56,8 +59,9 @@ def from_objects(data: dict[str, Any], role_name: str) -> SensorRig:
             raise ConfigError(f"an object with id {role_name!r} in the sensor file",
                               ", ".join(one["id"] for one in objects) or "none", "make the file for this role name")
         periods = data.get(_OWN, {}).get("period_s", {})
-        (cameras, lidars), (far_cameras, far_lidars) = _sensors(ego["sensors"], periods), _sensors(objects, periods)
-        return SensorRig(cameras, lidars, roadside_cameras=far_cameras, roadside_lidars=far_lidars)
+        cameras, lidars = _sensors(ego["sensors"], periods)
+        wish = data.get(_OWN, {}).get("roadside")
+        return SensorRig(cameras, lidars, roadside=None if wish is None else RoadsideWish(**wish))
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError("a sensor file of carla_spawn_objects", f"{type(error).__name__}: {error}",
                           "make it with 'kd-planner models sensors' or see docs/ros.md") from None

@@ -19,6 +19,7 @@ from kd_planner_ros.networks.planner import PERCEIVER, PLANNER, Model, require_m
 from kd_planner_ros.networks.registry import build_weightless, is_weightless
 from kd_planner_ros.ros.diagnostics import ERROR, Health
 from kd_planner_ros.ros.worker import Worker
+from kd_planner_ros.runtime.bench import noise_views
 from kd_planner_ros.sync.aligner import AlignedSet
 
 
@@ -57,7 +58,7 @@ def blank_frame(model: Model) -> Frame:
     goal = NavigationGoal(np.array([20.0, 0.0]), Command.LANE_FOLLOW) if needs_route(model) else None
     images = {spec.id: np.full((spec.height, spec.width, 3), 128, np.uint8) for spec in rig.cameras}
     clouds = {spec.id: np.array([[10.0, 0.0, -1.0, 0.5]], np.float32) for spec in rig.lidars}
-    frame = make_frame(rig.cameras, EgoState(0, Pose(), 0.0), goal, images, clouds)
+    frame = make_frame(rig.cameras, EgoState(0, Pose(), 0.0), goal, images, clouds, roadside=noise_views(rig.roadside))
     return replace(frame, history=tuple(replace(frame, stamp_ns=-round(1e9 * age_s)) for age_s in rig.history_s))
 
 

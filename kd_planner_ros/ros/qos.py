@@ -31,6 +31,8 @@ STATE = _reliable(10)
 COMMAND = _reliable(1)
 LATCHED = _reliable(1, latched=True)
 CLOCK = _reliable(10)
+ROADSIDE = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Roadside stations: nobody waits for a lost message."""
 
 
 def subscribe(node: Any, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile,

@@ -10,6 +10,7 @@ from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather
 from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.core.stations import stations_from_data
 from kd_planner_ros.ros.specs.world import WorldParams
 
 if TYPE_CHECKING:
@@ -53,9 +54,12 @@ def check_world(params: WorldParams) -> None:
     """
     from kd_planner_ros.evaluation.drives import choose_weathers
     from kd_planner_ros.world.maps import check_map
+    from kd_planner_ros.world.roadside import read_file
 
     choose_weathers(params.weather)
     check_map(params.map)
+    if params.stations:
+        stations_from_data(read_file(params.stations), params.stations)
     if not params.route.isdigit():
         _spec(params.route)
 
@@ -71,7 +75,7 @@ def make_world(params: WorldParams, rig: SensorRig) -> tuple[Any, Route, SceneSt
     from kd_planner_ros.world.simulation import World
 
     weather = choose_weathers(params.weather)[0]
-    road = load_map(params.map)
+    road = load_map(params.map, params.stations)
     route = choose_route(road, params.route)
     world = World(road, rig, vehicles=params.vehicles, walkers=params.walkers, scenarios=params.scenarios)
     return world, route, world.start(route, params.seed, weather), weather

@@ -10,20 +10,37 @@ import numpy as np
 
 from kd_planner_ros.core.frames import make_frame
 from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
-from kd_planner_ros.core.sensors import LidarSpec
+from kd_planner_ros.core.scene import ACTOR_DTYPE
+from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish
+from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.networks.planner import Model, Perceiver
+
+STATION_PICTURE = (384, 216)
+"""Width and height of the pictures of stations that the built-in world places (``world/roadside.py``)."""
 
 
 def noise_frame(model: Model, seed: int = 0) -> Frame:
     """A frame with everything ``model`` declares: noise pictures, as many points as its LiDARs send, the
-    same again for each earlier frame, no reason to stop."""
+    same again for each earlier frame, as many roadside views as it asks for, no reason to stop."""
     random = np.random.default_rng(seed)
     images = {camera.id: random.integers(0, 256, (camera.height, camera.width, 3), dtype=np.uint8)
               for camera in model.rig.cameras}
     clouds = {lidar.id: _noise_cloud(lidar, random) for lidar in model.rig.lidars}
     goal = NavigationGoal(np.array([30.0, 0.0]), Command.LANE_FOLLOW)
     frame = make_frame(model.rig.cameras, EgoState(0, Pose(), 5.0), goal, images, clouds)
+    frame = replace(frame, roadside=noise_views(model.rig.roadside, seed))
     return replace(frame, history=tuple(replace(frame, stamp_ns=-round(1e9 * age_s)) for age_s in model.rig.history_s))
+
+
+def noise_views(wish: RoadsideWish | None, seed: int = 0) -> tuple[RoadsideView, ...]:
+    """Noise pictures of as many stations as ``wish`` asks for, 20 m apart, with 30 road users where lists are wanted."""
+    random, views = np.random.default_rng([seed, 0x726F6164]), []
+    for number in range(wish.views if wish is not None else 0):
+        camera = CameraSpec("camera", Pose(x=20.0 * (number + 1), z=7.0, yaw=np.pi), *STATION_PICTURE, 90.0)
+        picture = random.integers(0, 256, (camera.height, camera.width, 3), dtype=np.uint8)
+        rows = np.zeros(30, ACTOR_DTYPE) if wish is not None and wish.objects else None
+        views.append(RoadsideView(f"station_{number}", camera, picture, rows, 0, 0.0))
+    return tuple(views)
 
 
 def _noise_cloud(spec: LidarSpec, random: np.random.Generator) -> np.ndarray:

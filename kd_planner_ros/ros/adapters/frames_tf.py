@@ -16,6 +16,4 @@ def mounts(adapter: Any, rig: SensorRig, ego: Pose) -> list[Mount]:
     vehicle, frame = adapter.frame_id(), adapter.frame_id
     return [Mount(MAP_FRAME, vehicle, ego),
             *(Mount(vehicle, frame(spec.id), optical(spec.pose)) for spec in rig.cameras),
-            *(Mount(vehicle, frame(spec.id), spec.pose) for spec in rig.lidars),
-            *(Mount(MAP_FRAME, spec.id, optical(spec.pose)) for spec in rig.roadside_cameras),
-            *(Mount(MAP_FRAME, spec.id, spec.pose) for spec in rig.roadside_lidars)]
+            *(Mount(vehicle, frame(spec.id), spec.pose) for spec in rig.lidars)]

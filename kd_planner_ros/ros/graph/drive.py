@@ -47,6 +47,7 @@ class DriveConfig:
     map: str = _option("default", "default, generated:SEED, or a path to a .net.xml or .xodr file")
     route: str = _option(SHOW_ROUTE, "number of a default route, a route file, or FILE:ID for one route of it")
     seed: int = _option(0, "seed of traffic, walkers and scenarios")
+    stations: str = _option("", "stations file (YAML or JSON) in place of the map's own roadside stations")
     vehicles: int = _option(60, "vehicles on the map")
     walkers: int = _option(20, "walkers on the map")
     weather: str = _option("benchmark", "benchmark, an id from 0 to 20 in CARLA's order, or a name such as WetNoon")
@@ -95,7 +96,8 @@ def drive(config: DriveConfig) -> DriveReport:
     run_dir = Path(config.out or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}").resolve()
     rig = rig_to_mount(facts.rig, seen.rig if seen else None)
     world = {"objects_definition_file": str(run_dir / "sensors.json"), "map": config.map, "route": config.route,
-             "seed": config.seed, "vehicles": config.vehicles, "walkers": config.walkers, "weather": config.weather,
+             "stations": config.stations and str(Path(config.stations).resolve()), "seed": config.seed,
+             "vehicles": config.vehicles, "walkers": config.walkers, "weather": config.weather,
              "scenarios": config.scenarios, "max_time_s": float(config.time), "run_dir": str(run_dir),
              "planner_name": facts.name, "planner_folder": own_folder(planner, models_dir), "planner_device": config.device,
              "planner_engine": config.engine}
@@ -127,8 +129,8 @@ def graph_environment(rig: SensorRig) -> dict[str, str]:
 def transport_environment(rig: SensorRig) -> dict[str, str]:
     """The variable that gives Fast DDS shared memory for a tick of ``rig``; empty where the default has room for it, or
     where the shell says how."""
-    sizes = [4 * spec.width * spec.height for spec in (*rig.cameras, *rig.roadside_cameras)]
-    sizes += [int(16 * spec.points_per_second * spec.period_s) for spec in (*rig.lidars, *rig.roadside_lidars)]
+    sizes = [4 * spec.width * spec.height for spec in rig.cameras]
+    sizes += [int(16 * spec.points_per_second * spec.period_s) for spec in rig.lidars]
     own = (PROFILES_FILE, OLD_PROFILES_FILE, "FASTDDS_BUILTIN_TRANSPORTS")
     if sum(sizes) <= LARGE_TICK_BYTES or any(name in os.environ for name in own):
         return {}

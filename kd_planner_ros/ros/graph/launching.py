@@ -44,6 +44,7 @@ _DRIVE = (
 _BUILTIN = (
     ("map", "default", "built-in world: default, generated:SEED, or a path to a .net.xml or .xodr file", None),
     ("route", SHOW_ROUTE, "built-in world: number of a default route, a route file, or FILE:ID for one route of it", None),
+    ("stations", "", "built-in world: stations file (YAML or JSON) in place of the map's own roadside stations", None),
     ("seed", "0", "built-in world: seed of traffic, walkers and scenarios", None),
     ("vehicles", "", "built-in world: vehicles on the map; empty: config/nodes/world.yaml's", None),
     ("walkers", "", "built-in world: walkers on the map; empty: config/nodes/world.yaml's", None),
@@ -116,7 +117,7 @@ def drive_actions(context: Any) -> list[Any]:
     rig = rig_to_mount(facts.rig, seen.rig if seen else None, pictures=a["world"] == "builtin")
     sensors = Path(a["sensors_file"] or Path(tempfile.mkdtemp(prefix="kd_planner_ros_")) / "sensors.json")
     write_objects(sensors, rig, profile.role_name)
-    world = {"objects_definition_file": str(sensors), "map": a["map"], "route": a["route"], "seed": _int(a, "seed"),
+    world = {"objects_definition_file": str(sensors), "map": a["map"], "stations": a["stations"], "route": a["route"], "seed": _int(a, "seed"),
              "weather": a["weather"], "max_time_s": _float(a, "time"), "run_dir": a["run_dir"],
              "planner_name": facts.name, "planner_folder": own_folder(planner, models_dir), "planner_device": a["device"],
              "planner_engine": a["engine"]}

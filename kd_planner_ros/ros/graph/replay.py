@@ -80,8 +80,8 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
         BagError: one of them was not recorded, a camera's pictures have another size, or there is no route.
     """
     names = _cameras(recording, rig)
-    cameras = [recording.topics.image(name) for name in (*names, *(spec.id for spec in rig.roadside_cameras))]
-    lidars = [recording.topics.sensor(spec.id) for spec in (*rig.lidars, *rig.roadside_lidars)]
+    cameras = [recording.topics.image(name) for name in names]
+    lidars = [recording.topics.sensor(spec.id) for spec in rig.lidars]
     wanted = [*cameras, *lidars, recording.topics.odometry]
     for topic in wanted:
         if topic not in recording.kinds:

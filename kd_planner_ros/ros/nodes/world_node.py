@@ -62,7 +62,7 @@ class WorldNode(Node):
         if self.params.run_dir:
             self._recorder = Recorder(self, self.params, self._rig, route, weather,
                                       self._world.road, self._guard)
-        self._outputs.route(route)
+        self._outputs.begin(route, self._world.road.stations)
         sensed = self._world.sense()  # the first picture builds the renderer, which takes a while
         self._wait_for_agent(executor, stop)
         self._first_s = time.monotonic()

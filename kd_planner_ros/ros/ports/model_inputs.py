@@ -15,6 +15,7 @@ from kd_planner_ros.core.records import EgoState, Frame, NavigationGoal, Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.ros.lifecycle import guarded
+from kd_planner_ros.ros.ports.roadside_inputs import RoadsideInputs
 from kd_planner_ros.ros.ports.route_inputs import RouteInputs
 from kd_planner_ros.ros.qos import SENSOR_IN, STATE, subscribe
 from kd_planner_ros.ros.stamps import from_stamp
@@ -60,6 +61,8 @@ class ModelInputs:
         self._trigger = sensors[0] if sensors else EGO
         specs = [InputSpec(name, max_age_s=max_skew_s) for name in (*sensors, *([EGO] if self._odometry else []))]
         self.aligner = make_aligner(specs, self._trigger, on_set)
+        buffer = self._maker.roadside
+        self._roadside = None if buffer is None else RoadsideInputs(node, adapter, buffer, health)
         self._subscriptions = self._subscribe(node, camera_info and getattr(adapter, "trusts_camera_info", True))
 
     @property
@@ -151,11 +154,12 @@ class ModelInputs:
         ego, goal = inputs.items[EGO] if self._odometry else unknown_ego(inputs.stamp_ns)
         images = {spec.id: self._adapter.image_from_msg(inputs.items[spec.id], spec) for spec in self._rig.cameras}
         clouds = {spec.id: self._adapter.cloud_from_msg(inputs.items[spec.id], spec.id) for spec in self._rig.lidars}
-        frame = self._maker.make(ego, goal, images, clouds, inputs.ages_s, stamp_ns=inputs.stamp_ns)
+        decode = {} if self._roadside is None else self._roadside.decoders
+        frame = self._maker.make(ego, goal, images, clouds, inputs.ages_s, stamp_ns=inputs.stamp_ns, **decode)
         return replace(frame, calibrations=self._calibrations)
 
     def forget_frames(self) -> None:
-        """Forget the earlier frames that the model declares. Call it from the worker thread alone."""
+        """Forget the earlier frames and the roadside messages that the model declares. Call it from the worker thread alone."""
         self._maker.reset()
 
     def values(self, now_ns: int | None) -> dict[str, Any]:
@@ -163,7 +167,8 @@ class ModelInputs:
         counters = self.aligner.counters
         ages = {} if now_ns is None else self.aligner.ages_s(now_ns)
         return {"synchroniser": type(self.aligner).__name__, "sets": counters.sets, "sync misses": counters.missed,
-                "late messages": counters.late, **{f"age of {name} s": f"{age:.3f}" for name, age in ages.items()}}
+                "late messages": counters.late, **({} if self._roadside is None else self._roadside.values()),
+                **{f"age of {name} s": f"{age:.3f}" for name, age in ages.items()}}
 
     def reset(self) -> None:
         """Forget every sample and begin the route anew: time was set back."""
@@ -177,6 +182,8 @@ class ModelInputs:
         """Drop the subscriptions."""
         for one in self._subscriptions:
             node.destroy_subscription(one)
+        if self._roadside is not None:
+            self._roadside.close(node)
         if self.route is not None:
             self.route.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +12,9 @@ from sensor_msgs.msg import CameraInfo, Image, Imu, NavSatFix, PointCloud2
 
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState
-from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.core.sensors import SensorRig, Station
 from kd_planner_ros.ros.adapters.frames_tf import mounts
+from kd_planner_ros.ros.ports.roadside_outputs import RoadsideOutputs
 from kd_planner_ros.ros.qos import CLOCK, LATCHED, SENSOR_OUT, STATE, advertise
 from kd_planner_ros.ros.stamps import to_stamp
 from kd_planner_ros.wire.codec.motion import Fix, ImuSample
@@ -38,22 +40,27 @@ class WorldOutputs:
         self._waypoints = advertise(node, Path, "waypoints", LATCHED)
         self._cameras = {spec.id: (spec, advertise(node, Image, f"{spec.id}/image", SENSOR_OUT),
                                    advertise(node, CameraInfo, f"{spec.id}/camera_info", SENSOR_OUT))
-                         for spec in (*rig.cameras, *rig.roadside_cameras)}
+                         for spec in rig.cameras}
         self._lidars = {spec.id: advertise(node, PointCloud2, spec.id, SENSOR_OUT)
-                        for spec in (*rig.lidars, *rig.roadside_lidars)}
+                        for spec in rig.lidars}
         self._rig, tf_type = rig, adapter.type_of("tf")
         self._tf = None if tf_type is None else advertise(node, tf_type, "tf", STATE)
         self._last_states: bytes | None = None
+        self._roadside: RoadsideOutputs | None = None
 
-    def route(self, route: Route) -> None:
-        """The route, latched."""
+    def begin(self, route: Route, stations: Sequence[Station] = ()) -> None:
+        """The route, latched; and the topics of the map's stations where the rig asks for roadside views."""
+        if self._rig.roadside is not None:
+            self._roadside = RoadsideOutputs(self._node, self._adapter, stations)
         self._route.publish(self._adapter.route_to_msg(route))
         self._waypoints.publish(self._adapter.to_msg("waypoints", route, CLOCK_START_NS))
 
     def tick(self, scene: SceneState, sensed: Any) -> None:
-        """One tick. ``sensed`` holds ``images`` (CameraImage) and ``clouds`` by sensor id."""
+        """One tick. ``sensed`` holds ``images`` (CameraImage) and ``clouds`` by sensor id, and ``roadside`` views."""
         stamp_ns = scene.stamp_ns + CLOCK_START_NS
         self._clock.publish(Clock(clock=to_stamp(stamp_ns)))
+        if self._roadside is not None:
+            self._roadside.publish(sensed.roadside, stamp_ns)
         for name, image in sensed.images.items():
             spec, pictures, infos = self._cameras[name]
             pictures.publish(self._adapter.image_to_msg(image.rgb, stamp_ns, name))
@@ -62,7 +69,8 @@ class WorldOutputs:
         for name, cloud in sensed.clouds.items():
             self._lidars[name].publish(self._adapter.to_msg("cloud", cloud, stamp_ns, name))
         if self._tf is not None and self._tf.get_subscription_count():
-            self._tf.publish(self._adapter.to_msg("tf", mounts(self._adapter, self._rig, scene.ego.pose), stamp_ns))
+            self._tf.publish(self._adapter.to_msg("tf", [
+                *mounts(self._adapter, self._rig, scene.ego.pose), *RoadsideOutputs.mounts(sensed.roadside)], stamp_ns))
         self._imu_and_gnss(stamp_ns, scene, sensed)
         if self._objects.get_subscription_count():
             self._objects.publish(self._adapter.to_msg("objects", scene.actors, stamp_ns))

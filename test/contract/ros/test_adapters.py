@@ -17,11 +17,13 @@ from support.wire import SAMPLES
 from kd_planner_ros.core.errors import ConfigError, SensorError
 from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
 from kd_planner_ros.core.scene import ACTOR_DTYPE
-from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig
+from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish, SensorRig, Station
+from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.geometry.attitude import quaternion_of
 from kd_planner_ros.ros import carla_objects
 from kd_planner_ros.ros.adapters import carla_bridge, carla_bridge_lb2, carla_native, standard
 from kd_planner_ros.ros.adapters.frames_tf import mounts
+from kd_planner_ros.ros.ports.roadside_outputs import RoadsideOutputs
 from kd_planner_ros.ros.profiles import load_profile, make_adapter
 from kd_planner_ros.ros.specs import known_ports
 from kd_planner_ros.ros.stamps import from_stamp, to_duration, to_stamp
@@ -195,10 +197,11 @@ def test_ackermann_is_radians_positive_left():
 
 
 def test_frames_of_a_tick_and_a_cameras_optical_axes():
-    rig = SensorRig((CameraSpec("front", Pose(x=1.3, z=2.3), 64, 32, 90.0),), (LidarSpec("lidar", Pose(z=2.5)),),
-                    roadside_cameras=(CameraSpec("rsu", Pose(5.0, 6.0, 7.0), 64, 32, 90.0),))
-    ego, camera, lidar, roadside = mounts(BRIDGE, rig, Pose(1.0, 2.0, yaw=0.5))
-    assert ego[:2] == ("map", "ego_vehicle") and camera[:2] == ("ego_vehicle", "ego_vehicle/front") and roadside[:2] == ("map", "rsu")
+    rig = SensorRig((CameraSpec("front", Pose(x=1.3, z=2.3), 64, 32, 90.0),), (LidarSpec("lidar", Pose(z=2.5)),))
+    view = RoadsideView("rsu", CameraSpec("north", Pose(5.0, 6.0, 7.0), 64, 32, 90.0), None, None, 0, 0.0)
+    ego, camera, lidar = mounts(BRIDGE, rig, Pose(1.0, 2.0, yaw=0.5))
+    roadside, = RoadsideOutputs.mounts((view,))
+    assert ego[:2] == ("map", "ego_vehicle") and camera[:2] == ("ego_vehicle", "ego_vehicle/front") and roadside[:2] == ("map", "rsu/north")
     # Optical z looks forward, x to the right, y down: the standard rotation (-0.5, 0.5, -0.5, 0.5).
     q = np.array(quaternion_of(camera.pose))
     assert q * np.sign(q[3]) == pytest.approx([-0.5, 0.5, -0.5, 0.5]) and lidar.pose == Pose(z=2.5)
@@ -206,9 +209,10 @@ def test_frames_of_a_tick_and_a_cameras_optical_axes():
 
 def test_the_sensor_file_there_and_back():
     rig = SensorRig((CameraSpec("front", Pose(x=1.3, z=2.3, yaw=math.radians(60)), 400, 300, 100.0, 0.1),),
-                    (LidarSpec("lidar", Pose(z=2.5), channels=32, period_s=0.1),),
-                    roadside_cameras=(CameraSpec("rsu", Pose(5.0, 6.0, 7.0, pitch=0.4), 64, 32, 90.0),))
-    content = carla_objects.to_objects(rig, "hero")
+                    (LidarSpec("lidar", Pose(z=2.5), channels=32, period_s=0.1),), roadside=RoadsideWish(2, 90.0, objects=True))
+    station = Station("rsu", Pose(5.0, 6.0), (CameraSpec("north", Pose(5.0, 6.0, 7.0, pitch=0.4), 64, 32, 90.0),))
+    content = carla_objects.to_objects(rig, "hero", stations=(station,))
+    assert content["objects"][1]["id"] == "rsu/north" and content["objects"][1]["spawn_point"]["z"] == 7.0
     ego = content["objects"][0]
     assert ego["id"] == "hero" and ego["sensors"][0]["spawn_point"]["yaw"] == pytest.approx(60.0)
     assert ego["sensors"][0]["sensor_tick"] == 0.0 and ego["sensors"][0]["fov"] == 100.0
@@ -217,7 +221,7 @@ def test_the_sensor_file_there_and_back():
     assert set(ego["sensors"][0]) == known, "CARLA refuses attributes that it does not know"
     back = carla_objects.from_objects(content, "hero")
     assert back.lidars[0] == rig.lidars[0] and back.cameras[0].pose.yaw == pytest.approx(rig.cameras[0].pose.yaw)
-    assert back.roadside_cameras[0].id == "rsu" and back.cameras[0].period_s == 0.1
+    assert back.roadside == rig.roadside and back.cameras[0].period_s == 0.1 and len(back.cameras) == 1
 
 
 @pytest.mark.parametrize("content", [

@@ -29,7 +29,7 @@ def test_the_card_is_that_of_the_weights_that_drive(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "here")
     for module in ("load", "paths"):
         monkeypatch.setattr(f"kd_planner_ros.runtime.{module}.models_folder", lambda: tmp_path / "models")
-    monkeypatch.setattr(maps, "load_map", lambda name: SimpleNamespace(name=name))
+    monkeypatch.setattr(maps, "load_map", lambda name, stations="": SimpleNamespace(name=name))
     setup = worker.Setup(ClosedLoopConfig("twin", tmp_path / "out", engine="torch"))
     shipped = json.loads((tmp_path / "models" / "twin" / "card.json").read_text())
     assert setup.weights == setup.card["weights_sha256"] == shipped["weights_sha256"]

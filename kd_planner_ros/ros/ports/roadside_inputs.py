@@ -1,0 +1,89 @@
+"""The roadside stations that a model hears: their pictures and object lists, all of them optional."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import String
+
+from kd_planner_ros.core.errors import SensorError
+from kd_planner_ros.core.frames import RoadsideBuffer
+from kd_planner_ros.core.sensors import CameraSpec, Station
+from kd_planner_ros.ros.diagnostics import WARN, Health
+from kd_planner_ros.ros.lifecycle import guarded
+from kd_planner_ros.ros.qos import LATCHED, ROADSIDE, subscribe
+from kd_planner_ros.ros.stamps import from_stamp
+from kd_planner_ros.wire.topics import Topics
+
+
+class RoadsideInputs:
+    """Subscribes to the stations that ``/carla/stations`` names, and keeps their newest messages in ``buffer``.
+
+    Nothing waits for a station: what is late, out of order, missing or broken costs a view and no plan. Messages are only
+    unpacked by ``image_of`` and ``objects_of``, which the worker thread calls.
+    """
+
+    def __init__(self, node: Any, adapter: Any, buffer: RoadsideBuffer, health: Health):
+        self._node, self._adapter, self._buffer, self._health = node, adapter, buffer, health
+        self._counts = {"roadside pictures": 0, "roadside object lists": 0, "roadside messages refused": 0}
+        self._known: dict[str, list[Any]] = {}
+        self._stations = subscribe(node, String, Topics().of("stations"), guarded(health, self._take_stations, name="stations"), LATCHED)
+
+    def _take_stations(self, message: String) -> None:
+        for station in self._adapter.from_msg("stations", message):
+            if station.id not in self._known:
+                self._known[station.id] = self._subscribe(station)
+
+    def _subscribe(self, station: Station) -> list[Any]:
+        topics, node, health = Topics(station.id), self._node, self._health
+
+        def objects(message: PointCloud2) -> None:
+            self._counts["roadside object lists"] += 1
+            self._buffer.take_objects(station.id, from_stamp(message.header.stamp), message)
+
+        def pictures(camera: CameraSpec) -> Any:
+            def take(message: Image) -> None:
+                self._counts["roadside pictures"] += 1
+                self._buffer.take_picture(station.id, camera, from_stamp(message.header.stamp), message)
+
+            return take
+
+        ports = [subscribe(node, Image, topics.image(camera.id), guarded(health, pictures(camera), name=topics.image(camera.id)), ROADSIDE)
+                 for camera in station.cameras]
+        if self._buffer.wants_objects:
+            topic = topics.of("station_objects")
+            ports.append(subscribe(node, PointCloud2, topic, guarded(health, objects, name=topic), ROADSIDE))
+        return ports
+
+    def image_of(self, message: Image) -> np.ndarray | None:
+        """The picture, RGB uint8 [H, W, 3]; None, counted and told to the diagnostics, where it cannot be read."""
+        return self._read("image", message)
+
+    def objects_of(self, message: PointCloud2) -> np.ndarray | None:
+        """The object list, ACTOR_DTYPE [N] in ``map``; None as for ``image_of``."""
+        return self._read("station_objects", message)
+
+    @property
+    def decoders(self) -> dict[str, Any]:
+        """The arguments of ``FrameMaker.make`` that decode what is in ``buffer``."""
+        return {"image_of": self.image_of, "objects_of": self.objects_of}
+
+    def _read(self, channel: str, message: Any) -> Any:
+        try:
+            return self._adapter.from_msg(channel, message)
+        except SensorError as error:
+            self._counts["roadside messages refused"] += 1
+            self._health.set("roadside", WARN, f"a message of {message.header.frame_id} is left out: {error}")
+            return None
+
+    def values(self) -> dict[str, Any]:
+        """Counts for the diagnostics."""
+        return {"roadside stations": len(self._known), **self._counts}
+
+    def close(self, node: Any) -> None:
+        """Drop the subscriptions."""
+        for one in (self._stations, *(port for ports in self._known.values() for port in ports)):
+            node.destroy_subscription(one)
+        self._known.clear()
