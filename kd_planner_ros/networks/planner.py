@@ -120,8 +120,9 @@ def require_model(model: Any, role: str | None = None) -> Any:
     Raises:
         PlannerError: it is no Planner and no Perceiver, has another role, or lacks a usable name, rig or rate.
     """
-    kinds = {PLANNER: Planner, PERCEIVER: Perceiver}
-    if not isinstance(model, kinds[role] if role else tuple(kinds.values())):
+    kinds: dict[str, Any] = {PLANNER: Planner, PERCEIVER: Perceiver}
+    wanted_kinds: tuple[Any, ...] = (kinds[role],) if role else tuple(kinds.values())
+    if not isinstance(model, wanted_kinds):
         wanted = f"a {kinds[role].__name__}" if role else "a Planner or a Perceiver"
         got = f"'{model.name}', a {model.role}" if isinstance(model, Model) and hasattr(model, "role") else type(model).__name__
         raise PlannerError(wanted, got, f"name a {role or 'model'}, or derive the class from {wanted[2:]} of networks/planner.py")

@@ -69,14 +69,15 @@ class Player:
     def _take_status(self, message: Bool) -> None:
         self.ready = message.data
 
-    def open(self, kinds: dict[str, str], route: Route) -> None:
-        """Advertise topics (name -> type) and send the route."""
+    def open(self, kinds: dict[str, str], route: Route | None) -> None:
+        """Advertise topics (name -> type) and send the route, if there is one."""
         for topic, kind in kinds.items():
             package, _, name = kind.split("/")
             message = getattr(importlib.import_module(f"{package}.msg"), name)
             profile = STATE if topic.endswith("/odometry") else SENSOR_OUT
             self._publishers[topic] = advertise(self.node, message, topic, profile)
-        self._route.publish(self.adapter.route_to_msg(route))
+        if route is not None:
+            self._route.publish(self.adapter.route_to_msg(route))
 
     def spin(self, seconds: float) -> None:
         """Take messages for at most this long."""

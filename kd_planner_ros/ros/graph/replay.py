@@ -87,12 +87,12 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
         if topic not in recording.kinds:
             raise BagError(f"{topic} in {recording.path}", f"topics {', '.join(sorted(recording.kinds)) or 'none'}",
                            "record the sensors that this planner declares, or choose another planner")
-    for spec, name in zip(rig.cameras, names):
+    for spec, name in zip(rig.cameras, names, strict=True):
         found = recording.camera_spec(name)
         if found is not None and (found.width, found.height) != (spec.width, spec.height):
             raise BagError(f"pictures of {spec.width}x{spec.height} from camera '{name}' in {recording.path}",
                            f"{found.width}x{found.height}", "choose a planner made for them, or record with --width and --height")
-    if recording.route is None:
+    if recording.route is None and rig.needs_route:
         raise BagError(f"{recording.topics.route} in {recording.path}", "no route",
                        "record the route too: a planner must know where to go")
     return {topic: recording.kinds[topic] for topic in wanted}, wanted[0]
@@ -104,7 +104,7 @@ def _cameras(recording: Recording, rig: SensorRig) -> tuple[str, ...]:
 
 def _with_cameras(profile: Profile, recording: Recording, rig: SensorRig) -> Profile:
     """``profile`` in which the cameras of ``rig`` have the topics that they were recorded under."""
-    pictures = {f"{spec.id}/image": f"{name}/image" for spec, name in zip(rig.cameras, _cameras(recording, rig))}
+    pictures = {f"{spec.id}/image": f"{name}/image" for spec, name in zip(rig.cameras, _cameras(recording, rig), strict=True)}
     return replace(profile, topics={**profile.topics, **pictures})
 
 
@@ -129,7 +129,7 @@ def _transport(rig: SensorRig) -> Iterator[None]:
 
 
 def _first(items: Any, count: int) -> list[Any]:
-    return [item for item, _ in zip(items, range(count))]
+    return [item for item, _ in zip(items, range(count), strict=False)]
 
 
 def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any, topics: dict[str, str], trigger: str,
