@@ -15,7 +15,8 @@ from kd_planner_ros.core.planning_states import STATE_NAMES
 from kd_planner_ros.core.records import Control, EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, SceneState
-from kd_planner_ros.core.sensors import CameraImage, CameraSpec, SensorRig
+from kd_planner_ros.core.sensors import CameraImage, CameraSpec, SensorRig, Station
+from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.networks.samples import MAIN, SampleMaker
 from kd_planner_ros.wire.codec.tables import TABLE, table
 from kd_planner_ros.wire.topics import MAP_LINES, WORLD_INFO
@@ -53,7 +54,7 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
               disturbed: tuple[int, int] = (0, 0), storage: str = "mcap", labels: bool = True, leave_out: str = "",
               abort: bool = False, camera: str = "front", told: str = "", every: int = 10,
               actors: Callable[[int], np.ndarray] | None = None, lines: np.ndarray | None = None,
-              crashed: tuple[int, int] = (0, 0)) -> Path:
+              crashed: tuple[int, int] = (0, 0), station: Station | None = None) -> Path:
     """A 2 FPS recording.
 
     Args:
@@ -66,6 +67,7 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
         actors: the actor table of a tick; by default one car ahead.
         lines: the map's lines, MAP_LINE_DTYPE.
         crashed: the first and one past the last tick with a collision.
+        station: a roadside station, see ``write_station``.
     """
     rng = np.random.default_rng(seed)
     route_points = np.array([(p.x, p.y) for p in (pose_at(t, rate) for t in np.arange(0.0, seconds + 12.0, 0.2))])
@@ -92,6 +94,8 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
                 "expert_throttle": 0.3, "expert_steer": rate / 2, "expert_brake": 0.0, "target_speed": SPEED,
                 "disturbance": float(active), "collision": float(crashed[0] <= tick < crashed[1])}
             bag.write_state(stamp, Control(stamp, 0.3, rate / 2 + 0.2 * active, 0.0), state)
+            if station is not None:
+                write_station(bag, station, tick, stamp, 2 * every)
             if tick == 0 and lines is not None:
                 bag.write(MAP_LINES, TABLE, table(make, lines, stamp, "map"), stamp, latched=True)
             if tick % every == 0:
@@ -100,6 +104,17 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
                 if leave_out != "camera":
                     bag.write_camera(camera, shot(stamp, picture(rate, rng), labels))
     return path
+
+
+def write_station(bag: BagWriter, station: Station, tick: int, stamp: int, every: int) -> None:
+    """Where ``station`` stands, at the first tick; every ``every`` ticks a green picture of its first camera, taken 0.1 s before."""
+    if tick == 0:
+        bag.write_stations((station,), stamp)
+    if tick % every == 0:
+        camera = station.cameras[0]
+        image = np.zeros((camera.height, camera.width, 3), np.uint8)
+        image[..., 1] = 255
+        bag.write_roadside(RoadsideView(station.id, camera, image, None, stamp - 2 * TICK_NS, 0.0))
 
 
 def _skip(bag: BagWriter, unwanted: str) -> None:

@@ -1,0 +1,1 @@
+"""A privileged teacher: it reads the labels and gives them back as the student would say them."""
