@@ -1,0 +1,92 @@
+"""A recurrent task: its samples come in sequences, and its memory of each slot survives validation and resume."""
+
+import pytest
+import torch
+from support.bags import write_bag
+from support.interrupting import interrupt_in_step
+from support.training import but, training
+
+from kd_planner_ros.core.card import read_card
+from kd_planner_ros.distill import checkpoint
+from kd_planner_ros.distill.train import train
+from kd_planner_ros.networks.samples import Sequences
+from kd_planner_ros.networks.tcp.training import TCPTask
+from kd_planner_ros.networks.training import is_recurrent
+
+
+class Remembering:
+    """TCP's task with a memory: the mean feature of a slot's last sample is added to its next picture."""
+
+    def begin_step(self, reset):
+        old = getattr(self, "held", None)
+        size = len(reset)
+        self.held = torch.zeros(size) if old is None or len(old) != size else torch.where(torch.from_numpy(reset.copy()), 0.0, old)
+        self.resets = [*getattr(self, "resets", []), reset.tolist()]
+
+    def inputs(self, rows, arrays, hidden_speed):
+        found = inputs_of(self, rows, arrays, hidden_speed)
+        return found | {"image": found["image"] + self.held.view(-1, 1, 1, 1)}
+
+    def end_step(self, outputs):
+        self.held = outputs["feature_traj"].detach().float().mean(1)
+
+    def memory(self):
+        return None if getattr(self, "held", None) is None else {"held": self.held.clone()}
+
+    def restore_memory(self, memory):
+        self.held = None if memory is None else memory["held"].clone()
+
+
+inputs_of = TCPTask.inputs
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    torch.set_num_threads(1)
+    for name in ("begin_step", "inputs", "end_step", "memory", "restore_memory"):
+        monkeypatch.setattr(TCPTask, name, getattr(Remembering, name))
+    monkeypatch.setattr(TCPTask, "sampling", Sequences())
+    for number in range(3):
+        write_bag(tmp_path / "bags" / f"b{number}", rate=0.1 * number, seconds=6.0, seed=number, labels=False)
+    return training(bags=(tmp_path / "bags",), name="recurrent", size="3.1m", input_height=32, input_width=64, batch=2, epochs=3,
+                    validation_share=0.34, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1,
+                    cache=tmp_path / "cache", progress=False, threads=1, device="cpu", validate_minutes=0)
+
+
+def weights_of(config, name):
+    return checkpoint.load(config.runs_dir / name)["learner"]["model"]
+
+
+def test_resume_in_the_middle_of_a_recording_is_bit_identical(config, monkeypatch):
+    assert is_recurrent(TCPTask)
+    whole = train(but(config, name="whole"))
+    steps = interrupt_in_step(monkeypatch, whole.steps // 2 + 1)
+    assert not train(but(config, name="halves")).finished
+    kept = checkpoint.load(config.runs_dir / "halves")["learner"]["memory"]["held"]
+    assert kept.shape == (2,) and (kept != 0).all()
+    assert train(but(config, name="halves")).finished and steps == list(range(whole.steps))
+    one, two = weights_of(config, "whole"), weights_of(config, "halves")
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
+
+
+def test_without_its_memory_a_resumed_run_would_be_another(config, monkeypatch):
+    whole = train(but(config, name="whole"))
+    interrupt_in_step(monkeypatch, whole.steps // 2 + 1)
+    train(but(config, name="halves"))
+    monkeypatch.setattr(TCPTask, "restore_memory", lambda self, memory: setattr(self, "held", None))
+    train(but(config, name="halves"))
+    one, two = weights_of(config, "whole"), weights_of(config, "halves")
+    assert any(not torch.equal(value, two[name]) for name, value in one.items())
+
+
+def test_a_validation_walks_each_recording_in_order_and_puts_the_memory_back(config, monkeypatch):
+    seen, end = [], TCPTask.selection_score
+    monkeypatch.setattr(TCPTask, "selection_score",
+                        lambda self, figures: seen.append((self.held.clone(), self.resets)) or end(self, figures))
+    report = train(config)
+    held, resets = seen[0]
+    assert held.shape == (2,)  # of the training's two slots, not of the validation's one
+    walked = [one for one in resets if len(one) == 1]
+    first = [one[0] for one in walked[:report.validation_samples]]
+    routes = read_card(config.models_dir / "recurrent").training["data"]["held_out_routes"]
+    assert first.count(True) == len(routes) > 0 and first[0] and len(first) == report.validation_samples > len(routes)
