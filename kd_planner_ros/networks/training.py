@@ -130,8 +130,11 @@ class LearningTask(SampleMaker):
 
     weights: Mapping[str, float] = {}
     """Every part of the loss with its weight; a stage or a method may change the weights."""
-    reads_features = False
-    """Whether ``auxiliary_losses`` reads the maps that the network gives back with ``features=True``."""
+
+    @property
+    def reads_features(self) -> bool:
+        """Whether ``auxiliary_losses`` reads the maps that the network gives back with ``features=True``."""
+        return False
 
     @abstractmethod
     def inputs(self, rows: np.ndarray, arrays: Mapping[str, Tensor], hidden_speed: np.ndarray) -> dict[str, Tensor]:

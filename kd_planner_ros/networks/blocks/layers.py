@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -18,7 +19,7 @@ def mlp(widths: Sequence[int], last_relu: bool = True, dropout: float = 0.0) -> 
     layers: list[nn.Module] = []
     last = len(widths) - 2
     last_active = last if last_relu else last - 1
-    for index, (width_in, width_out) in enumerate(zip(widths, widths[1:])):
+    for index, (width_in, width_out) in enumerate(pairwise(widths)):
         layers.append(nn.Linear(width_in, width_out))
         if dropout and index == last_active:
             layers.append(nn.Dropout(dropout))

@@ -91,7 +91,7 @@ class ResNet(Staged):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         width_in = 64
-        for stage, (count, width, stride) in enumerate(zip(spec.blocks, spec.widths, spec.strides), start=1):
+        for stage, (count, width, stride) in enumerate(zip(spec.blocks, spec.widths, spec.strides, strict=True), start=1):
             blocks = [BasicBlock(width_in if i == 0 else width, width, stride if i == 0 else 1) for i in range(count)]
             self.add_module(f"layer{stage}", nn.Sequential(*blocks))
             width_in = width

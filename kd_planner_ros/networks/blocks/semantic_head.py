@@ -31,7 +31,7 @@ class SemanticHead(nn.Module):
     def forward(self, maps: list[Tensor]) -> Tensor:
         size = maps[0].shape[2:]
         total = self.sides[0](maps[0])
-        for side, coarse in zip(self.sides[1:], maps[1:]):
+        for side, coarse in zip(self.sides[1:], maps[1:], strict=True):
             total = total + nn.functional.interpolate(side(coarse), size, mode="nearest")
         return self.out(total)
 

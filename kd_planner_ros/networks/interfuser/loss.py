@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ def imitation_loss(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor],
              "waypoints": waypoint_loss(outputs["waypoints"].float(), targets["waypoints"], targets["waypoints_mask"])}
     for name in ("junction", "light", "stop"):
         parts[name] = class_loss(outputs[name].float(), targets[name])
-    total = sum(weights[name] * part for name, part in parts.items())
+    total = cast(Tensor, sum(weights[name] * part for name, part in parts.items()))
     return total, {name: part.detach() for name, part in parts.items()}
 
 

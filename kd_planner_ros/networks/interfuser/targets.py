@@ -120,7 +120,7 @@ def _coverage(centres: np.ndarray, turns: np.ndarray, half_length: np.ndarray, h
     left = MAP_CELLS / 2.0 - (np.arange(side) + 0.5) / PIXELS_PER_M
     grow = np.where(half_length < SMALL_HALF_LENGTH_M, SMALL_ENLARGED, 1.0)
     hit = np.zeros((side, side), bool)
-    for (x, y), turn, long, wide in zip(centres, turns, half_length * grow, half_width * grow):
+    for (x, y), turn, long, wide in zip(centres, turns, half_length * grow, half_width * grow, strict=True):
         dx, dy = ahead[:, None] - x, left[None] - y
         c, s = math.cos(turn), math.sin(turn)
         hit |= (np.abs(dx * c + dy * s) <= long) & (np.abs(dy * c - dx * s) <= wide)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -40,7 +41,7 @@ def imitation_loss(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor],
         "future_action": masked_mean(
             beta_kl(outputs["future_alpha"], outputs["future_beta"], actions[:, 1:]).mean(-1), acted[:, 1:]),
     }
-    total = sum(weights[name] * part for name, part in parts.items())
+    total = cast(Tensor, sum(weights[name] * part for name, part in parts.items()))
     return total, {name: part.detach() for name, part in parts.items()}
 
 

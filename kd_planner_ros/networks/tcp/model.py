@@ -113,7 +113,7 @@ class TCP(nn.Module):
             alpha, beta = self._policy(feature)
             rows.append((feature, alpha, beta, weights.view(-1, *self.config.grid)))
         names = ("future_features", "future_alpha", "future_beta", "attention")
-        return {name: torch.stack(column, 1) for name, column in zip(names, zip(*rows))}
+        return {name: torch.stack(column, 1) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
 def build_model(config: TCPConfig) -> TCP:
