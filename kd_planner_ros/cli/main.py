@@ -31,9 +31,9 @@ COMMANDS = {
     "models": "list the shipped planners, count a network's parameters, check weights against cards",
 }
 EPILOG = """\
-begin here:
+start here:
   kd-planner drive                                       watch the shipped planner drive; needs no data
-  kd-planner models list                                 what there is to drive with
+  kd-planner models list                                 the models that can drive
   kd-planner evaluate closed-loop --planner constant_velocity --out runs/baseline
 
 'kd-planner COMMAND --help' describes every option. Every measuring command takes --json and then prints one JSON
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.filename is None:
             raise
         return _refuse(f"expected to use {error.filename}; got {error.strerror}; "
-                       "give another path or mend its permissions")
+                       "give another path or correct its permissions")
     except Exception as error:
         if os.environ.get(TRACEBACK):
             raise

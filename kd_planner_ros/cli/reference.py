@@ -94,7 +94,7 @@ def _commands(words: tuple[str, ...], parser: argparse.ArgumentParser) -> Iterat
 def _options(parser: argparse.ArgumentParser) -> list[tuple[str, str, str]]:
     rows = []
     for action in parser._actions:
-        if "--help" in action.option_strings:
+        if "--help" in action.option_strings or action.help == argparse.SUPPRESS:
             continue
         value = "" if action.nargs == 0 else " " + "\\|".join(map(str, action.choices)) if action.choices else \
             f" {action.metavar or action.dest.upper()}" if action.option_strings else ""

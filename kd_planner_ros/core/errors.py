@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class KdPlannerError(Exception):
-    """Base of all errors a user can cause or mend. Never raised itself."""
+    """Base of all errors that a user can cause or correct. Never raised itself."""
 
     def __init__(self, expected: str, got: str, remedy: str):
         super().__init__(f"expected {expected}; got {got}; {remedy}")

@@ -57,7 +57,7 @@ class Plugin:
         """The error that says that this plugin cannot be used, because of ``cause``."""
         why = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
         return PluginError(f"plugin '{self.name}' of {self.group} from distribution '{self.distribution}' ({self.target}) "
-                           "to keep the contract", " ".join(why.split()), f"mend or uninstall {self.distribution}")
+                           "to keep the contract", " ".join(why.split()), f"correct or uninstall {self.distribution}")
 
 
 def plugins(group: str, builtin: Collection[str] = ()) -> dict[str, Plugin]:

@@ -11,7 +11,7 @@ import numpy as np
 class Route:
     """Dense plan, about 1 m apart, in ``map``: ``points`` [N, 2] metres, ``yaws`` [N] rad, ``commands`` int8 [N].
 
-    ``name`` is unique in its file; ``town`` names the map; ``key_points`` [K, 2] are the file's own way points (the
+    ``name`` is unique in its file; ``town`` names the map; ``key_points`` [K, 2] are the file's own waypoints (the
     legacy length of the benchmark is measured on them).
     """
 

@@ -36,7 +36,7 @@ def stations_from_data(data: Any, source: str) -> tuple[Station, ...]:
     entries = data.get("stations") if isinstance(data, Mapping) else None
     if not isinstance(entries, list):
         raise ConfigError(f"a list 'stations' in {source}", type(data).__name__ if entries is None else type(entries).__name__,
-                          "see docs/ros.md, stations")
+                          "see 'Stations file' in docs/ros.md")
     stations = tuple(_station(entry, f"{source}, station {number}") for number, entry in enumerate(entries))
     _require_distinct([one.id for one in stations], f"stations of different ids in {source}")
     return stations

@@ -62,7 +62,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"YAML in {path}", " ".join(str(error).split()), "correct the file") from None
     if not isinstance(data, dict):
-        raise ConfigError(f"names with values in {path}", type(data).__name__, "see docs/distillation.md")
+        raise ConfigError(f"names with values in {path}", type(data).__name__, "see docs/guides/train_a_student.md")
     return dotted(data, str(path))
 
 

@@ -65,14 +65,14 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
         ours, theirs = _camera_backbone(model, config.network), _camera_backbone(source, card.network)
         if type(ours) is not type(theirs):
             raise CardError(f"a start with a {type(ours).__name__} as camera backbone", f"'{card.name}' with a {type(theirs).__name__}",
-                            "name another start, or train another size")
+                            "choose another start model, or train another size")
         taken = warm_start(ours, theirs)
     return Start(card.name, card.weights_sha256, tuple(sorted(card.maps_seen)), taken, len(model.state_dict()))
 
 
 def _camera_backbone(model: nn.Module, network: str) -> nn.Module:
     if not find_training(network).backbone:
-        raise CardError(f"a camera backbone in network '{network}'", "no BACKBONE in its training.py", "name another start")
+        raise CardError(f"a camera backbone in network '{network}'", "no BACKBONE in its training.py", "choose another start model")
     return model.get_submodule(find_training(network).backbone)
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from kd_planner_ros.core.errors import PlannerError
 from kd_planner_ros.core.records import Control, EgoState, Plan
-from kd_planner_ros.driving.controller import TCPController
+from kd_planner_ros.driving.tcp_controller import TCPController
 
 
 class Controller(Protocol):

@@ -36,7 +36,7 @@ def sparse_indices(route: Route, step_m: float = SPARSE_STEP_M) -> np.ndarray:
 
 class RoutePlanner:
     """RoutePlanner(4, 50) on the sparse plan: TCP's and InterFuser's navigation while driving. With ``dense`` it follows
-    every point of the plan: what InterFuser's way points are read from.
+    every point of the plan: what InterFuser's waypoints are read from.
 
     Each step walks at most ``max_m`` along the rest of the plan, so a route that crosses itself stays in order; of the
     points within ``min_m`` of the car the farthest is taken, and all before it are dropped.

@@ -92,7 +92,7 @@ def _results(config: ClosedLoopConfig, setup: worker.Setup, drives: Sequence[Dri
         for done in as_completed([pool.submit(worker.drive_in_worker, drive) for drive in drives]):
             yield done.result()
     except BrokenProcessPool:
-        raise ConfigError("worker processes that live to the end of their drives", "one was killed",
+        raise ConfigError("worker processes that run to the end of their drives", "one was killed",
                           "use fewer --jobs if memory ran out; the same command goes on where it stopped") from None
     except BaseException:
         for child in multiprocessing.active_children():

@@ -90,7 +90,7 @@ def _subject(config: ExplainConfig) -> _Subject:
     model, settings, card = load_model(folder)
     description = describe(card.network)
     if not description.pictures or description.taught_waypoints is None:
-        raise ConfigError("a model that PlanKD can teach: of a network with waypoints and feature maps of its pictures "
+        raise ConfigError("a model of a network with waypoints and feature maps, which PlanKD can distil "
                           f"({', '.join(_explained())})", f"'{card.name}', a {card.network}", "give another model")
     parts = load_parts(config.run_dir or Path("runs/train") / card.name, card)
     return _Subject(model.float().eval(), find_network(card.network).build_processor(settings), card, parts)
@@ -146,7 +146,7 @@ def _attend(frame: Frame, recording: Recording, subject: _Subject, config: Expla
     waypoints = describe(subject.card.network).taught_waypoints(recording, frame, subject.processor)
     known = np.isfinite(waypoints).all(1)
     if not known.any():
-        raise BagError(f"where the car went after the frame in {recording.path}",
+        raise BagError(f"the car's positions after the frame in {recording.path}",
                        f"nothing after {frame.stamp_ns / 1e9:g} s", "give an earlier frame")
     others = obstacles[0][(obstacles[0] != 0.0).any(1)]
     places = torch.from_numpy(np.where(known[:, None], waypoints, 0.0).astype(np.float32))[None]

@@ -166,7 +166,7 @@ def _measured(config: SweepConfig, models: Mapping[str, Path], weights: Mapping[
     try:
         known: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
     except ValueError:
-        raise ConfigError(f"measured latencies in {path}", "no JSON", "delete the file; they are measured again") from None
+        raise ConfigError(f"measured latencies in {path}", "no JSON", "delete the file; the next run measures again") from None
     for name, folder in models.items() if wanted else ():
         if known.get(name, {}).get("weights_sha256") != weights[name]:
             known[name] = {**measure(config, folder), "weights_sha256": weights[name]}

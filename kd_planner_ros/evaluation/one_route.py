@@ -71,7 +71,7 @@ def mounted(planner_rig: SensorRig, pictures: bool) -> SensorRig:
 
 
 def wanted_speed(plan: Plan) -> float | None:
-    """Mean speed in m/s between the plan's way points; None for a single one."""
+    """Mean speed in m/s between the plan's waypoints; None for a single one."""
     points, times = plan.trajectory.points, plan.trajectory.times_s
     return float((np.hypot(*np.diff(points, axis=0).T) / np.diff(times)).mean()) if len(points) > 1 else None
 

@@ -79,5 +79,5 @@ def ids_of_colours(rgb: np.ndarray) -> np.ndarray:
     if (colours[index] != packed).any():
         strange = rgb[colours[index] != packed][0]
         raise SensorError("CARLA's semantic palette", f"the colour {strange.tolist()}",
-                          "record the semantic camera without compression")
+                          "record the semantic camera without lossy compression")
     return ids[index]

@@ -25,12 +25,12 @@ from kd_planner_ros.world.simulation import World
 from kd_planner_ros.world.traffic import TICK_S
 
 if TYPE_CHECKING:
-    from kd_planner_ros.record.student_turns import StudentTurns
+    from kd_planner_ros.record.dagger_turns import DaggerTurns
 
 STANDING_MPS = 0.1
 AHEAD_TICKS = 30  # how far the drive may be ahead of its pictures
-Meddler = Callable[[Control, SceneState], tuple[Control, bool]]
-"""(the expert's control, scene) to what is executed and whether that is another's."""
+ControlOverride = Callable[[Control, SceneState], tuple[Control, bool]]
+"""(the expert's control, scene) -> (the control that is executed, whether it differs from the expert's on purpose)."""
 COLLISIONS = frozenset(kind for kind in EventKind if "collision" in kind.value.lower())
 
 
@@ -80,11 +80,11 @@ class Stopped(Exception):
 
 
 def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Callable[[int], bool],
-                turns: StudentTurns | None = None) -> RouteReport:
-    """Record ``job``. The expert's control is the label; what is executed may be disturbed, or a student's (``turns``).
+                turns: DaggerTurns | None = None) -> RouteReport:
+    """Record ``job``. The expert's control is the label; the executed control may be disturbed, or a student's (``turns``).
     Pictures are drawn and written in a thread while the drive goes on.
 
-    ``beat`` is told the frames written since it was last called, every tick; True from it stops the recording.
+    ``beat`` is called every tick with the number of frames written since its last call; True from it stops the recording.
 
     Raises:
         Stopped: ``beat`` asked to stop; only ``<name>.partial`` is left.
@@ -92,13 +92,13 @@ def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Cal
     """
     scene = world.start(job.route, job.seed, job.weather)
     expert = Expert(road, job.route, job.legacy_light)
-    meddle = _meddler(job, turns)
-    ticks = seen = stood = told = 0
+    override = _override(job, turns)
+    ticks = seen = stood = reported = 0
     with BagWriter(job.path, rig, recording_facts(job, rig), job.role_name, compact=job.shared) as bag, InOrder(AHEAD_TICKS) as thread:
         _write_static(bag, road, job, rig, scene.stamp_ns)
         while not world.done and stood * TICK_S < job.stand_s:
             decision = expert.step(scene)
-            executed, pushed = meddle(decision.control, scene)
+            executed, pushed = override(decision.control, scene)
             events = world.monitor.events
             crashed = any(event.kind in COLLISIONS for event in events[seen:])
             seen = len(events)
@@ -106,15 +106,15 @@ def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Cal
             state = _state(decision, pushed, crashed)
             thread.put(partial(_write, bag, scene, world.capture(job.label_cameras), executed, state, job.labels))
             ticks, written = ticks + 1, bag.pictures
-            if beat(written - told):
+            if beat(written - reported):
                 raise Stopped
-            told = written
+            reported = written
             scene = world.tick(executed)
         result = world.monitor.result()
         for key in ("status", "completion"):
             bag.note(key, str(result[key]))
         bag.note("events", json.dumps(result["events"]))
-    beat(bag.pictures - told)
+    beat(bag.pictures - reported)
     frames = bag.pictures
     size = sum(file.stat().st_size for file in job.path.iterdir())
     return RouteReport(job.path.name, frames, ticks, result["status"], result["completion"], len(result["events"]), size)
@@ -130,7 +130,7 @@ def recording_facts(job: Job, rig: SensorRig) -> dict[str, str]:
             "stand_s": str(job.stand_s), "vehicles": str(job.vehicles), "walkers": str(job.walkers)}
 
 
-def _meddler(job: Job, turns: StudentTurns | None) -> Meddler:
+def _override(job: Job, turns: DaggerTurns | None) -> ControlOverride:
     if turns is not None:
         turns.start(job.route, job.seed)
         return turns.step

@@ -99,7 +99,7 @@ def recording_rig(config: RecordConfig) -> SensorRig:
         return shared_rig(config.pictures_per_s)
     rig = find_network(config.network).configurations[0].rig
     if bool(config.width) != bool(config.height):
-        raise ConfigError("width and height together", f"{config.width} x {config.height}", "give both or none")
+        raise ConfigError("width and height together", f"{config.width} x {config.height}", "give both or neither")
 
     def change(camera: Any) -> Any:
         size = {"width": config.width, "height": config.height} if config.width else {}

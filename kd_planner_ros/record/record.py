@@ -71,7 +71,7 @@ def record(config: RecordConfig) -> RecordReport:
     Path(config.out).mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(config.out).free
     if todo and free < MIN_FREE_BYTES:
-        raise BagError(f"{MIN_FREE_BYTES / 1e9:.0f} GB free for {config.out}", f"{free / 1e9:.1f} GB", "make room")
+        raise BagError(f"{MIN_FREE_BYTES / 1e9:.0f} GB free for {config.out}", f"{free / 1e9:.1f} GB", "free some disk space, or give another --out")
     began = time.perf_counter()
     tally = _share_out(config, todo, rig) if todo else _Tally()
     reports, failed = tally.reports, failed + tally.failed
@@ -102,7 +102,7 @@ def _require_same_settings(done: list[Job], rig: SensorRig) -> None:
         for name, wanted in recording_facts(job, rig).items():
             if not _same(name, facts.get(name, wanted), wanted):  # older recordings lack some
                 raise ConfigError(f"{name} {wanted[:40]!r} in {job.path}, which is kept and not recorded again",
-                                  repr(facts[name][:40]), "give another --out, or the settings of before")
+                                  repr(facts[name][:40]), "give another --out, or the earlier settings")
 
 
 def _same(name: str, noted: str, wanted: str) -> bool:
@@ -174,8 +174,8 @@ def _listen(config: RecordConfig, total: int, workers: list, tasks: Any, news: A
             except queue.Empty:
                 dead = [w for w in workers if w.exitcode not in (None, 0)]
                 if dead and news.empty():
-                    raise BagError("workers that live", f"one ended with exit code {dead[0].exitcode}",
-                                   "see its message above; the complete recordings are kept, start again to go on") from None
+                    raise BagError("recording workers that run to the end", f"one ended with exit code {dead[0].exitcode}",
+                                   "see its message above; complete recordings are kept, and the same command goes on") from None
                 continue
             except KeyboardInterrupt:
                 stop.set()

@@ -54,10 +54,10 @@ def work(config: RecordConfig, rig: SensorRig, tasks: Any, news: Any, stop: Any)
 
 
 def _turns(student: str, road: RoadMap) -> Any:
-    from kd_planner_ros.record.student_turns import StudentTurns
+    from kd_planner_ros.record.dagger_turns import DaggerTurns
     from kd_planner_ros.runtime.load import load_planner  # torch: seconds, and only a student needs it
 
-    return StudentTurns(load_planner(student, threads=1), road)
+    return DaggerTurns(load_planner(student, threads=1), road)
 
 
 def _next(tasks: Any, over: Callable[[], bool]) -> Job | None:

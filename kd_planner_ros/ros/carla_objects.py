@@ -64,7 +64,7 @@ def from_objects(data: dict[str, Any], role_name: str) -> SensorRig:
         return SensorRig(cameras, lidars, roadside=None if wish is None else RoadsideWish(**wish))
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError("a sensor file of carla_spawn_objects", f"{type(error).__name__}: {error}",
-                          "make it with 'kd-planner models sensors' or see docs/ros.md") from None
+                          "make it with 'kd-planner models sensors' or see docs/guides/use_with_carla.md") from None
 
 
 def write_objects(path: Path, rig: SensorRig, role_name: str) -> None:

@@ -1,7 +1,7 @@
 """Quality of service, once for all ports, and the two functions that open a port.
 
 Images and clouds are RELIABLE: on default Fast DDS a best-effort subscription loses most samples above 0.25 MB
-(docs/ros.md has the table). Every port may be overridden by ``qos_overrides`` in YAML.
+(docs/reference/topics.md has the table). Every port may be overridden by ``qos_overrides`` in YAML.
 """
 
 from __future__ import annotations

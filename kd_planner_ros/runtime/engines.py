@@ -163,7 +163,7 @@ def require_engine(engine: str, device: str, network: Network | None = None) -> 
         raise ConfigError(f"an engine that runs network '{network.name}': {', '.join(able)}", repr(engine),
                           f"use engine {able[0]}")
     if engine != "torch" and device != "cpu":
-        raise ConfigError(f"device cpu with engine {engine}", repr(device), "use engine torch on a GPU")
+        raise ConfigError(f"device cpu with engine {engine}", repr(device), "use engine torch for a GPU")
     for package in PACKAGES[engine]:
         if importlib.util.find_spec(package) is None:
             raise ConfigError(f"package {package} for engine {engine}", "no such package",

@@ -41,7 +41,7 @@ def read_net(path: Path, name: str) -> RoadMap:
                        "build the file again with netconvert") from None
     if not any(lane.kind == "driving" and not lane.junction for lane in lanes.values()):
         raise MapError(f"a lane for cars in {path}", f"{len(lanes)} lanes of other kinds",
-                       "name a network with streets")
+                       "name a network with lanes for cars")
     junctions = {node.getID(): np.array([p[:2] for p in node.getShape()], float) - offset
                  for node in net.getNodes() if len(node.getShape()) >= 3}
     return RoadMap(name, str(file), offset, lanes, junctions,

@@ -16,7 +16,7 @@ from kd_planner_ros.core.route import Route
 from kd_planner_ros.world.lane_graph import LaneGraph, LanePoint, Leg
 from kd_planner_ros.world.route_shape import lay_route
 
-OFF_MAP_M = 60.0  # CARLA projects from any distance, and Short's made-up way points lie up to 58 m from a lane
+OFF_MAP_M = 60.0  # CARLA projects from any distance, and Short's made-up waypoints lie up to 58 m from a lane
 SLACK_M, WIDE_SLACK_M = 4.0, 12.0  # other lanes tried beside the nearest one; the wide one where those lead nowhere
 SLACK_COST = 20.0  # metres of driving that one metre farther from the key point is worth
 
@@ -35,7 +35,7 @@ def read_routes(path: Path | str) -> list[RouteSpec]:
     """The routes of a leaderboard XML file, in its order; CARLA's (x, y, yaw) become (x, -y, -yaw) in ``map``.
 
     Raises:
-        RouteError: the file is missing, no XML, has no routes, or a route lacks its id or two way points.
+        RouteError: the file is missing, no XML, has no routes, or a route lacks its id or two waypoints.
     """
     path = Path(path)
     try:
@@ -59,13 +59,13 @@ def _read_one(path: Path, node: ElementTree.Element) -> RouteSpec:
         try:
             x, y, yaw = float(way.get("x", "")), float(way.get("y", "")), float(way.get("yaw") or 0.0)
         except ValueError:
-            raise RouteError(f"numbers in the way points of route {name} in {path}", str(way.attrib),
-                             "mend the file") from None
+            raise RouteError(f"numbers in the waypoints of route {name} in {path}", str(way.attrib),
+                             "correct the file") from None
         if not all(map(math.isfinite, (x, y, yaw))):
-            raise RouteError(f"finite way points in route {name} of {path}", str(way.attrib), "mend the file")
+            raise RouteError(f"finite waypoints in route {name} of {path}", str(way.attrib), "correct the file")
         points.append((x, -y, math.remainder(-math.radians(yaw), 2.0 * math.pi)))
     if len(points) < 2:
-        raise RouteError(f"two way points or more in route {name} of {path}", str(len(points)), "add way points")
+        raise RouteError(f"two waypoints or more in route {name} of {path}", str(len(points)), "add waypoints")
     return RouteSpec(name, node.get("town", ""), np.array(points))
 
 
@@ -99,13 +99,13 @@ def plan_route(road: RoadMap, spec: RouteSpec, graph: LaneGraph | None = None) -
             places = graph.near(x, y, WIDE_SLACK_M)
             ways = _onward(graph, before, places, [SLACK_COST * (p.distance_m - places[0].distance_m) for p in places])
         if not ways:
-            raise RouteError(f"a way to key point {row} of route {spec.name} on {road.name}", "no connection by lanes",
+            raise RouteError(f"a road connection to key point {row} of route {spec.name} on {road.name}", "no connected lanes",
                              "use the map that the route was made for")
     legs = min(ways, key=lambda way: way[0])[2]
     points, yaws, commands = lay_route(graph, legs)
     if len(points) < 3:
-        raise RouteError(f"route {spec.name} to lead somewhere", "start and goal at the same place",
-                         "move its way points")
+        raise RouteError(f"route {spec.name} to lead somewhere", "equal start and goal",
+                         "move its waypoints")
     return Route(spec.name, spec.town or road.name, points, yaws, commands, spec.key_points[:, :2].copy())
 
 
@@ -144,7 +144,7 @@ def default_routes(road: RoadMap, seed: int, count: int, min_m: float = 150.0, m
             routes.append(route)
     if len(routes) < count:
         raise RouteError(f"{count} routes of {min_m:.0f} to {max_m:.0f} m on {road.name}", f"{len(routes)} found",
-                         "ask for shorter routes or use a larger map")
+                         "give a smaller --min-m or a larger map")
     return routes
 
 

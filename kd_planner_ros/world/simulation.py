@@ -38,7 +38,7 @@ class World:
     def __init__(self, road: RoadMap, rig: SensorRig, *, vehicles: int, walkers: int, scenarios: bool = True,
                  noise: SensorNoise = SensorNoise()):
         if vehicles < 0 or walkers < 0:
-            raise ConfigError("vehicles and walkers from 0", f"{vehicles} and {walkers}", "ask for none or more")
+            raise ConfigError("vehicles and walkers from 0", f"{vehicles} and {walkers}", "give 0 or more")
         self.road, self.rig, self.noise = road, rig, noise
         self._traffic = Traffic(road, vehicles, walkers)
         self._scenarios = Scenarios(road) if scenarios else None

@@ -1,4 +1,4 @@
-"""InterFuser's safety controller: way points, road users and rules to pedals and steering.
+"""InterFuser's safety controller: waypoints, road users and rules to pedals and steering.
 
 Source: Shao et al., CoRL 2022, section 3.4; InterFuser ``team_code/interfuser_controller.py``.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kd_planner_ros.core.records import Control, EgoState, Plan
-from kd_planner_ros.driving.controller import MAX_THROTTLE, quarter_turns
+from kd_planner_ros.driving.tcp_controller import MAX_THROTTLE, quarter_turns
 from kd_planner_ros.driving.pid import Pid
 from kd_planner_ros.driving.safety.forecast import resample, safe_distances
 from kd_planner_ros.driving.safety.road_users import road_users
@@ -105,7 +105,7 @@ class SafetyController:
         return Control(plan.stamp_ns, 0.0 if brake else throttle, -steer_right, float(brake))
 
     def _turn_error(self, points: np.ndarray, speed_mps: float) -> float:
-        """Bearing of the middle of the first two way points in quarter turns, positive RIGHT; 0 for a car that stands."""
+        """Bearing of the middle of the first two waypoints in quarter turns, positive RIGHT; 0 for a car that stands."""
         if speed_mps < self.settings.standing_mps:
             return 0.0
         forward, left = points[:2].mean(0).tolist()

@@ -83,5 +83,5 @@ def read_outcome(path: Path) -> Outcome:
             return Outcome(*whose, dict(data["figures"]), int(data["count"]))
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"the outcome of a model in {path}", f"{type(error).__name__} {error}",
-                          "delete the file; what it held is put together again") from None
+                          "delete the file; the next run writes it again") from None
     return Outcome.of_drives(*whose, score.read_records(path))

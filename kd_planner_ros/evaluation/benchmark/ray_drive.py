@@ -80,7 +80,7 @@ class Spread:
                 raise cause from None
             text = (str(cause).splitlines() or [""])[0]
             raise PlannerError(f"route {drive.route.name} to be driven on a Ray worker", f"{type(cause).__name__} {text}",
-                               "look into the worker's log; the same command goes on with what is left") from None
+                               "read the worker's log; the same command goes on with the drives that are left") from None
 
 
 def pack(config: ClosedLoopConfig) -> dict[str, Any]:

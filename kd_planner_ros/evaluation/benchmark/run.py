@@ -150,7 +150,7 @@ def _require_whole(config: BenchmarkConfig) -> None:
              if getattr(config, name) != known[name].default]
     if config.cards and parts:
         raise ConfigError("--cards with the suite's own routes and traffic",
-                          ", ".join("--" + name.replace("_", "-") for name in parts), "leave one or the other out")
+                          ", ".join("--" + name.replace("_", "-") for name in parts), "leave --cards out, or the other options")
 
 
 def _require_unseen(this: Run, names: Sequence[str]) -> None:

@@ -97,7 +97,7 @@ def _finished(name: str, store: ModelStore) -> bool:
 def _unknown(name: str, recipe: Mapping[str, ModelRecipe], store: ModelStore) -> ConfigError:
     """Why ``name``, which is not in the recipe, cannot be measured."""
     if store.get(name) is not None:
-        return ConfigError(f"a finished model '{name}' in {store.folder}", "one whose training was interrupted",
+        return ConfigError(f"a finished model '{name}' in {store.folder}", "one with interrupted training",
                            f"give its 'kd-planner train --name {name}' again, or leave it out of --models")
     return ConfigError(f"a model of the recipe ({', '.join(recipe)}) or of {store.folder}", repr(name), "correct --models")
 
@@ -127,14 +127,14 @@ def _require_same(model: ModelRecipe, paths: TrainingPaths, store: ModelStore, f
 
 
 def _require_family(model: ModelRecipe, recipe: Mapping[str, ModelRecipe], store: ModelStore) -> None:
-    """Refuse the model of this name, where there is one, if its teacher or its start would be trained behind it."""
+    """Refuse a model that exists already while its teacher or its start model would still have to be trained."""
     if store.get(model.name) is None:
         return
     for whose, name in {"teacher": model.teacher, "start": model.warm_start}.items():
         if name in recipe and not _finished(name, store):
-            raise ConfigError(f"{store.folder / model.name} with its {whose} '{name}' beside it", "none that is finished",
-                              f"finish it first (--models {name}), give --models-dir with a folder of your own to train the "
-                              "whole comparison, or --no-train to drive what there is")
+            raise ConfigError(f"a finished {whose} model '{name}' for '{model.name}' in {store.folder}", "none",
+                              f"train '{name}' first (--models {name}), give an empty folder with --models-dir to train the whole "
+                              "comparison, or drive only finished models with --no-train")
 
 
 def prepare(models: Sequence[ModelRecipe], paths: TrainingPaths, sensors: bool = True, progress: bool = True) -> list[Any]:

@@ -72,7 +72,7 @@ class WithAuxiliaryHeads:
             found = copy.deepcopy(model).cpu().eval()(**self.example_inputs(), features=True)
         channels = tuple(found[name].shape[1] for name in sorted(found) if name.startswith("stage"))
         if not channels:
-            raise ConfigError("a network of one picture for states_weight and semantic_weight", "none of its maps", "leave them out")
+            raise ConfigError("a network with one picture for states_weight and semantic_weight", "none of its maps", "leave them out")
         self._heads = AuxiliaryHeads(self.states_weight, self.semantic_weight, channels)
         return self._heads
 

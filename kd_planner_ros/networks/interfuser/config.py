@@ -91,9 +91,9 @@ class InterFuserConfig:
                 raise ConfigError(f"{field.name} between 32 and 4096 pixels", repr(value), f"correct '{field.name}'")
         for width, height in ((self.camera_width, self.camera_height), (self.side_width, self.side_height)):
             if abs(width / height - 4.0 / 3.0) > 0.02:
-                raise ConfigError("cameras of 4 to 3", f"{width}x{height}", "correct the cameras' sizes")
+                raise ConfigError("cameras with the aspect ratio 4:3", f"{width}x{height}", "correct the cameras' sizes")
         if not (self.lidar_left_from_m < self.lidar_left_to_m and self.lidar_ahead_m > 0.0 and 1 <= self.lidar_cap <= 255):
-            raise ConfigError("a LiDAR histogram of some extent, its cap in 1 ... 255",
+            raise ConfigError("a LiDAR histogram larger than zero, with a cap from 1 to 255",
                               f"{self.lidar_left_from_m} ... {self.lidar_left_to_m} m, {self.lidar_ahead_m} m ahead, "
                               f"cap {self.lidar_cap}", "correct 'lidar_...'")
 

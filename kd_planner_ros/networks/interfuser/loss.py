@@ -50,7 +50,7 @@ def map_loss(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def waypoint_decay(device: torch.device | str = "cpu") -> Tensor:
-    """Weights [10] of the way points, sum 1: proportional to sqrt((11 - t) / 10), t = 1 ... 10."""
+    """Weights [10] of the waypoints, sum 1: proportional to sqrt((11 - t) / 10), t = 1 ... 10."""
     decay = ((WAYPOINTS + 1.0 - torch.arange(1, WAYPOINTS + 1, device=device)) / WAYPOINTS).sqrt()
     return decay / decay.sum()
 

@@ -23,7 +23,7 @@ from kd_planner_ros.networks.planner import Processor
 
 PICTURES = ("front", "left", "right", "focus")
 FOLLOW_MPS = (2.0, 5.0)
-"""The way points are a path, not a motion: their times are those of driving on at the present speed, within this."""
+"""The waypoints are a path, not a motion: their times are those of driving on at the present speed, within this."""
 _MIN_STEP_S = 1e-3
 _HALF_TURN_NS = 150_000_000
 
@@ -72,7 +72,7 @@ class InterFuserProcessor(Processor):
                               "check the camera's encoding")
         height, width = image.shape[:2]
         if min(height, width) < 32 or abs(width / height - 4.0 / 3.0) > 0.02:
-            raise SensorError(f"a picture of 4 to 3 from camera '{camera}'", f"{width}x{height}",
+            raise SensorError(f"a picture with the aspect ratio 4:3 from camera '{camera}'", f"{width}x{height}",
                               "mount the camera that the planner declares")
         return image
 
@@ -168,7 +168,7 @@ class InterFuserProcessor(Processor):
                 **{name: classes[:, index] for index, name in enumerate(("junction", "light", "stop"))}}
 
     def decode(self, outputs: Mapping[str, Tensor], frame: Frame) -> Plan:
-        """The plan: way points and road users in ``base_link``, for the safety controller; ``notes`` hold the
+        """The plan: waypoints and road users in ``base_link``, for the safety controller; ``notes`` hold the
         probabilities of a junction, a red light and a stop sign.
 
         Values that are not finite are passed on; the supervisor answers them with a safe stop.

@@ -56,7 +56,7 @@ def sample_targets(path_base: np.ndarray, ego: Pose, actors: np.ndarray | None, 
     """
     if actors is None:
         raise BagError("/truth/objects in the recording", "no such topic",
-                       "record it: the traffic map is taught from it; way points and rules alone do not train InterFuser")
+                       "record the topic: InterFuser's traffic map is trained on it")
     red = math.nan if signals is None else float(red_ahead(signals, path_base, ego))
     rules = rule_classes(states.get("junction", math.nan), red, states.get("stop_sign", math.nan))
     return Targets(np.asarray(path_base, float), traffic_map(actors, ego), rules)

@@ -32,7 +32,7 @@ _TOKEN_PX = 32
 _SIDE_SHARE = 128 / 224
 METHOD_DEFAULTS = {"plankd": {"feature_weight": 0.1, "entropy_weight": 0.005, "waypoint_scale": "mean",
                               "attention_pull": 1.0, "plain_weighting": "decay"}}
-"""PlanKD's section 3.4, and InterFuser's own weighting of its way points where PlanKD's attention is left out."""
+"""PlanKD's section 3.4, and InterFuser's own weighting of its waypoints where PlanKD's attention is left out."""
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,7 @@ def _conclude(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> DriveRep
         _say("stopped; writing the report" if outcome.interrupted else "writing the report")
         report = str(write(run_dir))
     if outcome.ended_early:
-        raise PlannerError("every node of the graph to live until the end of the route", outcome.ended_early,
+        raise PlannerError("every node of the graph to run until the end of the route", outcome.ended_early,
                            f"see {report or run_dir}")
     if not (run_dir / "statistics.json").is_file():
         if outcome.interrupted:

@@ -94,7 +94,7 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
                            f"{found.width}x{found.height}", "choose a planner made for them, or record with --width and --height")
     if recording.route is None and rig.needs_route:
         raise BagError(f"{recording.topics.route} in {recording.path}", "no route",
-                       "record the route too: a planner must know where to go")
+                       "record the route too, or choose a planner that needs none")
     return {topic: recording.kinds[topic] for topic in wanted}, wanted[0]
 
 
@@ -176,14 +176,14 @@ def _await_agent(player: Any, processes: Any) -> None:
         _require_alive(processes)
         if time.monotonic() > until_s:
             raise PlannerError(f"a planner that is ready within {START_S:g} s",
-                               processes.last_line("planner") or "no word from it", "see what it is waiting for")
+                               processes.last_line("planner") or "no message", "read the planner's log")
         player.spin(0.2)
 
 
 def _require_alive(processes: Any) -> None:
     for name, status in processes.ended().items():
-        raise PlannerError("planner and controller to live until the end of the recording",
-                           f"{name} ended with status {status}: {processes.last_line(name) or 'no last words'}",
+        raise PlannerError("planner and controller to run until the end of the recording",
+                           f"{name} ended with status {status}: {processes.last_line(name) or 'no message'}",
                            "see 'kd-planner models list', or try --engine torch")
 
 

@@ -46,7 +46,7 @@ class Renderer:
         for spec in specs:
             if spec.width < 1 or spec.height < 1 or not 0.0 < spec.fov_deg < 180.0:
                 raise SensorError(f"a camera '{spec.id}' with pixels and a field of view inside (0, 180) degrees",
-                                  f"{spec.width}x{spec.height}, {spec.fov_deg} degrees", "mend the sensor rig")
+                                  f"{spec.width}x{spec.height}, {spec.fov_deg} degrees", "correct the sensor rig")
             camera = self._cameras.setdefault((spec.width, spec.height, spec.fov_deg), Camera(spec))
             rotation, eye = self._mount(scene, spec.pose, roadside)
             labelled = labels if isinstance(labels, bool) else spec.id in labels

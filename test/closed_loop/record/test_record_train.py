@@ -20,7 +20,7 @@ from kd_planner_ros.distill.train import TrainConfig, train
 from kd_planner_ros.networks.constant_velocity.planner import ConstantVelocityPlanner
 from kd_planner_ros.record.jobs import RecordConfig
 from kd_planner_ros.record.record import record
-from kd_planner_ros.record.student_turns import StudentTurns
+from kd_planner_ros.record.dagger_turns import DaggerTurns
 from kd_planner_ros.runtime.load import load_planner
 from kd_planner_ros.samples.rows import label
 from kd_planner_ros.world.maps import load_map
@@ -69,7 +69,7 @@ def test_complete_routes_are_not_driven_again(recorded):
 
 
 def test_a_student_takes_turns_at_the_wheel(tmp_path):
-    """The expert's wish stays the label, way points into a student's turn are masked, and other settings are refused."""
+    """The expert's wish stays the label, waypoints into a student's turn are masked, and other settings are refused."""
     turns = config(tmp_path, count=1, student="constant_velocity", vehicles=0, walkers=0, labels=())
     assert record(turns).routes == 1
     folder = next(tmp_path.iterdir())
@@ -118,7 +118,7 @@ def standing():
 def test_a_student_that_cannot_plan_is_told(standing):
     """Its safe stops would pass for its driving."""
     road, route, scene = standing
-    turns = StudentTurns(_Failing(), road)
+    turns = DaggerTurns(_Failing(), road)
     turns.start(route, 0)
     with pytest.raises(PlannerError, match="student 'constant_velocity' that plans.*no idea.*--student"):
         for _ in range(200):
@@ -130,7 +130,7 @@ def test_a_student_gets_the_wheel_on_the_line_only(standing):
     pose = scene.ego.pose
     beside = replace(pose, x=pose.x - 2.0 * np.sin(pose.yaw), y=pose.y + 2.0 * np.cos(pose.yaw))
     off = replace(scene, ego=replace(scene.ego, pose=beside))
-    turns = StudentTurns(ConstantVelocityPlanner(), road)
+    turns = DaggerTurns(ConstantVelocityPlanner(), road)
     turns.start(route, 0)
     assert not any(turns.step(Control(), off)[1] for _ in range(200))  # the expert's turn is 180 ticks at most
     assert turns.step(Control(), scene)[1]
@@ -186,7 +186,7 @@ def test_a_worker_that_dies_is_told(tmp_path, monkeypatch):
         "import os\nreal = os.rename\n"
         "def rename(a, b):\n    if 'recordings' in str(b): raise OSError(28, 'No space left on device')\n    real(a, b)\n"
         "os.rename = rename\n")
-    with pytest.raises(BagError, match="workers that live.*exit code 1"):
+    with pytest.raises(BagError, match="workers that run to the end.*exit code 1"):
         record(config(tmp_path / "recordings", max_m=70.0, vehicles=0, walkers=0, labels=()))
 
 

@@ -100,7 +100,7 @@ def test_the_card_names_the_start_and_its_maps(config):
     training = read_card(Path(second.model)).training
     assert training["start"]["name"] == "first" and training["recipe"]["warm_start"] == "first"
     assert "--warm-start first" in training["command"]
-    with pytest.raises(ConfigError, match="one start at most; got --init, --warm-start"):
+    with pytest.raises(ConfigError, match="at most one of the options that choose the start weights; got --init, --warm-start"):
         but(config, init=first.model, warm_start=first.model)
     with pytest.raises(CardError, match="a model of network interfuser like the one"):
         Learner(but(config, network="interfuser", size="3.8m", init=MODELS / "tcp64_7m6"), join("cpu"))
@@ -127,7 +127,7 @@ def test_a_local_file_fills_the_backbone(config, tmp_path):
     assert learner.start.facts()["start"]["name"] == learner.config.recipe["backbone_weights"] == "imagenet.pth"
     with pytest.raises(ConfigError, match="no such file"):
         Learner(but(config, backbone_weights=tmp_path / "none.pth"), join("cpu"))
-    with pytest.raises(ConfigError, match="one start at most"):
+    with pytest.raises(ConfigError, match="at most one of the options that choose the start weights"):
         but(config, backbone_weights=tmp_path / "imagenet.pth", init=tmp_path)
 
 

@@ -12,7 +12,7 @@ from kd_planner_ros.core.errors import PlannerError
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections
 from kd_planner_ros.core.records import Command, EgoState, NavigationGoal, Plan, Pose, Trajectory
 from kd_planner_ros.core.scene import ActorKind
-from kd_planner_ros.driving.controller import TCPController
+from kd_planner_ros.driving.tcp_controller import TCPController
 from kd_planner_ros.driving.controllers import build_controller
 from kd_planner_ros.driving.driver import Pilot
 from kd_planner_ros.driving.safety.controller import SafetyController, SafetySettings

@@ -77,7 +77,7 @@ def test_total_by_hand():
 
 
 def test_weights_can_leave_a_part_to_others():
-    """PlanKD puts its own, attention-weighted term in the place of the way points'."""
+    """PlanKD puts its own, attention-weighted term in the place of the waypoints'."""
     total, parts = imitation_loss(*example(), {**WEIGHTS, "waypoints": 0.0})
     assert float(total) == pytest.approx(0.07 + 0.16 * math.log(2)) and float(parts["waypoints"]) > 0.0
 

@@ -1,4 +1,4 @@
-"""InterFuser's targets: way points of the plan, the traffic map, lights ahead."""
+"""InterFuser's targets: waypoints of the plan, the traffic map, lights ahead."""
 
 from __future__ import annotations
 

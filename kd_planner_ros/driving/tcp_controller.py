@@ -1,4 +1,4 @@
-"""Plan to wish: TCP's trajectory PID and its fusion with the control branch. Limits and faults are the supervisor's."""
+"""Plan to control: TCP's trajectory PID and its fusion with the control branch. Limits and faults are the supervisor's."""
 
 from __future__ import annotations
 

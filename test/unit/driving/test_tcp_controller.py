@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
-from kd_planner_ros.driving.controller import ControllerSettings, TCPController, quarter_turns
+from kd_planner_ros.driving.tcp_controller import ControllerSettings, TCPController, quarter_turns
 
 TIMES = np.array([0.5, 1.0, 1.5, 2.0])
 

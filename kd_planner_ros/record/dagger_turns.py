@@ -1,4 +1,4 @@
-"""A student takes the wheel now and then while the expert is recorded, so that the data show where students get to."""
+"""A student drives for some seconds now and then while the expert is recorded, so that the data cover the student's states (DAgger)."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ from kd_planner_ros.world.traffic import TICK_S
 OFF_LINE_M = 1.5
 
 
-class StudentTurns:
-    """Turns of 1.5 to 4.5 s in which ``planner`` drives, and 4 to 9 s of the expert's between them, longer until it is back
-    on the line. The expert's wish stays the label; in its own turn it shows the way on from where the student has got to. A
-    turn ends early where the student is more than 1.5 m off the route's line: from much farther off not even the expert
-    knows a way that is worth learning.
+class DaggerTurns:
+    """Turns of 1.5 to 4.5 s in which ``planner`` drives. Between two turns the expert drives for 4 to 9 s, or longer until the
+    car is back on the route's line. The expert's wish is the label throughout; in its own turn the expert shows the way on
+    from the place that the student reached. A turn ends early where the car is more than 1.5 m off the route's line.
 
     The student sees its own cameras at its own rate, drawn apart from the recorded ones. One object serves any number of
     routes, one at a time; the same seed gives the same turns.
 
     Source: Ross et al., "A reduction of imitation learning and structured prediction to no-regret online learning"
-    (DAgger), AISTATS 2011; whole turns instead of single steps, for way points are read off the drive itself.
+    (DAgger), AISTATS 2011; whole turns instead of single steps, for the waypoint targets are the positions of the drive itself.
     """
 
     def __init__(self, planner: Planner, road: RoadMap, student_s: tuple[float, float] = (1.5, 4.5),
@@ -75,7 +74,7 @@ class StudentTurns:
         self._age += 1
         wish, _ = self._driver.step(frame, scene.ego)
         if self._driver.last_error:
-            raise PlannerError(f"a student '{self.planner.name}' that plans", self._driver.last_error, "mend it, or leave --student out")
+            raise PlannerError(f"a student '{self.planner.name}' that plans", self._driver.last_error, "choose another model, or leave --student out")
         return replace(wish, reason=wish.reason or "student's turn"), True
 
     def _off_line_m(self, scene: SceneState) -> float:
