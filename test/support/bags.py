@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import math
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -115,6 +118,27 @@ def write_station(bag: BagWriter, station: Station, tick: int, stamp: int, every
         image = np.zeros((camera.height, camera.width, 3), np.uint8)
         image[..., 1] = 255
         bag.write_roadside(RoadsideView(station.id, camera, image, None, stamp - 2 * TICK_NS, 0.0))
+
+
+def copy_bag(path: Path, **options) -> Path:
+    """What ``write_bag(path, **options)`` writes, copied from a recording that this process has written once before: for recordings
+    that many tests begin with. A test that changes how recordings are written calls ``write_bag``."""
+    key = path.name, *sorted(options.items())
+    if key not in _written:
+        if not _written:
+            atexit.register(shutil.rmtree, _folder(), ignore_errors=True)
+        _written[key] = write_bag(_folder() / str(len(_written)) / path.name, **options)
+    return Path(shutil.copytree(_written[key], path))
+
+
+_written: dict[tuple, Path] = {}
+_folders: list[Path] = []
+
+
+def _folder() -> Path:
+    if not _folders:
+        _folders.append(Path(tempfile.mkdtemp(prefix="kd_planner_ros_bags_")))
+    return _folders[0]
 
 
 def _skip(bag: BagWriter, unwanted: str) -> None:

@@ -179,9 +179,9 @@ def test_drive_launch_drives_the_builtin_world_to_its_end(tmp_path):
 
 def test_train_launch_trains_to_its_end(tmp_path):
     need_launch()
-    from support.bags import write_bag
+    from support.bags import copy_bag
     for number in range(2):
-        write_bag(tmp_path / "bags" / f"b{number}", seconds=4.0, seed=number, labels=False)
+        copy_bag(tmp_path / "bags" / f"b{number}", seconds=4.0, seed=number, labels=False)
     more = " ".join(f"{name}:={tmp_path / name}" for name in ("models_dir", "runs_dir", "cache"))
     result = launch(RUN, ROOT / "launch" / "train.launch.py", f"bags:={tmp_path / 'bags'}", "name:=launched",
                     "args:=size:=3.1m tcp.input_height:=32 tcp.input_width:=64 batch:=2 epochs:=1.0 threads:=1 device:=cpu " + more)

@@ -7,12 +7,11 @@ import sys
 
 import pytest
 import torch
-from support.bags import write_bag
+from support.bags import copy_bag
 from support.graph import PROCESSES_DOMAIN, wait_for
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.runtime.store import load_model
-
 
 STAGES = """
 stages:
@@ -25,7 +24,7 @@ stages:
 def settings(tmp_path):
     torch.set_num_threads(1)
     for number in range(2):
-        write_bag(tmp_path / "bags" / f"b{number}", rate=0.2, seconds=4.0, seed=number, labels=False)
+        copy_bag(tmp_path / "bags" / f"b{number}", rate=0.2, seconds=4.0, seed=number, labels=False)
     return {"bags": [str(tmp_path / "bags")], "name": "by_node", "size": "3.1m", "tcp.input_height": 32, "tcp.input_width": 64, "batch": 2,
             "epochs": 4.0, "validation_share": 0.5, "models_dir": str(tmp_path / "models"), "runs_dir": str(tmp_path / "runs"),
             "cache": str(tmp_path / "cache"), "threads": 1, "device": "cpu", "validate_minutes": 0.0}

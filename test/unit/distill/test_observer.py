@@ -4,7 +4,7 @@ import time
 
 import pytest
 import torch
-from support.bags import write_bag
+from support.bags import copy_bag
 from support.training import but, training
 
 from kd_planner_ros.distill import checkpoint
@@ -44,7 +44,7 @@ class Watch(Observer):
 def config(tmp_path):
     torch.set_num_threads(1)
     for number in range(2):
-        write_bag(tmp_path / "bags" / f"b{number}", rate=0.2, seconds=4.0, seed=number, labels=False)
+        copy_bag(tmp_path / "bags" / f"b{number}", rate=0.2, seconds=4.0, seed=number, labels=False)
     return training(bags=(tmp_path / "bags",), name="watched", size="3.1m", input_height=32, input_width=64, batch=2, epochs=2,
                        validation_share=0.5, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1,
                        cache=tmp_path / "cache", progress=False, threads=1, device="cpu", validate_minutes=0)

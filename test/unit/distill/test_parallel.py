@@ -16,7 +16,7 @@ from pathlib import Path
 
 from kd_planner_ros.distill import parallel
 
-parallel.PATIENCE, parallel.HOLD_S = timedelta(seconds=12), 1.0
+parallel.PATIENCE, parallel.HOLD_S = timedelta(seconds=8), 1.0
 met = Path(FOLDER)
 (met / os.environ["RANK"]).touch()
 while not all((met / name).exists() for name in "01"):  # importing takes longer than their patience
@@ -25,7 +25,7 @@ group = parallel.join("cpu")
 said = group.share(0.1, 1.0) if group.leads else group.share(0.0, 0.0)
 if group.leads:
     with group.hold():
-        time.sleep(15.0)
+        time.sleep(10.0)
 print(said, group.share(float(group.leads)), flush=True)
 group.close()
 """
@@ -44,7 +44,7 @@ from pathlib import Path
 
 from kd_planner_ros.distill import parallel
 
-parallel.PATIENCE, parallel.HOLD_S = timedelta(seconds=12), 1.0
+parallel.PATIENCE, parallel.HOLD_S = timedelta(seconds=8), 1.0
 met, built = Path(FOLDER), Path(FOLDER) / "built"
 (met / os.environ["RANK"]).touch()
 while not all((met / name).exists() for name in "01"):
@@ -55,7 +55,7 @@ group = parallel.join("cpu")
 def build():
     if built.exists():
         return "found"
-    time.sleep(15.0)
+    time.sleep(10.0)
     built.touch()
     return "built"
 

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 import torch
-from support.bags import write_bag
+from support.bags import copy_bag
 from support.interrupting import interrupt_in_step
 from support.training import but, training
 from torch import nn
@@ -26,7 +26,7 @@ TWO = ({"name": "backbone", "share": 0.4, "trained": ["backbone", "task"], "loss
 def config(tmp_path):
     torch.set_num_threads(1)
     for number in range(2):
-        write_bag(tmp_path / "bags" / f"b{number}", rate=0.2, seconds=4.0, seed=number, labels=False)
+        copy_bag(tmp_path / "bags" / f"b{number}", rate=0.2, seconds=4.0, seed=number, labels=False)
     return training(bags=(tmp_path / "bags",), name="staged", size="3.1m", input_height=32, input_width=64, batch=2, epochs=5,
                     validation_share=0.5, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1, states_weight=0.1,
                     cache=tmp_path / "cache", progress=False, threads=1, device="cpu", validate_minutes=0, stages=TWO)

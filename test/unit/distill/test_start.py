@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.bags import write_bag
+from support.bags import copy_bag
 from support.training import but, training
 
 from kd_planner_ros.bags.find import find_bags
@@ -32,7 +32,7 @@ MODELS = models_folder()
 def config(tmp_path):
     torch.set_num_threads(1)
     for number in range(2):
-        write_bag(tmp_path / "bags" / f"b{number}", rate=0.2, seconds=4.0, seed=number, labels=False)
+        copy_bag(tmp_path / "bags" / f"b{number}", rate=0.2, seconds=4.0, seed=number, labels=False)
     return training(bags=(tmp_path / "bags",), name="first", size="3.1m", input_height=32, input_width=64, batch=4, epochs=1,
                        validation_share=0.0, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1,
                        cache=tmp_path / "cache", progress=False, threads=1, device="cpu", validate_minutes=0)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from support.bags import write_bag
 from support.interrupting import interrupt_in_step
-from support.processes import run_by_two
+from support.processes import run_by_torchrun
 from support.training import but, training
 
 from kd_planner_ros.bags.find import find_bags
@@ -255,5 +255,5 @@ def test_two_processes_train_together(config, tmp_path):
     pair = but(config, name="pair", epochs=1, device="cpu")
     script = ("from pathlib import Path, PosixPath\n\nfrom kd_planner_ros.distill.train import TrainConfig, train\n\n"
               f"print(train({pair!r}).steps)\n")
-    assert run_by_two(script, tmp_path) == [str(checkpoint.load(config.runs_dir / "pair")["step"])] * 2
+    assert run_by_torchrun(script, tmp_path) == [str(checkpoint.load(config.runs_dir / "pair")["step"])] * 2
     load_model(config.models_dir / "pair")

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from support.bags import write_bag
+from support.bags import copy_bag
 from support.training import training
 from torch import nn
 
@@ -26,7 +26,7 @@ def test_fitted_buffers_go_into_every_model():
 def test_a_fitted_buffer_is_shipped_and_fitted_once(tmp_path, monkeypatch):
     torch.set_num_threads(1)
     for number in range(2):
-        write_bag(tmp_path / "bags" / f"b{number}", seconds=4.0, seed=number, labels=False)
+        copy_bag(tmp_path / "bags" / f"b{number}", seconds=4.0, seed=number, labels=False)
     config = training(bags=(tmp_path / "bags",), name="fitted", size="3.1m", input_height=32, input_width=64, batch=2, epochs=0.5,
                       validation_share=0.0, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", cache=tmp_path / "cache",
                       progress=False, threads=1, device="cpu", validate_minutes=0)
