@@ -31,5 +31,13 @@ def test_the_code_of_the_guide_runs(guide, monkeypatch, tmp_path):
     found = blocks(guide)
     install(monkeypatch, tmp_path, found)
     monkeypatch.chdir(tmp_path)
-    ran = [exec(compile(text, guide, "exec"), {"__name__": guide}) for language, name, text in found if (language, name) == ("python", "run")]
+    code = [text for language, name, text in found if (language, name) == ("python", "run")]
+    ran = [exec(compile(text, guide, "exec"), {"__name__": guide}) for text in code]
     assert ran, "no block of the guide is marked 'run'"
+
+
+def test_what_the_guide_shows_is_in_the_package_that_is_tested():
+    package = Path(__file__).parents[2] / "support" / "stranger"
+    found = blocks("add_a_perception_network.md")
+    assert len(found) >= 8
+    assert [name for _, name, text in found if text not in (package / name).read_text() + "\n"] == []
