@@ -57,7 +57,8 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
               disturbed: tuple[int, int] = (0, 0), storage: str = "mcap", labels: bool = True, leave_out: str = "",
               abort: bool = False, camera: str = "front", told: str = "", every: int = 10,
               actors: Callable[[int], np.ndarray] | None = None, lines: np.ndarray | None = None,
-              crashed: tuple[int, int] = (0, 0), station: Station | None = None) -> Path:
+              crashed: tuple[int, int] = (0, 0), views: tuple[RoadsideView, ...] = (), stations: tuple[Station, ...] = (),
+              compact: bool = False, station: Station | None = None) -> Path:
     """A 2 FPS recording.
 
     Args:
@@ -66,6 +67,8 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
         abort: raise KeyboardInterrupt in the middle.
         camera: the camera's name.
         told: the map's name as CARLA's bridge says it.
+        views: what ``stations`` send with each picture, ``age_s`` late.
+        compact: as in BagWriter.
         every: ticks of 50 ms from picture to picture.
         actors: the actor table of a tick; by default one car ahead.
         lines: the map's lines, MAP_LINE_DTYPE.
@@ -78,7 +81,7 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
                   np.full(len(route_points), 1 if rate > 0 else 4, np.int8), route_points[[0, -1]])
     rig = SensorRig((replace(RIG.cameras[0], id=camera),))
     with BagWriter(path, rig, {"map": town, "route": route.name, "seed": str(seed), "weather": "ClearNoon"},
-                   storage=storage) as bag:
+                   storage=storage, compact=compact) as bag:
         if leave_out in ("speed", "odometry"):
             _skip(bag, bag.topics.speed if leave_out == "speed" else bag.topics.odometry)
         for tick in range(round(seconds * 20)):
@@ -104,6 +107,7 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
             if tick % every == 0:
                 seen = scene(ego)
                 bag.write_scene(replace(seen, actors=actors(tick)) if actors is not None else seen)
+                _write_views(bag, stations if tick == 0 else (), views, stamp)
                 if leave_out != "camera":
                     bag.write_camera(camera, shot(stamp, picture(rate, rng), labels))
     return path
@@ -139,6 +143,13 @@ def _folder() -> Path:
     if not _folders:
         _folders.append(Path(tempfile.mkdtemp(prefix="kd_planner_ros_bags_")))
     return _folders[0]
+
+
+def _write_views(bag: BagWriter, stations: tuple[Station, ...], views: tuple[RoadsideView, ...], stamp: int) -> None:
+    if stations:
+        bag.write_stations(stations, stamp)
+    for view in views:
+        bag.write_roadside(replace(view, stamp_ns=stamp - round(view.age_s * 1e9)))
 
 
 def _skip(bag: BagWriter, unwanted: str) -> None:

@@ -6,36 +6,43 @@ import importlib
 import struct
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import rclpy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 from rosbags.highlevel import AnyReader
 from rosgraph_msgs.msg import Clock
-from std_msgs.msg import Bool
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Bool, String
 
 from kd_planner_ros.bags.messages import typestore
-from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.errors import BagError, SensorError
 from kd_planner_ros.core.records import Control, Plan
 from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.sensors import Station
+from kd_planner_ros.ros.messages import make
 from kd_planner_ros.ros.ports.plan_ports import PlanSubscription
 from kd_planner_ros.ros.profiles import Profile, make_adapter
 from kd_planner_ros.ros.qos import CLOCK, LATCHED, SENSOR_OUT, STATE, advertise, subscribe
 from kd_planner_ros.ros.stamps import to_stamp
+from kd_planner_ros.wire.codec.base import stamp_of
+from kd_planner_ros.wire.codec.pictures import COMPRESSED, rgb, rgb_of
+from kd_planner_ros.wire.topics import Topics
 
 SETTLE_NS = 100_000_000
 """Messages of one instant lie at most this far apart in a recording."""
 
 
 class Player:
-    """A node in its own context that publishes recorded messages as they are, byte for byte.
+    """A node in its own context that publishes recorded messages as they are, byte for byte; compressed pictures are unpacked.
 
     ``plans`` maps a stamp to the plan that came for it; ``controls`` a stamp to the control; ``unanswered`` counts
-    ticks without a control in lock-step.
+    ticks without a control in lock-step, ``unreadable`` compressed pictures that hold none and are left out.
     """
 
     def __init__(self, profile: Profile, domain_id: int):
@@ -49,11 +56,12 @@ class Player:
         self.plans: dict[int, Plan] = {}
         self.controls: dict[int, Control] = {}
         self.faults: dict[int, str] = {}
-        self.unanswered = 0
+        self.unanswered = self.unreadable = 0
         self.ready = False
         self._clock = advertise(self.node, Clock, "clock", CLOCK)
         self._route = advertise(self.node, self.adapter.route_type, "route", LATCHED)
         self._publishers: dict[str, Any] = {}
+        self._compressed: set[str] = set()
         self._ports = [
             PlanSubscription(self.node, lambda work, name: work, self._take_plan, self.faults.__setitem__),
             subscribe(self.node, self.adapter.control_type, "control", self._take_control, STATE),
@@ -69,9 +77,17 @@ class Player:
     def _take_status(self, message: Bool) -> None:
         self.ready = message.data
 
-    def open(self, kinds: dict[str, str], route: Route | None) -> None:
-        """Advertise topics (name -> type) and send the route, if there is one."""
+    def open(self, kinds: dict[str, str], route: Route | None, stations: Sequence[Station] = ()) -> None:
+        """Advertise topics (name -> type), send the route if there is one, and where ``stations`` stand. A topic of compressed pictures is
+        played as plain pictures under the plain name: nodes read those."""
+        if stations:
+            self._stations = advertise(self.node, String, Topics().of("stations"), LATCHED)
+            self._stations.publish(self.adapter.to_msg("stations", stations, 0))
         for topic, kind in kinds.items():
+            if kind == COMPRESSED:
+                self._publishers[topic] = advertise(self.node, Image, topic.removesuffix("/compressed"), SENSOR_OUT)
+                self._compressed.add(topic)
+                continue
             package, _, name = kind.split("/")
             message = getattr(importlib.import_module(f"{package}.msg"), name)
             profile = STATE if topic.endswith("/odometry") else SENSOR_OUT
@@ -87,7 +103,10 @@ class Player:
         """Publish one instant: the clock, then the sensors, odometry last."""
         self._clock.publish(Clock(clock=to_stamp(stamp_ns)))
         for topic, raw in sorted(group, key=lambda item: item[0].endswith("/odometry")):
-            self._publishers[topic].publish(raw)
+            try:
+                self._publishers[topic].publish(plain(raw) if topic in self._compressed else raw)
+            except SensorError:
+                self.unreadable += 1
 
     def await_control(self, stamp_ns: int, timeout_s: float) -> None:
         """Wait until the tick of ``stamp_ns`` is answered, at most ``timeout_s`` of wall time."""
@@ -104,6 +123,16 @@ class Player:
         self._executor.shutdown()
         self.node.destroy_node()
         rclpy.try_shutdown(context=self._context)
+
+
+def plain(raw: bytes) -> Image:
+    """The Image of a serialised CompressedImage, with its stamp and frame.
+
+    Raises:
+        SensorError: bytes that hold no picture.
+    """
+    message = deserialize_message(raw, CompressedImage)
+    return rgb(make, rgb_of(message), stamp_of(message), message.header.frame_id)
 
 
 def instants(path: Path, topics: set[str]) -> Iterator[tuple[int, list[tuple[str, bytes]]]]:

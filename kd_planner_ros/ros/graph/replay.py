@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from kd_planner_ros.bags.cameras import recorded_names
 from kd_planner_ros.bags.reader import Recording, open_bag
+from kd_planner_ros.bags.roadside import roadside_topics
 from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.graph.describe import PATIENT_CONTROL_S, GraphConfig, describe
@@ -74,13 +75,14 @@ def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
 
 
 def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str], str]:
-    """Types of the topics that the graph reads, by name, and the topic whose messages trigger plans.
+    """Types of the topics that the graph reads, by name, and the topic whose messages trigger plans. What stations sent is
+    among them where the planner asks for views, and missing where it was not recorded.
 
     Raises:
         BagError: one of them was not recorded, a camera's pictures have another size, or there is no route.
     """
     names = _cameras(recording, rig)
-    cameras = [recording.topics.image(name) for name in names]
+    cameras = [recording.image_topic(name) for name in names]
     lidars = [recording.topics.sensor(spec.id) for spec in rig.lidars]
     wanted = [*cameras, *lidars, recording.topics.odometry]
     for topic in wanted:
@@ -95,7 +97,8 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
     if recording.route is None and rig.needs_route:
         raise BagError(f"{recording.topics.route} in {recording.path}", "no route",
                        "record the route too, or choose a planner that needs none")
-    return {topic: recording.kinds[topic] for topic in wanted}, wanted[0]
+    heard = roadside_topics(recording.stations, recording.kinds) if rig.roadside is not None else {}
+    return {topic: recording.kinds[topic] for topic in (*wanted, *heard)}, wanted[0]
 
 
 def _cameras(recording: Recording, rig: SensorRig) -> tuple[str, ...]:
@@ -145,7 +148,7 @@ def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any,
     cadence, frames = Cadence(1.0 / facts.rate_hz), []
     try:
         with Processes(nodes, folder, environment) as processes:
-            player.open(topics, recording.route)
+            player.open(topics, recording.route, recording.stations if facts.rig.roadside is not None else ())
             _await_agent(player, processes)
             first_ns = first_s = None
             for stamp_ns, group in tqdm(instants(recording.path, set(topics)), unit="tick", disable=not progress,
@@ -202,7 +205,7 @@ def _score(config: ReplayConfig, recording: Recording, player: Any, frames: list
     steers = [None if one is None or one.reason not in LEGAL_REASONS else one.steer for one in controls]
     score = score_plans([player.plans[stamp].trajectory for stamp in answered], steers,
                         recorded(recording, list(_actors(recording))))
-    return {**score, "frames": len(frames), "dropped": dropped, "unanswered": player.unanswered,
+    return {**score, "frames": len(frames), "dropped": dropped, "unanswered": player.unanswered, "unreadable": player.unreadable,
             "refused": sum(steer is None for steer in steers)}
 
 

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
@@ -11,9 +12,11 @@ from support.bags import write_bag
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
 from kd_planner_ros.core.records import Pose
-from kd_planner_ros.core.sensors import CameraSpec, SensorRig
+from kd_planner_ros.core.scene import ACTOR_DTYPE
+from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig, Station
+from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.evaluation.open_loop import OpenLoopConfig, run
-from kd_planner_ros.ros.graph.player import header_stamp, instants
+from kd_planner_ros.ros.graph.player import header_stamp, instants, plain
 from kd_planner_ros.ros.graph.replay import ReplayConfig, _score, needed_topics, replay
 
 
@@ -47,6 +50,32 @@ def test_lockstep_gives_the_figures_of_the_offline_evaluation(model, tmp_path, c
     for name, value in theirs["l2_m"].items():
         assert ours["l2_m"][name] == pytest.approx(value, rel=1e-5)
     assert ours["collision_rate"] == theirs["collision_rate"] and ours["unmatched"] == 0
+
+
+def test_compressed_pictures_are_played_as_plain_ones(model, tmp_path):
+    bag = write_bag(tmp_path / "arc", seconds=3.0, compact=True)
+    ours = replay(ReplayConfig(bag=bag, planner=model, engine="torch"), progress=False)
+    theirs = run(OpenLoopConfig(bag=bag, planner=model, engine="torch"), progress=False)
+    assert ours["frames"] == theirs["plans"] == 6 and ours["dropped"] == ours["unreadable"] == 0
+    for name, value in theirs["l2_m"].items():
+        assert ours["l2_m"][name] == (None if value is None else pytest.approx(value, rel=1e-5))
+
+
+def test_what_stations_sent_is_played_where_the_planner_asks_for_it(tmp_path):
+    camera = CameraSpec("north", Pose(x=10.0, z=7.0), 16, 8, 90.0, 0.5)
+    station = Station("rsu", Pose(x=10.0), (camera,))
+    view = RoadsideView("rsu", camera, np.full((8, 16, 3), 90, np.uint8), np.zeros(2, ACTOR_DTYPE), 0, 0.0)
+    bag = write_bag(tmp_path / "arc", seconds=1.0, compact=True, views=(view,), stations=(station,))
+    front = (CameraSpec("front", Pose(), 64, 32, 100.0),)
+    with open_bag(bag) as recording:
+        asked, trigger = needed_topics(recording, SensorRig(front, roadside=RoadsideWish(objects=True)))
+        plain_rig, _ = needed_topics(recording, SensorRig(front))
+    assert set(asked) - set(plain_rig) == {"/carla/rsu/north/image/compressed", "/carla/rsu/objects"}
+    assert trigger == "/carla/ego_vehicle/front/image/compressed"
+    raw = next(raw for _, group in instants(bag, {"/carla/rsu/north/image/compressed"}) for _, raw in group)
+    image = plain(raw)
+    assert (image.header.frame_id, image.width, image.encoding) == ("rsu/north", 16, "bgra8")
+    assert image.header.stamp.sec == 1 and abs(int(image.data[0]) - 90) <= 2
 
 
 @pytest.mark.alone
