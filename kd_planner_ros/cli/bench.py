@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from kd_planner_ros.cli.network_options import add_input_options, add_training_options, input_fields, training_options
 from kd_planner_ros.cli.options import add_json, show
-from kd_planner_ros.distill.methods.plankd.config import DETAILS
 from kd_planner_ros.distill.methods.registry import method_names
 
 EPILOG = """\
@@ -16,6 +16,7 @@ examples:
   kd-planner bench world --map Town05.net.xml --vehicles 120 --json     frames/s of the built-in world on one core
   kd-planner bench record --json                                        recorded frames/s over two workers
   kd-planner bench train --json                                         training samples/s and peak memory
+  kd-planner bench train --network interfuser --interfuser.front-px 128 --batch 16 --json    the same for InterFuser
   kd-planner bench train --method plankd --json                         cost of PlanKD's step over imitation's
   kd-planner bench latency --planner tcp64_7m6 --json                   milliseconds from pixels to waypoints
   kd-planner bench sizes interfuser --json                              the same for every size, beside the paper's
@@ -24,11 +25,11 @@ examples:
 Run nothing else on the machine while a figure is taken. 'bench' measures speed; 'evaluate' scores one model; 'benchmark'
 compares many models in tables."""
 BENCH_ROUTE = "8"
-"""Stays what it is when another route is shown: figures of different dates are to be compared."""
+"""Does not change with the route that ``drive`` shows, so that figures of different dates can be compared."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the six measurements."""
+    """Add the measurements."""
     from kd_planner_ros.networks.registry import folders, is_weightless
 
     parser.epilog = EPILOG
@@ -55,9 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sub.add_argument("--frames", type=_whole, metavar="N", default=100, help="frames to measure")
     sub = way("sizes", _sizes, "milliseconds of every size of a network with random weights, beside published ones")
     sub.add_argument("network", metavar="NETWORK", help="one of " + ", ".join(name for name in folders() if not is_weightless(name)))
-    for name in ("height", "width"):
-        sub.add_argument(f"--input-{name}", type=_whole, metavar="N",
-                         help=f"picture {name} in pixels, for networks with one picture (default: the published one)")
+    add_input_options(sub)
     _add_engine(sub)
     sub.add_argument("--frames", type=_whole, metavar="N", default=30, help="frames to measure")
     sub = way("drive", _drive, "simulated time over wall time of the whole ROS 2 graph")
@@ -66,15 +65,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--size", default="13.9m", metavar="TEXT", help="network size")
-    parser.add_argument("--input-height", type=_whole, metavar="N", default=256, help="picture height in pixels")
-    parser.add_argument("--input-width", type=_whole, metavar="N", default=900, help="picture width in pixels")
+    parser.add_argument("--network", default="tcp", metavar="TEXT", help="network to train, as 'kd-planner train --network'")
+    parser.add_argument("--size", default="", metavar="TEXT",
+                        help="network size (default: 13.9m for tcp, the smallest size of another network)")
     parser.add_argument("--batch", type=_whole, metavar="N", default=24, help="samples a step")
     parser.add_argument("--steps", type=_whole, metavar="N", default=5, help="steps to measure, after one step of warm-up")
     parser.add_argument("--device", default="cpu", metavar="TEXT", help="auto, cpu, cuda, cuda:1 ...")
     parser.add_argument("--method", default="imitation", choices=method_names(),
-                        help="distillation method to measure; each but imitation is compared with imitation, teacher outputs cached")
-    parser.add_argument("--bev-detail", default="auto", choices=("auto", *DETAILS), help="plankd's scene encoder")
+                        help="method to measure; a distillation method is compared with imitation, with cached teacher outputs")
+    add_training_options(parser)
 
 
 def _add_planner(parser: argparse.ArgumentParser, what: str = "a planner") -> None:
@@ -116,9 +115,7 @@ def _latency(args: argparse.Namespace) -> dict[str, Any]:
 def _sizes(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.evaluation.bench_sizes import bench_sizes
 
-    changes = {"input_height": args.input_height, "input_width": args.input_width}
-    result = bench_sizes(args.network, args.frames, args.device, args.engine,
-                         **{name: value for name, value in changes.items() if value is not None})
+    result = bench_sizes(args.network, args.frames, args.device, args.engine, **input_fields(args, args.network))
     print(f"{result['engine']}\n{'size':<8} {'parameters':>12} {'ms':>8} {'paper ms':>8} {'speed-up':>9} {'paper':>8}")
     for row in result["rows"]:
         print(f"{row['size']:<8} {row['parameters']:>12,} {row['p50_ms']:>8.1f} {row['paper_ms'] or '-':>8} "
@@ -128,12 +125,12 @@ def _sizes(args: argparse.Namespace) -> dict[str, Any]:
 
 def _train(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.evaluation.bench_distill import bench_distill
-    from kd_planner_ros.evaluation.bench_train import bench_train
+    from kd_planner_ros.evaluation.bench_train import bench_config, bench_train
 
-    if args.method != "imitation":
-        return _show(bench_distill(args.method, args.size, args.input_height, args.input_width, args.batch, args.steps,
-                                   args.device, args.bev_detail))
-    return _show(bench_train(args.size, args.input_height, args.input_width, args.batch, args.steps, args.device))
+    taught = args.method != "imitation"
+    fixed = {"method": args.method, "teacher": "teacher"} if taught else {}
+    config = bench_config(args.network, args.size, args.batch, args.device, {**training_options(args), **fixed})
+    return _show(bench_distill(config, args.steps) if taught else bench_train(config, args.steps))
 
 
 def _drive(args: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``kd-planner models list | params | check | sensors``: what there is to drive with."""
+"""``kd-planner models list | params | check | sensors``: the models and networks there are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from kd_planner_ros.cli.network_options import add_input_options, input_fields
 from kd_planner_ros.cli.options import add_json
 
 EPILOG = """\
@@ -18,9 +19,9 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the four questions."""
+    """Add the four subcommands."""
     parser.epilog = EPILOG
-    ways = parser.add_subparsers(dest="way", metavar="WAY", required=True, help="what to do")
+    ways = parser.add_subparsers(dest="way", metavar="WHAT", required=True, help="what to do")
 
     def way(name: str, run: Any, summary: str) -> argparse.ArgumentParser:
         sub = ways.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=EPILOG)
@@ -32,11 +33,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sub.add_argument("--markdown", metavar="LINK", help="print the table of docs/models.md instead; LINK is the path from the page to the "
                      "folder of models")
     _add_models(sub)
-    sub = way("params", _params, "count parameters and multiply-accumulates of a network's every size")
+    sub = way("params", _params, "count the parameters and multiply-accumulates of every size of a network")
     sub.add_argument("name", metavar="NETWORK", help="a folder of networks/, for example tcp")
-    sub.add_argument("--input-height", type=int, metavar="N", help="picture height in pixels (default: the size's own)")
-    sub.add_argument("--input-width", type=int, metavar="N", help="picture width in pixels (default: the size's own)")
-    sub.add_argument("--front-px", type=int, metavar="N", help="side of the square front view in pixels (interfuser)")
+    add_input_options(sub)
     sub = way("check", _check, "load models and check weights against card and code")
     sub.add_argument("names", metavar="NAME", nargs="*", help="models to check (default: all)")
     _add_models(sub)
@@ -115,8 +114,7 @@ def _short(scores: dict[str, Any]) -> str:
 def _params(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.runtime.params import table
 
-    size = {"input_height": args.input_height, "input_width": args.input_width, "front_px": args.front_px}
-    rows = table(args.name, **{key: value for key, value in size.items() if value is not None})
+    rows = table(args.name, **input_fields(args, args.name))
     print(f"{'size':<8} {'input':<10} {'parameters':>12} {'paper':>12} {'GMACs':>8} {'paper':>8}")
     for row in rows:
         print(f"{row['size']:<8} {'x'.join(map(str, row['input'])):<10} {row['parameters']:>12,} "

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kd_planner_ros.cli.options import add_fields, add_json, given, refuse_old_options, show
+from kd_planner_ros.cli.network_options import add_training_options, training_options
+from kd_planner_ros.cli.options import add_fields, add_json, given, show
 
 EPILOG = """\
 examples:
@@ -24,27 +25,23 @@ command line win over the recipe's."""
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``train``."""
-    from kd_planner_ros.core.renamed import TRAINING
     from kd_planner_ros.distill.config import TrainConfig
-    from kd_planner_ros.distill.recipes import option_sections
 
     parser.epilog = EPILOG
     parser.add_argument("--recipe", type=Path, metavar="PATH", help="YAML file with options, sections and stages")
     add_fields(parser, TrainConfig, given_only=True)
-    for section, options in option_sections().items():
-        add_fields(parser.add_argument_group(f"options of {section}"), options, section=section, given_only=True)
-    refuse_old_options(parser, TRAINING)
+    add_training_options(parser)
     add_json(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> Any:
     from kd_planner_ros.distill.config import TrainConfig
-    from kd_planner_ros.distill.recipes import option_sections, read_recipe, train_config
+    from kd_planner_ros.distill.recipes import read_recipe, train_config
     from kd_planner_ros.distill.train import train
 
     recipe = read_recipe(args.recipe) if args.recipe else {}
-    result = train(train_config(given(args, TrainConfig, **option_sections()), recipe, str(args.recipe)))
+    result = train(train_config(given(args, TrainConfig) | training_options(args), recipe, str(args.recipe)))
     if os.environ.get("RANK", "0") != "0":  # torchrun: one process speaks for all
         args.json = False
         return result

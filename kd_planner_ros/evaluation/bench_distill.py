@@ -17,9 +17,11 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.methods.plankd.scene_cache import SceneKind
+from kd_planner_ros.distill.methods.registry import IMITATION
 from kd_planner_ros.distill.parallel import join
-from kd_planner_ros.evaluation.bench_train import made_up_samples
-from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.evaluation.bench_samples import made_up_samples
+from kd_planner_ros.evaluation.bench_train import smallest_size
+from kd_planner_ros.networks.registry import find_network, find_training
 from kd_planner_ros.runtime.store import save_model
 from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.world.bev_source import OBSTACLES
@@ -27,27 +29,27 @@ from kd_planner_ros.world.bev_source import OBSTACLES
 TEACHER = "teacher"
 
 
-def bench_distill(method: str, size: str = "13.9m", input_height: int = 256, input_width: int = 900, batch: int = 24,
-                  steps: int = 5, device: str = "cpu", bev_detail: str = "auto") -> dict[str, Any]:
-    """Cost of a step of ``method`` over a step of imitation of the same student, the teacher's answers cached.
+def bench_distill(config: TrainConfig, steps: int = 5) -> dict[str, Any]:
+    """Cost of a step of ``config``'s method over a step of imitation of the same student, the teacher's answers cached.
 
     ``cost_ratio`` is the median over pairs of steps taken one after the other, so that other load on the machine falls on
     both; on a CPU it compares processor time, on CUDA wall time. A step is the trainer's: fetch, augment, forward, losses,
-    backward, Adam. One pair before them is not measured.
+    backward, Adam. One pair before them is not measured. ``config``'s teacher is replaced by one of the smallest size with random
+    weights: its size does not matter, because its answers are cached.
 
     Raises:
         ConfigError: no steps, method imitation, or values the trainer refuses.
     """
-    if steps < 1 or method == "imitation":
+    method, batch = config.method, config.batch
+    if steps < 1 or method == IMITATION:
         raise ConfigError("at least one step of a method that has a teacher", f"{steps} of {method}", "correct --steps or --method")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pixels = {"tcp": {"input_height": input_height, "input_width": input_width}}
-        config = TrainConfig(bags=(), size=size, batch=batch, device=device, method=method, teacher=TEACHER, models_dir=folder,
-                             progress=False, sections=pixels | ({"plankd": {"bev_detail": bev_detail}} if method == "plankd" else {}))
-        samples = _prepare(folder, config, input_height, input_width)
-        group = join(device)
-        plain = Learner(replace(config, method="imitation", teacher="", sections=pixels), group)
+        config = replace(config, teacher=TEACHER, models_dir=folder)
+        group = join(config.device)
+        own = {section: given for section, given in config.sections.items() if section != method}
+        plain = Learner(replace(config, method=IMITATION, teacher="", sections=own), group)
+        samples = _prepare(folder, config, plain)
         taught = Learner(config, group)
         taught.distillation.attach(dict.fromkeys(samples.shards, folder))
         clock = _clock(group.device)
@@ -57,17 +59,17 @@ def bench_distill(method: str, size: str = "13.9m", input_height: int = 256, inp
             pairs.append([_cost(learner, samples, index, step, clock) for learner in (plain, taught)])
         detail = taught.distillation.method.switches().get("bev_detail")
     first, second = ([pair[side] for pair in pairs[1:]] for side in (0, 1))
-    return {"method": method, "size": size, "input": [input_height, input_width], "batch": batch, "steps": steps,
-            "device": str(group.device), "threads": torch.get_num_threads(), "bev_detail": detail,
+    return {"method": method, "network": config.network, "size": config.size, "input": list(samples.shards[0].images.shape[1:3]),
+            "batch": batch, "steps": steps, "device": str(group.device), "threads": torch.get_num_threads(), "bev_detail": detail,
             "imitation_s": round(statistics.median(first), 3), "method_s": round(statistics.median(second), 3),
             "cost_ratio": round(statistics.median(b / a for a, b in zip(first, second, strict=True)), 3)}
 
 
-def _prepare(folder: Path, config: TrainConfig, input_height: int, input_width: int) -> Samples:
-    """Samples with planning states and scenes, and a small teacher: its size does not matter, for its answers are cached."""
+def _prepare(folder: Path, config: TrainConfig, student: Learner) -> Samples:
+    """Samples with planning states and scenes in ``folder``, and the teacher beside them."""
     shard = folder / "shard"
     shard.mkdir()
-    samples = made_up_samples(shard, 2 * config.batch, input_height, input_width)
+    samples = made_up_samples(shard, 2 * config.batch, student)
     samples.rows["states"] = 0
     samples.shards[0].rows["states"] = 0
     random = np.random.default_rng(1)
@@ -75,8 +77,8 @@ def _prepare(folder: Path, config: TrainConfig, input_height: int, input_width: 
     scenes.mkdir()
     np.save(scenes / "bev.npy", random.integers(0, 256, (len(samples), 180, 180, 3), np.uint8))
     np.save(scenes / "obstacles.npy", random.uniform(-20.0, 20.0, (len(samples), OBSTACLES, 2)).astype(np.float32))
-    network = find_network(config.network)
-    given = network.config({"size": "3.1m", "input_height": input_height, "input_width": input_width})
+    network, training = find_network(config.network), find_training(config.network)
+    given = network.config(training.config_fields(smallest_size(config.network), config.options(config.network), None, {}))
     with torch.random.fork_rng(devices=()):
         save_model(folder / TEACHER, config.network, given, network.build_model(given).state_dict())
     return samples

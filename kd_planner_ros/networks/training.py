@@ -6,7 +6,8 @@ A network's ``training.py`` offers:
 * ``config_fields(size, options, camera, others)``: the fields of its config for a run's size, its own options and the
   recorded cameras (the main one, and all by id);
 * optional ``TrainOptions``: a frozen dataclass of the network's own training options. Each field has a default and a ``help``
-  text in its metadata; the command line offers it as ``--NETWORK.field-name``;
+  text in its metadata; the command line offers it as ``--NETWORK.field-name``. ``"input": True`` in the metadata marks a field
+  that shapes the network's input: commands that measure offer it too;
 * optional ``STAGES``, a tuple of ``Stage`` (default: one stage that trains everything);
 * optional ``OPTIMISER`` (an ``OptimiserDefaults``), ``BACKBONE`` (name of the module that pretrained weights belong to);
 * optional ``METHOD_DEFAULTS``: for a distillation method by name, the values that this network prefers for its options.

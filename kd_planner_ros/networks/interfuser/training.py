@@ -41,7 +41,7 @@ class TrainOptions:
 
     front_px: int = field(default=224, metadata={
         "help": "side of the square front view in pixels; the other views and the LiDAR histogram follow: 128 needs a third of the "
-        "time"})
+        "time", "input": True})
 
 
 class InterFuserTask(LearningTask):

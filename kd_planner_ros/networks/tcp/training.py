@@ -30,8 +30,8 @@ STAGES = (Stage("train", untrained=("value_traj", "value_ctrl")),)
 class TrainOptions:
     """TCP's own training options."""
 
-    input_height: int = field(default=256, metadata={"help": "height of the network's input in pixels"})
-    input_width: int = field(default=900, metadata={"help": "width of the network's input in pixels"})
+    input_height: int = field(default=256, metadata={"help": "height of the network's input in pixels", "input": True})
+    input_width: int = field(default=900, metadata={"help": "width of the network's input in pixels", "input": True})
     states_weight: float = field(default=0.0, metadata={
         "help": "weight of the auxiliary loss on the planning states (light, junction, vehicle, ...), with a head that is not "
         "shipped; 0: none", "low": 0.0})

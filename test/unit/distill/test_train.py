@@ -99,7 +99,7 @@ def test_the_card_says_how_long_the_run_was_to_be_and_whether_it_was(config, mon
     train(config)
     assert card().training["planned"] == {"epochs": 3, "max_minutes": 0.0} and card().finished
     weights, selection_score = card().weights_sha256, TCPTask.selection_score
-    monkeypatch.setattr(TCPTask, "selection_score", lambda self, scores: 10.0 + selection_score(self, scores))  # the best are shipped already
+    monkeypatch.setattr(TCPTask, "selection_score", lambda self, scores: 10.0 + selection_score(self, scores))  # the best is shipped
     longer = but(config, epochs=5)
     interrupt_in_step(monkeypatch, 1)
     assert not train(longer).finished

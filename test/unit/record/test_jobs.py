@@ -23,6 +23,6 @@ def test_a_seldom_recorded_lidar_covers_what_it_covers_when_driving(tmp_path):
 
 
 def test_sizes_for_another_input_have_no_figures_of_the_paper(capsys):
-    assert main(["models", "params", "tcp", "--input-height", "128", "--input-width", "448"]) == 0
+    assert main(["models", "params", "tcp", "--tcp.input-height", "128", "--tcp.input-width", "448"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "7,599,073" in lines[3] and lines[3].split().count("-") == 2
