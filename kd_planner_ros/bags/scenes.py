@@ -37,7 +37,7 @@ def scenes(recording: Recording) -> Iterator[tuple[int, np.ndarray, np.ndarray]]
     if topic not in recording.kinds:
         raise BagError(f"{TRUTH_OBJECTS} or {recording.topics.sensor('objects')} in {recording.path}", "neither",
                        "record the objects too; without them imitation, AT, ReviewKD and DPK work, and PlanKD with "
-                       "--no-safe-attention")
+                       "--plankd.no-safe-attention")
     return _carla(recording, topic)
 
 

@@ -16,7 +16,7 @@ examples:
   kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner tcp64_7m6 --json
   kd-planner evaluate dense --bag recordings/default_drawn_0-0_WetSunset_s0 --model MODEL --out runs/dense
 
-Open-loop error is not driving quality: read it next to the closed-loop score, never alone. 'evaluate' scores one model;
+Open-loop error is not driving quality: read it together with the closed-loop score. 'evaluate' scores one model;
 'benchmark' compares many models in tables; 'bench' measures speed."""
 CLOSED = """\
 example:
@@ -34,8 +34,8 @@ OPEN = """\
 example:
   kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner constant_velocity --json
 
-Prints the metres of L2 at each of --horizons against where the recorded car really went, the share of plans that would touch
-a recorded actor by then, minADE over the candidates of planners that give several, and the steering error against the
+Prints the L2 distance to the recorded car's positions at each of --horizons (metres), the share of plans that collide with a
+recorded actor until then, minADE over the candidates of planners that give several, and the steering error against the
 recorded expert (share of full lock)."""
 
 DENSE = """\
@@ -44,23 +44,23 @@ example:
 
 Compares a perception model's depth with recorded depth (Abs Rel, Sq Rel, RMSE, RMSE of the logarithm, share of pixels within
 1.25, 1.25^2 and 1.25^3; as predicted, and after median scaling) and its classes with recorded ones (IoU of each class, their
-mean, accuracy). A baseline that looks at no picture is fitted to the first half of the recordings and stands beside the
-model's figures over the second half. Pixels and frames that are left out are counted. --out writes dense.json, dense.md and
+mean, accuracy). A baseline without pictures is fitted to the first half of the recordings and compared with the
+model over the second half. Pixels and frames that are left out are counted. --out writes dense.json, dense.md and
 strip.png."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the ways of evaluation."""
+    """Add the kinds of evaluation."""
     from kd_planner_ros.evaluation.dense import DenseConfig
     from kd_planner_ros.evaluation.drives import ClosedLoopConfig
     from kd_planner_ros.evaluation.latency_sweep import SweepConfig
     from kd_planner_ros.evaluation.open_loop import OpenLoopConfig
 
     parser.epilog = EPILOG
-    ways = parser.add_subparsers(dest="way", metavar="WAY", required=True, help="drive in the world, or compare with recordings")
+    ways = parser.add_subparsers(dest="way", metavar="WHAT", required=True, help="drive in the world, or compare with recordings")
     for name, config, run, epilog, summary in (
             ("closed-loop", ClosedLoopConfig, _closed, CLOSED, "drive routes in the built-in world and score them"),
-            ("latency-sweep", SweepConfig, _sweep, SWEEP, "drive models with plans that come later and later"),
+            ("latency-sweep", SweepConfig, _sweep, SWEEP, "drive models with increasing plan latency"),
             ("open-loop", OpenLoopConfig, _open, OPEN, "compare plans with what a recording's driver did"),
             ("dense", DenseConfig, _dense, DENSE, "compare a perception model's depth and classes with recorded labels")):
         way = ways.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=epilog)

@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(f"internal error, {type(error).__name__}: {error}; this is a bug in kd_planner_ros: run the command again with "
                        f"{TRACEBACK}=1 and report the traceback")
     except KeyboardInterrupt:
-        print("kd-planner: stopped; what was finished is kept", file=sys.stderr)
+        print("kd-planner: stopped; finished work is kept", file=sys.stderr)
         return 130
     return 0
 

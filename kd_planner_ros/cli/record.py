@@ -13,7 +13,7 @@ examples:
   kd-planner record --out bags/default --count 40        routes of the default town at 2 FPS, to train on
   kd-planner record --out bags/replay --count 1 --fps 20 --weather ClearNoon       full rate, for replay
   kd-planner record --map Town01.net.xml --routes town01_short.xml --out bags/town01
-  kd-planner record --out bags/turns --student models/mine          with turns of a student's at the wheel (DAgger)
+  kd-planner record --out bags/turns --student models/mine          a student drives some of the time (DAgger)
 
 Stop it at any time; the same command goes on behind the last finished route. 'ros2 bag info' reads the recordings."""
 

@@ -53,30 +53,30 @@ class TrainConfig:
                                   "(InterFuser 0.4)")
     weight_decay: float = _field(-1.0, "weight decay; negative: the network's (TCP 1e-7, InterFuser 0.05)")
     clip: float = _field(10.0, "largest norm of the gradient; 0: no limit", low=0.0)
-    ema: float = _field(0.0, "decay of the running mean of weights that is validated and shipped, e.g. 0.999; 0: none", low=0.0, below=1.0)
-    init: Path | None = _field(None, "model to start from, by name or folder: its weights must fit the network; none: fresh weights")
-    warm_start: Path | None = _field(None, "model of another size to start from, by name or folder: tensors of the same name and shape are "
-                                     "taken over, residual blocks that it lacks begin as the identity, the rest is fresh; of "
-                                     "another network the camera backbone alone")
+    ema: float = _field(0.0, "decay of the exponential moving average (EMA) of the weights, which is validated and shipped; 0: none", low=0.0, below=1.0)
+    init: Path | None = _field(None, "model to start from, by name or folder; its weights must fit the network (default: fresh weights)")
+    warm_start: Path | None = _field(None, "model of another size to start from, by name or folder: tensors of equal name and shape are copied, "
+                                     "additional residual blocks start as the identity, other weights are fresh; from a model of "
+                                     "another network only the camera backbone is copied")
     backbone_weights: Path | None = _field(None, "local file with ImageNet weights of the camera backbone, .safetensors or .pth "
                                            "with torchvision's names (timm's for ResNet-D); nothing is fetched")
-    speed_dropout: float = _field(0.0, "share of samples whose speed input is set to zero, against students that do not start "
-                                  "again because a speed of zero predicts a speed of zero", low=0.0, below=1.0)
+    speed_dropout: float = _field(0.0, "share of samples whose speed input is set to zero; helps students that stay standing because "
+                                  "a speed of zero predicts a speed of zero", low=0.0, below=1.0)
     target_stretch: float = _field(0.0, "share of samples with a target point nearer than 8 m whose target point is moved out to 8 to "
-                                   "30 m, against students that take a near target point for a red light", low=0.0, high=1.0)
-    start_weight: float = _field(2.0, "how often a frame in which the car stands but is about to move is drawn in one epoch", low=0.0)
-    hazard_weight: float = _field(1.0, "how often a frame in which the moving car must brake or a walker is in its way is drawn "
-                                  "in one epoch", low=0.0)
+                                   "30 m; helps students that mistake a near target point for a red light", low=0.0, high=1.0)
+    start_weight: float = _field(2.0, "how often an epoch contains each frame in which the standing car is about to move", low=0.0)
+    hazard_weight: float = _field(1.0, "how often an epoch contains each frame in which the moving car must brake or a walker is "
+                                  "in its way", low=0.0)
     method: str = _field("imitation", "distillation method: imitation (of the expert, without a teacher), plankd, at, reviewkd, dpk, or "
                          "a method of another Python package")
     teacher: str = _field("", "the teacher's name in <models-dir>, or its folder; several are separated by commas; every method but "
                           "imitation needs one")
-    teacher_cache: bool = _field(True, "keep the teacher's answers on disk: the teacher then sees the clean picture, not the augmented "
-                                 "one that the student sees, and costs no time after the first run")
+    teacher_cache: bool = _field(True, "keep the teacher's outputs on disk: the teacher then sees the clean picture instead of the "
+                                 "student's augmented one, and costs no time after the first run")
     augment: bool = _field(True, "augmentation of the pictures")
     seed: int = _field(2020, "seed of weights, order, augmentation and dropout", low=0, high=2**31 - 1)
     validation_share: float = _field(0.1, "share of routes held out for validation", low=0.0, below=1.0)
-    train_share: float = _field(1.0, "share of the other routes that is trained on, for experiments with little data", above=0.0, high=1.0)
+    train_share: float = _field(1.0, "share of the remaining routes to train on, for experiments with little data", above=0.0, high=1.0)
     device: str = _field("auto", "auto, cpu, cuda or cuda:N")
     precision: str = _field("auto", "auto: bf16 where the processor has it natively, else fp32",
                             choices=("auto", "fp32", "bf16"))
@@ -87,7 +87,7 @@ class TrainConfig:
     models_dir: Path | None = _field(None, "where models live (default: the installed models folder)")
     runs_dir: Path = _field(Path("runs/train"), "where checkpoints and logs go, in a folder named after the model")
     cache: Path = _field(Path("recordings/cache"), "where the samples made from recordings are kept")
-    fresh: bool = _field(False, "start anew although there is a checkpoint (it is overwritten)")
+    fresh: bool = _field(False, "start anew and overwrite an existing checkpoint")
     allow_leak: bool = _field(False, "allow recordings of Town05, the evaluation map")
     progress: bool = _field(True, "show progress")
 

@@ -43,14 +43,14 @@ class ExplainConfig:
     model: str = field(metadata={"help": "a model trained with PlanKD: a folder of models/, or a path to one"})
     out: Path = field(metadata={"help": "folder to write the pictures and explain.json to"})
     frame: tuple[int, ...] = field(default=(), metadata={"help": "frames to draw, counted from 0 (default: the first)"})
-    stamp: tuple[float, ...] = field(default=(), metadata={"help": "or their stamps in seconds"})
+    stamp: tuple[float, ...] = field(default=(), metadata={"help": "stamps of the frames to draw, seconds, in place of --frame"})
     run_dir: Path | None = field(default=None, metadata={
         "help": "folder of the training run that holds attention and bottleneck (default: runs/train/MODEL)"})
     models_dir: Path | None = field(default=None, metadata={"help": "where models lie (default: the installed models)"})
     maps_dir: Path | None = field(default=None, metadata={
-        "help": "folder with the recording's map if its own path is gone (default: ../shared/maps)"})
+        "help": "folder with the recording's map, where the recorded path does not exist (default: ../shared/maps)"})
     states: tuple[str, ...] = field(default=(), metadata={
-        "help": "planning states to draw a map for, beside the one of all together (default: those that are set)"})
+        "help": "planning states to draw separately, besides the map of all states (default: the states that are set)"})
 
 
 @dataclass(frozen=True)

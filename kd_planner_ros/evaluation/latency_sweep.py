@@ -1,4 +1,4 @@
-"""Driving score against latency: each model over the same routes with plans that come later and later.
+"""Driving score against latency: each model over the same routes with increasing latency.
 
 Layout of the output folder: ``sweep.json`` (what is swept), ``measured.json`` (this machine's latencies), ``drives/``
 (a closed-loop evaluation for each model, number of ticks and seed; what is finished is kept), and ``latency.json``,
@@ -43,7 +43,7 @@ class SweepConfig:
     seeds: int = field(default=3, metadata={"help": "number of traffic seeds", "low": 1})
     vehicles: int | None = field(default=None, metadata={"help": "background vehicles (default: as evaluate closed-loop)",
                                                          "low": 0, "high": 500})
-    roll_forward: bool = field(default=True, metadata={"help": "as of evaluate closed-loop; off shows what rolling forward is worth"})
+    roll_forward: bool = field(default=True, metadata={"help": "as in evaluate closed-loop; the difference shows the effect of rolling forward"})
     jobs: int = field(default=1, metadata={"help": "parallel processes, one world each", "low": 1, "high": 256})
     device: str = field(default="cpu", metadata={"help": "where the network runs: cpu, cuda, cuda:1 ..."})
     engine: str = field(default="auto", metadata={"help": "inference engine", "choices": ("auto", "torch", "openvino", "onnxruntime")})

@@ -36,7 +36,7 @@ class RecordConfig:
     out: Path = field(metadata={"help": "folder for the recordings, one rosbag2 folder a route"})
     map: str = _field("default", "map: default, generated:SEED, or a .net.xml or .xodr file")
     routes: Path | None = _field(None, "leaderboard route file (.xml); routes are drawn from the seed without one")
-    count: int = _field(0, "how many routes; 0: all of the file, or 20 drawn ones", low=0)
+    count: int = _field(0, "number of routes; 0: all routes of the file, or 20 drawn ones", low=0)
     first: int = _field(0, "first route of the file to drive, counted from 0", low=0)
     min_m: float = _field(150.0, "drawn routes are at least this long, metres", above=0.0)
     max_m: float = _field(450.0, "drawn routes are at most this long, metres", above=0.0)
@@ -46,21 +46,21 @@ class RecordConfig:
     walkers: int = _field(25, "walkers", low=0, high=500)
     fps: int = _field(0, "pictures a second: 2 to train on, 20 to replay; 0: 2, with --rig shared 10",
                       choices=(0, 1, 2, 4, 5, 10, 20))
-    rig: str = _field("network", "which sensors: those of --network; shared: three front cameras, labels of the front one, the "
-                      "nearest roadside station and the map's lines, compressed, for every network to train on",
+    rig: str = _field("network", "sensors to record; network: those of --network; shared: three front cameras, labels of the front one, "
+                      "the nearest roadside station and the map's lines, compressed, for training every network",
                       choices=("network", "shared"))
     network: str = _field("tcp", "with --rig network, record the sensors of this network")
     stations: str = _field("", "stations file (YAML or JSON) in place of the map's own roadside stations")
     width: int = _field(0, "width of the cameras in pixels; 0: the network's own", low=0, high=4096)
     height: int = _field(0, "height of the cameras in pixels; 0: the network's own", low=0, high=4096)
-    labels: tuple[str, ...] = _field(LABELS, "labels of each camera: all, or of depth semantic instance; --labels without a word: none")
-    legacy_light: bool = _field(False, "label a light red only within 8 m of its line, as PlanKD's collector did; else its true "
-                                "colour within 50 m")
-    disturb: bool = _field(True, "push the steering now and then, so that recoveries are in the data")
-    student: str = _field("", "a folder of models/, or a path to one, that takes the wheel for some seconds now and then, in place "
-                          "of the pushes; the expert shows the way on from there")
-    stand_s: float = _field(60.0, "end a route early when the car has stood for so many seconds", above=0.0)
-    frames: int = _field(0, "begin no further route after so many pictures; 0: no limit", low=0)
+    labels: tuple[str, ...] = _field(LABELS, "labels of each camera: all, or any of depth, semantic and instance; --labels alone: none")
+    legacy_light: bool = _field(False, "label a light red only within 8 m of its line, as PlanKD's collector did; otherwise its "
+                                "true colour within 50 m")
+    disturb: bool = _field(True, "disturb the steering now and then, so that the recordings contain recoveries")
+    student: str = _field("", "model that drives for some seconds now and then, in place of the disturbances (DAgger): a folder of "
+                          "models/ or a path to one; the expert's control stays the label")
+    stand_s: float = _field(60.0, "end a route early when the car has stood for this many seconds", above=0.0)
+    frames: int = _field(0, "start no further route after this many pictures; 0: no limit", low=0)
     workers: int = _field(2, "processes that drive at the same time", low=1, high=64)
     role_name: str = _field("ego_vehicle", "role name in the topics")
     progress: bool = _field(True, "show progress")

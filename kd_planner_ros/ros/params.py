@@ -31,7 +31,7 @@ class CommonParams:
     """Parameters of every node of the graph."""
 
     role_name: str = param("ego_vehicle", "CARLA role name of the ego vehicle; part of every topic name")
-    carla_profile: str = param("carla_bridge", "outside system whose messages are spoken: a file of config/profiles/, or a path to one")
+    carla_profile: str = param("carla_bridge", "profile of the outside system: a file of config/profiles/, or a path to one")
     carla_version: str = param("0.9.13", "CARLA version, shown in the diagnostics; topics and recordings of all versions are read alike")
     unseen_after_s: float = param(5.0, "wall time after which a topic that never came is named in the diagnostics, s",
                                   low=0.5, high=60.0)
@@ -44,10 +44,10 @@ class ModelParams(CommonParams):
     models_dir: str = param("", "folder of models; empty is the package's own")
     device: str = param("cpu", "device of the network: cpu, cuda, cuda:N")
     engine: str = param("auto", "inference engine", choices=("auto", "torch", "openvino", "onnxruntime"))
-    threads: int = param(1, "threads of the inference engine; more fight the executor on small machines",
+    threads: int = param(1, "threads of the inference engine; on small machines more threads slow the node down",
                          low=1, high=64)
     autostart: bool = param(False, "configure and activate without a lifecycle manager")
-    max_skew_s: float = param(0.025, "largest distance between the stamps of one set's sensors, s",
+    max_skew_s: float = param(0.025, "largest difference between the stamps of one set's sensors, s",
                               low=0.001, high=1.0)
 
 

@@ -38,7 +38,7 @@ class ReplayConfig:
 
     bag: Path = field(metadata={"help": "a rosbag2 folder (mcap or sqlite3)"})
     planner: str = _option("auto", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model")
-    rate: float = _option(0.0, "times real time; 0: lock-step, each tick waits for its control")
+    rate: float = _option(0.0, "playback speed as a multiple of real time; 0: lock-step, each tick waits for its control")
     max_drops: float = _option(0.02, "largest share of frames without a plan that is still scored")
     device: str = _option("cpu", "cpu, cuda or cuda:N")
     engine: str = _option("auto", "inference engine", choices=("auto", "torch", "openvino", "onnxruntime"))

@@ -20,7 +20,7 @@ class WorldParams(CommonParams):
     vehicles: int = param(60, "vehicles SUMO keeps on the map", low=0, high=500)
     walkers: int = param(20, "walkers on the map", low=0, high=500)
     weather: str = param("benchmark", "benchmark, an id from 0 to 20 in CARLA's order, or a name such as WetNoon")
-    scenarios: bool = param(True, "let scenario actors act (pedestrian stepping out, cut-in, ...)")
+    scenarios: bool = param(True, "run scenarios (pedestrian stepping out, cut-in, ...)")
     max_time_s: float = param(0.0, "stop after this much simulated time, s; 0 drives to the end of the route",
                               low=0.0, high=1e6)
     run_dir: str = param("", "folder to write statistics, telemetry, plans and pictures to; empty writes nothing")

@@ -191,7 +191,7 @@ def test_recordings_of_another_rig_are_refused_before_the_first_training(paths, 
     with pytest.raises(BagError, match=f"expected {TRUTH_OBJECTS} in .* for 'i' of"):
         training.prepare(models, paths, progress=False)
     taught = ModelRecipe("p", "tcp", "3.1m", "plankd", teacher="t")
-    with pytest.raises(BagError, match=f"expected {TRUTH_OBJECTS} or .* for 'p' of network tcp; got neither; .*--no-safe-attention"):
+    with pytest.raises(BagError, match=f"expected {TRUTH_OBJECTS} or .* for 'p' of network tcp; got neither; .*--plankd.no-safe-attention"):
         training.prepare([RECIPE["t"], taught], paths, progress=False)
     paths = replace(paths, bags=(paths.bags[0].with_name("wide"),))
     monkeypatch.setattr(views, "WIDTH", 128)

@@ -51,3 +51,13 @@ def test_the_reference_names_every_declared_parameter_and_port():
     for spec in node_specs().values():
         assert all(f"| `{port.name}` |" in found["topics.md"] for port in spec.ports)
         assert all(f"| `{one.name}` |" in found["parameters.md"] for one in (fields(spec.params) if spec.params else ()))
+
+
+def test_the_example_of_a_stations_file_is_read():
+    import yaml
+
+    from kd_planner_ros.core.stations import stations_from_data
+
+    (example,) = re.findall(r"```yaml\n(stations:.*?)```", (ROOT / "docs" / "ros.md").read_text(), re.DOTALL)
+    (station,) = stations_from_data(yaml.safe_load(example), "docs/ros.md")
+    assert station.id == "crossing" and station.cameras[0].pose.x == station.pose.x

@@ -23,8 +23,8 @@ class Config:
     """Weights and choices of PlanKD."""
 
     entropy: bool = _field(True, "the entropy loss on the waypoint attention")
-    safe_attention: bool = _field(True, "weight waypoints by the safety-aware attention; without it as the network's own loss does")
-    bottleneck: bool = _field(True, "compare features behind the information bottleneck; without it the whole map")
+    safe_attention: bool = _field(True, "weight waypoints by the safety-aware attention; otherwise as in the network's own loss")
+    bottleneck: bool = _field(True, "compare features behind the information bottleneck; otherwise whole feature maps")
     weighting: str = _field("attention", "weights of the waypoints; decay and equal do not depend on the scene",
                             choices=("attention", "decay", "equal"))
     feature_weight: float = _field(-1.0, "alpha_z; negative: the paper's for the network (TCP 0.5, InterFuser 0.1)")
@@ -48,9 +48,9 @@ class Config:
                                  low=1.0, high=20.0)
     obstacle_mps: float = _field(0.0, "road users slower than this are no obstacles of the safety kernel; the paper's obstacles are "
                                  "the moving ones (0.1)", low=0.0, high=50.0)
-    pretrain_bottleneck: int = _field(0, "steps in which the bottleneck learns from the teacher alone before the student's first "
-                                      "step, for runs too short for it to learn beside the student", low=0)
-    maps_dir: Path | None = _field(None, "folder of the road networks that recordings only name", site=True)
+    pretrain_bottleneck: int = _field(0, "steps that train the bottleneck on the teacher alone before the student's first step, for "
+                                      "runs too short to train both together", low=0)
+    maps_dir: Path | None = _field(None, "folder of road networks, for recordings that give only the name of their map", site=True)
 
     def __post_init__(self) -> None:
         if self.pretrain_bottleneck and not self.bottleneck:
