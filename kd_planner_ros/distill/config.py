@@ -102,7 +102,8 @@ class TrainConfig:
             raise ConfigError("--name with the name of a folder", repr(self.name), "give a name without slashes")
         starts = [name for name in ("init", "warm_start", "backbone_weights") if getattr(self, name)]
         if len(starts) > 1:
-            raise ConfigError("at most one of the options that choose the start weights", ", ".join("--" + name.replace("_", "-") for name in starts), "keep one of them")
+            raise ConfigError("at most one of the options that choose the start weights",
+                              ", ".join("--" + name.replace("_", "-") for name in starts), "keep one of them")
         if unused := sorted(set(self.sections) - {self.network, self.method, *self._stage_methods()}):
             raise ConfigError(f"options of network '{self.network}' and method '{self.method}'", ", ".join(
                 f"--{section}.{name.replace('_', '-')}" for section in unused for name in self.sections[section]) or unused[0],

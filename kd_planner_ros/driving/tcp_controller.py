@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -116,7 +117,7 @@ class TCPController:
         """The angle to steer for, in units of 90 degrees, positive RIGHT."""
         s = self.settings
         aim, best = waypoints[0], math.inf
-        for here, there in zip(waypoints, waypoints[1:]):
+        for here, there in pairwise(waypoints):
             miss = abs(s.aim_distance_m - float(np.linalg.norm((here + there) / 2.0)))
             if miss < best:
                 aim, best = here, miss

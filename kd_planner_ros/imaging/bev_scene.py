@@ -80,7 +80,7 @@ def bev_scene(background: np.ndarray, vehicles: np.ndarray, walkers: np.ndarray,
     picture = np.ascontiguousarray(background).copy()
     _fill(picture, vehicles, VEHICLE_RGB, view)
     _fill(picture, np.asarray(ego, float)[None], EGO_RGB, view)
-    for (row, column), state in zip(view.pixels(np.asarray(lights, float).reshape(-1, 2)), light_states):
+    for (row, column), state in zip(view.pixels(np.asarray(lights, float).reshape(-1, 2)), light_states, strict=True):
         if int(state) in LIGHT_RGB:
             centre = np.round((np.array([column, row]) - 0.5) * 2 ** _SHIFT).astype(int)
             radius = round(LIGHT_RADIUS_M * view.px_per_m * 2 ** _SHIFT)

@@ -74,7 +74,8 @@ class DaggerTurns:
         self._age += 1
         wish, _ = self._driver.step(frame, scene.ego)
         if self._driver.last_error:
-            raise PlannerError(f"a student '{self.planner.name}' that plans", self._driver.last_error, "choose another model, or leave --student out")
+            raise PlannerError(f"a student '{self.planner.name}' that plans", self._driver.last_error,
+                               "choose another model, or leave --student out")
         return replace(wish, reason=wish.reason or "student's turn"), True
 
     def _off_line_m(self, scene: SceneState) -> float:

@@ -71,7 +71,8 @@ def record(config: RecordConfig) -> RecordReport:
     Path(config.out).mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(config.out).free
     if todo and free < MIN_FREE_BYTES:
-        raise BagError(f"{MIN_FREE_BYTES / 1e9:.0f} GB free for {config.out}", f"{free / 1e9:.1f} GB", "free some disk space, or give another --out")
+        raise BagError(f"{MIN_FREE_BYTES / 1e9:.0f} GB free for {config.out}", f"{free / 1e9:.1f} GB",
+                       "free some disk space, or give another --out")
     began = time.perf_counter()
     tally = _share_out(config, todo, rig) if todo else _Tally()
     reports, failed = tally.reports, failed + tally.failed

@@ -96,7 +96,7 @@ class _TilePainter:
         origin = np.array([column, row]) * side_m
         lanes, junctions = ([things[i] for i in np.flatnonzero(
             (boxes[:, 0] <= origin + side_m).all(1) & (boxes[:, 1] >= origin).all(1))]
-            for things, boxes in zip((self._lanes, self._junctions), self._boxes))
+            for things, boxes in zip((self._lanes, self._junctions), self._boxes, strict=True))
         for lane in lanes:
             cv2.polylines(image, [self._pixels(lane.centre, origin)], False, ROAD_RGB,
                           max(1, round(lane.width * self.scale)), cv2.LINE_8, _SHIFT)
@@ -149,7 +149,7 @@ def nearby_obstacles(ego: Pose, actors: np.ndarray, count: int = OBSTACLES, leas
 
 def _bounds(lines: list[np.ndarray], margins: list[float]) -> np.ndarray:
     """[[x_min, y_min], [x_max, y_max]] of each line, widened: [N, 2, 2]."""
-    return np.array([[line.min(0) - margin, line.max(0) + margin] for line, margin in zip(lines, margins)],
+    return np.array([[line.min(0) - margin, line.max(0) + margin] for line, margin in zip(lines, margins, strict=True)],
                     float).reshape(-1, 2, 2)
 
 

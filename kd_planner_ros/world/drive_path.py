@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class DrivePath:
         self.gates = _gates(road, self)
         marked = route.arc_m[np.isin(route.commands, (Command.CHANGE_LANE_LEFT, Command.CHANGE_LANE_RIGHT))]
         # Only a change's first and last point are marked, and the last of one may be the first of the next.
-        self.changes = np.array([(a, b) for a, b in zip(marked, marked[1:]) if b - a < _LONGEST_CHANGE_M]).reshape(-1, 2)
+        self.changes = np.array([(a, b) for a, b in pairwise(marked) if b - a < _LONGEST_CHANGE_M]).reshape(-1, 2)
 
     def locate(self, x: float, y: float, near_m: float) -> tuple[float, float]:
         """(arc, offset) in metres of the point of the line nearest to (x, y), looked for from 4 m before to 12 m beyond

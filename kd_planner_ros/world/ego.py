@@ -8,6 +8,7 @@ mean nothing. Numbers are those of CARLA's Lincoln MKZ 2017 where CARLA states t
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from kd_planner_ros.core.records import Control, EgoState, Pose
 from kd_planner_ros.world.ego_body import EGO_WHEELBASE_M
@@ -107,7 +108,7 @@ class Ego:
 
 def _steer_share(speed_mps: float) -> float:
     """Share of full lock at a speed, linear between the points of CARLA's curve."""
-    for (v0, s0), (v1, s1) in zip(STEER_SHARE, STEER_SHARE[1:]):
+    for (v0, s0), (v1, s1) in pairwise(STEER_SHARE):
         if speed_mps <= v1:
             return s0 + (s1 - s0) * max(0.0, speed_mps - v0) / (v1 - v0)
     return STEER_SHARE[-1][1]

@@ -30,7 +30,7 @@ STOP_SIGN_HOLD_TICKS = 10
 ACCEL_RISE_PER_TICK, ESCAPE_MPS2 = 0.25, 2.5
 WARNINGS, WARNING_TIME_S = 3, 1.5
 """A conflict farther in the future than this must be forecast three ticks in a row before it is answered."""
-_STEER_SHARE = tuple(map(np.array, zip(*STEER_SHARE)))
+_STEER_SHARE = tuple(map(np.array, zip(*STEER_SHARE, strict=True)))
 PATIENCE_TICKS = (200, 700)
 """After so many ticks of standing for others' predicted ways the expert looks less far ahead, so that two drivers who
 wait for each other do not do so for ever."""

@@ -60,7 +60,7 @@ class Forecaster:
     def _track(self, ids: list, speeds: list, yaws: list) -> tuple[np.ndarray, np.ndarray]:
         """Smoothed acceleration and turn rate of each actor from its last ticks."""
         accel, turn = np.zeros(len(ids)), np.zeros(len(ids))
-        for k, (identity, speed, yaw) in enumerate(zip(ids, speeds, yaws)):
+        for k, (identity, speed, yaw) in enumerate(zip(ids, speeds, yaws, strict=True)):
             before = self._motion.get(identity)
             a = w = 0.0
             dt = self._now_s - before[0] if before is not None else 0.0
@@ -84,7 +84,7 @@ class Forecaster:
     def _along_lanes(self, out, moving, actors: ActorView, travelled, signals) -> None:
         """Overwrites ``out`` for those of the ``moving`` vehicles that keep to a lane."""
         lines = np.array([self._line(*one) for one in zip(actors.id.tolist(), actors.lights.tolist(), actors.x.tolist(),
-                                                          actors.y.tolist(), actors.yaw.tolist())])
+                                                          actors.y.tolist(), actors.yaw.tolist(), strict=True)])
         start, along = lines[:, :-1], lines[:, 1:] - lines[:, :-1]
         rel = np.stack([actors.x, actors.y], axis=1)[:, None] - start
         fraction = (rel * along).sum(axis=2) / np.maximum((along * along).sum(axis=2), 1e-9)

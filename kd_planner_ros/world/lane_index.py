@@ -35,7 +35,7 @@ class LaneIndex:
         if not self.lanes:
             raise MapError("a road network with driving lanes", f"none in {road.name!r}", "choose another map")
         pieces = [_pieces(lane, row) for row, lane in enumerate(self.lanes)]
-        self._start, self._along, self._arc, self._lane = (np.concatenate(column) for column in zip(*pieces))
+        self._start, self._along, self._arc, self._lane = (np.concatenate(column) for column in zip(*pieces, strict=True))
         self._length_sq = np.maximum((self._along ** 2).sum(1), 1e-9)
         self._yaw = np.arctan2(self._along[:, 1], self._along[:, 0])
         self._half_width = np.array([lane.width for lane in self.lanes])[self._lane] / 2.0
@@ -51,7 +51,7 @@ class LaneIndex:
         cuts = np.flatnonzero(np.any(np.diff(keys, axis=0), axis=1)) + 1
         groups = np.split(order // 9, cuts)
         firsts = np.concatenate([[0], cuts])
-        return {(int(keys[f, 0]), int(keys[f, 1])): group for f, group in zip(firsts, groups)}
+        return {(int(keys[f, 0]), int(keys[f, 1])): group for f, group in zip(firsts, groups, strict=True)}
 
     def nearest(self, x: float, y: float, yaw: float | None = None) -> LaneHit | None:
         """The lane nearest to (x, y) by centre-line distance, or None if none lies within about 8 m.

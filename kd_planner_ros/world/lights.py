@@ -24,7 +24,7 @@ class SignalTable:
         self._links: np.ndarray | None = None  # each head's letter in the joined states of all lights
         self._first = [site.links[0] for site in road.signals]
         self.lights = sorted({light for site in road.signals for light, _ in site.links})
-        for row, site in zip(self.rows, road.signals):
+        for row, site in zip(self.rows, road.signals, strict=True):
             row["id"], row["yaw"] = site.id, site.yaw
             row["x"], row["y"], row["z"] = site.position
             (row["stop_x0"], row["stop_y0"]), (row["stop_x1"], row["stop_y1"]) = site.stop_line
@@ -34,7 +34,7 @@ class SignalTable:
         states = [sumo.trafficlight.getRedYellowGreenState(light) for light in self.lights]
         if self._links is None:
             begins = np.cumsum([0] + [len(state) for state in states])
-            start = dict(zip(self.lights, begins.tolist()))
+            start = dict(zip(self.lights, begins.tolist(), strict=True))
             self._links = np.array([start[light] + link for light, link in self._first], int)
         rows = self.rows.copy()
         rows["state"] = _STATES[np.frombuffer("".join(states).encode(), np.uint8)[self._links]]

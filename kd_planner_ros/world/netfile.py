@@ -121,7 +121,7 @@ def _lanes(net, offset: np.ndarray):
             continue
         kinds = [_kind(edge, lane) for lane in edge.getLanes()]
         junction = edge.getID()[1:].rsplit("_", 1)[0] if function in ("internal", "crossing") else ""
-        for lane, kind in zip(edge.getLanes(), kinds):
+        for lane, kind in zip(edge.getLanes(), kinds, strict=True):
             left, right = ("none", "none") if junction else _borders(edge, lane, kinds)
             yield Lane(lane.getID(), edge.getID(), lane.getIndex(), kind, _centre(lane.getShape(), offset),
                        lane.getWidth(), lane.getSpeed(), junction, _successors(lane), turns.get(lane.getID(), "s"),

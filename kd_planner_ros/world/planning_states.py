@@ -36,7 +36,7 @@ def label_states(ego: EgoState, actors: ActorView, index: LaneIndex, here: LaneH
     values = (light, here is not None and bool(here.lane.junction), stop_sign,
               vehicle_ahead(ego, actors, index, here, changing_lane), pedestrian_ahead(ego, actors),
               control.brake > DELTA, abs(control.steer) > DELTA, control.throttle > DELTA)
-    return {name: int(value) for name, value in zip(STATE_NAMES, values)}
+    return {name: int(value) for name, value in zip(STATE_NAMES, values, strict=True)}
 
 
 def vehicle_ahead(ego: EgoState, actors: ActorView, index: LaneIndex, here: LaneHit | None, changing_lane: bool) -> bool:

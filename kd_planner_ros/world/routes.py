@@ -92,7 +92,7 @@ def plan_route(road: RoadMap, spec: RouteSpec, graph: LaneGraph | None = None) -
                              "use the map that the route was made for")
         extra = [SLACK_COST * (place.distance_m - places[0].distance_m) for place in places]
         if row == 0:
-            ways = [(cost, place, []) for cost, place in zip(extra, places)]
+            ways = [(cost, place, []) for cost, place in zip(extra, places, strict=True)]
             continue
         before, ways = ways, _onward(graph, ways, places, extra)
         if not ways:

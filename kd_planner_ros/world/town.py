@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -119,7 +120,7 @@ def _bezier(*control: np.ndarray, count: int = 14) -> np.ndarray:
     t = np.linspace(0.0, 1.0, count)[:, None]
     level = [np.broadcast_to(point, (count, 2)) for point in control]
     while len(level) > 1:
-        level = [(1.0 - t) * a + t * b for a, b in zip(level[:-1], level[1:])]
+        level = [(1.0 - t) * a + t * b for a, b in pairwise(level)]
     return level[0]
 
 
@@ -147,7 +148,7 @@ def _round_corners(town: _Town) -> None:
             continue
         runs = [_run(town, arm, name) for arm in arms]  # each starts at the corner
         reach = [min(45.0, 0.6 * _length(run)) for run in runs]
-        before, after = (_beyond(run, far) for run, far in zip(runs, reach))
+        before, after = (_beyond(run, far) for run, far in zip(runs, reach, strict=True))
         path = np.concatenate([before[::-1], _bezier(before[0], town.nodes[name], after[0])[1:-1], after])
         town.links = sorted([link for link in town.links if link not in arms] + [joined])
         if any(arm in town.avenue for arm in arms):

@@ -89,7 +89,7 @@ class PavementWalkers:
         table = self._table.fill(results, self._rows, self._variables)
         if tuple(results) != self._names:
             self._remember(tuple(results), table)
-        self._yaws = [_turned(last, yaw) for last, yaw in zip(self._yaws, table["yaw"].tolist())]
+        self._yaws = [_turned(last, yaw) for last, yaw in zip(self._yaws, table["yaw"].tolist(), strict=True)]
         table["yaw"] = self._yaws
         self._keep_back(table, [[place[key] for key in self._places] for place in results.values()])
         table["x"], table["y"] = table["x"] + self._shifts[:, 0], table["y"] + self._shifts[:, 1]
@@ -154,7 +154,7 @@ class KerbWalkers:
         self._last = self._first + counts - 2
         self._points = np.concatenate([points for points, _ in self._paths])
         self._base = np.cumsum([0.0] + [arcs[-1] + 1.0 for _, arcs in self._paths[:-1]])
-        self._arcs = np.concatenate([base + arcs for base, (_, arcs) in zip(self._base, self._paths)])
+        self._arcs = np.concatenate([base + arcs for base, (_, arcs) in zip(self._base, self._paths, strict=True)])
 
     def start(self, sumo: Any, rng: np.random.Generator, new_id: Callable[[], int]) -> None:
         """Places everyone."""

@@ -116,4 +116,6 @@ def _import(name: str, module: str, attribute: str) -> ModuleType:
 
 def _broken(name: str, cause: Exception | str) -> Exception:
     plugin = _plugins().get(name)
-    return plugin.broken(cause) if plugin is not None else ConfigError(f"method '{name}' to keep the contract", str(cause), "correct the method")
+    if plugin is not None:
+        return plugin.broken(cause)
+    return ConfigError(f"method '{name}' to keep the contract", str(cause), "correct the method")

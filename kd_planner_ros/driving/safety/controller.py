@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from kd_planner_ros.core.records import Control, EgoState, Plan
-from kd_planner_ros.driving.tcp_controller import MAX_THROTTLE, quarter_turns
 from kd_planner_ros.driving.pid import Pid
 from kd_planner_ros.driving.safety.forecast import resample, safe_distances
 from kd_planner_ros.driving.safety.road_users import road_users
 from kd_planner_ros.driving.safety.rules import Rules, RuleSettings
 from kd_planner_ros.driving.safety.speed import MOMENTS_S, fastest, free_distances
 from kd_planner_ros.driving.safety.tracker import STEP_S, Tracker
+from kd_planner_ros.driving.tcp_controller import MAX_THROTTLE, quarter_turns
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def trajectory_to_path(trajectory: Trajectory, ego: Pose) -> Path:
     """The trajectory in ``map``; every pose is stamped with the time of arrival there."""
     path = Path(header=Header(stamp=to_stamp(trajectory.stamp_ns), frame_id=MAP_FRAME))
     points, yaws = from_base(trajectory.points, ego), headings(trajectory.points) + ego.yaw
-    for (x, y), yaw, time_s in zip(points.tolist(), yaws.tolist(), trajectory.times_s.tolist()):
+    for (x, y), yaw, time_s in zip(points.tolist(), yaws.tolist(), trajectory.times_s.tolist(), strict=True):
         arrival = to_stamp(trajectory.stamp_ns + round(time_s * 1e9))
         path.poses.append(PoseStamped(header=Header(stamp=arrival, frame_id=MAP_FRAME), pose=planar_pose(make, x, y, yaw)))
     return path
@@ -49,7 +49,7 @@ def trajectory_to_joints(trajectory: Trajectory, frame_id: str) -> MultiDOFJoint
     spans = np.diff(np.concatenate([[0.0], times]))
     speeds = np.diff(np.concatenate([np.zeros((1, 2)), points]), axis=0) / np.maximum(spans, 1e-3)[:, None]
     for (x, y), yaw, (vx, vy), time_s in zip(points.tolist(), headings(points).tolist(), speeds.tolist(),
-                                             times.tolist()):
+                                             times.tolist(), strict=True):
         rotation = Quaternion(x=0.0, y=0.0, z=math.sin(yaw / 2), w=math.cos(yaw / 2))
         message.points.append(MultiDOFJointTrajectoryPoint(
             transforms=[Transform(translation=Vector3(x=x, y=y, z=0.0), rotation=rotation)],

@@ -117,7 +117,8 @@ def drive_actions(context: Any) -> list[Any]:
     rig = rig_to_mount(facts.rig, seen.rig if seen else None, pictures=a["world"] == "builtin")
     sensors = Path(a["sensors_file"] or Path(tempfile.mkdtemp(prefix="kd_planner_ros_")) / "sensors.json")
     write_objects(sensors, rig, profile.role_name)
-    world = {"objects_definition_file": str(sensors), "map": a["map"], "stations": a["stations"], "route": a["route"], "seed": _int(a, "seed"),
+    world = {"objects_definition_file": str(sensors), "map": a["map"], "stations": a["stations"], "route": a["route"],
+             "seed": _int(a, "seed"),
              "weather": a["weather"], "max_time_s": _float(a, "time"), "run_dir": a["run_dir"],
              "planner_name": facts.name, "planner_folder": own_folder(planner, models_dir), "planner_device": a["device"],
              "planner_engine": a["engine"]}

@@ -98,7 +98,7 @@ def casters(library: Library, scene: SceneState) -> np.ndarray:
     Indicators blink with the scene's clock; walkers stride with the way they go.
     """
     table = np.concatenate([scene.actors, ego_actor(scene)[None]])
-    keys = zip(*(table[name].tolist() for name in ("kind", "seed", "length", "width", "height")))
+    keys = zip(*(table[name].tolist() for name in ("kind", "seed", "length", "width", "height")), strict=True)
     rows = np.array([_looks(library, *key) for key in keys], np.float32).reshape(-1, CASTER_COLUMNS)
     c, s = np.cos(table["yaw"].astype(float)), np.sin(table["yaw"].astype(float))
     rows[:, C_X], rows[:, C_Y], rows[:, C_Z], rows[:, C_COS], rows[:, C_SIN] = table["x"], table["y"], table["z"], c, s

@@ -44,8 +44,8 @@ class Camera:
         air, mask = self._tick(stage.air, scene, rows, look, view)
         rgb = np.empty((self.height, self.width, 3), np.uint8)
         shade_image(air, stage.tex, stage.classes, stage.soil, stage.levels, stage.prims, stage.baked, stage.tone, mask,
-                    _states(scene), seen, shapes.normals, shapes.material, view.eye, view.focal, self._directions, depth, self._surface, self._hit,
-                    self._share, rgb)
+                    _states(scene), seen, shapes.normals, shapes.material, view.eye, view.focal, self._directions, depth,
+                    self._surface, self._hit, self._share, rgb)
         lamps, seen_from = static.lamps, (view.rot, view.eye, view.focal, depth, self._surface, self._hit, look.night, look.wet)
         glow_lamps(lamps.centres, lamps.yaws, lamps.rows, _states(scene), *seen_from, GLOW_RGB, rgb)
         if look.night > 0.3:

@@ -48,7 +48,7 @@ def pack_soil(classes: np.ndarray, pyramid: list[np.ndarray]) -> tuple[np.ndarra
     """``soil`` and ``levels`` from the ground's classes and its coarser colour-and-class images uint8 [H, W, 4]."""
     firsts = np.concatenate([[0], np.cumsum([image.shape[0] * image.shape[1] for image in pyramid])[:-1]])
     soil = np.concatenate([np.ascontiguousarray(image).view(np.int32).ravel() for image in pyramid])
-    return soil, np.array([[0, *classes.shape], *([f, *i.shape[:2]] for f, i in zip(firsts, pyramid))], np.int64)
+    return soil, np.array([[0, *classes.shape], *([f, *i.shape[:2]] for f, i in zip(firsts, pyramid, strict=True))], np.int64)
 
 
 def pack_textures(grain: np.ndarray, cloud: np.ndarray, dome: np.ndarray) -> np.ndarray:

@@ -18,9 +18,9 @@ from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.distill.train import TrainConfig, train
 from kd_planner_ros.networks.constant_velocity.planner import ConstantVelocityPlanner
+from kd_planner_ros.record.dagger_turns import DaggerTurns
 from kd_planner_ros.record.jobs import RecordConfig
 from kd_planner_ros.record.record import record
-from kd_planner_ros.record.dagger_turns import DaggerTurns
 from kd_planner_ros.runtime.load import load_planner
 from kd_planner_ros.samples.rows import label
 from kd_planner_ros.world.maps import load_map
@@ -147,7 +147,8 @@ def test_an_unknown_student_is_refused_before_anything_is_driven(tmp_path):
 def test_a_student_learns_from_recordings(recorded, tmp_path):
     out, _ = recorded
     report = train(TrainConfig(bags=(out,), name="student", size="3.1m", batch=8, epochs=2,
-                               sections={"tcp": {"input_height": 32, "input_width": 64}}, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", threads=1, device="cpu",
+                               sections={"tcp": {"input_height": 32, "input_width": 64}}, models_dir=tmp_path / "models",
+                               runs_dir=tmp_path / "runs", threads=1, device="cpu",
                                cache=tmp_path / "cache", progress=False, validation_share=0.5))
     assert report.finished and report.validation_samples > 0 and np.isfinite(report.validation["l2_m"])
     planner = load_planner(str(tmp_path / "models" / "student"))

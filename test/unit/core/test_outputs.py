@@ -20,7 +20,8 @@ def test_detections_with_forecasts():
 
 @pytest.mark.parametrize("wrong, sentence", [
     (dict(rows=np.zeros((2, 7))), "DETECTION_DTYPE"), (dict(rows=np.zeros((2, 1), DETECTION_DTYPE)), "DETECTION_DTYPE"),
-    (dict(forecasts=np.zeros((3, 6, 12, 2))), r"forecasts \[2, M, T, 2\]"), (dict(forecast_times_s=np.arange(11.0)), r"forecast_times_s \[12\]"),
+    (dict(forecasts=np.zeros((3, 6, 12, 2))), r"forecasts \[2, M, T, 2\]"),
+    (dict(forecast_times_s=np.arange(11.0)), r"forecast_times_s \[12\]"),
     (dict(forecast_times_s=None), "forecast_times_s"), (dict(forecast_scores=np.zeros((2, 5))), r"forecast_scores \[2, 6\]"),
     (dict(forecasts=None), "forecasts beside")])
 def test_detections_refuse_what_does_not_fit(wrong, sentence):

@@ -9,9 +9,9 @@ import pytest
 
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections, MapLines
 from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
-from kd_planner_ros.driving.tcp_controller import TCPController
 from kd_planner_ros.driving.pilot import Pilot
 from kd_planner_ros.driving.roll import EgoTrack, moved, roll_forward
+from kd_planner_ros.driving.tcp_controller import TCPController
 from kd_planner_ros.geometry.frames import from_base
 
 TIMES = np.array([0.5, 1.0, 1.5, 2.0])

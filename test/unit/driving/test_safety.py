@@ -12,7 +12,6 @@ from kd_planner_ros.core.errors import PlannerError
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections
 from kd_planner_ros.core.records import Command, EgoState, NavigationGoal, Plan, Pose, Trajectory
 from kd_planner_ros.core.scene import ActorKind
-from kd_planner_ros.driving.tcp_controller import TCPController
 from kd_planner_ros.driving.controllers import build_controller
 from kd_planner_ros.driving.driver import Pilot
 from kd_planner_ros.driving.safety.controller import SafetyController, SafetySettings
@@ -22,6 +21,7 @@ from kd_planner_ros.driving.safety.road_users import ROAD_USER_DTYPE, detections
 from kd_planner_ros.driving.safety.rules import Rules, RuleSettings
 from kd_planner_ros.driving.safety.speed import fastest, free_distances
 from kd_planner_ros.driving.safety.tracker import Tracker
+from kd_planner_ros.driving.tcp_controller import TCPController
 from kd_planner_ros.driving.unblock import UnblockSettings
 from kd_planner_ros.networks.interfuser.targets import cell_centres
 

@@ -28,7 +28,7 @@ def test_pictures_of_every_carla_come_out_in_todays_numbering():
 
 
 def test_a_colour_of_no_carla_is_refused():
-    with pytest.raises(SensorError, match="the colour .145, 170, 101.; record .* without compression"):
+    with pytest.raises(SensorError, match="the colour .145, 170, 101.; record .* without lossy compression"):
         ids_of_colours(np.uint8([[(145, 170, 101)]]))
 
 
