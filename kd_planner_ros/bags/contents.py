@@ -108,10 +108,10 @@ class Contents:
 
     @cached_property
     def map_name(self) -> str:
-        """The map as our recorder noted it, or as CARLA's bridge told it; "" where neither did."""
+        """The map's name from our recorder's notes, or from CARLA's bridge; "" where neither gave one."""
         noted = self.custom_data.get("map", "")
-        told = self.messages([WORLD_INFO]) if not noted else ()
-        return noted or next((str(message.map_name) for _, _, message in told), "")
+        messages = self.messages([WORLD_INFO]) if not noted else ()
+        return noted or next((str(message.map_name) for _, _, message in messages), "")
 
     @cached_property
     def route(self) -> Route | None:

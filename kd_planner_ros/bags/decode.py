@@ -37,7 +37,7 @@ def control_row(message: Any, topic: str) -> list[float]:
 def join_ego(odometry: list[tuple[int, int, list[float]]], speeds: list[tuple[int, float]], imu: Series,
              notes: list[str], speed_topic: str) -> Series:
     """POSE_COLUMNS by header stamp: odometry rows (stamp, bag time, values) with the speedometer's speed, paired by bag
-    time within one tick, and the IMU's acceleration. ``notes`` is told where odometry's own speed has to do."""
+    time within one tick, and the IMU's acceleration. ``notes`` receives a sentence where odometry's own speed is used instead."""
     rows = series([(stamp, values) for stamp, _, values in odometry], len(POSE_COLUMNS))
     if not len(rows.stamps):
         return rows

@@ -49,7 +49,7 @@ def feeding(messages: Iterable[Message], sources: Mapping[str, tuple[str, Any]],
 
 
 def tolerant(decode: Callable[[Any], np.ndarray], notes: list[str], what: str) -> Callable[[Any], np.ndarray | None]:
-    """``decode``, but None for what cannot be read: a broken roadside message costs its view and no more. ``notes`` is told
+    """``decode``, but None for what cannot be read: a broken roadside message costs its view and no more. ``notes`` receives
     once."""
     def attempt(message: Any) -> np.ndarray | None:
         try:

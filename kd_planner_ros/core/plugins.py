@@ -94,5 +94,5 @@ def report(problem: Exception | str) -> None:
 
 
 def reported() -> tuple[str, ...]:
-    """Every problem that ``report`` was told, in order: for the diagnostics of a node."""
+    """Every problem passed to ``report``, in order: for the diagnostics of a node."""
     return tuple(_reported)

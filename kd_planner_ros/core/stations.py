@@ -1,4 +1,4 @@
-"""Roadside stations as plain data, and back: what a stations file holds and what the world tells on a topic."""
+"""Roadside stations as plain data, and back: the content of a stations file and of the world's topic of stations."""
 
 from __future__ import annotations
 

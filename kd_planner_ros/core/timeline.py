@@ -1,4 +1,4 @@
-"""What is small and comes every tick: the ego's motion, what it was told to do and what it did. Arrays over time."""
+"""The small data of every tick as arrays over time: the ego's motion, its navigation goal and the executed control."""
 
 from __future__ import annotations
 

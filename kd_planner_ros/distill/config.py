@@ -53,11 +53,12 @@ class TrainConfig:
                                   "(InterFuser 0.4)")
     weight_decay: float = _field(-1.0, "weight decay; negative: the network's (TCP 1e-7, InterFuser 0.05)")
     clip: float = _field(10.0, "largest norm of the gradient; 0: no limit", low=0.0)
-    ema: float = _field(0.0, "decay of the exponential moving average (EMA) of the weights, which is validated and shipped; 0: none", low=0.0, below=1.0)
+    ema: float = _field(0.0, "decay of the exponential moving average (EMA) of the weights, which is validated and shipped; 0: none",
+                        low=0.0, below=1.0)
     init: Path | None = _field(None, "model to start from, by name or folder; its weights must fit the network (default: fresh weights)")
-    warm_start: Path | None = _field(None, "model of another size to start from, by name or folder: tensors of equal name and shape are copied, "
-                                     "additional residual blocks start as the identity, other weights are fresh; from a model of "
-                                     "another network only the camera backbone is copied")
+    warm_start: Path | None = _field(None, "model of another size to start from, by name or folder: tensors of equal name and shape "
+                                     "are copied, additional residual blocks start as the identity, other weights are fresh; from a model "
+                                     "of another network only the camera backbone is copied")
     backbone_weights: Path | None = _field(None, "local file with ImageNet weights of the camera backbone, .safetensors or .pth "
                                            "with torchvision's names (timm's for ResNet-D); nothing is fetched")
     speed_dropout: float = _field(0.0, "share of samples whose speed input is set to zero; helps students that stay standing because "

@@ -16,7 +16,7 @@ PRETRAIN = "pretrain"
 
 class Log:
     """Rows (step, kind, name, value) appended to ``log.csv``; rows of steps after ``first_step`` are dropped at the
-    start, so that a resumed run does not tell the same step twice. None: a new run, all rows are."""
+    start, so that a resumed run does not log the same step twice. None: a new run, all rows are."""
 
     def __init__(self, folder: Path, first_step: int | None):
         folder.mkdir(parents=True, exist_ok=True)

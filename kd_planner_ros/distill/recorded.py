@@ -1,4 +1,4 @@
-"""What recordings hold, as a network to be trained on them is told or needs it."""
+"""What recordings hold: cameras and labels, and whether a network can be trained on them."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
     """Train as ``config`` says; go on from the run's last checkpoint if there is one.
 
     Ctrl-C saves a checkpoint and ends early with ``finished`` False, on the card too; the best weights so far are in the
-    models folder. ``observer`` is told how the run goes, and may pause or end it.
+    models folder. ``observer`` receives the run's events, and may pause or end the run.
 
     Raises:
         BagError: no recordings, a broken one, one without a topic that is needed, or no samples in them.

@@ -43,7 +43,8 @@ class SweepConfig:
     seeds: int = field(default=3, metadata={"help": "number of traffic seeds", "low": 1})
     vehicles: int | None = field(default=None, metadata={"help": "background vehicles (default: as evaluate closed-loop)",
                                                          "low": 0, "high": 500})
-    roll_forward: bool = field(default=True, metadata={"help": "as in evaluate closed-loop; the difference shows the effect of rolling forward"})
+    roll_forward: bool = field(default=True, metadata={
+        "help": "as in evaluate closed-loop; the difference shows the effect of rolling forward"})
     jobs: int = field(default=1, metadata={"help": "parallel processes, one world each", "low": 1, "high": 256})
     device: str = field(default="cpu", metadata={"help": "where the network runs: cpu, cuda, cuda:1 ..."})
     engine: str = field(default="auto", metadata={"help": "inference engine", "choices": ("auto", "torch", "openvino", "onnxruntime")})

@@ -33,8 +33,8 @@ class Description:
         pictures: the picture inputs that the feature maps of a stage belong to, in the order of the maps.
         published: what was published of a config: ``parameters`` and ``paper_...`` (``paper_gmacs`` is what a count of ours
             must come to); empty where nothing was.
-        taught_waypoints: (recording, frame, processor) -> the waypoints [T, 2] that the network is taught at ``frame``: metres,
-            planner frame (x right, y backwards), NaN where unknown; None for a network that is taught none.
+        taught_waypoints: (recording, frame, processor) -> the waypoint targets [T, 2] of the network at ``frame``: metres,
+            planner frame (x right, y backwards), NaN where unknown; None for a network without waypoint targets.
     """
 
     title: str

@@ -120,7 +120,7 @@ def _same(name: str, noted: str, wanted: str) -> bool:
 
 @dataclass
 class _Tally:
-    """What the workers have told so far."""
+    """What the workers have reported so far."""
 
     reports: list[RouteReport] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)

@@ -15,7 +15,7 @@ class Handshake:
     out of step for good.
 
     Args:
-        warn: told in a sentence about every command that breaks the rule.
+        warn: called with one sentence for every command that breaks the rule.
     """
 
     def __init__(self, warn: Callable[[str], None]):

@@ -23,7 +23,7 @@ and all alike, and a student that sees too many of them learns not to start."""
 TURN_WEIGHT = 2.0
 """How often a frame of a turn (command LEFT or RIGHT, or steering beyond 0.1) is drawn in one epoch; straight ahead is 1."""
 START_WEIGHT = 2.0
-"""The same, unless the recipe says otherwise, for frames in which the car stands but is about to move: few, and they teach when to go."""
+"""The same, unless the recipe says otherwise, for frames in which the car stands but is about to move: they are few."""
 
 
 @dataclass(frozen=True)

@@ -147,10 +147,10 @@ def require_topics(recording: Recording, maker: SampleMaker) -> None:
         f"{', '.join(recording.clouds) or 'none'}: record the network's own with 'kd-planner record --network'":
             [topics.image(camera) for camera in recorded.values() if camera not in recording.cameras]
             + [topic for topic in map(topics.sensor, maker.clouds) if topic not in have],
-        "record the labels too with 'kd-planner record --labels', or train a network that is not taught from them ('tcp')":
+        "record the labels too with 'kd-planner record --labels', or train a network that needs none ('tcp')":
             [topics.label(recorded[camera], kind) for camera, kinds in maker.labels.items() for kind in kinds
              if not recording.has_label(recorded[camera], kind)],
-        "record the truth too, or train a network that is not taught from it ('tcp')":
+        "record the truth too, or train a network that needs none ('tcp')":
             [topic for topic in dict.fromkeys(TRUTH[name] for name in maker.truth) if topic not in have],
         "record the route too: without it there is no target point to train on":
             [route] if maker.needs_route and route not in have else []}

@@ -141,7 +141,7 @@ def prepare(models: Sequence[ModelRecipe], paths: TrainingPaths, sensors: bool =
     """The TrainConfig of each of ``models``, all checked before the first one trains; nothing is written.
 
     Args:
-        sensors: whether the recordings must be there, with what their network is taught from.
+        sensors: whether the recordings must exist, with the topics that their network's targets need.
 
     Raises:
         ConfigError: no recordings for a network, cameras that do not fit it, or an option that 'kd-planner train' does not know.

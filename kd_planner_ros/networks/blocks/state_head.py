@@ -1,6 +1,6 @@
 """Auxiliary supervision: a linear head reads the eight planning states off the backbone's last map while training.
 
-Imitation alone tells the backbone little about a red lamp of three pixels: the car stands, whatever the reason. Naming the
+Imitation alone says little about a red lamp of three pixels: the car stands, whatever the reason. Naming the
 reason (light, junction, stop sign, vehicle, pedestrian, brake, steer, throttle) speeds learning up from little data. The
 head is dropped when the weights are shipped. Not part of TCP or PlanKD; off by default.
 """

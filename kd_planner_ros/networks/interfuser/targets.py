@@ -1,4 +1,4 @@
-"""What InterFuser is taught, from truth that recordings hold. Pure functions on records and arrays; no torch.
+"""InterFuser's training targets, made from the ground truth of recordings. Pure functions on records and arrays; no torch.
 
 Source: InterFuser's data set code (``interfuser/timm/data/carla_dataset.py``). The actors are ``/truth/objects`` (ACTOR_DTYPE),
 the lights ``/truth/signals`` (SIGNAL_DTYPE), junction and stop sign the named states of ``/truth/state``, the way

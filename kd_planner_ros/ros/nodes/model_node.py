@@ -1,4 +1,4 @@
-"""What every node with a model shares: load, open the ports, run on one worker thread, tell the diagnostics how it goes."""
+"""What every node with a model shares: load, open the ports, run on one worker thread, report to the diagnostics."""
 
 from __future__ import annotations
 

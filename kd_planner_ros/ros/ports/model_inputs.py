@@ -40,7 +40,7 @@ class ModelInputs:
         route: where goals come from; None: frames have no goal.
         odometry: whether a set needs odometry; without it the ego of a frame is unknown (NaN).
         camera_info: whether ``camera_info`` replaces the calibration that the model declares.
-        mark: told the port of every message (for "topic not seen").
+        mark: called with the port of every message (for "topic not seen").
         on_jump: called when a message's stamp shows that time was set back, which may be before /clock shows it.
     """
 

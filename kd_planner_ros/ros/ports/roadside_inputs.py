@@ -58,7 +58,7 @@ class RoadsideInputs:
         return ports
 
     def image_of(self, message: Image) -> np.ndarray | None:
-        """The picture, RGB uint8 [H, W, 3]; None, counted and told to the diagnostics, where it cannot be read."""
+        """The picture, RGB uint8 [H, W, 3]; None where it cannot be read, which is counted and reported in the diagnostics."""
         return self._read("image", message)
 
     def objects_of(self, message: PointCloud2) -> np.ndarray | None:

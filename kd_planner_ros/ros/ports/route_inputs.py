@@ -18,7 +18,7 @@ class RouteInputs:
     """Subscribes to ``route`` and ``waypoints`` and follows what comes.
 
     Args:
-        mark: told ``route`` when a route has come (for "topic not seen").
+        mark: called with ``route`` when a route has come (for "topic not seen").
         on_route: called then too.
     """
 

@@ -61,3 +61,20 @@ def test_the_example_of_a_stations_file_is_read():
     (example,) = re.findall(r"```yaml\n(stations:.*?)```", (ROOT / "docs" / "ros.md").read_text(), re.DOTALL)
     (station,) = stations_from_data(yaml.safe_load(example), "docs/ros.md")
     assert station.id == "crossing" and station.cameras[0].pose.x == station.pose.x
+
+
+def test_the_architecture_names_what_the_code_has():
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "architecture.md").read_text(), re.DOTALL)
+    sources, wrong = [], []
+    for line in block.splitlines():
+        if line.startswith("# "):
+            sources = [(ROOT / "kd_planner_ros" / path) for path in re.findall(r"[\w/]+/[\w]+\.py", line)]
+            wrong += [line for path in sources if not path.exists()] + ([] if sources else [line])
+            continue
+        code = line.partition("  #")[0]
+        text = "\n".join(path.read_text() for path in sources)
+        wrong += [f"{kind} {name}" for kind, name in re.findall(r"\b(class|def) (\w+)", code)
+                  if not re.search(rf"^ *{kind} {name}\b", text, re.M)]
+        wrong += [name for name in re.findall(r"(?<![.\w])(\w+)\(", code.partition(":")[2])
+                  if code.startswith("class") and not re.search(rf"def {name}\b", text)]
+    assert wrong == []

@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BANNED = {
-    r"way points?": "waypoint", r"lessons?": "LearningTask, or targets", r"badness": "selection score", r"(is|are|was|were|be) told": "gets, knows",
+    r"way points?": "waypoint", r"lessons?": "LearningTask, or targets", r"badness": "selection score",
+    r"(is|are|was|were|be) told": "gets, knows",
     r"workshops?": "TrainingPaths", r"meddl\w+": "control override", r"head start": "pretraining of the bottleneck",
     r"(at|takes?|took) the wheel": "drives (DAgger)", r"mend(s|ed|ing)?": "correct, repair", r"4 to 3": "aspect ratio 4:3",
     r"colors?": "colour", r"held out set": "held-out", r"last words": "message", r"running mean of (the )?weights": "EMA",

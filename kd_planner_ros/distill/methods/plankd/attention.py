@@ -37,7 +37,7 @@ def with_coordinates(rgb: Tensor, shrink: int = 1) -> Tensor:
 
 
 def measurement(command: Tensor, speed_mps: Tensor) -> Tensor:
-    """What the query is told of the car, [B, 7]: InterFuser's measurement, used for TCP as well.
+    """The car's measurements in the query, [B, 7]: InterFuser's measurement, used for TCP as well.
 
     Args:
         command: one-hot [B, 6]. speed_mps: [B], in m/s, never hidden from the attention.
