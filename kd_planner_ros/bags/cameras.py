@@ -1,4 +1,4 @@
-"""A planner's cameras in a recording, which may call the only one otherwise."""
+"""A planner's cameras in a recording, in which a single camera may have another name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recordings to Frames and truth, whoever recorded them: our recorder, or CARLA through its ROS bridge.
+"""Recordings to Frames and ground truth: those of our recorder, and those of CARLA's ROS bridge.
 
 What belongs together is decided by ``header.stamp``; only the speedometer, which has no header, is paired by bag time.
 """

@@ -1,4 +1,4 @@
-"""The truth round the ego at given instants: who and what was near, whoever recorded it.
+"""The ground truth around the ego at given instants: road users and signals, in recordings of ours and of CARLA's bridge.
 
 Our recorder writes two tables; CARLA's bridge sends object lists and, on change only, the states of its lights.
 """

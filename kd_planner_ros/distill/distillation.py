@@ -1,4 +1,4 @@
-"""A training run's distillation as the learner holds it: teachers, methods of the stages, and what each batch needs besides."""
+"""The distillation of a training run: teachers, methods of the stages, and further arrays of each batch."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Distillation:
     # --- before the first step ---------------------------------------------------------------------------------------
 
     def attach(self, bags: Mapping[Shard, Path]) -> None:
-        """Make what is kept on disk for the samples of ``bags`` (each shard's recording); the leader builds, the others wait.
+        """Build the files on disk for the samples of ``bags`` (each shard's recording); the leader builds, the others wait.
 
         Raises:
             BagError, MapError: a recording lacks the ground truth that a method needs.

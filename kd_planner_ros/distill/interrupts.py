@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish that a run grants between two steps."""
+"""Ctrl-C and SIGTERM as a request to stop, which a run answers between two steps."""
 
 from __future__ import annotations
 

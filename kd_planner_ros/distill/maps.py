@@ -1,4 +1,4 @@
-"""A backbone's feature maps as the distillers read them, and what of them is worth keeping on disk.
+"""A backbone's feature maps for the distillation methods, and which of them are small enough to keep on disk.
 
 A network whose backbone sees one picture gives back ``stage1`` ...; one with several cameras ``left_stage1``,
 ``front_stage1``, ``right_stage1`` ... (InterFuser; its focus view and LiDAR are not distilled). Everything here takes both.

@@ -1,4 +1,4 @@
-"""One process or several (``torchrun``): who am I, which device and precision, what do all agree on."""
+"""One process or several (``torchrun``): rank, device, precision, and values that all processes share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stages of a run: which one is on at a progress, what it trains, and what is refused."""
+"""The stages of a run: the stage at a given progress, the parts that it trains, and the checks on both."""
 
 from __future__ import annotations
 

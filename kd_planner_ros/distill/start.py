@@ -1,4 +1,4 @@
-"""A run's first weights: a model of the same shape, or whatever of another model's weights fits."""
+"""A run's first weights: a model of the same shape, or the fitting tensors of another model."""
 
 from __future__ import annotations
 

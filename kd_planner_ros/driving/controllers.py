@@ -11,8 +11,8 @@ from kd_planner_ros.driving.tcp_controller import TCPController
 
 
 class Controller(Protocol):
-    """Turns the newest plan into a wish; ticked at 20 Hz. ``timed``: it follows a trajectory in time; else a path, whose
-    times mean nothing."""
+    """Turns the newest plan into a control; ticked at 20 Hz. ``timed``: the controller follows a trajectory in time;
+    otherwise a path without times."""
 
     timed: bool
 

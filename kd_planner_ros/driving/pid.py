@@ -1,4 +1,4 @@
-"""The PID of TCP and InterFuser. Knows numbers only; what the error means is the caller's affair."""
+"""The PID of TCP and InterFuser. It works on plain numbers; the caller knows the meaning of the error."""
 
 from __future__ import annotations
 

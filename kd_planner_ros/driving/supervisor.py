@@ -1,4 +1,4 @@
-"""The last word before the actuators: limits, plausibility, staleness and the safe stop. Never raises."""
+"""The last check before the actuators: limits, plausibility, staleness and the safe stop. Never raises."""
 
 from __future__ import annotations
 

@@ -48,8 +48,8 @@ class TCPController:
 
     Source: TCP's agent (Wu et al., NeurIPS 2022). Deviations: the spacing of the waypoints is read from the plan
     (``times_s``) instead of being 0.5 s, so that planners with other horizons are followed as well. A student that
-    hesitates once hesitates for ever: a car that has stood for a minute is pushed for 0.6 s, as InterFuser's controller
-    does (``unblock``), and one whose control branch has wanted to go for a second may creep (``creep_mps``, see Hesitation).
+    has hesitated once does not start again by itself: a car that has stood for a minute is pushed for 0.6 s, as InterFuser's controller
+    does (``unblock``), and a car whose control branch has accelerated for a second may creep (``creep_mps``, see Hesitation).
     """
 
     timed = True

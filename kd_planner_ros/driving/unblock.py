@@ -1,4 +1,4 @@
-"""Setting a car free that has stood too long, or that half wants to go."""
+"""Frees a car that has stood too long, or whose control branch accelerates while its trajectory brakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What distilling costs beside plain imitation: steps of both taken in turns, on made-up samples."""
+"""The cost of distillation over plain imitation: alternating steps of both, on made-up samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan costs in simulated time: read from ``--latency``, spread over a drive's plans, and laid on the grid of ticks.
+"""The simulated latency of plans: read from ``--latency``, assigned to the plans of a drive, rounded up to ticks.
 
 Everything is a whole number of ticks of 0.05 s: a plan of 1 to 50 ms acts one tick after its picture. So one text gives
 one drive, on any machine and with any number of jobs.
@@ -160,7 +160,7 @@ class Turns:
         self._free = 0
 
     def looks(self, tick: int) -> int | None:
-        """None where no picture is taken at ``tick``, or nobody will look at it; else how many ticks later its plan acts."""
+        """None where no picture is taken at ``tick``, or the planner will not use it; else how many ticks later its plan acts."""
         newer = tick + self._period
         if tick % self._period or self._free >= newer:
             return None

@@ -1,4 +1,4 @@
-"""Open-loop evaluation: what would the planner have wanted where the recorded car was? Reads recordings without ROS."""
+"""Open-loop evaluation: the planner's plans at the recorded car's positions versus the recorded drive. Reads recordings without ROS."""
 
 from __future__ import annotations
 

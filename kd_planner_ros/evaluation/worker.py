@@ -1,4 +1,4 @@
-"""What one process of the closed-loop evaluation holds: map, planner and world, made once for all its drives."""
+"""One process of the closed-loop evaluation: map, planner and world, made once for all its drives."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def drive_one(setup: Setup, drive: Drive) -> dict[str, Any]:
 
 
 def begin(config: ClosedLoopConfig) -> None:
-    """Make this worker process ready; Ctrl-C is the parent's affair."""
+    """Make this worker process ready; the parent process handles Ctrl-C."""
     global _setup
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _setup = Setup(config)

@@ -1,4 +1,4 @@
-"""Dense outputs in colours over the picture that they belong to, for people."""
+"""Dense outputs in colours over their picture, to look at."""
 
 from __future__ import annotations
 

@@ -92,8 +92,8 @@ class SampleMaker(ABC):
         """Forget what was seen: the next frame is of another recording."""
 
     def per_tick_targets(self, drive: Drive) -> Mapping[str, Any]:
-        """Arrays [M, ...] by name that belong to the M ticks of ``drive``; ``record`` gets its tick's row of each. Instead of an
-        array anything will do that gives row r as ``[r]``, for rows that are too large to be kept for every tick."""
+        """Arrays [M, ...] by name that belong to the M ticks of ``drive``; ``record`` gets its tick's row of each. Any
+        object that gives row r as ``[r]`` may stand in place of an array, for rows that are too large to keep for every tick."""
         return {}
 
     @abstractmethod

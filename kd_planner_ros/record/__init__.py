@@ -1,1 +1,1 @@
-"""The application that drives expert or student through the built-in world and records what comes of it."""
+"""The application that drives expert or student through the built-in world and records the drives."""

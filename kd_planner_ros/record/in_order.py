@@ -1,4 +1,4 @@
-"""One thread that does what it is handed, in the order in which it is handed."""
+"""One thread that runs the tasks given to it, in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a recording is asked for, and the jobs that it comes to."""
+"""The settings of a recording, and its jobs: one route each."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class RecordConfig:
 
     @property
     def pictures_per_s(self) -> int:
-        """``fps``, or what 0 stands for."""
+        """``fps``, or its default where it is 0."""
         return self.fps or (SHARED_FPS if self.shared else 2)
 
 

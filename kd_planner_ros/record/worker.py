@@ -1,4 +1,4 @@
-"""A worker process of a recording: one world, route after route, until there are no more or somebody says stop."""
+"""A worker process of a recording: one world, route after route, until no route is left or the recording is stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with the inputs as a whole: no /clock, time set back, a topic that never comes."""
+"""Checks of a node's inputs as a whole: no /clock, time set back, a topic that never comes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLOCK_GRACE_S = 1.0
 
 
 class InputWatch:
-    """Watches a node's clock and topics on wall time and tells ``health``.
+    """Watches a node's clock and topics on wall time and reports to ``health``.
 
     Args:
         unseen_after_s: wall time after which a topic that never came is named.

@@ -77,10 +77,10 @@ def make_samples(recording: Recording, maker: SampleMaker, folder: Path) -> Made
                 kept += flush()
         kept += flush()
         names = writer.finish()
-    return Made(names, frames + left_out[ALONE], kept, {name: left_out[name] for name in sorted(left_out) if _told(name, left_out)})
+    return Made(names, frames + left_out[ALONE], kept, {name: left_out[name] for name in sorted(left_out) if _reported(name, left_out)})
 
 
-def _told(name: str, left_out: Mapping[str, int]) -> bool:
+def _reported(name: str, left_out: Mapping[str, int]) -> bool:
     return left_out[name] > 0 or name not in (ALONE, REFUSED)
 
 

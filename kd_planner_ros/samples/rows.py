@@ -41,8 +41,8 @@ def label(timeline: Timeline, stamps: np.ndarray, steps: int = STEPS,
     """Samples at ``stamps`` [N]: rows ``sample_dtype(steps)`` [N], which of them to keep [N] bool, and why others are not.
 
     Left out: samples nearer than the horizon to the end of a drive (no future), and to a collision before or after them; with
-    0 steps none. Masked: future and later actions of samples whose horizon contains a steering disturbance, because there
-    the car did not go where the expert meant to; the expert's action of now stays. The expert's wish is the label where it
+    0 steps none. Masked: future and later actions of samples whose horizon contains a steering disturbance, because the
+    disturbed car left the expert's path; the expert's action of now stays. The expert's wish is the label where it
     was recorded, else what was executed.
     """
     rows = np.zeros(len(stamps), sample_dtype(steps))

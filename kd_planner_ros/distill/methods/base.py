@@ -98,7 +98,7 @@ class Distiller(nn.Module):
         return {}
 
     def learn_alone(self, teachers: Sequence[Answers], truth: Truth) -> dict[str, Tensor]:
-        """One step of whatever the method can learn without a student; figures for the log, detached. Empty: nothing can."""
+        """One step of training without a student; figures for the log, detached. Empty for methods that cannot."""
         return {}
 
     def report(self) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""How far along its way the car can go before it meets somebody, now and at later moments.
+"""The distance that the car can drive along its path before it meets a road user, now and at later moments.
 
 The road users, moved on at constant velocity, are painted on a raster of 0.2 m; the car's box, enlarged, is laid on it
 at every point of the way.

@@ -1,4 +1,4 @@
-"""Lights, stop signs and standing for ever: what holds the car although its way is free, and what sets it free again."""
+"""Lights, stop signs and long standstills: rules that stop a car on a free road, and rules that let it start again."""
 
 from __future__ import annotations
 

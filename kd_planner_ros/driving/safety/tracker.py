@@ -1,4 +1,4 @@
-"""Which of the road users seen now were seen before, and how they really moved."""
+"""Association of detected road users over time, and their measured motion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts what a model drove onto its card, so that the weights carry their scores with them."""
+"""Writes a model's driving scores onto its card."""
 
 from __future__ import annotations
 

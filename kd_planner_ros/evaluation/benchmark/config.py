@@ -1,4 +1,4 @@
-"""What a benchmark is asked to train, measure and compare."""
+"""The settings of a benchmark run: what it trains, measures and compares."""
 
 from __future__ import annotations
 

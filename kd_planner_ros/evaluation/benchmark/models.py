@@ -1,4 +1,4 @@
-"""What is known of a model before it is measured: its weights, parameters, multiply-accumulates and latency."""
+"""The facts about a model that need no drive: its weights, parameters, multiply-accumulates and latency."""
 
 from __future__ import annotations
 

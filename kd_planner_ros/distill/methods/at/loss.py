@@ -1,4 +1,4 @@
-"""AT: the student looks where the teacher looks. Zagoruyko and Komodakis, ICLR 2017."""
+"""AT: the student's attention maps follow the teacher's. Zagoruyko and Komodakis, ICLR 2017."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DPK: the student's features are completed by the teacher's, ever less so as they come to agree.
+"""DPK: the student's features are completed with parts of the teacher's; the share falls as the two agree.
 
 Source: Qiu et al., "Better Teacher Better Student: Dynamic Prior Knowledge for Knowledge Distillation", ICLR 2023, from the
 published abstract: there is no official code, so this is an approximation.

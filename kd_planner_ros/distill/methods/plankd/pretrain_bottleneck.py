@@ -1,4 +1,4 @@
-"""What PlanKD's bottleneck learns before the student's first step.
+"""Training of PlanKD's bottleneck before the student's first step.
 
 The bottleneck begins with fresh weights and learns beside the student. Over the paper's million steps that costs nothing. In a run
 of some hundred steps the bottleneck never gets further (Adam, 1e-4) than naming the commonest states, and its latent means

@@ -1,4 +1,4 @@
-"""ReviewKD: every stage of the teacher taught to the student's present and deeper stages together.
+"""ReviewKD: each stage of the teacher is matched by the fused features of the student's same and deeper stages.
 
 Source: Chen et al., "Distilling Knowledge via Knowledge Review", CVPR 2021, sections 3.2 and 3.3.
 """
