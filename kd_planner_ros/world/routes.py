@@ -144,7 +144,7 @@ def default_routes(road: RoadMap, seed: int, count: int, min_m: float = 150.0, m
             routes.append(route)
     if len(routes) < count:
         raise RouteError(f"{count} routes of {min_m:.0f} to {max_m:.0f} m on {road.name}", f"{len(routes)} found",
-                         "give a smaller --min-m or a larger map")
+                         "ask for fewer or shorter routes, or use a larger map")
     return routes
 
 
