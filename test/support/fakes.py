@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+from support.towns import straight_road
 
 from kd_planner_ros.core.outputs import DenseOutput, Perception
 from kd_planner_ros.core.records import Command, Control, EgoState, Plan, Pose, Trajectory
@@ -46,7 +47,7 @@ class FakeWorld:
 
     def __init__(self, rig, ticks=60):
         self.rig, self.ticks, self.done, self.monitor = rig, ticks, False, FakeMonitor()
-        self.road = None
+        self.road = straight_road()
         self.route, self.controls, self.n = straight_route(), [], 0
         self.state = scene_at(0)
         self.events = {}  # tick: what happens in it, in the world's own thread, so that no test races with the loop
@@ -74,7 +75,7 @@ class FakeWorld:
                 images[spec.id] = CameraImage(self.state.stamp_ns, rgb)
         for spec in self.rig.lidars:
             clouds[spec.id] = np.array([[5.0, 0.0, -1.0, 0.5], [7.0, 1.0, -1.0, 0.2]], np.float32)
-        return SimpleNamespace(images=images, clouds=clouds, imu=None, gnss=None)
+        return SimpleNamespace(images=images, clouds=clouds, imu=None, gnss=None, roadside=())
 
     def close(self):
         pass
