@@ -62,6 +62,8 @@ class SampleMaker(ABC):
         grid: whether the main picture shows the whole first camera, scaled, so that a coarse semantic grid of it is kept
             beside it where that camera's semantic labels were recorded.
         format: raise when the meaning of an array changes.
+        own_shards: whether the class is part of the shards' key, so that no other network with equal declarations and an equal
+            ``key`` reads them. False keeps the names of shards from before networks declared their samples.
     """
 
     cameras: tuple[str, ...]
@@ -77,6 +79,7 @@ class SampleMaker(ABC):
     pictures: tuple[str, ...] = (MAIN,)
     grid = False
     format = 1
+    own_shards = True
 
     @property
     @abstractmethod

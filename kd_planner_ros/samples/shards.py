@@ -109,6 +109,8 @@ def _shaped_by(maker: SampleMaker) -> list[Any]:
                 if getattr(maker, name) != getattr(SampleMaker, name)}
     if maker.roadside is not None:
         declared["roadside"] = asdict(maker.roadside)
+    if maker.own_shards:
+        declared |= {"maker": f"{type(maker).__module__}.{type(maker).__qualname__}", "truth": maker.truth, "grid": maker.grid}
     return [*parts, declared] if declared else parts
 
 

@@ -32,7 +32,7 @@ RIG = SensorRig(cameras=(CameraSpec("front", Pose(x=-1.5, z=2.0), WIDTH, HEIGHT,
 class Pictures(SampleMaker):
     """Samples of the front camera's picture as it is."""
 
-    cameras, grid, key = ("front",), True, {"as": "recorded"}
+    cameras, grid, key, own_shards = ("front",), True, {"as": "recorded"}, False
 
     def record(self, frames, truth, tick):
         return {MAIN: frames[0].images["front"]}

@@ -50,6 +50,7 @@ class InterFuserTask(LearningTask):
     int8 [3] classes of junction, light and stop, -1 = unknown."""
 
     truth = ("objects",)
+    own_shards = False
     pictures = (MAIN, *PICTURES[1:])
     weights = WEIGHTS
 

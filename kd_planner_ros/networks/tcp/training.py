@@ -44,6 +44,7 @@ class TCPTask(WithAuxiliaryHeads, LearningTask):
     """One prepared picture a sample; everything else is in the rows that all networks share."""
 
     grid = True
+    own_shards = False
     weights = WEIGHTS
 
     def __init__(self, processor: TCPProcessor, options: TrainOptions = TrainOptions()):

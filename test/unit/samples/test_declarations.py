@@ -189,6 +189,20 @@ def test_a_recording_longer_than_a_chunk_is_written_in_order(tmp_path):
     assert len(shard.images) == len(shard.grids) == 40
 
 
+def test_networks_with_equal_declarations_do_not_read_each_others_samples(tmp_path):
+    class Dark(Triplets):
+        def record(self, frames, truth, tick):
+            return {name: array // 2 for name, array in super().record(frames, truth, tick).items()}
+
+    class Truthful(Triplets):
+        truth = ("objects",)
+
+    bag = write_bag(tmp_path / "bag", every=2)
+    shards = [build(tmp_path, bag, maker()) for maker in (Triplets, Dark, Truthful)]
+    assert len({shard.folder for shard in shards}) == 3
+    assert (shards[1].images[:] == shards[0].images[:] // 2).all() and build(tmp_path, bag, Triplets()).folder == shards[0].folder
+
+
 def test_shards_keep_the_names_and_bytes_of_651a085(tmp_path):
     """Hashes of what 651a085 wrote of the same recording; its name there is a hash of format, content, camera and key."""
     bag = write_bag(tmp_path / "bag", rate=0.2, disturbed=(65, 75), storage="sqlite3")
