@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import types
+import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
 
+WORDS = (str, int, float, bool, Path)
 LIMITS = {"low": "from", "above": "above", "high": "to", "below": "below"}
 
 
@@ -33,6 +37,26 @@ def check_fields(config: Any, prefix: str = "") -> None:
         limits = {name: field.metadata[name] for name in LIMITS if field.metadata.get(name) is not None}
         if value is not None and (kind in (int, float) or limits) and not _is_number(value, kind, limits):
             raise ConfigError(f"{option} {_range(kind, limits)}", repr(value), f"correct {option}")
+
+
+def unfit_options(kind: Any) -> str:
+    """Why no options can be made from the fields of ``kind``; "" where they can. Each field needs a default, a help text, and a type
+    that one word can be read into (or a tuple of such).
+    """
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        return f"{getattr(kind, '__name__', repr(kind))} is no dataclass"
+    try:
+        hints = typing.get_type_hints(kind)
+    except (NameError, TypeError, AttributeError, SyntaxError) as error:
+        return f"{kind.__name__} with types that cannot be read: {error}"
+    for field in dataclasses.fields(kind):
+        if field.default is dataclasses.MISSING or not field.metadata.get("help"):
+            return f"{kind.__name__}.{field.name} without a {'default' if field.default is dataclasses.MISSING else 'help text'}"
+        parts = [one for one in typing.get_args(hints[field.name]) if one is not type(None)]
+        hint = parts[0] if typing.get_origin(hints[field.name]) in (typing.Union, types.UnionType) else hints[field.name]
+        if hint not in WORDS and typing.get_origin(hint) is not tuple:
+            return f"{kind.__name__}.{field.name} of a type that is no option: {field.type}"
+    return ""
 
 
 def option_of(field: dataclasses.Field, prefix: str = "") -> str:

@@ -24,6 +24,7 @@ from typing import Any
 
 import kd_planner_ros.networks as networks
 from kd_planner_ros.core.errors import CardError, ConfigError, PlannerError, PluginError
+from kd_planner_ros.core.fields import unfit_options
 from kd_planner_ros.core.plugins import NETWORKS, Plugin, plugins, report
 from kd_planner_ros.networks.planner import PERCEIVER, PLANNER, ROLES, Model, Processor
 from kd_planner_ros.networks.training import WHOLE, LearningTask, NoOptions, OptimiserDefaults, Stage
@@ -209,8 +210,8 @@ def find_training(name: str) -> Training:
                           "choose another network, or add the file as networks/tcp has it")
     module = _part(name, package, "training", TRAINING_PARTS["training"])
     options = getattr(module, "TrainOptions", NoOptions)
-    if not dataclasses.is_dataclass(options):
-        raise PlannerError(f"TrainOptions of network '{name}' that is a dataclass", type(options).__name__, "see networks/training.py")
+    if why := unfit_options(options):
+        raise PlannerError(f"TrainOptions of network '{name}' that keeps the contract", why, "see networks/training.py")
     return Training(name, module.build_task, module.config_fields, options, tuple(getattr(module, "STAGES", WHOLE)),
                     getattr(module, "OPTIMISER", OptimiserDefaults()), getattr(module, "BACKBONE", ""),
                     getattr(module, "METHOD_DEFAULTS", {}))

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import kd_planner_ros.distill.methods as methods
 from kd_planner_ros.core.errors import ConfigError, PluginError
+from kd_planner_ros.core.fields import unfit_options
 from kd_planner_ros.core.plugins import METHODS, Plugin, plugins, report
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def find_method(name: str) -> Method:
         raise ConfigError(f"a method out of {', '.join(method_names())}", repr(name), "correct --method")
     package = plugin.load().__name__ if plugin is not None else f"{methods.__name__}.{name}"
     config = _import(name, f"{package}.config", "Config")
-    if not dataclasses.is_dataclass(config.Config):
-        raise _broken(name, f"{package}.config.Config is no dataclass")
+    if why := unfit_options(config.Config):
+        raise _broken(name, why)
     return Method(name, package, config.Config, getattr(config, "accepts", one_of_its_network), getattr(config, "SHARED_INPUTS", True))
 
 

@@ -27,6 +27,7 @@ MODEL = """
 """
 PROCESSOR = "def build_processor(config): ...\n"
 TRAINING = "config_fields = build_task = None\n"
+OPTIONS = "from dataclasses import dataclass, field\n@dataclass(frozen=True)\nclass TrainOptions:\n    {}\n"
 
 
 def network(package, **changed):
@@ -80,7 +81,11 @@ def test_a_network_that_breaks_the_convention_is_refused_by_name(tmp_path, monke
 
 @pytest.mark.parametrize("changed, kind, words", [
     ({"training": None}, ConfigError, "'tiny' without training.py"),
-    ({"training": TRAINING + "TrainOptions = int\n"}, PlannerError, "TrainOptions of network 'tiny' that is a dataclass"),
+    ({"training": TRAINING + "TrainOptions = int\n"}, PlannerError, "TrainOptions of network 'tiny'.*int is no dataclass"),
+    ({"training": TRAINING + OPTIONS.format("gain: float")}, PlannerError, "TrainOptions of network 'tiny'.*gain without a default"),
+    ({"training": TRAINING + OPTIONS.format("gain: float = 1.0")}, PlannerError, "gain without a help text"),
+    ({"training": TRAINING + OPTIONS.format("gain: dict = field(default=None, metadata={'help': 'x'})")}, PlannerError, "no option"),
+    ({"training": TRAINING + OPTIONS.format("gain: 'Nowhere' = field(default=None, metadata={'help': 'x'})")}, PlannerError, "Nowhere"),
     ({"training": "BACKBONE = ''\n"}, PlannerError, "in .*training.py"),
 ])
 def test_what_training_needs_is_checked(tmp_path, monkeypatch, changed, kind, words, request):
