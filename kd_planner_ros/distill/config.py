@@ -116,7 +116,7 @@ class TrainConfig:
             raise ConfigError(f"--teacher with --method {self.method}: {wanted}", "none", "give the name of a model, or its folder")
 
     def _stage_methods(self) -> list[str]:
-        return [str(one["method"]) for one in self.stages if isinstance(one, Mapping) and one.get("method")]
+        return [one["method"] for one in self.stages if isinstance(one, Mapping) and isinstance(one.get("method") or None, str)]
 
     def option_types(self) -> dict[str, type]:
         """The dataclass of each section that this run reads: the network's, the method's, those of its stages' methods."""
@@ -219,10 +219,21 @@ def _stages(given: tuple[Mapping[str, Any], ...]) -> Iterator[Stage]:
             raise ConfigError(f"a stage with fields out of {', '.join(sorted(known))}",
                               ", ".join(sorted(set(one) - known)) if isinstance(one, Mapping) else repr(one), "correct 'stages'")
         try:
-            lists = {name: tuple(one[name]) for name in ("trained", "frozen_eval", "untrained") if name in one}
-            yield Stage(**{**one, **lists, "ramps": {part: tuple(map(float, ends)) for part, ends in one.get("ramps", {}).items()}})
-        except (TypeError, ValueError) as error:
+            yield Stage(**{**one, **_stage_values(one)})
+        except (AttributeError, TypeError, ValueError) as error:
             raise ConfigError(f"values that fit stage '{one.get('name', '')}'", str(error), "correct 'stages'") from None
+
+
+def _stage_values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a stage that are lists and mappings in YAML; a single prefix may stand for a list of one."""
+    found: dict[str, Any] = {name: (given[name],) if isinstance(given[name], str) else tuple(map(str, given[name]))
+                             for name in ("trained", "frozen_eval", "untrained") if name in given}
+    if given.get("losses") is not None:
+        found["losses"] = {part: float(weight) for part, weight in given["losses"].items()}
+    found["ramps"] = {part: (float(first), float(last)) for part, (first, last) in (given.get("ramps") or {}).items()}
+    if not isinstance(given.get("method") or "", str):
+        raise TypeError(f"the name of a method, got {given['method']!r}")
+    return found
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,18 @@ class Distillation:
         return method.build(MethodContext(config.network, student, teachers, self.task, config.options(name), defaults,
                                           self.group.average)).to(self.group.device)
 
+    def before_training(self, run: Any) -> bool:
+        """What every method learns before the first step; whether all came to their end."""
+        present = self.method
+        try:
+            for one in self.methods.values():
+                self.method = one
+                if not one.before_training(run):
+                    return False
+            return True
+        finally:
+            self.method = present
+
     def begin_stage(self, method: str | None) -> None:
         """Use ``method`` from now on; None: the run's own."""
         self.method = self.methods[method or self.config.method]
@@ -126,8 +138,11 @@ class Distillation:
         """Back to what ``state`` gave."""
         for name, values in state.get("methods", {}).items():
             self.methods[name].restore(values)
+
+    def restore_memories(self, memories: Sequence[Any] | None) -> None:
+        """Give each recurrent teacher the memory that ``state`` held; None: every slot begins anew."""
         own = [source for source in self.sources if not source.shared]
-        for source, memory in zip(own, state.get("memories", [None] * len(own)), strict=True):
+        for source, memory in zip(own, memories or [None] * len(own), strict=True):
             source.task.restore_memory(memory)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -66,7 +67,7 @@ class Learner:
         self.distillation = Distillation(config, self.model_config, self.task, group)
         self.steps_per_epoch = 1000
         self.plan = Plan(stages_of(config))
-        require_trained(self.plan.stages, self.model, self.heads, self._free, self.task.weights)
+        require_trained(self.plan.stages, self.model, self.heads, self._free, self.task.weights, config.method)
         self._uploaded: tuple[Batch | None, dict[str, Tensor]] = None, {}
         self.begin_stage(0)
 
@@ -80,7 +81,7 @@ class Learner:
         self._train_mode()
         self.optimiser = build_optimiser(self.config, self._training.optimiser, self.model, self._beside())
         self._call: Callable[..., dict[str, Tensor]] = self.model
-        if self.group.size > 1:
+        if self.group.size > 1 and any(one.requires_grad for one in self.model.parameters()):
             self._call = nn.parallel.DistributedDataParallel(self.model)
         if self.config.compile:
             self._call = torch.compile(self._call)
@@ -219,7 +220,7 @@ class Learner:
         return {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(), "stage": self.stage_index,
                 "mean": self.mean.state_dict() if self.mean is not None else None,
                 "heads": self.heads.state_dict() if self.heads is not None else {}, "distiller": method.state(),
-                "distillation": self.distillation.state(), "memory": self.task.memory()}
+                "distillation": self.distillation.state(), "memory": self.task.memory(), "processes": self.group.size}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Back to what ``state`` gave."""
@@ -233,4 +234,13 @@ class Learner:
         if "distiller" in state:  # checkpoints of imitation from before there were methods lack it
             self.distillation.methods[self.config.method].restore(state["distiller"])
         self.distillation.restore(state.get("distillation", {}))
-        self.task.restore_memory(state.get("memory"))
+        _restore_memory(self, state)
+
+
+def _restore_memory(learner: Learner, state: Mapping[str, Any]) -> None:
+    """Give the recurrent tasks of student and teachers the memory that ``state`` holds, if one process wrote it and one reads it."""
+    if learner.group.size == state.get("processes", 1) == 1:
+        learner.task.restore_memory(state.get("memory"))
+        learner.distillation.restore_memories(state.get("distillation", {}).get("memories"))
+    elif learner.group.leads and state.get("memory") is not None:
+        print("the memory of sequences begins anew: a checkpoint holds it for one process alone", file=sys.stderr)

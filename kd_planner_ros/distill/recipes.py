@@ -27,6 +27,7 @@ from typing import Any
 import yaml
 
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError
+from kd_planner_ros.core.plugins import report
 from kd_planner_ros.core.renamed import TRAINING, refuse_renamed
 from kd_planner_ros.distill.config import RESUMABLE, TrainConfig
 from kd_planner_ros.distill.methods.registry import IMITATION, find_method, method_names
@@ -43,8 +44,8 @@ def option_sections() -> dict[str, type]:
         try:
             if can_be_trained(name):
                 found[name] = find_training(name).options
-        except KdPlannerError:
-            continue  # a broken plugin is refused where it is asked for
+        except KdPlannerError as error:
+            report(error)  # a broken plugin is refused where it is asked for
     found |= {name: find_method(name).options for name in method_names()}
     return {name: kind for name, kind in found.items() if fields(kind)}
 
@@ -104,7 +105,7 @@ def train_config(values: Mapping[str, Any], recipe: Mapping[str, Any] | None = N
     merged = base | given
     own = {name: _typed(TrainConfig, name, value) for name, value in merged.items() if name in _OWN} | fixed
     used = {own.get("network", _OWN["network"].default), own.get("method", IMITATION),
-            *(one.get("method") for one in own.get("stages", ()) if isinstance(one, Mapping))}
+            *(str(one.get("method")) for one in own.get("stages", ()) if isinstance(one, Mapping))}
     kinds, sections, left = option_sections(), {}, []
     for name, value in merged.items():
         section, dot, inner = name.partition(".")
@@ -127,11 +128,11 @@ def _typed(kind: type, name: str, value: Any) -> Any:
             return None
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
     if name == "bags":
-        return tuple(Path(one) for one in ([value] if isinstance(value, (str, Path)) else value))
+        return tuple(Path(one) for one in _listed(name, [value] if isinstance(value, (str, Path)) else value, (str, Path)))
     if name == "teacher" and isinstance(value, (list, tuple)):
         return ",".join(map(str, value))
     if name == "stages":
-        return tuple(value or ())
+        return _listed(name, value, Mapping)
     if hint is Path and isinstance(value, str):
         return Path(value)
     if hint is float and (isinstance(value, str) or type(value) is int):
@@ -140,6 +141,17 @@ def _typed(kind: type, name: str, value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def _listed(name: str, value: Any, kind: Any) -> tuple[Any, ...]:
+    """The entries of the list ``value``; None is an empty one.
+
+    Raises:
+        ConfigError: it is no list, or an entry is of another kind.
+    """
+    if value is not None and not (isinstance(value, (list, tuple)) and all(isinstance(one, kind) for one in value)):
+        raise ConfigError(f"a list of {'paths' if name == 'bags' else 'mappings'} under '{name}'", repr(value), f"correct '{name}'")
+    return tuple(value or ())
 
 
 # --- comparing -----------------------------------------------------------------------------------------------------------

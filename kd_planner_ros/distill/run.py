@@ -46,8 +46,8 @@ class Run:
         self.rows = slice(group.rank * share, (group.rank + 1) * share)
         learner.distillation.attach({shard: bags[shard] for shard in self.samples.shards})
         drawn = weights(self.samples.rows, config.start_weight, config.hazard_weight)
-        drawn = drawn * learner.distillation.usable(self.samples)
-        self.sampler = build_sampler(learner.task.sampling, self.samples, drawn, config.batch, config.seed)
+        usable = learner.distillation.usable(self.samples)
+        self.sampler = build_sampler(learner.task.sampling, self.samples, drawn * usable, config.batch, config.seed, usable)
         learner.steps_per_epoch = self.sampler.steps_per_epoch
         self.total = max(1, round(config.epochs * self.sampler.steps_per_epoch))
         self.shipping = Shipping(config, self.samples, self.held_out, self.sampler.steps_per_epoch)
@@ -173,9 +173,9 @@ class Run:
         return progress, progress >= 1.0 or self.stop
 
     def _before(self) -> bool:
-        """What the method learns before the first step; whether it came to its end."""
+        """What each stage's method learns before the first step; whether all came to their end."""
         with interrupts(self):
-            return self.learner.distillation.method.before_training(self)
+            return self.learner.distillation.before_training(self)
 
     def asked_to_stop(self) -> bool:
         """Asked between two steps before the first one of the student; a pause is waited for."""
@@ -212,7 +212,7 @@ class Run:
         shipped = False
         if self.group.leads:
             scores = self.learner.validate(self.held_out, 2 * self.config.batch)
-            score = self.learner.task.selection_score(scores) if scores else -float(self.step)
+            score = float(self.learner.task.selection_score(scores)) if scores else -float(self.step)
             if self.log is not None and scores:
                 self.log.write(self.step, "validation", scores)
             self.observer.validated(self.step, scores)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,9 @@ class Shipping:
 
     def offer(self, learner: Learner, step: int, score: float, validation: dict[str, float]) -> bool:
         """Ship the weights of ``learner`` if ``score`` is the smallest so far; whether they were."""
-        if score >= self.best["score"]:
+        if math.isnan(score):
+            print(f"the selection score of step {step} is not a number: its weights are not shipped", file=sys.stderr)
+        if not score < self.best["score"]:
             return False
         self.best = {"score": score, "step": step, "validation": validation}
         self._ship(learner, step)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.distill.methods.registry import IMITATION
 from kd_planner_ros.networks.training import Stage
 
 TASK = "task"
@@ -66,14 +67,15 @@ def train_mode(stage: Stage, model: nn.Module, prefix: str = "") -> None:
     """Put ``model`` in training mode and every part that ``stage`` freezes in evaluation mode; ``prefix`` stands before the names."""
     model.train()
     for name, module in model.named_modules():
-        held = [*(one for one, _ in module.named_parameters()), *(one for one, _ in module.named_buffers())]
-        if held and not any(stage.covers(".".join(part for part in (prefix, name, one) if part)) for one in held):
+        own = [*(one for one, _ in module.named_parameters()), *(one for one, _ in module.named_buffers())] or [""] * bool(name)
+        if own and not any(stage.covers(".".join(part for part in (prefix, name, one) if part)) for one in own):
             module.eval()
 
 
 def require_trained(stages: Sequence[Stage], model: nn.Module, beside: nn.Module | None, free: set[str],
-                    parts: Mapping[str, float]) -> None:
-    """Refuse a stage that trains nothing, that names a module which is not there, or a part which the loss has not.
+                    parts: Mapping[str, float], method: str) -> None:
+    """Refuse a stage that trains nothing, that names a module which is not there, or a part which the loss has not; ``method`` is
+    the run's.
 
     Raises:
         ConfigError: the stage is named.
@@ -87,6 +89,21 @@ def require_trained(stages: Sequence[Stage], model: nn.Module, beside: nn.Module
                 stage.trains(f"{TASK}.{name}") for name, _ in (beside.named_parameters() if beside is not None else ())):
             raise ConfigError(f"stage '{stage.name}' to train a part of the network", f"trained {list(stage.trained)}, frozen_eval "
                               f"{list(stage.frozen_eval)}, which leave nothing", "correct the stage")
+    require_loss(stages, parts, beside, method)
+
+
+def require_loss(stages: Sequence[Stage], parts: Mapping[str, float], beside: nn.Module | None, method: str) -> None:
+    """Refuse a stage whose losses all have weight 0 where nothing else teaches: no distillation method (``method`` is the run's),
+    no training-only modules ``beside`` the network.
+
+    Raises:
+        ConfigError: the stage is named.
+    """
+    for stage in stages:
+        weights = {*stage.weights(parts, 0.0).values(), *stage.weights(parts, 1.0).values()}
+        if parts and weights == {0.0} and beside is None and (stage.method or method) == IMITATION:
+            raise ConfigError(f"a loss that stage '{stage.name}' learns from, out of {', '.join(parts)}", "weight 0 for each",
+                              "correct 'losses' or 'ramps'")
 
 
 def _require_known(stage: Stage, what: str, names: Iterable[str], known: Iterable[str]) -> None:

@@ -106,7 +106,7 @@ class TeacherSource:
         other, partner = self._own[shard]
         if partner[row] < 0:
             raise BagError(f"a sample of teacher '{self.teacher.name}' for every sample of {shard.facts['bag']}",
-                           f"none at {int(shard.rows['stamp'][row])} ns", "train without recurrent sampling, or record again")
+                           f"none at {int(shard.rows['stamp'][row])} ns", "give a teacher that reads the same sensors, or record again")
         return other, int(partner[row])
 
     # --- for the checkpoint and the card -----------------------------------------------------------------------------

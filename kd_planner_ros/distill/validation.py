@@ -37,8 +37,8 @@ def validate(model: nn.Module, task: LearningTask, samples: Samples, batch: int,
             outputs = model(**inputs)
         task.end_step(outputs)
         for name, (total, count) in _scores(task, outputs, targets, inputs).items():
-            sums[name] = sums.get(name, 0.0) + total
-            counts[name] = counts.get(name, 0.0) + count
+            sums[name] = sums.get(name, 0.0) + float(total)
+            counts[name] = counts.get(name, 0.0) + float(count)
     task.restore_memory(memory)
     return {**{name: sums[name] / max(counts[name], 1.0) for name in sums}, "samples": float(len(samples))}
 

@@ -98,7 +98,10 @@ def _as_parameter(value: Any, default: Any) -> Any:
     if isinstance(default, (list, tuple)):
         return [str(one) for one in ([value] if isinstance(value, (str, Path)) else value)]
     if isinstance(default, float) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            return value  # refused with the other settings, by name
     if isinstance(default, str):
         return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else "" if value is None else str(value)
     return value

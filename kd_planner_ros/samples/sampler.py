@@ -28,14 +28,16 @@ class Sampler(Protocol):
         """bool [batch]: the slots in which a sequence begins at ``step``."""
 
 
-def build_sampler(sampling: Random | Sequences, samples: Samples, weights: np.ndarray, batch: int, seed: int) -> Sampler:
-    """The sampler that a network's ``sampling`` asks for; ``weights`` [N] (``samples/dataset.py``) balance random sampling alone.
+def build_sampler(sampling: Random | Sequences, samples: Samples, weights: np.ndarray, batch: int, seed: int,
+                  usable: np.ndarray | None = None) -> Sampler:
+    """The sampler that a network's ``sampling`` asks for; ``weights`` [N] (``samples/dataset.py``) balance random sampling alone,
+    sequences leave out and end at the samples that ``usable`` bool [N] does not name (default: all).
 
     Raises:
         BagError: sequences are asked for and there is no sample.
     """
     if isinstance(sampling, Sequences):
-        return SequenceSampler(pieces(samples, sampling.length), batch, seed)
+        return SequenceSampler(pieces(samples, sampling.length, usable), batch, seed)
     return EpochSampler(weights, batch, seed)
 
 
@@ -73,19 +75,27 @@ class EpochSampler:
         return order
 
 
-def pieces(samples: Samples, length: int = 0) -> list[np.ndarray]:
+def pieces(samples: Samples, length: int = 0, usable: np.ndarray | None = None) -> list[np.ndarray]:
     """Sample numbers in order of time, one array for each stretch of a recording without a gap, cut to at most ``length``
-    (0: not cut). Samples that were left out make a gap."""
+    (0: not cut). Samples that were left out, or that ``usable`` bool [N] does not name, make a gap."""
     found: list[np.ndarray] = []
     first = 0
     for shard in samples.shards:
         stamps = shard.rows["stamp"]
         steps = np.diff(stamps)
         gaps = np.flatnonzero(steps > GAP * np.median(steps)) + 1 if len(steps) else np.zeros(0, int)
-        for stretch in np.split(first + np.arange(len(stamps)), gaps):
+        for stretch in _usable(np.split(first + np.arange(len(stamps)), gaps), usable):
             found += np.split(stretch, np.arange(length, len(stretch), length)) if length else [stretch]
         first += len(stamps)
     return found
+
+
+def _usable(stretches: list[np.ndarray], usable: np.ndarray | None) -> list[np.ndarray]:
+    """``stretches`` split at the samples that are not usable, without them."""
+    if usable is None:
+        return stretches
+    parts = [part for one in stretches for part in np.split(one, np.flatnonzero(~usable[one]))]
+    return [part for part in (part[usable[part]] for part in parts) if len(part)]
 
 
 class SequenceSampler:

@@ -46,6 +46,18 @@ def test_pretraining_teaches_the_bottleneck_and_leaves_the_student(config):
     assert of["early"]["bottleneck"] != of["student"]["bottleneck"] and of["early"]["ranking"] == of["student"]["ranking"]
 
 
+def test_the_bottleneck_of_a_later_stage_is_pretrained(config):
+    """A run whose first stage is plain: ``plankd`` is the second stage's method."""
+    stages = ({"name": "plain", "share": 0.5, "method": "imitation"}, {"name": "taught", "share": 0.5})
+    report = train(but(config, name="staged", epochs=1, pretrain_bottleneck=3, stages=stages))
+    with (config.runs_dir / "staged" / "log.csv").open(newline="") as file:
+        rows = [row for row in csv.reader(file) if row[1] == "pretrain"]
+    assert {row[2] for row in rows} == {"bottleneck", "named_teacher"}
+    state = checkpoint.load(config.runs_dir / "staged")["learner"]
+    steps = {int(one["step"]) for one in state["distiller"]["optimisers"][0]["state"].values()}
+    assert steps == {3 + report.steps // 2}
+
+
 def test_a_run_stopped_while_its_bottleneck_is_pretrained_begins_anew(config):
     early = but(config, name="early", pretrain_bottleneck=20, epochs=1)
 

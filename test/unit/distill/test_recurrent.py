@@ -1,13 +1,18 @@
 """A recurrent task: its samples come in sequences, and its memory of each slot survives validation and resume."""
 
+import numpy as np
 import pytest
 import torch
 from support.bags import write_bag
 from support.interrupting import interrupt_in_step
 from support.training import but, training
 
+from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.distill import checkpoint
+from kd_planner_ros.distill.learner import Learner
+from kd_planner_ros.distill.parallel import join
+from kd_planner_ros.distill.recorded import cameras
 from kd_planner_ros.distill.train import train
 from kd_planner_ros.networks.samples import Sequences
 from kd_planner_ros.networks.tcp.training import TCPTask
@@ -77,6 +82,29 @@ def test_without_its_memory_a_resumed_run_would_be_another(config, monkeypatch):
     train(but(config, name="halves"))
     one, two = weights_of(config, "whole"), weights_of(config, "halves")
     assert any(not torch.equal(value, two[name]) for name, value in one.items())
+
+
+def test_the_memory_of_one_process_is_not_given_to_several(config, monkeypatch, capsys):
+    learner = Learner(config, join("cpu"), *cameras(find_bags(config.bags)[0]))
+    learner.task.held = torch.ones(2)
+    state = learner.state()
+    learner.restore(state)
+    assert learner.task.held.tolist() == [1.0, 1.0]
+    learner.task.held = None
+    learner.restore(state | {"processes": 2})
+    assert learner.task.held is None and "memory of sequences begins anew" in capsys.readouterr().err
+
+
+def test_scores_of_numpy_are_saved_and_one_that_is_no_number_is_not_shipped(config, monkeypatch, capsys):
+    scores = iter((np.float64("nan"), np.float64(2.0), np.float64("nan")))
+    monkeypatch.setattr(TCPTask, "selection_score", lambda self, figures: next(scores))
+    figures = TCPTask.figures
+    monkeypatch.setattr(TCPTask, "figures", lambda self, *args: {name: (np.float64(total), np.float64(count))
+                                                                 for name, (total, count) in figures(self, *args).items()})
+    report = train(config)
+    state = checkpoint.load(config.runs_dir / "recurrent")
+    assert report.finished and state["best"]["score"] == 2.0 and 0 < report.best_step < report.steps
+    assert capsys.readouterr().err.count("is not a number: its weights are not shipped") == 2
 
 
 def test_a_validation_walks_each_recording_in_order_and_puts_the_memory_back(config, monkeypatch):

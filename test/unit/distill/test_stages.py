@@ -11,9 +11,10 @@ from torch import nn
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.distill import checkpoint
+from kd_planner_ros.distill.config import stages_of
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.observer import Observer
-from kd_planner_ros.distill.stages import Plan, train_mode
+from kd_planner_ros.distill.stages import Plan, require_loss, train_mode
 from kd_planner_ros.distill.train import train
 from kd_planner_ros.networks.training import Stage
 from kd_planner_ros.runtime.store import load_model
@@ -113,6 +114,12 @@ def test_stages_are_part_of_the_recipe(config):
     (({"name": "a", "share": 1.5},), r"share in \(0, 1\]"),
     (({"name": "a", "colour": "red"},), "a stage with fields.*colour"),
     (({"name": "a", "share": 1.0, "method": "osmosis"},), "method out of"),
+    (({"name": "a", "share": 1.0, "method": ["at"]},), "stage 'a'.*name of a method"),
+    (({"name": "a", "share": 1.0, "losses": 5},), "values that fit stage 'a'"),
+    (({"name": "a", "share": 1.0, "losses": {"waypoints": "all"}},), "values that fit stage 'a'.*all"),
+    (({"name": "a", "share": 1.0, "ramps": 5},), "values that fit stage 'a'"),
+    (({"name": "a", "share": 1.0, "ramps": {"speed": [1]}},), "values that fit stage 'a'"),
+    (({"name": "a", "share": 1.0, "trained": 5},), "values that fit stage 'a'"),
 ])
 def test_bad_stages_are_refused_in_one_line(config, stages, words):
     with pytest.raises(ConfigError, match=words) as caught:
@@ -130,6 +137,22 @@ def test_a_stage_that_trains_nothing_or_names_what_is_not_there_is_refused(confi
     with pytest.raises(ConfigError, match=words) as caught:
         train(but(config, stages=({"name": "a", "share": 1.0, **stage},)))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("losses", [{}, {"waypoints": 0.0}])
+def test_a_stage_that_learns_from_no_loss_is_refused(config, losses):
+    stage = {"name": "idle", "share": 1.0, "losses": losses}
+    with pytest.raises(ConfigError, match="a loss that stage 'idle' learns from, out of .*waypoints.*weight 0"):
+        train(but(config, states_weight=0.0, stages=(stage,)))
+    parts, rising = {"a": 1.0}, Stage(losses={}, ramps={"a": (0.0, 1.0)})
+    require_loss((rising,), parts, None, "imitation")
+    require_loss((Stage(losses={}),), parts, None, "at")
+    require_loss((Stage(losses={}, method="at"),), parts, None, "imitation")
+
+
+def test_a_single_prefix_is_a_list_of_one(config):
+    (stage,) = stages_of(but(config, stages=({"name": "a", "share": 1.0, "trained": "backbone"},)))
+    assert stage.trained == ("backbone",)
 
 
 def test_a_stage_without_a_step_is_refused(config):
@@ -156,6 +179,11 @@ def test_frozen_parts_are_in_evaluation_mode():
     model = nn.ModuleDict({"body": body, "head": nn.Linear(2, 1)})
     train_mode(Stage(trained=("head",)), model)
     assert model.training and model["head"].training and not any(one.training for one in model["body"].modules())
+    model["drop"] = nn.Dropout()
+    train_mode(Stage(trained=("head",)), model)
+    assert not model["drop"].training  # it has no parameter of its own, and is not trained either
+    train_mode(Stage(frozen_eval=("drop",)), model)
+    assert not model["drop"].training and model["head"].training
     train_mode(Stage(), model)
     assert all(one.training for one in model.modules())
 

@@ -22,6 +22,15 @@ def test_pieces_end_with_a_recording_at_a_gap_and_at_the_length():
     assert [one.tolist() for one in pieces(samples, 3)] == [[0, 1, 2], [3], [4, 5], [6, 7, 8]]
 
 
+def test_samples_that_cannot_be_used_end_a_sequence_and_are_not_read():
+    samples, usable = samples_of([0, 1, 2, 3, 4], [0, 5, 10]), np.array([True, True, False, True, True, False, True, True])
+    assert [one.tolist() for one in pieces(samples, 0, usable)] == [[0, 1], [3, 4], [6, 7]]
+    sampler = build_sampler(Sequences(), samples, np.ones(8), 2, 0, usable)
+    assert sampler.steps_per_epoch == 3 and {*np.concatenate([sampler.step(step) for step in range(3)]).tolist()} == {0, 1, 3, 4, 6, 7}
+    with pytest.raises(BagError, match="samples to train on"):
+        build_sampler(Sequences(), samples, np.ones(8), 2, 0, np.zeros(8, bool))
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_slots_walk_in_order_and_a_resumed_run_reads_the_same(seed):
     rng = np.random.default_rng(seed)

@@ -178,7 +178,14 @@ class PlanKD(Distiller):
 
 
 def build(context: MethodContext) -> PlanKD:
-    """PlanKD for the stage 2 of student and teacher."""
+    """PlanKD for the stage 2 of student and teacher.
+
+    Raises:
+        ConfigError: the student's network learns no waypoints.
+    """
+    if "waypoints" not in context.task.weights:
+        raise ConfigError("a network whose loss has a part 'waypoints' for method 'plankd'",
+                          f"'{context.network}' with {', '.join(context.task.weights) or 'none'}", "choose another --method")
     switches = switches_of(context.options, context.network, context.student, context.defaults, context.task.weights["waypoints"])
     cells = sum(rows * columns for _, rows, columns in stage_shapes(context.network, context.student)[1])
     return PlanKD(cells, switches, context.average, context.options, context.task.from_base)
