@@ -33,7 +33,7 @@ class SignalTable:
         """A fresh copy of the table. A lane's head shows its straight movement, or the first one it has."""
         states = [sumo.trafficlight.getRedYellowGreenState(light) for light in self.lights]
         if self._links is None:
-            begins = np.cumsum([0] + [len(state) for state in states])
+            begins = np.cumsum([0, *map(len, states)])[:-1]
             start = dict(zip(self.lights, begins.tolist(), strict=True))
             self._links = np.array([start[light] + link for light, link in self._first], int)
         rows = self.rows.copy()
