@@ -67,7 +67,7 @@ class ResNetD(Staged):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         width_in = 64
-        for stage, (count, width) in enumerate(zip(spec.blocks, _STAGE_WIDTHS, strict=True), start=1):
+        for stage, (count, width) in enumerate(zip(spec.blocks, _STAGE_WIDTHS, strict=False), start=1):  # a spec may have fewer
             blocks = []
             for index in range(count):
                 stride = 2 if index == 0 and stage > 1 else 1
