@@ -212,9 +212,27 @@ def find_training(name: str) -> Training:
     options = getattr(module, "TrainOptions", NoOptions)
     if why := unfit_options(options):
         raise PlannerError(f"TrainOptions of network '{name}' that keeps the contract", why, "see networks/training.py")
-    return Training(name, module.build_task, module.config_fields, options, tuple(getattr(module, "STAGES", WHOLE)),
+    build_task = functools.partial(_build_task, name, module.build_task)
+    return Training(name, build_task, module.config_fields, options, tuple(getattr(module, "STAGES", WHOLE)),
                     getattr(module, "OPTIMISER", OptimiserDefaults()), getattr(module, "BACKBONE", ""),
                     getattr(module, "METHOD_DEFAULTS", {}))
+
+
+def _build_task(name: str, build: Callable[[Any, Any], Any], processor: Any, options: Any) -> LearningTask:
+    """The task that ``build`` of network ``name`` gives.
+
+    Raises:
+        PlannerError: it is no LearningTask, or lacks one of its methods.
+    """
+    try:
+        task = build(processor, options)
+    except TypeError as error:
+        raise PlannerError(f"build_task(processor, options) of network '{name}' to give a LearningTask", str(error),
+                           "correct its training.py; networks/training.py has the contract") from error
+    if not isinstance(task, LearningTask):
+        raise PlannerError(f"build_task of network '{name}' to give a LearningTask", type(task).__name__,
+                           "correct its training.py; networks/training.py has the contract")
+    return task
 
 
 def can_be_trained(name: str) -> bool:

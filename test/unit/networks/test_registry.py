@@ -95,6 +95,18 @@ def test_what_training_needs_is_checked(tmp_path, monkeypatch, changed, kind, wo
         registry.find_training("tiny")
 
 
+@pytest.mark.parametrize("task, words", [
+    ("def build_task(processor, options): return 5\n", "build_task of network 'tiny' to give a LearningTask; got int"),
+    ("def build_task(processor): ...\n", "build_task.processor, options. of network 'tiny'.*takes 1 positional"),
+    ("from kd_planner_ros.networks.training import LearningTask\nclass Half(LearningTask): ...\n"
+     "def build_task(processor, options): return Half()\n", "network 'tiny'.*abstract class Half.*loss")])
+def test_a_task_that_breaks_the_contract_is_named(tmp_path, monkeypatch, task, words, request):
+    install(monkeypatch, tmp_path, f"rg_task{abs(hash(request.node.name))}", training=f"config_fields = None\n{task}")
+    with pytest.raises(PlannerError, match=words) as caught:
+        registry.find_training("tiny").build_task(None, None)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_broken_plugin_is_named_once_and_the_rest_works(tmp_path, monkeypatch, capsys):
     distribution(monkeypatch, tmp_path, "rg-broken", {NETWORKS: {"broken": "rg_broken", "empty": "rg_broken_too"}},
                  {"rg_broken/__init__.py": "raise RuntimeError('no licence')\n", "rg_broken_too/__init__.py": ""})
