@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 
 from kd_planner_ros import __version__
-from kd_planner_ros.cli.options import Parser
+from kd_planner_ros.cli.options import Parser, refuse_unknown
 from kd_planner_ros.core.errors import KdPlannerError
 
 COMMANDS = {
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     wanted = next((word for word in argv if not word.startswith("-")), None)
     try:
-        _run(argv, wanted)
+        return _run(argv, wanted)
     except KdPlannerError as error:
         return _refuse(str(error))
     except BrokenPipeError:  # the reader of our output has left, as in 'kd-planner models list | head -1'
@@ -84,18 +84,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(f"internal error, {type(error).__name__}: {error}; this is a bug in kd_planner_ros: run the command again with "
                        f"{TRACEBACK}=1 and report the traceback")
     except KeyboardInterrupt:
-        print("kd-planner: stopped; finished work is kept", file=sys.stderr)
-        return 130
-    return 0
+        return _stopped()
 
 
-def _run(argv: list[str], wanted: str | None) -> None:
-    """Run the subcommand and print its result where ``--json`` asks for it."""
-    args = build_parser(wanted).parse_args(argv)
+def _run(argv: list[str], wanted: str | None) -> int:
+    """Run the subcommand, print its result where ``--json`` asks for it, and give back the exit status.
+
+    A result whose ``finished`` is False comes from a command that Ctrl-C has ended in order.
+    """
+    parser = build_parser(wanted)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        refuse_unknown(parser, argv, unknown)
     result = args.run(args)
     if getattr(args, "json", False):
         print(json.dumps(asdict(result) if is_dataclass(result) else result, sort_keys=True, default=str))
     sys.stdout.flush()
+    return _stopped() if getattr(result, "finished", True) is False else 0
+
+
+def _stopped() -> int:
+    print("kd-planner: stopped; finished work is kept", file=sys.stderr)
+    return 130
 
 
 def _refuse(sentence: str) -> int:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
+import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -118,6 +120,21 @@ class _YesOrNo(argparse.Action):
 
     def format_usage(self) -> str:
         return " | ".join(self.option_strings)
+
+
+def refuse_unknown(parser: argparse.ArgumentParser, argv: Sequence[str], unknown: Sequence[str]) -> NoReturn:
+    """Refuse the ``unknown`` words of ``argv`` by the subcommand's parser; the options nearest to them are named."""
+    inner = parser
+    for word in argv:
+        for action in inner._actions:
+            if isinstance(action, argparse._SubParsersAction) and word in action.choices:
+                inner = action.choices[word]
+                break
+    known = [option for action in inner._actions if action.help is not argparse.SUPPRESS for option in action.option_strings]
+    near = [(word, difflib.get_close_matches(re.sub(r"^--no-([^.]+)\.", r"--\1.no-", word.partition("=")[0]), known, 1))
+            for word in unknown if word.startswith("--")]
+    inner.error(f"unrecognized arguments: {' '.join(unknown)}" + "".join(
+        f"; the nearest to '{word}' is '{found[0]}'" for word, found in near if found))
 
 
 def _with_default(settings: Mapping[str, Any]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from kd_planner_ros.cli import main as cli
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.distill.config import TrainReport
 
 
 def _refused(capsys, *words: str) -> str:
@@ -111,6 +113,27 @@ def test_ctrl_c_says_so(capsys, monkeypatch):
     monkeypatch.setattr("kd_planner_ros.cli.models._list", stop)
     assert cli.main(["models", "list"]) == 130
     assert "stopped" in capsys.readouterr().err
+
+
+def test_a_result_that_is_not_finished_ends_with_the_status_of_ctrl_c(capsys, monkeypatch):
+    report = TrainReport("m", 3, 0.1, 24, 0.1, 4.0, 20, 4, 3, False, {})
+    monkeypatch.setattr("kd_planner_ros.distill.train.train", lambda config: report)
+    assert cli.main(["train", "--bags", "b", "--json"]) == 130
+    out, err = capsys.readouterr()
+    assert json.loads(out.splitlines()[-1])["finished"] is False and err.count("\n") == 1 and "stopped" in err
+    monkeypatch.setattr("kd_planner_ros.distill.train.train", lambda config: replace(report, finished=True))
+    assert cli.main(["train", "--bags", "b"]) == 0
+
+
+@pytest.mark.parametrize(("words", "nearest", "command"), [
+    (("drive", "--planer", "x"), "'--planner'", "'kd-planner drive --help'"),
+    (("train", "--tcp.input-heigth", "64"), "'--tcp.input-height'", "'kd-planner train --help'"),
+    (("train", "--no-plankd.entropy"), "'--plankd.no-entropy'", "'kd-planner train --help'"),
+    (("evaluate", "closed-loop", "--planner", "expert", "--out", "o", "--rout-ids=3"), "'--route-ids'",
+     "'kd-planner evaluate closed-loop --help'")])
+def test_an_unknown_option_names_the_nearest_one_and_its_commands_help(capsys, words, nearest, command):
+    line = _refused(capsys, *words)
+    assert nearest in line and line.endswith(f"see {command}")
 
 
 def test_json_is_the_last_line(capsys):
