@@ -80,6 +80,8 @@ def dotted(values: Mapping[str, Any], where: str = "the recipe") -> dict[str, An
             flat |= {f"{name}.{str(inner).replace('-', '_')}": one for inner, one in value.items()}
         elif name == "sections" and isinstance(value, Mapping):
             flat |= dotted(value, where)
+        elif name in sections:
+            raise ConfigError(f"names with values in section '{name}' of {where}", repr(value), f"write '{name}: {{option: value}}'")
         else:
             flat[name] = value
     refuse_renamed(flat, TRAINING, where)
@@ -133,7 +135,9 @@ def _typed(kind: type, name: str, value: Any) -> Any:
         return ",".join(map(str, value))
     if name == "stages":
         return _listed(name, value, Mapping)
-    if hint is Path and isinstance(value, str):
+    if hint in (str, Path) and not isinstance(value, (str, Path)):
+        raise ConfigError(f"a {'text' if hint is str else 'path'} under '{name}'", repr(value), f"correct '{name}'")
+    if hint is Path:
         return Path(value)
     if hint is float and (isinstance(value, str) or type(value) is int):
         try:

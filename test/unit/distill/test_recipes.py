@@ -1,6 +1,7 @@
 """Recipes: YAML with sections, each option overridable, unknown and old names refused, old recipes read."""
 
 import json
+import re
 from dataclasses import fields
 
 import pytest
@@ -116,3 +117,17 @@ def test_the_recipes_of_shipped_cards_are_read(name):
     assert differences({**flat, "warm_start": None}, plain(config.recipe)) == []
     changed = {**flat, "lr": 0.5, "warm_start": None}
     assert differences(changed, json.loads(json.dumps(config.recipe))) == ["lr"]
+
+
+@pytest.mark.parametrize(("values", "words"), [
+    ({"name": 5}, "a text under 'name'; got 5"),
+    ({"network": ["tcp"]}, "a text under 'network'"),
+    ({"method": {"a": 1}}, "a text under 'method'"),
+    ({"init": {"a": 1}}, "a path under 'init'"),
+    ({"cache": 5}, "a path under 'cache'"),
+    ({"tcp": 5}, "names with values in section 'tcp' of r.yaml; got 5"),
+    ({"tcp": None}, "names with values in section 'tcp'"),
+])
+def test_a_text_a_path_or_a_section_of_another_kind_is_refused_by_its_name(values, words):
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        train_config(values, where="r.yaml")
