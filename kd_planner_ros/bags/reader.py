@@ -39,8 +39,11 @@ def open_bag(path: Path | str, role_name: str | None = None) -> Recording:
     """
     path = Path(path)
     if not path.is_dir():
-        raise BagError(f"a rosbag2 folder at {path}", "no such folder", "check the path; 'kd-planner record' writes some")
+        raise BagError(f"a rosbag2 folder at {path}", "a file" if path.exists() else "no such folder",
+                       "check the path; 'kd-planner record' writes some")
     if not (path / "metadata.yaml").is_file():
+        if inner := sorted(found.parent for found in path.glob("*/metadata.yaml") if found.parent.suffix != ".partial"):
+            raise BagError(f"one recording at {path}", f"a folder of {len(inner)}", f"name one of them, for example {inner[0]}")
         raise BagError(f"metadata.yaml in {path}", "none: the recording was interrupted",
                        "record it again, or run 'ros2 bag reindex' on it")
     return Recording(path, role_name)

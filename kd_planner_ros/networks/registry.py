@@ -123,7 +123,8 @@ def package_of(name: str) -> str:
     """
     plugin = _plugins().get(name)
     if plugin is None and name not in _builtin():
-        raise PlannerError(f"a network out of {', '.join(folders())}", repr(name), "correct the name")
+        raise PlannerError(f"a network out of {', '.join(folders())}", repr(name),
+                           "correct the name, or install the Python package that brings it")
     if plugin is None:
         return _builtin()[name]
     module = plugin.load()

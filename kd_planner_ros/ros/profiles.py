@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def load_profile(name: str, role_name: str = "", carla_version: str = "") -> Pro
     """Profile ``name`` of config/profiles/ (or a path to a YAML file); empty arguments keep the profile's defaults.
 
     Raises:
-        ConfigError: no such profile, no YAML, a key that is missing, or a port that no node has.
+        ConfigError: no such profile, no YAML, a key that is missing, a port that no node has, or a role name that no topic can have.
     """
     data, path = _read(name)
     if base := data.get("extends"):
@@ -60,6 +61,8 @@ def load_profile(name: str, role_name: str = "", carla_version: str = "") -> Pro
     if unknown := sorted(set(data["topics"]) - set(known_ports())):
         raise ConfigError(f"known ports in {path}", ", ".join(unknown), f"use {', '.join(known_ports())}")
     role = role_name or data["role_name"]
+    if not re.fullmatch(r"[A-Za-z_]\w*", role, re.ASCII):  # else rcl's parser ends every node with a sentence of its own
+        raise ConfigError("a role name of letters, digits and underscores, no digit first", repr(role), "correct role_name")
     filled = {port: str(topic).format(role_name=role) for port, topic in data["topics"].items()}
     return Profile(path.stem if name == path.stem else str(path), data["adapter"], role, carla_version or str(data["carla_version"]),
                    data["namespace"].format(role_name=role), filled)

@@ -166,7 +166,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
     try:
         data = yaml.safe_load(path.read_text())
     except (FileNotFoundError, IsADirectoryError):
-        raise ConfigError(f"a YAML file at {path}", "no such file", "check the path") from None
+        moved = next(iter(sorted(path.parent.glob(f"*/{path.name}"))), None)
+        raise ConfigError(f"a YAML file at {path}", "no such file", f"use {moved}" if moved else "check the path") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"YAML in {path}", str(error).splitlines()[0], "correct the file") from None
     if not isinstance(data, dict):

@@ -136,6 +136,13 @@ def test_an_unknown_option_names_the_nearest_one_and_its_commands_help(capsys, w
     assert nearest in line and line.endswith(f"see {command}")
 
 
+@pytest.mark.parametrize("role", ["a b", "1", "hero/"])
+def test_a_role_name_that_no_topic_can_have_is_refused_before_the_drive(capsys, tmp_path, role):
+    pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup')")
+    line = _refused(capsys, "drive", "--planner", "constant_velocity", "--role-name", role, "--out", str(tmp_path / "o"))
+    assert "role name" in line and repr(role) in line and not (tmp_path / "o").exists()
+
+
 def test_json_is_the_last_line(capsys):
     assert cli.main(["models", "list", "--json"]) == 0
     last = json.loads(capsys.readouterr().out.splitlines()[-1])

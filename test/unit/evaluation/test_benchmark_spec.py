@@ -18,7 +18,7 @@ from kd_planner_ros.evaluation.benchmark import plots
 from kd_planner_ros.evaluation.benchmark.config import BenchmarkConfig
 from kd_planner_ros.evaluation.benchmark.recipe import Paper, read_recipe
 from kd_planner_ros.evaluation.benchmark.run import begin
-from kd_planner_ros.evaluation.benchmark.spec import benchmark_files, find_spec, read_spec
+from kd_planner_ros.evaluation.benchmark.spec import benchmark_files, find_spec, load_yaml, read_spec
 from kd_planner_ros.evaluation.open_loop import OpenLoopConfig
 from kd_planner_ros.runtime.paths import config_folder
 
@@ -147,3 +147,12 @@ def test_a_network_that_the_file_does_not_name_is_drawn_too():
            "mean": {"driving_score": 50.0}, "std": {"driving_score": 0.0}}
     drawn = plots.score_over_parameters(find_spec("plankd"), [row, row | {"network": "tcp"}], Paper(), "default-town")
     assert "TCP, default-town" in drawn and "constant_velocity, default-town" in drawn
+
+
+def test_a_recipe_that_has_moved_is_named(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "cpu.yaml").touch()
+    with pytest.raises(ConfigError, match="got no such file; use .*mine/cpu.yaml"):
+        load_yaml(tmp_path / "cpu.yaml")
+    with pytest.raises(ConfigError, match="got no such file; check the path"):
+        load_yaml(tmp_path / "gpu.yaml")
