@@ -100,7 +100,7 @@ def test_waypoints_are_where_the_car_went(work):
 @pytest.mark.parametrize("changes, error, words", [
     ({"frame": (99,)}, BagError, "frame 99.*--frame"), ({"stamp": (77.5,), "frame": ()}, BagError, "77.5 s"),
     ({"run_dir": None}, ConfigError, "--run-dir"), ({"states": ("weather",)}, ConfigError, "weather"),
-    ({"frame": (15,)}, BagError, "where the car went after"),
+    ({"frame": (15,)}, BagError, "the car.s positions after the frame"),
 ])
 def test_what_cannot_be_drawn_is_named(work, changes, error, words, monkeypatch):
     monkeypatch.chdir(work)
