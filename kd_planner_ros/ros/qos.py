@@ -29,6 +29,8 @@ SENSOR_OUT = _reliable(5)
 SENSOR_IN = _reliable(1)
 STATE = _reliable(10)
 COMMAND = _reliable(1)
+EVERY_COMMAND = _reliable(10)
+"""For readers that need each command, not the newest alone: with a depth of 1 a busy reader misses the older of two."""
 LATCHED = _reliable(1, latched=True)
 CLOCK = _reliable(10)
 ROADSIDE = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -8,7 +8,7 @@ from typing import Any
 
 from kd_planner_ros.core.records import Plan
 from kd_planner_ros.ros.messages import find_type
-from kd_planner_ros.ros.qos import COMMAND, subscribe
+from kd_planner_ros.ros.qos import COMMAND, EVERY_COMMAND, subscribe
 from kd_planner_ros.wire.channels import find_channel
 from kd_planner_ros.wire.codec.base import stamp_of
 from kd_planner_ros.wire.codec.plans import PARTS, Fault
@@ -20,7 +20,8 @@ class PlanSubscription:
 
     Args:
         guard: wraps a callback so that it does not raise; called with (callback, port's name).
-        on_plan: gets each plan once it is complete; None: plans wait until ``take`` is called.
+        on_plan: gets each plan once it is complete; None: plans wait until ``take`` is called, and none is lost while the node is
+            busy.
         on_fault: gets (stamp_ns, error's class name) when the planner says that there is no plan.
         attention: whether to listen to the attention too.
     """
@@ -30,8 +31,9 @@ class PlanSubscription:
         self._on_plan, self._on_fault, self._join = on_plan, on_fault, PlanJoin()
         works = {"plan": self._take_plan}
         works |= {name: partial(self._take_part, name) for name in (*PARTS, *(("attention",) if attention else ()))}
+        profile = EVERY_COMMAND if on_plan is None else COMMAND
         self.subscriptions = [
-            subscribe(node, find_type(find_channel(name).kind), name, guard(work, name), COMMAND, on_mismatch)
+            subscribe(node, find_type(find_channel(name).kind), name, guard(work, name), profile, on_mismatch)
             for name, work in works.items()]
 
     @property

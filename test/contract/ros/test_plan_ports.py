@@ -107,6 +107,16 @@ def test_the_recorder_takes_plans_with_their_attention_when_it_wants(wire):
     assert np.array_equal(back.attention, attention)
 
 
+@pytest.mark.parametrize("wire", [{"hold": True}], indirect=True)
+def test_a_busy_recorder_misses_no_plan(wire):
+    """Five plans come while nobody looks: with a queue of one the newest alone would be left."""
+    for stamp in range(1, 6):
+        wire.outputs.publish(with_parts(plan(), {"stamp_ns": stamp}), EGO)
+        time.sleep(0.02)
+    wire.spin(lambda: False, 0.5)
+    assert [one.stamp_ns for one in wire.subscription.take(5)] == [1, 2, 3, 4, 5]
+
+
 def test_fifty_agents_with_six_futures_are_one_table():
     """7,200 numbers a plan, which travelled as 7,200 names before: now three columns more than without forecasts."""
     from support.wire import detections
