@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,7 +46,7 @@ class AuxiliaryHeads(nn.Module):
         return found
 
 
-class WithAuxiliaryHeads:
+class WithAuxiliaryHeads(ABC):
     """Mixin of a ``LearningTask`` whose network gives the maps of one picture, ``stage1`` ..., with ``features=True``.
 
     ``states_weight`` and ``semantic_weight`` are the weights of the two auxiliary losses; 0 leaves the head out.
@@ -60,9 +61,9 @@ class WithAuxiliaryHeads:
         """Whether there is a head."""
         return bool(self.states_weight or self.semantic_weight)
 
+    @abstractmethod
     def example_inputs(self) -> dict[str, Tensor]:
         """One sample of zeros for the network, by name."""
-        raise NotImplementedError
 
     def modules(self, model: nn.Module) -> nn.Module | None:
         """The heads for the maps of ``model``."""
