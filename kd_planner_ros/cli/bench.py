@@ -95,7 +95,8 @@ def _whole(text: str) -> int:
 
 
 def _add_map(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--map", default="default", metavar="TEXT", help="default, generated:SEED, or a .net.xml or .xodr file")
+    parser.add_argument("--map", default="default", metavar="TEXT",
+                        help="default, generated:SEED, or a .net.xml or .xodr file, also with .gz")
 
 
 def _show(result: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class ClosedLoopConfig:
                                            "model), or expert (the rule-based driver that sees the truth)"})
     out: Path = field(metadata={"help": "folder to write to; what is finished in it is kept and skipped"})
     map: str = field(default="default", metadata={
-        "help": "default, generated:SEED, or a .net.xml or .xodr file"})
+        "help": "default, generated:SEED, or a .net.xml or .xodr file, also with .gz"})
     stations: str = field(default="", metadata={
         "help": "stations file (YAML or JSON) in place of the map's own roadside stations"})
     routes: str = field(default="default", metadata={

@@ -36,7 +36,7 @@ class SweepConfig:
     latencies: tuple[str, ...] = field(default=("0", OWN, PAPER_INPUT, "50", "100", "200", "400"), metadata={"help":
         f"milliseconds a plan; {OWN}: the model's, {PAPER_INPUT}: that of its network with the paper's input (TCP 256 x 900), both "
         "measured on this machine"})
-    map: str = field(default="default", metadata={"help": "default, generated:SEED, or a .net.xml or .xodr file"})
+    map: str = field(default="default", metadata={"help": "default, generated:SEED, or a .net.xml or .xodr file, also with .gz"})
     routes: str = field(default="default", metadata={"help": "a leaderboard route file (.xml), or default"})
     route_ids: tuple[str, ...] = field(default=(), metadata={"help": "only the routes with these ids (default: all)"})
     routes_count: int = field(default=10, metadata={"help": "number of routes to draw with --routes default", "low": 1})

@@ -34,7 +34,7 @@ class RecordConfig:
     """What to record, and where to put it."""
 
     out: Path = field(metadata={"help": "folder for the recordings, one rosbag2 folder a route"})
-    map: str = _field("default", "map: default, generated:SEED, or a .net.xml or .xodr file")
+    map: str = _field("default", "map: default, generated:SEED, or a .net.xml or .xodr file, also with .gz")
     routes: Path | None = _field(None, "leaderboard route file (.xml); routes are drawn from the seed without one")
     count: int = _field(0, "number of routes; 0: all routes of the file, or 20 drawn ones", low=0)
     first: int = _field(0, "first route of the file to drive, counted from 0", low=0)

@@ -17,14 +17,15 @@ SLIVER_M = 0.2  # netconvert's shortest street
 JOIN_M = 1.0  # a cut lane keeps its points from here on, so that it has no kink where it begins
 
 
-def mended(path: Path) -> Path:
-    """``path``, or a kept copy of it with every joint that runs backwards drawn together to a point.
+def mended(path: Path, content: bytes = b"", root: ElementTree.Element | None = None) -> Path:
+    """``path``, or a kept copy of it with every joint that runs backwards drawn together to a point. ``content`` and ``root`` hand in
+    what was read of it already.
 
     In CARLA's Town03 the western joint of the roundabout runs 7.6 m back: a route over it went to and fro, and SUMO's
     vehicles turned round on the spot. It is mended in the file, so that routes, pictures and traffic agree.
     """
-    content = path.read_bytes()
-    net = _Net(ElementTree.fromstring(content))
+    content = content or path.read_bytes()
+    net = _Net(ElementTree.fromstring(content) if root is None else root)
     if not net.mend():
         return path
     return cached_file(VERSION + content, ".net.xml", ElementTree.ElementTree(net.root).write)

@@ -9,6 +9,7 @@ import numpy as np
 
 from kd_planner_ros.core.errors import MapError
 from kd_planner_ros.core.road import Lane, RoadMap
+from kd_planner_ros.world.map_files import map_content, map_root, require_right_hand_net
 from kd_planner_ros.world.net_mend import mended
 from kd_planner_ros.world.sites import signal_sites, stop_sites
 
@@ -17,35 +18,37 @@ U_TURN_RAD = np.radians(150.0)
 SLOWEST_DRIVING_MPS = 2.0  # OpenDRIVE parking lanes come with 1.39 m/s
 
 
-def read_net(path: Path, name: str) -> RoadMap:
-    """The road network in the SUMO file ``path``, in ``map`` coordinates.
+def read_net(path: Path, name: str, source: Path | None = None) -> RoadMap:
+    """The road network in the SUMO file ``path``, in ``map`` coordinates. Errors name ``source``, the user's own file, where ``path``
+    was made from it.
 
     Raises:
-        MapError: the file is missing, no SUMO network, or has no lane a car may drive on.
+        MapError: the file is missing, no SUMO network, has left-hand traffic, or no lane a car may drive on.
     """
     import sumolib
 
-    if not path.is_file():
-        raise MapError(f"a map file at {path}", "no such file",
-                       "name a .net.xml or .xodr file, 'default' or 'generated:SEED'")
+    source = source or path
+    content = map_content(path)
+    root = map_root(content, source, "net")
+    require_right_hand_net(root, source)
     try:
-        file = mended(path)
+        file = mended(path, content, root)
         net = sumolib.net.readNet(str(file), withInternal=True, withPedestrianConnections=True)
         offset = np.array(net.getLocationOffset(), float)
         lanes = {lane.id: lane for lane in _lanes(net, offset)}
         lanes.update((lane.id, lane) for lane in _pavement_corners(net, lanes))
+        junctions = {node.getID(): np.array([p[:2] for p in node.getShape()], float) - offset
+                     for node in net.getNodes() if len(node.getShape()) >= 3}
+        signals, stops = signal_sites(net, lanes, junctions), stop_sites(net, lanes)
     except MapError:
         raise
     except Exception as error:  # noqa: BLE001  sumolib and its XML parser raise whatever comes
-        raise MapError(f"a SUMO network in {path}", f"{type(error).__name__}: {error}".splitlines()[0],
+        raise MapError(f"a SUMO network in {source}", f"{type(error).__name__}: {error}".splitlines()[0],
                        "build the file again with netconvert") from None
     if not any(lane.kind == "driving" and not lane.junction for lane in lanes.values()):
-        raise MapError(f"a lane for cars in {path}", f"{len(lanes)} lanes of other kinds",
+        raise MapError(f"a lane for cars in {source}", f"{len(lanes)} lanes of other kinds",
                        "name a network with lanes for cars")
-    junctions = {node.getID(): np.array([p[:2] for p in node.getShape()], float) - offset
-                 for node in net.getNodes() if len(node.getShape()) >= 3}
-    return RoadMap(name, str(file), offset, lanes, junctions,
-                   signal_sites(net, lanes, junctions), stop_sites(net, lanes))
+    return RoadMap(name, str(file), offset, lanes, junctions, signals, stops)
 
 
 def _kind(edge, lane) -> str:

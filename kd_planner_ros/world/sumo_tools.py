@@ -6,7 +6,8 @@ import hashlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,13 @@ def sumo_home() -> Path:
     return Path(sumo.SUMO_HOME)
 
 
-def run_tool(name: str, *arguments: str) -> None:
+def run_tool(name: str, *arguments: str, folder: Path, source: Path | None = None) -> None:
     """Runs one of SUMO's binaries (``netgenerate``, ``netconvert``) to its end.
+
+    Args:
+        folder: where it runs. Name files relative to it: SUMO splits a path at commas, replaces ``${NAME}`` in it, and takes
+            an output file with a colon for a network address.
+        source: the user's map file, to be named in an error.
 
     Raises:
         MapError: the tool failed; the message carries its first error line.
@@ -38,12 +44,28 @@ def run_tool(name: str, *arguments: str) -> None:
     environment = dict(os.environ, SUMO_HOME=str(sumo_home()))
     command = [str(sumo_home() / "bin" / name), *arguments, "--xml-validation", "never"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, env=environment)
-    except (OSError, subprocess.TimeoutExpired) as error:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, env=environment,
+                              cwd=folder, errors="replace")
+    except subprocess.TimeoutExpired:
+        raise MapError(f"{name} to end within {TIMEOUT_S:.0f} s" + (f" on {source}" if source else ""), "a longer run",
+                       "use a smaller map, or wait until the machine is less busy") from None
+    except OSError as error:
         raise MapError(f"{name} to run", str(error).splitlines()[0], "reinstall eclipse-sumo") from None
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.startswith("Error")] or ["no message"]
-        raise MapError(f"a road network {name} can read", lines[0], "check the map file")
+        raise MapError(f"a road network {name} can read" + (f" in {source}" if source else ""), lines[0].removeprefix("Error: "),
+                       "correct the map file, or export it anew")
+
+
+@contextmanager
+def sumo_path(path: str) -> Iterator[str]:
+    """A name under which SUMO opens the file ``path`` while the context lasts: an open descriptor's where SUMO would split the
+    path at a comma or replace ``${NAME}`` in it."""
+    if "," not in path and "$" not in path:
+        yield path
+        return
+    with Path(path).open("rb") as file:
+        yield f"/dev/fd/{file.fileno()}"
 
 
 def cache_folder() -> Path:

@@ -54,13 +54,13 @@ def _make(seed: int, target: Path) -> None:
     nodes, edges = target.parent / "town.nod.xml", target.parent / "town.edg.xml"
     _write_nodes(town, nodes, rng)
     _write_edges(town, edges)
-    run_tool("netconvert", "-n", str(nodes), "-e", str(edges), "-o", str(target),
+    run_tool("netconvert", "-n", nodes.name, "-e", edges.name, "-o", target.name,
              "--sidewalks.guess", "true", "--sidewalks.guess.from-permissions", "false",
              "--sidewalks.guess.max-speed", "20", "--default.sidewalk-width", "2", "--crossings.guess", "true",
              "--walkingareas", "true", "--no-turnarounds", "true", "--default.lanewidth", "3.5",
              "--default.junctions.radius", "8", "--junctions.corner-detail", "8",
              "--junctions.internal-link-detail", "12", "--rectangular-lane-cut", "true", "--tls.cycle.time", "50",
-             "--tls.yellow.time", "3", "--tls.allred.time", "2", "--tls.default-type", "static")
+             "--tls.yellow.time", "3", "--tls.allred.time", "2", "--tls.default-type", "static", folder=target.parent)
 
 
 def _grid(seed: int, folder: Path) -> _Town:
@@ -69,7 +69,7 @@ def _grid(seed: int, folder: Path) -> _Town:
     jitter = "normc(0,9,-16,16)"
     run_tool("netgenerate", "--grid", "--grid.number", str(BLOCKS), "--grid.length", str(BLOCK_M),
              "--seed", str(seed % 2**31), "--perturb-x", jitter, "--perturb-y", jitter,
-             "--plain-output-prefix", str(prefix))
+             "--plain-output-prefix", prefix.name, folder=folder)
     root = ElementTree.parse(f"{prefix}.nod.xml").getroot()
     nodes = {node.get("id"): np.array([float(node.get("x")), float(node.get("y"))]) for node in root.iter("node")}
     middle = np.mean(list(nodes.values()), axis=0)

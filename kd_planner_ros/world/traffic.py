@@ -25,6 +25,7 @@ from kd_planner_ros.world.guard import Guard
 from kd_planner_ros.world.lane_graph import LaneGraph
 from kd_planner_ros.world.lane_slide import LaneSlide
 from kd_planner_ros.world.lights import SignalTable, retime
+from kd_planner_ros.world.sumo_tools import sumo_path
 from kd_planner_ros.world.walkers import make_walkers
 
 TICK_S = 0.05
@@ -89,11 +90,12 @@ class Traffic:
 
     def _launch(self, seed: int) -> None:
         try:
-            self.sumo.start([
-                "sumo", "-n", self.road.net_file, "--step-length", str(TICK_S), "--seed", str(seed % 2**31),
-                "--no-step-log", "--no-warnings", "--duration-log.disable", "--collision.action", "none",
-                "--time-to-teleport", "-1", "--default.action-step-length", "0.2", "--xml-validation", "never",
-                "--max-depart-delay", "3"])
+            with sumo_path(self.road.net_file) as net:
+                self.sumo.start([
+                    "sumo", "-n", net, "--step-length", str(TICK_S), "--seed", str(seed % 2**31),
+                    "--no-step-log", "--no-warnings", "--duration-log.disable", "--collision.action", "none",
+                    "--time-to-teleport", "-1", "--default.action-step-length", "0.2", "--xml-validation", "never",
+                    "--max-depart-delay", "3"])
         except (self.sumo.TraCIException, self.sumo.FatalTraCIError, RuntimeError) as error:
             lines = str(error).strip().splitlines() or ["no message"]
             raise MapError(f"a network SUMO can load in {self.road.net_file}", lines[0],

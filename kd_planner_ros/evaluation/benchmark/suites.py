@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.towns import MAP_ENDINGS, without_ending
 from kd_planner_ros.evaluation.benchmark.spec import BenchmarkSpec
 from kd_planner_ros.runtime.paths import SHARED
 
@@ -52,7 +53,8 @@ def find_suite(spec: BenchmarkSpec, name: str = "", maps_dir: Path | None = None
 
 def _file(folder: Path | None, shared: str, name: str, option: str, otherwise: str) -> str:
     place = Path(folder) if folder is not None else SHARED / shared
-    for path in (place / name, place / name.replace(".net.xml", ".xodr")):
+    names = [without_ending(name) + ending for ending in MAP_ENDINGS] if name.endswith(MAP_ENDINGS) else [name]
+    for path in (place / one for one in names):
         if path.is_file():
             return str(path)
     raise ConfigError(f"{name} in {place}", "no such file", f"give {option} with its folder{otherwise}")

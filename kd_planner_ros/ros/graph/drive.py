@@ -44,7 +44,7 @@ class DriveConfig:
 
     planner: str = _option("auto", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model")
     perception: str = _option("", "perceiver to run beside the planner: folder of models/, a path to one, or auto; empty: none")
-    map: str = _option("default", "default, generated:SEED, or a path to a .net.xml or .xodr file")
+    map: str = _option("default", "default, generated:SEED, or a path to a .net.xml or .xodr file, also with .gz")
     route: str = _option(SHOW_ROUTE, "number of a default route, a route file, or FILE:ID for one route of it")
     seed: int = _option(0, "seed of traffic, walkers and scenarios")
     stations: str = _option("", "stations file (YAML or JSON) in place of the map's own roadside stations")

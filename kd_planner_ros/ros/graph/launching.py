@@ -42,7 +42,7 @@ _DRIVE = (
     ("sensors_file", "", "where to write the sensor file for carla_spawn_objects; empty: a temporary folder", None),
 )
 _BUILTIN = (
-    ("map", "default", "built-in world: default, generated:SEED, or a path to a .net.xml or .xodr file", None),
+    ("map", "default", "built-in world: default, generated:SEED, or a path to a .net.xml or .xodr file, also with .gz", None),
     ("route", SHOW_ROUTE, "built-in world: number of a default route, a route file, or FILE:ID for one route of it", None),
     ("stations", "", "built-in world: stations file (YAML or JSON) in place of the map's own roadside stations", None),
     ("seed", "0", "built-in world: seed of traffic, walkers and scenarios", None),

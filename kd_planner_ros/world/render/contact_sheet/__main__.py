@@ -137,7 +137,7 @@ def write_sheet(image: np.ndarray, out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--map", default="default", help="default, generated:SEED, or a .net.xml or .xodr file")
+    parser.add_argument("--map", default="default", help="default, generated:SEED, or a .net.xml or .xodr file, also with .gz")
     parser.add_argument("--vehicles", type=int, default=120, help="background vehicles")
     parser.add_argument("--out", type=Path, required=True, help="the JPEG to write")
     args = parser.parse_args()

@@ -1,0 +1,127 @@
+"""Map files by kind: left-hand traffic, packed files, paths that SUMO would split, and what is foreign or broken."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pytest
+
+from kd_planner_ros.core.errors import MapError
+from kd_planner_ros.core.records import Control
+from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.core.towns import town_of
+from kd_planner_ros.world.maps import load_map
+from kd_planner_ros.world.routes import RouteSpec, plan_route
+from kd_planner_ros.world.simulation import World
+from kd_planner_ros.world.sumo_tools import run_tool
+from kd_planner_ros.world.weather import ROUTE_WEATHER
+
+LANE = '<lane id="{id}" type="driving"{more}><width sOffset="0" a="3.5" b="0" c="0" d="0"/></lane>'
+
+
+def opendrive(*rules: str, lane: str = "") -> str:
+    """One straight road of 200 m for each of ``rules`` (an attribute of <road>), lanes with the attribute ``lane``."""
+    roads = [f'<road id="{number}" junction="-1" length="200" {rule}><link/><planView><geometry s="0" x="0" y="{40 * number}" hdg="0" '
+             'length="200"><line/></geometry></planView><lanes><laneSection s="0">'
+             f'<left>{LANE.format(id=1, more="")}</left><center><lane id="0" type="none"/></center>'
+             f'<right>{LANE.format(id=-1, more=lane)}</right></laneSection></lanes></road>'
+             for number, rule in enumerate(rules)]
+    return f'<OpenDRIVE><header revMajor="1" revMinor="7"/>{"".join(roads)}</OpenDRIVE>'
+
+
+@pytest.fixture(scope="module")
+def plain_net(tmp_path_factory):
+    """A SUMO network: the road of ``opendrive``, converted."""
+    folder = tmp_path_factory.mktemp("net")
+    (folder / "road.xodr").write_text(opendrive(""))
+    run_tool("netconvert", "--opendrive-files", "road.xodr", "-o", "road.net.xml", folder=folder)
+    return (folder / "road.net.xml").read_text()
+
+
+def streets(road):
+    return [lane for lane in road.lanes.values() if lane.kind == "driving" and not lane.junction]
+
+
+@pytest.mark.parametrize("rules, said", [
+    (['rule="LHT"'], "1 of 1 roads"), (["rule='LHT'"], "1 of 1 roads"), (['rule = " lht "'], "1 of 1 roads"),
+    (['rule="RHT"', 'rule="LHT"'], "1 of 2 roads, the first is road 1")])
+def test_a_left_hand_opendrive_map_is_refused_by_name(tmp_path, rules, said):
+    (tmp_path / "left.xodr").write_text(opendrive(*rules))
+    with pytest.raises(MapError, match=f"left-hand traffic .* on {said}"):
+        load_map(str(tmp_path / "left.xodr"))
+
+
+@pytest.mark.parametrize("rule", ["", 'rule="RHT"'])
+def test_a_right_hand_map_leads_each_lane_along_its_own_side(tmp_path, rule):
+    (tmp_path / "right.xodr").write_text(opendrive(rule))
+    lanes = streets(load_map(str(tmp_path / "right.xodr")))
+    assert len(lanes) == 2
+    for lane in lanes:
+        ahead = lane.centre[-1] - lane.centre[0]
+        assert (ahead[0] > 0) == (lane.centre[0, 1] < 0)  # right of the middle line towards +x
+
+
+def test_a_lane_against_its_roads_direction_is_refused(tmp_path):
+    (tmp_path / "turned.xodr").write_text(opendrive("", lane=' direction="reversed"'))
+    with pytest.raises(MapError, match="lane -1 of road 0"):
+        load_map(str(tmp_path / "turned.xodr"))
+
+
+@pytest.mark.parametrize("word", ["true", "1", "yes"])
+def test_a_left_hand_network_is_refused_by_name(tmp_path, plain_net, word):
+    (tmp_path / "left.net.xml").write_text(plain_net.replace("<net ", f'<net lefthand="{word}" ', 1))
+    with pytest.raises(MapError, match="left-hand traffic"):
+        load_map(str(tmp_path / "left.net.xml"))
+    (tmp_path / "right.net.xml").write_text(plain_net.replace("<net ", '<net lefthand="false" ', 1))
+    assert len(streets(load_map(str(tmp_path / "right.net.xml")))) == 2
+
+
+@pytest.mark.parametrize("ending", [".xodr", ".net.xml"])
+def test_a_packed_map_is_the_same_map_under_the_same_name(tmp_path, plain_net, ending):
+    content = opendrive("") if ending == ".xodr" else plain_net
+    (tmp_path / f"Town05{ending}").write_text(content)
+    (tmp_path / f"Town05{ending}.gz").write_bytes(gzip.compress(content.encode()))
+    plain, packed = (load_map(str(tmp_path / f"Town05{one}")) for one in (ending, f"{ending}.gz"))
+    assert plain.name == packed.name == town_of(f"maps/Town05{ending}.gz") == "Town05"
+    assert plain.lanes.keys() == packed.lanes.keys()
+    for name, lane in plain.lanes.items():
+        np.testing.assert_array_equal(lane.centre, packed.lanes[name].centre)
+
+
+@pytest.mark.parametrize("folder", ["a,b", "a b", "a;b", "${HOME}", "a:b", "a#b&c", "ä'\"%"])
+def test_any_path_is_loaded_and_driven(tmp_path, monkeypatch, plain_net, folder):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"cache {folder}"))
+    place = tmp_path / folder
+    place.mkdir()
+    (place / "m.xodr").write_text(opendrive(""))
+    (place / "m.net.xml").write_text(plain_net)
+    for name in ("m.xodr", "m.net.xml"):
+        road = load_map(str(place / name))
+        route = plan_route(road, RouteSpec("r", "m", np.array([[20.0, -1.75, 0.0], [150.0, -1.75, 0.0]])))
+        world = World(road, SensorRig(), vehicles=0, walkers=0)
+        world.start(route, 0, ROUTE_WEATHER)
+        assert world.tick(Control()).stamp_ns == 50_000_000
+        world.close()
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+PACKED = gzip.compress(opendrive("").encode())
+
+
+@pytest.mark.parametrize("name, content, said", [
+    ("a.xodr.gz", opendrive("").encode(), "whole gzip"), ("b.xodr.gz", cut(PACKED), "whole gzip"),
+    ("c.net.xml.gz", PACKED[:-6], "whole gzip"), ("d.xodr.gz", PACKED[:12] + b"\xff" * 40, "whole gzip"), ("e.xodr", b"", "empty file"),
+    ("f.net.xml", b"", "empty file"), ("g.xodr", cut(opendrive("").encode()), "XML in"), ("h.xodr", b"<net/>", "<OpenDRIVE> in"),
+    ("i.net.xml", opendrive("").encode(), "<net> in"), ("j.xodr", b"<OpenDRIVE/>", "a <road> in"), ("k.net.xml", b"\x00\x01\xff", "XML in"),
+    ("l.xodr", b'<?xml version="1.0" encoding="none-such"?><OpenDRIVE/>', "XML in"),
+    ("m.xodr", opendrive("").encode("utf-16")[:60], "XML in"),
+    ("n.xodr", opendrive("").replace('length="200"', 'length="x"').encode(), "netconvert can read in")])
+def test_a_foreign_or_broken_map_is_named(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(MapError, match=said) as caught:
+        load_map(str(tmp_path / name))
+    assert name in str(caught.value) and "\n" not in str(caught.value)
