@@ -6,21 +6,13 @@ import math
 
 import numpy as np
 import pytest
+from support.plans import TICK_NS, TICK_S, TIMES, make_route, plan, straight
 
-from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.records import Control, EgoState, Plan, Pose, Trajectory
 from kd_planner_ros.driving.comfortable_stop import ComfortableStop, StopSettings
 from kd_planner_ros.driving.driver import Driver
 from kd_planner_ros.driving.pilot import Pilot, pilot_for
 from kd_planner_ros.driving.supervisor import FALLBACKS, Limits, Reason, Supervisor, plan_age_limit_s
-
-TICK_S, TICK_NS = 0.05, 50_000_000
-TIMES = np.array([0.5, 1.0, 1.5, 2.0])
-GOAL = NavigationGoal(np.array([20.0, 0.0]), Command.LANE_FOLLOW)
-
-
-def plan(stamp_ns=0, speed=5.0, points=None):
-    points = np.stack([speed * TIMES, np.zeros(4)], 1) if points is None else np.array(points, float)
-    return Plan(stamp_ns, Trajectory(stamp_ns, points, TIMES), GOAL)
 
 
 class Car:
@@ -49,7 +41,7 @@ def follow(pilot, car, ticks):
 def test_the_chain_in_its_order():
     """The planner raises at tick 2: its last plan until 0.5 s, the comfortable stop until the car stands, the safe stop."""
     pilot, car = Pilot(), Car()
-    pilot.take(plan())
+    pilot.take(straight(5.0))
     follow(pilot, car, 2)
     pilot.fail(Reason.PLANNER_FAILED)
     sent = follow(pilot, car, 120)
@@ -60,14 +52,14 @@ def test_the_chain_in_its_order():
     assert car.speed == 0.0 and car.x < 10.0, "it must stand before the end of its last plan"
     counts = pilot.supervisor.counts
     assert counts[Reason.PLANNER_FAILED] == 120 and counts[Reason.LAST_PLAN] == 9
-    pilot.take(plan(car.ego().stamp_ns))
+    pilot.take(straight(5.0, stamp_ns=car.ego().stamp_ns))
     assert pilot.step(car.ego()).reason == "" and pilot.step(car.ego()).brake == 0.0
 
 
 @pytest.mark.parametrize("reason", [Reason.PLAN_LATE, Reason.INPUT_FAILED])
 def test_other_silences_take_the_same_way(reason):
     pilot, car = Pilot(), Car()
-    pilot.take(plan())
+    pilot.take(straight(5.0))
     follow(pilot, car, 1)
     pilot.fail(reason)
     assert [control.reason for control in follow(pilot, car, 12)][::11] == [Reason.LAST_PLAN, Reason.COMFORTABLE_STOP]
@@ -76,7 +68,7 @@ def test_other_silences_take_the_same_way(reason):
 @pytest.mark.parametrize("reason", ["odometry_stale", "clock_missing", "deactivated"])
 def test_other_faults_stop_at_once(reason):
     pilot, car = Pilot(), Car()
-    pilot.take(plan())
+    pilot.take(straight(5.0))
     follow(pilot, car, 1)
     pilot.fail(reason)
     assert {control.reason for control in follow(pilot, car, 12)} == {reason}
@@ -84,15 +76,15 @@ def test_other_faults_stop_at_once(reason):
 
 def test_an_implausible_plan_discredits_the_planner():
     pilot, car = Pilot(), Car()
-    pilot.take(plan())
+    pilot.take(straight(5.0))
     follow(pilot, car, 1)
-    pilot.take(plan(TICK_NS, points=[(2, 0), (4, math.nan), (6, 0), (8, 0)]))
+    pilot.take(plan([(2, 0), (4, math.nan), (6, 0), (8, 0)], TICK_NS))
     assert {control.reason for control in follow(pilot, car, 5)} == {Reason.PLAN_NOT_FINITE}
 
 
 def test_a_car_without_a_state_or_with_old_sensors_falls_back_on_nothing():
     pilot, car = Pilot(), Car()
-    pilot.take(plan())
+    pilot.take(straight(5.0))
     follow(pilot, car, 1)
     pilot.fail(Reason.PLANNER_FAILED)
     lost = pilot.step(EgoState(car.ego().stamp_ns, Pose(x=math.nan), 5.0))
@@ -104,17 +96,16 @@ def test_a_car_without_a_state_or_with_old_sensors_falls_back_on_nothing():
 def test_a_slower_planners_plan_drives_while_it_is_fresh():
     """The own plan is stale from 0.55 s on; the slower planner's, of 4 s, holds up to the age of 1.25 s. It is a tick younger."""
     pilot, car = Pilot(), Car()
-    pilot.take(plan())
-    longer = Trajectory(TICK_NS, np.stack([10.0 * TIMES, np.zeros(4)], 1), 2.0 * TIMES)
-    pilot.take(Plan(TICK_NS, longer, GOAL), slower=True)
+    pilot.take(straight(5.0))
+    pilot.take(straight(5.0, 2.0 * TIMES, stamp_ns=TICK_NS), slower=True)
     reasons = [control.reason for control in follow(pilot, car, 28)]
     assert reasons == [""] * 11 + [Reason.SLOWER_PLAN] * 16 + [Reason.COMFORTABLE_STOP]
 
 
 def test_a_slower_planners_older_plan_is_left_out():
     pilot = Pilot()
-    pilot.take(plan(TICK_NS), slower=True)
-    pilot.take(plan(0), slower=True)
+    pilot.take(straight(5.0, stamp_ns=TICK_NS), slower=True)
+    pilot.take(straight(5.0, stamp_ns=0), slower=True)
     assert pilot._slower.stamp_ns == TICK_NS and pilot.plan is None
 
 
@@ -125,7 +116,7 @@ def test_before_the_first_plan_there_is_nothing_to_fall_back_on():
 
 def test_brake_does_not_fall_where_a_hard_braking_car_loses_its_plan():
     pilot, car = Pilot(), Car(5.0)
-    pilot.take(plan(speed=0.1))  # wants to stand: the controller brakes fully
+    pilot.take(straight(0.1))  # wants to stand: the controller brakes fully
     braking = follow(pilot, car, 3)
     assert braking[-1].brake == 1.0
     pilot.plan = pilot._followed = None
@@ -215,10 +206,8 @@ class Slow:
 
 def test_a_2_hz_planner_with_300_ms_drives_without_braking_each_cycle():
     from kd_planner_ros.core.records import Frame
-    from kd_planner_ros.core.route import Route
 
-    points = np.stack([np.arange(200.0), np.zeros(200)], axis=1)
-    driver = Driver(Slow(), Route("r", "t", points, np.zeros(200), np.full(200, 4, np.int8), points[[0, -1]]), latency_s=0.3)
+    driver = Driver(Slow(), make_route((0, 0), (199, 0)), latency_s=0.3)
     assert driver.pilot.supervisor.limits.max_plan_age_s == pytest.approx(1.85)
     sent, acted = [], []
     for tick in range(200):

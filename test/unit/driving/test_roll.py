@@ -6,25 +6,17 @@ import math
 
 import numpy as np
 import pytest
+from support.plans import STRAIGHT, TICK_NS, TIMES, plan
 
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections, MapLines
-from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.records import Control, EgoState, Pose
 from kd_planner_ros.driving.pilot import Pilot
 from kd_planner_ros.driving.roll import EgoTrack, moved, roll_forward
 from kd_planner_ros.driving.tcp_controller import TCPController
 from kd_planner_ros.geometry.frames import from_base
 
-TIMES = np.array([0.5, 1.0, 1.5, 2.0])
 NAN = math.nan
-TICK_NS, SECOND_NS = 50_000_000, 1_000_000_000
-
-
-def plan(points, stamp_ns=0, times=TIMES, target=(20.0, 0.0), **more):
-    goal = NavigationGoal(np.array(target, float), Command.LANE_FOLLOW)
-    return Plan(stamp_ns, Trajectory(stamp_ns, np.array(points, float), np.array(times)), goal, **more)
-
-
-STRAIGHT = [(2, 0), (4, 0), (6, 0), (8, 0)]
+SECOND_NS = 1_000_000_000
 
 
 def test_no_time_passed_gives_the_same_plan():

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.plans import make_route
 
 from kd_planner_ros.core.errors import RouteError
 from kd_planner_ros.core.records import Command, EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.driving.pid import Pid
 from kd_planner_ros.driving.route_planner import RoutePlanner, sparse_indices
-from kd_planner_ros.geometry.polyline import resample, yaws_along
-
-
-def make_route(points, commands=None):
-    points = resample(np.array(points, float), 1.0)
-    commands = np.full(len(points), Command.LANE_FOLLOW, np.int8) if commands is None else commands(points)
-    return Route("r", "t", points, yaws_along(points), commands, points[[0, -1]])
 
 
 def at(x, y, yaw=0.0):
@@ -38,13 +32,13 @@ def test_sparse_plan_keeps_changes_of_command_every_50_m_and_the_end():
         out[100:103] = Command.CHANGE_LANE_RIGHT
         return out
 
-    route = make_route([[0, 0], [200, 0]], commands)
+    route = make_route([0, 0], [200, 0], commands=commands)
     # 52: the first point with MORE than 50 m counted before it, and the step onto a kept point is not counted
     assert list(sparse_indices(route)) == [0, 52, 70, 80, 100, 101, 102, 154, 200]
 
 
 def test_target_is_the_next_sparse_point_and_is_passed_within_four_metres():
-    planner = RoutePlanner(make_route([[0, 0], [200, 0]]))
+    planner = RoutePlanner(make_route([0, 0], [200, 0]))
     assert planner.step(at(0, 0)).target_point == pytest.approx([52, 0])
     assert planner.step(at(47, 1)).target_point == pytest.approx([5, -1])
     assert planner.step(at(49, 0)).target_point == pytest.approx([104 - 49, 0])
@@ -54,13 +48,13 @@ def test_target_is_the_next_sparse_point_and_is_passed_within_four_metres():
 
 
 def test_last_point_stays_the_target():
-    planner = RoutePlanner(make_route([[0, 0], [30, 0]]))
+    planner = RoutePlanner(make_route([0, 0], [30, 0]))
     assert planner.step(at(30, 0)).target_point == pytest.approx([0, 0])
     assert planner.step(at(33, 0)).target_point == pytest.approx([-3, 0])
 
 
 def test_a_route_that_crosses_itself_is_followed_in_order():
-    route = make_route([[0, 0], [120, 0], [120, 60], [60, 60], [60, -80]])
+    route = make_route([0, 0], [120, 0], [120, 60], [60, 60], [60, -80])
     planner, reached = RoutePlanner(route), []
     for point, yaw in zip(route.points, route.yaws):
         goal = planner.step(at(point[0], point[1], yaw))

@@ -7,10 +7,11 @@ import time
 
 import numpy as np
 import pytest
+from support.plans import ego
 
 from kd_planner_ros.core.errors import PlannerError
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections
-from kd_planner_ros.core.records import Command, EgoState, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.records import Command, NavigationGoal, Plan, Pose, Trajectory
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.driving.controllers import build_controller
 from kd_planner_ros.driving.driver import Pilot
@@ -48,10 +49,6 @@ def plan(*rows, stamp=0, points=STRAIGHT, **notes):
     times = 0.2 * np.arange(1, len(points) + 1)
     return Plan(stamp, Trajectory(stamp, np.array(points, float), times), NavigationGoal(np.array([30.0, 0.0]),
                 Command.LANE_FOLLOW), notes=chances, follow="safety", detections=Detections(detections_from(seen(*rows))))
-
-
-def ego(speed=0.0, stamp=0, **pose):
-    return EgoState(stamp, Pose(**pose), speed)
 
 
 def step(*rows, speed=3.0, points=STRAIGHT, **notes):
@@ -368,10 +365,11 @@ def test_stop_sign_is_left_after_standing():
 
 
 def test_unblock_pushes_through_a_ghost():
-    controller = SafetyController()
-    controls = [controller.step(plan(car(7.0), stamp=index), ego(0.0)) for index in range(1215)]
-    assert {c.brake for c in controls[:1200]} == {1.0}
-    assert {(c.throttle, c.brake) for c in controls[1200:1212]} == {(0.8, 0.0)} and controls[1212].brake == 1.0
+    assert UnblockSettings().patience_ticks == 1200
+    controller = SafetyController(SafetySettings(rules=RuleSettings(unblock=UnblockSettings(patience_ticks=100))))
+    controls = [controller.step(plan(car(7.0), stamp=index), ego(0.0)) for index in range(115)]
+    assert {c.brake for c in controls[:100]} == {1.0}
+    assert {(c.throttle, c.brake) for c in controls[100:112]} == {(0.8, 0.0)} and controls[112].brake == 1.0
 
 
 def test_unblock_does_not_run_a_stop_sign():
@@ -439,7 +437,7 @@ def test_a_pilot_stops_for_a_car_and_drives_on():
     pilot.take(plan(car(8.0)))
     assert pilot.step(ego(3.0)).brake == 1.0
     pilot.take(plan(stamp=2 * TICK_NS))
-    assert pilot.step(ego(3.0, stamp=2 * TICK_NS)).throttle > 0.5
+    assert pilot.step(ego(3.0, stamp_ns=2 * TICK_NS)).throttle > 0.5
     pilot.reset()
     assert pilot.step(ego(3.0)).reason == "no_plan"
 
@@ -470,7 +468,7 @@ def drive_towards(others, seconds=20.0, speed=5.0):
     for tick in range(round(seconds * 20)):
         if tick % 2 == 0:
             current = plan(*others(tick / 20.0, x), stamp=tick * TICK_NS)
-        control = controller.step(current, ego(speed, stamp=tick * TICK_NS, x=x))
+        control = controller.step(current, ego(speed, stamp_ns=tick * TICK_NS, x=x))
         speed = max(0.0, speed + 0.05 * (3.0 * control.throttle - 6.0 * control.brake - 0.3 * (speed > 0.0)))
         x += 0.05 * speed
         passed.append((x, speed))

@@ -6,24 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.plans import TICK_NS, TIMES, ego, make_route, plan
 
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Command, Control, EgoState, Frame, NavigationGoal, Plan, Pose, Trajectory
-from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.records import Command, Control, Frame, NavigationGoal
 from kd_planner_ros.driving.driver import Driver, Pilot
 from kd_planner_ros.driving.supervisor import Limits, Reason, Supervisor, check_trajectory
-
-TIMES = np.array([0.5, 1.0, 1.5, 2.0])
-TICK_NS = 50_000_000
-GOAL = NavigationGoal(np.array([20.0, 0.0]), Command.LANE_FOLLOW)
-
-
-def plan(points=((2, 0), (4, 0), (6, 0), (8, 0)), stamp_ns=0, times=TIMES, goal=GOAL):
-    return Plan(stamp_ns, Trajectory(stamp_ns, np.array(points, float), np.array(times)), goal)
-
-
-def ego(speed=4.0, stamp_ns=0, **pose):
-    return EgoState(stamp_ns, Pose(**pose), speed)
 
 
 def test_good_wish_passes_unchanged():
@@ -73,7 +61,7 @@ def test_nan_target_point_is_refused():
     (dict(failed=Reason.PLANNER_FAILED), Reason.PLANNER_FAILED),
     (dict(control=Control(0, NAN, 0.0, 0.0)), Reason.CONTROL_NOT_FINITE),
     (dict(control=Control(0, 0.0, np.inf, 0.0)), Reason.CONTROL_NOT_FINITE),
-    (dict(ego=ego(speed=NAN)), Reason.EGO_NOT_FINITE),
+    (dict(ego=ego(speed_mps=NAN)), Reason.EGO_NOT_FINITE),
     (dict(ego=ego(x=NAN)), Reason.EGO_NOT_FINITE),
 ])
 def test_every_fault_stops_the_car_by_name(arguments, reason):
@@ -94,7 +82,7 @@ def test_safe_stop_ramps_and_holds():
     steers = [0.4] + [control.steer for control in sent]
     assert all(0 < b < a for a, b in zip(steers, steers[1:]))
     assert steers[10] == pytest.approx(0.2)  # half after 0.5 s
-    assert supervisor.check(None, None, ego(speed=0.0), 21 * TICK_NS).brake == 1.0
+    assert supervisor.check(None, None, ego(speed_mps=0.0), 21 * TICK_NS).brake == 1.0
 
 
 @pytest.mark.parametrize("wished, sent", [(0.6, 0.65), (0.78, 0.8), (0.9, 0.9), (1.0, 1.0)])
@@ -106,8 +94,8 @@ def test_brake_never_falls_when_a_stop_begins(wished, sent):
 
 def test_brake_is_held_when_a_standing_car_begins_to_roll():
     supervisor = Supervisor()
-    assert supervisor.check(None, None, ego(speed=0.0), 0).brake == 1.0
-    assert supervisor.check(None, None, ego(speed=0.2), TICK_NS).brake == 1.0
+    assert supervisor.check(None, None, ego(speed_mps=0.0), 0).brake == 1.0
+    assert supervisor.check(None, None, ego(speed_mps=0.2), TICK_NS).brake == 1.0
 
 
 def test_reset_clears_counts_and_ramp():
@@ -159,7 +147,7 @@ def test_pilot_stops_when_plans_stop_coming():
     reasons = [pilot.step(ego(stamp_ns=tick * TICK_NS)).reason for tick in range(13)]
     assert reasons == [""] * 11 + [Reason.COMFORTABLE_STOP] * 2  # 0.5 s is the limit
     assert pilot.supervisor.counts[Reason.PLAN_STALE] == 2
-    standing = pilot.step(ego(speed=0.0, stamp_ns=13 * TICK_NS))
+    standing = pilot.step(ego(speed_mps=0.0, stamp_ns=13 * TICK_NS))
     assert (standing.reason, standing.brake) == (Reason.PLAN_STALE, 1.0)
 
 
@@ -183,11 +171,6 @@ def good(frame):
     return plan(stamp_ns=frame.stamp_ns, goal=frame.goal)
 
 
-def route():
-    points = np.stack([np.arange(100.0), np.zeros(100)], axis=1)
-    return Route("r", "t", points, np.zeros(100), np.full(100, 4, np.int8), points[[0, -1]])
-
-
 def drive(driver, tick, with_frame=True, **frame_fields):
     state = ego(stamp_ns=tick * TICK_NS)
     frame = Frame(state.stamp_ns, state, driver.goal(state), **frame_fields) if with_frame else None
@@ -196,7 +179,7 @@ def drive(driver, tick, with_frame=True, **frame_fields):
 
 def test_driver_holds_the_plan_between_frames():
     planner = Scripted(good)
-    driver = Driver(planner, route())
+    driver = Driver(planner, make_route())
     control, made = drive(driver, 0)
     assert made is not None and control.reason == "" and planner.resets == 1
     held, none = drive(driver, 1, with_frame=False)
@@ -207,7 +190,7 @@ def test_driver_holds_the_plan_between_frames():
     (SensorError("a picture", "none", "mount it"), Reason.INPUT_FAILED),
     (ZeroDivisionError("x"), Reason.PLANNER_FAILED)])
 def test_driver_survives_a_planner_that_raises(error, reason):
-    driver = Driver(Scripted(good, error, good), route())
+    driver = Driver(Scripted(good, error, good), make_route())
     assert drive(driver, 0)[0].reason == ""
     assert drive(driver, 2)[0].reason == Reason.LAST_PLAN
     assert drive(driver, 3, with_frame=False)[0].reason == Reason.LAST_PLAN  # until the next good plan
@@ -220,20 +203,20 @@ def test_driver_survives_a_planner_that_raises(error, reason):
     (SensorError("a picture", "none", "mount it"), Reason.INPUT_FAILED),
     (ZeroDivisionError("x"), Reason.PLANNER_FAILED)])
 def test_a_planner_that_never_gave_a_plan_stops_the_car_by_name(error, reason):
-    driver = Driver(Scripted(error, good), route())
+    driver = Driver(Scripted(error, good), make_route())
     assert [drive(driver, tick, with_frame=not tick)[0].reason for tick in (0, 1)] == [reason, reason]
     assert drive(driver, 2)[0].reason == ""
 
 
 def test_driver_stops_for_an_old_sensor_until_a_fresh_frame():
-    driver = Driver(Scripted(good, good), route())
+    driver = Driver(Scripted(good, good), make_route())
     assert drive(driver, 0, ages_s={"front": 0.9})[0].reason == Reason.SENSOR_STALE
     assert drive(driver, 1, with_frame=False)[0].reason == Reason.SENSOR_STALE
     assert drive(driver, 2, ages_s={"front": 0.0})[0].reason == ""
 
 
 def test_driver_goal_is_the_route_planners():
-    goal = Driver(Scripted(), route()).goal(ego())
+    goal = Driver(Scripted(), make_route()).goal(ego())
     assert goal.command == Command.LANE_FOLLOW and goal.target_point[1] == 0.0 and goal.target_point[0] > 4.0
 
 

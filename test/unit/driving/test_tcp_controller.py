@@ -6,24 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from support.plans import TIMES, ego, plan, straight
 
-from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.driving.tcp_controller import ControllerSettings, TCPController, quarter_turns
-
-TIMES = np.array([0.5, 1.0, 1.5, 2.0])
-
-
-def plan(points, target=(20.0, 0.0), control=None, times=TIMES):
-    goal = NavigationGoal(np.array(target, float), Command.LANE_FOLLOW)
-    return Plan(7, Trajectory(7, np.array(points, float), times), goal, control)
-
-
-def straight(speed, **kwargs):
-    return plan([(speed * t, 0.0) for t in TIMES], **kwargs)
-
-
-def ego(speed):
-    return EgoState(7, Pose(), speed)
 
 
 @pytest.mark.parametrize("point, angle", [((0, 1), 0.0), ((1, 1), 0.5), ((-1, 1), -0.5), ((1, 0), 1.0), ((0, -1), 2.0)])
@@ -49,7 +35,7 @@ def test_mirrored_plan_mirrors_the_steering():
 
 def test_straight_on_from_standstill():
     """Error clipped to 0.25: 5 * 0.25 + 0.5 * 0.25 / 40 + 1 * 0.25 = 1.503, clipped to 0.75."""
-    control = TCPController().step(straight(6.0), ego(0.0))
+    control = TCPController().step(straight(6.0, stamp_ns=7), ego(0.0, 7))
     assert (control.throttle, control.steer, control.brake) == pytest.approx((0.75, 0.0, 0.0))
     assert control.stamp_ns == 7 and control.reason == ""
 

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.plans import make_route
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
-from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.evaluation import one_route
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig, claim_folder
@@ -181,8 +181,7 @@ class Planner:
 
 
 def drive(ms, ticks=100, roll_forward=True):
-    points = np.stack([np.arange(100.0), np.zeros(100)], axis=1)
-    route = Route("r", "t", points, np.zeros(100), np.full(100, 4, np.int8), points[[0, -1]])
+    route = make_route((0, 0), (99, 0))
     found = read_latency(str(ms), "p")
     world, planner = Line(ticks), Planner()
     side = one_route.PlannerSide(planner, route, found.longest_s, roll_forward)

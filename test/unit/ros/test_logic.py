@@ -3,27 +3,22 @@
 import threading
 import time
 
-import numpy as np
 import pytest
+from support.plans import TICK_NS, ego, plan
 
-from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.driving.driver import Pilot
 from kd_planner_ros.ros.handshake import Handshake
 from kd_planner_ros.ros.plan_gate import PLAN_LATE, PlanGate
 from kd_planner_ros.ros.worker import LatestSlot, Worker
 
-TICK = 50_000_000
+
+def ego_at(n):
+    return ego(stamp_ns=n * TICK_NS, x=0.2 * n)
 
 
-def ego(n, speed=4.0):
-    return EgoState(n * TICK, Pose(x=0.2 * n), speed)
-
-
-def plan(n):
-    times = 0.5 * np.arange(1, 5)
-    points = np.stack([4.0 * times, np.zeros(4)], 1)
-    goal = NavigationGoal(np.array([20.0, 0.0]), Command.LANE_FOLLOW)
-    return Plan(n * TICK, Trajectory(n * TICK, points, times), goal)
+def plan_of(n):
+    return plan(stamp_ns=n * TICK_NS)
 
 
 class Bench:
@@ -34,122 +29,122 @@ class Bench:
 
     @property
     def stamps(self):
-        return [control.stamp_ns // TICK for control in self.sent]
+        return [control.stamp_ns // TICK_NS for control in self.sent]
 
 
 def test_a_due_tick_waits_for_its_plan_and_the_next_does_not():
     b = Bench()
-    b.gate.tick(ego(10))
+    b.gate.tick(ego_at(10))
     assert b.sent == []
-    b.gate.take(plan(10))
-    b.gate.tick(ego(11))
+    b.gate.take(plan_of(10))
+    b.gate.tick(ego_at(11))
     assert b.stamps == [10, 11]
-    b.gate.tick(ego(12))
+    b.gate.tick(ego_at(12))
     assert b.stamps == [10, 11]
-    b.gate.take(plan(12))
+    b.gate.take(plan_of(12))
     assert b.stamps == [10, 11, 12] and all(not control.reason for control in b.sent)
 
 
 def test_a_plan_that_is_there_first_is_not_waited_for():
     b = Bench()
-    b.gate.take(plan(10))
-    b.gate.tick(ego(10))
+    b.gate.take(plan_of(10))
+    b.gate.tick(ego_at(10))
     assert b.stamps == [10]
 
 
 def test_the_plan_of_an_earlier_tick_does_not_answer_this_one():
     b = Bench()
-    b.gate.tick(ego(10))
-    b.gate.take(plan(8))
+    b.gate.tick(ego_at(10))
+    b.gate.take(plan_of(8))
     assert b.sent == []
-    b.gate.take(plan(10))
+    b.gate.take(plan_of(10))
     assert b.stamps == [10]
 
 
 def test_a_late_plan_costs_one_wait_until_one_comes_again():
     b = Bench()
-    b.gate.take(plan(8))
-    b.gate.tick(ego(10))
+    b.gate.take(plan_of(8))
+    b.gate.tick(ego_at(10))
     b.now_s = 0.79
     assert not b.gate.expire() and b.sent == []
     b.now_s = 0.81
     assert b.gate.expire() and b.sent[-1].reason == PLAN_LATE and b.sent[-1].brake > 0.0
     for n in (11, 12, 13, 14):
-        b.gate.tick(ego(n))
+        b.gate.tick(ego_at(n))
     assert b.stamps == [10, 11, 12, 13, 14] and {c.reason for c in b.sent} == {PLAN_LATE}
     assert b.sent[-1].brake > b.sent[0].brake
-    b.gate.take(plan(14))
-    b.gate.tick(ego(15))
+    b.gate.take(plan_of(14))
+    b.gate.tick(ego_at(15))
     assert b.sent[-1].reason == "" and b.gate.waits_missed == 1
-    b.gate.tick(ego(16))
+    b.gate.tick(ego_at(16))
     assert len(b.sent) == 6, "waits again"
 
 
 def test_a_fault_is_answered_at_once():
     b = Bench()
-    b.gate.take(plan(8))
-    b.gate.tick(ego(10))
-    b.gate.fail(10 * TICK, "SensorError")
+    b.gate.take(plan_of(8))
+    b.gate.tick(ego_at(10))
+    b.gate.fail(10 * TICK_NS, "SensorError")
     assert b.sent[-1].reason == "input_failed" and b.stamps == [10]
-    b.gate.fail(12 * TICK, "RuntimeError")  # comes before its tick
-    b.gate.tick(ego(11))
-    b.gate.tick(ego(12))
+    b.gate.fail(12 * TICK_NS, "RuntimeError")  # comes before its tick
+    b.gate.tick(ego_at(11))
+    b.gate.tick(ego_at(12))
     assert b.stamps == [10, 11, 12] and b.sent[-1].reason == "planner_failed"
 
 
 def test_each_stamp_is_answered_once():
     b = Bench(lockstep=False)
-    b.gate.take(plan(10))
+    b.gate.take(plan_of(10))
     for n in (10, 10, 9, 11, 11):
-        b.gate.tick(ego(n))
-    b.gate.stop(ego(11), 11 * TICK, "odometry_stale")
+        b.gate.tick(ego_at(n))
+    b.gate.stop(ego_at(11), 11 * TICK_NS, "odometry_stale")
     assert b.stamps == [10, 11]
-    b.gate.stop(ego(11), 12 * TICK, "odometry_stale")
+    b.gate.stop(ego_at(11), 12 * TICK_NS, "odometry_stale")
     assert b.stamps == [10, 11, 12] and b.sent[-1].reason == "odometry_stale"
 
 
 def test_a_tick_that_the_world_gave_up_is_not_answered_any_more():
     b = Bench()
-    b.gate.tick(ego(10))
-    b.gate.tick(ego(11))
-    b.gate.take(plan(11))
+    b.gate.tick(ego_at(10))
+    b.gate.tick(ego_at(11))
+    b.gate.take(plan_of(11))
     assert b.stamps == [11]
 
 
 def test_reset_forgets_stamps_and_plan():
     b = Bench()
-    b.gate.take(plan(100))
-    b.gate.tick(ego(100))
+    b.gate.take(plan_of(100))
+    b.gate.tick(ego_at(100))
     b.gate.reset()
-    b.gate.tick(ego(1))
-    b.gate.take(plan(1))
+    b.gate.tick(ego_at(1))
+    b.gate.take(plan_of(1))
     assert b.stamps == [100, 1] and b.sent[-1].reason == ""
 
 
 def test_a_plan_from_before_time_was_set_back_is_left_out():
     b = Bench(lockstep=False)
-    b.gate.take(plan(100))
-    b.gate.tick(ego(100))
+    b.gate.take(plan_of(100))
+    b.gate.tick(ego_at(100))
     b.gate.reset()
-    b.gate.take(plan(102))  # was on its way
-    b.gate.tick(ego(1))
-    b.gate.take(plan(104))
-    b.gate.take(plan(2))
-    b.gate.tick(ego(2))
+    b.gate.take(plan_of(102))  # was on its way
+    b.gate.tick(ego_at(1))
+    b.gate.take(plan_of(104))
+    b.gate.take(plan_of(2))
+    b.gate.tick(ego_at(2))
     assert b.stamps == [100, 1, 2] and [c.reason for c in b.sent] == ["", "no_plan", ""]
 
 
 def test_a_fault_from_before_time_was_set_back_is_left_out():
     b = Bench()
-    b.gate.take(plan(100))
-    b.gate.tick(ego(100))
+    b.gate.take(plan_of(100))
+    b.gate.tick(ego_at(100))
     b.gate.reset()
-    b.gate.tick(ego(1))
-    b.gate.fail(104 * TICK, "RuntimeError")
+    b.gate.tick(ego_at(1))
+    b.gate.fail(104 * TICK_NS, "RuntimeError")
     assert b.stamps == [100], "still waits for its plan"
-    b.gate.take(plan(1))
+    b.gate.take(plan_of(1))
     assert b.stamps == [100, 1] and b.sent[-1].reason == ""
-    b.gate.tick(ego(3))
+    b.gate.tick(ego_at(3))
     assert b.stamps == [100, 1], "the next one is waited for too"
 
 
@@ -197,8 +192,8 @@ def test_waits_follow_the_period(period, wanted):
     gate = PlanGate(Pilot(), period, True, 0.8, lambda control, ego: sent.append(control), now_s=lambda: 0.0)
     for n in range(8):
         before = len(sent)
-        gate.tick(ego(n))
+        gate.tick(ego_at(n))
         if len(sent) == before:
             waited.append(n)
-            gate.take(plan(n))
+            gate.take(plan_of(n))
     assert waited == wanted and len(sent) == 8

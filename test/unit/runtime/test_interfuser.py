@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib.util
 import math
 
-import numpy as np
 import pytest
 import torch
+from support.plans import make_route
 
 from kd_planner_ros.core.records import Pose
-from kd_planner_ros.core.route import Route
 from kd_planner_ros.driving.driver import Driver
 from kd_planner_ros.driving.safety.controller import SafetyController
 from kd_planner_ros.networks import registry
@@ -94,8 +93,7 @@ def test_table_of_sizes():
 def test_a_driver_needs_no_special_case(models):
     """Driver, Pilot, supervisor and safety controller on a network that has learnt nothing: a control every tick."""
     planner = load_planner("small", engine="torch", models_dir=models)
-    points = np.stack([np.arange(60.0), np.zeros(60)], axis=1)
-    driver = Driver(planner, Route("r", "t", points, np.zeros(60), np.full(60, 4, np.int8), points[[0, -1]]))
+    driver = Driver(planner, make_route((0, 0), (59, 0)))
     frame = noise_frame(planner)
     for tick in range(4):
         ego = type(frame.ego)(tick * 50_000_000, Pose(), 1.0)

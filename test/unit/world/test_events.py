@@ -2,49 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import time
 
 import numpy as np
 import pytest
+from support.plans import make_route
+from support.roads import actor, lane, line, street
 
 from kd_planner_ros.core.records import EgoState, Pose
-from kd_planner_ros.core.road import Lane, RoadMap, SignalSite, StopSite
-from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState, SceneState
-from kd_planner_ros.geometry.polyline import resample
 from kd_planner_ros.world.events import EventKind, RouteMonitor
 
 
-def line(*points):
-    return np.array(points, float)
-
-
-def make_road(signal=True):
-    lanes = [
-        Lane("in", "in", 0, "driving", line([0, 0], [50, 0]), 3.5, 14.0, successors=("mid",)),
-        Lane("mid", ":j_0", 0, "driving", line([50, 0], [70, 0]), 3.5, 14.0, "j", ("out",)),
-        Lane("out", "out", 0, "driving", line([70, 0], [150, 0]), 3.5, 14.0),
-        Lane("back", "back", 0, "driving", line([150, 3.5], [0, 3.5]), 3.5, 14.0),
-    ]
-    stop_line = line([50, -1.75], [50, 1.75])
-    junction = {"j": line([50, -10], [70, -10], [70, 10], [50, 10])}
-    signals = (SignalSite(0, "in", np.array([65.0, 0, 5]), math.pi, stop_line, (("j", 0),), "j"),) if signal else ()
-    stops = () if signal else (StopSite(0, "in", np.array([50.0, -3]), math.pi, stop_line, "j"),)
-    return RoadMap("hand", "", np.zeros(2), {lane.id: lane for lane in lanes}, junction, signals, stops)
-
-
-def make_route(length=150.0):
-    points = resample(line([0, 0], [length, 0]), 1.0)
-    return Route("r0", "hand", points, np.zeros(len(points)), np.full(len(points), 4, np.int8), points[[0, -1]])
+def make_road(gate="signal"):
+    """The street with a lane back, and the junction's outline."""
+    return street(lane("back", line([150, 3.5], [0, 3.5])), gate=gate, junctions={"j": line([50, -10], [70, -10], [70, 10], [50, 10])})
 
 
 def make_actors(*rows):
-    table = np.zeros(len(rows), ACTOR_DTYPE)
-    for i, (x, y, kind) in enumerate(rows):
-        table[i]["id"], table[i]["kind"], table[i]["x"], table[i]["y"] = i + 1, kind, x, y
-        table[i]["length"], table[i]["width"] = 4.0, 2.0
-    return table
+    """Rows of (x, y, kind)."""
+    return np.concatenate([actor(x, y, kind, length=4.0, width=2.0, identity=i) for i, (x, y, kind) in enumerate(rows, 1)]
+                          or [np.zeros(0, ACTOR_DTYPE)])
 
 
 def scene(t, x, y=0.0, yaw=0.0, speed=5.0, actors=(), light=LightState.GREEN):
@@ -82,7 +60,7 @@ def test_red_light_counts_once_when_the_rear_crosses_and_not_on_green():
 
 
 def test_stop_sign_is_run_unless_the_car_stood_before_the_line():
-    road = make_road(signal=False)
+    road = make_road("stop")
     assert drive(RouteMonitor(road, make_route()), STRAIGHT) == [EventKind.STOP_SIGN]
     stood = drive(RouteMonitor(road, make_route()), STRAIGHT, speed=lambda t, x: 0.0 if x == 46.0 else 5.0)
     assert stood == []
@@ -131,7 +109,7 @@ def test_leaving_the_route_ends_it():
 
 
 def test_a_car_that_stands_for_180_s_is_blocked_unless_time_runs_out_first():
-    monitor = RouteMonitor(make_road(), make_route(600.0))
+    monitor = RouteMonitor(make_road(), make_route((0, 0), (600, 0)))
     assert drive(monitor, np.full(3700, 10.0), speed=0.0) == [EventKind.BLOCKED]
     short = RouteMonitor(make_road(), make_route())
     assert drive(short, np.full(3700, 10.0), speed=0.0) == [EventKind.TIMEOUT]

@@ -6,51 +6,24 @@ import math
 
 import numpy as np
 import pytest
+from support.plans import make_route
+from support.roads import actor, lane, line, street
 
 from kd_planner_ros.core.planning_states import STATE_NAMES
 from kd_planner_ros.core.records import Control, Pose
-from kd_planner_ros.core.road import Lane, RoadMap, SignalSite, StopSite
-from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState, SceneState
-from kd_planner_ros.geometry.polyline import resample, yaws_along
 from kd_planner_ros.world.disturbance import SteeringDisturbance
 from kd_planner_ros.world.ego import Ego
 from kd_planner_ros.world.events import RouteMonitor
 from kd_planner_ros.world.expert import Expert
 from kd_planner_ros.world.planning_states import light_state
 
-STOP_LINE = np.array([[50, -1.75], [50, 1.75]], float)
 
-
-def line(*points):
-    return np.array(points, float)
-
-
-def make_road(gate: str):
-    lanes = [
-        Lane("in", "in", 0, "driving", line([0, 0], [50, 0]), 3.5, 14.0, successors=("mid",)),
-        Lane("mid", ":j_0", 0, "driving", line([50, 0], [70, 0]), 3.5, 14.0, "j", ("out",)),
-        Lane("out", "out", 0, "driving", line([70, 0], [150, 0]), 3.5, 14.0),
-        Lane("cross_in", "cross_in", 0, "driving", line([60, -80], [60, -8]), 3.5, 14.0, successors=("cross_mid",)),
-        Lane("cross_mid", ":j_1", 0, "driving", line([60, -8], [60, 8]), 3.5, 14.0, "j", ("cross_out",)),
-        Lane("cross_out", "cross_out", 0, "driving", line([60, 8], [60, 90]), 3.5, 14.0),
-    ]
-    signals = (SignalSite(0, "in", np.array([65.0, 0, 5]), math.pi, STOP_LINE, (("j", 0),), "j"),) if gate == "signal" else ()
-    stops = (StopSite(0, "in", np.array([50.0, -3]), math.pi, STOP_LINE, "j"),) if gate == "stop" else ()
-    return RoadMap("hand", "", np.zeros(2), {lane.id: lane for lane in lanes}, {}, signals, stops)
-
-
-def make_route(*corners):
-    points = resample(line(*(corners or ([0, 0], [150, 0]))), 1.0)
-    return Route("r0", "hand", points, yaws_along(points), np.full(len(points), 4, np.int8), points[[0, -1]])
-
-
-def actor(x, y, kind=ActorKind.CAR, yaw=0.0, v=0.0, length=4.5, width=1.9, identity=1):
-    row = np.zeros(1, ACTOR_DTYPE)
-    for name, value in (("id", identity), ("kind", kind), ("x", x), ("y", y), ("yaw", yaw), ("length", length),
-                        ("width", width), ("vx", v * math.cos(yaw)), ("vy", v * math.sin(yaw))):
-        row[name] = value
-    return row
+def make_road(gate):
+    """The street, and a lane across it in the junction."""
+    return street(lane("cross_in", line([60, -80], [60, -8]), ("cross_mid",)),
+                  lane("cross_mid", line([60, -8], [60, 8]), ("cross_out",), "j"),
+                  lane("cross_out", line([60, 8], [60, 90])), gate=gate)
 
 
 def run(road, route, seconds, light=lambda t: LightState.GREEN, actors=lambda t: np.zeros(0, ACTOR_DTYPE), push=None):
@@ -120,7 +93,8 @@ def test_stands_at_a_stop_sign():
 
 
 def test_keeps_behind_a_slow_leader_and_a_standing_one():
-    states, decisions, monitor = run(make_road("none"), make_route(), 40, actors=lambda t: actor(min(15 + 3 * t, 90), 0, v=3.0 * (t < 25)))
+    states, decisions, monitor = run(make_road("none"), make_route(), 40,
+                                     actors=lambda t: actor(min(15 + 3 * t, 90), 0, speed=3.0 * (t < 25)))
     assert not monitor.events and states[-1].speed_mps < 0.1
     assert 1.5 < 90 - 2.25 - (states[-1].pose.x + 2.45) < 4.5
     assert decisions[-1].states["vehicle"] == 1 and decisions[-1].states["brake"] == 1
@@ -139,7 +113,7 @@ def test_brakes_for_a_walker_who_steps_out():
 
 def test_yields_to_crossing_traffic_that_will_not_stop():
     def crossing(t):
-        return actor(60, -80 + 8 * t, yaw=math.pi / 2, v=8.0)
+        return actor(60, -80 + 8 * t, yaw=math.pi / 2, speed=8.0)
     states, _, monitor = run(make_road("none"), make_route(), 60, actors=crossing)
     assert monitor.status == "Completed" and monitor.events == []
 
