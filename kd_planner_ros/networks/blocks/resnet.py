@@ -30,6 +30,12 @@ RESNETS = {
     "resnet6": ResNetSpec((1, 1, 1), _FOUR[:3], (1, 2, 4), 256),
 }
 """PlanKD's backbones. ResNet-6 strides 4 in its last stage, so all four end at stride 32."""
+WRAPPERS = ("state_dict", "model_state_dict", "model", "state")
+"""Keys under which training programs save the tensors beside their optimiser and epoch."""
+PREFIXES = ("module.", "model.", "backbone.", "encoder.")
+"""What DataParallel, Lightning and wrapping modules put before every name."""
+COUNTER = "num_batches_tracked"
+"""Batch normalisation's counter of batches, which files from before torch 0.4.1 (torchvision's own) lack."""
 
 
 class BasicBlock(nn.Module):
@@ -127,7 +133,8 @@ def load_pretrained(backbone: nn.Module, path: Path) -> None:
     """Fill ``backbone`` from a local ``.safetensors`` or ``.pth`` file of its own tensor names. Nothing is fetched.
 
     Plain backbones have torchvision's names, ``resnet_d.ResNetD`` timm's. The file's classifier is left out where the
-    backbone has none.
+    backbone has none. What torch itself takes is taken: the tensors may lie under ``state_dict`` or ``model``, their names may begin
+    with ``module.`` or ``backbone.``, and batch normalisation may lack ``num_batches_tracked``, which older files do not have.
 
     Raises:
         ConfigError: the file is missing, unreadable, or belongs to another backbone; the first misfit is named.
@@ -142,15 +149,51 @@ def load_pretrained(backbone: nn.Module, path: Path) -> None:
     except FileNotFoundError:
         raise ConfigError(f"backbone weights at {path}", "no such file", remedy) from None
     except Exception as error:  # noqa: BLE001  torch and safetensors raise many kinds for one broken file
-        raise ConfigError(f"backbone weights in {path}", str(error).splitlines()[0], remedy) from None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ConfigError(f"tensors by name in {path}", type(state).__name__, remedy)
+        raise ConfigError(f"backbone weights in {path}", (str(error) or type(error).__name__).splitlines()[0], remedy) from None
+    state = _unwrapped(state)
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ConfigError(f"tensors by name in {path}", _kinds(state), remedy)
     wanted = backbone.state_dict()
+    state = _counted(_plain_names(state, wanted), wanted)
     if not any(name.startswith("fc.") for name in wanted):
         state = {name: value for name, value in state.items() if not name.startswith("fc.")}
     if misfit := _misfit(wanted, state):
         raise ConfigError(f"weights of this backbone in {path}", misfit, remedy)
     backbone.load_state_dict(state)
+
+
+def _unwrapped(state: Any) -> Any:
+    """The tensors by name inside what a training program saved: as they are, or under one of the usual keys."""
+    for key in WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            return state[key]
+    return state
+
+
+def _kinds(state: Any) -> str:
+    """What ``state`` holds instead of tensors, in a few words."""
+    if not isinstance(state, dict):
+        return type(state).__name__
+    others = [f"{name} ({type(value).__name__})" for name, value in state.items() if not isinstance(value, Tensor)]
+    return ", ".join(others[:3]) or "nothing"
+
+
+def _plain_names(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+    """``state`` without the prefixes that wrapping modules put before every name."""
+    while state and not set(state) & set(wanted):
+        prefix = next((one for one in PREFIXES if all(name.startswith(one) for name in state)), "")
+        if not prefix:
+            break
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
+
+
+def _counted(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+    """``state`` with the counters of batch normalisation that it lacks, at 0, where it has the statistics that they belong to.
+    A momentum is set in every normalisation here, so the counters change no result."""
+    counters = {name: torch.zeros_like(value) for name, value in wanted.items() if name.endswith(COUNTER)
+                and name not in state and name.removesuffix(COUNTER) + "running_mean" in state}
+    return state | counters
 
 
 def _misfit(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> str:

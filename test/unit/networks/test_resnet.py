@@ -54,6 +54,42 @@ def test_pretrained_weights_come_from_a_local_file(tmp_path):
         assert torch.equal(target.conv1.weight, source.conv1.weight)
 
 
+def _without_counters(state):
+    return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+
+
+@pytest.mark.parametrize("wrapped", [
+    _without_counters,  # torchvision's own files: 102 tensors for a ResNet-18
+    lambda state: {"state_dict": state, "epoch": 3, "optimizer": {"lr": 0.1}},
+    lambda state: {"model": {f"module.{name}": tensor for name, tensor in _without_counters(state).items()}},
+    lambda state: {f"module.backbone.{name}": tensor for name, tensor in state.items()},
+    lambda state: {"state_dict": {f"model.{name}": tensor for name, tensor in state.items()}},
+], ids=["no counters", "state_dict", "model of DataParallel", "two prefixes", "Lightning"])
+def test_state_dicts_that_torch_takes_are_taken(tmp_path, wrapped):
+    source, target = build_resnet("resnet6"), build_resnet("resnet6")
+    source.bn1.running_mean.fill_(0.5)
+    torch.save(wrapped(source.state_dict()), tmp_path / "a.pth")
+    load_pretrained(target, tmp_path / "a.pth")
+    assert all(torch.equal(tensor, source.state_dict()[name]) for name, tensor in target.state_dict().items()
+               if not name.endswith("num_batches_tracked"))
+
+
+@pytest.mark.parametrize(("state", "words"), [
+    ({"state_dict": {"conv1.weight": 3}}, r"conv1.weight \(int\)"), ({}, "nothing"), ({"epoch": 3}, r"epoch \(int\)"),
+    ({"module.head": torch.zeros(1)}, "tensors missing"), ([torch.zeros(1)], "list")])
+def test_what_holds_no_weights_of_this_backbone_is_named(tmp_path, state, words):
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(ConfigError, match=words):
+        load_pretrained(build_resnet("resnet6"), tmp_path / "a.pth")
+
+
+def test_missing_statistics_are_not_made_up(tmp_path):
+    state = {name: tensor for name, tensor in build_resnet("resnet6").state_dict().items() if not name.startswith("bn1.")}
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(ConfigError, match="'bn1"):
+        load_pretrained(build_resnet("resnet6"), tmp_path / "a.pth")
+
+
 def test_pretrained_weights_that_do_not_fit_are_refused(tmp_path):
     save_file(build_resnet("resnet10").state_dict(), tmp_path / "other.safetensors")
     (tmp_path / "junk.pth").write_bytes(b"no weights")
