@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import io
 import os
-import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from kd_planner_ros.core.errors import TrainingError
+from kd_planner_ros.core.foreign import reading
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
+_NPY = "numpy array (.npy)"
+"""Key of an array inside a checkpoint: torch reads tensors and plain values alone without running code."""
+_READABLE = (torch.Size, torch.dtype, torch.device, bool, int, float, complex, str, bytes, type(None))
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` (tensors and plain values) as the newest checkpoint of ``folder``."""
+    """Write ``state`` (tensors, arrays and plain values) as the newest checkpoint of ``folder``.
+
+    Raises:
+        TrainingError: a value that could not be read back without running code; its place is named.
+    """
+    readable = _plain(state, "state")
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{LAST}.tmp"
     with temporary.open("wb") as file:
-        torch.save(state, file)
+        torch.save(readable, file)
         file.flush()
         os.fsync(file.fileno())
     if (folder / LAST).is_file():
@@ -46,9 +55,47 @@ def load(folder: Path) -> dict[str, Any] | None:
         if not path.is_file():
             continue
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-            errors.append(f"{name}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+            with reading(TrainingError, f"a readable checkpoint at {path}", "start anew with --fresh"):
+                return _arrays(torch.load(path, map_location="cpu", weights_only=True))
+        except TrainingError as error:
+            errors.append(f"{name}: {error.got}")
     if errors:
         raise TrainingError(f"a readable checkpoint in {folder}", "; ".join(errors), "start anew with --fresh")
     return None
+
+
+def _plain(value: Any, place: str) -> Any:
+    """``value`` with arrays and numbers of numpy in a form that torch reads back; everything else is the same object.
+
+    Raises:
+        TrainingError: an object of another kind; ``place`` is where it stands.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        file = io.BytesIO()
+        np.save(file, value, allow_pickle=False)
+        return {_NPY: file.getvalue()}
+    if isinstance(value, dict):
+        made = {key: _plain(one, f"{place}.{key}") for key, one in value.items()}
+        return made if any(made[key] is not one for key, one in value.items()) else value
+    if type(value) in (list, tuple):
+        parts = [_plain(one, f"{place}[{index}]") for index, one in enumerate(value)]
+        return type(value)(parts) if any(one is not two for one, two in zip(parts, value, strict=True)) else value
+    if not isinstance(value, torch.Tensor) and type(value) not in _READABLE:
+        raise TrainingError(f"tensors, arrays, numbers, text, lists and mappings in a checkpoint, at {place}", type(value).__name__,
+                            "correct what memory() of the network's task or state() of the method gives")
+    return value
+
+
+def _arrays(value: Any) -> Any:
+    """``value`` with the arrays that ``_plain`` wrote."""
+    if isinstance(value, dict):
+        if set(value) == {_NPY}:
+            return np.load(io.BytesIO(value[_NPY]), allow_pickle=False)
+        made = {key: _arrays(one) for key, one in value.items()}
+        return made if any(made[key] is not one for key, one in value.items()) else value
+    if type(value) in (list, tuple):
+        parts = [_arrays(one) for one in value]
+        return type(value)(parts) if any(one is not two for one, two in zip(parts, value, strict=True)) else value
+    return value

@@ -16,6 +16,7 @@ from typing import Any
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.fields import check_fields, option_of
 from kd_planner_ros.distill.methods.registry import IMITATION, find_method
+from kd_planner_ros.distill.names import require_name, require_section
 from kd_planner_ros.networks.registry import find_training
 from kd_planner_ros.networks.training import Stage
 
@@ -99,8 +100,10 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if not self.name or Path(self.name).name != self.name:
-            raise ConfigError("--name with the name of a folder", repr(self.name), "give a name without slashes")
+        require_name(self.name)
+        require_section(self.network, "network", OWN_OPTIONS)
+        for method in (self.method, *self._stage_methods()):
+            require_section(method, "method", OWN_OPTIONS)
         starts = [name for name in ("init", "warm_start", "backbone_weights") if getattr(self, name)]
         if len(starts) > 1:
             raise ConfigError("at most one of the options that choose the start weights",
@@ -169,6 +172,10 @@ class TrainConfig:
             words += [_words(one, getattr(options, one.name), section) for one in fields(options)
                       if getattr(options, one.name) != one.default and not one.metadata.get("site")]
         return " ".join(words)
+
+
+OWN_OPTIONS = tuple(one.name for one in fields(TrainConfig))
+"""Names of the trainer's own options; no section of options can be called so."""
 
 
 def _words(known: dataclasses.Field, value: Any, section: str = "") -> str:

@@ -29,8 +29,9 @@ import yaml
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError
 from kd_planner_ros.core.plugins import report
 from kd_planner_ros.core.renamed import TRAINING, refuse_renamed
-from kd_planner_ros.distill.config import RESUMABLE, TrainConfig
+from kd_planner_ros.distill.config import OWN_OPTIONS, RESUMABLE, TrainConfig
 from kd_planner_ros.distill.methods.registry import IMITATION, find_method, method_names
+from kd_planner_ros.distill.names import require_section
 from kd_planner_ros.networks.registry import can_be_trained, find_training, folders
 
 _OWN = {one.name: one for one in fields(TrainConfig)}
@@ -40,13 +41,16 @@ _FLAT = tuple(name for name in _OWN if name != "sections")
 def option_sections() -> dict[str, type]:
     """The options of every network that can be trained and of every method that has any, by name."""
     found: dict[str, type] = {}
-    for name in folders():
-        try:
-            if can_be_trained(name):
-                found[name] = find_training(name).options
-        except KdPlannerError as error:
-            report(error)  # a broken plugin is refused where it is asked for
-    found |= {name: find_method(name).options for name in method_names()}
+    for kind, names in (("network", folders()), ("method", method_names())):
+        for name in names:
+            try:
+                require_section(name, kind, OWN_OPTIONS)
+                if kind == "method":
+                    found[name] = find_method(name).options
+                elif can_be_trained(name):
+                    found[name] = find_training(name).options
+            except KdPlannerError as error:
+                report(error)  # a broken plugin is refused where it is asked for
     return {name: kind for name, kind in found.items() if fields(kind)}
 
 

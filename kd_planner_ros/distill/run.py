@@ -7,6 +7,7 @@ import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from kd_planner_ros.distill.interrupts import interrupts
 from kd_planner_ros.distill.learner import Learner, NotFinite
 from kd_planner_ros.distill.log import Log
 from kd_planner_ros.distill.observer import Observer
+from kd_planner_ros.distill.ownership import require_own_model, require_same_recipe, say_other_length
 from kd_planner_ros.distill.parallel import Group
-from kd_planner_ros.distill.recipes import differences
 from kd_planner_ros.distill.schedule import learning_rate
 from kd_planner_ros.distill.shipping import Shipping
 from kd_planner_ros.samples.dataset import Batch, split, weights
@@ -30,11 +31,21 @@ from kd_planner_ros.samples.shards import Shard
 LOG_STEPS = 20
 
 
+def recipe_of(config: TrainConfig, learner: Learner, data_sha256: str = "") -> dict[str, Any]:
+    """What a checkpoint belongs to: the recipe, the stages of the network where the recipe names none, the very weights of teachers
+    and start, and the samples (``data_sha256``) where they are known."""
+    recipe = {**config.recipe, **learner.models_used}
+    if not config.stages:
+        recipe["network stages"] = [asdict(stage) for stage in learner.plan.stages]
+    return plain(recipe | ({"recordings": data_sha256} if data_sha256 else {}))
+
+
 class Run:
     """One call of ``train``. A method may read ``learner``, ``samples``, ``sampler``, ``rows``, ``folder`` and ``log`` before the
-    first step, and ask ``asked_to_stop``."""
+    first step, and ask ``asked_to_stop``. ``state`` is the checkpoint that the run goes on from."""
 
-    def __init__(self, config: TrainConfig, group: Group, learner: Learner, bags: dict[Shard, Path], observer: Observer):
+    def __init__(self, config: TrainConfig, group: Group, learner: Learner, bags: dict[Shard, Path], observer: Observer,
+                 state: dict[str, Any] | None = None):
         self.config, self.group, self.learner = config, group, learner
         self.observer = observer if group.leads else Observer()
         self.folder = Path(config.runs_dir) / config.name
@@ -52,23 +63,18 @@ class Run:
         self.total = max(1, round(config.epochs * self.sampler.steps_per_epoch))
         self.shipping = Shipping(config, self.samples, self.held_out, self.sampler.steps_per_epoch)
         self.step, self.validated_step, self.spent_s, self.stop = 0, 0, 0.0, False
-        self._resume()
+        self._resume(state)
 
-    @property
-    def _recipe(self) -> dict[str, Any]:
-        """What a checkpoint belongs to: the recipe, the samples, and the very weights of teachers and start."""
-        return plain({**self.config.recipe, "recordings": self.samples.data_hash, **self.learner.models_used})
-
-    def _resume(self) -> None:
-        state = None if self.config.fresh else checkpoint.load(self.folder)
-        self.resumed = state is not None
+    def _resume(self, state: dict[str, Any] | None) -> None:
+        self.resumed, self._recipe = state is not None, recipe_of(self.config, self.learner, self.samples.data_hash)
+        require_own_model(self.config, state["best"] if state else {}, self.samples.data_hash)
         if state is None:
             self.learner.plan.require_steps(self.total)
             self.learner.fit(self.samples)
             return
-        if changed := differences(json.loads(state["recipe"]), self._recipe):
-            raise TrainingError(f"the recipe of the checkpoint in {self.folder}", f"other values of {', '.join(changed)}",
-                                "give the same options, another --name, or --fresh to start anew")
+        require_same_recipe(state, self._recipe, self.folder)
+        if self.group.leads:
+            say_other_length(self.config, state, self.folder)
         self.learner.restore(state["learner"])
         self.step, self.spent_s = state["step"], state["spent_s"]
         (kept,) = self.group.share(float(not state["best"]["step"] or self.shipping.there))
@@ -82,6 +88,7 @@ class Run:
         if not self.group.leads:
             return
         checkpoint.save(self.folder, {"recipe": json.dumps(self._recipe, sort_keys=True), "learner": self.learner.state(),
+                                      "length": self.config.length,
                                       "step": self.step, "spent_s": self.spent_s, "best": self.shipping.best,
                                       "validated_step": self.validated_step})
         self.observer.saved(self.step, self.folder)

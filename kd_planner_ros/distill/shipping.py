@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,8 +11,8 @@ import torch
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.distill.config import TrainConfig, plain
 from kd_planner_ros.distill.learner import Learner
+from kd_planner_ros.distill.ownership import model_folder
 from kd_planner_ros.networks.registry import find_network
-from kd_planner_ros.runtime.paths import models_folder
 from kd_planner_ros.runtime.store import CARD, WEIGHTS, add_training, save_model
 from kd_planner_ros.samples.dataset import Samples
 
@@ -23,7 +22,7 @@ class Shipping:
 
     def __init__(self, config: TrainConfig, samples: Samples, held_out: Samples, steps_per_epoch: int):
         self.config, self.samples, self.held_out, self.steps_per_epoch = config, samples, held_out, steps_per_epoch
-        self.folder = Path(config.models_dir or models_folder()) / config.name
+        self.folder = model_folder(config)
         self.best: dict[str, Any] = {"score": float("inf"), "step": 0, "validation": {}}
 
     @property

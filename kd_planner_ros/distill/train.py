@@ -14,12 +14,14 @@ import torch
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.towns import town_of
+from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig, TrainReport
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.observer import Observer
+from kd_planner_ros.distill.ownership import require_own_folders, require_same_recipe
 from kd_planner_ros.distill.parallel import Group, join
 from kd_planner_ros.distill.recorded import cameras, require_sensors
-from kd_planner_ros.distill.run import Run
+from kd_planner_ros.distill.run import Run, recipe_of
 from kd_planner_ros.samples.arrays import allow_open_files
 from kd_planner_ros.samples.shards import Shard, build_shards
 
@@ -34,7 +36,8 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
 
     Raises:
         BagError: no recordings, a broken one, one without a topic that is needed, or no samples in them.
-        ConfigError: recordings of an evaluation map without ``allow_leak``, an unknown size, no such device, an unfit stage.
+        ConfigError: recordings of an evaluation map without ``allow_leak``, an unknown size, no such device, an unfit stage, or a
+            folder that holds another run's model or other files.
         TrainingError: the loss is not finite (the batch is saved), or the checkpoint belongs to another recipe.
     """
     allow_open_files()
@@ -42,11 +45,14 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
     try:
         if config.threads:
             torch.set_num_threads(config.threads)
+        state = None if config.fresh else checkpoint.load(Path(config.runs_dir) / config.name)
+        require_own_folders(config, state)
         require_sensors(config)
         bags = find_bags(config.bags)
         learner = Learner(config, group, *cameras(bags[0]))
+        require_same_recipe(state, recipe_of(config, learner), Path(config.runs_dir) / config.name)  # samples may take an hour
         shards = _shards(config, bags, learner, group)
-        return Run(config, group, learner, dict(zip(shards, bags, strict=True)), observer).go()
+        return Run(config, group, learner, dict(zip(shards, bags, strict=True)), observer, state).go()
     finally:
         group.close()
 

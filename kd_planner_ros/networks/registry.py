@@ -111,6 +111,11 @@ def folders() -> tuple[str, ...]:
     return tuple(found)
 
 
+def has_network(name: str) -> bool:
+    """Whether a network of this package or of a plugin is called ``name``, usable or not."""
+    return name in _builtin() or name in _plugins()
+
+
 def _plugins() -> dict[str, Plugin]:
     return plugins(NETWORKS, _builtin())
 
@@ -139,7 +144,7 @@ def is_weightless(name: str) -> bool:
     Raises:
         PluginError: the plugin of that name cannot be used.
     """
-    if name not in _builtin() and name not in _plugins():
+    if not has_network(name):
         return False
     package = package_of(name)
     return any(_exists(package, role) for role in ROLES)

@@ -196,7 +196,7 @@ class LearningTask(SampleMaker):
         """The forward pass of the step is done."""
 
     def memory(self) -> Any:
-        """The state of all slots, for a checkpoint: tensors and plain values."""
+        """The state of all slots, for a checkpoint: tensors, arrays of numpy and plain values; arrays come back as arrays."""
         return None
 
     def restore_memory(self, memory: Any) -> None:

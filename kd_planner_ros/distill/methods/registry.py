@@ -99,6 +99,11 @@ def _builtin() -> tuple[str, ...]:
     return tuple(module.name for module in pkgutil.iter_modules(methods.__path__) if module.ispkg)
 
 
+def is_builtin(name: str) -> bool:
+    """Whether ``name`` is a method of this package."""
+    return name in _builtin()
+
+
 def _plugins() -> dict[str, Plugin]:
     return plugins(METHODS, _builtin())
 

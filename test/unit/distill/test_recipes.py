@@ -5,10 +5,12 @@ import re
 from dataclasses import fields
 
 import pytest
+from support.plugins import distribution
 
 from kd_planner_ros.cli import main as cli
 from kd_planner_ros.core.card import read_card
-from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.errors import ConfigError, PluginError
+from kd_planner_ros.core.plugins import METHODS, NETWORKS
 from kd_planner_ros.core.renamed import TRAINING
 from kd_planner_ros.distill import recipes
 from kd_planner_ros.distill import train as train_module
@@ -131,3 +133,27 @@ def test_the_recipes_of_shipped_cards_are_read(name):
 def test_a_text_a_path_or_a_section_of_another_kind_is_refused_by_its_name(values, words):
     with pytest.raises(ConfigError, match=re.escape(words)):
         train_config(values, where="r.yaml")
+
+
+_CONFIG = "from dataclasses import dataclass, field\n\n\n@dataclass(frozen=True)\nclass Config:\n" \
+          "    heat: float = field(default=1.0, metadata={'help': 'heat of it'})\n"
+
+
+@pytest.mark.parametrize(("name", "other"), [("tcp", "a network"), ("batch", "an option of 'kd-planner train', --batch")])
+def test_a_method_of_another_package_does_not_take_anothers_options(monkeypatch, tmp_path, capsys, name, other):
+    distribution(monkeypatch, tmp_path, "clash", {METHODS: {name: "clash_m"}}, {
+        "clash_m/config.py": _CONFIG, "clash_m/method.py": "def build(context):\n    return None\n"})
+    assert train_config({"tcp.input_height": 64, "batch": 4}).sections == {"tcp": {"input_height": 64}}
+    assert f"'{name}', which is {other} too" in capsys.readouterr().err
+    with pytest.raises(PluginError, match="rename its entry point"):
+        train_config({"method": name})
+
+
+def test_a_network_of_another_package_does_not_take_a_methods_options(monkeypatch, tmp_path, capsys):
+    distribution(monkeypatch, tmp_path, "clash", {NETWORKS: {"plankd": "clash_n"}}, {
+        "clash_n/model.py": "",
+        "clash_n/training.py": _CONFIG.replace("class Config", "class TrainOptions") + "build_task = config_fields = int\n"})
+    assert "entropy" in {one.name for one in fields(option_sections()["plankd"])}
+    assert "'plankd', which is a distillation method too" in capsys.readouterr().err
+    with pytest.raises(PluginError, match="a network with a name of its own; got 'plankd'"):
+        train_config({"network": "plankd"})

@@ -1,6 +1,8 @@
 """Stages of a run: what each trains, exact resume inside and between them, and what is refused."""
 
 import csv
+import dataclasses
+import json
 
 import pytest
 import torch
@@ -9,13 +11,15 @@ from support.interrupting import interrupt_in_step
 from support.training import but, training
 from torch import nn
 
-from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.errors import ConfigError, TrainingError
 from kd_planner_ros.distill import checkpoint
+from kd_planner_ros.distill import config as config_module
 from kd_planner_ros.distill.config import stages_of
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.observer import Observer
 from kd_planner_ros.distill.stages import Plan, require_loss, train_mode
 from kd_planner_ros.distill.train import train
+from kd_planner_ros.networks.registry import find_training
 from kd_planner_ros.networks.training import Stage
 from kd_planner_ros.runtime.store import load_model
 
@@ -202,3 +206,29 @@ def test_a_stage_may_train_without_the_runs_teacher(config, tmp_path):
         rows = [(row[0], row[2]) for row in csv.reader(file) if row[1] == "train"]
     last = rows[-1][0]
     assert ("1", "waypoints") in rows and ("1", "activation") not in rows and int(last) > 1 and (last, "activation") in rows
+
+
+def test_the_networks_own_stages_belong_to_the_checkpoint(config, monkeypatch):
+    """A plugin of another version may have fewer of them: without this the run went on, or ended with an IndexError."""
+    def stages(*shares):
+        own = find_training("tcp")
+        made = tuple(Stage(f"part{index}", share) for index, share in enumerate(shares))
+        monkeypatch.setattr(config_module, "find_training", lambda name: dataclasses.replace(own, stages=made))
+
+    plain = but(config, stages=(), states_weight=0.0, epochs=1)
+    stages(0.5, 0.5)
+    assert train(plain).finished
+    for other in ((1.0,), (0.6, 0.4)):
+        stages(*other)
+        with pytest.raises(TrainingError, match="other values of network stages"):
+            train(plain)
+
+
+def test_a_checkpoint_from_before_stages_were_kept_goes_on(config):
+    plain = but(config, stages=(), states_weight=0.0, epochs=1)
+    train(plain)
+    state = checkpoint.load(plain.runs_dir / "staged")
+    recipe = json.loads(state["recipe"])
+    del recipe["network stages"], state["length"]
+    checkpoint.save(plain.runs_dir / "staged", state | {"recipe": json.dumps(recipe)})
+    assert train(plain).finished

@@ -121,10 +121,50 @@ def test_weights_shipped_before_the_end_are_not_finished(config, monkeypatch):
 
 def test_the_card_of_another_run_is_left_alone(config):
     train(config)
-    train(but(config, seed=2, runs_dir=config.runs_dir / "others"))
-    other = (config.models_dir / "student" / "card.json").read_bytes()
-    train(but(config, epochs=2))
-    assert (config.models_dir / "student" / "card.json").read_bytes() == other
+    card = config.models_dir / "student" / "card.json"
+    mine = card.read_bytes()
+    with pytest.raises(ConfigError, match="got a model trained with other seed; give another --name, or --fresh"):
+        train(but(config, seed=2, runs_dir=config.runs_dir / "others"))
+    assert card.read_bytes() == mine
+    train(but(config, seed=2, runs_dir=config.runs_dir / "others", fresh=True))
+    other = card.read_bytes()
+    with pytest.raises(ConfigError, match="the model of this run .*other seed"):
+        train(but(config, epochs=2))
+    assert card.read_bytes() == other != mine
+
+
+def test_a_model_of_the_same_recipe_from_other_recordings_is_not_replaced(config, tmp_path):
+    train(but(config, epochs=0.2))
+    write_bag(tmp_path / "more" / "b", seconds=4.0, seed=9, labels=False)
+    shutil.rmtree(config.runs_dir)
+    with pytest.raises(ConfigError, match="got a model trained with other recordings"):
+        train(but(config, epochs=0.2, bags=(*config.bags, tmp_path / "more")))
+    assert train(but(config, epochs=0.2)).finished  # the same training once more
+
+
+@pytest.mark.parametrize("broken", [b"{", b"[]"])
+def test_a_broken_card_is_not_replaced_in_silence(config, broken):
+    (config.models_dir / "student").mkdir(parents=True)
+    (config.models_dir / "student" / "card.json").write_bytes(broken)
+    with pytest.raises(ConfigError, match="the model of this run in .*--fresh"):
+        train(config)
+
+
+@pytest.mark.parametrize("option", ["models_dir", "runs_dir"])
+def test_a_folder_with_other_files_is_left_alone(config, option):
+    folder = getattr(config, option) / "student"
+    folder.mkdir(parents=True)
+    (folder / "holiday.jpg").write_text("mine")
+    for fresh in (False, True):
+        with pytest.raises(ConfigError, match=f"other files, for example holiday.jpg; give another --name or --{option.replace('_', '-')}"):
+            train(but(config, fresh=fresh))
+    assert [path.name for path in folder.iterdir()] == ["holiday.jpg"]
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "-x", "a,b", "auto", "expert", "constant_velocity", "a\nb"])
+def test_a_name_that_no_command_would_find_is_refused(config, name):
+    with pytest.raises(ConfigError, match="--name"):
+        but(config, name=name)
 
 
 def test_a_finished_run_ships_its_model_again_if_it_was_deleted(config, tmp_path, capsys):
@@ -194,6 +234,26 @@ def test_another_recipe_does_not_go_on(config):
     train(but(config, epochs=1))
     with pytest.raises(TrainingError, match="other values of lr, seed"):
         train(but(config, epochs=1, seed=5, lr=1e-3))
+
+
+def test_another_recipe_is_found_before_samples_are_made(config, monkeypatch):
+    train(but(config, epochs=0.2))
+    monkeypatch.setattr("kd_planner_ros.distill.train.build_shards", lambda *_: pytest.fail("samples were made"))
+    with pytest.raises(TrainingError, match="other values of lr"):
+        train(but(config, epochs=0.2, lr=1e-3))
+
+
+def test_another_length_is_said(config, capsys):
+    train(but(config, epochs=0.2))
+    assert "goes on" not in capsys.readouterr().err
+    train(but(config, epochs=0.4))
+    assert "with epochs 0.2 -> 0.4: learning rate and stages follow the new length" in capsys.readouterr().err
+
+
+def test_a_checkpoint_without_a_recipe_is_refused(config):
+    checkpoint.save(config.runs_dir / "student", {"step": 3})
+    with pytest.raises(TrainingError, match="one without a recipe; start anew with --fresh"):
+        train(config)
 
 
 @pytest.mark.parametrize("town, told", [("Town05", ""), ("Town05_Opt", ""), ("", "Carla/Maps/Town05")])
