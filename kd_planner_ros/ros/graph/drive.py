@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import sys
 import time
 from dataclasses import dataclass, field
@@ -14,9 +13,9 @@ from typing import Any, TypedDict
 
 from kd_planner_ros.core.errors import ConfigError, PlannerError
 from kd_planner_ros.core.fields import check_fields
-from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph.describe import GraphConfig, describe
+from kd_planner_ros.ros.graph.environment import graph_environment, require_graph
 from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
 from kd_planner_ros.ros.params import SHOW_ROUTE, checked
 from kd_planner_ros.ros.profiles import load_profile
@@ -24,14 +23,8 @@ from kd_planner_ros.ros.specs.planner import PlannerParams
 from kd_planner_ros.ros.specs.world import WorldParams
 from kd_planner_ros.ros.world_setup import check_world
 from kd_planner_ros.runtime.facts import own_folder, planner_facts, resolve_planner
-from kd_planner_ros.runtime.paths import config_folder
 
 QUIET_S = 10.0
-LARGE_TICK_BYTES = 250_000
-"""When a tick's sensors are larger, default Fast DDS loses samples between processes (docs/ros.md)."""
-PROFILES_FILE, OLD_PROFILES_FILE = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
-_OLD_DISTRIBUTIONS = ("humble", "iron", "jazzy")
-"""Their rmw_fastrtps reads the old name only; later ones warn of it."""
 
 
 def _option(default: Any, text: str, **more: Any) -> Any:
@@ -86,15 +79,17 @@ def drive(config: DriveConfig) -> DriveReport:
 
     Raises:
         PlannerError: an unknown planner, or a node that died; the run folder is complete then too.
-        ConfigError, MapError, RouteError, CardError: what cannot be used, before anything moves.
+        ConfigError, MapError, RouteError, CardError: what cannot be used, this shell's variables among it, before anything moves.
     """
     check_fields(config)
+    require_graph()
     planner, models_dir = resolve_planner(config.planner, config.models_dir)
     facts = planner_facts(planner, models_dir)
     perceiver, seen = perceiver_facts(config.perception, models_dir)
     profile = load_profile(config.carla_profile, config.role_name)
     run_dir = Path(config.out or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}").resolve()
     rig = rig_to_mount(facts.rig, seen.rig if seen else None)
+    environment = graph_environment(rig)
     world = {"objects_definition_file": str(run_dir / "sensors.json"), "map": config.map, "route": config.route,
              "stations": config.stations and str(Path(config.stations).resolve()), "seed": config.seed,
              "vehicles": config.vehicles, "walkers": config.walkers, "weather": config.weather,
@@ -107,35 +102,12 @@ def drive(config: DriveConfig) -> DriveReport:
         from kd_planner_ros.runtime.engines import require_engine  # brings torch
 
         require_engine(config.engine, config.device)
-    environment = graph_environment(rig)
     run_dir.mkdir(parents=True, exist_ok=True)
     write_objects(run_dir / "sensors.json", rig, profile.role_name)
     nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, perceiver=perceiver, device=config.device, engine=config.engine,
                                  models_dir=models_dir, threads=config.threads, world_parameters=world))
     outcome = _run(nodes, run_dir, environment, profile.topics["diagnostics"])
     return _conclude(config, run_dir, outcome)
-
-
-def graph_environment(rig: SensorRig) -> dict[str, str]:
-    """Environment variables of the nodes: a ROS domain of its own on this machine, unless the shell names one."""
-    domain = os.environ.get("ROS_DOMAIN_ID") or str(random.SystemRandom().randint(1, 99))
-    if not (domain.isdecimal() and int(domain) <= 232):
-        raise ConfigError("a ROS_DOMAIN_ID from 0 to 232", repr(domain), "unset it, or export another")
-    environment = {"ROS_DOMAIN_ID": domain, "PYTHONUNBUFFERED": "1",
-                   "ROS_AUTOMATIC_DISCOVERY_RANGE": os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")}
-    return environment | transport_environment(rig)
-
-
-def transport_environment(rig: SensorRig) -> dict[str, str]:
-    """The variable that gives Fast DDS shared memory for a tick of ``rig``; empty where the default has room for it, or
-    where the shell says how."""
-    sizes = [4 * spec.width * spec.height for spec in rig.cameras]
-    sizes += [int(16 * spec.points_per_second * spec.period_s) for spec in rig.lidars]
-    own = (PROFILES_FILE, OLD_PROFILES_FILE, "FASTDDS_BUILTIN_TRANSPORTS")
-    if sum(sizes) <= LARGE_TICK_BYTES or any(name in os.environ for name in own):
-        return {}
-    name = OLD_PROFILES_FILE if os.environ.get("ROS_DISTRO") in _OLD_DISTRIBUTIONS else PROFILES_FILE
-    return {name: str(config_folder() / "transport" / "fastdds.xml")}
 
 
 @dataclass

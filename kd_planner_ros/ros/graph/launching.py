@@ -17,7 +17,7 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph.describe import GraphConfig, NodeProcess, describe
-from kd_planner_ros.ros.graph.drive import transport_environment
+from kd_planner_ros.ros.graph.environment import require_graph, transport_environment
 from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
 from kd_planner_ros.ros.params import SHOW_ROUTE
 from kd_planner_ros.ros.profiles import load_profile
@@ -106,6 +106,7 @@ def node_action(spec: NodeProcess) -> Node:
 
 def drive_actions(context: Any) -> list[Any]:
     """The graph of drive.launch.py. When one node of it ends, the launch ends: no car without a controller."""
+    require_graph()
     a = _values(context, _DRIVE + _COMMON + _BUILTIN)
     if a["world"] != "builtin" and (given := [name for name, default, *_ in _BUILTIN if a[name] != default]):
         raise ConfigError(f"{', '.join(given)} with world:=builtin alone", f"world:={a['world']}", "leave it out, or start "

@@ -21,7 +21,7 @@ from kd_planner_ros.bags.roadside import roadside_topics
 from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.graph.describe import PATIENT_CONTROL_S, GraphConfig, describe
-from kd_planner_ros.ros.graph.drive import graph_environment, transport_environment
+from kd_planner_ros.ros.graph.environment import graph_environment, require_graph, transport_environment
 from kd_planner_ros.ros.profiles import Profile, load_profile
 from kd_planner_ros.runtime.facts import ModelFacts, planner_facts, resolve_planner
 
@@ -54,22 +54,24 @@ def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
     Raises:
         BagError: no recording, a broken one, or one that lacks the route or a sensor of the planner.
         PlannerError, CardError: from the planner, or a node died.
-        ConfigError: more frames were dropped than ``max_drops`` allows.
+        ConfigError: more frames were dropped than ``max_drops`` allows, or this shell's variables let no graph form.
     """
     if config.rate < 0.0 or not 0.0 <= config.max_drops <= 1.0:
         raise ConfigError("--rate of at least 0 and --max-drops from 0 to 1", f"{config.rate} and {config.max_drops}",
                           "correct them")
+    require_graph()
     with open_bag(config.bag, config.role_name or None) as recording:
         planner, models_dir = resolve_planner(config.planner, config.models_dir)
         facts = planner_facts(planner, models_dir)
         topics, trigger = needed_topics(recording, facts.rig)
+        environment = graph_environment(facts.rig)
         profile = _with_cameras(load_profile(config.carla_profile, recording.role_name), recording, facts.rig)
         period_s = max(1.0 / facts.rate_hz, _period_s(config.bag, trigger))
         nodes = describe(GraphConfig(profile, planner, period_s, world="none", device=config.device,
                                      engine=config.engine, models_dir=models_dir, lockstep=config.rate == 0.0))
         started_s = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="kd_planner_replay_") as folder:
-            player, frames = _play(config, recording, nodes, profile, topics, trigger, facts, Path(folder), progress)
+            player, frames = _play(config, recording, nodes, profile, topics, trigger, facts, Path(folder), environment, progress)
         return {"planner": facts.name, "bag": str(config.bag), "wall_s": round(time.monotonic() - started_s, 2),
                 **_score(config, recording, player, frames)}
 
@@ -136,13 +138,12 @@ def _first(items: Any, count: int) -> list[Any]:
 
 
 def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any, topics: dict[str, str], trigger: str,
-          facts: ModelFacts, folder: Path, progress: bool) -> tuple[Any, list[int]]:
+          facts: ModelFacts, folder: Path, environment: dict[str, str], progress: bool) -> tuple[Any, list[int]]:
     """Play everything to planner and controller; gives back the player and the stamps that asked for plans."""
     from kd_planner_ros.ros.graph.player import Player, instants
     from kd_planner_ros.ros.graph.processes import Processes
     from kd_planner_ros.sync.cadence import Cadence
 
-    environment = graph_environment(facts.rig)
     with _transport(facts.rig):
         player = Player(profile, int(environment["ROS_DOMAIN_ID"]))
     cadence, frames = Cadence(1.0 / facts.rate_hz), []

@@ -11,7 +11,7 @@ from support.graph import DOMAIN
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.networks.interfuser.config import SMALL_INPUTS, InterFuserConfig
-from kd_planner_ros.ros.graph.drive import OLD_PROFILES_FILE, PROFILES_FILE, graph_environment
+from kd_planner_ros.ros.graph.environment import OLD_PROFILES_FILE, PROFILES_FILE, graph_environment
 
 RIG = InterFuserConfig(**{**SMALL_INPUTS, "side_width": 400, "side_height": 300}).rig
 TICKS, TICK_BYTES = 12, (480_000, 480_000, 480_000, 470_000)
