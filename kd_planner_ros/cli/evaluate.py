@@ -85,7 +85,7 @@ def _closed(args: argparse.Namespace) -> dict:
 
 def _sweep(args: argparse.Namespace) -> dict:
     from kd_planner_ros.evaluation.latency_sweep import SweepConfig, run
-    from kd_planner_ros.runtime.load import find_model, list_models
+    from kd_planner_ros.runtime.find import find_model, list_models
 
     names = args.models or [folder.name for folder in list_models(args.models_dir or None)]
     models = {Path(name).name: find_model(name, args.models_dir or None) for name in names}

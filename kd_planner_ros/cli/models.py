@@ -52,7 +52,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 def _list(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.networks.registry import folders, is_weightless, role_of
-    from kd_planner_ros.runtime.load import list_models
+    from kd_planner_ros.runtime.find import list_models
 
     _require_folder(args.models_dir)
     if args.markdown:
@@ -128,7 +128,7 @@ def _figure(row: dict[str, Any], name: str, form: str) -> str:
 
 
 def _check(args: argparse.Namespace) -> dict[str, Any]:
-    from kd_planner_ros.runtime.load import find_model, list_models
+    from kd_planner_ros.runtime.find import find_model, list_models
     from kd_planner_ros.runtime.store import load_model
 
     _require_folder(args.models_dir)

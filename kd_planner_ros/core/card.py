@@ -10,7 +10,7 @@ from typing import Any
 from kd_planner_ros.core.errors import CardError
 from kd_planner_ros.core.towns import town_of
 
-CARD_VERSION = 1
+CARD, CARD_VERSION = "card.json", 1
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def read_card(folder: Path) -> ModelCard:
     Raises:
         CardError: no card, no JSON, a missing or unknown field, or a card version this code does not know.
     """
-    path = folder / "card.json"
+    path = folder / CARD
     try:
         data = json.loads(path.read_text())
     except FileNotFoundError:

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from kd_planner_ros.core.card import read_card
+from kd_planner_ros.core.card import CARD, read_card
 from kd_planner_ros.distill.config import TrainConfig, plain
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.ownership import model_folder
 from kd_planner_ros.networks.registry import find_network
-from kd_planner_ros.runtime.store import CARD, WEIGHTS, add_training, save_model
+from kd_planner_ros.runtime.store import WEIGHTS, add_training, save_model
 from kd_planner_ros.samples.dataset import Samples
 
 

@@ -14,7 +14,7 @@ from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig
 from kd_planner_ros.networks.blocks.resnet import BasicBlock, load_pretrained
 from kd_planner_ros.networks.blocks.resnet_d import Bottleneck
 from kd_planner_ros.networks.registry import find_training
-from kd_planner_ros.runtime.load import find_model
+from kd_planner_ros.runtime.find import find_model
 from kd_planner_ros.runtime.store import load_model
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from kd_planner_ros.core.card import ModelCard
 from kd_planner_ros.core.errors import CardError, ConfigError
 from kd_planner_ros.distill.maps import FeatureMaps, channel_mean, energy, stage_of, views
-from kd_planner_ros.runtime.load import find_model
+from kd_planner_ros.runtime.find import find_model
 from kd_planner_ros.runtime.store import load_model
 
 FREE_FIELDS = ("size", "rate_hz")

@@ -31,7 +31,7 @@ from kd_planner_ros.imaging.bev_scene import BevView
 from kd_planner_ros.networks.blocks.inputs import IMAGENET_MEAN, IMAGENET_STD, command_index
 from kd_planner_ros.networks.describe import describe
 from kd_planner_ros.networks.registry import find_network, folders, is_weightless
-from kd_planner_ros.runtime.load import find_model
+from kd_planner_ros.runtime.find import find_model
 from kd_planner_ros.runtime.store import load_model
 
 

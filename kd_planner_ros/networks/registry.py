@@ -39,17 +39,12 @@ _WEIGHTLESS = {PLANNER: "build_planner", PERCEIVER: "build_perceiver"}
 
 
 @dataclass(frozen=True)
-class Network:
-    """A learned network's code: everything that its folder offers."""
+class NetworkConfig:
+    """What ``config.py`` of a learned network says; enough to know a model by its card, and free of torch."""
 
     name: str
     config_class: type
     configurations: tuple
-    build_model: Callable[[Any], Any]
-    example_inputs: Callable[..., dict]
-    build_processor: Callable[[Any], Processor]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
     role: str = PLANNER
     engines: tuple[str, ...] = ENGINES
 
@@ -67,6 +62,17 @@ class Network:
             return self.config_class(**fields)
         except (TypeError, ValueError) as error:
             raise CardError(f"a config of network '{self.name}'", str(error), "correct the card's config") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network(NetworkConfig):
+    """A learned network's code: everything that its folder offers."""
+
+    build_model: Callable[[Any], Any]
+    example_inputs: Callable[..., dict]
+    build_processor: Callable[[Any], Processor]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -154,11 +160,11 @@ def role_of(name: str) -> str:
     """Role of network ``name``: planner or perceiver.
 
     Raises:
-        PlannerError: as ``find_network``.
+        PlannerError: as ``find_config``.
     """
     package = package_of(name)
     weightless = [role for role in ROLES if _exists(package, role)]
-    return weightless[0] if weightless else find_network(name).role
+    return weightless[0] if weightless else find_config(name).role
 
 
 def _part(name: str, package: str, part: str, attributes: tuple[str, ...]) -> ModuleType:
@@ -182,25 +188,37 @@ def _part(name: str, package: str, part: str, attributes: tuple[str, ...]) -> Mo
     return module
 
 
-def find_network(name: str) -> Network:
-    """The learned network ``name``.
+def find_config(name: str) -> NetworkConfig:
+    """The config side of the learned network ``name``; its model is not imported.
 
     Raises:
-        PlannerError: no such network, or a part that the convention asks for is missing or unfit.
+        PlannerError: no such network, a network without weights, or a ``config.py`` that is missing or unfit.
     """
     package = package_of(name)
     if is_weightless(name):
         raise PlannerError(f"a network with weights: {', '.join(one for one in folders() if not is_weightless(one))}",
                            f"'{name}', which has none", "name one of them")
-    config, model, processor = (_part(name, package, part, attributes) for part, attributes in _PARTS.items())
+    config = _part(name, package, "config", _PARTS["config"])
     role, engines = getattr(config, "ROLE", PLANNER), tuple(getattr(config, "ENGINES", ENGINES))
     if role not in ROLES:
         raise PlannerError(f"ROLE of network '{name}' out of {', '.join(ROLES)}", repr(role), "correct its config.py")
     if "torch" not in engines or not set(engines) <= set(ENGINES):
         raise PlannerError(f"ENGINES of network '{name}' with torch, out of {', '.join(ENGINES)}", ", ".join(map(str, engines)),
                            "correct its config.py")
-    return Network(name, config.Config, tuple(config.CONFIGURATIONS), model.build_model, model.example_inputs,
-                   processor.build_processor, tuple(model.INPUTS), tuple(model.OUTPUTS), role, engines)
+    return NetworkConfig(name, config.Config, tuple(config.CONFIGURATIONS), role, engines)
+
+
+def find_network(name: str) -> Network:
+    """The learned network ``name``.
+
+    Raises:
+        PlannerError: no such network, or a part that the convention asks for is missing or unfit.
+    """
+    found, package = find_config(name), package_of(name)
+    model, processor = (_part(name, package, part, _PARTS[part]) for part in ("model", "processor"))
+    return Network(**{field.name: getattr(found, field.name) for field in dataclasses.fields(found)},
+                   build_model=model.build_model, example_inputs=model.example_inputs, build_processor=processor.build_processor,
+                   inputs=tuple(model.INPUTS), outputs=tuple(model.OUTPUTS))
 
 
 def find_training(name: str) -> Training:

@@ -91,7 +91,7 @@ def _student_weights(name: str) -> str:
     """The hash of the student's weights; empty for none, or one without weights."""
     if not name or is_weightless(name):
         return ""
-    from kd_planner_ros.runtime.load import find_model  # torch: seconds
+    from kd_planner_ros.runtime.find import find_model
 
     return read_card(find_model(name)).weights_sha256
 

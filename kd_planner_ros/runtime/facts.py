@@ -1,4 +1,7 @@
-"""What the graph must know about a model before its node runs: role, sensors, rate, card. And what ``auto`` stands for."""
+"""What the graph must know about a model before its node runs: role, sensors, rate, card. And what ``auto`` stands for.
+
+Imports no torch: a card and a network's ``config.py`` hold all of it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import CardError, ConfigError, PlannerError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.networks.planner import PLANNER
-from kd_planner_ros.networks.registry import build_weightless, find_network, is_weightless, role_of
+from kd_planner_ros.networks.registry import build_weightless, find_config, is_weightless, role_of
+from kd_planner_ros.runtime.find import find_model, list_models
 
 FALLBACK, EXPERT = "constant_velocity", "expert"
 
@@ -33,8 +37,6 @@ def resolve_model(name: str, models_dir: str = "", role: str = PLANNER) -> tuple
     Raises:
         ConfigError: ``models_dir`` is given and no folder, or ``auto`` finds no model of ``role``.
     """
-    from kd_planner_ros.runtime.load import list_models  # brings torch
-
     if models_dir and not Path(models_dir).is_dir():
         raise ConfigError(f"a folder of models at {models_dir}", "no such folder", "correct models_dir")
     if name != "auto":
@@ -72,8 +74,6 @@ def model_place(name: str, models_dir: str = "", role: str = PLANNER) -> str:
     name, models_dir = resolve_model(name, models_dir, role)
     if not models_dir or is_weightless(name) or name == EXPERT:
         return name
-    from kd_planner_ros.runtime.load import find_model  # brings torch
-
     return str(find_model(name, models_dir))
 
 
@@ -101,10 +101,8 @@ def model_facts(name: str, models_dir: str = "", role: str | None = None) -> Mod
         model = build_weightless(name)
         facts = ModelFacts(model.name, model.role, model.rig, model.rate_hz, {})
     else:
-        from kd_planner_ros.runtime.load import find_model  # brings torch
-
         card = read_card(find_model(name, models_dir or None))
-        network = find_network(card.network)
+        network = find_config(card.network)
         config = network.config(card.config)
         facts = ModelFacts(card.name, network.role, config.rig, config.rate_hz, asdict(card))
     if role and facts.role != role:
@@ -125,8 +123,6 @@ def own_folder(name: str, models_dir: str = "") -> str:
     """
     if is_weightless(name) or name == EXPERT or not (models_dir or Path(name).is_dir()):
         return ""
-    from kd_planner_ros.runtime.load import find_model  # brings torch
-
     return str(find_model(name, models_dir or None).resolve())
 
 
@@ -136,8 +132,6 @@ def card_by_name(name: str, folder: str = "") -> dict[str, Any] | None:
     if not folder and (is_weightless(name) or name == EXPERT):
         return {}
     try:
-        from kd_planner_ros.runtime.load import find_model  # brings torch
-
         return asdict(read_card(Path(folder) if folder else find_model(name)))
     except (CardError, PlannerError):
         return None

@@ -14,14 +14,14 @@ from kd_planner_ros import __version__
 from kd_planner_ros.core.card import CARD_VERSION, ModelCard, read_card
 from kd_planner_ros.core.errors import CardError, PlannerError
 from kd_planner_ros.networks.planner import PERCEIVER, PLANNER, Model, Perceiver, Planner, require_model
-from kd_planner_ros.networks.registry import Network, build_weightless, find_network, folders, is_weightless
+from kd_planner_ros.networks.registry import Network, build_weightless, find_network, is_weightless
 from kd_planner_ros.runtime import engines
 from kd_planner_ros.runtime.facts import resolve_model
+from kd_planner_ros.runtime.find import find_model
 from kd_planner_ros.runtime.network_model import warm_up
-from kd_planner_ros.runtime.paths import models_folder
 from kd_planner_ros.runtime.perceiver import NetworkPerceiver
 from kd_planner_ros.runtime.planner import NetworkPlanner
-from kd_planner_ros.runtime.store import CARD, load_model
+from kd_planner_ros.runtime.store import load_model
 
 
 def load_model_runner(name: str, role: str | None = None, device: str = "cpu", engine: str = "auto",
@@ -87,30 +87,6 @@ def _ready_engine(chosen: str, model: torch.nn.Module, network: Network, config:
         runner = engines.OpenVinoEngine(model, network, example, cache, anew=True)  # a stale graph must never decide
         warm_up(runner, model, example, card.name)
     return runner
-
-
-def find_model(name: str, models_dir: str | Path | None = None) -> Path:
-    """The folder of model ``name``: a path that holds a card, else a folder of ``models_dir``.
-
-    Raises:
-        PlannerError: nothing of that name.
-    """
-    base = Path(models_dir) if models_dir is not None else models_folder()
-    for folder in (base / name, Path(name)):
-        if name and (folder / CARD).is_file():
-            return folder
-    if is_weightless(name):
-        raise PlannerError("a model with weights", f"'{name}', which has none",
-                           f"name one out of {', '.join(path.name for path in list_models(base)) or 'a folder of models'}")
-    known = [path.name for path in list_models(base)] + [folder for folder in folders() if is_weightless(folder)]
-    raise PlannerError(f"a model out of {', '.join(known)}, or a folder with a {CARD}", repr(name),
-                       "correct the name, or give --models-dir")
-
-
-def list_models(models_dir: str | Path | None = None) -> list[Path]:
-    """Folders of ``models_dir`` that hold a card, sorted by name."""
-    base = Path(models_dir) if models_dir is not None else models_folder()
-    return sorted(path.parent for path in base.glob(f"*/{CARD}")) if base.is_dir() else []
 
 
 def _build_engine(chosen: str, model, network: Network, example: dict, device: str,

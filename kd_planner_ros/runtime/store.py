@@ -16,12 +16,11 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from kd_planner_ros.core.card import ModelCard, read_card
+from kd_planner_ros.core.card import CARD, ModelCard, read_card
 from kd_planner_ros.core.errors import CardError
 from kd_planner_ros.networks.registry import find_network
 
 WEIGHTS = "weights.safetensors"
-CARD = "card.json"
 _HALF_MAX = 65504.0
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from kd_planner_ros.core.card import ModelCard, read_card
 from kd_planner_ros.networks.registry import find_network
-from kd_planner_ros.runtime.load import list_models
+from kd_planner_ros.runtime.find import list_models
 
 HEADER = ("model", "take it for", "input", "parameters", "latency", "driving score / route completion")
 SUITES = {"closed_loop_town05_short": "Town05 Short", "closed_loop_town05_long": "Town05 Long", "closed_loop_default_town": "default town"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.networks.blocks.resnet_specs import RESNETS, ResNetSpec
 
-
-@dataclass(frozen=True)
-class ResNetSpec:
-    """Shape of a backbone: BasicBlocks, width and stride of every stage; ``fc_width`` is the embedding D_e."""
-
-    blocks: tuple[int, ...]
-    widths: tuple[int, ...]
-    strides: tuple[int, ...]
-    fc_width: int
-
-
-_FOUR = (64, 128, 256, 512)
-RESNETS = {
-    "resnet34": ResNetSpec((3, 4, 6, 3), _FOUR, (1, 2, 2, 2), 1000),
-    "resnet18": ResNetSpec((2, 2, 2, 2), _FOUR, (1, 2, 2, 2), 1000),
-    "resnet10": ResNetSpec((1, 1, 1, 1), _FOUR, (1, 2, 2, 2), 1000),
-    "resnet6": ResNetSpec((1, 1, 1), _FOUR[:3], (1, 2, 4), 256),
-}
-"""PlanKD's backbones. ResNet-6 strides 4 in its last stage, so all four end at stride 32."""
 WRAPPERS = ("state_dict", "model_state_dict", "model", "state")
 """Keys under which training programs save the tensors beside their optimiser and epoch."""
 PREFIXES = ("module.", "model.", "backbone.", "encoder.")
@@ -119,14 +100,6 @@ def build_resnet(name: str, channels_in: int = 3, classifier: bool = True) -> Re
     if name not in RESNETS:
         raise ConfigError(f"a backbone out of {', '.join(RESNETS)}", repr(name), "correct the name")
     return ResNet(RESNETS[name], channels_in, classifier)
-
-
-def grid_size(spec: ResNetSpec, height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of the last stage's map for an input of ``height`` x ``width`` pixels: 8 x 29 for 256 x 900."""
-    strides = (2, 2, *spec.strides)
-    for stride in strides:
-        height, width = -(-height // stride), -(-width // stride)
-    return height, width
 
 
 def load_pretrained(backbone: nn.Module, path: Path) -> None:

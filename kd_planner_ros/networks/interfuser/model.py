@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from kd_planner_ros.networks.blocks.detr import Transformer, sine_encoding
-from kd_planner_ros.networks.blocks.resnet import RESNETS, build_resnet, grid_size
+from kd_planner_ros.networks.blocks.resnet import build_resnet
 from kd_planner_ros.networks.blocks.resnet_d import RESNETS_D, build_resnet_d
+from kd_planner_ros.networks.blocks.resnet_specs import RESNETS, grid_size
 from kd_planner_ros.networks.interfuser.config import MAP_CELLS, MAP_CHANNELS, WAYPOINTS, InterFuserConfig
 
 MEASUREMENTS = 7  # one-hot command (6), speed in m/s

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
-from kd_planner_ros.networks.blocks.resnet import RESNETS, ResNetSpec, grid_size
+from kd_planner_ros.networks.blocks.resnet_specs import RESNETS, ResNetSpec, grid_size
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from safetensors.torch import save_file
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.networks.blocks.layers import attention_pool, mlp
-from kd_planner_ros.networks.blocks.resnet import RESNETS, build_resnet, grid_size, load_pretrained
+from kd_planner_ros.networks.blocks.resnet import build_resnet, load_pretrained
+from kd_planner_ros.networks.blocks.resnet_specs import RESNETS, grid_size
 
 torch.set_num_threads(1)
 

@@ -1,11 +1,14 @@
-"""What 'auto' stands for."""
+"""What 'auto' stands for, and what is known of a model before it is loaded."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from kd_planner_ros.core.errors import ConfigError, PlannerError
-from kd_planner_ros.runtime.facts import card_by_name, own_folder, planner_place, resolve_planner
+from kd_planner_ros.runtime.facts import card_by_name, own_folder, planner_facts, planner_place, resolve_planner
+from kd_planner_ros.runtime.find import list_models
 
 
 def card(folder, scores):
@@ -49,3 +52,12 @@ def test_a_report_finds_the_card_by_name(tmp_path):
     assert card_by_name("tcp64_7m6")["network"] == "tcp" and card_by_name("constant_velocity") == {}
     assert card_by_name("mine", str(tmp_path / "mine"))["scores"] == {"closed_loop": 1.0}
     assert card_by_name("mine") is None and card_by_name("mine", str(tmp_path / "gone")) is None
+
+
+@pytest.mark.parametrize("name", [path.name for path in list_models()])
+def test_what_a_graph_must_know_of_a_model_needs_no_torch(name):
+    """A launch file and `drive` read cards in a moment; the ROS system's own Python may have no torch at all."""
+    script = ("import sys; sys.modules['torch'] = None; from kd_planner_ros.runtime.facts import *; "
+              "resolve_planner('auto'); print(planner_facts(sys.argv[1]).rate_hz)")
+    done = subprocess.run([sys.executable, "-c", script, name], capture_output=True, text=True)
+    assert done.returncode == 0 and float(done.stdout) == planner_facts(name).rate_hz, done.stderr

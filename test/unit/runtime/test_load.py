@@ -19,7 +19,8 @@ from kd_planner_ros.networks.tcp.config import TCPConfig
 from kd_planner_ros.networks.tcp.model import build_model
 from kd_planner_ros.runtime import engines
 from kd_planner_ros.runtime.bench import bench_latency, noise_frame
-from kd_planner_ros.runtime.load import _cache_path, find_model, list_models, load_planner
+from kd_planner_ros.runtime.find import find_model, list_models
+from kd_planner_ros.runtime.load import _cache_path, load_planner
 from kd_planner_ros.runtime.openvino_core import load_openvino
 from kd_planner_ros.runtime.params import table
 from kd_planner_ros.runtime.store import save_model

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.reference_outputs import FOLDER, answers, load_float32
 
-from kd_planner_ros.runtime.load import list_models
+from kd_planner_ros.runtime.find import list_models
 
 SHIPPED = [path.name for path in list_models()]
 TOLERANCE = 1e-4

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kd_planner_ros.distill.methods.plankd.config import DETAILS
-from kd_planner_ros.networks.blocks.resnet import RESNETS, ResNetSpec, build_resnet
+from kd_planner_ros.networks.blocks.resnet import build_resnet
+from kd_planner_ros.networks.blocks.resnet_specs import RESNETS, ResNetSpec
 
 PARAMETERS = 1_621_120
 BEV_PIXELS, BEV_HALF_M, BEV_CHANNELS = 180, 18.0, 5
