@@ -8,8 +8,12 @@ from kd_planner_ros.core.errors import RouteError
 from kd_planner_ros.core.records import Command, EgoState, NavigationGoal
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.geometry.frames import to_base
+from kd_planner_ros.geometry.polyline import arc_lengths, yaws_along
 
 SPARSE_STEP_M = 50.0
+WRONG_WAY_M = 10.0
+"""Distance that a right angle between the car's heading and the route's counts for in the search of the car's place; twice as much
+where the car heads against the route."""
 _LANE_CHANGES = (Command.CHANGE_LANE_LEFT, Command.CHANGE_LANE_RIGHT)
 
 
@@ -39,12 +43,14 @@ class RoutePlanner:
     every point of the plan: what InterFuser's waypoints are read from.
 
     Each step walks at most ``max_m`` along the rest of the plan, so a route that crosses itself stays in order; of the
-    points within ``min_m`` of the car the farthest is taken, and all before it are dropped.
+    points within ``min_m`` of the car the farthest is taken, and all before it are dropped. The first step after a reset
+    begins where the car is (``place``): a planner may be started in mid-route. So does a step that finds its target more than
+    ``max_m`` behind the car.
 
     Raises:
         RouteError: the route has fewer than two points, or arrays of unequal length.
 
-    Source: TCP ``team_code/planner.py``.
+    Source: TCP ``team_code/planner.py``; there a follower begins at the start of the route, wherever the car is.
     """
 
     def __init__(self, route: Route, min_m: float = 4.0, max_m: float = 50.0, dense: bool = False):
@@ -59,11 +65,24 @@ class RoutePlanner:
         self._points = np.asarray(route.points, float)[kept]
         self._commands = route.commands[kept]
         self._gaps = np.hypot(*np.diff(self._points, axis=0).T)
+        self._kept, self._dense = kept, np.asarray(route.points, float)
         self.reset()
 
     def reset(self) -> None:
-        """Back to the start of the route."""
-        self._first = 0
+        """Forget the place on the route: the next step looks for it."""
+        self._first, self._placed = 0, False
+
+    def place(self, ego: EgoState) -> int:
+        """Index of the last point of the plan before the car's place: the nearest point of the dense route that fits the car's
+        heading. 0 within ``min_m`` of the route's start. Of places that fit equally well, within 1 m, the first."""
+        away = self._dense - [ego.pose.x, ego.pose.y]
+        turn = 1.0 - np.cos(yaws_along(self._dense) - ego.pose.yaw)
+        misfit = np.hypot(away[:, 0], away[:, 1]) + WRONG_WAY_M * turn
+        nearest = int(np.flatnonzero(~(misfit > misfit.min() + 1.0))[0])
+        if arc_lengths(self._dense)[nearest] <= self.min_m:
+            return 0
+        before = int(np.searchsorted(self._kept, nearest, side="right")) - 1
+        return min(max(before, 0), len(self._points) - 2)
 
     def ahead(self, count: int) -> np.ndarray:
         """The next points [<= count, 2] of the plan in ``map``, the first of them the last one that was reached."""
@@ -71,6 +90,19 @@ class RoutePlanner:
 
     def step(self, ego: EgoState) -> NavigationGoal:
         """The next sparse point in ``base_link`` and its command, seen from ``ego``. Call once per tick."""
+        if not self._placed:
+            self._first = self.place(ego)
+            self._placed = bool(np.isfinite([ego.pose.x, ego.pose.y, ego.pose.yaw]).all())
+        self._advance(ego)
+        if self._target(ego)[0] < -self.max_m:
+            self._first = self.place(ego)
+            self._advance(ego)
+        return NavigationGoal(self._target(ego), Command(int(self._commands[self._first + 1])))
+
+    def _target(self, ego: EgoState) -> np.ndarray:
+        return to_base(self._points[self._first + 1], ego.pose)
+
+    def _advance(self, ego: EgoState) -> None:
         here = np.array([ego.pose.x, ego.pose.y])
         drop, farthest, walked = 0, -1.0, 0.0
         for ahead in range(1, len(self._points) - self._first):
@@ -81,4 +113,3 @@ class RoutePlanner:
             if farthest < distance <= self.min_m:
                 drop, farthest = ahead, distance
         self._first = min(self._first + drop, len(self._points) - 2)
-        return NavigationGoal(to_base(self._points[self._first + 1], ego.pose), Command(int(self._commands[self._first + 1])))

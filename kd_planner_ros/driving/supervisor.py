@@ -31,6 +31,7 @@ class Reason:
     PLAN_START = "plan_start"
     PLAN_CURVATURE = "plan_curvature"
     PLAN_ACCELERATION = "plan_acceleration"
+    OFF_ROUTE = "off_route"
     CONTROL_NOT_FINITE = "control_not_finite"
     EGO_NOT_FINITE = "ego_not_finite"
 
@@ -60,6 +61,7 @@ class Limits:
     max_interval_m: float = 100.0
     max_speed_mps: float = 45.0
     max_start_gap_m: float = 10.0
+    max_behind_m: float = 50.0  # of the target point: the search window of the route's follower
     max_curvature_per_m: float = 1.0
     max_lateral_mps2: float = 9.8
     max_acceleration_mps2: float = 9.8
@@ -172,10 +174,16 @@ class Supervisor:
         return Control(now_ns, 0.0, self._last.steer * 0.5 ** (passed_s / 0.5), brake, reason)
 
 
+def last_stop(last: Control, stamp_ns: int, reason: str, limits: Limits = Limits()) -> Control:
+    """The control to leave the car with when none will follow: the whole brake of a safe stop at once, because nobody is there to
+    raise it, and the steering of ``last``."""
+    return Control(stamp_ns, 0.0, last.steer, max(last.brake, limits.stop_brake), reason)
+
+
 def check_trajectory(plan: Plan, speed_mps: float, limits: Limits = Limits()) -> str:
     """The name of the first rule that ``plan``'s trajectory breaks, or "".
 
-    Checked: finite values, increasing times, length and speed of every segment, the gap to the car, curvature where
+    Checked: finite values, a target point that does not lie behind the car, increasing times, length and speed of every segment, the gap to the car, curvature where
     the car really moves, lateral and longitudinal acceleration.
     """
     points, times = np.asarray(plan.trajectory.points, float), np.asarray(plan.trajectory.times_s, float)
@@ -184,6 +192,8 @@ def check_trajectory(plan: Plan, speed_mps: float, limits: Limits = Limits()) ->
     goal = np.asarray(plan.goal.target_point, float)
     if not (np.isfinite(points).all() and np.isfinite(times).all() and np.isfinite(goal).all()):
         return Reason.PLAN_NOT_FINITE
+    if goal[0] < -limits.max_behind_m:
+        return Reason.OFF_ROUTE
     if times[0] < 0.0 or (np.diff(times) <= 0.0).any():
         return Reason.PLAN_TIMES
     steps = np.diff(points, axis=0)

@@ -12,7 +12,7 @@ class Handshake:
 
     As with the bridge, a command acts at the next tick, and without one the last stays applied. Unlike it, a stamped
     command that answers an earlier tick does not count for this one, so one late answer cannot put the loop a frame
-    out of step for good.
+    out of step for good. One that brakes harder than what is applied acts all the same: it may be a controller's last.
 
     Args:
         warn: called with one sentence for every command that breaks the rule.
@@ -35,6 +35,8 @@ class Handshake:
             self.late += 1
             self._warn(f"the control for {control.stamp_ns / 1e9:.3f} s came in the tick of "
                        f"{self._stamp_ns / 1e9:.3f} s")
+            if control.brake > self.control.brake:
+                self.control = control
             return
         if self.answered:
             self.second += 1

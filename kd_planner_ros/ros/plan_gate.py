@@ -9,7 +9,7 @@ from typing import Any
 
 from kd_planner_ros.core.records import Control, EgoState, Plan
 from kd_planner_ros.driving.pilot import Pilot
-from kd_planner_ros.driving.supervisor import Reason
+from kd_planner_ros.driving.supervisor import Reason, last_stop
 from kd_planner_ros.sync.aligner import JUMP_NS
 from kd_planner_ros.sync.cadence import Cadence
 
@@ -32,6 +32,7 @@ class PlanGate:
         self.pilot, self._lockstep, self._timeout_s, self._send, self._now_s = pilot, lockstep, timeout_s, send, now_s
         self._cadence = Cadence(period_s)
         self.waits_missed = 0
+        self._sent: tuple[Control, EgoState] | None = None
         self.reset()
 
     def values(self) -> dict[str, Any]:
@@ -103,6 +104,22 @@ class PlanGate:
         self._last_ns = stamp_ns
         self._answer(replace(ego, stamp_ns=stamp_ns))
 
+    def leave(self, stamp_ns: int | None, reason: str) -> bool:
+        """The last control before silence, once: a full safe stop, also in a tick that was answered already, and also where time
+        was set back. Whether there was one: there is none where no control was sent since the last ``leave``.
+
+        Args:
+            stamp_ns: the time now; None: that of the last control.
+        """
+        self.reset()
+        if self._sent is None:
+            return False
+        last, ego = self._sent
+        stamp_ns = last.stamp_ns if stamp_ns is None else stamp_ns
+        self._send(last_stop(last, stamp_ns, reason, self.pilot.supervisor.limits), replace(ego, stamp_ns=stamp_ns))
+        self._sent = None
+        return True
+
     def _lies_ahead(self, stamp_ns: int) -> bool:
         return self._last_ns is not None and stamp_ns > self._last_ns + JUMP_NS
 
@@ -112,5 +129,6 @@ class PlanGate:
             self._answer(ego)
 
     def _answer(self, ego: EgoState) -> None:
-        control = self.pilot.step(ego, ego.stamp_ns)
-        self._send(replace(control, stamp_ns=ego.stamp_ns), ego)
+        control = replace(self.pilot.step(ego, ego.stamp_ns), stamp_ns=ego.stamp_ns)
+        self._sent = control, ego
+        self._send(control, ego)

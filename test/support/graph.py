@@ -41,6 +41,16 @@ class Graph:
         self._running.append((node, executor, stop, thread))
         return node
 
+    def stop_spinning(self, node):
+        """Let ``node`` lie still, so that a test may close or destroy it itself."""
+        mine = next(one for one in self._running if one[0] is node)
+        self._running.remove(mine)
+        _, executor, stop, thread = mine
+        stop.set()
+        thread.join(5.0)
+        executor.remove_node(node)
+        executor.shutdown()
+
     def start(self, kind, parameters=None, profile="carla_bridge", role_name="", **more):
         """A node of the graph with its profile's remappings."""
         from rclpy.parameter import Parameter

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from nav_msgs.msg import Odometry
-from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Bool
 
 from kd_planner_ros.core.records import EgoState
@@ -14,6 +13,7 @@ from kd_planner_ros.driving.pilot import pilot_for
 from kd_planner_ros.ros.clock import InputWatch
 from kd_planner_ros.ros.diagnostics import OK, WARN, Health
 from kd_planner_ros.ros.lifecycle import SUCCESS, guarded, leave, run
+from kd_planner_ros.ros.managed import ManagedNode
 from kd_planner_ros.ros.params import declare
 from kd_planner_ros.ros.plan_gate import CLOCK_MISSING, ODOMETRY_STALE, PlanGate
 from kd_planner_ros.ros.ports.controller_outputs import ControllerOutputs
@@ -24,7 +24,7 @@ from kd_planner_ros.ros.specs.controller import ControllerParams
 from kd_planner_ros.sync.aligner import JUMP_NS
 
 
-class ControllerNode(LifecycleNode):
+class ControllerNode(ManagedNode):
     """Holds a Pilot behind a PlanGate. Tells the world that the agent is ready once it and the planner are."""
 
     def __init__(self, **options: Any) -> None:
@@ -67,28 +67,23 @@ class ControllerNode(LifecycleNode):
         self._tell_ready()
         return result
 
-    def on_deactivate(self, state: Any) -> Any:
-        """Brake once, then be silent."""
-        self.close()
+    def stand_down(self) -> None:
+        """Brake once if the car was being driven, and say that nobody drives."""
+        self._active = False
+        if self._outputs is not None:
+            if self._gate.leave(self._watch.now_ns, "deactivated"):
+                self._outputs.flush()
+            self._tell_ready()
         self._watch.stop()
-        self._tell_ready()
-        return super().on_deactivate(state)
 
-    def on_cleanup(self, state: Any) -> Any:
+    def give_back(self) -> None:
         """Drop the ports."""
         for one in self._ports:
             self.destroy_subscription(one)
-        self._gate.reset()  # a tick that still waits has nobody to be answered through
-        self._outputs.close()
+        self._gate.reset()
+        if self._outputs is not None:
+            self._outputs.close()
         self._ports, self._outputs = [], None
-        self.health.set("state", WARN, "unconfigured")
-        return SUCCESS
-
-    def close(self) -> None:
-        """Brake once if the car was being driven."""
-        if self._active:
-            self._gate.stop(self._ego, self._watch.now_ns, "deactivated")
-        self._active = False
 
     def _take_ready(self, message: Bool) -> None:
         self._planner_ready = message.data

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
-from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Bool
 
 from kd_planner_ros.core.errors import KdPlannerError
@@ -17,6 +16,7 @@ from kd_planner_ros.ros.clock import InputWatch
 from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
 from kd_planner_ros.ros.inference import Inference, needs_route
 from kd_planner_ros.ros.lifecycle import FAILURE, SUCCESS
+from kd_planner_ros.ros.managed import ManagedNode
 from kd_planner_ros.ros.params import declare
 from kd_planner_ros.ros.ports.model_inputs import ModelInputs
 from kd_planner_ros.ros.ports.route_inputs import RouteInputs
@@ -25,7 +25,7 @@ from kd_planner_ros.ros.qos import LATCHED, advertise
 from kd_planner_ros.ros.specs.base import NodeSpec
 
 
-class ModelNode(LifecycleNode):
+class ModelNode(ManagedNode):
     """configure: load and warm up. activate: open the gate. One executor thread and one inference thread.
 
     A node of one role says how its model is loaded (``load_model``), what its results become (``open_outputs``: an object with
@@ -69,6 +69,7 @@ class ModelNode(LifecycleNode):
             self._outputs = self.open_outputs(model)
         except KdPlannerError as error:
             self.health.set("configure", ERROR, str(error))
+            self.give_back()
             return FAILURE
         route = RouteInputs(self, self.adapter, self.health, self._watch.mark, self._begin) if needs_route(model) else None
         self._inputs = ModelInputs(self, self.adapter, model.rig, 1.0 / model.rate_hz, self.params.max_skew_s, self.health,
@@ -90,28 +91,24 @@ class ModelNode(LifecycleNode):
         self._begin()
         return result
 
-    def on_deactivate(self, state: Any) -> Any:
-        """Close the gate: no more results."""
-        self._active = False
-        self._watch.stop()
-        self._ready.publish(Bool(data=False))
-        self.health.set("state", WARN, "inactive")
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: Any) -> Any:
-        """Give everything back that configure took."""
-        self.close()
-        self.health.set("state", WARN, "unconfigured")
-        return SUCCESS
-
-    def close(self) -> None:
-        """End the worker and drop the ports."""
+    def stand_down(self) -> None:
+        """Close the gate: no more results, and readers are told."""
         self._active = False
         if self._inference is not None:
-            self._inference.close()
-            self._inputs.close(self)
-            self._outputs.close()
-            self._inference = self._inputs = self._outputs = None
+            self._inference.forget()
+            self._ready.publish(Bool(data=False))
+        self._watch.stop()
+
+    def give_back(self) -> None:
+        """End the worker and drop the ports."""
+        inference, inputs, outputs = self._inference, self._inputs, self._outputs
+        self._inference = self._inputs = self._outputs = None
+        if inference is not None:
+            inference.close()
+        if inputs is not None:
+            inputs.close(self)
+        if outputs is not None:
+            outputs.close()
 
     def _begin(self) -> None:
         """Start anew where everything that the model needs is there: at activation, and with each route."""
@@ -138,6 +135,7 @@ class ModelNode(LifecycleNode):
 
     def _values(self) -> dict[str, Any]:
         values = {"device": self.params.device, "engine": self.params.engine, **self.adapter.notes()}
-        if self._inference is not None:
-            values |= {**self._inference.values(), **self._inputs.values(self._watch.now_ns)}
+        inference, inputs = self._inference, self._inputs  # the worker thread may ask while they are given back
+        if inference is not None and inputs is not None:
+            values |= {**inference.values(), **inputs.values(self._watch.now_ns)}
         return values

@@ -7,7 +7,6 @@ import sys
 import time
 from typing import Any
 
-from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float32, Header, String
 
@@ -15,6 +14,7 @@ from kd_planner_ros.core.errors import KdPlannerError
 from kd_planner_ros.distill.train import train
 from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
 from kd_planner_ros.ros.lifecycle import BAD_INPUT, FAILURE, SUCCESS, autostart, leave, run
+from kd_planner_ros.ros.managed import ManagedNode
 from kd_planner_ros.ros.qos import LATCHED, STATE, advertise
 from kd_planner_ros.ros.train_params import declare_training
 from kd_planner_ros.ros.training import Training
@@ -25,7 +25,7 @@ STOP_S = 30.0
 LAST_WORDS_S = 0.5
 
 
-class TrainerNode(LifecycleNode):
+class TrainerNode(ManagedNode):
     """Activate starts or resumes the run, deactivate pauses it behind a checkpoint, shutdown ends it behind one.
 
     Publishes ``~/progress`` (Float32, 0 to 1), ``~/metrics`` (JointState: loss, its parts and the newest validation
@@ -47,7 +47,13 @@ class TrainerNode(LifecycleNode):
         self.create_timer(SPIN_S, self._look, clock=self.health.clock)
 
     def on_configure(self, state: Any) -> Any:
-        """Nothing is read before the run starts: reading recordings takes minutes, a transition must not."""
+        """Nothing is read before the run starts: reading recordings takes minutes, a transition must not. After a cleanup the
+        next run goes on behind the last checkpoint."""
+        if self.training.stopped and self.training.state != "finished":
+            if not self.training.stop(0.0):
+                self.health.set("state", ERROR, "the last run still writes its checkpoint: configure again in a moment")
+                return FAILURE
+            self.training = Training(self.config)
         self.health.set("state", WARN, "inactive")
         return SUCCESS
 
@@ -59,15 +65,14 @@ class TrainerNode(LifecycleNode):
         self.training.start()
         return super().on_activate(state)
 
-    def on_deactivate(self, state: Any) -> Any:
+    def stand_down(self) -> None:
         """Pause; the checkpoint is written after the present step."""
         self.training.pause()
-        return super().on_deactivate(state)
 
-    def on_shutdown(self, state: Any) -> Any:
+    def give_back(self) -> None:
         """End behind a checkpoint."""
-        self.training.stop(STOP_S)
-        return SUCCESS
+        if not self.training.stopped:
+            self.training.stop(STOP_S)
 
     def run(self, executor: Any, stop: Any) -> int:
         """Spin until the run is over or Ctrl-C comes; 2 where training failed."""
@@ -84,10 +89,6 @@ class TrainerNode(LifecycleNode):
         if self.training.error:
             print(f"kd_planner_ros: error: {self.training.error}", file=sys.stderr)
         return BAD_INPUT if self.training.error else 0
-
-    def close(self) -> None:
-        """End behind a checkpoint where the run goes on."""
-        self.training.stop(STOP_S)
 
     def _look(self) -> None:
         """Publish what is new since the last look."""

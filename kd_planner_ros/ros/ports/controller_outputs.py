@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rclpy.duration import Duration
 from std_msgs.msg import String
 
 from kd_planner_ros.core.records import Control, EgoState
@@ -16,6 +17,9 @@ from kd_planner_ros.ros.qos import COMMAND, LATCHED, advertise
 HARMLESS = ("", "limited")
 """Reasons under which the control is the planner's wish; FALLBACKS follow an older plan or path; every other one is a safe
 stop."""
+
+ARRIVAL_S = 0.2
+"""Longest wait for the readers of the last control; one that hangs must not keep the node from ending."""
 
 
 class ControllerOutputs:
@@ -54,8 +58,13 @@ class ControllerOutputs:
             "ackermann_msgs", "no steering topic; the control topic is complete without it")
         return {"steering message": steering, "controls sent": self.sent}
 
+    def flush(self) -> None:
+        """Wait until the last control has arrived where it can, at most ``ARRIVAL_S``."""
+        self._control.wait_for_all_acked(Duration(seconds=ARRIVAL_S))
+
     def close(self) -> None:
         """Drop the publishers, and with them the latched reason."""
+        self._health.clear("stop")
         for one in (self._control, self._reasons, self._steering):
             if one is not None:
                 self._node.destroy_lifecycle_publisher(one)

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
 from rclpy.executors import SingleThreadedExecutor
-from support.fakes import CAMERA, LIDAR, FakePlanner, FakeWorld, straight_route
+from support.fakes import CAMERA, LIDAR, FakePlanner, FakeWorld, scene_at, straight_route
 from support.graph import wait_for
 
 from kd_planner_ros.core.records import Control, Frame
@@ -262,3 +262,22 @@ def test_deactivated_nodes_are_silent_and_the_car_stops(graph, monkeypatch, tmp_
     loop.at(40, deactivate).drive()
     assert len(loop.planner.frames) <= plans[0] + 1
     assert loop.world.state.ego.speed_mps == 0.0 and "plan_late" in loop.reasons
+
+
+def test_a_planner_that_is_restarted_in_mid_drive_aims_ahead_and_drives_on(graph, monkeypatch, tmp_path):
+    """83 % of the way done: a follower that began at the route's start would aim 150 m behind the car for ever."""
+    loop = Loop(graph, monkeypatch, tmp_path, ticks=200, controller={"plan_timeout_s": 5.0})
+    loop.world.state = scene_at(0, x=120.0, speed=5.0)
+    restarted = []
+
+    def restart():
+        restarted.append((len(loop.planner.frames), loop.world.state.ego.pose.x))
+        for step in ("deactivate", "cleanup", "configure", "activate"):
+            getattr(loop.planner_node, f"trigger_{step}")()
+        assert wait_for(lambda: loop.planner_node._inputs.ready), "the latched route came again"
+
+    loop.at(80, restart).drive()
+    (before, x), frames = restarted[0], loop.planner.frames
+    assert len(frames) > before + 20 and all(0.0 <= frame.goal.target_point[0] <= 60.0 for frame in frames), \
+        [frame.goal.target_point[0] for frame in frames]
+    assert loop.world.state.ego.pose.x > x + 10.0 and "off_route" not in loop.reasons

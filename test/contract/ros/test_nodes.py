@@ -145,6 +145,16 @@ def test_time_set_back_resets_planner_route_and_buffers(graph, monkeypatch):
     assert planner.frames[-1].goal.target_point[0] == pytest.approx(51.0, abs=5.0)  # the route's start, not its end
 
 
+def test_a_drive_that_begins_in_mid_route_is_followed_ahead(graph, monkeypatch):
+    """A bag that is played from its middle, or a planner beside a CARLA that already drives."""
+    source = Source(graph)
+    node, planner = start_planner(graph, monkeypatch)
+    source.route.publish(source.adapter.route_to_msg(straight_route()))
+    assert wait_for(lambda: node._inputs.ready and source.connected())
+    play(source, planner, range(100, 104), x=160.0)
+    assert [frame.goal.target_point[0] for frame in planner.frames] == pytest.approx([39.0, 39.0], abs=1.0)
+
+
 def test_time_set_back_resets_the_controller(graph):
     source = Source(graph)
     controls = collect(graph, JointState, "vehicle_control_cmd", 10)

@@ -52,6 +52,14 @@ def test_nan_target_point_is_refused():
     assert check_trajectory(plan(goal=bad), 4.0) == Reason.PLAN_NOT_FINITE
 
 
+@pytest.mark.parametrize("x, reason", [(-49.0, ""), (-51.0, Reason.OFF_ROUTE), (-207.0, Reason.OFF_ROUTE)])
+def test_a_plan_that_aims_behind_the_car_is_refused(x, reason):
+    behind = plan(goal=NavigationGoal(np.array([x, 3.0]), Command.LANE_FOLLOW))
+    assert check_trajectory(behind, 4.0) == reason
+    sent = Supervisor().check(Control(0, 0.5, 0.0, 0.0), behind, ego(), 0)
+    assert sent.reason == reason and (sent.throttle == 0.0) == bool(reason)
+
+
 @pytest.mark.parametrize("arguments, reason", [
     (dict(plan=None, control=None), Reason.NO_PLAN),
     (dict(now_ns=600_000_000), Reason.PLAN_STALE),

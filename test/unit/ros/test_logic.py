@@ -103,6 +103,19 @@ def test_each_stamp_is_answered_once():
     assert b.stamps == [10, 11, 12] and b.sent[-1].reason == "odometry_stale"
 
 
+def test_leaving_brakes_fully_once_even_in_an_answered_tick_or_after_time_was_set_back():
+    b = Bench(lockstep=False)
+    assert not b.gate.leave(5 * TICK, "deactivated") and b.sent == [], "nothing was driven"
+    b.gate.take(plan(10))
+    b.gate.tick(ego(10))
+    assert b.sent[-1].brake == 0.0
+    assert b.gate.leave(10 * TICK, "deactivated") and not b.gate.leave(11 * TICK, "deactivated")
+    assert b.stamps == [10, 10] and (b.sent[-1].brake, b.sent[-1].throttle, b.sent[-1].reason) == (0.8, 0.0, "deactivated")
+    b.gate.tick(ego(11))
+    b.gate.reset()
+    assert b.gate.leave(None, "deactivated") and b.stamps == [10, 10, 11, 11] and b.sent[-1].brake == 0.8
+
+
 def test_a_tick_that_the_world_gave_up_is_not_answered_any_more():
     b = Bench()
     b.gate.tick(ego_at(10))
@@ -159,6 +172,8 @@ def test_handshake_counts_second_late_and_missing_controls():
     shakes.open(20)
     shakes.take(Control(10, throttle=0.9))
     assert not shakes.answered and shakes.late == 1 and shakes.control.throttle == 0.6
+    shakes.take(Control(10, brake=0.8))  # the last control of a controller that leaves may come a tick late
+    assert not shakes.answered and shakes.late == 2 and (shakes.control.throttle, shakes.control.brake) == (0.0, 0.8)
     shakes.give_up(1.0)
     assert shakes.unanswered == 1 and "no control" in told[-1]
     shakes.take(Control(0, brake=1.0))  # unstamped, as a plain client sends it

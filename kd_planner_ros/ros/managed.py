@@ -1,0 +1,78 @@
+"""What every lifecycle node shares: each way out of active ends alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+
+from kd_planner_ros.ros.diagnostics import WARN, Health
+from kd_planner_ros.ros.lifecycle import SUCCESS
+
+
+class ManagedNode(LifecycleNode):
+    """A lifecycle node that stands down before it leaves active, whatever takes it out: deactivate, shutdown, an error in a
+    transition, ``close`` or destruction.
+
+    rclpy switches a lifecycle publisher off in ``deactivate`` alone: without this a node that was shut down goes on publishing.
+    A node says what standing down means for it; both methods may be called in any state, twice too.
+    """
+
+    health: Health | None = None
+    """Set by the constructor of the node; a node whose constructor failed has none, and nothing to leave."""
+
+    def stand_down(self) -> None:
+        """Leave what the node drives in a safe state, tell it, and begin nothing any more."""
+        raise NotImplementedError
+
+    def give_back(self) -> None:
+        """Drop what configure took."""
+        raise NotImplementedError
+
+    def on_deactivate(self, state: Any) -> Any:
+        """Stand down; publishers are silent afterwards."""
+        self.stand_down()
+        self._tell("inactive")
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: Any) -> Any:
+        """Give everything back that configure took."""
+        self.close()
+        self._tell("unconfigured")
+        return SUCCESS
+
+    def on_shutdown(self, state: Any) -> Any:
+        """Stand down and give everything back, from every state."""
+        self.close()
+        self._tell("finalized")
+        return SUCCESS
+
+    def on_error(self, state: Any) -> Any:
+        """The same after a transition that raised; the node can be configured again."""
+        self.close()
+        self._tell("unconfigured")
+        return SUCCESS
+
+    def close(self) -> None:
+        """Stand down and give everything back. A step that fails does not keep the others from being made."""
+        if self.health is None:
+            return
+        switch_off = super().on_deactivate
+        for step in (self.stand_down, lambda: switch_off(None), self.give_back):
+            self._try(step)
+
+    def destroy_node(self) -> None:
+        """Close, then destroy."""
+        self.close()
+        super().destroy_node()
+
+    def _tell(self, state: str) -> None:
+        if self.health is not None:
+            self.health.set("state", WARN, state)
+
+    def _try(self, step: Callable[[], Any]) -> None:
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001  a publisher that fails must not keep the car from being given up
+            self.get_logger().error(" ".join(f"{type(error).__name__} while leaving: {error}".split()))
