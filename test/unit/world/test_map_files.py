@@ -105,6 +105,59 @@ def test_any_path_is_loaded_and_driven(tmp_path, monkeypatch, plain_net, folder)
         world.close()
 
 
+def merge(order: int) -> str:
+    """A motorway that leads to -x, two lanes and a ramp that become three at x = 130 to 100. Its lanes lie left of the roads'
+    lines; ``order`` 1 lists them by ascending ids, as the package scenariogeneration does, -1 by descending ones."""
+    def road(number, x, y, length, junction, lanes, before="", after="", link=()):
+        of = {"p": before, "s": after}
+        ends = "".join(f'<{tag} elementType="{of[tag[0]].split()[0]}" elementId="{of[tag[0]].split()[1]}"'
+                       + (f' contactPoint="{of[tag[0]].split()[2]}"' if len(of[tag[0]].split()) > 2 else "") + "/>"
+                       for tag in ("predecessor", "successor") if of[tag[0]])
+        inner = [f'<lane id="{one}" type="driving"><link>' + (f'<predecessor id="{link[one]}"/><successor id="{one}"/>' if link else "")
+                 + '</link><width sOffset="0" a="3" b="0" c="0" d="0"/></lane>' for one in range(1, lanes + 1)][::order]
+        return (f'<road id="{number}" junction="{junction}" length="{length}"><link>{ends}</link><planView><geometry s="0" x="{x}" y="{y}" '
+                f'hdg="0" length="{length}"><line/></geometry></planView><lanes><laneSection s="0"><left>{"".join(inner)}</left>'
+                '<center><lane id="0" type="none"/></center></laneSection></lanes></road>')
+
+    def link(number, incoming, connecting, lanes):
+        return (f'<connection id="{number}" incomingRoad="{incoming}" connectingRoad="{connecting}" contactPoint="end">'
+                + "".join(f'<laneLink from="{one}" to="{one}"/>' for one in range(1, lanes + 1)) + "</connection>")
+
+    return ('<OpenDRIVE><header revMajor="1" revMinor="5"/>' + road(1, 0, 0, 100, -1, 3, after="junction 2")
+            + road(5, 130, 0, 120, -1, 2, before="junction 2") + road(8, 130, 6, 120, -1, 1, before="junction 2")
+            + road(6, 100, 0, 30, 2, 2, "road 1 end", "road 5 start", {1: 1, 2: 2})
+            + road(7, 100, 6, 30, 2, 1, "road 1 end", "road 8 start", {1: 3})
+            + f'<junction id="2">{link(0, 5, 6, 2)}{link(1, 8, 7, 1)}</junction></OpenDRIVE>')
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_lanes_of_a_merge_join_whatever_their_order_in_the_file(tmp_path, order):
+    (tmp_path / "merge.xodr").write_text(merge(order))
+    road = load_map(str(tmp_path / "merge.xodr"))
+    joins = [(lane, road.lanes[after]) for lane in road.lanes.values() for after in lane.successors]
+    assert len(joins) == 6  # three lanes into the junction, and out of it
+    for before, after in joins:
+        np.testing.assert_allclose(before.centre[-1], after.centre[0], atol=0.1)
+    for y in (1.5, 4.5, 7.5):
+        route = plan_route(road, RouteSpec("r", "merge", np.array([[240.0, y, np.pi], [10.0, y, np.pi]])))
+        np.testing.assert_allclose(route.points[:, 1], y, atol=0.1)
+
+
+def test_lanes_without_numbers_are_refused(tmp_path):
+    (tmp_path / "lanes.xodr").write_text(opendrive("").replace('id="-1" type', 'id="right" type'))
+    with pytest.raises(MapError, match="whole number as id of every lane"):
+        load_map(str(tmp_path / "lanes.xodr"))
+
+
+def test_a_file_with_a_namespace_is_read_and_checked(tmp_path):
+    space = 'OpenDRIVE xmlns="http://code.asam.net/simulation/standard/opendrive_schema"'
+    (tmp_path / "right.xodr").write_text(opendrive("").replace("OpenDRIVE", space, 1))
+    assert len(streets(load_map(str(tmp_path / "right.xodr")))) == 2
+    (tmp_path / "left.xodr").write_text(opendrive('rule="LHT"').replace("OpenDRIVE", space, 1))
+    with pytest.raises(MapError, match="left-hand traffic"):
+        load_map(str(tmp_path / "left.xodr"))
+
+
 def cut(data: bytes) -> bytes:
     return data[: len(data) // 2]
 
