@@ -183,8 +183,8 @@ def last_stop(last: Control, stamp_ns: int, reason: str, limits: Limits = Limits
 def check_trajectory(plan: Plan, speed_mps: float, limits: Limits = Limits()) -> str:
     """The name of the first rule that ``plan``'s trajectory breaks, or "".
 
-    Checked: finite values, a target point that does not lie behind the car, increasing times, length and speed of every segment, the gap to the car, curvature where
-    the car really moves, lateral and longitudinal acceleration.
+    Checked: finite values, a target point that does not lie behind the car, increasing times, length and speed of every segment, the
+    gap to the car, curvature where the car really moves, lateral and longitudinal acceleration.
     """
     points, times = np.asarray(plan.trajectory.points, float), np.asarray(plan.trajectory.times_s, float)
     if points.ndim != 2 or len(points) < 2 or len(points) != len(times):

@@ -72,7 +72,7 @@ def test_a_route_of_one_point_is_refused():
 
 @pytest.mark.parametrize("x", [5.0, 51.0, 60.0, 150.0, 199.0])
 def test_a_follower_that_begins_in_mid_route_aims_ahead(x):
-    planner = RoutePlanner(make_route([[0, 0], [200, 0]]))
+    planner = RoutePlanner(make_route((0, 0), (200, 0)))
     target = planner.step(at(x, 0.5)).target_point
     assert target == pytest.approx([min(mark for mark in (52.0, 104.0, 156.0, 200.0) if mark > x + 4.0 or mark == 200.0) - x, -0.5])
     planner.reset()
@@ -87,7 +87,7 @@ CROSSING = [[0, 0], [120, 0], [120, 60], [60, 60], [60, -80]]
     (90.0, 62.0, -3.1, 210.0)])
 def test_where_a_route_crosses_itself_the_heading_decides(x, y, yaw, ahead):
     """``ahead``: the car's place along the route, m."""
-    route = make_route(CROSSING)
+    route = make_route(*CROSSING)
     planner = RoutePlanner(route)
     planner.step(at(x, y, yaw))
     places = sparse_indices(route)  # points lie 1 m apart
@@ -96,7 +96,7 @@ def test_where_a_route_crosses_itself_the_heading_decides(x, y, yaw, ahead):
 
 def test_every_start_along_a_crooked_route_gives_the_targets_of_the_whole_drive():
     """A planner that is restarted anywhere aims where the one aims that drove all the way."""
-    route = make_route(CROSSING)
+    route = make_route(*CROSSING)
     whole = RoutePlanner(route)
     for point, yaw in zip(route.points, route.yaws):
         goal, fresh = whole.step(at(*point, yaw)), RoutePlanner(route).step(at(*point, yaw))
@@ -105,12 +105,12 @@ def test_every_start_along_a_crooked_route_gives_the_targets_of_the_whole_drive(
 
 
 def test_a_car_that_was_set_elsewhere_is_found_again():
-    planner = RoutePlanner(make_route([[0, 0], [400, 0]]))
+    planner = RoutePlanner(make_route((0, 0), (400, 0)))
     planner.step(at(0, 0))
     assert planner.step(at(300, 0)).target_point[0] > 0.0
 
 
 def test_a_state_that_is_not_finite_is_no_place():
-    planner = RoutePlanner(make_route([[0, 0], [200, 0]]))
+    planner = RoutePlanner(make_route((0, 0), (200, 0)))
     planner.step(at(float("nan"), 0))
     assert planner.step(at(110, 0)).target_point == pytest.approx([46, 0])

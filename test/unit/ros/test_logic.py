@@ -105,13 +105,13 @@ def test_each_stamp_is_answered_once():
 
 def test_leaving_brakes_fully_once_even_in_an_answered_tick_or_after_time_was_set_back():
     b = Bench(lockstep=False)
-    assert not b.gate.leave(5 * TICK, "deactivated") and b.sent == [], "nothing was driven"
-    b.gate.take(plan(10))
-    b.gate.tick(ego(10))
+    assert not b.gate.leave(5 * TICK_NS, "deactivated") and b.sent == [], "nothing was driven"
+    b.gate.take(plan_of(10))
+    b.gate.tick(ego_at(10))
     assert b.sent[-1].brake == 0.0
-    assert b.gate.leave(10 * TICK, "deactivated") and not b.gate.leave(11 * TICK, "deactivated")
+    assert b.gate.leave(10 * TICK_NS, "deactivated") and not b.gate.leave(11 * TICK_NS, "deactivated")
     assert b.stamps == [10, 10] and (b.sent[-1].brake, b.sent[-1].throttle, b.sent[-1].reason) == (0.8, 0.0, "deactivated")
-    b.gate.tick(ego(11))
+    b.gate.tick(ego_at(11))
     b.gate.reset()
     assert b.gate.leave(None, "deactivated") and b.stamps == [10, 10, 11, 11] and b.sent[-1].brake == 0.8
 
