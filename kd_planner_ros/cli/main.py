@@ -1,7 +1,7 @@
 """``kd-planner``: finds the subcommand, runs it, and turns errors into one line and an exit status.
 
 Exit status: 0 done; 2 bad input (one line on stderr says what was expected, what came, what to do); 130 stopped with
-Ctrl-C. A subcommand is one module of this folder with ``configure(parser)``; it is imported only when it is asked for,
+Ctrl-C, 143 with SIGTERM. A subcommand is one module of this folder with ``configure(parser)``; it is imported only when it is asked for,
 so that ``--help`` answers at once.
 """
 
@@ -11,8 +11,11 @@ import argparse
 import importlib
 import json
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 
 from kd_planner_ros import __version__
@@ -61,6 +64,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: the process's own) and give back the exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
     wanted = next((word for word in argv if not word.startswith("-")), None)
+    with _orderly_end():
+        return _guarded(argv, wanted)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: everything that ends in order at Ctrl-C does so too."""
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Let SIGTERM end this process as Ctrl-C does: worker processes end, files are closed, what is finished is kept. Only where nobody
+    else handles it, and in the main thread."""
+    def end(*_: object) -> None:
+        raise Terminated
+
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _guarded(argv: list[str], wanted: str | None) -> int:
+    """``_run`` with every error turned into one line and an exit status."""
     try:
         return _run(argv, wanted)
     except KdPlannerError as error:
@@ -83,8 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _refuse(f"internal error, {type(error).__name__}: {error}; this is a bug in kd_planner_ros: run the command again with "
                        f"{TRACEBACK}=1 and report the traceback")
-    except KeyboardInterrupt:
-        return _stopped()
+    except KeyboardInterrupt as stop:
+        return _stopped(143 if isinstance(stop, Terminated) else 130)
 
 
 def _run(argv: list[str], wanted: str | None) -> int:
@@ -103,9 +133,9 @@ def _run(argv: list[str], wanted: str | None) -> int:
     return _stopped() if getattr(result, "finished", True) is False else 0
 
 
-def _stopped() -> int:
+def _stopped(status: int = 130) -> int:
     print("kd-planner: stopped; finished work is kept", file=sys.stderr)
-    return 130
+    return status
 
 
 def _refuse(sentence: str) -> int:

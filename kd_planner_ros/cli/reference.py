@@ -68,7 +68,7 @@ def _parameter_table(params: type, left_out: set[str]) -> str:
 def command_line() -> str:
     """The page of the command line: a table of options a command."""
     parts = ["# Command line\n\nEvery measuring command takes `--json` and then prints one JSON object as its last line. Exit status: "
-             "0 done, 2 bad input, 130 stopped with Ctrl-C.\n"]
+             "0 done, 2 bad input, 130 stopped with Ctrl-C, 143 with SIGTERM.\n"]
     for name in COMMANDS:
         root = build_parser(name)
         for words, parser in _commands((name,), _subparsers(root)[name]):

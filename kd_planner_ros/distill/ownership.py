@@ -111,5 +111,5 @@ def say_other_length(config: TrainConfig, state: Mapping[str, Any], folder: Path
     """Print that the run of checkpoint ``state`` goes on for another length than it was to have."""
     before = state.get("length") or {}  # older checkpoints lack it
     if changed := [f"{name} {before[name]:g} -> {value:g}" for name, value in config.length.items() if before.get(name, value) != value]:
-        print(f"{folder}: the run goes on at step {state['step']} with {', '.join(changed)}: learning rate and stages follow the new length",
-              file=sys.stderr)
+        print(f"{folder}: the run goes on at step {state['step']} with {', '.join(changed)}: learning rate and stages follow the "
+              "new length", file=sys.stderr)

@@ -85,15 +85,23 @@ def traffic(config: ClosedLoopConfig, town: str) -> tuple[int, int]:
     return vehicles, vehicles // 3 if config.walkers is None else config.walkers
 
 
+def require_route_ids(wanted: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse ids that no route has.
+
+    Raises:
+        ConfigError: it names them, and those that there are.
+    """
+    if missing := sorted(set(wanted) - set(known)):
+        raise ConfigError(f"--route-ids out of {', '.join(known)}", ", ".join(missing), "correct the ids")
+
+
 def plan_drives(config: ClosedLoopConfig, routes: Sequence[Route]) -> list[Drive]:
     """All drives in the order of the statistics file: by seed, then weather, then route.
 
     Raises:
         ConfigError: ``route_ids`` names a route that is not there, or there is no such weather.
     """
-    if missing := set(config.route_ids) - {route.name for route in routes}:
-        raise ConfigError("--route-ids out of " + ", ".join(route.name for route in routes), ", ".join(sorted(missing)),
-                          "correct the ids")
+    require_route_ids(config.route_ids, [route.name for route in routes])
     chosen = [route for route in routes if not config.route_ids or route.name in config.route_ids]
     kinds = [(seed, weather, route) for seed in range(config.first_seed, config.first_seed + config.seeds)
              for weather in choose_weathers(config.weather) for route in chosen]

@@ -19,7 +19,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -60,8 +60,10 @@ def lock_settings(path: Path, facts: Mapping[str, Any], kind: str, legacy: Mappi
     ``legacy`` gives the values of facts that older versions did not write.
 
     Raises:
-        ConfigError: the folder holds another run of ``kind`` (a word for the sentence).
+        ConfigError: the folder holds another run of ``kind`` (a word for the sentence), or other files.
     """
+    if not path.exists():
+        require_free(path.parent, kind)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         try:
@@ -73,6 +75,21 @@ def lock_settings(path: Path, facts: Mapping[str, Any], kind: str, legacy: Mappi
                               f"{other[0]} {facts[other[0]]!r}", "give another --out, or delete the folder")
         return
     write_text(path, json.dumps(dict(facts), indent=1, sort_keys=True) + "\n")
+
+
+def require_free(folder: Path, kind: str, marks: Collection[str] = ()) -> None:
+    """Refuse a folder that holds other files than those of a run of ``kind`` (a word for the sentence), which has all of ``marks``.
+    Hidden files do not count.
+
+    Raises:
+        ConfigError: a file stands in the folder's place, or it names one of the other files.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"a folder for the {kind} at {folder}", "a file", "give another --out")
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+    if names and not (marks and set(marks) <= set(names)):
+        raise ConfigError(f"an empty folder, or one of an earlier {kind}, at {folder}",
+                          f"one with other files, for example {names[0]}", "give another --out")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -89,7 +106,7 @@ class RunWriter:
     """Writes one run folder; a context manager.
 
     Args:
-        folder: is made; files of an earlier run in it are replaced.
+        folder: is made; files of an earlier run in it are replaced, others are never touched.
         frame_period_s: pictures closer together than this are left out (simulated seconds).
         road: where given, the lanes near the route are kept for the report's map.
     """
@@ -97,7 +114,11 @@ class RunWriter:
     def __init__(self, folder: Path, info: RunInfo, frame_period_s: float = 0.2, road: RoadMap | None = None):
         self.folder, self._period_ns, self._last_frame_ns = Path(folder), round(frame_period_s * 1e9), None
         (self.folder / "frames").mkdir(parents=True, exist_ok=True)
-        for old in [*(self.folder / "frames").glob("*.jpg"), *(self.folder / name for name in _MADE_LATER)]:
+        olds = [*(self.folder / "frames").glob("*.jpg"), *(self.folder / name for name in _MADE_LATER)]
+        if not (self.folder / "run.json").exists() and (foreign := [old for old in olds if old.exists()]):
+            raise ConfigError(f"a run's own files in {self.folder}", f"no run.json, but {foreign[0].relative_to(self.folder)}",
+                              "give another folder (--out, run_dir)")
+        for old in olds:
             old.unlink(missing_ok=True)
         write_text(self.folder / "run.json", _info_to_json(info))
         if road is not None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import multiprocessing.connection
+import os
 import signal
+import threading
 from dataclasses import asdict
 from typing import Any
 
@@ -107,10 +111,19 @@ def drive_one(setup: Setup, drive: Drive) -> dict[str, Any]:
 
 
 def begin(config: ClosedLoopConfig) -> None:
-    """Make this worker process ready; the parent process handles Ctrl-C."""
+    """Make this worker process ready; the parent process handles Ctrl-C, and this one ends with it, however it ends."""
     global _setup
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _setup = Setup(config)
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of the parent process, and end this one: a killed parent tells nobody."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def drive_in_worker(drive: Drive) -> dict[str, Any]:

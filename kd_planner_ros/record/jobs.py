@@ -20,7 +20,7 @@ from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.record.drive_route import Job
 from kd_planner_ros.record.shared_rig import FPS as SHARED_FPS
 from kd_planner_ros.record.shared_rig import LABELLED, shared_rig
-from kd_planner_ros.wire.topics import LABELS
+from kd_planner_ros.wire.topics import LABELS, require_role_name
 from kd_planner_ros.world.routes import default_routes, plan_route, read_routes
 from kd_planner_ros.world.weather import WEATHERS, weather_by
 
@@ -72,6 +72,7 @@ class RecordConfig:
         if bad:
             raise ConfigError(f"labels out of all, {', '.join(LABELS)}", ", ".join(bad), "correct 'labels'")
         check_fields(self)
+        require_role_name(self.role_name)
         if self.shared and (self.width or self.height):
             raise ConfigError("--rig shared without --width and --height", f"{self.width} x {self.height}",
                               "leave them out: the shared recordings have one size")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.ros.specs import known_ports
 from kd_planner_ros.ros.specs.base import NodeSpec
 from kd_planner_ros.runtime.paths import config_folder
+from kd_planner_ros.wire.topics import require_role_name
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,7 @@ def load_profile(name: str, role_name: str = "", carla_version: str = "") -> Pro
         raise ConfigError(f"every key in {path}", f"no {', '.join(missing)}", "take config/profiles/carla_bridge.yaml as a pattern")
     if unknown := sorted(set(data["topics"]) - set(known_ports())):
         raise ConfigError(f"known ports in {path}", ", ".join(unknown), f"use {', '.join(known_ports())}")
-    role = role_name or data["role_name"]
-    if not re.fullmatch(r"[A-Za-z_]\w*", role, re.ASCII):  # else rcl's parser ends every node with a sentence of its own
-        raise ConfigError("a role name of letters, digits and underscores, no digit first", repr(role), "correct role_name")
+    role = require_role_name(role_name or data["role_name"])
     filled = {port: str(topic).format(role_name=role) for port, topic in data["topics"].items()}
     return Profile(path.stem if name == path.stem else str(path), data["adapter"], role, carla_version or str(data["carla_version"]),
                    data["namespace"].format(role_name=role), filled)

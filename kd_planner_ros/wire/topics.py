@@ -5,8 +5,10 @@ The names themselves stand in ``wire/channels.py``.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.wire.channels import CHANNELS, find_channel
 from kd_planner_ros.wire.codec.base import MAP_FRAME
 
@@ -18,7 +20,19 @@ TRUTH_SIGNALS = CHANNELS["traffic_lights"].topic
 TRUTH_STATE = CHANNELS["state"].topic
 MAP_LINES = CHANNELS["map_lines"].topic
 LABELS = ("depth", "semantic", "instance")
-__all__ = ["CLOCK", "LABELS", "MAP_FRAME", "MAP_LINES", "TF", "TRUTH_OBJECTS", "TRUTH_SIGNALS", "TRUTH_STATE", "WORLD_INFO", "Topics"]
+__all__ = ["CLOCK", "LABELS", "MAP_FRAME", "MAP_LINES", "TF", "TRUTH_OBJECTS", "TRUTH_SIGNALS", "TRUTH_STATE", "WORLD_INFO",
+           "Topics", "require_role_name"]
+
+
+def require_role_name(role: str) -> str:
+    """``role``, which is part of every topic of the car.
+
+    Raises:
+        ConfigError: no topic can have such a part.
+    """
+    if not re.fullmatch(r"[A-Za-z_]\w*", role, re.ASCII):  # else rcl's parser ends every node with a sentence of its own
+        raise ConfigError("a role name of letters, digits and underscores, no digit first", repr(role), "correct role_name")
+    return role
 
 
 @dataclass(frozen=True)

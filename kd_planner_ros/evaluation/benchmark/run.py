@@ -16,9 +16,9 @@ from kd_planner_ros.evaluation.benchmark.cards import put_on_card
 from kd_planner_ros.evaluation.benchmark.config import BenchmarkConfig
 from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe, Paper, read_paper, read_recipe
 from kd_planner_ros.evaluation.benchmark.spec import BenchmarkSpec, find_spec, require_known
-from kd_planner_ros.evaluation.benchmark.suites import Suite, find_suite
+from kd_planner_ros.evaluation.benchmark.suites import Suite, find_suite, route_names
 from kd_planner_ros.evaluation.benchmark.table import build_table
-from kd_planner_ros.evaluation.drives import DEFAULT_VEHICLES, TOWN_VEHICLES
+from kd_planner_ros.evaluation.drives import DEFAULT_VEHICLES, TOWN_VEHICLES, require_route_ids
 from kd_planner_ros.evaluation.run_folder import lock_settings
 from kd_planner_ros.runtime.paths import models_folder
 
@@ -95,6 +95,9 @@ def begin(config: BenchmarkConfig) -> Run:
     recipe = read_recipe(spec, config.recipe)
     suite = find_suite(spec, config.suite, config.maps_dir, config.routes_dir, config.recordings_dir)
     _require_options(spec, suite)
+    training.given_options(config.train_options)
+    if config.route_ids and spec.kind == "drive":
+        require_route_ids(config.route_ids, route_names(suite, config.routes_count))
     paths = training.TrainingPaths(config.bags, Path(config.models_dir or models_folder()), config.runs_dir, config.cache,
                                    config.train_device, config.train_options, config.allow_leak, config.maps_dir)
     run = Run(config, spec, suite, recipe, read_paper(spec), paths, models.ModelStore(paths.models_dir), _driver(config, spec))

@@ -21,6 +21,7 @@ from kd_planner_ros.runtime.paths import config_folder
 
 KINDS = ("drive", "open_loop", "dense")
 """How a model is measured: closed loop over routes, plans against recordings, or dense outputs against recorded labels."""
+_EXAMPLE = "see the smallest benchmark in docs/guides/add_a_benchmark.md, or config/benchmarks/plankd.yaml"
 CURVES = ("", "line", "points")
 
 
@@ -138,7 +139,8 @@ def read_spec(path: Path, command: str = "") -> BenchmarkSpec:
     known = {one.name for one in fields(BenchmarkSpec)} - {"name"}
     require_known(data, known, where)
     if missing := [key for key in ("kind", "suites", "figures") if not data.get(key)]:
-        raise ConfigError(f"the key '{missing[0]}' in {where}", "none", "see config/benchmarks/plankd.yaml")
+        missing += [] if data.get("recipe") or data.get("models") else ["recipe (or models)"]
+        raise ConfigError(f"the key{'s' * (len(missing) > 1)} {', '.join(missing)} in {where}", "none of that name", _EXAMPLE)
     if not (data.get("recipe") or data.get("models")):
         raise ConfigError(f"the key 'recipe' or 'models' in {where}", "neither", "name a recipe, or the models to measure")
     if data["kind"] not in KINDS:

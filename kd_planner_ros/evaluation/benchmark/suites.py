@@ -51,6 +51,22 @@ def find_suite(spec: BenchmarkSpec, name: str = "", maps_dir: Path | None = None
     return Suite(name, map_path, routes, town, "", found.options)
 
 
+def route_names(suite: Suite, count: int) -> list[str]:
+    """Ids of the routes of a suite that drives; ``count`` is the number of routes that are drawn where it has no route file.
+
+    Raises:
+        RouteError, MapError: its files cannot be used.
+    """
+    from kd_planner_ros.evaluation.drives import EVALUATION_ROUTE_SEED
+    from kd_planner_ros.world.maps import load_map
+    from kd_planner_ros.world.routes import default_routes, read_routes
+
+    if suite.routes != "default":
+        return [spec.name for spec in read_routes(Path(suite.routes))]
+    seed = suite.options.get("route_seed", EVALUATION_ROUTE_SEED)
+    return [route.name for route in default_routes(load_map(suite.map), seed, count)]
+
+
 def _file(folder: Path | None, shared: str, name: str, option: str, otherwise: str) -> str:
     place = Path(folder) if folder is not None else SHARED / shared
     names = [without_ending(name) + ending for ending in MAP_ENDINGS] if name.endswith(MAP_ENDINGS) else [name]

@@ -9,6 +9,7 @@ from typing import Any
 
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError
+from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.evaluation.benchmark.models import ModelStore, drives_without_weights
 from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe
 from kd_planner_ros.networks.registry import folders, is_weightless
@@ -195,15 +196,25 @@ def train_config(model: ModelRecipe, paths: TrainingPaths, progress: bool) -> An
         options["teacher"] = str(paths.models_dir / model.teacher)
     if model.warm_start:
         options["warm_start"] = _start_folder(model.warm_start, paths)
-    given = dict(_parse(word) for word in paths.options)
+    given = given_options(paths.options)
     network, method = given.get("network", model.network), given.get("method", model.method or "imitation")
     if method == "plankd":
         given["plankd.maps_dir"] = paths.maps_dir
-    options = _of_this_run(recipes.dotted(options, f"the recipe of {model.name}") | recipes.dotted(given, "--train-options"), network,
-                           method)
+    options = _of_this_run(recipes.dotted(options, f"the recipe of {model.name}") | given, network, method)
     return recipes.train_config(options, name=model.name, bags=paths.bags_of(model.network), models_dir=paths.models_dir,
                                 runs_dir=paths.runs_dir, cache=paths.cache, device=paths.device, allow_leak=paths.allow_leak,
                                 progress=progress)
+
+
+def given_options(words: Sequence[str]) -> dict[str, Any]:
+    """The NAME=VALUE ``words`` of --train-options by dotted names.
+
+    Raises:
+        ConfigError: a word without =, an old name (the new one is named), or an unknown one.
+    """
+    from kd_planner_ros.distill import recipes
+
+    return recipes.dotted(dict(_parse(word) for word in words), "--train-options")
 
 
 def _of_this_run(options: dict[str, Any], network: str, method: str) -> dict[str, Any]:
@@ -223,4 +234,5 @@ def _parse(word: str) -> tuple[str, Any]:
     name, sign, value = word.partition("=")
     if not sign:
         raise ConfigError("--train-options NAME=VALUE with an option of 'kd-planner train'", repr(word), "correct it")
-    return name, yaml.safe_load(value)
+    with reading(ConfigError, f"a value for {name} in --train-options", "correct it"):
+        return name, yaml.safe_load(value)

@@ -13,6 +13,7 @@ from typing import Any, TypedDict
 
 from kd_planner_ros.core.errors import ConfigError, PlannerError
 from kd_planner_ros.core.fields import check_fields
+from kd_planner_ros.evaluation.run_folder import require_free
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph.describe import GraphConfig, describe
 from kd_planner_ros.ros.graph.environment import graph_environment, require_graph
@@ -25,6 +26,8 @@ from kd_planner_ros.ros.world_setup import check_world
 from kd_planner_ros.runtime.facts import own_folder, planner_facts, resolve_planner
 
 QUIET_S = 10.0
+DRIVE_FILES = ("sensors.json", "graph")
+"""What every drive leaves in its folder, however it ended: a later drive may take their place."""
 
 
 def _option(default: Any, text: str, **more: Any) -> Any:
@@ -38,7 +41,7 @@ class DriveConfig:
     planner: str = _option("auto", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model")
     perception: str = _option("", "perceiver to run beside the planner: folder of models/, a path to one, or auto; empty: none")
     map: str = _option("default", "default, generated:SEED, or a path to a .net.xml or .xodr file, also with .gz")
-    route: str = _option(SHOW_ROUTE, "number of a default route, a route file, or FILE:ID for one route of it")
+    route: str = _option(SHOW_ROUTE, "number of a default route (0 to 999), a route file, or FILE:ID for one route of it")
     seed: int = _option(0, "seed of traffic, walkers and scenarios")
     stations: str = _option("", "stations file (YAML or JSON) in place of the map's own roadside stations")
     vehicles: int = _option(60, "vehicles on the map")
@@ -102,6 +105,7 @@ def drive(config: DriveConfig) -> DriveReport:
         from kd_planner_ros.runtime.engines import require_engine  # brings torch
 
         require_engine(config.engine, config.device)
+    require_free(run_dir, "drive", DRIVE_FILES)
     run_dir.mkdir(parents=True, exist_ok=True)
     write_objects(run_dir / "sensors.json", rig, profile.role_name)
     nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, perceiver=perceiver, device=config.device, engine=config.engine,

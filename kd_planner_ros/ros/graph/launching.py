@@ -43,7 +43,7 @@ _DRIVE = (
 )
 _BUILTIN = (
     ("map", "default", "built-in world: default, generated:SEED, or a path to a .net.xml or .xodr file, also with .gz", None),
-    ("route", SHOW_ROUTE, "built-in world: number of a default route, a route file, or FILE:ID for one route of it", None),
+    ("route", SHOW_ROUTE, "built-in world: number of a default route (0 to 999), a route file, or FILE:ID for one of it", None),
     ("stations", "", "built-in world: stations file (YAML or JSON) in place of the map's own roadside stations", None),
     ("seed", "0", "built-in world: seed of traffic, walkers and scenarios", None),
     ("vehicles", "", "built-in world: vehicles on the map; empty: config/nodes/world.yaml's", None),

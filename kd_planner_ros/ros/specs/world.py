@@ -15,7 +15,7 @@ class WorldParams(CommonParams):
     objects_definition_file: str = param("", "sensor file in carla_spawn_objects' format; empty mounts no sensor")
     map: str = param("default", "map: default, generated:SEED, or a path to a .net.xml or .xodr file, also with .gz")
     stations: str = param("", "stations file (YAML or JSON); empty: the map's own roadside stations")
-    route: str = param(SHOW_ROUTE, "number of a default route, a route file, or FILE:ID for one route of it")
+    route: str = param(SHOW_ROUTE, "number of a default route (0 to 999), a route file, or FILE:ID for one route of it")
     seed: int = param(0, "seed of traffic, walkers and scenarios", low=0, high=2**31 - 1)
     vehicles: int = param(60, "vehicles SUMO keeps on the map", low=0, high=500)
     walkers: int = param(20, "walkers on the map", low=0, high=500)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from kd_planner_ros.cli import main as cli
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.distill.config import TrainReport
+from kd_planner_ros.record.record import RecordReport
 
 
 def _refused(capsys, *words: str) -> str:
@@ -125,6 +129,12 @@ def test_a_result_that_is_not_finished_ends_with_the_status_of_ctrl_c(capsys, mo
     assert cli.main(["train", "--bags", "b"]) == 0
 
 
+def test_an_interrupted_recording_ends_with_the_status_of_ctrl_c(capsys, monkeypatch, tmp_path):
+    report = RecordReport(str(tmp_path), 1, 0, 10, 1.0, 10.0, 10.0, 1.0, 1, finished=False)
+    monkeypatch.setattr("kd_planner_ros.record.record.record", lambda config: report)
+    assert cli.main(["record", "--out", str(tmp_path)]) == 130 and "stopped" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("words", "nearest", "command"), [
     (("drive", "--planer", "x"), "'--planner'", "'kd-planner drive --help'"),
     (("train", "--tcp.input-heigth", "64"), "'--tcp.input-height'", "'kd-planner train --help'"),
@@ -141,6 +151,47 @@ def test_a_role_name_that_no_topic_can_have_is_refused_before_the_drive(capsys, 
     pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup')")
     line = _refused(capsys, "drive", "--planner", "constant_velocity", "--role-name", role, "--out", str(tmp_path / "o"))
     assert "role name" in line and repr(role) in line and not (tmp_path / "o").exists()
+
+
+def test_a_role_name_that_no_topic_can_have_is_refused_before_recording(capsys, tmp_path):
+    line = _refused(capsys, "record", "--role-name", "a b", "--out", str(tmp_path / "o"))
+    assert "role name" in line and "'a b'" in line and not (tmp_path / "o").exists()
+
+
+def test_sigterm_ends_in_order(capsys, monkeypatch):
+    def stop(_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60.0)  # the signal ends it
+
+    monkeypatch.setattr("kd_planner_ros.cli.models._list", stop)
+    assert cli.main(["models", "list"]) == 143 and "stopped" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize(("words", "names"), [
+    (("evaluate", "closed-loop", "--planner", "constant_velocity"), ("holiday.jpg",)),
+    (("evaluate", "closed-loop", "--planner", "constant_velocity"), ("sensors.json", "graph")),  # a drive's
+    (("drive", "--planner", "constant_velocity"), ("evaluation.json",)), (("drive", "--planner", "constant_velocity"), ("sensors.json",))])
+def test_a_folder_with_other_files_is_left_alone(capsys, tmp_path, words, names):
+    if words[0] == "drive":
+        pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup')")
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    line = _refused(capsys, *words, "--out", str(tmp_path))
+    assert names[0] in line or names[-1] in line
+    assert "give another --out" in line and sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
+@pytest.mark.parametrize(("option", "value", "words"), [
+    ("--route", "1000", "from 0 to 999"),
+    ("--stations", "[{id: far, x: 9000, y: 0}]", "station 'far' on map default")])
+def test_a_drive_that_cannot_be_is_refused_before_anything_starts(capsys, tmp_path, option, value, words):
+    pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup')")
+    if option == "--stations":
+        (tmp_path / "s.yaml").write_text(f"stations: {value}")
+        value = str(tmp_path / "s.yaml")
+    assert words in _refused(capsys, "drive", "--planner", "constant_velocity", option, value, "--out", str(tmp_path / "o"))
+    assert not (tmp_path / "o").exists()
 
 
 def test_json_is_the_last_line(capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,8 @@ def test_a_package_with_a_built_in_benchmarks_name_is_refused(tmp_path, monkeypa
 
 @pytest.mark.parametrize("before, after, words", [
     ("kind: open_loop", "kind: openloop", "a kind out of drive, open_loop, dense .*got 'openloop'"),
-    ("kind: open_loop\n", "", "the key 'kind' .*got none"),
+    ("kind: open_loop\n", "", "the key kind in .*got none of that name"),
+    (TINY, "title: mine", r"the keys kind, suites, figures, recipe \(or models\) in .*add_a_benchmark.md"),
     ("models: [constant_velocity]\n", "", "'recipe' or 'models' .*neither"),
     ("title: Tiny", "titel: Tiny", "got 'titel'; correct it: 'title' is near"),
     ("digits: 2", "digit: 2", "'figures' l2_m/0.5 .*got 'digit'; correct it: 'digits' is near"),
@@ -156,3 +158,14 @@ def test_a_recipe_that_has_moved_is_named(tmp_path):
         load_yaml(tmp_path / "cpu.yaml")
     with pytest.raises(ConfigError, match="got no such file; check the path"):
         load_yaml(tmp_path / "gpu.yaml")
+
+
+def test_the_smallest_benchmark_of_the_guide_is_one(tmp_path):
+    guide = Path(__file__).parents[3] / "docs" / "guides" / "add_a_benchmark.md"
+    (text,) = re.findall(r"```yaml small.yaml\n(.*?)```", guide.read_text(), re.DOTALL)
+    (tmp_path / "small.yaml").write_text(text)
+    spec = read_spec(tmp_path / "small.yaml")
+    assert spec.kind == "open_loop" and spec.models[0] == "constant_velocity" and spec.out == Path("runs/benchmark/small")
+    write_bag(tmp_path / "recordings" / "mine" / "b", seconds=4.0)
+    run = begin(BenchmarkConfig(benchmark=str(tmp_path / "small.yaml"), recordings_dir=tmp_path / "recordings", train=False))
+    assert run.wanted == ["constant_velocity", "tcp64_7m6"]

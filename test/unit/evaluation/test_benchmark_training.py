@@ -285,3 +285,14 @@ def test_a_card_with_a_flat_recipe_is_compared_with_a_nested_one(paths):
     assert differences(flat, nested) == []
     assert differences(flat | {"use_entropy": False, "input_width": 448}, nested) == ["plankd.entropy", "tcp.input_width"]
     assert differences(flat | {"front_px": 128}, nested) == []  # another network's field was once in every recipe
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"route_ids": ("1000-0", "none_such")}, "--route-ids out of 1000-0, 1000-1; got none_such"),
+    ({"train_options": ("input_height=64",)}, "tcp.input_height in --train-options; got the old name input_height"),
+    ({"train_options": ("lr",)}, "NAME=VALUE"), ({"train_options": ("lr=[",)}, "a value for lr in --train-options")])
+def test_what_cannot_be_is_refused_before_anything_is_claimed_or_trained(tmp_path, changes, words):
+    config = BenchmarkConfig("default-town", tmp_path / "out", routes_count=2, models=("constant_velocity",), train=False, **changes)
+    with pytest.raises(ConfigError, match=words):
+        run(config, train=lambda config: pytest.fail("something was trained"))
+    assert not (tmp_path / "out").exists()

@@ -12,7 +12,7 @@ from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGo
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.evaluation.run_folder import RunInfo, RunWriter, read_run
+from kd_planner_ros.evaluation.run_folder import RunInfo, RunWriter, lock_settings, read_run
 
 
 def _info() -> RunInfo:
@@ -76,3 +76,24 @@ def test_equal_runs_are_equal_bytes(tmp_path):
     for file in ("run.json", "telemetry.csv", "plans.jsonl", "events.jsonl", "statistics.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     assert json.loads((tmp_path / "a" / "run.json").read_text())["format"] == 1
+
+
+@pytest.mark.parametrize("name", ["frames/cat.jpg", "report.html", "statistics.json"])
+def test_files_that_no_run_wrote_are_never_touched(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ConfigError, match=f"no run.json, but {name}"):
+        RunWriter(tmp_path, _info())
+    assert (tmp_path / name).read_text() == "mine" and not (tmp_path / "run.json").exists()
+
+
+def test_settings_are_locked_in_a_folder_of_their_own_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="an empty folder, or one of an earlier sweep, at .*notes.txt"):
+        lock_settings(tmp_path / "sweep.json", {"a": 1}, "sweep")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    for _ in range(2):  # the second call goes on in the first one's folder
+        lock_settings(tmp_path / "new" / "sweep.json", {"a": 1}, "sweep")
+        (tmp_path / "new" / "more.txt").write_text("of the sweep")
+    with pytest.raises(ConfigError, match="a folder for the sweep at .*; got a file"):
+        lock_settings(tmp_path / "notes.txt" / "sweep.json", {"a": 1}, "sweep")
