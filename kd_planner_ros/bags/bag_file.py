@@ -1,64 +1,205 @@
-"""The files of one recording: topics, facts and messages. mcap and sqlite3 through ``rosbags``; no ROS."""
+"""A recording's topics, facts and messages, without ROS. Only what is read is deserialised, and only its definitions count."""
 
 from __future__ import annotations
 
-import sqlite3
-import struct
+import errno
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from heapq import merge
 from pathlib import Path
 from typing import Any
 
 from backports import zstd
-from rosbags.highlevel import AnyReader
-from rosbags.highlevel.anyreader import AnyReaderError
-from rosbags.rosbag2 import ReaderError
-from rosbags.serde import SerdeError
-from ruamel.yaml.error import YAMLError
+from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat
+from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
 
+from kd_planner_ros.bags.files import PACKED, bag_files, parse_metadata
 from kd_planner_ros.bags.messages import typestore
+from kd_planner_ros.bags.storage import NO_DEFINITION, Link, Storage, open_storage
 from kd_planner_ros.core.errors import BagError
 
-_BROKEN = (AnyReaderError, ReaderError, SerdeError, zstd.ZstdError, sqlite3.Error, struct.error, EOFError, YAMLError)
+HEADER = "std_msgs/msg/Header"
+Message = tuple[str, int, Any]
+"""(topic, bag time in ns, message)."""
 
 
 class BagFile:
-    """An open rosbag2 folder: ``kinds`` (message type by topic), ``custom_data`` and ``messages``.
+    """An open recording: a rosbag2 folder, or a data file by itself.
+
+    Attributes:
+        kinds: message type by topic.
+        counts: number of messages by topic.
+        custom_data: what the recorder noted.
+        notes: what is not read, and why.
 
     Raises:
-        BagError: a file that is truncated or broken.
+        BagError: no recording, one that is truncated or broken, or holds fewer messages than its metadata.yaml says.
     """
 
     def __init__(self, path: Path):
         self.path = path
-        with self._errors():
-            self._reader = AnyReader([path], default_typestore=typestore())
-            self._reader.open()  # once: parsing metadata.yaml takes longer than reading a short drive
-        self.kinds: Mapping[str, str] = {connection.topic: connection.msgtype for connection in self._reader.connections}
-        custom = self._reader.readers[0].storage.metadata.custom or {}
-        self.custom_data: dict[str, str] = {str(key): str(value) for key, value in custom.items()}
+        self.files = bag_files(path)
+        self.notes: list[str] = [f"{one.name} is not read: metadata.yaml does not name it" for one in self.files.beside]
+        self._stack = ExitStack()
+        try:
+            with self._errors():
+                self._storages = self._open()
+            self._links = self._chosen()
+            self.kinds: Mapping[str, str] = {link.topic: link.kind for links in self._links for link in links}
+            self.counts = {topic: sum(link.count for links in self._links for link in links if link.topic == topic) for topic in self.kinds}
+            self._require_counts()
+            self.custom_data = dict(self.files.custom_data or self._noted())
+        except BaseException:
+            self._stack.close()
+            raise
 
-    def messages(self, topics: Iterable[str]) -> Iterator[tuple[str, int, Any]]:
+    # --- messages ----------------------------------------------------------------------------------------------------
+
+    def messages(self, topics: Iterable[str]) -> Iterator[Message]:
         """(topic, bag time in ns, message) of ``topics``, by bag time. Topics that were not recorded are left out.
+
+        Raises:
+            BagError: the file is truncated or broken, or the definition of a topic's type is.
+        """
+        for topic, bag_ns, raw in self.raw(topics):
+            with self._errors(f", in a message on {topic}"):
+                message = self._store(topic).deserialize_cdr(raw, self.kinds[topic])
+            yield topic, bag_ns, message
+
+    def raw(self, topics: Iterable[str]) -> Iterator[tuple[str, int, bytes]]:
+        """As ``messages``, but the serialised messages.
 
         Raises:
             BagError: the file is truncated or broken.
         """
         wanted = set(topics)
+        chosen = [[link for link in links if link.topic in wanted] for links in self._links]
         with self._errors():
-            chosen = [connection for connection in self._reader.connections if connection.topic in wanted]
-            for connection, bag_ns, raw in self._reader.messages(chosen) if chosen else ():
-                yield connection.topic, bag_ns, self._reader.deserialize(raw, connection.msgtype)
+            parts = [storage.messages(links) for storage, links in zip(self._storages, chosen, strict=True) if links]
+            for link, bag_ns, raw in merge(*parts, key=lambda one: one[1]):  # parts of one recording may overlap
+                yield link.topic, bag_ns, zstd.decompress(raw) if self.files.compression == "message" else raw
+
+    def has_header(self, topic: str) -> bool:
+        """Whether messages on ``topic`` begin with a header. False where the type's definition cannot be read."""
+        try:
+            fields = self._store(topic).fielddefs[self.kinds[topic]][1]
+        except (BagError, KeyError):
+            return False
+        return bool(fields) and fields[0][1][1] == HEADER
 
     def close(self) -> None:
         """Close the files; also done when the object is no longer referred to."""
-        self._reader.close()
+        self._stack.close()
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _open(self) -> list[Storage]:
+        paths = list(self.files.files)
+        if self.files.compression == "file":
+            folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="kd_planner_bag_")))
+            paths = [_unpacked(one, folder) if one.suffix == PACKED else one for one in paths]
+        found = []
+        for path in paths:
+            found.append(open_storage(path))
+            self._stack.callback(found[-1].close)
+        return found
+
+    def _chosen(self) -> list[list[Link]]:
+        """The topics of each file that can be read: those serialised by CDR, each with the type that it has first."""
+        kinds: dict[str, str] = {}
+        chosen: list[list[Link]] = []
+        for storage in self._storages:
+            chosen.append([])
+            for link in storage.links:
+                if link.encoding not in ("cdr", ""):
+                    why = f"it is serialised by {link.encoding}"
+                elif kinds.setdefault(link.topic, link.kind) != link.kind:
+                    why = f"it is {kinds[link.topic]} in the rest of the recording"
+                else:
+                    chosen[-1].append(link)
+                    continue
+                self.notes.append(f"{link.count} messages on {link.topic} ({link.kind}) are not read: {why}")
+        return chosen
+
+    def _require_counts(self) -> None:
+        """Compare the files with metadata.yaml."""
+        have: dict[str, int] = {}
+        for storage in self._storages:
+            for link in storage.links:
+                have[link.topic] = have.get(link.topic, 0) + link.count
+        said = self.files.counts
+        if said is None:
+            self.notes.append(f"no metadata.yaml: the files of {self.path} are read as they are")
+            return
+        if lacking := [topic for topic, count in said.items() if have.get(topic, 0) < count]:
+            topic = lacking[0]
+            raise BagError(f"{said[topic]} messages on {topic} in {self.path}, as metadata.yaml says",
+                           f"{have.get(topic, 0)}" + (f", and {len(lacking) - 1} more topics cut short" if lacking[1:] else ""),
+                           "the files are cut off: copy them again; to read what is there, run 'ros2 bag reindex' or delete metadata.yaml")
+        more = sum(max(0, count - said.get(topic, 0)) for topic, count in have.items())
+        if more:
+            self.notes.append(f"{more} messages more than metadata.yaml says; they are read too")
+
+    def _noted(self) -> Mapping[str, str]:
+        """What the recorder noted inside the files."""
+        for storage in self._storages:
+            try:
+                noted = parse_metadata(storage.embedded_metadata()).get("custom_data")
+                return {str(key): str(value) for key, value in (noted or {}).items()}
+            except Exception:  # noqa: BLE001 - notes are no data: a file without any is whole
+                continue
+        return {}
+
+    def _store(self, topic: str) -> Typestore:
+        """The types of the messages on ``topic``."""
+        kind = self.kinds[topic]
+        with self._errors(f", in the definition of {kind} on {topic}"):
+            definition = next((link.definition for links in self._links for link in links
+                               if link.kind == kind and link.definition != NO_DEFINITION), NO_DEFINITION)
+            if definition == NO_DEFINITION:
+                if kind not in typestore().fielddefs:
+                    raise KeyError(f"no definition of {kind} in the recording, and none in this package")
+                return typestore()
+            return _types(kind, definition)
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _errors(self, where: str = "") -> Iterator[None]:
+        """Whatever a library raises about foreign bytes means: this recording is broken, here."""
         try:
             yield
-        except (*_BROKEN, AssertionError, KeyError, UnicodeDecodeError) as error:
+        except BagError:
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EACCES, errno.EMFILE):
+                raise
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise BagError(f"a whole recording in {self.path}", text,
+            raise BagError(f"a whole recording in {self.path}", f"{text}{where}",
                            "the file is cut off or damaged: copy or record it again, or run 'ros2 bag reindex'") from None
+
+
+def _unpacked(path: Path, folder: Path) -> Path:
+    """The unpacked copy of the file at ``path`` in ``folder``."""
+    target = folder / path.stem
+    with path.open("rb") as packed, zstd.open(packed, "rb") as inside, target.open("wb") as out:
+        shutil.copyfileobj(inside, out)
+    return target
+
+
+@lru_cache(maxsize=256)
+def _types(kind: str, definition: MessageDefinition) -> Typestore:
+    """The type ``kind`` and those in it, as ``definition`` describes them."""
+    store = get_typestore(Stores.EMPTY)
+    if definition.format == MessageDefinitionFormat.MSG:
+        store.register(get_types_from_msg(definition.data, kind))
+        return store
+    line = "=" * 80 + "\n"
+    texts = definition.data.split(line)[1:] if definition.data.startswith(f"{line}IDL: ") else [f"\n{definition.data}"]
+    types: dict[str, Any] = {}
+    for text in texts:
+        types.update(get_types_from_idl(text.split("\n", 1)[1]))
+    store.register(types)
+    return store

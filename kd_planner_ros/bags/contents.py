@@ -16,6 +16,7 @@ from kd_planner_ros.bags import decode
 from kd_planner_ros.bags.bag_file import BagFile
 from kd_planner_ros.bags.messages import decoded
 from kd_planner_ros.bags.roadside import picture_topic
+from kd_planner_ros.bags.stamps import Verdict, judge, read_times
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.route import Route
@@ -23,13 +24,17 @@ from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.wire.channels import CHANNELS, find_channel
 from kd_planner_ros.wire.codec.base import stamp_of
 from kd_planner_ros.wire.codec.pictures import camera_of
-from kd_planner_ros.wire.topics import LABELS, WORLD_INFO, Topics
+from kd_planner_ros.wire.topics import LABELS, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE, WORLD_INFO, Topics
 
 Here = TypeVar("Here", bound="Contents")
+REMEDY = "record one drive, with use_sim_time in every node"
+"""What to do about stamps that cannot be believed."""
 
 
 class Contents:
     """The files of one recording, their ``custom_data``, ``kinds`` (message type by topic), and what is in them.
+
+    ``notes`` says what was missing, what is used instead, and what is odd.
 
     Raises:
         BagError: a file that is truncated or broken, or no ego vehicle in it.
@@ -40,6 +45,7 @@ class Contents:
         self._file = BagFile(path)
         self.kinds: Mapping[str, str] = self._file.kinds
         self.custom_data = self._file.custom_data
+        self.notes = list(self._file.notes)
         self.role_name = role_name or _find_role(self.kinds, path)
         self.topics = Topics(self.role_name)
 
@@ -58,10 +64,10 @@ class Contents:
     @cached_property
     def cameras(self) -> tuple[str, ...]:
         """Ids of the colour cameras, sorted. Label cameras (``<id>_depth`` ...) are not among them."""
-        pattern = re.compile(re.escape(f"/carla/{self.role_name}/") + r"([^/]+)/image(?:/compressed)?$")
+        pattern = re.compile(re.escape(f"/carla/{self.role_name}/") + r"(.+)/image(?:/compressed)?$")  # ids may have slashes
         names = sorted({m.group(1) for m in map(pattern.match, self.kinds) if m})
         return tuple(n for n in names if not any(n == f"{c}_{kind}" for c in names for kind in LABELS)
-                     and not re.match(r"(depth|semantic|instance|dvs)", n))
+                     and not re.match(r"(depth|semantic|instance|dvs)", n.rsplit("/", 1)[-1]))
 
     @cached_property
     def clouds(self) -> tuple[str, ...]:
@@ -74,7 +80,11 @@ class Contents:
 
     def camera_spec(self, camera: str) -> CameraSpec | None:
         """The size and field of view of one camera, from its camera_info, and its pose in ``base_link`` where our recorder noted
-        it (else zero). None without a camera_info."""
+        it (else zero). None without a camera_info.
+
+        Raises:
+            BagError: a calibration that cannot be; the topic is named.
+        """
         topic = self.topics.of("camera_info", camera)
         for _, _, message in self.messages([topic]):
             spec = decoded(lambda one: camera_of(one, camera), message, topic)
@@ -102,9 +112,14 @@ class Contents:
         """The topic that a camera's pictures were recorded on, plain or compressed."""
         return picture_topic(self.topics, camera, self.kinds)
 
+    def label_topic(self, camera: str, kind: str) -> str:
+        """The topic of ``kind`` (depth, semantic, instance) of the camera; of classes the ids, where they were recorded."""
+        ids = self.topics.ids(camera)
+        return ids if kind == "semantic" and ids in self.kinds else self.topics.label(camera, kind)
+
     def has_label(self, camera: str, kind: str) -> bool:
-        """Whether ``kind`` (depth, semantic, instance) of the camera was recorded."""
-        return self.topics.label(camera, kind) in self.kinds or (kind == "semantic" and self.topics.ids(camera) in self.kinds)
+        """Whether ``kind`` (depth, semantic, instance) of the camera can be read."""
+        return not self.lacks(self.label_topic(camera, kind))
 
     @cached_property
     def map_name(self) -> str:
@@ -122,6 +137,64 @@ class Contents:
                 if len(route.points) >= 2:
                     return route
         return None
+
+    # --- what can be believed ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """What is wrong with the stamps of each topic that is joined by them (``bags/stamps.py``).
+
+        Raises:
+            BagError: the file is broken.
+        """
+        own = self.topics
+        cameras = [topic for camera in self.cameras for topic in (
+            self.image_topic(camera), own.ids(camera), *(own.label(camera, kind) for kind in LABELS))]
+        timed = [own.odometry, own.imu, own.control, TRUTH_STATE, TRUTH_OBJECTS, TRUTH_SIGNALS, own.sensor("objects"), "/carla/objects",
+                 *cameras, *map(own.sensor, self.clouds)]
+        return judge(read_times(self._file, timed), own.odometry)
+
+    def lacks(self, topic: str) -> str:
+        """Why ``topic`` cannot be read: not recorded, empty, or stamps that cannot be believed. "" where it can be; what is odd
+        about its stamps goes to ``notes``.
+
+        Raises:
+            BagError: the file is broken.
+        """
+        if topic not in self.kinds:
+            return "no such topic"
+        if self._file.counts.get(topic) == 0:
+            return "no message on it"
+        verdict = self.verdicts.get(topic, Verdict())
+        self.notes += [note for note in (f"{topic}: {one}" for one in verdict.notes) if note not in self.notes]
+        return verdict.fault
+
+    def require(self, topic: str, remedy: str) -> None:
+        """Refuse the recording where it ``lacks`` the topic.
+
+        Raises:
+            BagError: the topic, why it cannot be read, and ``remedy`` where it is missing.
+        """
+        if why := self.lacks(topic):
+            stamped = why == self.verdicts.get(topic, Verdict()).fault
+            raise BagError(f"{topic} in {self.path}", why, REMEDY if stamped else remedy)
+
+    def require_all(self, remedies: Mapping[str, Iterable[str]]) -> None:
+        """Refuse the recording where it ``lacks`` any of the topics of ``remedies`` (remedy: topics); all are named.
+
+        Raises:
+            BagError: the topics, why each cannot be read, and their remedies.
+        """
+        lacking = {remedy: {topic: why for topic in topics if (why := self.lacks(topic))} for remedy, topics in remedies.items()}
+        missing = {topic: why for found in lacking.values() for topic, why in found.items()}
+        if not missing:
+            return
+        absent = [topic for topic in missing if topic not in self.kinds]
+        if len(absent) == len(missing):
+            raise BagError(f"{', '.join(missing)} in {self.path}", f"no such topic{'s' if len(missing) > 1 else ''}",
+                           ", and ".join(remedy for remedy, found in lacking.items() if found))
+        got = "; ".join(f"{topic}: {why}" for topic, why in missing.items())
+        raise BagError(f"{', '.join(missing)} in {self.path}", got, REMEDY)
 
     # --- messages ----------------------------------------------------------------------------------------------------
 
@@ -153,11 +226,11 @@ def _find_role(kinds: Iterable[str], path: Path) -> str:
         BagError: there is none, or more than one.
     """
     roles: list[str] = []
-    for pattern in (r"/carla/([^/]+)/odometry$", r"/carla/([^/]+)/[^/]+/image$"):
+    for pattern in (r"/carla/([^/]+)/odometry$", r"/carla/([^/]+)/.+/image(?:/compressed)?$"):
         roles = roles or sorted({m.group(1) for m in (re.match(pattern, topic) for topic in kinds) if m})
     if len(roles) == 1:
         return roles[0]
     if roles:
-        raise BagError(f"one ego vehicle in {path}", f"{len(roles)}: {', '.join(roles)}", "give the role name")
+        raise BagError(f"one ego vehicle in {path}", f"{len(roles)}: {', '.join(roles)}", "give the role name with --role-name")
     raise BagError(f"/carla/<role name>/odometry in {path}", f"topics {', '.join(sorted(kinds)[:8]) or 'none'}",
                    "record the topics of CARLA's ROS bridge, or remap yours to them")

@@ -26,7 +26,7 @@ def tracks_of(recording: Recording) -> Tracks | None:
     Raises:
         BagError: a list that cannot be read.
     """
-    if TRUTH_OBJECTS not in recording.kinds:
+    if recording.lacks(TRUTH_OBJECTS):
         return None
     tables = dict(recording.records("objects"))
     stamps = np.array(sorted(tables), np.int64)

@@ -14,6 +14,7 @@ import numpy as np
 
 from kd_planner_ros.bags.decode import labels, truth_tables
 from kd_planner_ros.bags.messages import decoded
+from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.frames import FrameMaker
 from kd_planner_ros.core.records import Control, Frame
 from kd_planner_ros.core.sensors import CameraImage
@@ -88,30 +89,44 @@ class SampleBuilder:
 
     Args:
         cameras: camera id to the topic of its pictures.
+        sizes: (width, height) that each camera's camera_info gives.
         maker: puts the frames together; ``decoders`` are its arguments that decode roadside messages.
     """
 
     topics: Topics
     timeline: Timeline
     cameras: Mapping[str, str]
+    sizes: Mapping[str, tuple[int, int]]
     clouds: tuple[str, ...]
     labels: Labels
     maker: FrameMaker
     decoders: Mapping[str, Callable[[Any], np.ndarray | None]]
 
     def build(self, found: Mapping[str, Any]) -> Sample | None:
-        """The Sample of the messages ``found``; None where the timeline has no ego state."""
+        """The Sample of the messages ``found``; None where the timeline has no ego state.
+
+        Raises:
+            BagError: a message cannot be read, or a picture has another size than its camera_info says.
+        """
         sensor, stamp = self.topics.sensor, stamp_of(found[next(iter(self.cameras.values()))])
         row = int(self.timeline.ego.at(np.array([stamp]))[0])
         if row < 0:
             return None
         images = {c: decoded(rgb_of, found[topic], topic) for c, topic in self.cameras.items()}
+        self._require_sizes(images)
         points = {c: decoded(cloud_of, found[sensor(c)], sensor(c)) for c in self.clouds}
         ages = {c: (stamp - stamp_of(found[topic])) / 1e9 for c, topic in self.cameras.items()}
         ages |= {c: (stamp - stamp_of(found[sensor(c)])) / 1e9 for c in self.clouds}
         frame = self.maker.make(self.timeline.ego_state(row), self.timeline.goal(row), images, points, ages, stamp_ns=stamp,
                                 **self.decoders)
         return Sample(frame, self._truth(found, stamp, images))
+
+    def _require_sizes(self, images: Mapping[str, np.ndarray]) -> None:
+        for camera, size in self.sizes.items():
+            height, width = images[camera].shape[:2]
+            if (width, height) != size:
+                raise BagError(f"pictures of {size[0]}x{size[1]} on {self.cameras[camera]}, as its camera_info says", f"{width}x{height}",
+                               "record the camera_info that belongs to the pictures, or none")
 
     def _truth(self, found: Mapping[str, Any], stamp: int, images: Mapping[str, np.ndarray]) -> Truth:
         timeline, at = self.timeline, np.array([stamp])

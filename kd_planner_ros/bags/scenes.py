@@ -30,19 +30,20 @@ def scenes(recording: Recording) -> Iterator[tuple[int, np.ndarray, np.ndarray]]
     Raises:
         BagError: no topic with objects; it says which losses work without them.
     """
-    if TRUTH_OBJECTS in recording.kinds:
+    if not recording.lacks(TRUTH_OBJECTS):
         return _ours(recording)
     topic = recording.topics.sensor("objects")
     topic = topic if topic in recording.kinds else "/carla/objects"
-    if topic not in recording.kinds:
-        raise BagError(f"{TRUTH_OBJECTS} or {recording.topics.sensor('objects')} in {recording.path}", "neither",
+    if recording.lacks(topic):
+        why = [f"{one}: {recording.lacks(one)}" for one in (TRUTH_OBJECTS, topic) if one in recording.kinds]
+        raise BagError(f"{TRUTH_OBJECTS} or {recording.topics.sensor('objects')} in {recording.path}", "; ".join(why) or "neither",
                        "record the objects too; without them imitation, AT, ReviewKD and DPK work, and PlanKD with "
                        "--plankd.no-safe-attention")
     return _carla(recording, topic)
 
 
 def _ours(recording: Recording) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    wanted = [topic for topic in (TRUTH_OBJECTS, TRUTH_SIGNALS) if topic in recording.kinds]
+    wanted = [topic for topic in (TRUTH_OBJECTS, TRUTH_SIGNALS) if not recording.lacks(topic)]
     found: dict[str, Any] = {}
     for topic, _, message in recording.messages(wanted):
         stamp = stamp_of(message)

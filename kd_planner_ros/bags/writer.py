@@ -17,6 +17,7 @@ from backports import zstd
 from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
+from kd_planner_ros.bags.files import PARTIAL
 from kd_planner_ros.bags.messages import make, typestore
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Control, EgoState
@@ -32,8 +33,6 @@ from kd_planner_ros.wire.topics import LABELS, MAP_FRAME, Topics
 
 ZSTD_LEVEL = 1
 """'Fast': on rendered pictures level 3 saves a tenth of the disk and costs three times the time."""
-PARTIAL = ".partial"
-"""Camera frames of the bridge are optical: z forward, x right."""
 _FOREVER = QosTime(9223372036, 854775807)  # RMW_DURATION_INFINITE
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from kd_planner_ros.bags.cameras import recorded_names
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.distill.config import TrainConfig, stages_of
 from kd_planner_ros.distill.methods.registry import find_method
@@ -18,11 +19,24 @@ CAMERA = "front"
 
 
 def cameras(bag: Path) -> tuple[CameraSpec | None, dict[str, CameraSpec]]:
-    """The recording's main camera, and every camera that says its size, by id; poses are left at zero."""
+    """The recording's main camera, and every camera that says its size, by id; poses are left at zero.
+
+    Raises:
+        BagError: a calibration of the main camera that cannot be. Other cameras are read where they are asked for.
+    """
+    found: dict[str, CameraSpec] = {}
     with open_bag(bag) as recording:
-        found = {camera: recording.camera_spec(camera) for camera in recording.cameras}
-        main = found.get(recorded_names(recording, (CAMERA,))[0])
-    return main, {camera: spec for camera, spec in found.items() if spec is not None}
+        main = recorded_names(recording, (CAMERA,))[0]
+        for camera in recording.cameras:
+            try:
+                spec = recording.camera_spec(camera)
+            except BagError:
+                if camera == main:
+                    raise
+                continue
+            if spec is not None:
+                found[camera] = spec
+    return found.get(main), found
 
 
 def require_sensors(config: TrainConfig) -> None:

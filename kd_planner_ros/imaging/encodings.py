@@ -51,7 +51,7 @@ def decode_image(data, height: int, width: int, encoding: str, step: int = 0, bi
 
     Args:
         data: anything with the buffer protocol (bytes, array.array, memoryview, uint8 array).
-        step: bytes a row, padding included; 0 means unpadded.
+        step: bytes a row, padding included; 0 means unpadded. With one row it does not matter.
         big_endian: the message's ``is_bigendian``; it matters for elements of more than one byte.
 
     Raises:
@@ -62,7 +62,7 @@ def decode_image(data, height: int, width: int, encoding: str, step: int = 0, bi
     row = width * spec.channels * dtype.itemsize
     if height <= 0 or width <= 0:
         raise SensorError("an image with pixels", f"{width}x{height}", "check the camera")
-    step = step or row
+    step = row if height == 1 else step or row
     if step < row:
         raise SensorError(f"step >= {row} bytes for {width} pixels of {encoding}", str(step), "check the camera driver")
     flat = np.frombuffer(data, np.uint8)

@@ -56,6 +56,8 @@ class SampleMaker(ABC):
         horizon_s, step_s: how far ``future`` and ``actions`` of a sample's row reach, and in which steps, seconds. Samples
             nearer than the horizon to the end of a drive or to a collision are left out; a horizon of 0 asks for neither.
         needs_route: whether a recording without a route is refused; without one a row's target point is NaN.
+        needs_control: whether a recording is refused that holds neither the executed control nor the expert's wish, from which a
+            row's ``actions`` are; without either they are NaN.
         roadside: what ``frame.roadside`` is to hold; None: nothing. A missing view is a normal case.
         sampling: how batches are drawn.
         pictures: the arrays that ``augment`` changes.
@@ -74,6 +76,7 @@ class SampleMaker(ABC):
     horizon_s = 2.0
     step_s = 0.5
     needs_route = True
+    needs_control = False
     roadside: RoadsideWish | None = None
     sampling: Random | Sequences = Random()
     pictures: tuple[str, ...] = (MAIN,)

@@ -19,15 +19,16 @@ import numpy as np
 from tqdm import tqdm
 
 from kd_planner_ros.bags.cameras import recorded_names
+from kd_planner_ros.bags.files import bag_files
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.networks.samples import MAIN, SampleMaker, require_valid
 from kd_planner_ros.samples.arrays import open_array, put_in_place
 from kd_planner_ros.samples.make import make_samples
-from kd_planner_ros.wire.topics import MAP_LINES, TRUTH_OBJECTS, TRUTH_SIGNALS
+from kd_planner_ros.wire.topics import MAP_LINES, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE
 
-FORMAT = 3
-"""Raise when the meaning of a row changes: old shards are then built again."""
+FORMAT = 4
+"""Raise when the meaning of a row changes, or what a recording is refused for: old shards are then built again."""
 TRUTH = {"objects": TRUTH_OBJECTS, "signals": TRUTH_SIGNALS, "tracks": TRUTH_OBJECTS, "lines": MAP_LINES}
 
 @dataclass(frozen=True)
@@ -67,9 +68,13 @@ class Shard:
 
 
 def content_hash(bag: Path) -> str:
-    """SHA-256 over the data files of a recording (metadata.yaml repeats them)."""
+    """SHA-256 over the data files of a recording, as they lie on the disk (metadata.yaml repeats them).
+
+    Raises:
+        BagError: there is no recording, or a file that is not finished.
+    """
     digest = hashlib.sha256()
-    for path in sorted(p for p in Path(bag).iterdir() if p.suffix in (".mcap", ".db3")):
+    for path in sorted(bag_files(Path(bag)).files):
         part = hashlib.sha256()
         with path.open("rb") as file:
             while block := file.read(1 << 20):
@@ -96,7 +101,15 @@ def build_shards(bags: list[Path], root: Path, maker: SampleMaker, progress: boo
             with open_bag(bag) as recording:
                 _build(recording, folder, maker, content)
         shards.append(Shard(folder))
+        _require_actions(shards[-1], maker, bag)
     return shards
+
+
+def _require_actions(shard: Shard, maker: SampleMaker, bag: Path) -> None:
+    """Refuse samples that say nothing of the control, for a network that learns it: its branch would stay as it began."""
+    if maker.needs_control and shard.facts["samples"] and not shard.facts["actions"]:
+        raise BagError(f"vehicle_control_cmd, or the expert's wish on {TRUTH_STATE}, at the samples of {bag}",
+                       f"neither in {shard.facts['samples']} samples", "record what the driver did too, in the clock of the sensors")
 
 
 def _shaped_by(maker: SampleMaker) -> list[Any]:
@@ -121,7 +134,7 @@ def _build(recording: Recording, folder: Path, maker: SampleMaker, content: str)
     partial.mkdir(parents=True)
     try:
         made = make_samples(recording, maker, partial)
-        facts = {"bag": recording.path.name, "content": content, "frames": made.frames, "samples": made.samples,
+        facts = {"bag": recording.path.name, "content": content, "frames": made.frames, "samples": made.samples, "actions": made.actions,
                  "incomplete": recording.incomplete, "left_out": made.left_out, "notes": recording.notes,
                  "map": recording.map_name, **{k: recording.custom_data.get(k, "") for k in ("route", "seed", "weather")}}
         if made.names != (MAIN,):
@@ -141,21 +154,19 @@ def require_topics(recording: Recording, maker: SampleMaker) -> None:
     Raises:
         BagError: topics are missing; each is named.
     """
-    topics, have = recording.topics, recording.kinds
+    topics, lacks = recording.topics, recording.lacks
     recorded = dict(zip(maker.cameras, recorded_names(recording, maker.cameras), strict=True))
-    route = topics.waypoints if topics.waypoints in have else topics.route
+    route = topics.waypoints if not lacks(topics.waypoints) else topics.route
     missing = {
         f"the recording has the cameras {', '.join(recording.cameras) or 'none'} and the LiDARs "
         f"{', '.join(recording.clouds) or 'none'}: record the network's own with 'kd-planner record --network'":
-            [topics.image(camera) for camera in recorded.values() if camera not in recording.cameras]
-            + [topic for topic in map(topics.sensor, maker.clouds) if topic not in have],
+            [recording.image_topic(camera) for camera in recorded.values()] + [topics.sensor(cloud) for cloud in maker.clouds],
         "record the labels too with 'kd-planner record --labels', or train a network that needs none ('tcp')":
-            [topics.label(recorded[camera], kind) for camera, kinds in maker.labels.items() for kind in kinds
-             if not recording.has_label(recorded[camera], kind)],
+            [recording.label_topic(recorded[camera], kind) for camera, kinds in maker.labels.items() for kind in kinds],
         "record the truth too, or train a network that needs none ('tcp')":
-            [topic for topic in dict.fromkeys(TRUTH[name] for name in maker.truth) if topic not in have],
+            list(dict.fromkeys(TRUTH[name] for name in maker.truth)),
         "record the route too: without it there is no target point to train on":
-            [route] if maker.needs_route and route not in have else []}
-    if names := [topic for lacking in missing.values() for topic in lacking]:
-        raise BagError(f"{', '.join(names)} in {recording.path}", f"no such topic{'s' if len(names) > 1 else ''}",
-                       ", and ".join(remedy for remedy, lacking in missing.items() if lacking))
+            [route] if maker.needs_route else [],
+        "record what the driver did too, as 'kd-planner record' does: CARLA's autopilot sends no control":
+            [topics.control] if maker.needs_control and lacks(TRUTH_STATE) else []}
+    recording.require_all(missing)

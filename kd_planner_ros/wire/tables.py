@@ -80,21 +80,24 @@ def read_table(fields: tuple[Field, ...], data: np.ndarray, rows: int, step: int
     view of ``data`` where lines have no padding.
 
     Args:
-        row_step: bytes a line, padding included; 0 means unpadded.
+        row_step: bytes a line, padding included; 0 means unpadded. With one line it does not matter, and the last line may come
+            without its padding.
 
     Raises:
         SensorError: as ``table_dtype``, and for too few bytes.
     """
     dtype = table_dtype(fields, step, big_endian)
     line = rows * step
-    row_step = row_step or line
-    if row_step < line or data.size < row_step * height:
+    row_step = line if height <= 1 else row_step or line
+    if not (height and line):
+        return np.zeros(0, dtype)
+    if row_step < line or data.size < row_step * (height - 1) + line:
         raise SensorError(f"{height} lines of {rows} rows of {step} bytes", f"{data.size} bytes in lines of {row_step}",
                           "the message is cut off: check the node that published it, or record again")
     if height == 1 or row_step == line:
         return data[: line * height].view(dtype)
-    lines = data[: row_step * height].reshape(height, row_step)
-    return np.ascontiguousarray(lines[:, :line]).reshape(-1).view(dtype)
+    lines = np.lib.stride_tricks.as_strided(data, (height, line), (row_step, 1), writeable=False)
+    return np.ascontiguousarray(lines).reshape(-1).view(dtype)
 
 
 def require_columns(table: np.ndarray, names: Iterable[str]) -> None:

@@ -44,6 +44,7 @@ class TCPTask(WithAuxiliaryHeads, LearningTask):
     """One prepared picture a sample; everything else is in the rows that all networks share."""
 
     grid = True
+    needs_control = True
     own_shards = False
     weights = WEIGHTS
 

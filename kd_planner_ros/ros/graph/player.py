@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import struct
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
-from rosbags.highlevel import AnyReader
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Bool, String
 
-from kd_planner_ros.bags.messages import typestore
-from kd_planner_ros.core.errors import BagError, SensorError
+from kd_planner_ros.bags.bag_file import BagFile
+from kd_planner_ros.bags.stamps import header_stamp
+from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Control, Plan
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import Station
@@ -139,27 +139,15 @@ def instants(path: Path, topics: set[str]) -> Iterator[tuple[int, list[tuple[str
     """The recording's messages on ``topics`` as (header stamp, [(topic, CDR bytes)]), oldest stamp first.
 
     Raises:
-        BagError: a message without a readable header.
+        BagError: a broken file, or a message without a readable header.
     """
     pending: dict[int, list[tuple[str, bytes]]] = defaultdict(list)
-    with AnyReader([path], default_typestore=typestore()) as reader:
-        chosen = [connection for connection in reader.connections if connection.topic in topics]
-        for connection, _, raw in reader.messages(chosen) if chosen else ():
-            stamp_ns = header_stamp(bytes(raw[:12]), connection.topic)
-            pending[stamp_ns].append((connection.topic, bytes(raw)))
+    with closing(BagFile(path)) as file:
+        for topic, _, raw in file.raw(topics):
+            stamp_ns = header_stamp(raw, topic)
+            pending[stamp_ns].append((topic, bytes(raw)))
             for due_ns in sorted(one for one in pending if one < stamp_ns - SETTLE_NS):
                 yield due_ns, pending.pop(due_ns)
     for stamp_ns in sorted(pending):
         yield stamp_ns, pending[stamp_ns]
 
-
-def header_stamp(raw: bytes, topic: str) -> int:
-    """The stamp in the first twelve bytes of a serialised message that begins with a header.
-
-    Raises:
-        BagError: too short to hold one.
-    """
-    if len(raw) < 12:
-        raise BagError(f"a header in every message on {topic}", f"{len(raw)} bytes", "record again")
-    sec, nanosec = struct.unpack_from("<iI" if raw[1] & 1 else ">iI", raw, 4)
-    return sec * 1_000_000_000 + nanosec

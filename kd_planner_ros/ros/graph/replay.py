@@ -88,9 +88,8 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
     lidars = [recording.topics.sensor(spec.id) for spec in rig.lidars]
     wanted = [*cameras, *lidars, recording.topics.odometry]
     for topic in wanted:
-        if topic not in recording.kinds:
-            raise BagError(f"{topic} in {recording.path}", f"topics {', '.join(sorted(recording.kinds)) or 'none'}",
-                           "record the sensors that this planner declares, or choose another planner")
+        recording.require(topic, f"record the sensors that this planner declares, or choose another planner; the recording has the "
+                          f"cameras {', '.join(recording.cameras) or 'none'} and the LiDARs {', '.join(recording.clouds) or 'none'}")
     for spec, name in zip(rig.cameras, names, strict=True):
         found = recording.camera_spec(name)
         if found is not None and (found.width, found.height) != (spec.width, spec.height):

@@ -18,6 +18,10 @@ from kd_planner_ros.wire.codec.base import Make, header
 IMAGE, COMPRESSED, CAMERA_INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo"
 COLOURS = ("bgra8", "rgb8", "bgr8", "rgba8")
 RAW_DEPTH_RANGE_M = 1000.0
+FOCAL_SHARE = (0.1, 20.0)
+"""Focal lengths as shares of the picture's width: fields of view from 157 to 3 degrees."""
+FOCAL_RATIO = 2.0
+"""Pixels are at most so many times as wide as high, or as high as wide."""
 
 
 def image(make: Make, pixels: np.ndarray, encoding: str, stamp_ns: int, frame: str) -> Any:
@@ -147,13 +151,22 @@ def camera_info(make: Make, spec: CameraSpec, stamp_ns: int, frame: str) -> Any:
 
 def camera_of(message: Any, camera: str = "") -> CameraSpec:
     """The size and the horizontal field of view in a CameraInfo; the pose stays at zero. A distortion and a principal point
-    off the middle are not represented; a camera without a focal length counts as one of 90 degrees.
+    off the middle are not represented.
 
     Raises:
-        SensorError: a picture without pixels.
+        SensorError: no size, focal lengths that no camera of this width has (an uncalibrated camera says 0; others are in
+            millimetres), or a principal point outside the picture.
     """
     k = np.asarray(message.k if hasattr(message, "k") else message.K, float)
-    if message.width <= 0 or message.height <= 0:
-        raise SensorError("a camera_info with a size", f"{message.width}x{message.height}", "check the camera driver")
-    fov = 2.0 * math.degrees(math.atan2(message.width / 2.0, k[0])) if k[0] > 0 else 90.0
-    return CameraSpec(camera, Pose(), int(message.width), int(message.height), round(fov, 6))
+    width, height = int(message.width), int(message.height)
+    if width <= 0 or height <= 0:
+        raise SensorError("a camera_info with a size", f"{width}x{height}", "check the camera driver")
+    low, high = (share * width for share in FOCAL_SHARE)
+    if len(k) != 9 or not (low <= k[0] <= high and k[0] / FOCAL_RATIO <= k[4] <= k[0] * FOCAL_RATIO):
+        got = f"fx {k[0]:g} and fy {k[4]:g}" if len(k) == 9 else f"{len(k)} numbers"
+        raise SensorError(f"focal lengths from {low:g} to {high:g} pixels for pictures {width} pixels wide in camera_info", got,
+                          "calibrate the camera, or record without its camera_info")
+    if not (0.0 < k[2] < width and 0.0 < k[5] < height):
+        raise SensorError(f"a principal point within {width}x{height} in camera_info", f"cx {k[2]:g} and cy {k[5]:g}",
+                          "calibrate the camera, or record without its camera_info")
+    return CameraSpec(camera, Pose(), width, height, round(2.0 * math.degrees(math.atan2(width / 2.0, k[0])), 6))

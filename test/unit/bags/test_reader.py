@@ -1,8 +1,11 @@
 """What is written is read back, and what is wrong with a recording is said in one line."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.bags import HEIGHT, RIG, SPEED, WIDTH, picture, pose_at, scene, shot, write_bag
+from support.rewrite import rewrite
 
 from kd_planner_ros.bags.messages import make, typestore
 from kd_planner_ros.bags.reader import open_bag
@@ -105,11 +108,7 @@ def test_damaged_bytes_are_one_line(tmp_path, position):
         list(open_bag(path).samples(labels=("depth",)))
 
 
-def test_no_metadata_and_no_folder(tmp_path):
-    path = write_bag(tmp_path / "bag")
-    (path / "metadata.yaml").unlink()
-    with pytest.raises(BagError, match="interrupted.*ros2 bag reindex"):
-        open_bag(path)
+def test_no_folder(tmp_path):
     with pytest.raises(BagError, match="no such folder"):
         open_bag(tmp_path / "elsewhere")
 
@@ -130,6 +129,38 @@ def test_missing_camera_is_named(tmp_path):
     with pytest.raises(BagError, match="image"):
         list(blind.samples())
     assert len(blind.timeline.ego.stamps) == 160
+
+
+def test_a_calibration_that_cannot_be_is_refused_where_it_is_asked_for(tmp_path):
+    path = write_bag(tmp_path / "bag", labels=False)
+    zero = rewrite(path, tmp_path / "zero", lambda topic, _, raw: calibrated(raw, 0.0, WIDTH) if topic.endswith("camera_info") else raw)
+    with open_bag(zero) as recording, pytest.raises(BagError, match="focal lengths from 6.4 to 1280 .* on .*/front/camera_info; got fx 0"):
+        next(recording.samples())
+    assert len(list(open_bag(zero).pictures("front"))) == 16  # pictures ask for none
+    other = rewrite(path, tmp_path / "other", lambda topic, _, raw: calibrated(raw, 100.0, 200) if topic.endswith("camera_info") else raw)
+    with open_bag(other) as recording, pytest.raises(BagError, match="pictures of 200x32 on .*/front/image, .*; got 64x32"):
+        next(recording.samples())
+    bare = rewrite(path, tmp_path / "bare", lambda topic, _, raw: None if topic.endswith("camera_info") else raw)  # the remedy
+    assert len(list(open_bag(bare).samples())) == 16
+
+
+def calibrated(raw, focal, width):
+    kind = "sensor_msgs/msg/CameraInfo"
+    message = typestore().deserialize_cdr(raw, kind)
+    k = np.array([focal, 0, width / 2, 0, focal, HEIGHT / 2, 0, 0, 1])
+    return bytes(typestore().serialize_cdr(replace(message, width=width, k=k), kind))
+
+
+@pytest.mark.parametrize("camera", ["sensing/camera/front", "rgb_front", "a/b", "front/depth/rgb"])
+def test_a_camera_id_with_slashes_is_found(tmp_path, camera):
+    path = rewrite(write_bag(tmp_path / "bag"), tmp_path / "b",
+                   rename=lambda topic: topic.replace("/front", f"/{camera}") if topic.startswith(("/carla/", "/truth/")) else topic)
+    with open_bag(path) as recording:
+        assert recording.cameras == (camera,)
+        samples = list(recording.samples(labels=("depth", "semantic")))
+        spec = recording.camera_spec(camera)
+    assert len(samples) == 16 and samples[0].frame.images[camera].shape == (HEIGHT, WIDTH, 3)
+    assert spec.width == WIDTH and samples[0].truth.labels[camera].depth is not None
 
 
 def test_missing_speedometer_falls_back_to_odometry(tmp_path):

@@ -5,7 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from support.bags import SPEED, Pictures, write_bag
+from support.bags import SPEED, Pictures, copy_bag, write_bag
+from support.rewrite import moved, rewrite
 
 from kd_planner_ros.core.errors import BagError, ConfigError, SensorError
 from kd_planner_ros.core.road import MAP_LINE_DTYPE
@@ -120,6 +121,54 @@ def test_what_a_recording_lacks_is_named_before_any_sample(tmp_path, declared, b
     assert not list((tmp_path / "cache").rglob("*.npy"))
 
 
+class Acting(Pictures):
+    needs_control = True
+
+
+def without(*ends):
+    return lambda topic, when, raw: None if topic.endswith(ends) else raw
+
+
+@pytest.mark.parametrize(("ends", "acted"), [((), 12), (("/vehicle_control_cmd",), 12), (("/truth/state",), 12)])
+def test_the_control_or_the_experts_wish_will_do(tmp_path, ends, acted):
+    bag = rewrite(copy_bag(tmp_path / "bag"), tmp_path / "b", without(*ends))
+    shard = build(tmp_path, bag, Acting())
+    assert shard.facts["actions"] == acted == np.isfinite(shard.rows["actions"][:, 0]).all(1).sum()
+
+
+def test_without_either_a_network_that_learns_the_control_is_refused_and_another_is_not(tmp_path):
+    bag = rewrite(copy_bag(tmp_path / "bag"), tmp_path / "b", without("/vehicle_control_cmd", "/truth/state"))
+    with pytest.raises(BagError, match="vehicle_control_cmd in .*; got no such topic; .*autopilot sends no control"):
+        build(tmp_path, bag, Acting())
+    assert not list((tmp_path / "cache").rglob("*.npy"))
+    shard = build(tmp_path, bag, Pictures())
+    assert len(shard.rows) == 12 and shard.facts["actions"] == 0
+    with pytest.raises(BagError, match="vehicle_control_cmd"):  # the same samples lie in the cache by now
+        build(tmp_path, bag, type("Acting", (Acting,), {})())
+
+
+def test_a_control_that_never_comes_with_a_sample_is_refused(tmp_path):
+    """The topic is there, and its first second alone has messages, of which no sample is made."""
+    def change(topic, when, raw):
+        early = when < 1_040_000_000
+        return None if topic == "/truth/state" or (topic.endswith("/vehicle_control_cmd") and not early) else (
+            None if topic.endswith("/front/image") and early else raw)
+
+    bag = rewrite(copy_bag(tmp_path / "bag"), tmp_path / "b", change)
+    with pytest.raises(BagError, match="vehicle_control_cmd, or the expert's wish .* at the samples of .*; got neither in 11 samples"):
+        build(tmp_path, bag, Acting())
+
+
+def test_a_topic_of_another_clock_is_refused_with_its_spans_and_an_unneeded_one_is_not(tmp_path):
+    bag = rewrite(copy_bag(tmp_path / "bag"), tmp_path / "b", moved("/vehicle_control_cmd", lambda stamp: stamp + 5 * 10**9))
+    shard = build(tmp_path, bag, Acting())  # the expert's wish is there
+    assert any("vehicle_control_cmd is left out: stamps 5.0 s ahead" in note for note in shard.facts["notes"])
+    bag = rewrite(copy_bag(tmp_path / "wishless"), tmp_path / "c", lambda topic, when, raw: None if topic == "/truth/state" else moved(
+        "/vehicle_control_cmd", lambda stamp: stamp + 5 * 10**9)(topic, when, raw))
+    with pytest.raises(BagError, match="vehicle_control_cmd in .*; got .*stamps 5.0 s ahead of those of /carla/ego_vehicle/odometry"):
+        build(tmp_path, bag, Acting())
+
+
 @pytest.mark.parametrize(("declared", "named"), [
     ({"offsets_ns": (-1, 1)}, "offsets_ns with 0"), ({"horizon_s": 1.2}, "whole steps"), ({"truth": ("weather",)}, "truth of"),
     ({"labels": {"left": ("depth",)}}, "depth of left"), ({"labels": {"front": ("flow",)}}, "flow of front")])
@@ -207,10 +256,11 @@ def test_shards_keep_the_names_and_bytes_of_651a085(tmp_path):
     """Hashes of what 651a085 wrote of the same recording; its name there is a hash of format, content, camera and key."""
     bag = write_bag(tmp_path / "bag", rate=0.2, disturbed=(65, 75), storage="sqlite3")
     shard = build(tmp_path, bag, Pictures())
-    name = hashlib.sha256(json.dumps([3, shard.facts["content"], "front", {"as": "recorded"}], sort_keys=True).encode())
+    name = hashlib.sha256(json.dumps([4, shard.facts["content"], "front", {"as": "recorded"}], sort_keys=True).encode())
     assert shard.folder.name == name.hexdigest()[:20]
     facts = json.loads((shard.folder / "facts.json").read_text())
     facts.pop("content")  # of the file, which holds the writer's version
+    assert facts.pop("actions") == facts["samples"]  # 651a085 did not count them
     found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in sorted(shard.folder.glob("*.npy"))}
     found["facts"] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     assert found == BASE

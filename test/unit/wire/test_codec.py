@@ -144,6 +144,27 @@ def test_camera_info_at_ninety_degrees(make):
         pictures.camera_of(info)
 
 
+@pytest.mark.parametrize("k, named", [
+    ({0: 0.0, 4: 0.0}, "fx 0 and fy 0"), ({0: -400.0, 4: 400.0}, "fx -400"), ({0: 400.0, 4: -400.0}, "fy -400"),
+    ({0: 0.8, 4: 0.8}, "fx 0.8"),
+    ({0: 8e5, 4: 8e5}, "fx 800000"), ({0: float("nan")}, "fx nan"), ({4: float("inf")}, "fy inf"), ({0: 400.0, 4: 4.0}, "fy 4"),
+    ({2: 0.0}, "cx 0 and cy 300"), ({5: 601.0}, "cy 601"), ({2: float("nan")}, "cx nan")])
+def test_a_calibration_that_cannot_be_is_refused(make, k, named):
+    info = sent(make, "camera_info", CameraSpec("front", Pose(), 800, 600, 90.0))
+    for at, value in k.items():
+        info.k[at] = value
+    with pytest.raises(SensorError, match=named):
+        pictures.camera_of(info)
+
+
+@pytest.mark.parametrize("fov_deg", [5.0, 60.0, 120.0, 150.0])
+def test_calibrations_of_real_lenses_are_read(make, fov_deg):
+    info = sent(make, "camera_info", CameraSpec("front", Pose(), 640, 480, fov_deg))
+    info.k[4] *= 1.02
+    info.k[2] += 25.0
+    assert pictures.camera_of(info).fov_deg == pytest.approx(fov_deg, abs=1e-5)
+
+
 def test_a_png_keeps_every_value_and_a_jpeg_nearly(make):
     rgb = np.kron(np.arange(24, dtype=np.uint8).reshape(2, 4, 3) * 10, np.ones((16, 16, 1), np.uint8))
     message = pictures.compressed(make, rgb, STAMP, "front", "png")
@@ -222,7 +243,8 @@ def test_padded_lines_and_big_endian_numbers(make):
 
 
 @pytest.mark.parametrize("change", [
-    {"data": np.zeros(4, np.uint8)}, {"point_step": 2}, {"row_step": 4}, {"width": 3}, {"height": 2}, {"width": 0, "point_step": 0}])
+    {"data": np.zeros(4, np.uint8)}, {"point_step": 2}, {"height": 2, "width": 1, "row_step": 3}, {"width": 3}, {"height": 2},
+    {"width": 0, "point_step": 0}])
 def test_a_broken_table_is_refused(make, change):
     with pytest.raises(SensorError):
         tables.rows_of(cloud_message(make, [("x", 0, 7, 1)], bytes(8), **change))

@@ -194,7 +194,7 @@ def build(context: MethodContext) -> PlanKD:
 def require_recording(recording: Recording, options: Config, network: str) -> None:
     """Refuse a recording that lacks planning states, objects or its map where PlanKD reads them."""
     needed = truth_needed(options, find_training(network).method_defaults.get(PlanKD.name, {}))
-    if "states" in needed and TRUTH_STATE not in recording.kinds:
+    if "states" in needed and recording.lacks(TRUTH_STATE):
         raise no_states(recording.path)
     if "bev" in needed:
         scenes(recording)

@@ -1,0 +1,50 @@
+"""A recording copied message by message, with changes that a recorder or a driver would cause."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+
+from kd_planner_ros.bags.bag_file import BagFile
+from kd_planner_ros.bags.messages import typestore
+from kd_planner_ros.bags.stamps import header_stamp
+
+Change = Callable[[str, int, bytes], "list[tuple[int, bytes]] | bytes | None"]
+"""(topic, bag time, message) -> the message to write instead, several with their bag times, or None to leave it out."""
+
+
+def rewrite(source: Path, target: Path, change: Change = lambda topic, bag_ns, raw: raw, rename: Callable[[str], str] = str,
+            storage: str = "mcap", compression: str = "") -> Path:
+    """Copy the recording at ``source`` to ``target`` and give that back. ``compression`` is "", file or message."""
+    writer = Writer(target, version=9, storage_plugin=StoragePlugin[storage.upper()])
+    if compression:
+        writer.set_compression(CompressionMode[compression.upper()], CompressionFormat.ZSTD)
+    connections = {}
+    with closing(BagFile(source)) as file, writer:
+        for topic, bag_ns, raw in file.raw(file.kinds):
+            written = change(topic, bag_ns, raw)
+            name, kind = rename(topic), file.kinds[topic]
+            for when, data in [(bag_ns, written)] if isinstance(written, bytes) else written or ():
+                if name not in connections:
+                    connections[name] = writer.add_connection(name, kind, typestore=typestore())
+                writer.write(connections[name], when, data)
+        for key, value in file.custom_data.items():
+            writer.set_custom_data(key, value)
+    return target
+
+
+def stamped(raw: bytes, stamp_ns: int) -> bytes:
+    """``raw``, a serialised message that begins with a header, with another stamp."""
+    return raw[:4] + struct.pack("<iI", stamp_ns // 10**9, stamp_ns % 10**9) + raw[12:]
+
+
+def moved(wanted: str, by: Callable[[int], int]) -> Change:
+    """A change that gives the messages on topics that end with ``wanted`` the stamp ``by(stamp)``."""
+    def change(topic: str, bag_ns: int, raw: bytes) -> bytes:
+        return stamped(raw, by(header_stamp(raw, topic))) if topic.endswith(wanted) else raw
+
+    return change
