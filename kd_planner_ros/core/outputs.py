@@ -110,7 +110,7 @@ DENSE_KINDS: Mapping[str, tuple[tuple[str, ...], int]] = {
     "depth": (("f4",), 2), "classes": (("u1",), 2), "ids": (("i4",), 2), "mask": (("u1", "b1"), 2), "flow": (("f4",), 3),
     "probability": (("f4",), 2),
 }
-"""Kind of a dense output -> (element types, dimensions): depth [H, W] in metres, NaN unknown; classes [H, W] class ids; ids
+"""Kind of a dense output -> (element types, dimensions): depth [H, W] in metres, NaN unknown; classes [H, W] class ids, 255 unknown; ids
 [H, W] of instances or panoptic segments; mask [H, W]; flow [H, W, 3], motion in metres; probability [H, W] in [0, 1]."""
 
 

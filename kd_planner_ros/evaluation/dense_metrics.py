@@ -21,7 +21,7 @@ DEPTH_FIGURES = ("abs_rel", "sq_rel", "rmse_m", "rmse_log", "delta_1", "delta_2"
 """Mean |d - t| / t; mean (d - t)^2 / t in metres; root mean square errors in metres and of the natural logarithm; share of
 pixels whose ratio max(d / t, t / d) is below 1.25, 1.25^2 and 1.25^3."""
 IGNORED = 255
-"""Truth class of a pixel whose recorded tag no label of the network stands for."""
+"""Truth class of a pixel whose recorded tag no label of the network stands for, and class that a network gives where it says nothing."""
 ALIASES = {"person": "pedestrian", "trafficsign": "sign", "trafficlights": "trafficlight"}
 """Names of other data sets for CARLA's classes, without spaces and in lower case."""
 _BINS = 4096
@@ -92,21 +92,23 @@ class ClassScore:
         self.labels = tuple(labels)
         self._class_of_tag, self.unmatched = match_tags(labels)
         self._table = np.zeros((len(labels), len(labels) + 1), np.int64)
-        self._frames = self._ignored = 0
+        self._frames = self._ignored = self._unknown = 0
 
     def truth_classes(self, tags: np.ndarray) -> np.ndarray:
         """The network's class ids uint8 [H, W] of recorded ``tags`` uint8 [H, W]; ``IGNORED`` where no label stands for the tag."""
         return self._class_of_tag[tags]
 
     def add(self, predicted: np.ndarray, tags: np.ndarray) -> None:
-        """One frame: ``predicted`` class ids and recorded ``tags``, both uint8 [H, W]."""
+        """One frame: ``predicted`` class ids and recorded ``tags``, both uint8 [H, W]. Pixels of which the network says nothing
+        (``IGNORED``), as outside of the section of the picture that it sees, are left out and counted."""
         count, wanted = len(self.labels), self.truth_classes(tags)
-        used = wanted != IGNORED
+        used = (wanted != IGNORED) & (predicted != IGNORED)
+        self._unknown += int(((wanted != IGNORED) & ~used).sum())
         found = np.minimum(predicted[used], count).astype(np.int64)  # an id without a label is wrong wherever it stands
         self._table += np.bincount(wanted[used].astype(np.int64) * (count + 1) + found, minlength=count * (count + 1)).reshape(
             count, count + 1)
         self._frames += 1
-        self._ignored += int((~used).sum())
+        self._ignored += int((wanted == IGNORED).sum())
 
     def result(self) -> dict[str, Any]:
         """``iou`` by label (None for a class that is neither recorded nor predicted, or has no tag), ``mean_iou`` over the others,
@@ -117,7 +119,7 @@ class ClassScore:
                for label, hit, union in zip(self.labels, hits, unions, strict=True)}
         known = [value for value in iou.values() if value is not None]
         return {"frames": self._frames, "pixels": all_pixels,
-                "left_out": {"no_class": self._ignored, "labels_without_tag": list(self.unmatched)},
+                "left_out": {"no_class": self._ignored, "unknown": self._unknown, "labels_without_tag": list(self.unmatched)},
                 "mean_iou": sum(known) / len(known) if known else None,
                 "accuracy": float(hits.sum() / all_pixels) if all_pixels else None, "iou": iou}
 

@@ -91,16 +91,19 @@ def test_class_iou_is_what_sets_of_pixels_find(seed, frames, height, width):
     score = ClassScore(labels)
     recorded: list[set] = [set() for _ in labels]
     answered: list[set] = [set() for _ in labels]
-    ignored = right = 0
+    ignored = right = unknown = 0
     for frame in range(frames):
         tags = random.choice([ROAD, CAR, TRUCK, SKY, POLE], (height, width)).astype(np.uint8)
-        found = random.integers(0, 6, (height, width)).astype(np.uint8)  # two ids have no label
+        found = random.choice([0, 1, 2, 3, 4, 5, 255], (height, width)).astype(np.uint8)  # two ids have no label, 255 says nothing
         score.add(found, tags)
         for row in range(height):
             for column in range(width):
                 wanted = [k for k, one in enumerate(tags_of) if tags[row, column] in one]
                 if not wanted:
                     ignored += 1
+                    continue
+                if found[row, column] == 255:
+                    unknown += 1
                     continue
                 recorded[wanted[0]].add((frame, row, column))
                 if found[row, column] < len(labels):
@@ -112,8 +115,8 @@ def test_class_iou_is_what_sets_of_pixels_find(seed, frames, height, width):
     assert result["iou"] == pytest.approx(expected)
     known = [value for value in expected.values() if value is not None]
     assert result["mean_iou"] == (pytest.approx(sum(known) / len(known)) if known else None)
-    assert result["left_out"] == {"no_class": ignored, "labels_without_tag": ["nonsense"]}
-    judged = frames * height * width - ignored
+    assert result["left_out"] == {"no_class": ignored, "unknown": unknown, "labels_without_tag": ["nonsense"]}
+    judged = frames * height * width - ignored - unknown
     assert result["pixels"] == judged and result["accuracy"] == (pytest.approx(right / judged) if judged else None)
 
 

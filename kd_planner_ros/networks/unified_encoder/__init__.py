@@ -1,0 +1,1 @@
+"""One Swin encoder, and decoders for segmentation, depth, pose, scene flow and motion on its features."""

@@ -1,0 +1,98 @@
+"""The network: one encoder pass a picture, every decoder on its features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
+from kd_planner_ros.networks.unified_encoder.depth import DepthDecoder, depth_of
+from kd_planner_ros.networks.unified_encoder.motion import MotionDecoder, PoseDecoder
+from kd_planner_ros.networks.unified_encoder.segmentation import build_segmentation, task_ids
+
+FEATURES = ("features_1", "features_2", "features_3", "features_4")
+BEFORE = ("before_1", "before_2", "before_3", "before_4")
+INPUTS = ("image", "before", *BEFORE, "task")
+OUTPUTS = ("depth", "class_logits", "mask_logits", "pose", "flow", "motion", *FEATURES)
+SCALES = (0, 1, 2, 3)
+
+
+class UnifiedEncoder(nn.Module):
+    """Depth and segmentation of a picture; pose, flow and motion between it and a source, as a rule the picture before."""
+
+    def __init__(self, config: UnifiedEncoderConfig):
+        super().__init__()
+        widths, channels = config.widths, config.widths.swin.channels
+        self.metres = config.metres_per_unit
+        self.encoder, self.segmentation = build_segmentation(widths)
+        self.depth = DepthDecoder(channels, widths.depth)
+        self.pose = PoseDecoder(channels, widths.pose, widths.pose_head)
+        self.flow = MotionDecoder(channels, widths.motion_half, widths.motion_cap, 3)
+        self.motion = MotionDecoder(channels, widths.motion_half, widths.motion_cap, 1)
+
+    def forward(self, image: Tensor, before: Tensor, before_1: Tensor, before_2: Tensor, before_3: Tensor, before_4: Tensor,
+                task: Tensor, features: bool = False) -> dict[str, Tensor]:
+        """All outputs of ``image`` and its sources.
+
+        ``depth`` [B, H, W] in metres and ``disparity_0`` to ``_3`` [B, 1, H / 2^s, W / 2^s]; the segmentation's outputs
+        (``Segmentation``); ``features_1`` to ``_4`` of ``image``. For each source: ``pose`` [B S, 6] in radians and metres
+        (``geometry.transform``), ``flow`` [B S, 3, H, W] in metres along the axes of the target's camera (x right, y down, z
+        forward), ``flow_0`` to ``_3``, ``motion`` [B S, H, W] and ``motion_0`` to ``_3``, logits.
+
+        Args:
+            image: normalised target picture [B, 3, H, W].
+            before: normalised source pictures [B S, 3, H, W]; the first B are the first source of each sample.
+            before_1 to before_4: the sources' features, as an earlier call gave them; without elements: they are computed here.
+            task: word ids of the segmentation's task, float [B, L].
+            features: give the maps by the names of stages too (``stage1`` to ``stage4``).
+        """
+        known = (before_1, before_2, before_3, before_4)
+        if before_1.numel():
+            seen = self.encoder(image)
+        else:
+            both = self.encoder(torch.cat([image, before]))
+            seen, known = tuple(one[:len(image)] for one in both), tuple(one[len(image):] for one in both)
+        disparities = self.depth(seen)
+        found = {"depth": self.metres * depth_of(disparities[0])[:, 0], **_scaled("disparity", disparities),
+                 **self.segmentation(seen, task), **dict(zip(FEATURES, seen, strict=True))}
+        found |= self._pair(image, seen, before, known)
+        return found | ({f"stage{number}": one for number, one in enumerate(seen, 1)} if features else {})
+
+    def _pair(self, image: Tensor, seen: Sequence[Tensor], before: Tensor, known: Sequence[Tensor]) -> dict[str, Tensor]:
+        sources = before.shape[0] // image.shape[0]
+        pairs = [torch.cat([one, other.repeat(sources, 1, 1, 1)], dim=1) for one, other in zip(known, seen, strict=True)]
+        images = torch.cat([before, image.repeat(sources, 1, 1, 1)], dim=1)
+        pose = self.pose(pairs)
+        flow = [self.metres * one for one in self.flow(images, pairs, pose)]
+        motion = self.motion(images, pairs, pose)
+        return {"pose": torch.cat([pose[:, :3], self.metres * pose[:, 3:]], dim=1), "flow": flow[0], **_scaled("flow", flow),
+                "motion": motion[0][:, 0], **_scaled("motion", motion)}
+
+
+def _scaled(name: str, maps: Sequence[Tensor]) -> dict[str, Tensor]:
+    return {f"{name}_{scale}": one for scale, one in zip(SCALES, maps, strict=True)}
+
+
+def build_model(config: UnifiedEncoderConfig) -> UnifiedEncoder:
+    """The network with random weights.
+
+    Raises:
+        ConfigError: transformers is not installed.
+    """
+    return UnifiedEncoder(config)
+
+
+def feature_shapes(config: UnifiedEncoderConfig) -> list[tuple[int, int, int]]:
+    """Channels, rows and columns of the four feature maps."""
+    return [(channels, config.input_height // stride, config.input_width // stride)
+            for channels, stride in zip(config.widths.swin.channels, (4, 8, 16, 32), strict=True)]
+
+
+def example_inputs(config: UnifiedEncoderConfig, batch: int = 1) -> dict[str, Tensor]:
+    """Inputs of zeros as the node gives them: the features of the picture before are known."""
+    picture = torch.zeros(batch, 3, config.input_height, config.input_width)
+    known = {name: torch.zeros(batch, *shape) for name, shape in zip(BEFORE, feature_shapes(config), strict=True)}
+    task = task_ids("panoptic", config.widths.segmentation.task_length).repeat(batch, 1)
+    return {"image": picture, "before": picture.clone(), **known, "task": task}

@@ -1,0 +1,182 @@
+"""Records to the network's tensors and back; remembers the frame before, so that a frame costs one encoder pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kd_planner_ros.core.errors import SensorError
+from kd_planner_ros.core.outputs import DenseOutput, Perception
+from kd_planner_ros.core.records import Frame
+from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.imaging.resize import resize_labels, resize_rgb
+from kd_planner_ros.networks.blocks.inputs import normalise
+from kd_planner_ros.networks.planner import Processor
+from kd_planner_ros.networks.unified_encoder.config import GAP_S, VOID, UnifiedEncoderConfig, named, things
+from kd_planner_ros.networks.unified_encoder.geometry import rotation
+from kd_planner_ros.networks.unified_encoder.model import BEFORE, FEATURES, feature_shapes
+from kd_planner_ros.networks.unified_encoder.panoptic import instances_of, panoptic, semantic, upsampled
+from kd_planner_ros.networks.unified_encoder.segmentation import task_ids
+
+FOV_TOLERANCE_DEG = 1.0
+"""A camera whose field of view differs by more is another one: depth and motion would be wrong by that ratio."""
+MOTION_FRAME = "camera optical axes (x right, y down, z forward)"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is remembered of a frame: its stamp, its normalised picture [1, 3, H, W], and its features."""
+
+    stamp_ns: int
+    picture: Tensor
+    features: tuple[Tensor, ...]
+
+
+class UnifiedEncoderProcessor(Processor[Perception]):
+    """Encodes frames of the front camera and decodes what the network sees.
+
+    Outputs lie over the camera's whole picture, scaled to the network's width; rows that the network does not see are unknown:
+    NaN, class 255, id 0. Flow, motion and the ego's motion need the frame before: without one within ``GAP_S`` they are NaN,
+    and the number ``motion_ready`` is 0.
+    """
+
+    def __init__(self, config: UnifiedEncoderConfig):
+        self.config = config
+        self.things = things(config.classes)
+        self._task = task_ids("panoptic", config.widths.segmentation.task_length)
+        self._unknown = tuple(torch.zeros(1, *shape) for shape in feature_shapes(config))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the frame before."""
+        self._seen: Seen | None = None
+        self._given: tuple[int, Tensor, float] | None = None
+
+    # --- in ----------------------------------------------------------------------------------------------------------
+
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """A picture of the camera as the network sees it: RGB uint8 [H, W, 3]. Trainers may store its result.
+
+        Raises:
+            SensorError: not RGB uint8, or of another size than the camera's.
+        """
+        config = self.config
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise SensorError(f"RGB uint8 [H, W, 3] from camera '{config.camera_id}'", f"{image.dtype} {list(image.shape)}",
+                              "check the camera's encoding")
+        if image.shape[:2] != (config.camera_height, config.camera_width):
+            raise SensorError(f"a {config.camera_width}x{config.camera_height} picture from camera '{config.camera_id}'",
+                              f"{image.shape[1]}x{image.shape[0]}", "mount the camera that the perceiver declares")
+        return self._cut(resize_rgb(image, config.scaled_height, config.input_width))
+
+    def prepare_labels(self, labels: np.ndarray) -> np.ndarray:
+        """Depth, class ids or instance ids [camera's H, W] in the network's picture, by nearest neighbour."""
+        return self._cut(resize_labels(labels, self.config.scaled_height, self.config.input_width))
+
+    def _cut(self, array: np.ndarray) -> np.ndarray:
+        return array[self.config.cut_top:self.config.cut_top + self.config.input_height]
+
+    def tasks(self, names: Sequence[str]) -> Tensor:
+        """The network's ``task`` [B, L] for segmentation tasks by name."""
+        return torch.stack([task_ids(name, self.config.widths.segmentation.task_length) for name in names])
+
+    def picture(self, frame: Frame) -> np.ndarray:
+        """``prepare`` of the frame's picture.
+
+        Raises:
+            SensorError: as ``prepare``; no such camera, or its calibration belongs to another one.
+        """
+        config = self.config
+        if config.camera_id not in frame.images:
+            raise SensorError(f"a picture from camera '{config.camera_id}'", f"pictures from {sorted(frame.images) or 'no camera'}",
+                              "mount or remap the camera")
+        spec = frame.calibrations.get(config.camera_id)
+        if spec is not None and abs(spec.fov_deg - config.camera_fov_deg) > FOV_TOLERANCE_DEG:
+            raise SensorError(f"a field of view of {config.camera_fov_deg:g} degrees of camera '{config.camera_id}'",
+                              f"{spec.fov_deg:.1f} in its camera_info", "mount the camera that the perceiver declares")
+        return self.prepare(frame.images[config.camera_id])
+
+    def encode(self, frames: Sequence[Frame]) -> dict[str, Tensor]:
+        """The network's inputs. Only a single frame has a frame before it: the one that was decoded last.
+
+        Raises:
+            SensorError: as ``picture``.
+        """
+        pictures = normalise(np.stack([self.picture(frame) for frame in frames]))
+        before = self._before(frames[0]) if len(frames) == 1 else None
+        self._given = None
+        if len(frames) == 1:
+            stamp = frames[0].stamp_ns
+            self._given = stamp, pictures, (stamp - before.stamp_ns) / 1e9 if before else float("nan")
+        known = before.features if before else tuple(one.repeat(len(frames), 1, 1, 1) for one in self._unknown)
+        earlier = before.picture if before else torch.zeros_like(pictures)
+        return {"image": pictures, "before": earlier, **dict(zip(BEFORE, known, strict=True)), "task": self._task.repeat(len(frames), 1)}
+
+    def _before(self, frame: Frame) -> Seen | None:
+        """What was seen before ``frame``; None for the first frame, after a gap, and where time went backwards or stood still."""
+        near = self._seen is not None and 0 < frame.stamp_ns - self._seen.stamp_ns <= GAP_S * 1e9
+        return self._seen if near else None
+
+    # --- out ---------------------------------------------------------------------------------------------------------
+
+    def decode(self, outputs: Mapping[str, Tensor], frame: Frame) -> Perception:
+        """Depth, classes, panoptic ids and instances, drivable and lane masks, flow, probability of motion, and the ego's motion."""
+        after_s = self._remember(outputs, frame)
+        ready = np.isfinite(after_s)
+        dense = {"depth": DenseOutput("depth", self._padded(_array(outputs["depth"][0]), np.nan)), **self._segments(outputs)}
+        flow, motion = _array(outputs["flow"][0]).transpose(1, 2, 0), _array(outputs["motion"][0].float().sigmoid())
+        if not ready:
+            flow, motion = np.full_like(flow, np.nan), np.full_like(motion, np.nan)
+        dense["flow"] = DenseOutput("flow", self._padded(flow, np.nan), meta={"frame": MOTION_FRAME, "over_s": f"{after_s:.3f}"})
+        dense["motion"] = DenseOutput("probability", self._padded(motion, np.nan))
+        spec = self.config.camera
+        scaled = CameraSpec(spec.id, spec.pose, self.config.input_width, self.config.scaled_height, spec.fov_deg, spec.period_s)
+        return Perception(frame.stamp_ns, self.config.camera_id, dense, scaled, _ego_motion(outputs["pose"][0], after_s))
+
+    def _remember(self, outputs: Mapping[str, Tensor], frame: Frame) -> float:
+        """Keep what belongs to ``frame``; seconds since the frame before, NaN where there is none."""
+        given, self._given = self._given, None
+        if given is None or given[0] != frame.stamp_ns:
+            self._seen = None
+            return float("nan")
+        self._seen = Seen(frame.stamp_ns, given[1], tuple(outputs[name][:1].float() for name in FEATURES))
+        return given[2]
+
+    def _segments(self, outputs: Mapping[str, Tensor]) -> dict[str, DenseOutput]:
+        classes, names = outputs["class_logits"][:1].float(), self.config.classes
+        masks = outputs["mask_logits"][:1].float()
+        size = self.config.input_height, self.config.input_width
+        best = upsampled(semantic(classes, masks), *size)[0].argmax(0).cpu().numpy().astype(np.uint8)
+        ids = panoptic(classes[0], upsampled(masks, *size)[0], self.things)
+        drivable, lane = named(names, "Road", "RoadLine"), named(names, "RoadLine") & ~named(names, "Road")
+        return {"classes": DenseOutput("classes", self._padded(best, VOID), names),
+                "panoptic": DenseOutput("ids", self._padded(ids, 0), meta={"id": "(class + 1) * 1000 + number, 0: none"}),
+                "instances": DenseOutput("ids", self._padded(instances_of(ids, self.things), 0)),
+                "drivable": DenseOutput("mask", self._padded(drivable[best], False)),
+                "lane_marking": DenseOutput("mask", self._padded(lane[best], False))}
+
+    def _padded(self, array: np.ndarray, unknown: float) -> np.ndarray:
+        """``array`` [H, W, ...] over the camera's whole picture at the network's width."""
+        top, below = self.config.cut_top, self.config.scaled_height - self.config.cut_top - self.config.input_height
+        return np.pad(array, ((top, below), *[(0, 0)] * (array.ndim - 1)), constant_values=unknown)
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(tensor.detach().float().cpu().numpy())
+
+
+def _ego_motion(pose: Tensor, over_s: float) -> dict[str, float]:
+    """Velocity of the camera along its axes and turn rate, as the car has them: forward and left in m/s, yaw in rad/s."""
+    pose = pose.detach().float().cpu()
+    shift = -(rotation(pose[None, :3])[0].T @ pose[3:])  # place of the target's camera in the source's
+    motion = {"forward_mps": float(shift[2]), "left_mps": -float(shift[0]), "yaw_rate_rps": float(pose[1])}
+    return {"motion_ready": float(np.isfinite(over_s)), **{name: value / over_s for name, value in motion.items()}}
+
+
+def build_processor(config: UnifiedEncoderConfig) -> UnifiedEncoderProcessor:
+    """The processor for ``config``."""
+    return UnifiedEncoderProcessor(config)
