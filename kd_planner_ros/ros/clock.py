@@ -9,11 +9,30 @@ from typing import Any
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 
+from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.sync.aligner import JUMP_NS
 
 CLOCK_GRACE_S = 1.0
 """Wall time that /clock may be absent after other messages came before it counts as missing."""
+JUMP_SHOWN_S = 5.0
+"""Wall time for which the diagnostics tell that time was set back."""
+
+
+def require_only_clock(node: Any) -> None:
+    """Refuse a second source of time: two of them set back the time of every node in turn, whatever role names they have.
+
+    Raises:
+        ConfigError: another node of this ROS domain publishes the clock's topic that ``node`` publishes; it is named.
+    """
+    topic = node.resolve_topic_name("clock")
+    names = sorted(f"{one.node_namespace.rstrip('/')}/{one.node_name}" for one in node.get_publishers_info_by_topic(topic))
+    own = node.get_fully_qualified_name()
+    if own in names:
+        names.remove(own)
+        if names:
+            raise ConfigError(f"no other publisher of {topic} in this ROS domain", ", ".join(names),
+                              "end it, or give each graph a ROS_DOMAIN_ID of its own")
 
 
 class InputWatch:
@@ -30,6 +49,7 @@ class InputWatch:
         self._started_s: float | None = None
         self._first_message_s: float | None = None
         self.jumps = 0
+        self._jumped_s = 0.0
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         self._handle = node.get_clock().create_jump_callback(threshold, post_callback=self._jumped)
         self._timer = node.create_timer(0.5, self.check, clock=health.clock)
@@ -66,7 +86,9 @@ class InputWatch:
                 and time.monotonic() - self._first_message_s > CLOCK_GRACE_S)
 
     def check(self) -> None:
-        """Raise or clear the conditions ``unseen`` and ``clock``."""
+        """Raise or clear the conditions ``unseen`` and ``clock``; clear ``jump`` in time."""
+        if time.monotonic() - self._jumped_s > JUMP_SHOWN_S:
+            self._health.clear("jump")
         late = self._started_s is not None and time.monotonic() - self._started_s >= self._after_s
         if self._unseen and late:
             self._health.set("unseen", *self._complaint())
@@ -91,5 +113,6 @@ class InputWatch:
 
     def _jumped(self, jump: Any) -> None:
         self.jumps += 1
+        self._jumped_s = time.monotonic()
         self._health.set("jump", WARN, "time was set back: everything remembered is forgotten")
         self._on_jump()

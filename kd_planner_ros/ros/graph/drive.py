@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -116,7 +117,7 @@ def drive(config: DriveConfig) -> DriveReport:
 
 @dataclass
 class _Outcome:
-    ended_early: str = ""
+    failure: PlannerError | None = None
     interrupted: bool = False
     sim_per_wall: float = 0.0
     unanswered: int = 0
@@ -129,15 +130,17 @@ def _run(nodes: list, run_dir: Path, environment: dict[str, str], diagnostics: s
     """Start the nodes, show the status line, and end them when the world has finished or one of them died."""
     from kd_planner_ros.ros.graph.monitor import Monitor
     from kd_planner_ros.ros.graph.processes import Processes
+    from kd_planner_ros.ros.graph.watch import HeartbeatWatch
 
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", environment["ROS_AUTOMATIC_DISCOVERY_RANGE"])
     _say(f"driving; look inside with ROS_DOMAIN_ID={environment['ROS_DOMAIN_ID']}; writing {run_dir}")
     outcome, started_s = _Outcome(), time.monotonic()
-    monitor = Monitor(int(environment["ROS_DOMAIN_ID"]), diagnostics)
+    watch = HeartbeatWatch([node.name for node in nodes])
+    monitor = Monitor(int(environment["ROS_DOMAIN_ID"]), diagnostics, watch.take)
     processes = Processes(nodes, run_dir / "graph", environment)
     try:
         with processes:
-            outcome.ended_early = _watch(monitor, processes)
+            outcome.failure = _watch(monitor, processes, watch, {**os.environ, **environment})
             monitor.spin(0.3)  # the world's last words
     except KeyboardInterrupt:
         outcome.interrupted = True
@@ -151,8 +154,8 @@ def _run(nodes: list, run_dir: Path, environment: dict[str, str], diagnostics: s
     return outcome
 
 
-def _watch(monitor: Any, processes: Any) -> str:
-    """Wait for the world to finish; "" then, else a sentence about the node that ended before it."""
+def _watch(monitor: Any, processes: Any, watch: Any, environment: Mapping[str, str]) -> PlannerError | None:
+    """Wait for the world to finish; None then, else what ended the drive before: a node that died, or a graph that is silent."""
     shown_s, shown = 0.0, ""
     while True:
         monitor.spin(0.2)
@@ -161,12 +164,16 @@ def _watch(monitor: Any, processes: Any) -> str:
             _status(shown)
         ended = processes.ended()
         if ended.get("world") == 0:
-            return ""
+            return None
         if ended:
             name, status = next(iter(ended.items()))
             _await_standstill(monitor, "world" in ended)
             how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-            return f"{name} {how}: {processes.last_line(name) or 'no last words'} (log: {processes.log(name)})"
+            return PlannerError("every node of the graph to run until the end of the route",
+                                f"{name} {how}: {processes.last_line(name) or 'no message'}",
+                                f"see {processes.log(name)}; what was driven is kept")
+        if watch.silent():
+            return watch.error(processes.last_lines(), environment)
 
 
 def _await_standstill(monitor: Any, world_gone: bool, longest_s: float = 10.0) -> None:
@@ -179,17 +186,12 @@ def _await_standstill(monitor: Any, world_gone: bool, longest_s: float = 10.0) -
 
 
 def _conclude(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> DriveReport:
+    """Write ``drive.json`` and the report. What ended the drive early is raised, whatever fails after it."""
     from kd_planner_ros.evaluation.score import read_records
 
-    report = ""
-    if (run_dir / "run.json").is_file() and config.report:
-        from kd_planner_ros.evaluation.report import write
-
-        _say("stopped; writing the report" if outcome.interrupted else "writing the report")
-        report = str(write(run_dir))
-    if outcome.ended_early:
-        raise PlannerError("every node of the graph to run until the end of the route", outcome.ended_early,
-                           f"see {report or run_dir}")
+    report, unreported = _report(config, run_dir, outcome)
+    if outcome.failure is not None:
+        raise outcome.failure
     if not (run_dir / "statistics.json").is_file():
         if outcome.interrupted:
             raise KeyboardInterrupt
@@ -201,10 +203,26 @@ def _conclude(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> DriveRep
         wall_s=round(outcome.wall_s, 2), sim_per_wall=outcome.sim_per_wall, unanswered_ticks=outcome.unanswered,
         stop_s=round(outcome.stop_s, 2), troubles=outcome.troubles, report=report)
     (run_dir / "drive.json").write_text(json.dumps(result, indent=2) + "\n")
+    if unreported is not None:
+        raise unreported
     how = {"Started": "stopped before the end"}.get(record.status, record.status)
     _say(f"{how}: route {record.score_route:.1f} %, driving score {record.score_composed:.1f}; "
          f"{report or run_dir}")
     return result
+
+
+def _report(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> tuple[str, Exception | None]:
+    """The report's path, "" where there is none, and what kept it from being written."""
+    if not ((run_dir / "run.json").is_file() and config.report):
+        return "", None
+    from kd_planner_ros.evaluation.report import write
+
+    _say("stopped; writing the report" if outcome.interrupted else "writing the report")
+    try:
+        return str(write(run_dir)), None
+    except Exception as error:  # noqa: BLE001  raised once everything else is written, unless the drive itself failed before it
+        _say(f"no report: {' '.join(str(error).split())}")
+        return "", error
 
 
 def _status(line: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import rclpy
@@ -19,10 +20,15 @@ class Monitor:
     """A node in its own context, so that it can live beside any other use of rclpy in this process.
 
     ``states`` maps a node's name to (level, sentence, values); ``troubles`` lists every error sentence once, in order.
+
+    Args:
+        domain_id: ROS domain; None: the environment's.
+        topic: the nodes' diagnostics.
+        on_heartbeat: called with a node's full name for each message of it.
     """
 
-    def __init__(self, domain_id: int, topic: str = "/diagnostics"):
-        self._context = Context()
+    def __init__(self, domain_id: int | None, topic: str = "/diagnostics", on_heartbeat: Callable[[str], None] = lambda name: None):
+        self._context, self._on_heartbeat = Context(), on_heartbeat
         rclpy.init(context=self._context, domain_id=domain_id, signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node("monitor", context=self._context, start_parameter_services=False)
         self._executor = SingleThreadedExecutor(context=self._context)
@@ -37,6 +43,7 @@ class Monitor:
 
     def take_status(self, status: DiagnosticStatus) -> None:
         """Remember one node's state."""
+        self._on_heartbeat(status.name)
         name = status.name.rsplit("/", 1)[-1]
         self.states[name] = (status.level, status.message, {value.key: value.value for value in status.values})
         sentence = f"{name}: {status.message}"

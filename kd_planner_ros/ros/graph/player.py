@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.serialization import deserialize_message
@@ -42,10 +43,11 @@ class Player:
     """A node in its own context that publishes recorded messages as they are, byte for byte; compressed pictures are unpacked.
 
     ``plans`` maps a stamp to the plan that came for it; ``controls`` a stamp to the control; ``unanswered`` counts
-    ticks without a control in lock-step, ``unreadable`` compressed pictures that hold none and are left out.
+    ticks without a control in lock-step, ``unreadable`` compressed pictures that hold none and are left out. ``on_heartbeat`` is
+    called with a node's full name for each of its diagnostics.
     """
 
-    def __init__(self, profile: Profile, domain_id: int):
+    def __init__(self, profile: Profile, domain_id: int, on_heartbeat: Callable[[str], None] = lambda name: None):
         self._context, self.profile = Context(), profile
         rclpy.init(context=self._context, domain_id=domain_id, signal_handler_options=SignalHandlerOptions.NO,
                    args=["--ros-args", *(w for a, b in profile.remappings() for w in ("-r", f"{a}:={b}"))])
@@ -65,7 +67,8 @@ class Player:
         self._ports = [
             PlanSubscription(self.node, lambda work, name: work, self._take_plan, self.faults.__setitem__),
             subscribe(self.node, self.adapter.control_type, "control", self._take_control, STATE),
-            subscribe(self.node, Bool, "status", self._take_status, LATCHED)]
+            subscribe(self.node, Bool, "status", self._take_status, LATCHED),
+            subscribe(self.node, DiagnosticArray, "diagnostics", lambda array: on_heartbeat(array.status[0].name), STATE)]
 
     def _take_plan(self, plan: Plan) -> None:
         self.plans[plan.stamp_ns] = plan

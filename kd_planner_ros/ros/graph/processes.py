@@ -15,6 +15,7 @@ from kd_planner_ros.ros.graph.describe import NodeProcess
 
 _PR_SET_PDEATHSIG = 1
 STOP_S, KILL_S = 1.4, 0.4
+LAST_LINES = 2
 
 
 def _die_with_parent() -> None:
@@ -59,14 +60,29 @@ class Processes:
         """Where node ``name`` writes."""
         return self._folder / f"{name}.log"
 
-    def last_line(self, name: str) -> str:
-        """The last line that node ``name`` wrote, or ""."""
-        lines = self.log(name).read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else ""
+    def last_line(self, name: str, count: int = 1) -> str:
+        """The last line that node ``name`` wrote, or ""; with ``count`` the last lines, joined by " | "."""
+        try:
+            lines = self.log(name).read_text(errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return " | ".join(line.strip() for line in lines[-count:])
+
+    def last_lines(self) -> dict[str, str]:
+        """The last lines of every node's log, by its name."""
+        return {node.name: self.last_line(node.name, LAST_LINES) for node in self._nodes}
 
     def ended(self) -> dict[str, int]:
-        """Exit status of every node that has ended; negative: the signal that killed it."""
-        return {name: process.returncode for name, process in self.running.items() if process.poll() is not None}
+        """Exit status of every node that has ended, the first that ended first; negative: the signal that killed it."""
+        ended = [name for name, process in self.running.items() if process.poll() is not None]
+        return {name: self.running[name].returncode for name in sorted(ended, key=self._last_written_s)}
+
+    def _last_written_s(self, name: str) -> float:
+        """When node ``name`` wrote last: of two that have ended since the last look, the earlier one is the cause."""
+        try:
+            return self.log(name).stat().st_mtime
+        except OSError:
+            return 0.0
 
     def stop(self) -> None:
         """Ask all to end, at once; kill those that do not. Takes at most ``STOP_S + KILL_S`` seconds."""

@@ -139,17 +139,21 @@ def _first(items: Any, count: int) -> list[Any]:
 def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any, topics: dict[str, str], trigger: str,
           facts: ModelFacts, folder: Path, environment: dict[str, str], progress: bool) -> tuple[Any, list[int]]:
     """Play everything to planner and controller; gives back the player and the stamps that asked for plans."""
+    from kd_planner_ros.ros.clock import require_only_clock
     from kd_planner_ros.ros.graph.player import Player, instants
     from kd_planner_ros.ros.graph.processes import Processes
+    from kd_planner_ros.ros.graph.watch import HeartbeatWatch
     from kd_planner_ros.sync.cadence import Cadence
 
+    watch = HeartbeatWatch([node.name for node in nodes])
     with _transport(facts.rig):
-        player = Player(profile, int(environment["ROS_DOMAIN_ID"]))
+        player = Player(profile, int(environment["ROS_DOMAIN_ID"]), watch.take)
     cadence, frames = Cadence(1.0 / facts.rate_hz), []
     try:
         with Processes(nodes, folder, environment) as processes:
             player.open(topics, recording.route, recording.stations if facts.rig.roadside is not None else ())
-            _await_agent(player, processes)
+            _await_agent(player, processes, watch, environment)
+            require_only_clock(player.node)
             first_ns = first_s = None
             for stamp_ns, group in tqdm(instants(recording.path, set(topics)), unit="tick", disable=not progress,
                                         dynamic_ncols=True, file=sys.stderr):
@@ -165,7 +169,7 @@ def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any,
                 player.tick(stamp_ns, group)
                 if config.rate == 0.0 and recording.topics.odometry in names:
                     player.await_control(stamp_ns, PATIENT_CONTROL_S)
-                _require_alive(processes)
+                _require_alive(processes, watch, environment)
             for _ in range(20):
                 player.spin(0.05)
     finally:
@@ -173,21 +177,23 @@ def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any,
     return player, frames
 
 
-def _await_agent(player: Any, processes: Any) -> None:
+def _await_agent(player: Any, processes: Any, watch: Any, environment: dict[str, str]) -> None:
     until_s = time.monotonic() + START_S
     while not player.ready:
-        _require_alive(processes)
+        _require_alive(processes, watch, environment)
         if time.monotonic() > until_s:
             raise PlannerError(f"a planner that is ready within {START_S:g} s",
                                processes.last_line("planner") or "no message", "read the planner's log")
         player.spin(0.2)
 
 
-def _require_alive(processes: Any) -> None:
+def _require_alive(processes: Any, watch: Any, environment: dict[str, str]) -> None:
     for name, status in processes.ended().items():
         raise PlannerError("planner and controller to run until the end of the recording",
                            f"{name} ended with status {status}: {processes.last_line(name) or 'no message'}",
                            "see 'kd-planner models list', or try --engine torch")
+    if watch.silent():
+        raise watch.error(processes.last_lines(), {**os.environ, **environment})
 
 
 def _score(config: ReplayConfig, recording: Recording, player: Any, frames: list[int]) -> dict[str, Any]:

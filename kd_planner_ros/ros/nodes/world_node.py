@@ -12,6 +12,7 @@ from std_msgs.msg import Bool
 from kd_planner_ros.core.scene import SceneState
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.carla_objects import read_objects
+from kd_planner_ros.ros.clock import require_only_clock
 from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
 from kd_planner_ros.ros.handshake import Handshake
 from kd_planner_ros.ros.lifecycle import StopFlag, guarded, leave, run
@@ -34,13 +35,11 @@ class WorldNode(Node):
         super().__init__("world", **options)
         self.params = p = declare(self, WorldParams)
         self.adapter = make_adapter(p.carla_profile, p.role_name, p.carla_version)
-        self.health = Health(self, self._values)
-        self._rig = read_objects(Path(p.objects_definition_file), p.role_name) if p.objects_definition_file \
-            else SensorRig()
-        self._world, self._recorder, self._stages = None, None, Stages()
-        self._agent_ready = False
+        self._scene, self._first_s, self._ticks = None, time.monotonic(), 0
+        self.health = Health(self, self._values, lambda: self._scene and self._scene.stamp_ns + CLOCK_START_NS)
+        self._rig = read_objects(Path(p.objects_definition_file), p.role_name) if p.objects_definition_file else SensorRig()
+        self._world, self._recorder, self._stages, self._agent_ready = None, None, Stages(), False
         self._handshake = Handshake(self.get_logger().warning)
-        self._first_s, self._ticks, self._scene = time.monotonic(), 0, None
         self._outputs = WorldOutputs(self, self.adapter, self._rig)
         self._subscriptions_kept = [
             subscribe(self, self.adapter.control_type, "control", self._guard(self._take_control, "control"), COMMAND),
@@ -60,11 +59,12 @@ class WorldNode(Node):
         """Drive one route. Gives back the exit status."""
         self._world, route, scene, weather = make_world(self.params, self._rig)
         if self.params.run_dir:
-            self._recorder = Recorder(self, self.params, self._rig, route, weather,
-                                      self._world.road, self._guard)
+            self._recorder = Recorder(self, self.params, self._rig, route, weather, self._world.road, self._guard)
+        require_only_clock(self)
         self._outputs.begin(route, self._world.road.stations)
         sensed = self._world.sense()  # the first picture builds the renderer, which takes a while
         self._wait_for_agent(executor, stop)
+        require_only_clock(self)
         self._first_s = time.monotonic()
         last_tick = round(self.params.max_time_s / TICK_S) or float("inf")
         while not (stop.requested or self._world.done or self._ticks >= last_tick):

@@ -1,0 +1,77 @@
+"""Ends a graph that does not form: no node has sent a heartbeat for ``SILENCE_S``.
+
+``kd-planner drive`` and ``replay`` ask a ``HeartbeatWatch`` at every turn of their loops. A launch file starts this module beside the
+nodes: ``python -m kd_planner_ros.ros.graph.watch --topic /diagnostics planner controller`` ends with status 2 and one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from kd_planner_ros.core.errors import PlannerError
+from kd_planner_ros.ros.graph.environment import variables_text
+
+SILENCE_S = 20.0
+AWAY_S = 5.0
+"""Who has not looked for this long was away itself, and must not call others silent."""
+
+
+class HeartbeatWatch:
+    """When any of the nodes ``names`` was heard last.
+
+    Args:
+        now_s: called for the time, seconds on a clock that never goes back.
+    """
+
+    def __init__(self, names: Sequence[str], now_s: Callable[[], float] = time.monotonic):
+        self._names, self._now_s = tuple(names), now_s
+        self._heard_s = self._looked_s = now_s()
+
+    def take(self, name: str) -> None:
+        """A heartbeat of node ``name`` has come; a name with its namespace in front counts too."""
+        if name.rsplit("/", 1)[-1] in self._names:
+            self._heard_s = self._now_s()
+
+    def silent(self) -> bool:
+        """Whether no node was heard for ``SILENCE_S``. Take the messages that wait before you ask."""
+        now_s = self._now_s()
+        if now_s - self._looked_s > AWAY_S:
+            self._heard_s = now_s
+        self._looked_s = now_s
+        return now_s - self._heard_s > SILENCE_S
+
+    def error(self, last_lines: Mapping[str, str], environment: Mapping[str, str]) -> PlannerError:
+        """One sentence: who is silent, each node's last log lines by its name, and the variables of ``environment`` that decide."""
+        said = "".join(f"; {name} wrote {line!r}" for name, line in last_lines.items())
+        return PlannerError(f"a heartbeat of {', '.join(self._names)} within {SILENCE_S:g} s",
+                            f"none{said}; the variables of ROS 2 are {variables_text(environment)}",
+                            "unset those of them that you do not need, or look at the firewall and at multicast on this machine")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Watch the nodes until they are silent (status 2) or Ctrl-C comes (status 0)."""
+    from kd_planner_ros.ros.graph.monitor import Monitor
+
+    parser = argparse.ArgumentParser(description="Ends with status 2 when none of the nodes has sent a heartbeat for 20 s.")
+    parser.add_argument("--topic", default="/diagnostics", help="topic of the diagnostics")
+    parser.add_argument("names", nargs="+", help="nodes to watch")
+    args = parser.parse_args(argv)
+    watch = HeartbeatWatch(args.names)
+    monitor = Monitor(None, args.topic, watch.take)
+    try:
+        while not watch.silent():
+            monitor.spin(0.5)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        monitor.close()
+    print(f"kd_planner_ros: error: {watch.error({}, os.environ)}", file=sys.stderr, flush=True)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""A node's heartbeat while it is busy, a second clock in one domain, and what ends a graph in which nobody is heard."""
+
+import json
+import subprocess
+import sys
+import threading
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rosgraph_msgs.msg import Clock
+from support.fakes import FakeWorld, straight_route
+from support.graph import DOMAIN, PROCESSES_DOMAIN, wait_for
+
+from kd_planner_ros.core.errors import ConfigError, PlannerError
+from kd_planner_ros.core.scene import Weather
+from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.ros import clock, diagnostics
+from kd_planner_ros.ros.diagnostics import WARN, Health
+from kd_planner_ros.ros.graph import drive as drive_module
+from kd_planner_ros.ros.graph.describe import NodeProcess
+from kd_planner_ros.ros.graph.drive import DriveConfig, drive
+from kd_planner_ros.ros.graph.watch import AWAY_S, SILENCE_S, HeartbeatWatch
+from kd_planner_ros.ros.lifecycle import StopFlag
+from kd_planner_ros.ros.nodes import world_node
+from kd_planner_ros.ros.nodes.controller_node import ControllerNode
+from kd_planner_ros.ros.stamps import from_stamp
+
+
+def test_a_node_that_nobody_spins_is_heard_and_its_thread_ends_with_it(graph, monkeypatch):
+    import rclpy
+
+    monkeypatch.setattr(diagnostics, "HEARTBEAT_LATE_S", 0.1)
+    found, beating = [], lambda: [one for one in threading.enumerate() if one.name == "heartbeat"]
+    before = len(beating())
+    node = rclpy.create_node("busy", context=graph.context)
+    health = Health(node, lambda: {"a": 1}, lambda: 7)
+    health.set("state", WARN, "loading")
+    graph.node.create_subscription(DiagnosticArray, "/diagnostics", found.append, 10)
+    try:
+        assert wait_for(lambda: len(found) >= 3), "the executor of the node never runs: its thread must send"
+        status = found[-1].status[0]
+        values = {one.key: one.value for one in status.values}
+        assert status.name == "/busy" and status.message == "loading" and values["a"] == "1" and "busy" in values["heartbeat"]
+        assert from_stamp(found[-1].header.stamp) == 7
+    finally:
+        node.destroy_node()
+    assert wait_for(lambda: len(beating()) == before)
+
+
+def make_world(graph, monkeypatch):
+    rig = SensorRig()
+    world = FakeWorld(rig, 3)
+    monkeypatch.setattr(world_node, "make_world", lambda params, rig: (world, straight_route(), world.state, Weather()))
+    return graph.start(world_node.WorldNode, {"ready_timeout_s": 0.0, "control_timeout_s": 0.05})
+
+
+def run(node, graph):
+    from rclpy.executors import SingleThreadedExecutor
+
+    executor = SingleThreadedExecutor(context=graph.context)
+    executor.add_node(node)
+    try:
+        return node.run(executor, StopFlag())
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+
+
+def test_a_world_refuses_to_tick_beside_another_clock(graph, monkeypatch):
+    graph.node.create_publisher(Clock, "/clock", 10)
+    node, ticks = make_world(graph, monkeypatch), []
+    graph.node.create_subscription(Clock, "/clock", ticks.append, 10)
+    assert wait_for(lambda: node.count_publishers("/clock") == 2)
+    with pytest.raises(ConfigError) as refused:
+        run(node, graph)
+    assert "/carla/ego_vehicle/tester" in str(refused.value) and "ROS_DOMAIN_ID" in str(refused.value) and not ticks
+
+
+def test_a_world_of_the_same_name_is_another_clock_too(graph, monkeypatch):
+    first, second = make_world(graph, monkeypatch), make_world(graph, monkeypatch)
+    assert wait_for(lambda: second.count_publishers("/clock") == 2)
+    with pytest.raises(ConfigError, match="/carla/ego_vehicle/world"):
+        run(second, graph)
+    assert wait_for(lambda: first.count_publishers("/clock") == 1)
+    assert run(first, graph) == 0  # alone again
+
+
+def test_the_jump_is_shown_for_a_while(graph, monkeypatch):
+    monkeypatch.setattr(clock, "JUMP_SHOWN_S", 1.0)
+    node = graph.start(ControllerNode, {"use_sim_time": True})
+    graph.spin_in_thread(node)
+    node._watch._jumped(None)
+    assert "set back" in node.health.get("jump")
+    assert wait_for(lambda: node.health.get("jump") is None)
+
+
+class Time:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_silence_counts_from_the_last_heartbeat_of_any_node():
+    time_s = Time()
+    watch = HeartbeatWatch(["planner", "world"], time_s)
+
+    def after(seconds):
+        """Look every second, as the loops of drive and replay do."""
+        found = False
+        for _ in range(round(seconds)):
+            time_s.now += 1.0
+            found = watch.silent()
+        return found
+
+    assert not after(SILENCE_S) and after(1.0)
+    watch.take("/carla/hero/world")
+    assert not after(SILENCE_S - 1.0)
+    watch.take("/carla/hero/camera_driver")  # no node of ours
+    assert after(2.0)
+    time_s.now += AWAY_S + 1.0  # this process was stopped itself: the messages that wait are yet to be read
+    assert not watch.silent()
+
+
+def test_the_sentence_holds_last_lines_and_variables():
+    error = HeartbeatWatch(["planner", "world"]).error({"planner": "loading | 50 %"}, {"ROS_DOMAIN_ID": "3", "RMW_IMPLEMENTATION": "rmw_x"})
+    for part in ("planner, world", "planner wrote 'loading | 50 %'", "RMW_IMPLEMENTATION=rmw_x ROS_DOMAIN_ID=3"):
+        assert part in str(error)
+
+
+@pytest.fixture
+def deaf(monkeypatch):
+    """Every node of a drive lives in another ROS domain than the command; the longest silence is short."""
+    from kd_planner_ros.ros.graph import watch
+
+    monkeypatch.setattr(watch, "SILENCE_S", 4.0)
+    real = NodeProcess.command
+    monkeypatch.setattr(NodeProcess, "command", lambda self, folder: ["env", f"ROS_DOMAIN_ID={DOMAIN}", *real(self, folder)])
+
+
+def test_a_drive_in_which_nobody_is_heard_ends_with_the_logs_and_the_variables(tmp_path, deaf):
+    with pytest.raises(PlannerError) as ended:
+        drive(DriveConfig(planner="constant_velocity", vehicles=2, walkers=0, report=False, out=str(tmp_path / "run")))
+    said = str(ended.value)
+    assert "a heartbeat of planner, controller, world" in said and f"ROS_DOMAIN_ID={PROCESSES_DOMAIN}" in said and "\n" not in said
+
+
+def test_the_watch_beside_a_launch_ends_when_nobody_is_heard():
+    code = "from kd_planner_ros.ros.graph import watch; watch.SILENCE_S = 1.0; import sys; sys.exit(watch.main(['planner']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL)
+    assert done.returncode == 2 and "a heartbeat of planner within 1 s" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_failed_report_hides_neither_the_first_cause_nor_the_results(tmp_path, monkeypatch):
+    from kd_planner_ros.evaluation import report, score
+
+    def fail(folder):
+        raise OSError(28, "No space left on device", str(folder / "report.html"))
+
+    monkeypatch.setattr(report, "write", fail)
+    (tmp_path / "run.json").write_text("{}")
+    first = PlannerError("every node of the graph to run", "world ended", "see its log")
+    with pytest.raises(PlannerError) as ended:
+        drive_module._conclude(DriveConfig(), tmp_path, drive_module._Outcome(failure=first))
+    assert ended.value is first
+    record = score.RouteRecord("0", 0, "Completed", 100.0, 1.0, {}, 50.0, 50.0, 10.0, 5.0)
+    (tmp_path / "statistics.json").write_text(json.dumps(score.statistics([record], 1, [])))
+    with pytest.raises(OSError, match="No space left"):
+        drive_module._conclude(DriveConfig(), tmp_path, drive_module._Outcome())
+    assert json.loads((tmp_path / "drive.json").read_text())["report"] == ""
