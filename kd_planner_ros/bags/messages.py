@@ -20,7 +20,7 @@ CARLA_DEFINITIONS = {
         "int32 gear\nbool manual_gear_shift\n",
     "carla_msgs/msg/CarlaSpeedometer": "std_msgs/Header header\nfloat64 speed\n",
     "carla_msgs/msg/CarlaWorldInfo": "string map_name\nstring opendrive\n",
-    "carla_msgs/msg/CarlaRoute": "int8[] road_options\ngeometry_msgs/Pose[] poses\n",
+    "carla_msgs/msg/CarlaRoute": "std_msgs/Header header\nint8[] road_options\ngeometry_msgs/Pose[] poses\n",
 }
 """For sqlite3 bags, which carry no definitions."""
 

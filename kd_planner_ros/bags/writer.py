@@ -33,6 +33,8 @@ from kd_planner_ros.wire.topics import LABELS, MAP_FRAME, Topics
 
 ZSTD_LEVEL = 1
 """'Fast': on rendered pictures level 3 saves a tenth of the disk and costs three times the time."""
+METADATA_VERSION = 8
+"""Of metadata.yaml: the newest that Humble's and Iron's rosbag2 read. In 9 offered_qos_profiles is a list, where theirs want a text."""
 _FOREVER = QosTime(9223372036, 854775807)  # RMW_DURATION_INFINITE
 
 
@@ -68,7 +70,7 @@ class BagWriter:
     def __enter__(self) -> BagWriter:
         shutil.rmtree(self._partial, ignore_errors=True)  # what an interrupted run left
         self._partial.mkdir(parents=True)
-        self._writer = Writer(self._partial / self.path.name, version=9, storage_plugin=self._plugin)
+        self._writer = Writer(self._partial / self.path.name, version=METADATA_VERSION, storage_plugin=self._plugin)
         if self._plugin is StoragePlugin.MCAP:
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._writer.open()

@@ -1,4 +1,4 @@
-"""Checks of a node's inputs as a whole: no /clock, time set back, a topic that never comes."""
+"""Checks of a node's inputs as a whole: no /clock, time set back, a topic that never comes, or has another message type."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rclpy.duration import Duration
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
+from kd_planner_ros.ros.messages import find_type, type_name
 from kd_planner_ros.sync.aligner import JUMP_NS
 
 CLOCK_GRACE_S = 1.0
@@ -46,6 +47,7 @@ class InputWatch:
     def __init__(self, node: Any, health: Health, unseen_after_s: float, on_jump: Callable[[], None]):
         self._node, self._health, self._after_s, self._on_jump = node, health, unseen_after_s, on_jump
         self._unseen: dict[str, str] = {}
+        self._sent: list[str] = []
         self._started_s: float | None = None
         self._first_message_s: float | None = None
         self.jumps = 0
@@ -64,15 +66,18 @@ class InputWatch:
         after it and came before /clock did, and there is nothing to forget."""
         return stamp_ns is not None and (self.now_ns is None or stamp_ns > self.now_ns + JUMP_NS)
 
-    def start(self, ports: Iterable[str]) -> None:
-        """Expect a message on each of ``ports`` from now on."""
+    def start(self, ports: Iterable[str], sent: Iterable[str] = ()) -> None:
+        """Expect a message on each of ``ports`` from now on, and readers of its own message type on each of the ports ``sent``. A
+        latched port whose message has come already must not be among ``ports``."""
         self._unseen = {port: self._node.resolve_topic_name(port) for port in ports}
+        self._sent = [self._node.resolve_topic_name(port) for port in sent]
         self._started_s = time.monotonic()
 
     def stop(self) -> None:
         """Expect nothing."""
-        self._unseen, self._started_s = {}, None
-        self._health.clear("unseen")
+        self._unseen, self._sent, self._started_s = {}, [], None
+        for name in ("unseen", "types"):
+            self._health.clear(name)
 
     def mark(self, port: str) -> None:
         """A message came on ``port``."""
@@ -86,7 +91,7 @@ class InputWatch:
                 and time.monotonic() - self._first_message_s > CLOCK_GRACE_S)
 
     def check(self) -> None:
-        """Raise or clear the conditions ``unseen`` and ``clock``; clear ``jump`` in time."""
+        """Raise or clear the conditions ``unseen``, ``types`` and ``clock``; clear ``jump`` in time."""
         if time.monotonic() - self._jumped_s > JUMP_SHOWN_S:
             self._health.clear("jump")
         late = self._started_s is not None and time.monotonic() - self._started_s >= self._after_s
@@ -94,6 +99,10 @@ class InputWatch:
             self._health.set("unseen", *self._complaint())
         else:
             self._health.clear("unseen")
+        if wrong := self._wrong_types():
+            self._health.set("types", ERROR, wrong[0])
+        else:
+            self._health.clear("types")
         if self.clock_missing():
             self._health.set("clock", ERROR, "messages come but no /clock: start its source, or set use_sim_time "
                                               "to false")
@@ -111,8 +120,26 @@ class InputWatch:
             "is the world, CARLA's bridge or the bag running, and is role_name right?"
         return ERROR, f"no message on {', '.join(topics)} for {self._after_s:g} s; {hint}"
 
+    def _wrong_types(self) -> list[str]:
+        """A sentence for each topic at whose other end another message type is used: DDS connects no two types, and says nothing."""
+        node = self._node
+        ours = {one.topic_name: type_name(one.msg_type) for one in node.subscriptions}
+        theirs = [(topic, "sends", node.get_publishers_info_by_topic(topic), ours.get(topic)) for topic in self._unseen.values()]
+        ours = {one.topic_name: type_name(one.msg_type) for one in node.publishers}
+        theirs += [(topic, "reads", node.get_subscriptions_info_by_topic(topic), ours.get(topic)) for topic in self._sent]
+        return [_mismatch(topic, verb, one, own) for topic, verb, ends, own in theirs for one in ends
+                if own is not None and one.topic_type != own]
+
     def _jumped(self, jump: Any) -> None:
         self.jumps += 1
         self._jumped_s = time.monotonic()
         self._health.set("jump", WARN, "time was set back: everything remembered is forgotten")
         self._on_jump()
+
+
+def _mismatch(topic: str, verb: str, end: Any, own: str) -> str:
+    other = end.topic_type
+    here = find_type(other) is None
+    package = (other if here else own).split("/")[0]
+    return (f"node {end.node_name} {verb} {other} on {topic}, this node {own}: "
+            f"source {package} in the shell of {'this node' if here else end.node_name}")

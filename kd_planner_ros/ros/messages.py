@@ -21,6 +21,11 @@ def find_type(kind: str) -> Any | None:
         return None
 
 
+def type_name(found: type) -> str:
+    """The name of a message class, such as ``std_msgs/msg/Header``."""
+    return f"{found.__module__.split('.')[0]}/msg/{found.__name__}"
+
+
 @cache
 def _class(kind: str) -> tuple[Any, frozenset[str]]:
     """The class of ``kind`` and its fields of variable length."""

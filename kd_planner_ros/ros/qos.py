@@ -7,9 +7,10 @@ Images and clouds are RELIABLE: on default Fast DDS a best-effort subscription l
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 try:
@@ -37,6 +38,11 @@ ROADSIDE = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Roadside stations: nobody waits for a lost message."""
 
 
+def _overridable() -> QoSOverridingOptions:
+    """Every policy that a mismatch can be about; rclpy's default leaves durability out."""
+    return QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY))
+
+
 def subscribe(node: Any, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile,
               on_mismatch: OnMismatch | None = None) -> Any:
     """A subscription of ``node``; ``on_mismatch`` is told in a sentence when a publisher's QoS does not fit."""
@@ -47,14 +53,14 @@ def subscribe(node: Any, kind: type, topic: str, callback: Callable[[Any], None]
                         f"({getattr(event.last_policy_kind, 'name', event.last_policy_kind)}); "
                         f"set qos_overrides.{node.resolve_topic_name(topic)}.subscription in YAML")
 
-    return node.create_subscription(
-        kind, topic, callback, profile, event_callbacks=SubscriptionEventCallbacks(
+    return node.create_subscription(  # a copy: rclpy writes the overrides into the profile that it is given
+        kind, topic, callback, copy(profile), event_callbacks=SubscriptionEventCallbacks(
             incompatible_qos=report, use_default_callbacks=False),  # each event costs time in every wait
-        qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        qos_overriding_options=_overridable())
 
 
 def advertise(node: Any, kind: type, topic: str, profile: QoSProfile, lifecycle: bool = False) -> Any:
     """A publisher of ``node``; with ``lifecycle`` it is silent while the node is not active."""
     create = node.create_lifecycle_publisher if lifecycle else node.create_publisher
-    return create(kind, topic, profile, event_callbacks=PublisherEventCallbacks(use_default_callbacks=False),
-                  qos_overriding_options=QoSOverridingOptions.with_default_policies())
+    return create(kind, topic, copy(profile), event_callbacks=PublisherEventCallbacks(use_default_callbacks=False),
+                  qos_overriding_options=_overridable())

@@ -63,7 +63,7 @@ class ControllerNode(ManagedNode):
         result = super().on_activate(state)
         self._gate.reset()
         self._active = True
-        self._watch.start(["odometry"])
+        self._watch.start(["odometry"], sent=["control"])
         self._tell_ready()
         return result
 

@@ -71,9 +71,9 @@ class ModelInputs:
         return self.route is None or self.route.known
 
     def ports(self) -> list[str]:
-        """The ports without which nothing comes out."""
+        """The ports without which nothing comes out; the route's not once it is known: it is latched, and comes once."""
         return [*(f"{spec.id}/image" for spec in self._rig.cameras), *(spec.id for spec in self._rig.lidars),
-                *([EGO] if self._odometry else []), *(["route"] if self.route is not None else [])]
+                *([EGO] if self._odometry else []), *([] if self.ready else ["route"])]
 
     def _subscribe(self, node: Any, camera_info: bool) -> list[Any]:
         def warn(sentence: str) -> None:

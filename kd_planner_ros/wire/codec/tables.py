@@ -81,9 +81,9 @@ def route(make: Make, plan: Route, stamp_ns: int = 0, frame: str = MAP_FRAME) ->
 
 
 def carla_route(make: Make, plan: Route, stamp_ns: int = 0, frame: str = MAP_FRAME) -> Any:
-    """The dense plan as carla_msgs/CarlaRoute, which has no header."""
+    """The dense plan as carla_msgs/CarlaRoute (branch leaderboard-2.0 of ros-carla-msgs; master has no such message)."""
     poses = [planar_pose(make, x, y, yaw) for (x, y), yaw in zip(plan.points.tolist(), plan.yaws.tolist(), strict=True)]
-    return make(CARLA_ROUTE, road_options=np.asarray(plan.commands, np.int8), poses=poses)
+    return make(CARLA_ROUTE, header=header(make, stamp_ns, frame), road_options=np.asarray(plan.commands, np.int8), poses=poses)
 
 
 def waypoints(make: Make, plan: Route, stamp_ns: int, frame: str = MAP_FRAME) -> Any:

@@ -15,9 +15,9 @@ from nav_msgs.msg import Odometry, Path
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, String
 from support.fakes import FakePlanner, straight_route
-from support.graph import wait_for
+from support.graph import DOMAIN, wait_for
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import EgoState, Pose
@@ -25,6 +25,7 @@ from kd_planner_ros.ros.adapters.carla_bridge import Adapter
 from kd_planner_ros.ros.diagnostics import ERROR, Health
 from kd_planner_ros.ros.inference import Inference
 from kd_planner_ros.ros.lifecycle import autostart
+from kd_planner_ros.ros.messages import type_name
 from kd_planner_ros.ros.nodes import controller_node, planner_node
 from kd_planner_ros.ros.stamps import from_stamp, to_stamp
 
@@ -217,6 +218,60 @@ def test_incompatible_qos_is_a_diagnostic(graph, monkeypatch):
     node, _ = start_planner(graph, monkeypatch)
     assert wait_for(lambda: node.health.get("qos"))
     assert "/carla/ego_vehicle/front/image" in node.health.get("qos") and "qos_overrides" in node.health.get("qos")
+
+
+@pytest.fixture
+def stranger(graph):
+    """A node of another DDS participant, as of another process: within one, rmw_fastrtps refuses a second type of a topic."""
+    import rclpy
+    from rclpy.context import Context
+
+    context = Context()
+    rclpy.init(context=context, domain_id=DOMAIN)
+    yield rclpy.create_node("stranger", context=context, namespace="/carla/ego_vehicle")
+    rclpy.try_shutdown(context=context)
+
+
+def test_a_route_of_another_type_is_named_with_both_types(graph, monkeypatch, stranger):
+    node, _ = start_planner(graph, monkeypatch)
+    stranger.create_publisher(String, "global_plan", LATCHED)
+    assert wait_for(lambda: node.health.get("types"))
+    ours = type_name(node.adapter.route_type)
+    assert node.health.get("types") == (f"node stranger sends std_msgs/msg/String on /carla/ego_vehicle/global_plan, this node {ours}: "
+                                        f"source {ours.split('/')[0]} in the shell of stranger")
+    assert node.health.worst[0] == ERROR
+
+
+def test_a_reader_of_another_control_type_is_an_error_not_a_key_value(graph, stranger):
+    node = start_controller(graph)
+    reader = stranger.create_subscription(String, "vehicle_control_cmd", lambda message: None, 1)
+    assert wait_for(lambda: node.health.get("types"))
+    assert "node stranger reads std_msgs/msg/String on /carla/ego_vehicle/vehicle_control_cmd" in node.health.get("types")
+    assert node.health.worst[0] == ERROR
+    stranger.destroy_subscription(reader)
+    assert wait_for(lambda: not node.health.get("types")), "it goes with its cause"
+
+
+def test_a_route_that_came_before_activation_is_not_missed(graph, monkeypatch):
+    source = Source(graph)
+    monkeypatch.setattr(planner_node, "load", lambda *a, **k: FakePlanner())
+    node = graph.start(planner_node.PlannerNode, {"use_sim_time": True, "unseen_after_s": 0.6})
+    graph.spin_in_thread(node)
+    node.trigger_configure()
+    source.route.publish(source.adapter.route_to_msg(straight_route()))
+    assert wait_for(lambda: node._inputs.ready)
+    node.trigger_activate()
+    assert wait_for(lambda: node.health.get("unseen"))  # odometry and pictures are missed
+    assert "odometry" in node.health.get("unseen") and "global_plan" not in node.health.get("unseen")
+
+
+def test_durability_can_be_overridden(graph, monkeypatch):
+    topic = "/carla/ego_vehicle/global_plan"
+    node, _ = start_planner(graph, monkeypatch, **{f"qos_overrides.{topic}.subscription.durability": "volatile"})
+    ends = wait_for(lambda: graph.node.get_subscriptions_info_by_topic(topic)) and graph.node.get_subscriptions_info_by_topic(topic)
+    assert [end.qos_profile.durability for end in ends] == [DurabilityPolicy.VOLATILE]
+    other = graph.node.get_subscriptions_info_by_topic("/carla/ego_vehicle/waypoints")
+    assert [end.qos_profile.durability for end in other] == [DurabilityPolicy.TRANSIENT_LOCAL], "of this port alone"
 
 
 def test_lifecycle_gates_status_and_output(graph, monkeypatch):

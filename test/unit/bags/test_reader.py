@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
 from support.bags import HEIGHT, RIG, SPEED, WIDTH, picture, pose_at, scene, shot, write_bag
 from support.rewrite import rewrite
 
@@ -220,3 +221,25 @@ def test_a_bag_as_carlas_bridge_records_it(tmp_path):
     assert [s.frame.ego.speed_mps for s in samples] == pytest.approx([9.0 + t for t in range(10)])
     assert samples[4].truth.control.steer == pytest.approx(-0.25) and samples[4].truth.actors is None
     assert samples[4].frame.goal.command == Command.STRAIGHT
+
+
+def test_metadata_is_of_the_version_that_humble_reads(tmp_path):
+    """Humble's rosbag2 knows versions up to 8 and wants offered_qos_profiles as a text; checked with its own metadata_io.cpp."""
+    for storage in ("mcap", "sqlite3"):
+        info = yaml.safe_load((write_bag(tmp_path / storage, seconds=0.5, storage=storage) / "metadata.yaml").read_text())
+        facts = info["rosbag2_bagfile_information"]
+        assert facts["version"] == 8
+        offered = [topic["topic_metadata"]["offered_qos_profiles"] for topic in facts["topics_with_message_count"]]
+        assert all(isinstance(text, str) and yaml.safe_load(text)[0]["depth"] in (1, 10) for text in offered)
+    with open_bag(tmp_path / "mcap") as recording:
+        assert recording.route is not None
+
+
+def test_a_route_has_the_header_of_the_real_message():
+    """Field for field as branch leaderboard-2.0 of ros-carla-msgs has it: what rclpy serialises there is read from a bag here."""
+    points = np.stack([np.arange(3.0), np.zeros(3)], 1)
+    found = tables.carla_route(make, Route("", "", points, np.zeros(3), np.full(3, 3, np.int8), points), 7, "map")
+    data = typestore().serialize_cdr(found, "carla_msgs/msg/CarlaRoute")
+    assert bytes(data[4:12]) == (0).to_bytes(4, "little") + (7).to_bytes(4, "little"), "the stamp comes first"
+    back = typestore().deserialize_cdr(data, "carla_msgs/msg/CarlaRoute")
+    assert back.header.frame_id == "map" and len(tables.route_of(back).points) == 3
