@@ -74,14 +74,18 @@ class BagFile:
         """As ``messages``, but the serialised messages.
 
         Raises:
-            BagError: the file is truncated or broken.
+            BagError: the file is truncated or broken, also where a damaged index finds fewer messages than the file says it holds.
         """
         wanted = set(topics)
+        lacking = sum(link.count for links in self._links for link in links if link.topic in wanted)
         chosen = [[link for link in links if link.topic in wanted] for links in self._links]
         with self._errors():
             parts = [storage.messages(links) for storage, links in zip(self._storages, chosen, strict=True) if links]
             for link, bag_ns, raw in merge(*parts, key=lambda one: one[1]):  # parts of one recording may overlap
+                lacking -= 1
                 yield link.topic, bag_ns, zstd.decompress(raw) if self.files.compression == "message" else raw
+            if lacking > 0:
+                raise ValueError(f"{lacking} messages on {', '.join(sorted(wanted & set(self.kinds)))} are not found")
 
     def has_header(self, topic: str) -> bool:
         """Whether messages on ``topic`` begin with a header. False where the type's definition cannot be read."""
