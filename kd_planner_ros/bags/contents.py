@@ -27,7 +27,7 @@ from kd_planner_ros.wire.codec.pictures import camera_of
 from kd_planner_ros.wire.topics import LABELS, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE, WORLD_INFO, Topics
 
 Here = TypeVar("Here", bound="Contents")
-REMEDY = "record one drive, with use_sim_time in every node"
+REMEDY = "record one drive, with use_sim_time in every node; 'kd-planner bags check PATH' shows every topic"
 """What to do about stamps that cannot be believed."""
 
 

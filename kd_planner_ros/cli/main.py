@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": "score one model: in closed loop, or against recordings",
     "replay": "play a recording through the real ROS 2 graph and score the plans",
     "benchmark": "compare many models in tables beside published ones, e.g. PlanKD's; trains what is missing",
+    "bags": "check recordings: topics, clocks, cameras, and what train and replay would refuse",
     "explain": "draw what a model trained with PlanKD looks at: waypoint attention, Grad-CAM of the planning states",
     "bench": "measure speed: world, record, train, latency, sizes, drive",
     "models": "list the shipped planners, count a network's parameters, check weights against cards",

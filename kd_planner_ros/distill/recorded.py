@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from kd_planner_ros.bags.cameras import recorded_names
 from kd_planner_ros.bags.find import find_bags
-from kd_planner_ros.bags.reader import open_bag
-from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.bags.reader import Recording, open_bag
+from kd_planner_ros.core.errors import BagError, KdPlannerError
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.distill.config import TrainConfig, stages_of
 from kd_planner_ros.distill.methods.registry import find_method
-from kd_planner_ros.networks.registry import find_network, find_training
+from kd_planner_ros.networks.registry import can_be_trained, find_network, find_training, folders, is_weightless
+from kd_planner_ros.networks.training import LearningTask
 from kd_planner_ros.samples.shards import require_topics
 
 CAMERA = "front"
@@ -49,9 +51,31 @@ def require_sensors(config: TrainConfig) -> None:
     """
     network, training, bag = find_network(config.network), find_training(config.network), find_bags(config.bags)[0]
     options = config.options(config.network)
-    assumed = network.config(training.config_fields(config.size, options, None, {}))  # topics do not depend on the cameras' sizes
     with open_bag(bag) as recording:
-        require_topics(recording, training.build_task(network.build_processor(assumed), options))
+        require_topics(recording, _task(config.network, config.size, options))
         for name in dict.fromkeys((config.method, *(stage.method for stage in stages_of(config) if stage.method))):
             find_method(name).require_recording(recording, config.options(name), config.network)
     network.config(training.config_fields(config.size, options, *cameras(bag)))
+
+
+def _task(name: str, size: str, options: Any) -> LearningTask:
+    """The task of network ``name``; topics do not depend on the cameras' sizes."""
+    network, training = find_network(name), find_training(name)
+    return training.build_task(network.build_processor(network.config(training.config_fields(size, options, None, {}))), options)
+
+
+def trainable(recording: Recording) -> dict[str, str]:
+    """Why ``kd-planner train`` refuses ``recording``, by network with its default options: "" where it does not."""
+    found = {}
+    for name in folders():
+        if is_weightless(name) or not can_be_trained(name):
+            continue
+        try:
+            task = _task(name, find_network(name).configurations[0].size, find_training(name).options())
+            require_topics(recording, task)
+            for camera in recorded_names(recording, task.cameras):
+                recording.camera_spec(camera)
+            found[name] = ""
+        except KdPlannerError as error:
+            found[name] = str(error)
+    return found

@@ -165,6 +165,7 @@ def require_topics(recording: Recording, maker: SampleMaker) -> None:
             [recording.label_topic(recorded[camera], kind) for camera, kinds in maker.labels.items() for kind in kinds],
         "record the truth too, or train a network that needs none ('tcp')":
             list(dict.fromkeys(TRUTH[name] for name in maker.truth)),
+        "record it too: without it there is no Frame": [topics.odometry],
         "record the route too: without it there is no target point to train on":
             [route] if maker.needs_route else [],
         "record what the driver did too, as 'kd-planner record' does: CARLA's autopilot sends no control":

@@ -1,0 +1,115 @@
+"""``kd-planner bags check``: what a foreign recording holds, what is wrong with it, and what it can be used for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kd_planner_ros.cli.options import add_json
+
+EPILOG = """\
+examples:
+  kd-planner bags check my_bag                       topics, clocks, cameras, and what train and replay would refuse
+  kd-planner bags check my_bags --json               the same of every recording in a folder, as one JSON object
+
+Nothing is written. Exit status 2: no recording there can be read."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the one subcommand."""
+    parser.epilog = EPILOG
+    ways = parser.add_subparsers(dest="way", metavar="WHAT", required=True, help="what to do")
+    summary = "print what recordings hold, what is wrong with them, and what they can be used for"
+    sub = ways.add_parser("check", help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=EPILOG)
+    sub.add_argument("path", type=Path, metavar="PATH", help="a rosbag2 folder, a .mcap or .db3 file, or a folder of recordings")
+    sub.add_argument("--role-name", metavar="TEXT", help="the ego's role name, needed where a recording holds two")
+    add_json(sub)
+    sub.set_defaults(run=_check)
+
+
+def _check(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.bags.check import check
+    from kd_planner_ros.bags.find import search
+    from kd_planner_ros.core.errors import BagError
+
+    found = search([args.path])
+    results: list[dict[str, Any]] = []
+    broken: list[BagError] = []
+    for bag in found.bags:
+        try:
+            results.append(check(bag, args.role_name) | {"uses": _uses(bag, args.role_name)})
+            print("\n".join(lines(results[-1])) + "\n")
+        except BagError as error:
+            broken.append(error)
+            print(f"{bag}\n  cannot be read: {error}\n")
+    print(found)
+    if broken and not results:
+        raise broken[0]
+    return {"recordings": results, "unreadable": [str(error) for error in broken],
+            "left_out": [{"path": str(path), "why": why} for path, why in found.left_out]}
+
+
+def _uses(bag: Path, role_name: str | None) -> dict[str, str]:
+    """Why the recording cannot be used, by command; "" where it can."""
+    from kd_planner_ros.bags.reader import open_bag
+    from kd_planner_ros.core.errors import BagError
+    from kd_planner_ros.distill.recorded import trainable
+
+    try:
+        with open_bag(bag, role_name) as recording:
+            driven = {"evaluate open-loop, replay": _replayable(recording)}
+            return driven | {f"train --network {name}": why for name, why in trainable(recording).items()}
+    except BagError as error:
+        return {"evaluate open-loop, replay": str(error), "train": str(error)}
+
+
+def _replayable(recording: Any) -> str:
+    from kd_planner_ros.core.errors import BagError
+
+    try:
+        camera = (*recording.cameras, "<camera>")[0]
+        recording.require(recording.topics.odometry, "record it too")
+        recording.require(recording.image_topic(camera), "record a camera too")
+        recording.camera_spec(camera)
+        next(recording.samples((camera,)), None)
+        missing = f"expected {recording.topics.route}; got no route; planners that need none can be used"
+        return missing if recording.route is None else ""
+    except BagError as error:
+        return str(error)
+
+
+def lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """What was found, for a reader."""
+    count, packed = len(found["files"]), f", compressed by {found['compression']}" if found["compression"] else ""
+    yield found["path"]
+    size = f"{found['duration_s']:.1f} s, {found['messages']} messages on {len(found['topics'])} topics"
+    yield f"  {count} file{'s' * (count != 1)}{packed}, {size}"
+    yield from _vehicle(found)
+    width = max((len(one["name"]) for one in found["topics"]), default=0)
+    kinds = max((len(one["type"]) for one in found["topics"]), default=0)
+    yield f"  {'topic':<{width}}  {'type':<{kinds}}  messages      Hz  stamps"
+    for one in found["topics"]:
+        span = "" if one["first_s"] is None else f"{one['first_s']:.3f} to {one['last_s']:.3f} s"
+        yield f"  {one['name']:<{width}}  {one['type']:<{kinds}}  {one['messages']:>8}  {one['hz']:>6.1f}  {span}".rstrip()
+    for title, texts in (("refused", [f"{topic}: {why}" for topic, why in found["faults"].items()]), ("odd or not read", found["notes"])):
+        if texts:
+            yield f"  {title}"
+            yield from (f"    {text}" for text in texts)
+    yield "  can be used for"
+    yield from (f"    {use}: {'yes' if not why else f'no: {why}'}" for use, why in found["uses"].items())
+
+
+def _vehicle(found: Mapping[str, Any]) -> Iterator[str]:
+    if "no_ego" in found:
+        yield f"  no ego vehicle: {found['no_ego']}"
+        return
+    route = "none" if found["route_m"] is None else f"{found['route_m']:.0f} m"
+    lidars = ", ".join(found["lidars"]) or "none"
+    yield f"  ego vehicle {found['role_name']}, map {found['map'] or 'not named'}, route {route}, LiDARs {lidars}"
+    for one in found["cameras"]:
+        size = "no picture" if one["size"] is None else "x".join(map(str, one["size"]))
+        fov = "no calibration" if one["fov_deg"] is None else f"{one['fov_deg']:.1f} degrees"
+        lost = f", {one['without_ego']} pictures without odometry" if one["without_ego"] else ""
+        yield f"  camera {one['id']}: {size}, {fov}, labels {', '.join(one['labels']) or 'none'}{lost}"

@@ -1,0 +1,112 @@
+"""``kd-planner bags check``: a user's first command on a foreign recording."""
+
+import json
+
+import pytest
+from support.bags import copy_bag
+from support.rewrite import moved, rewrite
+
+from kd_planner_ros.cli.main import main
+
+CAMERA = "/carla/ego_vehicle/front/image"
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory):
+    return copy_bag(tmp_path_factory.mktemp("check") / "bag", labels=False, seconds=4.0)
+
+
+def check(path, capsys, *options):
+    status = main(["bags", "check", str(path), "--json", *options])
+    out = capsys.readouterr()
+    lines = out.out.splitlines()
+    return status, json.loads(lines[-1]) if status == 0 else out.err, "\n".join(lines[:-1])
+
+
+def test_a_sound_recording_is_told_in_full(bag, capsys):
+    status, found, text = check(bag, capsys)
+    (one,) = found["recordings"]
+    assert status == 0 and found["unreadable"] == found["left_out"] == [] and one["faults"] == {} and one["notes"] == []
+    (camera,) = one["cameras"]
+    assert (camera["id"], camera["size"], camera["fov_deg"], camera["without_ego"]) == ("front", [64, 32], 100.0, 0)
+    assert (one["role_name"], one["map"], one["duration_s"]) == ("ego_vehicle", "Town01", pytest.approx(3.95))
+    topics = {topic["name"]: topic for topic in one["topics"]}
+    assert topics[CAMERA]["messages"] == 8 and topics[CAMERA]["first_s"] == 1.0 and topics[CAMERA]["type"] == "sensor_msgs/msg/Image"
+    assert one["messages"] == sum(topic["messages"] for topic in one["topics"])
+    assert one["uses"]["evaluate open-loop, replay"] == one["uses"]["train --network tcp"] == ""
+    assert "left/image" in one["uses"]["train --network interfuser"]
+    assert "camera front: 64x32, 100.0 degrees" in text and "train --network tcp: yes" in text and "1 recording found" in text
+
+
+USES = ("evaluate open-loop, replay", "train --network tcp")
+FAULTS = {
+    "clock": (moved("/front/image", lambda stamp: stamp + 10**18), CAMERA, "two clocks", USES),
+    "still": (moved("/front/image", lambda stamp: 5), CAMERA, "stand still", USES),
+    "ego": (moved("/odometry", lambda stamp: stamp % 10**9), "/carla/ego_vehicle/odometry", "set back", USES),
+    "control": (moved("/vehicle_control_cmd", lambda stamp: 0), "/carla/ego_vehicle/vehicle_control_cmd", "stand still", ()),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_is_wrong_is_named_with_what_it_costs(bag, tmp_path, capsys, name):
+    change, topic, named, refused = FAULTS[name]
+    status, found, text = check(rewrite(bag, tmp_path / "b", change), capsys)
+    (one,) = found["recordings"]
+    assert status == 0 and named in one["faults"][topic] and f"{topic}: " in text
+    for use in USES:
+        assert bool(one["uses"][use]) == (use in refused)
+
+
+def test_a_recording_without_an_ego_vehicle_is_told_too(bag, tmp_path, capsys):
+    path = rewrite(bag, tmp_path / "b", rename=lambda topic: topic.replace("/carla/ego_vehicle", "/sensing"))
+    status, found, text = check(path, capsys)
+    (one,) = found["recordings"]
+    assert status == 0 and "/carla/<role name>/odometry" in one["no_ego"] and "/sensing/front/image" in text
+    assert "/carla/<role name>/odometry" in one["uses"]["train"]
+
+
+def test_two_egos_are_told_apart_by_the_option(bag, tmp_path, capsys):
+    path = rewrite(bag, tmp_path / "b", rename=lambda topic: topic.replace("ego_vehicle/gnss", "hero/odometry"))
+    _, found, _ = check(path, capsys)
+    assert "--role-name" in found["recordings"][0]["no_ego"]
+    _, found, _ = check(path, capsys, "--role-name", "ego_vehicle")
+    assert found["recordings"][0]["role_name"] == "ego_vehicle"
+
+
+def test_of_a_folder_each_recording_and_each_that_is_left_out_is_told(bag, tmp_path, capsys):
+    rewrite(bag, tmp_path / "one")
+    rewrite(bag, tmp_path / "interrupted.partial")
+    broken = rewrite(bag, tmp_path / "broken")
+    data = next(broken.glob("*.mcap"))
+    data.write_bytes(data.read_bytes()[:3000])
+    status, found, text = check(tmp_path, capsys)
+    assert status == 0 and len(found["recordings"]) == 1 and "broken" in found["unreadable"][0]
+    assert found["left_out"] == [{"path": str(tmp_path / "interrupted.partial"), "why": "it was interrupted"}]
+    assert "cannot be read" in text and "2 recordings found; left out: " in text
+
+
+def test_where_nothing_can_be_read_the_status_is_two_and_the_sentence_one_line(bag, tmp_path, capsys):
+    broken = rewrite(bag, tmp_path / "broken")
+    next(broken.glob("*.mcap")).write_bytes(b"")
+    status, said, _ = check(broken, capsys)
+    assert status == 2 and said.count("\n") == 1 and "whole recording" in said
+
+
+def test_a_wrong_calibration_is_named(bag, tmp_path, capsys):
+    from dataclasses import replace
+
+    import numpy as np
+
+    from kd_planner_ros.bags.messages import typestore
+
+    def change(topic, when, raw):
+        if not topic.endswith("camera_info"):
+            return raw
+        message = typestore().deserialize_cdr(raw, "sensor_msgs/msg/CameraInfo")
+        return bytes(typestore().serialize_cdr(replace(message, k=np.zeros(9)), "sensor_msgs/msg/CameraInfo"))
+
+    _, found, text = check(rewrite(bag, tmp_path / "b", change), capsys)
+    (one,) = found["recordings"]
+    assert "fx 0 and fy 0" in one["faults"]["/carla/ego_vehicle/front/camera_info"]
+    assert one["cameras"][0]["fov_deg"] is None and "no calibration" in text
+    assert "fx 0" in one["uses"]["train --network tcp"] and "fx 0" in one["uses"]["evaluate open-loop, replay"]
