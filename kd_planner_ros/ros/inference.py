@@ -18,6 +18,7 @@ from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal
 from kd_planner_ros.networks.planner import PERCEIVER, PLANNER, Model, require_model
 from kd_planner_ros.networks.registry import build_weightless, is_weightless
 from kd_planner_ros.ros.diagnostics import ERROR, Health
+from kd_planner_ros.ros.latency import LatencyHealth
 from kd_planner_ros.ros.worker import Worker
 from kd_planner_ros.runtime.bench import noise_views
 from kd_planner_ros.sync.aligner import AlignedSet
@@ -69,16 +70,20 @@ class Inference:
         make_frame: unpacks a set; called on the worker thread.
         on_result, on_fault: called on the worker thread with (result, frame) and (stamp_ns, error's class name).
         on_reset: called on the worker thread when the model is reset.
+        max_latency_s: processing time above which a result is late, 0: the model's period; ``max_late`` such results in a row are
+            an error.
     """
 
     def __init__(self, model: Any, health: Health, make_frame: Callable[[AlignedSet], Frame],
                  on_result: Callable[[Any, Frame], None], on_fault: Callable[[int, str], None],
-                 on_reset: Callable[[], None] = lambda: None):
+                 on_reset: Callable[[], None] = lambda: None, max_latency_s: float = 0.0, max_late: int = 10):
         self.model, self._health, self._make_frame = model, health, make_frame
         self._run, self._role = work_of(model), getattr(model, "role", PLANNER)
         self._on_result, self._on_fault, self._on_reset = on_result, on_fault, on_reset
         self.results = self.faults = 0
         self._latencies_ms: deque[float] = deque(maxlen=200)
+        self._results = "perceptions" if self._role == PERCEIVER else "plans"
+        self._latency = LatencyHealth(health, max_latency_s or 1.0 / getattr(model, "rate_hz", 10.0), max_late, self._results)
         self._epoch = self._done_epoch = 0
         self._lock = threading.Lock()
         self._worker = Worker(self._work, "inference")
@@ -91,6 +96,7 @@ class Inference:
         """Throw away what waits or is under way, and reset the model before its next run."""
         with self._lock:
             self._epoch += 1
+            self._latency.reset()
         self._worker.slot.clear()
 
     def _work(self, job: tuple[int, AlignedSet]) -> None:
@@ -103,11 +109,13 @@ class Inference:
                 self._done_epoch = epoch
             frame = self._make_frame(inputs)
             result = self._run(frame)
-            self._latencies_ms.append((time.perf_counter() - started) * 1e3)
+            took_s = time.perf_counter() - started
+            self._latencies_ms.append(took_s * 1e3)
             with self._lock:
                 if epoch == self._epoch:
                     self._on_result(result, frame)
                     self.results += 1
+                    self._latency.add(took_s)
         except Exception as error:  # noqa: BLE001  whatever the model does, the car must be stopped and the node must live
             self._report(epoch, inputs.stamp_ns, error)
         else:
@@ -124,8 +132,8 @@ class Inference:
 
     def values(self) -> dict[str, Any]:
         """Counts and latencies for the diagnostics."""
-        results = "perceptions" if self._role == PERCEIVER else "plans"
-        values = {results: self.results, "faults": self.faults, "dropped frames": self._worker.slot.dropped}
+        values = {self._results: self.results, "faults": self.faults, "dropped frames": self._worker.slot.dropped,
+                  f"late {self._results}": self._latency.late}
         if self._latencies_ms:
             p50, p95 = np.percentile(list(self._latencies_ms), [50, 95])
             values |= {"latency p50 ms": f"{p50:.1f}", "latency p95 ms": f"{p95:.1f}"}

@@ -49,6 +49,9 @@ class ModelParams(CommonParams):
     autostart: bool = param(False, "configure and activate without a lifecycle manager")
     max_skew_s: float = param(0.025, "largest difference between the stamps of one set's sensors, s",
                               low=0.001, high=1.0)
+    max_latency_s: float = param(0.0, "processing time above which a result is late and a warning, wall time, s; 0: the model's period",
+                                 low=0.0, high=60.0)
+    max_late_results: int = param(10, "late results in a row from which the lateness is an error", low=1, high=10_000)
 
 
 def declare(node: Any, kind: type[Params]) -> Params:

@@ -74,6 +74,7 @@ def describe(config: GraphConfig) -> list[NodeProcess]:
     common = {"role_name": profile.role_name, "carla_profile": profile.name, "carla_version": profile.carla_version}
     timed = {**common, "use_sim_time": True, "autostart": True}
     model = {**timed, "device": config.device, "engine": config.engine, "models_dir": config.models_dir, "threads": config.threads}
+    model |= _lateness(config)
     running: dict[str, dict[str, Any]] = {"planner": {**model, "planner": config.planner}}
     if config.perceiver:
         running["perception"] = {**model, "perceiver": config.perceiver}
@@ -85,6 +86,11 @@ def describe(config: GraphConfig) -> list[NodeProcess]:
 
 def _patience(config: GraphConfig) -> dict[str, float]:
     return {} if config.world == "carla" else {"plan_timeout_s": PATIENT_PLAN_S}
+
+
+def _lateness(config: GraphConfig) -> dict[str, float]:
+    """In lock-step the built-in world and a bag wait for a plan: only one that they give up is too late."""
+    return {} if config.world == "carla" or config.lockstep is False else {"max_latency_s": PATIENT_PLAN_S}
 
 
 def _process(profile: Profile, spec: NodeSpec, parameters: Mapping[str, Any]) -> NodeProcess:

@@ -76,7 +76,7 @@ class ModelNode(ManagedNode):
                                    on_set=self._take_set, on_jump=self._forget, mark=self._watch.mark, route=route,
                                    **self.input_options())
         self._inference = Inference(model, self.health, self._inputs.frame, self._send, self._outputs.fault,
-                                    self._inputs.forget_frames)
+                                    self._inputs.forget_frames, self.params.max_latency_s, self.params.max_late_results)
         self.health.clear("configure")
         self.health.set("state", WARN, "inactive")
         return SUCCESS

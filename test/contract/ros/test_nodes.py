@@ -22,8 +22,9 @@ from support.graph import DOMAIN, wait_for
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter
-from kd_planner_ros.ros.diagnostics import ERROR, Health
+from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.ros.inference import Inference
+from kd_planner_ros.ros.latency import LatencyHealth
 from kd_planner_ros.ros.lifecycle import autostart
 from kd_planner_ros.ros.messages import type_name
 from kd_planner_ros.ros.nodes import controller_node, planner_node
@@ -362,3 +363,36 @@ def test_two_threads_may_tell_how_a_node_is(graph):
         stop.set()
         other.join()
         sys.setswitchinterval(interval)
+
+
+def test_processing_time_is_a_health(graph):
+    """Bound 0.1 s, error from the third late result in a row; one in time clears it, and the log gets one line a level."""
+    health, said = Health(graph.node), []
+    real = health.set
+    health.set = lambda *words: (said.append(words), real(*words))
+    latency = LatencyHealth(health, 0.1, 3, "plans")
+    for took_s, level in ((0.1, None), (0.11, WARN), (0.3, WARN), (0.2, ERROR), (5.0, ERROR), (0.05, None), (0.2, WARN), (0.0, None)):
+        latency.add(took_s)
+        assert (health.worst[0] if health.get("latency") else None) == level, took_s
+    assert latency.late == 5 and [words[1] for words in said] == [WARN, ERROR, WARN]
+    assert said[0][2] == "one of the plans took 110 ms, longer than 100 ms (max_latency_s)"
+    assert said[1][2].startswith("3 plans in a row took longer than 100 ms (max_latency_s), the last 200 ms: choose a smaller model")
+
+
+def test_a_slow_planner_is_a_warning_then_an_error_and_is_well_again(graph, monkeypatch):
+    source = Source(graph)
+    node, planner = start_planner(graph, monkeypatch, max_latency_s=0.05, max_late_results=2)
+    source.route.publish(source.adapter.route_to_msg(straight_route()))
+    assert wait_for(lambda: node._inputs.ready and source.connected())
+    planner.delay = lambda frame: time.sleep(0.06)
+    play(source, planner, range(1))
+    assert wait_for(lambda: node.health.get("latency")) and node.health.worst[0] == WARN
+    play(source, planner, range(2, 3))
+    assert wait_for(lambda: node.health.worst[0] == ERROR) and "2 plans in a row took longer than 50 ms" in node.health.get("latency")
+    planner.delay = None
+
+    def well(ticks=iter(range(4, 200, 2))):  # a busy machine may make one more result late
+        play(source, planner, [next(ticks)])
+        return wait_for(lambda: not node.health.get("latency"), 0.2)
+
+    assert wait_for(well)
