@@ -75,10 +75,13 @@ def _closed(args: argparse.Namespace) -> dict:
     from kd_planner_ros.evaluation.closed_loop import run
     from kd_planner_ros.evaluation.drives import ClosedLoopConfig
     from kd_planner_ros.runtime.facts import planner_place
+    from kd_planner_ros.world.route_scenarios import sentences
 
     result = run(from_args(ClosedLoopConfig, args, planner=planner_place(args.planner, args.models_dir)))
     for key, value in result["mean"].items():
         print(f"{key:<26} {value:8.3f}" + (f"  +- {result['std'][key]:.3f} over seeds" if len(result["seeds"]) > 1 else ""))
+    for line in sentences(result["scenarios"]):
+        print(line)
     print(f"simulated latency: {result['latency_text']}\ndetails: {args.out / 'report.html'}, {args.out / 'statistics.json'}")
     return result
 

@@ -50,15 +50,16 @@ def run(config: ClosedLoopConfig, progress: bool = True) -> dict[str, Any]:
             bar.set_postfix_str(f"{record['route_id']} {record['scores']['score_composed']:.1f} {record['status']}")
     if config.report:
         _write_missing_reports(drives)
-    return conclude(config, drives, setup.name, setup.sensors, setup.latency)
+    return conclude(config, drives, setup.name, setup.sensors, setup.latency, setup.notes)
 
 
 def conclude(config: ClosedLoopConfig, drives: Sequence[Drive], name: str, sensors: Sequence[str],
-             latency: Latency) -> dict[str, Any]:
+             latency: Latency, notes: Sequence[str] = ()) -> dict[str, Any]:
     """Put the drives' records together: writes ``statistics.json``, ``summary.json`` and ``report.html``, gives back the
-    summary."""
+    summary. ``notes`` say what of the route file is left out or changed."""
     from kd_planner_ros.evaluation import overview, score
     from kd_planner_ros.evaluation.run_folder import write_text
+    from kd_planner_ros.world.route_scenarios import count_by_status
 
     records = [replace(score.read_records(drive.folder / "statistics.json")[0], index=drive.index) for drive in drives]
     out = Path(config.out)
@@ -71,7 +72,9 @@ def conclude(config: ClosedLoopConfig, drives: Sequence[Drive], name: str, senso
               "drives": len(records), "seeds": list(by_seed),
               "mean": {key: float(values.mean()) for key, values in spread.items()},
               "std": {key: float(values.std(ddof=1)) if len(values) > 1 else 0.0 for key, values in spread.items()},
-              "by_seed": {str(seed): summary for seed, summary in by_seed.items()}}
+              "by_seed": {str(seed): summary for seed, summary in by_seed.items()},
+              "route_notes": list(notes),
+              "scenarios": count_by_status(one for record in records for one in record.notes.get("scenarios", ()))}
     write_text(out / "summary.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
     overview.write(out, result, records, [drive.folder for drive in drives])
     return result

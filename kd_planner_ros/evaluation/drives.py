@@ -10,6 +10,7 @@ from pathlib import Path
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather
+from kd_planner_ros.core.weather_course import WeatherCourse
 
 EVALUATION_ROUTE_SEED = 1000
 """The default town's routes that scores are reported on; training must not use this seed."""
@@ -35,14 +36,18 @@ class ClosedLoopConfig:
     routes_count: int = field(default=10, metadata={"help": "number of routes to draw with --routes default", "low": 1})
     route_seed: int = field(default=EVALUATION_ROUTE_SEED, metadata={"help": "seed the default routes are drawn from", "low": 0})
     route_ids: tuple[str, ...] = field(default=(), metadata={"help": "only the routes with these ids (default: all)"})
+    snap: bool = field(default=False, metadata={
+        "help": "take key points farther than 60 m from every lane to the nearest lane, as CARLA does"})
     seeds: int = field(default=1, metadata={"help": "number of drives of each route, each with its own traffic", "low": 1})
     first_seed: int = field(default=0, metadata={"help": "seed of the first drive of each route", "low": 0})
     weather: str = field(default="benchmark", metadata={
-        "help": "benchmark (sun 70 degrees high, 30 per cent clouds), an id from 0 to 20, a name such as WetNoon, or all"})
+        "help": "benchmark (the weather of the route's file; without one, sun 70 degrees high, 30 per cent clouds), an id from 0 to 20, "
+                "a name such as WetNoon, or all"})
     vehicles: int | None = field(default=None, metadata={
         "help": "background vehicles (default: the benchmark's number for the town, 60 for others)", "low": 0, "high": 500})
     walkers: int | None = field(default=None, metadata={"help": "walkers (default: a third of the vehicles)", "low": 0, "high": 500})
-    scenarios: bool = field(default=True, metadata={"help": "add the leaderboard's scenarios to the traffic"})
+    scenarios: bool = field(default=True, metadata={
+        "help": "add scenarios to the traffic: those of the route's file that can be played, or drawn ones"})
     jobs: int = field(default=1, metadata={"help": "parallel processes, one world each", "low": 1, "high": 256})
     device: str = field(default="cpu", metadata={"help": "where the network runs: cpu, cuda, cuda:1 ..."})
     engine: str = field(default="auto", metadata={"help": "inference engine", "choices": ("auto", "torch", "openvino", "onnxruntime")})
@@ -57,25 +62,26 @@ class ClosedLoopConfig:
 
 @dataclass(frozen=True)
 class Drive:
-    """One drive to be done: ``index`` counts over all drives, ``folder`` is its run folder."""
+    """One drive to be done: ``index`` counts over all drives, ``folder`` is its run folder. ``weather`` may change along the route."""
 
     index: int
     route: Route
     seed: int
-    weather: Weather
+    weather: Weather | WeatherCourse
     folder: Path
 
 
-def choose_weathers(name: str) -> list[Weather]:
-    """The weathers that ``name`` stands for: ``benchmark``, an id, a preset's name, or ``all``.
+def choose_weathers(name: str, route: Route | None = None) -> list[Weather | WeatherCourse]:
+    """The weathers that ``name`` stands for on ``route``: ``benchmark`` (that of the route's file, else the leaderboard's), an id, a
+    preset's name, or ``all``.
 
     Raises:
         ConfigError: no such weather.
     """
-    from kd_planner_ros.world.weather import ROUTE_WEATHER, WEATHERS, weather_by
+    from kd_planner_ros.world.weather import ROUTE_WEATHER, WEATHERS, route_weather, weather_by
 
     if name == "benchmark":
-        return [ROUTE_WEATHER]
+        return [ROUTE_WEATHER if route is None else route_weather(route)]
     return list(WEATHERS) if name == "all" else [weather_by(name)]
 
 
@@ -103,8 +109,9 @@ def plan_drives(config: ClosedLoopConfig, routes: Sequence[Route]) -> list[Drive
     """
     require_route_ids(config.route_ids, [route.name for route in routes])
     chosen = [route for route in routes if not config.route_ids or route.name in config.route_ids]
+    weathers = [choose_weathers(config.weather, route) for route in chosen]
     kinds = [(seed, weather, route) for seed in range(config.first_seed, config.first_seed + config.seeds)
-             for weather in choose_weathers(config.weather) for route in chosen]
+             for row in zip(*weathers, strict=True) for weather, route in zip(row, chosen, strict=True)]
     return [Drive(index, route, seed, weather,
                   Path(config.out) / f"seed_{seed}" / f"{_file_name(route.name)}_{_file_name(weather.name)}")
             for index, (seed, weather, route) in enumerate(kinds)]
@@ -125,7 +132,8 @@ def claim_folder(config: ClosedLoopConfig, weights: str) -> None:
     facts = {key: value for key, value in asdict(config).items() if key not in free} | {"weights_sha256": weights}
     if Path(config.latency).is_file():
         facts["latency_sha256"] = hashlib.sha256(Path(config.latency).read_bytes()).hexdigest()
-    lock_settings(Path(config.out) / "evaluation.json", facts, "evaluation", {"latency": "0", "roll_forward": False, "stations": ""})
+    lock_settings(Path(config.out) / "evaluation.json", facts, "evaluation",
+                  {"latency": "0", "roll_forward": False, "stations": "", "snap": False})
 
 
 def _file_name(text: str) -> str:

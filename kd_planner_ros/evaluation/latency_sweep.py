@@ -39,6 +39,7 @@ class SweepConfig:
     map: str = field(default="default", metadata={"help": "default, generated:SEED, or a .net.xml or .xodr file, also with .gz"})
     routes: str = field(default="default", metadata={"help": "a leaderboard route file (.xml), or default"})
     route_ids: tuple[str, ...] = field(default=(), metadata={"help": "only the routes with these ids (default: all)"})
+    snap: bool = field(default=False, metadata={"help": "as in evaluate closed-loop"})
     routes_count: int = field(default=10, metadata={"help": "number of routes to draw with --routes default", "low": 1})
     seeds: int = field(default=3, metadata={"help": "number of traffic seeds", "low": 1})
     vehicles: int | None = field(default=None, metadata={"help": "background vehicles (default: as evaluate closed-loop)",
@@ -84,7 +85,8 @@ def run(config: SweepConfig, models: Mapping[str, Path], progress: bool = True,
     weights = {name: read_card(folder).weights_sha256 for name, folder in models.items()}
     free = ("out", "jobs", "seeds", "latencies", "models")
     facts = {key: value for key, value in asdict(config).items() if key not in free}
-    lock_settings(config.out / "sweep.json", json.loads(json.dumps(facts, default=str)), "sweep", {"roll_forward": True})
+    lock_settings(config.out / "sweep.json", json.loads(json.dumps(facts, default=str)), "sweep",
+                  {"roll_forward": True, "snap": False})
     wanted = [kind for kind in (OWN, PAPER_INPUT) if kind in config.latencies]
     measured = _measured(config, models, weights, wanted, measure or measure_model)
     ms = {name: {kind: numbers[kind] if kind in numbers else measured[name][kind] for kind in config.latencies} for name in models}
@@ -189,4 +191,4 @@ def _evaluation(config: SweepConfig, point: Point) -> ClosedLoopConfig:
     return ClosedLoopConfig(point.place, point.folder(config.out), map=config.map, routes=config.routes, route_ids=config.route_ids,
                             routes_count=config.routes_count, first_seed=point.seed, vehicles=config.vehicles, jobs=config.jobs,
                             device=config.device, engine=config.engine, latency=f"{point.ticks * TICK_MS:g}",
-                            roll_forward=config.roll_forward)
+                            roll_forward=config.roll_forward, snap=config.snap)

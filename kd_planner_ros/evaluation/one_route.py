@@ -13,6 +13,7 @@ from kd_planner_ros.core.records import Control, Plan, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
+from kd_planner_ros.core.weather_course import WeatherCourse
 from kd_planner_ros.driving.driver import Driver
 from kd_planner_ros.evaluation.latency import Latency, Turns
 from kd_planner_ros.evaluation.run_folder import RunWriter
@@ -76,7 +77,7 @@ def wanted_speed(plan: Plan) -> float | None:
     return float((np.hypot(*np.diff(points, axis=0).T) / np.diff(times)).mean()) if len(points) > 1 else None
 
 
-def drive(world: World, side: DriverSide, route: Route, seed: int, weather: Weather, rate_hz: float | None,
+def drive(world: World, side: DriverSide, route: Route, seed: int, weather: Weather | WeatherCourse, rate_hz: float | None,
           writer: RunWriter | None = None, picture_camera: str | None = None, latency: Latency = NO_LATENCY) -> Mapping[str, Any]:
     """Drive ``route`` to its end and give back what the route monitor says about it (``RouteMonitor.result()``).
 

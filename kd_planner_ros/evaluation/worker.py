@@ -10,8 +10,10 @@ import threading
 from dataclasses import asdict
 from typing import Any
 
+from kd_planner_ros.core.plugins import report
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.core.weather_course import weather_at
 from kd_planner_ros.evaluation import one_route, score
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig, Drive, traffic
 from kd_planner_ros.evaluation.latency import read_latency, settled
@@ -33,6 +35,7 @@ class Setup:
         from kd_planner_ros.world.maps import load_map
 
         self.config, self._world = config, None
+        self.notes: list[str] = []
         self.road = load_map(config.map, config.stations)
         self.planner = None if config.planner == "expert" else self._load_planner()
         card = getattr(self.planner, "card", None)  # the expert and planners without weights have none
@@ -50,16 +53,21 @@ class Setup:
         return load_planner(self.config.planner, self.config.device, self.config.engine, threads=1)
 
     def routes(self) -> list[Route]:
-        """The routes to drive.
+        """The routes to drive; those of a file that are left out, and key points that were moved, are reported and kept in ``notes``.
 
         Raises:
-            RouteError: the route file is missing or broken, or a route does not lie on the map.
+            RouteError: the route file is missing or broken, none of its routes lies on the map, or one of ``--route-ids`` does not.
         """
-        from kd_planner_ros.world.routes import default_routes, plan_route, read_routes
+        from kd_planner_ros.world.route_files import read_route_file
+        from kd_planner_ros.world.routes import default_routes, plan_routes
 
         if self.config.routes == "default":
             return default_routes(self.road, self.config.route_seed, self.config.routes_count)
-        return [plan_route(self.road, spec) for spec in read_routes(self.config.routes)]
+        planned = plan_routes(self.road, read_route_file(self.config.routes), self.config.route_ids, self.config.snap)
+        self.notes = planned.sentences()
+        for sentence in self.notes:
+            report(sentence)
+        return list(planned.routes)
 
     def world(self) -> Any:
         """The world of this process; built at the first call."""
@@ -94,13 +102,15 @@ def drive_one(setup: Setup, drive: Drive) -> dict[str, Any]:
     """Do one drive, write its run folder (and report), and give back its record in the leaderboard's form."""
     config, camera = setup.config, setup.rig.cameras[0] if setup.rig.cameras and setup.config.report else None
     vehicles, walkers = traffic(config, setup.road.name)
-    info = RunInfo(setup.name, drive.route, drive.weather, drive.seed, camera, setup.card, {
+    info = RunInfo(setup.name, drive.route, weather_at(drive.weather, 0.0), drive.seed, camera, setup.card, {
         "engine": config.engine, "device": config.device, "vehicles": vehicles, "walkers": walkers,
         "scenarios": config.scenarios, "simulated latency": str(setup.latency)})
     with RunWriter(drive.folder, info, road=setup.road if config.report else None) as writer:
         facts = one_route.drive(setup.world(), setup.side(drive.route), drive.route, drive.seed, drive.weather,
                                 setup.rate_hz, writer, camera.id if camera else None, setup.latency)
         notes = {"weather": drive.weather.name, "latency": setup.latency.facts()}
+        if asked := setup.world().scenario_facts:
+            notes["scenarios"] = asked
         record = score.route_record(facts, index=drive.index, seed=drive.seed, notes=notes)
         writer.finish(score.statistics([record], 1, setup.sensors))
     if config.report:

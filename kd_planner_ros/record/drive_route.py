@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.records import Control
@@ -15,6 +15,7 @@ from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather
 from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.core.weather_course import WeatherCourse, weather_at
 from kd_planner_ros.record.in_order import InOrder
 from kd_planner_ros.world.disturbance import SteeringDisturbance
 from kd_planner_ros.world.events import EventKind
@@ -42,7 +43,7 @@ class Job:
     path: Path
     route: Route
     seed: int
-    weather: Weather
+    weather: Weather | WeatherCourse
     labels: tuple[str, ...] = ()
     disturb: bool = True
     role_name: str = "ego_vehicle"
@@ -110,24 +111,39 @@ def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Cal
                 raise Stopped
             reported = written
             scene = world.tick(executed)
-        result = world.monitor.result()
-        for key in ("status", "completion"):
-            bag.note(key, str(result[key]))
-        bag.note("events", json.dumps(result["events"]))
+        result = _note_outcome(bag, world)
     beat(bag.pictures - reported)
     frames = bag.pictures
     size = sum(file.stat().st_size for file in job.path.iterdir())
     return RouteReport(job.path.name, frames, ticks, result["status"], result["completion"], len(result["events"]), size)
 
 
+def _note_outcome(bag: BagWriter, world: World) -> dict[str, Any]:
+    """Write into the recording how the drive ended, and what became of the scenarios of the route's file."""
+    result = world.monitor.result()
+    for key in ("status", "completion"):
+        bag.note(key, str(result[key]))
+    bag.note("events", json.dumps(result["events"]))
+    if asked := world.scenario_facts:
+        bag.note("scenarios", json.dumps(asked))
+    return result
+
+
 def recording_facts(job: Job, rig: SensorRig) -> dict[str, str]:
     """``custom_data`` of the recording of ``job``."""
     return {"map": job.route.town, "map_spec": job.map_spec, "route": job.route.name, "seed": str(job.seed),
-            "weather": job.weather.name, "weather_parameters": json.dumps(asdict(job.weather)),
+            "weather": job.weather.name, "weather_parameters": json.dumps(asdict(weather_at(job.weather, 0.0))), **_changes(job.weather),
             "rig": json.dumps(asdict(rig)), "role_name": job.role_name, "driver": "expert",
             "disturbed": str(job.disturb and not job.student).lower(), "legacy_light": str(job.legacy_light).lower(),
             "student": job.student, "student_weights": job.student_weights, "labels": " ".join(job.labels),
             "stand_s": str(job.stand_s), "vehicles": str(job.vehicles), "walkers": str(job.walkers)}
+
+
+def _changes(weather: Weather | WeatherCourse) -> dict[str, str]:
+    """How the weather changes along the route, where it does: (share of the route, weather) pairs as JSON."""
+    if not isinstance(weather, WeatherCourse):
+        return {}
+    return {"weather_key_points": json.dumps([[share, asdict(one)] for share, one in weather.key_points])}
 
 
 def _override(job: Job, turns: DaggerTurns | None) -> ControlOverride:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.core.errors import ConfigError, KdPlannerError
+from kd_planner_ros.core.errors import ConfigError, RouteError
 from kd_planner_ros.core.fields import check_fields
+from kd_planner_ros.core.plugins import report
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather
@@ -21,8 +21,9 @@ from kd_planner_ros.record.drive_route import Job
 from kd_planner_ros.record.shared_rig import FPS as SHARED_FPS
 from kd_planner_ros.record.shared_rig import LABELLED, shared_rig
 from kd_planner_ros.wire.topics import LABELS, require_role_name
-from kd_planner_ros.world.routes import default_routes, plan_route, read_routes
-from kd_planner_ros.world.weather import WEATHERS, weather_by
+from kd_planner_ros.world.route_files import LeftOut, of_another_town, read_route_file
+from kd_planner_ros.world.routes import default_routes, plan_routes
+from kd_planner_ros.world.weather import ROUTE_WEATHER, WEATHERS, route_weather, weather_by
 
 
 def _field(default: Any, text: str, **metadata: Any) -> Any:
@@ -37,10 +38,12 @@ class RecordConfig:
     map: str = _field("default", "map: default, generated:SEED, or a .net.xml or .xodr file, also with .gz")
     routes: Path | None = _field(None, "leaderboard route file (.xml); routes are drawn from the seed without one")
     count: int = _field(0, "number of routes; 0: all routes of the file, or 20 drawn ones", low=0)
-    first: int = _field(0, "first route of the file to drive, counted from 0", low=0)
+    first: int = _field(0, "first route to drive, counted from 0 over the file's routes for this map", low=0)
+    snap: bool = _field(False, "take key points farther than 60 m from every lane to the nearest lane, as CARLA does")
     min_m: float = _field(150.0, "drawn routes are at least this long, metres", above=0.0)
     max_m: float = _field(450.0, "drawn routes are at most this long, metres", above=0.0)
-    weather: tuple[str, ...] = _field(("all",), "weathers to cycle through: all, or names and ids 0 to 20")
+    weather: tuple[str, ...] = _field(("all",), "weathers to cycle through: all, or names and ids 0 to 20; benchmark: that of each "
+                                    "route's file, without one the leaderboard's")
     seed: int = _field(0, "seed of traffic, scenarios, disturbances and drawn routes", low=0, high=2**31 - 1)
     vehicles: int = _field(80, "background vehicles", low=0, high=500)
     walkers: int = _field(25, "walkers", low=0, high=500)
@@ -104,11 +107,11 @@ def recording_rig(config: RecordConfig) -> SensorRig:
 
     def change(camera: Any) -> Any:
         size = {"width": config.width, "height": config.height} if config.width else {}
-        return dataclasses.replace(camera, period_s=1.0 / config.pictures_per_s, **size)
+        return replace(camera, period_s=1.0 / config.pictures_per_s, **size)
 
-    return dataclasses.replace(
+    return replace(
         rig, cameras=tuple(map(change, rig.cameras)),
-        lidars=tuple(dataclasses.replace(lidar, every_s=1.0 / config.pictures_per_s) for lidar in rig.lidars))
+        lidars=tuple(replace(lidar, every_s=1.0 / config.pictures_per_s) for lidar in rig.lidars))
 
 
 def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]]:
@@ -119,20 +122,25 @@ def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]
         routes = default_routes(road, config.seed, config.first + (config.count or 20), config.min_m, config.max_m)
         routes = routes[config.first:]
     else:
-        specs = read_routes(config.routes)[config.first:]
-        for spec in specs[: config.count or None]:
-            try:
-                routes.append(plan_route(road, spec))
-            except KdPlannerError as error:  # one bad route must not cost the others
-                failed.append(f"route {spec.name}: {error}")
+        file = read_route_file(config.routes)
+        foreign = tuple(LeftOut(spec.name, "", town) for spec in file.routes if (town := of_another_town(spec, road.name)))
+        here = [spec for spec in file.routes if not of_another_town(spec, road.name)][config.first:][: config.count or None]
+        if not here:
+            raise RouteError(f"routes of {file.path} for {road.name} from number {config.first}",
+                             f"none; {len(foreign)} of {len(file.routes)} are for other towns", "give their map, or another --first")
+        planned = plan_routes(road, replace(file, routes=tuple(here)), snap=config.snap)
+        planned = replace(planned, left_out=foreign + planned.left_out)
+        routes, failed = list(planned.routes), [f"route {one.name}: {one.reason}" for one in planned.left_out if not one.town]
+        for sentence in planned.sentences():
+            report(sentence)
     source = config.routes.stem if config.routes else "drawn"
-    weathers = _weathers(config)
+    own, weathers = tuple(config.weather) == ("benchmark",), _weathers(config)
     jobs = []
     for number, route in enumerate(routes):
         seed = zlib.crc32(f"{config.seed}/{road.name}/{source}/{route.name}".encode())
-        weather = weathers[(number + config.first) % len(weathers)]
+        weather = route_weather(route) if own else weathers[(number + config.first) % len(weathers)]
         name = f"{road.name}_{source}_{route.name}_{weather.name}_s{config.seed}".replace(":", "-").replace("/", "-")
-        named = dataclasses.replace(route, name=f"{source}/{route.name}", town=road.name)
+        named = replace(route, name=f"{source}/{route.name}", town=road.name)
         jobs.append(Job(Path(config.out) / name, named, seed, weather, config.labels, config.disturb, config.role_name,
                         str(config.map), config.stand_s, config.legacy_light, config.student, vehicles=config.vehicles,
                         walkers=config.walkers, shared=config.shared, labelled=LABELLED if config.shared else ()))
@@ -140,6 +148,8 @@ def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]
 
 
 def _weathers(config: RecordConfig) -> list[Weather]:
+    if tuple(config.weather) == ("benchmark",):
+        return [ROUTE_WEATHER]
     every = tuple(config.weather) == ("all",) or not config.weather
     weathers = list(WEATHERS) if every else [weather_by(name) for name in config.weather]
     return [weathers[i] for i in np.random.default_rng([config.seed, 0x77656174]).permutation(len(weathers))]

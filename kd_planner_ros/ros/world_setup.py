@@ -6,28 +6,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kd_planner_ros.core.errors import RouteError
+from kd_planner_ros.core.plugins import report
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather
 from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.core.towns import town_of
 from kd_planner_ros.ros.specs.world import WorldParams
 
 if TYPE_CHECKING:
-    from kd_planner_ros.world.routes import RouteSpec
+    from kd_planner_ros.world.route_files import RouteFile
+    from kd_planner_ros.world.routes import PlannedRoutes
 
 DEFAULT_ROUTES = 10
 MOST_ROUTES = 1000
 """Default routes are drawn one after the other: the last of a thousand takes seconds."""
 
 
-def choose_route(road: RoadMap, choice: str) -> Route:
-    """The route that ``choice`` names: a number (of the default routes the evaluation drives too), FILE, or FILE:ID.
+def choose_route(road: RoadMap, choice: str, snap: bool = False) -> Route:
+    """The route that ``choice`` names: a number (of the default routes the evaluation drives too), FILE (its first route that lies on
+    the map), or FILE:ID. Key points that had to be moved are reported; ``snap`` allows any distance.
 
     Raises:
         RouteError: no such file, no such route in it, or one that does not lie on the map.
     """
     from kd_planner_ros.evaluation.drives import EVALUATION_ROUTE_SEED
-    from kd_planner_ros.world.routes import default_routes, plan_route
+    from kd_planner_ros.world.routes import default_routes, plan_routes
 
     if choice.isdecimal():
         number = _number(choice)
@@ -36,7 +40,11 @@ def choose_route(road: RoadMap, choice: str) -> Route:
         except RouteError as error:
             raise RouteError(f"a default route number {number} on {road.name}", f"{error.got} of {number + 1} that must be drawn for it",
                              "give a smaller number with --route, a route file, or a larger map") from None
-    return plan_route(road, _spec(choice))
+    file, name = _file_and_id(choice, road.name)
+    planned = plan_routes(road, file, (name,), snap) if name else _first_planned(road, file, snap)
+    for sentence in planned.sentences():
+        report(sentence)
+    return planned.routes[0]
 
 
 def _number(choice: str) -> int:
@@ -45,16 +53,40 @@ def _number(choice: str) -> int:
     return int(choice)
 
 
-def _spec(choice: str) -> RouteSpec:
-    from kd_planner_ros.world.routes import read_routes
+def _first_planned(road: RoadMap, file: RouteFile, snap: bool) -> PlannedRoutes:
+    """The file's first route that leads over the map."""
+    from kd_planner_ros.world.routes import plan_routes
 
-    file, _, name = choice.rpartition(":") if not Path(choice).is_file() else (choice, "", "")
-    specs = read_routes(Path(file or choice))
-    for spec in specs:
-        if name in ("", spec.name):
-            return spec
-    raise RouteError(f"a route out of {', '.join(spec.name for spec in specs)} in {file}", repr(name),
-                     "correct the id after the colon")
+    for number, spec in enumerate(file.routes):
+        try:
+            planned = plan_routes(road, file, (spec.name,), snap)
+        except RouteError:
+            continue
+        if number:
+            report(f"{file.path}: route {spec.name} is driven; the {number} before it do not lead over {road.name}")
+        return planned
+    return plan_routes(road, file, (), snap)  # tells that none does, and why
+
+
+def _file_and_id(choice: str, map_name: str) -> tuple[RouteFile, str]:
+    """The route file that ``choice`` names, and the id of the one route wanted of it; "" for its first.
+
+    Raises:
+        RouteError: no such file or route, or that route is for another of CARLA's towns than the map called ``map_name`` shows.
+    """
+    from kd_planner_ros.world.route_files import of_another_town, read_route_file
+
+    path, _, name = choice.rpartition(":") if not Path(choice).is_file() else (choice, "", "")
+    file = read_route_file(Path(path or choice))
+    found = [spec for spec in file.routes if name in ("", spec.name)]
+    if not found:
+        raise RouteError(f"a route out of {', '.join(spec.name for spec in file.routes)} in {path}",
+                         repr(name), "correct the id after the colon")
+    towns = [of_another_town(spec, map_name) for spec in found]
+    if all(towns):
+        raise RouteError(f"the map {towns[0]} for " + (f"route {name} of {file.path}" if name else f"the routes of {file.path}"),
+                         town_of(map_name), f"give --map of {towns[0]}, or a route of {town_of(map_name)}")
+    return file, name
 
 
 def check_world(params: WorldParams) -> None:
@@ -72,11 +104,14 @@ def check_world(params: WorldParams) -> None:
     check_map(params.map)
     if params.stations:
         read_stations(params.stations, load_map(params.map))
-    (_number if params.route.isdecimal() else _spec)(params.route)
+    if params.route.isdecimal():
+        _number(params.route)
+    else:
+        _file_and_id(params.route, params.map)
 
 
 def make_world(params: WorldParams, rig: SensorRig) -> tuple[Any, Route, SceneState, Weather]:
-    """A started world, its route, its first scene and the weather.
+    """A started world, its route, its first scene and the weather in it.
 
     Raises:
         MapError, RouteError, ConfigError: what cannot be used.
@@ -85,8 +120,10 @@ def make_world(params: WorldParams, rig: SensorRig) -> tuple[Any, Route, SceneSt
     from kd_planner_ros.world.maps import load_map
     from kd_planner_ros.world.simulation import World
 
-    weather = choose_weathers(params.weather)[0]
+    choose_weathers(params.weather)
     road = load_map(params.map, params.stations)
-    route = choose_route(road, params.route)
+    route = choose_route(road, params.route, params.snap)
+    weather = choose_weathers(params.weather, route)[0]
     world = World(road, rig, vehicles=params.vehicles, walkers=params.walkers, scenarios=params.scenarios)
-    return world, route, world.start(route, params.seed, weather), weather
+    scene = world.start(route, params.seed, weather)
+    return world, route, scene, scene.weather

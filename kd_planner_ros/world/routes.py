@@ -1,10 +1,9 @@
-"""Routes: read from the benchmark's XML files, planned over lanes, or drawn from a seed."""
+"""Routes: those of a file (``route_files.py``) planned over lanes, or drawn from a seed."""
 
 from __future__ import annotations
 
 import math
-import re
-import xml.etree.ElementTree as ElementTree
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,82 +13,120 @@ from kd_planner_ros.core.errors import RouteError
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.world.lane_graph import LaneGraph, LanePoint, Leg
+from kd_planner_ros.world.route_files import LeftOut, RouteFile, RouteSpec, of_another_town
 from kd_planner_ros.world.route_shape import lay_route
 
 OFF_MAP_M = 60.0  # CARLA projects from any distance, and Short's made-up waypoints lie up to 58 m from a lane
+BESIDE_LANE_M = 3.5  # a key point farther from every lane's centre than a lane is wide is reported
 SLACK_M, WIDE_SLACK_M = 4.0, 12.0  # other lanes tried beside the nearest one; the wide one where those lead nowhere
 SLACK_COST = 20.0  # metres of driving that one metre farther from the key point is worth
 
 
 @dataclass(frozen=True)
-class RouteSpec:
-    """A route as its file has it: ``key_points`` [K, 3] are x, y (``map``, metres) and yaw (radians,
-    counter-clockwise)."""
+class MovedPoint:
+    """A key point that lies off every lane and was taken to the nearest one, ``distance_m`` away."""
 
-    name: str
-    town: str
-    key_points: np.ndarray
+    route: str
+    row: int
+    distance_m: float
 
 
-def read_routes(path: Path | str) -> list[RouteSpec]:
-    """The routes of a leaderboard XML file, in its order; CARLA's (x, y, yaw) become (x, -y, -yaw) in ``map``.
+@dataclass(frozen=True)
+class PlannedRoutes:
+    """The routes of a file that lead over a map, those that do not, and the key points that had to be moved."""
+
+    file: Path
+    map_name: str
+    routes: tuple[Route, ...]
+    left_out: tuple[LeftOut, ...]
+    moved: tuple[MovedPoint, ...]
+
+    def sentences(self) -> list[str]:
+        """What a user should know before these routes are driven: one line for each town whose routes are left out, for each other
+        route that is, and for the key points that were moved."""
+        towns: dict[str, list[str]] = {}
+        for one in self.left_out:
+            if one.town:
+                towns.setdefault(one.town, []).append(one.name)
+        lines = [f"{self.file}: {len(names)} routes of {town} are left out on {self.map_name}: {', '.join(names)}"
+                 for town, names in towns.items()]
+        lines += [f"route {one.name} is left out: {one.reason}" for one in self.left_out if not one.town]
+        if self.moved:
+            far = max(self.moved, key=lambda point: point.distance_m)
+            routes = len({point.route for point in self.moved})
+            lines.append(f"{self.file}: {len(self.moved)} key points of {routes} routes were moved to the nearest lane, the farthest by "
+                         f"{far.distance_m:.1f} m (route {far.route}, key point {far.row})")
+        return lines
+
+
+def plan_routes(road: RoadMap, file: RouteFile, ids: Collection[str] = (), snap: bool = False) -> PlannedRoutes:
+    """Plan the routes of ``file`` over ``road``, each judged by itself: one that does not fit is left out with its reason.
+
+    Args:
+        ids: where given, only these routes; each of them must fit.
+        snap: take key points to the nearest lane however far away it is.
 
     Raises:
-        RouteError: the file is missing, no XML, has no routes, or a route lacks its id or two waypoints.
+        RouteError: no route fits, or one of ``ids`` is not in the file or does not fit.
     """
-    path = Path(path)
-    try:
-        root = ElementTree.parse(path).getroot()
-    except OSError as error:
-        raise RouteError(f"a route file at {path}", error.strerror or "no file", "check the path") from None
-    except ElementTree.ParseError as error:
-        raise RouteError(f"XML in {path}", str(error), "restore the route file") from None
-    specs = [_read_one(path, node) for node in root.iter("route")]
-    if not specs:
-        raise RouteError(f"<route> elements in {path}", "none", "use a leaderboard route file")
-    return specs
-
-
-def _read_one(path: Path, node: ElementTree.Element) -> RouteSpec:
-    name = node.get("id")
-    if name is None:
-        raise RouteError(f"an id on every <route> in {path}", "a route without one", "add id=\"...\"")
-    points = []
-    for way in node.findall("waypoint"):
+    known = {one.name: one.reason for one in file.left_out} | dict.fromkeys((spec.name for spec in file.routes), "")
+    if missing := [name for name in ids if name not in known]:
+        raise RouteError(f"routes of {file.path}: {_some([*known])}", ", ".join(missing), "correct the ids")
+    graph = LaneGraph(road)
+    planned: list[tuple[RouteSpec, Route]] = []
+    left_out = [one for one in file.left_out if not ids]
+    if broken := [known[name] for name in ids if known[name]]:
+        raise RouteError(f"route {next(name for name in ids if known[name])} as it was asked for", broken[0],
+                         "ask for other routes, or correct the file")
+    for spec in file.routes:
+        if ids and spec.name not in ids:
+            continue
         try:
-            x, y, yaw = float(way.get("x", "")), float(way.get("y", "")), float(way.get("yaw") or 0.0)
-        except ValueError:
-            raise RouteError(f"numbers in the waypoints of route {name} in {path}", str(way.attrib),
-                             "correct the file") from None
-        if not all(map(math.isfinite, (x, y, yaw))):
-            raise RouteError(f"finite waypoints in route {name} of {path}", str(way.attrib), "correct the file")
-        points.append((x, -y, math.remainder(-math.radians(yaw), 2.0 * math.pi)))
-    if len(points) < 2:
-        raise RouteError(f"two waypoints or more in route {name} of {path}", str(len(points)), "add waypoints")
-    return RouteSpec(name, node.get("town", ""), np.array(points))
+            planned.append((spec, plan_route(road, spec, graph, snap)))
+        except RouteError as error:
+            if ids or len(file.routes) + len(file.left_out) == 1:
+                raise
+            left_out.append(LeftOut(spec.name, str(error), of_another_town(spec, road.name)))
+    if not planned:
+        raise RouteError(f"a route of {file.path} that leads over {road.name}", f"none of {len(left_out)}; the first: {left_out[0].reason}",
+                         "use the map that the routes were made for")
+    moved = [MovedPoint(spec.name, row, distance) for spec, _ in planned
+             for row, distance in enumerate(_off_lane(graph, spec)) if distance > BESIDE_LANE_M]
+    return PlannedRoutes(file.path, road.name, tuple(route for _, route in planned), tuple(left_out), tuple(moved))
 
 
-def plan_route(road: RoadMap, spec: RouteSpec, graph: LaneGraph | None = None) -> Route:
+def _some(names: list[str], most: int = 20) -> str:
+    """``names`` for a sentence: at most ``most`` of them."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _off_lane(graph: LaneGraph, spec: RouteSpec) -> list[float]:
+    """Distance in metres of each key point from the centre of the nearest lane."""
+    return [graph.near(x, y, 0.0)[0].distance_m for x, y, _ in spec.key_points.tolist()]
+
+
+def plan_route(road: RoadMap, spec: RouteSpec, graph: LaneGraph | None = None, snap: bool = False) -> Route:
     """The dense plan through the key points of ``spec``, 1 m apart, along lanes as CARLA's planner does it.
 
     Every key point goes to its nearest lane, or to one up to 4 m farther where the nearest leads a long way round
-    (files give made-up yaws and goals, so yaw is not used). ``graph`` may hand in the searched graph of ``road``.
+    (files give made-up yaws and goals, so yaw is not used). ``graph`` may hand in the searched graph of ``road``; ``snap`` allows any
+    distance.
 
     Raises:
-        RouteError: the route is for another of CARLA's towns, a key point is more than 60 m from every lane, or no way
-            leads from one key point to the next.
+        RouteError: the route is for another of CARLA's towns, a key point is more than 60 m from every lane (without ``snap``), or no
+            way leads from one key point to the next.
     """
     graph = graph or LaneGraph(road)
-    if spec.town != road.name and all(re.fullmatch(r"Town\d+(HD)?", name) for name in (spec.town, road.name)):
+    if of_another_town(spec, road.name):
         raise RouteError(f"the map {spec.town} for route {spec.name}", road.name,
                          f"load {spec.town}, or choose routes of {road.name}")
     ways: list[tuple[float, LanePoint, list[Leg]]] = []
     for row, (x, y, _) in enumerate(spec.key_points):
         places = graph.near(x, y, SLACK_M)
-        if places[0].distance_m > OFF_MAP_M:
+        if places[0].distance_m > OFF_MAP_M and not snap:
             raise RouteError(f"key point {row} of route {spec.name} on the roads of {road.name}",
                              f"({x:.1f}, {y:.1f}), {places[0].distance_m:.1f} m from the nearest lane",
-                             "use the map that the route was made for")
+                             "use the map that the route was made for, or --snap to take it to that lane all the same")
         extra = [SLACK_COST * (place.distance_m - places[0].distance_m) for place in places]
         if row == 0:
             ways = [(cost, place, []) for cost, place in zip(extra, places, strict=True)]
@@ -106,7 +143,7 @@ def plan_route(road: RoadMap, spec: RouteSpec, graph: LaneGraph | None = None) -
     if len(points) < 3:
         raise RouteError(f"route {spec.name} to lead somewhere", "equal start and goal",
                          "move its waypoints")
-    return Route(spec.name, spec.town or road.name, points, yaws, commands, spec.key_points[:, :2].copy())
+    return Route(spec.name, spec.town or road.name, points, yaws, commands, spec.key_points[:, :2].copy(), spec.weathers, spec.scenarios)
 
 
 def _onward(graph: LaneGraph, ways: list, places: list[LanePoint], extra: list[float]) -> list:

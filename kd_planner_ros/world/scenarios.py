@@ -1,7 +1,8 @@
 """Scripted trouble along the route, on top of SUMO's flow: who is met where follows from the seed alone.
 
 About every 120 m, and before some junctions, a window opens; the first scenario in it that finds its actors starts. A
-pedestrian needs nobody, so it is the last resort.
+pedestrian needs nobody, so it is the last resort. A route whose file lists scenarios meets those at their trigger points, and no
+others.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from kd_planner_ros.core.scene import ACTOR_DTYPE, SceneState
 from kd_planner_ros.world.encounters import Brake, CutIn, Encounter, Moment, OncomingTurn, RedLightRunner
 from kd_planner_ros.world.lane_index import LaneIndex
 from kd_planner_ros.world.pedestrian import StepOut
+from kd_planner_ros.world.route_scenarios import MET, NOT_MET, PLAYED, AskedScenario, asked_scenarios
 from kd_planner_ros.world.traffic import Traffic
 
 FIRST_M, SPACING_M = (25.0, 60.0), (90.0, 150.0)
@@ -37,7 +39,23 @@ class Scenarios:
         self._arc, self._near = route.arc_m, 0
         self._windows: list[tuple[float, float, list[Encounter]]] = []  # opens, closes, what may happen
         self.names: list[str] = []  # what has started, for reports
+        self.asked = asked_scenarios(route)
+        self._by_encounter: dict[Encounter, AskedScenario] = {}
         self._running: list[Encounter] = []
+        if route.scenarios is None:
+            self._draw(rng)
+        else:
+            self._take_from_file(rng)
+
+    def _take_from_file(self, rng: np.random.Generator) -> None:
+        for asked in self.asked:
+            if asked.status == NOT_MET:
+                encounter = PLAYED[asked.scenario.kind][1](self.index, rng)
+                self._by_encounter[encounter] = asked
+                self._windows.append((asked.arc_m, asked.arc_m + WINDOW_M, [encounter]))
+
+    def _draw(self, rng: np.random.Generator) -> None:
+        route = self.route
         at = float(rng.uniform(*FIRST_M))
         while at < self._arc[-1] - KEEP_FROM_GOAL_M:
             pool: list[Encounter] = [Brake(), CutIn(), StepOut(self.index, rng)]
@@ -71,6 +89,8 @@ class Scenarios:
             if not early and encounter.begin(moment):
                 self._running.append(encounter)
                 self.names.append(type(encounter).__name__)
+                if encounter in self._by_encounter:
+                    self._by_encounter[encounter].status = MET
                 return True
         return False
 

@@ -13,9 +13,11 @@ from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import BRAKE_LIGHT, HEAD_LIGHT, INDICATOR_LEFT, INDICATOR_RIGHT, SceneState, Weather
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig
+from kd_planner_ros.core.weather_course import WeatherCourse, weather_at
 from kd_planner_ros.world.ego import Ego
 from kd_planner_ros.world.events import RouteMonitor
 from kd_planner_ros.world.roadside import StationChoice, view_of
+from kd_planner_ros.world.route_scenarios import asked_scenarios
 from kd_planner_ros.world.scenarios import Scenarios
 from kd_planner_ros.world.sensor_data import SensorData, SensorNoise, read_gnss, read_imu
 from kd_planner_ros.world.traffic import TICK_S, Traffic
@@ -48,10 +50,11 @@ class World:
         self.monitor: RouteMonitor
         self.state: SceneState
 
-    def start(self, route: Route, seed: int, weather: Weather) -> SceneState:
+    def start(self, route: Route, seed: int, weather: Weather | WeatherCourse) -> SceneState:
         """Begins a drive: the ego stands at the route's first point, traffic is already moving. Gives the first
         state."""
-        self.route, self._weather, self._ticks = route, weather, 0
+        self.route, self._course, self._ticks = route, weather, 0
+        weather = self._weather = weather_at(weather, 0.0)
         self._rng = np.random.default_rng([seed, 0x73656E])
         if self._roadside is not None:
             self._roadside.reset()
@@ -73,6 +76,8 @@ class World:
         self._traffic.step(self._ego.state(self._ticks * TICK_NS))
         if self._scenarios:
             self._scenarios.step(self.state, TICK_S)
+        if isinstance(self._course, WeatherCourse):
+            self._change_weather(self._course.at(self.monitor.completion))
         self.state = self._scene(control)
         self.monitor.update(self.state)
         return self.state
@@ -86,6 +91,12 @@ class World:
     def scenarios_met(self) -> tuple[str, ...]:
         """Names of the scenarios that have started on this drive, in order."""
         return tuple(self._scenarios.names) if self._scenarios else ()
+
+    @property
+    def scenario_facts(self) -> list[dict[str, str]]:
+        """What became of each scenario of the route's file: name, type, status (``world/route_scenarios.py``); [] without any."""
+        asked = self._scenarios.asked if self._scenarios else asked_scenarios(self.route, switched_on=False)
+        return [one.facts() for one in asked]
 
     def sense(self, labels: bool | Collection[str] = False) -> SensorData:
         """What the sensors due at this tick measure; ``labels`` adds depth, semantic and instance to the pictures: of all of
@@ -117,6 +128,12 @@ class World:
     def close(self) -> None:
         """Ends the traffic simulation."""
         self._traffic.close()
+
+    def _change_weather(self, weather: Weather) -> None:
+        if weather == self._weather:
+            return
+        self._weather, self._lamps = weather, HEAD_LIGHT if needs_headlights(weather) else 0
+        self._traffic.headlights = self._lamps
 
     def _render(self):
         if self._renderer is None:

@@ -42,7 +42,8 @@ _LAMPS = np.array([(BRAKE_LIGHT if bits & 8 else 0) | (INDICATOR_RIGHT if bits &
 
 
 class Traffic:
-    """All road users but the ego on ``road``: about ``vehicles`` driving and ``walkers`` on foot."""
+    """All road users but the ego on ``road``: about ``vehicles`` driving and ``walkers`` on foot. ``headlights``: HEAD_LIGHT where
+    drivers have their lights on, 0 where not."""
 
     def __init__(self, road: RoadMap, vehicles: int, walkers: int):
         import libsumo
@@ -61,7 +62,7 @@ class Traffic:
         """Loads the network, fills the streets, lets traffic run in for 15 s and then puts the ego at ``pose``."""
         self.close()
         self.rng = np.random.default_rng([seed, 0x747261])
-        self.tick, self._next_id, self._headlights = 0, 1, HEAD_LIGHT if headlights else 0
+        self.tick, self._next_id, self.headlights = 0, 1, HEAD_LIGHT if headlights else 0
         self._types: dict[str, VehicleType] = {}
         self._rows: dict[str, np.ndarray] = {}
         self._ends: dict[str, str] = {}
@@ -118,7 +119,7 @@ class Traffic:
         driving = self._table.fill(results, self._rows, self._variables)
         self._slide.step(driving, TICK_S)
         lamps = driving["lights"]
-        driving["lights"] = _LAMPS[lamps & 15] | self._headlights
+        driving["lights"] = _LAMPS[lamps & 15] | self.headlights
         self._glide.smooth(driving)
         table = np.concatenate([driving, self.walkers.rows()])
         self._last = table[np.argsort(table["id"], kind="stable")]

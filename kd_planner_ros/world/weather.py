@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather
+from kd_planner_ros.core.weather_course import WeatherCourse, course
 
 _NOON_DEG, _SUNSET_DEG, _NIGHT_DEG = 45.0, 15.0, -90.0
 
@@ -62,6 +64,11 @@ def weather_by(name_or_id: str | int) -> Weather:
         return ROUTE_WEATHER
     raise ConfigError("a weather id from 0 to 20 or a name such as ClearNoon", repr(name_or_id),
                       "see world/weather.py for the names")
+
+
+def route_weather(route: Route) -> Weather | WeatherCourse:
+    """The weather of the route's own file, called ``Route``; where the file has none, what the leaderboard sets then."""
+    return course("Route", route.weathers) if route.weathers else ROUTE_WEATHER
 
 
 def needs_headlights(weather: Weather) -> bool:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -42,12 +42,13 @@ class DriveConfig:
     planner: str = _option("auto", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model")
     perception: str = _option("", "perceiver to run beside the planner: folder of models/, a path to one, or auto; empty: none")
     map: str = _option("default", "default, generated:SEED, or a path to a .net.xml or .xodr file, also with .gz")
-    route: str = _option(SHOW_ROUTE, "number of a default route (0 to 999), a route file, or FILE:ID for one route of it")
+    route: str = _option(SHOW_ROUTE, "number of a default route (0 to 999), a route file (its first route on the map), or FILE:ID")
+    snap: bool = _option(False, "take key points of a route file farther than 60 m from every lane to the nearest lane")
     seed: int = _option(0, "seed of traffic, walkers and scenarios")
     stations: str = _option("", "stations file (YAML or JSON) in place of the map's own roadside stations")
     vehicles: int = _option(60, "vehicles on the map")
     walkers: int = _option(20, "walkers on the map")
-    weather: str = _option("benchmark", "benchmark, an id from 0 to 20 in CARLA's order, or a name such as WetNoon")
+    weather: str = _option("benchmark", "benchmark (the route file's, if any), an id from 0 to 20, or a name such as WetNoon")
     scenarios: bool = _option(True, "scenario actors: pedestrian stepping out, cut-in, hard-braking leader, ...")
     time: float = _option(0.0, "simulated seconds to drive; 0: to the end of the route", low=0.0)
     device: str = _option("cpu", "cpu, cuda or cuda:N")
@@ -94,7 +95,7 @@ def drive(config: DriveConfig) -> DriveReport:
     run_dir = Path(config.out or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}").resolve()
     rig = rig_to_mount(facts.rig, seen.rig if seen else None)
     environment = graph_environment(rig)
-    world = {"objects_definition_file": str(run_dir / "sensors.json"), "map": config.map, "route": config.route,
+    world = {"objects_definition_file": str(run_dir / "sensors.json"), "map": config.map, "route": config.route, "snap": config.snap,
              "stations": config.stations and str(Path(config.stations).resolve()), "seed": config.seed,
              "vehicles": config.vehicles, "walkers": config.walkers, "weather": config.weather,
              "scenarios": config.scenarios, "max_time_s": float(config.time), "run_dir": str(run_dir),
@@ -205,10 +206,18 @@ def _conclude(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> DriveRep
     (run_dir / "drive.json").write_text(json.dumps(result, indent=2) + "\n")
     if unreported is not None:
         raise unreported
+    _tell_scenarios(record.notes.get("scenarios", ()))
     how = {"Started": "stopped before the end"}.get(record.status, record.status)
     _say(f"{how}: route {record.score_route:.1f} %, driving score {record.score_composed:.1f}; "
          f"{report or run_dir}")
     return result
+
+
+def _tell_scenarios(facts: Sequence[Mapping[str, str]]) -> None:
+    from kd_planner_ros.world.route_scenarios import count_by_status, sentences
+
+    for line in sentences(count_by_status(facts)):
+        _say(line)
 
 
 def _report(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> tuple[str, Exception | None]:

@@ -119,7 +119,7 @@ class WorldNode(Node):
         for _ in range(LAST_SPINS):  # for the last diagnostics to leave, and the last plan to come
             executor.spin_once(timeout_sec=LAST_SPIN_S)
         if self._recorder is not None:
-            self._recorder.finish(facts)
+            self._recorder.finish(facts, self._world.scenario_facts)
 
     def _values(self) -> dict[str, Any]:
         wall_s = max(time.monotonic() - self._first_s, 1e-6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -79,12 +79,12 @@ class Recorder:
         for event in found:
             self._writer.event(event.stamp_ns, event.kind.value, event.x, event.y, event.message)
 
-    def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+    def finish(self, facts: Mapping[str, Any], scenarios: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
         """Write the statistics of what was driven and close the folder. They hold no wall time: two runs of one seed in
-        lock-step give the same file."""
+        lock-step give the same file. ``scenarios``: what became of those of the route's file."""
         sensors = [*(f"{spec.id}: camera" for spec in self._rig.cameras),
                    *(f"{spec.id}: lidar" for spec in self._rig.lidars)]
         self._flush()
-        result = statistics([route_record(facts, seed=self._seed)], 1, sensors)
+        result = statistics([route_record(facts, seed=self._seed, notes={"scenarios": [*scenarios]} if scenarios else None)], 1, sensors)
         self._writer.finish(result)
         return result

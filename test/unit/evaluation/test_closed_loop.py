@@ -42,7 +42,7 @@ def test_the_card_is_that_of_the_weights_that_drive(tmp_path, monkeypatch):
 class _Setup:
     """One route, and nobody who could drive it."""
 
-    name, weights, sensors, latency = "nobody", "", (), one_route.NO_LATENCY
+    name, weights, sensors, latency, notes = "nobody", "", (), one_route.NO_LATENCY, ()
 
     def __init__(self, config):
         self.config = config

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from kd_planner_ros.core.errors import KdPlannerError, RouteError
+from kd_planner_ros.core.errors import RouteError
 from kd_planner_ros.core.records import Command
 from kd_planner_ros.world.lane_graph import LaneGraph
 from kd_planner_ros.world.lane_index import LaneIndex
 from kd_planner_ros.world.maps import load_map
-from kd_planner_ros.world.routes import RouteSpec, default_routes, plan_route, read_routes
+from kd_planner_ros.world.route_files import read_route_file
+from kd_planner_ros.world.routes import RouteSpec, default_routes, plan_route
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 needs_shared = pytest.mark.skipif(not (SHARED / "maps").is_dir(),
@@ -30,42 +28,6 @@ def town():
 @pytest.fixture(scope="module")
 def routes(town):
     return default_routes(town, 0, 8)
-
-
-def write(path: Path, body: str) -> Path:
-    path.write_text(f"<routes>{body}</routes>")
-    return path
-
-
-def test_carla_coordinates_are_mirrored(tmp_path):
-    way = '<waypoint x="3" y="4" yaw="90"/><waypoint x="5" y="-6" yaw="0"/>'
-    spec, = read_routes(write(tmp_path / "r.xml", f'<route id="7" town="Town05">{way}</route>'))
-    assert (spec.name, spec.town) == ("7", "Town05")
-    np.testing.assert_allclose(spec.key_points, [[3, -4, -np.pi / 2], [5, 6, 0]])
-
-
-@pytest.mark.parametrize("body", [
-    "", '<route town="T"/>', '<route id="1"><waypoint x="0" y="0"/></route>',
-    '<route id="1"><waypoint x="a" y="0"/><waypoint x="0" y="0"/></route>',
-    '<route id="1"><waypoint x="nan" y="0"/><waypoint x="0" y="0"/></route>', '<route id="1"><waypoint'])
-def test_broken_route_files_are_refused(tmp_path, body):
-    with pytest.raises(RouteError) as caught:
-        read_routes(write(tmp_path / "r.xml", body))
-    assert "\n" not in str(caught.value)
-
-
-def test_missing_route_file_is_refused(tmp_path):
-    with pytest.raises(RouteError):
-        read_routes(tmp_path / "none.xml")
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.text(max_size=200))
-def test_any_text_is_read_or_refused(tmp_path_factory, text):
-    path = tmp_path_factory.mktemp("xml") / "r.xml"
-    path.write_text(text, encoding="utf-8", errors="replace")
-    with contextlib.suppress(KdPlannerError):
-        assert read_routes(path)
 
 
 def test_route_off_the_map_is_refused(town):
@@ -139,7 +101,7 @@ def test_a_lane_change_is_planned_smoothly(town):
 def test_all_benchmark_routes_of_town05_are_planned(kind, least_m):
     road = load_map(str(SHARED / "maps" / "Town05.net.xml"))
     graph = LaneGraph(road)
-    specs = read_routes(SHARED / "routes" / f"town05_{kind}.xml")
+    specs = read_route_file(SHARED / "routes" / f"town05_{kind}.xml").routes
     planned = [plan_route(road, spec, graph) for spec in specs]
     assert len(planned) == 10 and min(route.length_m for route in planned) > least_m
     if kind == "long":
