@@ -20,7 +20,7 @@ from dataclasses import asdict, is_dataclass
 
 from kd_planner_ros import __version__
 from kd_planner_ros.cli.options import Parser, refuse_unknown
-from kd_planner_ros.core.errors import KdPlannerError
+from kd_planner_ros.core.errors import is_foreseen, sentence_of
 
 COMMANDS = {
     "drive": "drive a planner through the built-in world over a real ROS 2 graph, and write a report",
@@ -94,8 +94,6 @@ def _guarded(argv: list[str], wanted: str | None) -> int:
     """``_run`` with every error turned into one line and an exit status."""
     try:
         return _run(argv, wanted)
-    except KdPlannerError as error:
-        return _refuse(str(error))
     except BrokenPipeError:  # the reader of our output has left, as in 'kd-planner models list | head -1'
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -104,15 +102,12 @@ def _guarded(argv: list[str], wanted: str | None) -> int:
             raise
         return _refuse(f"expected the Python package {error.name.split('.')[0]!r}; got none; install it (for ROS packages: "
                        "source your ROS 2 set-up file), or run 'make setup' and use .venv/bin/kd-planner")
-    except OSError as error:
-        if error.filename is None:
-            raise
-        return _refuse(f"expected to use {error.filename}; got {error.strerror}; "
-                       "give another path or correct its permissions")
     except Exception as error:
+        if is_foreseen(error):
+            return _refuse(sentence_of(error))
         if os.environ.get(TRACEBACK):
             raise
-        return _refuse(f"internal error, {type(error).__name__}: {error}; this is a bug in kd_planner_ros: run the command again with "
+        return _refuse(f"{sentence_of(error)}; this is a bug in kd_planner_ros: run the command again with "
                        f"{TRACEBACK}=1 and report the traceback")
     except KeyboardInterrupt as stop:
         return _stopped(143 if isinstance(stop, Terminated) else 130)

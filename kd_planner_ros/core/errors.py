@@ -6,6 +6,11 @@ status 2; a node turns it into a diagnostic and a safe stop.
 
 from __future__ import annotations
 
+import errno
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No room on the disk, over the user's quota, over the longest file that the shell allows."""
+
 
 class KdPlannerError(Exception):
     """Base of all errors that a user can cause or correct. Never raised itself."""
@@ -52,3 +57,21 @@ class ConfigError(KdPlannerError):
 
 class TrainingError(KdPlannerError):
     """Training cannot go on: the loss is not finite, or a checkpoint does not belong to this run."""
+
+
+def is_foreseen(error: BaseException) -> bool:
+    """Whether a user can cause or correct ``error``: a named one, or the system's over a file or a full disk."""
+    return isinstance(error, KdPlannerError) or (isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL))
+
+
+def sentence_of(error: BaseException) -> str:
+    """One line of ``expected; got; remedy`` for whatever ended a command or a node; a fault that nobody foresaw says so."""
+    if not is_foreseen(error):
+        text = f"internal error, {type(error).__name__}: {error}"
+    elif isinstance(error, OSError):
+        whose, got = error.filename or "a file", error.strerror or str(error)
+        text = f"expected room to write {whose}; got {got}; free some space, or write to another folder" if error.errno in _FULL else \
+            f"expected to use {whose}; got {got}; give another path or correct its permissions"
+    else:
+        text = str(error)
+    return " ".join(text.split())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
+import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import rclpy
@@ -13,26 +14,12 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
-from kd_planner_ros.core.errors import KdPlannerError
+from kd_planner_ros.core.errors import KdPlannerError, is_foreseen, sentence_of
 from kd_planner_ros.ros.diagnostics import ERROR, Health
+from kd_planner_ros.ros.stop import STOPPED, StopFlag
 
 BAD_INPUT = 2
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-
-
-class StopFlag:
-    """Set by Ctrl-C and by SIGTERM, so that a node can say goodbye while its context still lives."""
-
-    def __init__(self) -> None:
-        self.requested = False
-
-    def install(self) -> None:
-        """Take over both signals of this process."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
-
-    def _stop(self, *_: Any) -> None:
-        self.requested = True
 
 
 def guarded(health: Health, work: Callable[[Any], None], on_fault: Callable[[str], None] | None = None,
@@ -71,33 +58,72 @@ def leave(status: int) -> None:
     os._exit(status)
 
 
+class _Executor(SingleThreadedExecutor):
+    """Its first turn ends the start of the process."""
+
+    def __init__(self, stop: StopFlag):
+        super().__init__()
+        self._flag = stop
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """One turn."""
+        self._flag.begun()
+        super().spin_once(timeout_sec)
+
+
 def run(make_node: Callable[[], Any], argv: list[str] | None = None) -> int:
-    """Run one node until Ctrl-C or SIGTERM and give back the exit status (2: bad parameters or a failed start).
+    """Run one node until Ctrl-C or SIGTERM and give back the exit status (2: bad parameters, a failed start, or a failure that ended
+    the node; 130: stopped before it had started).
 
     A node may have ``autostart`` among its ``params``, and has ``close()``. A node with ``run(executor, stop)`` loops
     by itself; others are spun.
     """
-    rclpy.init(args=sys.argv if argv is None else argv, signal_handler_options=SignalHandlerOptions.NO)
-    stop, node, executor = StopFlag(), None, SingleThreadedExecutor()
-    stop.install()
+    stop, made = StopFlag(), []
+    stop.install(leave)
     try:
-        node = make_node()
-        executor.add_node(node)
-        if hasattr(node, "run"):
-            return int(node.run(executor, stop) or 0)
-        if node.params.autostart and not autostart(node):
-            print(f"{node.get_name()}: {node.health.worst[1]}", file=sys.stderr)
-            return BAD_INPUT
-        while rclpy.ok() and not stop.requested:
-            executor.spin_once(timeout_sec=0.2)
-        return 0
-    except KdPlannerError as error:
-        print(f"kd_planner_ros: error: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return _run(make_node, argv, stop, made)
+    except KeyboardInterrupt:
+        return STOPPED
+    except Exception as error:  # noqa: BLE001  whatever it is, it is told in one line and the node is closed
+        return _failed(error)
     finally:
-        if node is not None:
-            node.close()
-            executor.remove_node(node)
-            node.destroy_node()
-        executor.shutdown()
-        rclpy.try_shutdown()
+        _close(made)
+        stop.uninstall()
+
+
+def _run(make_node: Callable[[], Any], argv: list[str] | None, stop: StopFlag, made: list[Any]) -> int:
+    """``run`` without its end: what is to be closed is added to ``made``, the executor first."""
+    rclpy.init(args=sys.argv if argv is None else argv, signal_handler_options=SignalHandlerOptions.NO)
+    executor = _Executor(stop)
+    made.append(executor)
+    node = make_node()
+    made.append(node)
+    node.stop = stop
+    executor.add_node(node)
+    if hasattr(node, "run"):
+        return int(node.run(executor, stop) or 0)
+    if node.params.autostart and not autostart(node):
+        print(f"{node.get_name()}: {node.health.worst[1]}", file=sys.stderr)
+        return BAD_INPUT
+    while rclpy.ok() and not stop.requested:
+        executor.spin_once(timeout_sec=0.2)
+    return 0
+
+
+def _failed(error: Exception) -> int:
+    """Tell ``error`` in one line, the last one; before it the traceback where nobody foresaw it."""
+    if not is_foreseen(error):
+        traceback.print_exception(error)
+    print(f"kd_planner_ros: error: {sentence_of(error)}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _close(made: list[Any]) -> None:
+    """Close the node and the executor in ``made``. A fault on the way out is told, and hides nothing that was told before."""
+    executor, node = [*made, None, None][:2]
+    steps = [node.close, partial(executor.remove_node, node), node.destroy_node] if node is not None else []
+    for step in (*steps, *((executor.shutdown,) if executor is not None else ()), rclpy.try_shutdown):
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001  the next step must be made too
+            print(f"kd_planner_ros: while closing: {sentence_of(error)}", file=sys.stderr)

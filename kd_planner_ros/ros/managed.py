@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 
-from kd_planner_ros.ros.diagnostics import WARN, Health
+from kd_planner_ros.core.errors import sentence_of
+from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.ros.lifecycle import SUCCESS
+from kd_planner_ros.ros.stop import StopFlag
+
+TRANSITIONS = ("configure", "activate", "deactivate", "cleanup", "shutdown")
 
 
 class ManagedNode(LifecycleNode):
@@ -21,6 +28,28 @@ class ManagedNode(LifecycleNode):
 
     health: Health | None = None
     """Set by the constructor of the node; a node whose constructor failed has none, and nothing to leave."""
+    stop: StopFlag | None = None
+    """Set by ``lifecycle.run``: Ctrl-C while a node configures ends the process."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        for transition in TRANSITIONS:  # before rclpy takes the callbacks
+            setattr(self, f"on_{transition}", partial(self._tell_faults, transition, getattr(self, f"on_{transition}")))
+        super().__init__(*arguments, **options)
+
+    def _tell_faults(self, transition: str, work: Callable[[Any], Any], state: Any) -> Any:
+        """``work(state)``. rclpy swallows what a transition raises: it is told first, with its traceback in the log, and as
+        condition ``transition`` of the diagnostics until a transition succeeds."""
+        try:
+            with self.stop.starting() if self.stop is not None and transition == "configure" else nullcontext():
+                result = work(state)
+        except Exception as error:
+            self.get_logger().error("".join(traceback.format_exception(error)).rstrip())
+            if self.health is not None:
+                self.health.set("transition", ERROR, f"{transition} failed: {sentence_of(error)}")
+            raise  # to on_error, which closes the node
+        if self.health is not None and result == SUCCESS:
+            self.health.clear("transition")
+        return result
 
     def stand_down(self) -> None:
         """Leave what the node drives in a safe state, tell it, and begin nothing any more."""

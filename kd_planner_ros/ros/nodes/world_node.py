@@ -15,7 +15,7 @@ from kd_planner_ros.ros.carla_objects import read_objects
 from kd_planner_ros.ros.clock import require_only_clock
 from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
 from kd_planner_ros.ros.handshake import Handshake
-from kd_planner_ros.ros.lifecycle import StopFlag, guarded, leave, run
+from kd_planner_ros.ros.lifecycle import guarded, leave, run
 from kd_planner_ros.ros.params import declare
 from kd_planner_ros.ros.ports.recorder import Recorder
 from kd_planner_ros.ros.ports.world_outputs import CLOCK_START_NS, WorldOutputs
@@ -55,7 +55,7 @@ class WorldNode(Node):
     def _take_status(self, message: Bool) -> None:
         self._agent_ready = message.data
 
-    def run(self, executor: Any, stop: StopFlag) -> int:
+    def run(self, executor: Any, stop: Any) -> int:
         """Drive one route. Gives back the exit status."""
         self._world, route, scene, weather = make_world(self.params, self._rig)
         if self.params.run_dir:
@@ -73,7 +73,7 @@ class WorldNode(Node):
         self._finish(executor)
         return 0
 
-    def _wait_for_agent(self, executor: Any, stop: StopFlag) -> None:
+    def _wait_for_agent(self, executor: Any, stop: Any) -> None:
         deadline_s = time.monotonic() + self.params.ready_timeout_s
         self.health.set("state", WARN, f"waiting for the agent on {self.resolve_topic_name('status')}")
         while not (self._agent_ready or stop.requested) and time.monotonic() < deadline_s:
@@ -83,7 +83,7 @@ class WorldNode(Node):
                             "and controller running, and is their role_name right?")
         self.health.set("state", OK, "driving")
 
-    def _tick(self, executor: Any, stop: StopFlag, scene: SceneState, sensed: Any) -> SceneState:
+    def _tick(self, executor: Any, stop: Any, scene: SceneState, sensed: Any) -> SceneState:
         self._scene = scene
         self._handshake.open(scene.stamp_ns + CLOCK_START_NS)
         self._stages.timed("publish", self._outputs.tick, scene, sensed)
@@ -99,7 +99,7 @@ class WorldNode(Node):
             self._recorder.events(self._world.monitor.events[before:])
         return scene
 
-    def _await_control(self, executor: Any, stop: StopFlag) -> None:
+    def _await_control(self, executor: Any, stop: Any) -> None:
         p = self.params
         waits = p.synchronous_mode_wait_for_vehicle_control_command
         until_s = time.monotonic() + p.control_timeout_s if waits else self._first_s + self._ticks * TICK_S

@@ -20,8 +20,9 @@ from kd_planner_ros.driving.driver import Driver
 from kd_planner_ros.evaluation.run_folder import read_run
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.diagnostics import ERROR
-from kd_planner_ros.ros.lifecycle import StopFlag, autostart
+from kd_planner_ros.ros.lifecycle import autostart
 from kd_planner_ros.ros.nodes import controller_node, planner_node, world_node
+from kd_planner_ros.ros.stop import StopFlag
 
 CAMERA_RIG, FULL_RIG = SensorRig((CAMERA,)), SensorRig((CAMERA,), (LIDAR,))
 

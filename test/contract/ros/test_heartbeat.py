@@ -23,10 +23,10 @@ from kd_planner_ros.ros.graph import drive as drive_module
 from kd_planner_ros.ros.graph.describe import NodeProcess
 from kd_planner_ros.ros.graph.drive import DriveConfig, drive
 from kd_planner_ros.ros.graph.watch import AWAY_S, SILENCE_S, HeartbeatWatch
-from kd_planner_ros.ros.lifecycle import StopFlag
 from kd_planner_ros.ros.nodes import world_node
 from kd_planner_ros.ros.nodes.controller_node import ControllerNode
 from kd_planner_ros.ros.stamps import from_stamp
+from kd_planner_ros.ros.stop import StopFlag
 
 
 def test_a_node_that_nobody_spins_is_heard_and_its_thread_ends_with_it(graph, monkeypatch):
