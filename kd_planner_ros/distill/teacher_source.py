@@ -22,6 +22,7 @@ from kd_planner_ros.distill.teacher_cache import BATCH, TeacherCache
 from kd_planner_ros.networks.registry import find_network, find_training
 from kd_planner_ros.networks.training import LearningTask, is_recurrent
 from kd_planner_ros.samples.dataset import Batch
+from kd_planner_ros.samples.sampler import begins
 from kd_planner_ros.samples.shards import Shard, build_shards
 
 ARRAY, ROWS = "array.", "rows"
@@ -63,7 +64,7 @@ class TeacherSource:
 
     def _encode(self, shard: Shard, rows: slice) -> dict[str, Tensor]:
         if not self.shared:
-            self.task.begin_step(np.array([rows.start == 0] * (rows.stop - rows.start)))
+            self.task.begin_step(begins(shard.rows["stamp"])[rows])
         return self._inputs(shard.rows[rows], self._upload(shard.arrays(rows)))
 
     # --- in each step ------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kd_planner_ros.networks.training import LearningTask, is_recurrent
 from kd_planner_ros.samples.dataset import Batch, Samples
+from kd_planner_ros.samples.sampler import begins
 
 
 @torch.no_grad()
@@ -21,16 +22,16 @@ def validate(model: nn.Module, task: LearningTask, samples: Samples, batch: int,
     """The mean of every figure over what is known, and ``samples``, their number.
 
     ``tensors`` gives a batch's inputs and targets, ``context`` is the forward pass's precision. A recurrent task sees one recording
-    after the other, in order, one sample a step; its memory is put back afterwards.
+    after the other, in order, one sample a step, and forgets at each gap, as in training; its memory is put back afterwards.
     """
     sums: dict[str, float] = {}
     counts: dict[str, float] = {}
     memory = task.memory()
     if is_recurrent(task):
         task.restore_memory(None)
-    for index, begins in _batches(samples, 1 if is_recurrent(task) else batch, is_recurrent(task)):
-        chunk = samples.fetch(index, np.full(len(index), begins or not is_recurrent(task)))
-        if begins:
+    for index, first in _batches(samples, 1 if is_recurrent(task) else batch, is_recurrent(task)):
+        chunk = samples.fetch(index, np.full(len(index), first or not is_recurrent(task)))
+        if first:
             task.restore_memory(None)
         inputs, targets = tensors(chunk)
         with context():
@@ -44,10 +45,10 @@ def validate(model: nn.Module, task: LearningTask, samples: Samples, batch: int,
 
 
 def _batches(samples: Samples, batch: int, whole: bool) -> Iterator[tuple[np.ndarray, bool]]:
-    """Numbers of the samples of each batch, and whether a recording begins with it, where they are taken one after the other."""
-    firsts = set(np.cumsum([0, *(len(shard.rows) for shard in samples.shards)]).tolist()) if whole else set()
+    """Numbers of the samples of each batch, and whether a stretch without a gap begins with it, where they are taken one by one."""
+    firsts = np.concatenate([begins(shard.rows["stamp"]) for shard in samples.shards]) if whole and samples.shards else None
     for first in range(0, len(samples), batch):
-        yield np.arange(first, min(first + batch, len(samples))), first in firsts
+        yield np.arange(first, min(first + batch, len(samples))), firsts is not None and bool(firsts[first])
 
 
 def _scores(task: LearningTask, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor],

@@ -82,12 +82,18 @@ def pieces(samples: Samples, length: int = 0, usable: np.ndarray | None = None) 
     first = 0
     for shard in samples.shards:
         stamps = shard.rows["stamp"]
-        steps = np.diff(stamps)
-        gaps = np.flatnonzero(steps > GAP * np.median(steps)) + 1 if len(steps) else np.zeros(0, int)
-        for stretch in _usable(np.split(first + np.arange(len(stamps)), gaps), usable):
+        for stretch in _usable(np.split(first + np.arange(len(stamps)), np.flatnonzero(begins(stamps))[1:]), usable):
             found += np.split(stretch, np.arange(length, len(stretch), length)) if length else [stretch]
         first += len(stamps)
     return found
+
+
+def begins(stamps: np.ndarray) -> np.ndarray:
+    """bool [N]: the samples of a recording, at ``stamps`` [N] in ns, at which a stretch without a gap begins, the first one among
+    them. Whatever remembers the samples before forgets there."""
+    steps = np.diff(stamps)
+    later = steps > GAP * np.median(steps) if len(steps) else np.zeros(0, bool)
+    return np.concatenate([np.ones(min(len(stamps), 1), bool), later])
 
 
 def _usable(stretches: list[np.ndarray], usable: np.ndarray | None) -> list[np.ndarray]:

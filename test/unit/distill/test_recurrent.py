@@ -1,10 +1,14 @@
 """A recurrent task: its samples come in sequences, and its memory of each slot survives validation and resume."""
 
+import shutil
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from support.bags import write_bag
 from support.interrupting import interrupt_in_step
+from support.rewrite import rewrite
 from support.training import but, training
 
 from kd_planner_ros.bags.find import find_bags
@@ -13,10 +17,13 @@ from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.recorded import cameras
+from kd_planner_ros.distill.teacher_source import TeacherSource
 from kd_planner_ros.distill.train import train
 from kd_planner_ros.networks.samples import Sequences
 from kd_planner_ros.networks.tcp.training import TCPTask
 from kd_planner_ros.networks.training import is_recurrent
+from kd_planner_ros.samples.sampler import begins
+from kd_planner_ros.samples.shards import build_shards
 
 
 class Remembering:
@@ -118,3 +125,28 @@ def test_a_validation_walks_each_recording_in_order_and_puts_the_memory_back(con
     first = [one[0] for one in walked[:report.validation_samples]]
     routes = read_card(config.models_dir / "recurrent").training["data"]["held_out_routes"]
     assert first.count(True) == len(routes) > 0 and first[0] and len(first) == report.validation_samples > len(routes)
+
+
+def test_validation_and_teacher_forget_at_a_gap_as_training_does(config, monkeypatch):
+    """Pictures of half a second are missing in every recording."""
+    for bag in sorted(config.bags[0].iterdir()):
+        rewrite(bag, bag.with_name(f"{bag.name}_gap"),
+                lambda topic, when, raw: None if "/front/" in topic and 2_400_000_000 < when < 3_100_000_000 else raw)
+        shutil.rmtree(bag)
+    seen = []
+    monkeypatch.setattr(TCPTask, "selection_score", lambda self, figures: seen.append(self.resets) or 0.0)
+    report = train(config)
+    walked = [one[0] for one in seen[0] if len(one) == 1][:report.validation_samples]
+    routes = read_card(config.models_dir / "recurrent").training["data"]["held_out_routes"]
+    assert walked.count(True) == 2 * len(routes) > 0
+
+    learner = Learner(config, join("cpu"), *cameras(find_bags(config.bags)[0]))
+    (shard, *_) = build_shards(find_bags(config.bags), config.cache, learner.task, progress=False)
+    source = object.__new__(TeacherSource)
+    source.shared, source.task = False, learner.task
+    source.teacher = SimpleNamespace(device=torch.device("cpu"))
+    learner.task.resets = []
+    for row in range(len(shard.rows)):
+        source._encode(shard, slice(row, row + 1))
+    assert [reset for (reset,) in learner.task.resets] == begins(shard.rows["stamp"]).tolist()
+    assert begins(shard.rows["stamp"]).sum() == 2

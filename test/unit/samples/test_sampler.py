@@ -7,7 +7,7 @@ import pytest
 
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.networks.samples import Random, Sequences
-from kd_planner_ros.samples.sampler import EpochSampler, SequenceSampler, build_sampler, pieces
+from kd_planner_ros.samples.sampler import EpochSampler, SequenceSampler, begins, build_sampler, pieces
 
 
 def samples_of(*recordings):
@@ -70,3 +70,9 @@ def test_the_declaration_chooses_the_sampler():
         build_sampler(Sequences(), samples_of([]), np.ones(0), 1, 0)
     with pytest.raises(ConfigError, match="at least 0"):
         Sequences(-1)
+
+
+@pytest.mark.parametrize("stamps, wanted", [
+    ([], []), ([5], [1]), ([0, 10, 20, 30], [1, 0, 0, 0]), ([0, 10, 20, 50, 60], [1, 0, 0, 1, 0]), ([0, 10, 20, 30, 44, 60], [1, 0, 0, 0, 0, 1])])
+def test_stretches_begin_behind_gaps(stamps, wanted):
+    assert begins(np.array(stamps, np.int64)).astype(int).tolist() == wanted
