@@ -49,6 +49,12 @@ class ModelParams(CommonParams):
     autostart: bool = param(False, "configure and activate without a lifecycle manager")
     max_skew_s: float = param(0.025, "largest difference between the stamps of one set's sensors, s",
                               low=0.001, high=1.0)
+    max_focal_error: float = param(0.05, "difference of focal length or principal point between camera_info and the model from which "
+                                         "it is an error, share", low=0.001, high=10.0)
+    max_mount_error_m: float = param(0.2, "distance between a sensor in tf_static and in the model from which it is an error, m",
+                                     low=0.001, high=100.0)
+    max_mount_error_deg: float = param(3.0, "angle between a sensor in tf_static and in the model from which it is an error, degrees",
+                                       low=0.01, high=180.0)
     max_latency_s: float = param(0.0, "processing time above which a result is late and a warning, wall time, s; 0: the model's period",
                                  low=0.0, high=60.0)
     max_late_results: int = param(10, "late results in a row from which the lateness is an error", low=1, high=10_000)

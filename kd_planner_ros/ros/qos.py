@@ -33,6 +33,8 @@ COMMAND = _reliable(1)
 EVERY_COMMAND = _reliable(10)
 """For readers that need each command, not the newest alone: with a depth of 1 a busy reader misses the older of two."""
 LATCHED = _reliable(1, latched=True)
+STATIC = _reliable(100, latched=True)
+"""Of /tf_static: several nodes publish there, and with a depth of 1 a reader keeps the last message of all of them."""
 CLOCK = _reliable(10)
 ROADSIDE = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Roadside stations: nobody waits for a lost message."""

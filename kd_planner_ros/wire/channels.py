@@ -57,6 +57,7 @@ def _dense(kind: str) -> Channel:
 CHANNELS = {
     "clock": Channel("/clock", motion.CLOCK, motion.clock, motion.clock_of),
     "tf": Channel("/tf", motion.TRANSFORMS, motion.transforms, motion.mounts_of),
+    "tf_static": Channel("/tf_static", motion.TRANSFORMS, motion.transforms, motion.mounts_of, latched=True),
     "odometry": Channel("/carla/{role}/odometry", motion.ODOMETRY, motion.odometry, motion.ego_of),
     "speedometer": Channel("/carla/{role}/speedometer", motion.SPEED, motion.speed, motion.speed_of,
                            others=((motion.SPEEDOMETER, motion.carla_speed),)),

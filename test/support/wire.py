@@ -66,6 +66,7 @@ _FULL = plan(control=Control(STAMP, 0.31, -0.12, 0.0), notes={"p_red": 0.25, "tu
 
 SAMPLES = {
     "clock": [None],
+    "tf_static": [[Mount("ego_vehicle", "ego_vehicle/imu", Pose())]],
     "tf": [[Mount("map", "ego_vehicle", Pose(1.0, 2.0, 3.0, 0.3, -0.1, 0.05)), Mount("ego_vehicle", "ego_vehicle/lidar", Pose(z=2.5))], []],
     "odometry": [EgoState(STAMP, Pose(1.0, -2.0, 3.0, 0.7, -0.1, 0.05), 12.5, 0.2, lateral_mps=-0.3)],
     "speedometer": [-1.5],

@@ -18,6 +18,7 @@ from kd_planner_ros.ros.inference import Inference, needs_route
 from kd_planner_ros.ros.lifecycle import FAILURE, SUCCESS
 from kd_planner_ros.ros.managed import ManagedNode
 from kd_planner_ros.ros.params import declare
+from kd_planner_ros.ros.ports.calibration_inputs import Limits
 from kd_planner_ros.ros.ports.model_inputs import ModelInputs
 from kd_planner_ros.ros.ports.route_inputs import RouteInputs
 from kd_planner_ros.ros.profiles import make_adapter
@@ -57,7 +58,8 @@ class ModelNode(ManagedNode):
 
     def input_options(self) -> dict[str, Any]:
         """Further arguments of ``ModelInputs``."""
-        return {"camera_info": self.params.camera_info}
+        p = self.params
+        return {"camera_info": p.camera_info, "limits": Limits(p.max_focal_error, p.max_mount_error_m, p.max_mount_error_deg)}
 
     def on_configure(self, state: Any) -> Any:
         """Load the model, run it once, open the ports."""

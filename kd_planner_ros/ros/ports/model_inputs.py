@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import Image, PointCloud2
 
 from kd_planner_ros.core.frames import FrameMaker
 from kd_planner_ros.core.records import EgoState, Frame, NavigationGoal, Pose
-from kd_planner_ros.core.sensors import CameraSpec, SensorRig
+from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.ros.lifecycle import guarded
+from kd_planner_ros.ros.ports.calibration_inputs import CalibrationInputs, Limits
 from kd_planner_ros.ros.ports.roadside_inputs import RoadsideInputs
 from kd_planner_ros.ros.ports.route_inputs import RouteInputs
 from kd_planner_ros.ros.qos import SENSOR_IN, STATE, subscribe
@@ -40,13 +41,15 @@ class ModelInputs:
         route: where goals come from; None: frames have no goal.
         odometry: whether a set needs odometry; without it the ego of a frame is unknown (NaN).
         camera_info: whether ``camera_info`` replaces the calibration that the model declares.
+        limits: how far a sensor may be from what the model declares.
         mark: called with the port of every message (for "topic not seen").
         on_jump: called when a message's stamp shows that time was set back, which may be before /clock shows it.
     """
 
     def __init__(self, node: Any, adapter: Any, rig: SensorRig, period_s: float, max_skew_s: float, health: Health, *,
                  on_set: Callable[[AlignedSet], None], on_jump: Callable[[], None], mark: Callable[[str], None],
-                 route: RouteInputs | None = None, odometry: bool = True, camera_info: bool = False):
+                 route: RouteInputs | None = None, odometry: bool = True, camera_info: bool = False,
+                 limits: Limits = Limits()):
         self._adapter, self._rig, self._health, self._mark, self.route = adapter, rig, health, mark, route
         self._on_jump = on_jump
         self.newest_ns: int | None = None
@@ -55,7 +58,7 @@ class ModelInputs:
         self._silent_after_s = max(SILENT_AFTER_S, 3.0 * period_s)
         sensors = [spec.id for spec in (*rig.cameras, *rig.lidars)]
         self._odometry = odometry or not sensors
-        self._calibrations = {spec.id: spec for spec in rig.cameras}
+        self._calibration = CalibrationInputs(node, adapter, rig, health, limits, camera_info)
         self._topics = {spec.id: node.resolve_topic_name(f"{spec.id}/image") for spec in rig.cameras}
         self._topics |= {spec.id: node.resolve_topic_name(spec.id) for spec in rig.lidars}
         self._trigger = sensors[0] if sensors else EGO
@@ -63,7 +66,7 @@ class ModelInputs:
         self.aligner = make_aligner(specs, self._trigger, on_set)
         buffer = self._maker.roadside
         self._roadside = None if buffer is None else RoadsideInputs(node, adapter, buffer, health)
-        self._subscriptions = self._subscribe(node, camera_info and getattr(adapter, "trusts_camera_info", True))
+        self._subscriptions = self._subscribe(node)
 
     @property
     def ready(self) -> bool:
@@ -75,7 +78,7 @@ class ModelInputs:
         return [*(f"{spec.id}/image" for spec in self._rig.cameras), *(spec.id for spec in self._rig.lidars),
                 *([EGO] if self._odometry else []), *([] if self.ready else ["route"])]
 
-    def _subscribe(self, node: Any, camera_info: bool) -> list[Any]:
+    def _subscribe(self, node: Any) -> list[Any]:
         def warn(sentence: str) -> None:
             self._health.set("qos", WARN, sentence)
 
@@ -85,8 +88,6 @@ class ModelInputs:
         ports = [port(Odometry, EGO, self._take_odometry, STATE)] if self._odometry else []
         for spec in self._rig.cameras:
             ports.append(port(Image, f"{spec.id}/image", self._sensor_callback(spec.id, f"{spec.id}/image"), SENSOR_IN))
-            if camera_info:
-                ports.append(port(CameraInfo, f"{spec.id}/camera_info", self._info_callback(spec), SENSOR_IN))
         for spec in self._rig.lidars:
             ports.append(port(PointCloud2, spec.id, self._sensor_callback(spec.id, spec.id), SENSOR_IN))
         return ports
@@ -106,14 +107,6 @@ class ModelInputs:
         def take(message: Any) -> None:
             self._mark(port)
             self._offer(sensor, from_stamp(message.header.stamp), message)
-
-        return take
-
-    def _info_callback(self, declared: CameraSpec) -> Callable[[Any], None]:
-        def take(message: CameraInfo) -> None:
-            found = calibrated(declared, message)
-            if found != self._calibrations[declared.id]:  # a new dictionary: the worker thread may be reading the old one
-                self._calibrations = {**self._calibrations, declared.id: found}
 
         return take
 
@@ -156,7 +149,7 @@ class ModelInputs:
         clouds = {spec.id: self._adapter.cloud_from_msg(inputs.items[spec.id], spec.id) for spec in self._rig.lidars}
         decode = {} if self._roadside is None else self._roadside.decoders
         frame = self._maker.make(ego, goal, images, clouds, inputs.ages_s, stamp_ns=inputs.stamp_ns, **decode)
-        return replace(frame, calibrations=self._calibrations)
+        return replace(frame, calibrations=self._calibration.specs)
 
     def forget_frames(self) -> None:
         """Forget the earlier frames and the roadside messages that the model declares. Call it from the worker thread alone."""
@@ -167,7 +160,7 @@ class ModelInputs:
         counters = self.aligner.counters
         ages = {} if now_ns is None else self.aligner.ages_s(now_ns)
         return {"synchroniser": type(self.aligner).__name__, "sets": counters.sets, "sync misses": counters.missed,
-                "late messages": counters.late, **({} if self._roadside is None else self._roadside.values()),
+                "late messages": counters.late, **self._calibration.values(), **({} if self._roadside is None else self._roadside.values()),
                 **{f"age of {name} s": f"{age:.3f}" for name, age in ages.items()}}
 
     def reset(self) -> None:
@@ -182,19 +175,11 @@ class ModelInputs:
         """Drop the subscriptions."""
         for one in self._subscriptions:
             node.destroy_subscription(one)
+        self._calibration.close()
         if self._roadside is not None:
             self._roadside.close(node)
         if self.route is not None:
             self.route.close()
-
-
-def calibrated(declared: CameraSpec, info: CameraInfo) -> CameraSpec:
-    """``declared`` with the size and the horizontal field of view in ``info``; unchanged where ``info`` has no focal length."""
-    focal_px = float(info.k[0])
-    if not (focal_px > 0.0 and info.width > 0 and info.height > 0):
-        return declared
-    fov_deg = 2.0 * math.degrees(math.atan2(info.width / 2.0, focal_px))
-    return replace(declared, width=int(info.width), height=int(info.height), fov_deg=round(fov_deg, 6))
 
 
 def unknown_ego(stamp_ns: int) -> tuple[EgoState, NavigationGoal | None]:

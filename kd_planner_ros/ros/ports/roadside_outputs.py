@@ -52,8 +52,8 @@ class RoadsideOutputs:
             if infos.get_subscription_count():
                 infos.publish(camera_info(make, view.camera, stamp_ns, frame))
 
-    @staticmethod
-    def mounts(views: Sequence[RoadsideView]) -> list[Mount]:
-        """The frames of the cameras in ``views``; optical, as all camera frames."""
-        return [Mount(MAP_FRAME, Topics(view.station).frame(view.camera.id), optical(view.camera.pose))
-                for view in views if view.camera is not None]
+
+def station_mounts(stations: Sequence[Station]) -> list[Mount]:
+    """The frames of the cameras of ``stations``; optical, as all camera frames."""
+    return [Mount(MAP_FRAME, Topics(station.id).frame(camera.id), optical(camera.pose))
+            for station in stations for camera in station.cameras]

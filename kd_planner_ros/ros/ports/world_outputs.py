@@ -13,9 +13,9 @@ from sensor_msgs.msg import CameraInfo, Image, Imu, NavSatFix, PointCloud2
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState
 from kd_planner_ros.core.sensors import SensorRig, Station
-from kd_planner_ros.ros.adapters.frames_tf import mounts
-from kd_planner_ros.ros.ports.roadside_outputs import RoadsideOutputs
-from kd_planner_ros.ros.qos import CLOCK, LATCHED, SENSOR_OUT, STATE, advertise
+from kd_planner_ros.ros.adapters.frames_tf import sensor_mounts, vehicle_mount
+from kd_planner_ros.ros.ports.roadside_outputs import RoadsideOutputs, station_mounts
+from kd_planner_ros.ros.qos import CLOCK, LATCHED, SENSOR_OUT, STATE, STATIC, advertise
 from kd_planner_ros.ros.stamps import to_stamp
 from kd_planner_ros.wire.codec.motion import Fix, ImuSample
 
@@ -45,11 +45,16 @@ class WorldOutputs:
                         for spec in rig.lidars}
         self._rig, tf_type = rig, adapter.type_of("tf")
         self._tf = None if tf_type is None else advertise(node, tf_type, "tf", STATE)
+        self._tf_static = None if tf_type is None else advertise(node, tf_type, "tf_static", STATIC)
         self._last_states: bytes | None = None
         self._roadside: RoadsideOutputs | None = None
 
     def begin(self, route: Route, stations: Sequence[Station] = ()) -> None:
-        """The route, latched; and the topics of the map's stations where the rig asks for roadside views."""
+        """The route and the static frames, latched; and the topics of the map's stations where the rig asks for roadside views."""
+        if self._tf_static is not None:
+            heard = stations if self._rig.roadside is not None else ()
+            self._tf_static.publish(self._adapter.to_msg("tf_static", [*sensor_mounts(self._adapter, self._rig), *station_mounts(heard)],
+                                                         CLOCK_START_NS))
         if self._rig.roadside is not None:
             self._roadside = RoadsideOutputs(self._node, self._adapter, stations)
         self._route.publish(self._adapter.route_to_msg(route))
@@ -69,8 +74,7 @@ class WorldOutputs:
         for name, cloud in sensed.clouds.items():
             self._lidars[name].publish(self._adapter.to_msg("cloud", cloud, stamp_ns, name))
         if self._tf is not None and self._tf.get_subscription_count():
-            self._tf.publish(self._adapter.to_msg("tf", [
-                *mounts(self._adapter, self._rig, scene.ego.pose), *RoadsideOutputs.mounts(sensed.roadside)], stamp_ns))
+            self._tf.publish(self._adapter.to_msg("tf", [vehicle_mount(self._adapter, scene.ego.pose)], stamp_ns))
         self._imu_and_gnss(stamp_ns, scene, sensed)
         if self._objects.get_subscription_count():
             self._objects.publish(self._adapter.to_msg("objects", scene.actors, stamp_ns))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 IN, OUT = "in", "out"
-SENSOR, STATE, COMMAND, LATCHED = "sensor", "state", "command", "latched"
+SENSOR, STATE, COMMAND, LATCHED, STATIC = "sensor", "state", "command", "latched", "static"
 QOS_TEXTS = {SENSOR: "reliable; depth 5 to publish, 1 to subscribe", STATE: "reliable, depth 10", COMMAND: "reliable, depth 1",
-             LATCHED: "reliable, depth 1, transient local"}
+             LATCHED: "reliable, depth 1, transient local", STATIC: "reliable, depth 100, transient local"}
 """Quality of service by its name (``ros/qos.py``). Every port may be overridden by ``qos_overrides`` in YAML."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_planner_ros.ros.params import ModelParams, param
-from kd_planner_ros.ros.specs.base import DIAGNOSTICS, IN, LATCHED, OUT, SENSOR, STATE, NodeSpec, Port
+from kd_planner_ros.ros.specs.base import DIAGNOSTICS, IN, LATCHED, OUT, SENSOR, STATE, STATIC, NodeSpec, Port
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,10 @@ class PerceptionParams(ModelParams):
 
 NODE = NodeSpec("perception", "Runs a perceiver on the newest set of sensor data and publishes each of its outputs.", PerceptionParams, (
     Port("<camera>/image", IN, "sensor_msgs/Image", SENSOR, "each camera that the model declares"),
-    Port("<camera>/camera_info", IN, "sensor_msgs/CameraInfo", SENSOR, "only with parameter `camera_info`"),
+    Port("<camera>/camera_info", IN, "sensor_msgs/CameraInfo", SENSOR,
+         "compared with the model's declaration; replaces it with parameter `camera_info`"),
+    Port("tf_static", IN, "tf2_msgs/TFMessage", STATIC,
+         "the sensors' mountings, compared with the model's; only where tf2_msgs is installed"),
     Port("<lidar>", IN, "sensor_msgs/PointCloud2", SENSOR, "each LiDAR that the model declares"),
     Port("odometry", IN, "nav_msgs/Odometry", STATE, "the ego's motion; only with parameter `odometry`"),
     Port("perception/<output>", OUT, "sensor_msgs/Image", SENSOR,

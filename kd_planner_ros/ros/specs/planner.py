@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_planner_ros.ros.params import ModelParams, param
-from kd_planner_ros.ros.specs.base import COMMAND, DIAGNOSTICS, IN, LATCHED, OUT, SENSOR, STATE, NodeSpec, Port
+from kd_planner_ros.ros.specs.base import COMMAND, DIAGNOSTICS, IN, LATCHED, OUT, SENSOR, STATE, STATIC, NodeSpec, Port
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,10 @@ class PlannerParams(ModelParams):
 
 NODE = NodeSpec("planner", "Runs a planner on the newest set of sensor data.", PlannerParams, (
     Port("<camera>/image", IN, "sensor_msgs/Image", SENSOR, "each camera that the model declares"),
-    Port("<camera>/camera_info", IN, "sensor_msgs/CameraInfo", SENSOR, "only with parameter `camera_info`"),
+    Port("<camera>/camera_info", IN, "sensor_msgs/CameraInfo", SENSOR,
+         "compared with the model's declaration; replaces it with parameter `camera_info`"),
+    Port("tf_static", IN, "tf2_msgs/TFMessage", STATIC,
+         "the sensors' mountings, compared with the model's; only where tf2_msgs is installed"),
     Port("<lidar>", IN, "sensor_msgs/PointCloud2", SENSOR, "each LiDAR that the model declares"),
     Port("odometry", IN, "nav_msgs/Odometry", STATE, "steps the route's follower"),
     Port("route", IN, "carla_msgs/CarlaRoute, else sensor_msgs/PointCloud2", LATCHED, "only where the model needs a route"),

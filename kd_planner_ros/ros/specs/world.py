@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_planner_ros.ros.params import SHOW_ROUTE, CommonParams, param
-from kd_planner_ros.ros.specs.base import COMMAND, DIAGNOSTICS, IN, LATCHED, OUT, SENSOR, STATE, NodeSpec, Port
+from kd_planner_ros.ros.specs.base import COMMAND, DIAGNOSTICS, IN, LATCHED, OUT, SENSOR, STATE, STATIC, NodeSpec, Port
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ NODE = NodeSpec("world", "The built-in world: traffic, sensors and the lock-step
     Port("speedometer", OUT, "std_msgs/Float32", STATE, "every tick"),
     Port("imu", OUT, "sensor_msgs/Imu", STATE, "every tick"),
     Port("gnss", OUT, "sensor_msgs/NavSatFix", STATE, "every tick"),
-    Port("tf", OUT, "tf2_msgs/TFMessage", STATE, "map, vehicle and sensors; only where tf2_msgs is installed"),
+    Port("tf", OUT, "tf2_msgs/TFMessage", STATE, "the vehicle in `map`; only where tf2_msgs is installed"),
+    Port("tf_static", OUT, "tf2_msgs/TFMessage", STATIC,
+         "the vehicle's sensors, `imu` and `gnss`, and the cameras of roadside stations, once"),
     Port("objects", OUT, "sensor_msgs/PointCloud2", STATE, "table of ground truth (`core/scene.py` ACTOR_DTYPE)"),
     Port("traffic_lights", OUT, "sensor_msgs/PointCloud2", LATCHED, "table (SIGNAL_DTYPE), on change"),
     Port("route", OUT, "carla_msgs/CarlaRoute, else sensor_msgs/PointCloud2", LATCHED, "x, y, z, yaw, command of the dense route"),

@@ -11,19 +11,19 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
 from sensor_msgs.msg import Image, JointState
-from support.fakes import straight_route
+from support.fakes import scene_at, straight_route
 from support.wire import SAMPLES
 
 from kd_planner_ros.core.errors import ConfigError, SensorError
 from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish, SensorRig, Station
-from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.geometry.attitude import quaternion_of
 from kd_planner_ros.ros import carla_objects
 from kd_planner_ros.ros.adapters import carla_bridge, carla_bridge_lb2, carla_native, standard
-from kd_planner_ros.ros.adapters.frames_tf import mounts
-from kd_planner_ros.ros.ports.roadside_outputs import RoadsideOutputs
+from kd_planner_ros.ros.adapters.frames_tf import sensor_mounts, vehicle_mount
+from kd_planner_ros.ros.ports import world_outputs
+from kd_planner_ros.ros.ports.roadside_outputs import station_mounts
 from kd_planner_ros.ros.profiles import load_profile, make_adapter
 from kd_planner_ros.ros.specs import known_ports
 from kd_planner_ros.ros.stamps import from_stamp, to_duration, to_stamp
@@ -196,15 +196,38 @@ def test_ackermann_is_radians_positive_left():
     assert message.drive.steering_angle == pytest.approx(0.6) and message.drive.speed == 3.0
 
 
-def test_frames_of_a_tick_and_a_cameras_optical_axes():
+def test_frames_of_a_tick_static_frames_and_a_cameras_optical_axes():
     rig = SensorRig((CameraSpec("front", Pose(x=1.3, z=2.3), 64, 32, 90.0),), (LidarSpec("lidar", Pose(z=2.5)),))
-    view = RoadsideView("rsu", CameraSpec("north", Pose(5.0, 6.0, 7.0), 64, 32, 90.0), None, None, 0, 0.0)
-    ego, camera, lidar = mounts(BRIDGE, rig, Pose(1.0, 2.0, yaw=0.5))
-    roadside, = RoadsideOutputs.mounts((view,))
+    station = Station("rsu", Pose(5.0, 6.0), (CameraSpec("north", Pose(5.0, 6.0, 7.0), 64, 32, 90.0),))
+    ego, (camera, lidar, imu, gnss) = vehicle_mount(BRIDGE, Pose(1.0, 2.0, yaw=0.5)), sensor_mounts(BRIDGE, rig)
+    roadside, = station_mounts((station,))
+    assert [imu, gnss] == [("ego_vehicle", "ego_vehicle/imu", Pose()), ("ego_vehicle", "ego_vehicle/gnss", Pose())]
+    assert BRIDGE.to_msg("imu", SAMPLES["imu"][0], 1).header.frame_id == imu.child, "messages name a frame that there is"
     assert ego[:2] == ("map", "ego_vehicle") and camera[:2] == ("ego_vehicle", "ego_vehicle/front") and roadside[:2] == ("map", "rsu/north")
     # Optical z looks forward, x to the right, y down: the standard rotation (-0.5, 0.5, -0.5, 0.5).
     q = np.array(quaternion_of(camera.pose))
     assert q * np.sign(q[3]) == pytest.approx([-0.5, 0.5, -0.5, 0.5]) and lidar.pose == Pose(z=2.5)
+
+
+def test_the_world_sends_static_frames_once_and_the_vehicle_every_tick(monkeypatch):
+    """A stand-in for tf2_msgs, which is not on PyPI."""
+    sent = {}
+
+    def advertise(node, kind, topic, profile, lifecycle=False):
+        return SimpleNamespace(publish=lambda message: sent.setdefault(topic, []).append(message), get_subscription_count=lambda: 1)
+
+    adapter = carla_bridge.Adapter()
+    real_type, real_message = adapter.type_of, adapter.to_msg
+    adapter.type_of = lambda channel: object if channel.startswith("tf") else real_type(channel)
+    adapter.to_msg = lambda channel, record, *more: record if channel.startswith("tf") else real_message(channel, record, *more)
+    monkeypatch.setattr(world_outputs, "advertise", advertise)
+    outputs = world_outputs.WorldOutputs(None, adapter, SensorRig((CameraSpec("front", Pose(), 64, 32, 90.0),)))
+    outputs.begin(straight_route())
+    for n in range(3):
+        outputs.tick(scene_at(n), SimpleNamespace(images={}, clouds={}, imu=None, gnss=None, roadside=()))
+    (static,), moving = sent["tf_static"], sent["tf"]
+    assert [mount.child for mount in static] == ["ego_vehicle/front", "ego_vehicle/imu", "ego_vehicle/gnss"]
+    assert len(moving) == 3 and [mount.child for mount in moving[0]] == ["ego_vehicle"]
 
 
 def test_the_sensor_file_there_and_back():

@@ -20,16 +20,19 @@ from support.graph import wait_for
 from support.perception import install_network, save_tiny
 from support.plugins import distribution
 
+from kd_planner_ros.bags.messages import make
 from kd_planner_ros.core.outputs import DenseOutput
 from kd_planner_ros.core.plugins import NETWORKS
 from kd_planner_ros.core.records import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
+from kd_planner_ros.geometry.attitude import optical
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter
 from kd_planner_ros.ros.diagnostics import ERROR, WARN
 from kd_planner_ros.ros.lifecycle import autostart
 from kd_planner_ros.ros.nodes import perception_node, planner_node
 from kd_planner_ros.ros.stamps import from_stamp, to_stamp
 from kd_planner_ros.wire.codec.dense import DENSE_ENCODINGS, dense_of
+from kd_planner_ros.wire.codec.motion import Mount, transforms
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 START, TICK = 10**9, 50_000_000
@@ -132,7 +135,7 @@ def test_a_frame_has_no_goal_and_holds_the_declared_history(graph, monkeypatch):
 
 def test_the_calibration_comes_from_camera_info(graph, monkeypatch):
     eye, source = FakePerceiver(), Source(graph, infos=True)
-    start(graph, monkeypatch, eye)
+    node = start(graph, monkeypatch, eye)
     eye.frames.clear()
     play(source, eye, [0])
     assert eye.frames[-1].calibrations == {"front": CAMERA}
@@ -143,6 +146,45 @@ def test_the_calibration_comes_from_camera_info(graph, monkeypatch):
     play(source, eye, [2])
     used = eye.frames[-1].calibrations["front"]
     assert used.fov_deg == pytest.approx(90.0) and used.pose == CAMERA.pose, "the pose stays the declared one"
+    assert node.health.worst[0] == WARN and "camera_info has focal lengths 32.0" in node.health.get("intrinsics of front")
+
+
+def test_a_camera_that_is_not_the_models_is_told_with_both_numbers(graph, monkeypatch):
+    """Declared: 64x32 pixels, 100 degrees, a focal length of 26.9 px."""
+    monkeypatch.setattr(planner_node, "load", lambda *a, **k: FakePlanner())
+    source = Source(graph, infos=True)
+    node = graph.start(planner_node.PlannerNode, {"use_sim_time": True})
+    assert autostart(node)
+    graph.spin_in_thread(node)
+    assert wait_for(source.infos.get_subscription_count)
+
+    def told(fov_deg):
+        spec = CameraSpec("front", Pose(), 64, 32, fov_deg)
+        source.infos.publish(source.adapter.to_msg("camera_info", spec, START, "front"))
+        return node.health.get("intrinsics of front")
+
+    def level():
+        return node.health._conditions["intrinsics of front"][0]
+
+    assert wait_for(lambda: told(98.0)) and level() == WARN
+    assert node.health.get("intrinsics of front") == (
+        "sensor front: camera_info has focal lengths 27.8 and 27.8 px, centre (32.0, 16.0) px; the model declares 26.9 px and "
+        "(32.0, 16.0) px")
+    assert wait_for(lambda: told(60.0) and level() == ERROR) and node.health.worst[0] == ERROR
+    assert wait_for(lambda: told(100.0) is None)
+
+    def frames(**mount):
+        pose = replace(CAMERA.pose, **mount)
+        chain = [Mount("ego_vehicle", "ego_vehicle/roof", Pose(z=1.0)), Mount("ego_vehicle/roof", "ego_vehicle/front", optical(pose))]
+        node._inputs._calibration._take_frames(transforms(make, chain, 0))  # a stand-in: tf2_msgs is not on PyPI
+        return node.health.get("mounting of front")
+
+    assert frames(z=CAMERA.pose.z - 1.0) is None
+    assert "0.10 m and 0.0 degrees apart" in frames(z=CAMERA.pose.z - 1.1) and node.health._conditions["mounting of front"][0] == WARN
+    assert "0.00 m and 10.0 degrees apart" in frames(z=CAMERA.pose.z - 1.0, yaw=math.radians(10.0)) and node.health.worst[0] == ERROR
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    assert node.health.get("mounting of front") is None
 
 
 def test_a_camera_alone_is_enough_where_odometry_is_not_wanted(graph, monkeypatch):

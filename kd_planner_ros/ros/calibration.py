@@ -1,0 +1,96 @@
+"""The calibration that a vehicle tells against the one that a model declares. Pure comparisons; no ROS.
+
+A model sees through the cameras that it was trained with: another field of view or mounting makes its distances wrong in silence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.geometry.frames import rotation_3d
+from kd_planner_ros.wire.codec.motion import Mount
+
+SAME_SHARE, SAME_M, SAME_DEG = 0.005, 0.01, 0.1
+"""Differences up to these are rounding."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A difference. ``size`` is its share of the limit: above 1 it is an error. ``text`` has both numbers."""
+
+    size: float
+    text: str
+
+
+def intrinsics_gap(declared: CameraSpec, info: Any, max_share: float) -> Gap | None:
+    """How ``info`` (sensor_msgs/CameraInfo) differs from ``declared``; None where it does not.
+
+    Args:
+        max_share: largest share by which focal lengths may differ, and of the width by which the principal point may.
+    """
+    fx, fy, cx, cy = (float(info.k[i]) for i in (0, 4, 2, 5))
+    if not (math.isfinite(fx + fy + cx + cy) and fx > 0.0 and fy > 0.0):
+        return Gap(0.0, f"camera_info has no calibration (focal lengths {fx:g} and {fy:g} px): the model's is used")
+    focal, x, y = declared.focal_px, declared.width / 2.0, declared.height / 2.0
+    share = max(abs(fx / focal - 1.0), abs(fy / focal - 1.0), abs(cx - x) / declared.width, abs(cy - y) / declared.width)
+    bent = max((abs(float(one)) for one in info.d), default=0.0)
+    if share <= SAME_SHARE and not bent > SAME_SHARE:
+        return None
+    lens = f", distortion {bent:.3g}" if bent > SAME_SHARE else ""
+    return Gap(share / max_share, f"camera_info has focal lengths {fx:.1f} and {fy:.1f} px, centre ({cx:.1f}, {cy:.1f}) px{lens}; "
+                                  f"the model declares {focal:.1f} px and ({x:.1f}, {y:.1f}) px")
+
+
+def mount_gap(declared: Pose, told: Pose, max_m: float, max_deg: float) -> Gap | None:
+    """How the frame at ``told`` differs from the one ``declared``, both in the vehicle's frame; None where it does not."""
+    away_m = float(np.linalg.norm([told.x - declared.x, told.y - declared.y, told.z - declared.z]))
+    turn = rotation_3d(declared).T @ rotation_3d(told)
+    turn_deg = math.degrees(math.acos(min(max((float(np.trace(turn)) - 1.0) / 2.0, -1.0), 1.0)))
+    if away_m <= SAME_M and turn_deg <= SAME_DEG:
+        return None
+    return Gap(max(away_m / max_m, turn_deg / max_deg),
+               f"tf_static has {_text(told)}; the model declares {_text(declared)}: {away_m:.2f} m and {turn_deg:.1f} degrees apart")
+
+
+def _text(pose: Pose) -> str:
+    angles = ", ".join(f"{math.degrees(one):.1f}" for one in (pose.yaw, pose.pitch, pose.roll))
+    return f"({pose.x:.2f}, {pose.y:.2f}, {pose.z:.2f}) m and yaw, pitch, roll ({angles}) degrees"
+
+
+class FrameTree:
+    """Static frames by their names, as ``/tf_static`` tells them one after another."""
+
+    def __init__(self) -> None:
+        self._parents: dict[str, Mount] = {}
+
+    def add(self, mounts: Iterable[Mount]) -> None:
+        """Take ``mounts``; a newer one of a child replaces the older."""
+        self._parents.update({mount.child.lstrip("/"): mount for mount in mounts})
+
+    def find(self, child: str, root: str) -> Pose | None:
+        """The pose of ``child`` in ``root``; None where no chain of frames leads there."""
+        turn, place, frame = np.eye(3), np.zeros(3), child
+        for _ in range(len(self._parents)):
+            mount = self._parents.get(frame)
+            if mount is None:
+                return None
+            step, frame = rotation_3d(mount.pose), mount.parent.lstrip("/")
+            place = step @ place + [mount.pose.x, mount.pose.y, mount.pose.z]
+            turn = step @ turn
+            if frame == root:
+                return _pose(turn, place)
+        return None
+
+
+def _pose(turn: np.ndarray, place: np.ndarray) -> Pose:
+    """The pose of a rotation matrix Rz(yaw) Ry(pitch) Rx(roll) [3, 3] and a place [3]."""
+    pitch = math.asin(min(max(-float(turn[2, 0]), -1.0), 1.0))
+    yaw, roll = math.atan2(turn[1, 0], turn[0, 0]), math.atan2(turn[2, 1], turn[2, 2])
+    return Pose(*place.tolist(), yaw, pitch, roll)

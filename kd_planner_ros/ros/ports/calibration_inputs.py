@@ -1,0 +1,105 @@
+"""What the vehicle says of its sensors: ``camera_info`` and ``/tf_static``, compared with what the model declares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sensor_msgs.msg import CameraInfo
+
+from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.sensors import CameraSpec, SensorRig
+from kd_planner_ros.geometry.attitude import optical
+from kd_planner_ros.ros.calibration import FrameTree, Gap, intrinsics_gap, mount_gap
+from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
+from kd_planner_ros.ros.lifecycle import guarded
+from kd_planner_ros.ros.qos import SENSOR_IN, STATIC, subscribe
+from kd_planner_ros.wire.channels import find_channel
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Differences above which the calibration is an error: a share of the focal length, metres, degrees."""
+
+    focal_share: float = 0.05
+    mount_m: float = 0.2
+    mount_deg: float = 3.0
+
+
+class CalibrationInputs:
+    """Raises the conditions ``intrinsics of SENSOR`` and ``mounting of SENSOR`` where a sensor is not what the model declares: a
+    warning with both numbers, and an error above ``limits``. ``specs`` holds the declared cameras, or those of ``camera_info``
+    where that replaces them.
+
+    Args:
+        replaces: whether the intrinsics in ``camera_info`` replace the declared ones; then a difference is a warning only.
+    """
+
+    def __init__(self, node: Any, adapter: Any, rig: SensorRig, health: Health, limits: Limits, replaces: bool):
+        self._node, self._adapter, self._health, self._limits = node, adapter, health, limits
+        self.specs: Mapping[str, CameraSpec] = {spec.id: spec for spec in rig.cameras}
+        self._tree, self._seen = FrameTree(), {spec.id: "" for spec in rig.cameras}
+        self._frames: dict[str, Pose] = {**{spec.id: optical(spec.pose) for spec in rig.cameras},
+                                         **{spec.id: spec.pose for spec in rig.lidars}}
+        self._mounts: dict[str, Pose] = {}
+        self._subscriptions = []
+        if getattr(adapter, "trusts_camera_info", True):
+            self._subscriptions += [self._port(CameraInfo, f"{spec.id}/camera_info", self._info_callback(spec, replaces), SENSOR_IN)
+                                    for spec in rig.cameras]
+        kind = adapter.type_of("tf_static")
+        if kind is not None and self._frames:
+            self._subscriptions.append(self._port(kind, "tf_static", self._take_frames, STATIC))
+
+    def values(self) -> dict[str, Any]:
+        """Facts for the diagnostics."""
+        return {"camera_info compared": sum(1 for one in self._seen.values() if one), "mounts compared": len(self._mounts)}
+
+    def close(self) -> None:
+        """Drop the subscriptions and what they found."""
+        for one in self._subscriptions:
+            self._node.destroy_subscription(one)
+        for sensor in self._frames:
+            for kind in ("intrinsics", "mounting"):
+                self._health.clear(f"{kind} of {sensor}")
+
+    def _port(self, kind: type, topic: str, work: Callable[[Any], None], profile: Any) -> Any:
+        return subscribe(self._node, kind, topic, guarded(self._health, work, name=topic), profile,
+                         lambda sentence: self._health.set("qos", WARN, sentence))
+
+    def _info_callback(self, declared: CameraSpec, replaces: bool) -> Callable[[Any], None]:
+        def take(message: CameraInfo) -> None:
+            told = repr((list(message.k), list(message.d), message.width, message.height))
+            if told == self._seen[declared.id]:
+                return
+            self._seen[declared.id] = told
+            self._tell(declared.id, "intrinsics", intrinsics_gap(declared, message, self._limits.focal_share), replaces)
+            if replaces:  # a new dictionary: the worker thread may be reading the old one
+                self.specs = {**self.specs, declared.id: calibrated(declared, message)}
+
+        return take
+
+    def _take_frames(self, message: Any) -> None:
+        self._tree.add(find_channel("tf_static").decode(message))
+        for sensor, declared in self._frames.items():
+            told = self._tree.find(self._adapter.frame_id(sensor), self._adapter.frame_id())
+            if told is not None and told != self._mounts.get(sensor):
+                self._mounts[sensor] = told
+                self._tell(sensor, "mounting", mount_gap(declared, told, self._limits.mount_m, self._limits.mount_deg))
+
+    def _tell(self, sensor: str, kind: str, gap: Gap | None, harmless: bool = False) -> None:
+        name = f"{kind} of {sensor}"
+        if gap is None:
+            self._health.clear(name)
+        else:
+            self._health.set(name, ERROR if gap.size > 1.0 and not harmless else WARN, f"sensor {sensor}: {gap.text}")
+
+
+def calibrated(declared: CameraSpec, info: CameraInfo) -> CameraSpec:
+    """``declared`` with the size and the horizontal field of view in ``info``; unchanged where ``info`` has no focal length."""
+    focal_px = float(info.k[0])
+    if not (focal_px > 0.0 and info.width > 0 and info.height > 0):
+        return declared
+    fov_deg = 2.0 * math.degrees(math.atan2(info.width / 2.0, focal_px))
+    return replace(declared, width=int(info.width), height=int(info.height), fov_deg=round(fov_deg, 6))
