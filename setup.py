@@ -42,6 +42,7 @@ setup(
         "planner = kd_planner_ros.ros.nodes.planner_node:main",
         "perception = kd_planner_ros.ros.nodes.perception_node:main",
         "controller = kd_planner_ros.ros.nodes.controller_node:main",
+        "describe_graph = kd_planner_ros.ros.graph.prepare:main",
         "trainer = kd_planner_ros.ros.nodes.trainer_node:main",
     ]},
 )

@@ -75,7 +75,8 @@ def add_fields(parser: argparse.ArgumentParser, config: type, skip: tuple[str, .
         if given_only:
             settings |= {"help": _with_default(settings), "default": argparse.SUPPRESS, "required": False}
         if "choices" in field.metadata:
-            settings |= {"choices": field.metadata["choices"], "metavar": None}
+            choices = field.metadata["choices"]  # "" stands for not given, and nobody writes it
+            settings |= {"choices": choices, "metavar": f"{{{','.join(filter(None, choices))}}}" if "" in choices else None}
         if "metavar" in field.metadata:
             settings["metavar"] = field.metadata["metavar"]
         parser.add_argument(option_of(field, section), **settings)

@@ -27,7 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> Any:
     from kd_planner_ros.ros.graph.replay import ReplayConfig, replay
+    from kd_planner_ros.ros.guard import follow_launch
 
+    follow_launch()
     result = replay(from_args(ReplayConfig, args))
     show(result)
     return result

@@ -21,6 +21,7 @@ from kd_planner_ros.ros.qos import STATE, advertise
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 HEARTBEAT_S, HEARTBEAT_LATE_S = 1.0, 1.5
 """Time between two messages, and the longest one before the heartbeat's thread sends the next."""
+STATE_NAME = "state"
 _LEVEL_NAMES = {OK: "ok", WARN: "warn", ERROR: "error"}
 
 
@@ -55,13 +56,16 @@ class Health:
         threading.Thread(target=_beat, args=(weakref.ref(self),), name="heartbeat", daemon=True).start()
 
     def set(self, name: str, level: bytes, sentence: str) -> None:
-        """Raise or change condition ``name``; at level OK it becomes the sentence of a healthy node."""
+        """Raise or change condition ``name``; at level OK it becomes the sentence of a healthy node. What a node does, its
+        condition ``state``, is logged as information, other conditions by their level."""
         with self._lock:
             if self._conditions.get(name) == (level, sentence):
                 return
             self._conditions[name] = (level, sentence)
-        if level == ERROR:  # two lines of code: rcutils ties a severity to a line
+        if level == ERROR:  # a line of code for each: rcutils ties a severity to a line
             self._node.get_logger().error(sentence)
+        elif name == STATE_NAME:  # every node begins unconfigured: nothing that a console should warn of
+            self._node.get_logger().info(sentence)
         elif level == WARN:
             self._node.get_logger().warning(sentence)
         self._publish_if_changed()

@@ -16,6 +16,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from kd_planner_ros.core.errors import KdPlannerError, is_foreseen, sentence_of
 from kd_planner_ros.ros.diagnostics import ERROR, Health
+from kd_planner_ros.ros.guard import follow_launch
 from kd_planner_ros.ros.stop import STOPPED, StopFlag
 
 BAD_INPUT = 2
@@ -78,6 +79,7 @@ def run(make_node: Callable[[], Any], argv: list[str] | None = None) -> int:
     A node may have ``autostart`` among its ``params``, and has ``close()``. A node with ``run(executor, stop)`` loops
     by itself; others are spun.
     """
+    follow_launch()
     stop, made = StopFlag(), []
     stop.install(leave)
     try:

@@ -83,10 +83,10 @@ def declare(node: Any, kind: type[Params]) -> Params:
         try:
             values[one.name] = node.declare_parameter(one.name, one.default, descriptor).value
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            raise ConfigError(f"parameter {one.name}: {_wanted(one)}", _cause(error), "correct the YAML or the argument"
+            raise ConfigError(f"parameter {one.name}: {wanted(one)}", _cause(error), "correct the YAML or the argument"
                               ) from None
         if choices and values[one.name] not in choices:
-            raise ConfigError(f"parameter {one.name}: {_wanted(one)}", repr(values[one.name]),
+            raise ConfigError(f"parameter {one.name}: {wanted(one)}", repr(values[one.name]),
                               "correct the YAML or the argument")
     return kind(**values)
 
@@ -102,7 +102,16 @@ def checked(kind: type[Params], values: Mapping[str, Any]) -> Params:
     return params
 
 
-def _wanted(one: dataclasses.Field) -> str:
+def suits(one: dataclasses.Field, value: Any) -> bool:
+    """Whether ROS takes ``value`` for the parameter: of the default's own type (no integer for a float), in its range, a choice."""
+    if type(value) is not type(one.default):
+        return False
+    low, high, choices = (one.metadata[key] for key in ("low", "high", "choices"))
+    return (low is None or low <= value <= high) and (not choices or value in choices)
+
+
+def wanted(one: dataclasses.Field) -> str:
+    """What a parameter's value may be, in words."""
     if one.metadata["choices"]:
         return f"one of {', '.join(one.metadata['choices'])}"
     kind = type(one.default).__name__

@@ -11,14 +11,18 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.renamed import TRAINING, refuse_renamed
 from kd_planner_ros.distill.config import TrainConfig
-from kd_planner_ros.distill.recipes import option_sections, read_recipe, train_config
+from kd_planner_ros.distill.recipes import dotted, option_sections, read_recipe, train_config
 
 HIDDEN = ("progress", "sections", "stages")
 """A node has no progress bar: it publishes its progress. Sections are dotted parameters; stages stand in a recipe."""
 RECIPE = "recipe"
+NODE_PARAMETERS = ("autostart", "leave_when_done", "use_sim_time", "start_type_description_service")
+"""Parameters of the trainer node that are no settings of training."""
 RECIPE_TEXT = "YAML file with settings, sections and stages, as 'kd-planner train --recipe' reads it; empty: none"
 
 
@@ -51,6 +55,35 @@ def declare_training(node: Any) -> TrainConfig:
     if not values["bags"]:
         raise ConfigError("recordings in parameter bags", "none", "give bags:='[/path/to/recordings]'")
     return _config(values, recipe, path)
+
+
+def checked_training(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` of the trainer node's parameters by name, each of the type that the node takes, checked as the node checks them. A number
+    or a truth value may come as text.
+
+    Raises:
+        ConfigError: an unknown or old name, or a value that the setting refuses.
+    """
+    defaults = {name: parameter_default(one) for name, one in training_parameters()}
+    own = {name: _read(value, defaults.get(name)) for name, value in values.items() if name not in NODE_PARAMETERS}
+    path = str(own.pop(RECIPE, "") or "")
+    settings = dotted(own, "the trainer node's parameters")
+    config = train_config(settings, read_recipe(Path(path)) if path else {}, path or "the trainer node's parameters", progress=False)
+    if not config.bags:
+        raise ConfigError("recordings in parameter bags", "none", "give bags:='[/path/to/recordings]'")
+    rest = {name: value for name, value in values.items() if name in NODE_PARAMETERS}
+    return {**rest, **({RECIPE: path} if path else {}),
+            **{name: _as_parameter(value, defaults[name]) for name, value in settings.items()}}
+
+
+def _read(value: Any, default: Any) -> Any:
+    """Text as the number or truth value that it holds, where ``default`` is one."""
+    if not isinstance(value, str) or not isinstance(default, (bool, int, float)):
+        return value
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value  # refused with the other settings, by name
 
 
 def _config(values: Mapping[str, Any], recipe: Mapping[str, Any], path: str) -> TrainConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,22 @@ def check_world(params: WorldParams) -> None:
         _number(params.route)
     else:
         _file_and_id(params.route, params.map)
+
+
+def begin_sentence(params: WorldParams) -> str:
+    """What begins, for the console and the diagnostics."""
+    return f"driving: map {params.map}, route {params.route}, seed {params.seed}, planner {params.planner_name or 'not named'}"
+
+
+def end_sentence(params: WorldParams, facts: Mapping[str, Any]) -> str:
+    """What came of the drive with the facts of ``RouteMonitor.result``: outcome, scores and run folder."""
+    from kd_planner_ros.evaluation.score import route_record
+
+    record = route_record(facts, seed=params.seed)
+    outcome = {"Started": "stopped before the end"}.get(record.status, record.status)
+    folder = f"run folder {Path(params.run_dir).resolve()}" if params.run_dir else "no run folder"
+    return (f"finished: {outcome}, route {record.score_route:.1f} %, driving score {record.score_composed:.1f}, "
+            f"{len(facts['events'])} infractions; {folder}")
 
 
 def make_world(params: WorldParams, rig: SensorRig) -> tuple[Any, Route, SceneState, Weather]:

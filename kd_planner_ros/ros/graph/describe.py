@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.ros.graph.settings import SECTION, Section, known_parameters, read_parameter_file, values_for
 from kd_planner_ros.ros.profiles import Profile
 from kd_planner_ros.ros.specs import node_specs
 from kd_planner_ros.ros.specs.base import NodeSpec
@@ -21,31 +22,55 @@ PATIENT_PLAN_S, PATIENT_CONTROL_S = 4.0, 5.0
 
 @dataclass(frozen=True)
 class NodeProcess:
-    """One node: its process and everything ROS must tell it. ``parameter_file`` comes first, ``parameters`` win."""
+    """One node: its process and everything ROS must tell it.
+
+    Its parameters come from ``defaults`` (what follows from the graph), then ``parameter_files`` (the package's, then the
+    user's), then ``parameters`` (what the user gave by name, and what all nodes must agree on). Later ones win.
+    """
 
     name: str
     namespace: str
     module: str
-    parameter_file: Path
+    defaults: Mapping[str, Any]
+    parameter_files: tuple[Path, ...]
     parameters: Mapping[str, Any]
     remappings: tuple[tuple[str, str], ...]
+    log_level: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """Its name in the graph, with the namespace."""
+        return f"{self.namespace.rstrip('/')}/{self.name}"
+
+    def effective(self) -> dict[str, Any]:
+        """The value of every parameter that is set anywhere, as the node will get it."""
+        sections = [section for path in self.parameter_files for section in read_parameter_file(path)]
+        return {**self.defaults, **values_for(sections, self.full_name), **self.parameters}
+
+    def write(self, folder: Path) -> list[Path]:
+        """Its parameter files in the order in which ROS must read them; ``folder`` receives the two that are not there yet."""
+        derived, own = folder / f"{self.name}_defaults.yaml", folder / f"{self.name}.yaml"
+        for path, values in ((derived, self.defaults), (own, self.parameters)):
+            path.write_text(yaml.safe_dump({"/**": {SECTION: dict(values)}}))
+        return [*([derived] if self.defaults else []), *self.parameter_files, own]
 
     def command(self, folder: Path) -> list[str]:
-        """The command line of the node; ``folder`` receives its parameter file."""
-        own = folder / f"{self.name}.yaml"
-        own.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(self.parameters)}}))
-        words = [sys.executable, "-m", self.module, "--ros-args", "-r", f"__ns:={self.namespace}",
-                 "-r", f"__node:={self.name}", "--params-file", str(self.parameter_file), "--params-file", str(own)]
+        """The command line of the node; ``folder`` receives its parameter files."""
+        words = [sys.executable, "-m", self.module, "--ros-args", "-r", f"__ns:={self.namespace}", "-r", f"__node:={self.name}"]
+        for path in self.write(folder):
+            words += ["--params-file", str(path)]
         for port, topic in self.remappings:
             words += ["-r", f"{port}:={topic}"]
-        return words
+        return words + (["--log-level", self.log_level] if self.log_level else [])
 
 
 @dataclass(frozen=True)
 class GraphConfig:
     """What the graph is made of. ``world`` is builtin, carla (CARLA and its bridge run elsewhere) or none (a bag, or
-    anything else that speaks the profile). ``world_parameters`` go to the built-in world alone. ``perceiver`` is the model of a
-    perception node beside the planner; "" starts none.
+    anything else that speaks the profile). ``perceiver`` is the model of a perception node beside the planner; "" starts none.
+
+    What is empty or None is left to the parameter files. ``params_file`` is the user's own. ``world_defaults`` and
+    ``world_parameters`` go to the built-in world alone; the former give way to the files.
 
     CARLA's bridge waits one second for a control, so beside it a plan is given up after 0.8 s (the nodes' defaults).
     The built-in world and a bag have time: there a slow machine slows the simulation down and does not stop the car.
@@ -56,11 +81,15 @@ class GraphConfig:
     plan_period_s: float
     world: str = "builtin"
     perceiver: str = ""
-    device: str = "cpu"
-    engine: str = "auto"
+    device: str = ""
+    engine: str = ""
     models_dir: str = ""
-    threads: int = 1
-    lockstep: bool = True
+    threads: int | None = None
+    lockstep: bool | None = None
+    use_sim_time: bool | None = None
+    log_level: str = ""
+    params_file: Path | None = None
+    world_defaults: Mapping[str, Any] = field(default_factory=dict)
     world_parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -72,16 +101,23 @@ def describe(config: GraphConfig) -> list[NodeProcess]:
     """
     profile = config.profile
     common = {"role_name": profile.role_name, "carla_profile": profile.name, "carla_version": profile.carla_version}
-    timed = {**common, "use_sim_time": True, "autostart": True}
-    model = {**timed, "device": config.device, "engine": config.engine, "models_dir": config.models_dir, "threads": config.threads}
-    model |= _lateness(config)
-    running: dict[str, dict[str, Any]] = {"planner": {**model, "planner": config.planner}}
+    timed = common if config.use_sim_time is None else {**common, "use_sim_time": config.use_sim_time}
+    model = {**timed, **_given({"device": config.device, "engine": config.engine, "models_dir": config.models_dir,
+                                "threads": config.threads})}
+    begin = {"use_sim_time": True, "autostart": True}
+    driving = {**begin, "plan_period_s": config.plan_period_s, **_patience(config)}
+    modelled = {**begin, **_lateness(config)}
+    running = {"planner": (modelled, {**model, "planner": config.planner})}
     if config.perceiver:
-        running["perception"] = {**model, "perceiver": config.perceiver}
-    running["controller"] = {**timed, "plan_period_s": config.plan_period_s, "lockstep": config.lockstep, **_patience(config)}
+        running["perception"] = (modelled, {**model, "perceiver": config.perceiver})
+    running["controller"] = (driving, {**timed, **_given({"lockstep": config.lockstep})})
     if config.world == "builtin":
-        running["world"] = {**common, "control_timeout_s": PATIENT_CONTROL_S, **config.world_parameters}
-    return [_process(profile, node_specs()[name], parameters) for name, parameters in running.items()]
+        running["world"] = ({"control_timeout_s": PATIENT_CONTROL_S, **config.world_defaults}, {**common, **config.world_parameters})
+    return [_process(config, node_specs()[name], *values) for name, values in running.items()]
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None and value != ""}
 
 
 def _patience(config: GraphConfig) -> dict[str, float]:
@@ -93,10 +129,21 @@ def _lateness(config: GraphConfig) -> dict[str, float]:
     return {} if config.world == "carla" or config.lockstep is False else {"max_latency_s": PATIENT_PLAN_S}
 
 
-def _process(profile: Profile, spec: NodeSpec, parameters: Mapping[str, Any]) -> NodeProcess:
+def _process(config: GraphConfig, spec: NodeSpec, defaults: Mapping[str, Any], parameters: Mapping[str, Any]) -> NodeProcess:
+    profile = config.profile
     profile.require(spec)
-    known = {one.name for one in fields(spec.params)} | {"use_sim_time"} if spec.params else set(parameters)
-    if unknown := sorted(set(parameters) - known):
+    if unknown := sorted({*defaults, *parameters} - known_parameters(spec)):
         raise ConfigError(f"parameters of node {spec.name}", ", ".join(unknown), f"declare them in ros/specs/{spec.name}.py")
-    return NodeProcess(spec.name, profile.namespace, spec.module, config_folder() / "nodes" / f"{spec.name}.yaml", parameters,
-                       tuple(profile.remappings()))
+    files = [node_file(spec.name), *([config.params_file] if config.params_file else [])]
+    return NodeProcess(spec.name, profile.namespace, spec.module, defaults, tuple(files), parameters, tuple(profile.remappings()),
+                       config.log_level)
+
+
+def node_file(name: str) -> Path:
+    """The package's own parameter file of node ``name``."""
+    return config_folder() / "nodes" / f"{name}.yaml"
+
+
+def site_sections(name: str, params_file: Path | None) -> list[Section]:
+    """The sections of node ``name``'s parameter files: the package's, then the user's."""
+    return [*read_parameter_file(node_file(name)), *(read_parameter_file(params_file) if params_file else [])]

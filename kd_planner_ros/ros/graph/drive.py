@@ -16,6 +16,7 @@ from kd_planner_ros.core.errors import ConfigError, PlannerError
 from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.evaluation.run_folder import require_free
 from kd_planner_ros.ros.carla_objects import write_objects
+from kd_planner_ros.ros.graph.checks import check_nodes
 from kd_planner_ros.ros.graph.describe import GraphConfig, describe
 from kd_planner_ros.ros.graph.environment import graph_environment, require_graph
 from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
@@ -103,15 +104,12 @@ def drive(config: DriveConfig) -> DriveReport:
              "planner_engine": config.engine}
     check_world(checked(WorldParams, world))
     checked(PlannerParams, {"planner": planner, "device": config.device, "engine": config.engine, "threads": config.threads})
-    if (config.engine, config.device) != ("auto", "cpu"):
-        from kd_planner_ros.runtime.engines import require_engine  # brings torch
-
-        require_engine(config.engine, config.device)
+    nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, perceiver=perceiver, device=config.device, engine=config.engine,
+                                 models_dir=models_dir, threads=config.threads, world_parameters=world))
+    check_nodes(nodes)
     require_free(run_dir, "drive", DRIVE_FILES)
     run_dir.mkdir(parents=True, exist_ok=True)
     write_objects(run_dir / "sensors.json", rig, profile.role_name)
-    nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, perceiver=perceiver, device=config.device, engine=config.engine,
-                                 models_dir=models_dir, threads=config.threads, world_parameters=world))
     outcome = _run(nodes, run_dir, environment, profile.topics["diagnostics"])
     return _conclude(config, run_dir, outcome)
 

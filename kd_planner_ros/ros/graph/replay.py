@@ -20,6 +20,8 @@ from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.bags.roadside import roadside_topics
 from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
 from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.ros.graph.arguments import LOG_LEVELS
+from kd_planner_ros.ros.graph.checks import check_nodes
 from kd_planner_ros.ros.graph.describe import PATIENT_CONTROL_S, GraphConfig, describe
 from kd_planner_ros.ros.graph.environment import graph_environment, require_graph, transport_environment
 from kd_planner_ros.ros.profiles import Profile, load_profile
@@ -40,11 +42,14 @@ class ReplayConfig:
     planner: str = _option("auto", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model")
     rate: float = _option(0.0, "playback speed as a multiple of real time; 0: lock-step, each tick waits for its control")
     max_drops: float = _option(0.02, "largest share of frames without a plan that is still scored")
-    device: str = _option("cpu", "cpu, cuda or cuda:N")
-    engine: str = _option("auto", "inference engine", choices=("auto", "torch", "openvino", "onnxruntime"))
+    device: str = _option("", "cpu, cuda or cuda:N; empty: the parameter files', else cpu")
+    engine: str = _option("", "inference engine; empty: the parameter files', else auto",
+                          choices=("", "auto", "torch", "openvino", "onnxruntime"))
     models_dir: str = _option("", "folder of models; empty: the shipped ones", metavar="DIR")
     carla_profile: str = _option("carla_bridge", "topic names and message types, a file of config/profiles/ or a path to one")
     role_name: str = _option("", "the ego's role name, needed where a recording holds two")
+    params_file: Path | None = _option(None, "ROS parameter file of your own; wins over config/nodes/*.yaml", metavar="FILE")
+    log_level: str = _option("", "what the nodes log; empty: ROS's default, info", choices=LOG_LEVELS)
 
 
 def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
@@ -67,8 +72,10 @@ def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
         environment = graph_environment(facts.rig)
         profile = _with_cameras(load_profile(config.carla_profile, recording.role_name), recording, facts.rig)
         period_s = max(1.0 / facts.rate_hz, _period_s(config.bag, trigger))
-        nodes = describe(GraphConfig(profile, planner, period_s, world="none", device=config.device,
-                                     engine=config.engine, models_dir=models_dir, lockstep=config.rate == 0.0))
+        nodes = describe(GraphConfig(profile, planner, period_s, world="none", device=config.device, engine=config.engine,
+                                     models_dir=models_dir, lockstep=config.rate == 0.0, log_level=config.log_level,
+                                     params_file=config.params_file))
+        check_nodes(nodes, config.params_file)
         started_s = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="kd_planner_replay_") as folder:
             player, frames = _play(config, recording, nodes, profile, topics, trigger, facts, Path(folder), environment, progress)

@@ -97,7 +97,6 @@ class TrainerNode(ManagedNode):
         if facts == self._shown or run.state == "idle":
             return
         if run.state != (self._shown or ("",))[0]:
-            self.get_logger().info(self._sentence())
             self.health.set("state", ERROR if run.state == "failed" else OK, self._sentence())
         self._shown = facts
         self._progress.publish(Float32(data=float(run.progress)))

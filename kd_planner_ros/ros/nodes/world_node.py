@@ -23,7 +23,7 @@ from kd_planner_ros.ros.profiles import make_adapter
 from kd_planner_ros.ros.qos import COMMAND, LATCHED, subscribe
 from kd_planner_ros.ros.specs.world import WorldParams
 from kd_planner_ros.ros.stages import Stages
-from kd_planner_ros.ros.world_setup import make_world
+from kd_planner_ros.ros.world_setup import begin_sentence, end_sentence, make_world
 
 TICK_S, SPIN_S, LAST_SPINS, LAST_SPIN_S = 0.05, 0.2, 10, 0.02
 
@@ -81,7 +81,7 @@ class WorldNode(Node):
         if not self._agent_ready and not stop.requested and self.params.ready_timeout_s:
             self.health.set("agent", ERROR, f"no agent was ready within {self.params.ready_timeout_s:g} s: are planner "
                             "and controller running, and is their role_name right?")
-        self.health.set("state", OK, "driving")
+        self.health.set("state", OK, begin_sentence(self.params))
 
     def _tick(self, executor: Any, stop: Any, scene: SceneState, sensed: Any) -> SceneState:
         self._scene = scene
@@ -114,7 +114,7 @@ class WorldNode(Node):
 
     def _finish(self, executor: Any) -> None:
         facts = self._world.monitor.result()
-        self.health.set("state", OK, f"finished: {facts['status']}")
+        self.health.set("state", OK, end_sentence(self.params, facts))
         self.health.publish()
         for _ in range(LAST_SPINS):  # for the last diagnostics to leave, and the last plan to come
             executor.spin_once(timeout_sec=LAST_SPIN_S)

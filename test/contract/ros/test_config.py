@@ -1,10 +1,6 @@
-"""The parameter tables, the YAML files, the graph's description and the launch files say the same thing."""
+"""The parameter tables, the YAML files and the graph's description say the same thing."""
 
-import os
-import signal
-import subprocess
 import sys
-import threading
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,9 +9,8 @@ import yaml
 
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
-from support.graph import PROCESSES_DOMAIN
-
-from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.errors import ConfigError, KdPlannerError
+from kd_planner_ros.ros.graph.checks import check_nodes
 from kd_planner_ros.ros.graph.describe import GraphConfig, describe
 from kd_planner_ros.ros.lifecycle import autostart
 from kd_planner_ros.ros.nodes.controller_node import ControllerNode
@@ -24,7 +19,6 @@ from kd_planner_ros.ros.specs import known_ports, node_specs
 
 ROOT = Path(__file__).parents[3]
 TABLES = {name: spec.params for name, spec in node_specs().items() if spec.params is not None}
-LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -56,144 +50,16 @@ def test_the_description_holds_what_the_nodes_declare(tmp_path):
         assert set(node.parameters) <= known
         words = node.command(tmp_path)
         assert words[:3] == [sys.executable, "-m", node.module] and "control:=vehicle_control_cmd" in words
-        written = yaml.safe_load((tmp_path / f"{node.name}.yaml").read_text())["/**"]["ros__parameters"]
-        assert written == dict(node.parameters)
+        files = [Path(words[at + 1]) for at, word in enumerate(words) if word == "--params-file"]
+        own = [yaml.safe_load(path.read_text())["/**"]["ros__parameters"] for path in files]
+        written = own[-1]
+        assert (own[0], written) == (dict(node.defaults), dict(node.parameters)) and files[1:-1] == list(node.parameter_files)
     assert written["route"] == "0", "a number in a string must stay a string"
 
 
 @pytest.mark.parametrize("world, names", [("carla", ["planner", "controller"]), ("none", ["planner", "controller"])])
 def test_the_world_is_left_out_where_another_one_runs(world, names):
     assert [node.name for node in graph(world=world)] == names
-
-
-def need_launch():
-    """Skip where the real launch and launch_ros are absent. launch/ of this checkout is no package and is not them."""
-    code = "import launch.actions, launch_ros.actions"
-    if subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True).returncode:
-        pytest.skip("launch and launch_ros are not installed: source ROS 2, or put both (ros2/launch, ros2/launch_ros, "
-                    "osrf-pycommon) on PYTHONPATH")
-
-
-ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}", "ROS_DOMAIN_ID": str(PROCESSES_DOMAIN)}
-
-
-def launch(script, *words, timeout=120):
-    """Run ``script`` to its end."""
-    return subprocess.run([sys.executable, "-c", script, *map(str, words)], cwd="/", capture_output=True, text=True,
-                          timeout=timeout, env=ENVIRONMENT)
-
-
-def launch_until(wanted, *words, seconds=150):
-    """Run a launch file until every text of ``wanted`` was printed, then Ctrl-C it; gives back (output, status)."""
-    process = subprocess.Popen([sys.executable, "-c", RUN, *map(str, words)], cwd="/", text=True, env=ENVIRONMENT,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    watchdog = threading.Timer(seconds, process.kill)
-    watchdog.start()
-    text = ""
-    try:
-        for line in process.stdout:
-            text += line
-            if all(one in text for one in wanted):
-                process.send_signal(signal.SIGINT)
-                break
-        text += process.stdout.read()
-        return text, process.wait(20.0)
-    finally:
-        watchdog.cancel()
-        process.kill()
-
-
-ARGUMENTS = """
-import sys
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch import LaunchContext
-description = PythonLaunchDescriptionSource(sys.argv[1]).get_launch_description(LaunchContext())
-for argument in description.get_launch_arguments():
-    print(argument.name, "|", argument.description)
-"""
-REPLAYED = """
-from launch import LaunchContext
-from kd_planner_ros.ros.graph.launching import replay_actions, replay_arguments
-context, names = LaunchContext(), [argument.name for argument in replay_arguments()]
-context.launch_configurations.update({name: "given_" + name for name in names})
-words = [part.perform(context) for word in replay_actions(context)[-1].cmd for part in word]
-print(*sorted({"given_" + name for name in names} - set(words)))
-"""
-RUN = """
-import sys
-from launch import LaunchDescription, LaunchService
-from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-service = LaunchService(noninteractive=True)
-service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
-    PythonLaunchDescriptionSource(sys.argv[1]), launch_arguments=[tuple(w.split(":=", 1)) for w in sys.argv[2:]])]))
-sys.exit(service.run())
-"""
-
-
-@pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
-def test_every_launch_argument_has_a_text(path):
-    need_launch()
-    result = launch(ARGUMENTS, path)
-    assert result.returncode == 0, result.stderr
-    lines = dict(line.split(" | ", 1) for line in result.stdout.splitlines())
-    assert all(len(text) > 10 for text in lines.values()) and lines
-    if path.name == "drive.launch.py":
-        assert {"world", "planner", "role_name", "carla_profile", "carla_version", "map", "route", "device",
-                "engine"} <= set(lines)
-
-
-def test_replay_launch_hands_on_every_argument():
-    need_launch()
-    result = launch(REPLAYED)
-    assert result.returncode == 0 and result.stdout.split() == [], result.stdout + result.stderr
-
-
-def test_drive_launch_starts_planner_and_controller_beside_carla(tmp_path):
-    need_launch()
-    text, status = launch_until(
-        ["[carla.hero.planner]: waiting for the route on /carla/hero/global_plan",
-         "[carla.hero.controller]: waiting for the planner", "no message on /carla/hero/odometry"],
-        ROOT / "launch" / "drive.launch.py", "world:=carla",
-        "planner:=constant_velocity", "carla_profile:=carla_bridge_lb2", f"sensors_file:={tmp_path / 'objects.json'}")
-    assert status == 0 and "Traceback" not in text, text
-    assert text.count("process has finished cleanly") == 2 and (tmp_path / "objects.json").is_file()
-
-
-def test_drive_launch_refuses_the_builtin_worlds_arguments_beside_carla(tmp_path):
-    need_launch()
-    result = launch(RUN, ROOT / "launch" / "drive.launch.py", "world:=carla", "planner:=constant_velocity",
-                    f"run_dir:={tmp_path}", "seed:=3")
-    assert result.returncode != 0 and "seed, run_dir with world:=builtin alone; got world:=carla" in result.stdout + result.stderr
-
-
-def test_drive_launch_drives_the_builtin_world_to_its_end(tmp_path):
-    need_launch()
-    result = launch(RUN, ROOT / "launch" / "drive.launch.py", "planner:=constant_velocity", "time:=2",
-                    "vehicles:=5", "walkers:=2", "scenarios:=false", "threads:=2", f"run_dir:={tmp_path}", timeout=300)
-    text = result.stdout + result.stderr
-    assert result.returncode == 0, text
-    assert text.count("process has finished cleanly") == 3 and "Traceback" not in text
-    assert len((tmp_path / "telemetry.csv").read_text().splitlines()) == 41
-
-
-def test_train_launch_trains_to_its_end(tmp_path):
-    need_launch()
-    from support.bags import copy_bag
-    for number in range(2):
-        copy_bag(tmp_path / "bags" / f"b{number}", seconds=4.0, seed=number, labels=False)
-    more = " ".join(f"{name}:={tmp_path / name}" for name in ("models_dir", "runs_dir", "cache"))
-    result = launch(RUN, ROOT / "launch" / "train.launch.py", f"bags:={tmp_path / 'bags'}", "name:=launched",
-                    "args:=size:=3.1m tcp.input_height:=32 tcp.input_width:=64 batch:=2 epochs:=1.0 threads:=1 device:=cpu " + more)
-    text = result.stdout + result.stderr
-    assert result.returncode == 0 and "finished: step" in text and "Traceback" not in text, text
-    assert (tmp_path / "models_dir" / "launched" / "card.json").is_file()
-
-
-def test_drive_launch_refuses_an_unknown_planner():
-    need_launch()
-    result = launch(RUN, ROOT / "launch" / "drive.launch.py", "world:=none", "planner:=nobody")
-    assert result.returncode != 0 and "nobody" in result.stdout + result.stderr
 
 
 def test_an_unknown_profile_port_is_refused(tmp_path):
@@ -229,7 +95,7 @@ def test_a_perception_node_runs_beside_the_planner(tmp_path):
     nodes = {node.name: node for node in graph(perceiver="eye", device="cpu", threads=2)}
     assert list(nodes) == ["planner", "perception", "controller", "world"]
     assert nodes["perception"].parameters["perceiver"] == "eye" and nodes["perception"].parameters["threads"] == 2
-    assert nodes["perception"].parameter_file.is_file() and nodes["perception"].module.endswith("nodes.perception_node")
+    assert nodes["perception"].parameter_files[0].is_file() and nodes["perception"].module.endswith("nodes.perception_node")
 
 
 def test_a_parameter_that_the_node_does_not_declare_is_refused():
@@ -248,3 +114,56 @@ def test_a_profile_of_ones_own_reaches_every_node(tmp_path, monkeypatch, graph):
     assert autostart(node)
     assert node.resolve_topic_name("odometry") == "/carla/mule/pose_and_speed" and node.adapter.role_name == "mule"
     graph.spin_in_thread(node)
+
+
+FILE = """
+/**: {ros__parameters: {unseen_after_s: 7.0}}
+/carla/hero/controller: {ros__parameters: {lockstep: false, qos_overrides: {/x: {publisher: {depth: 3}}}}}
+/**/planner: {ros__parameters: {threads: 3}}
+"""
+
+
+def test_a_file_of_the_users_own_wins_over_the_package_and_arguments_over_it(tmp_path):
+    (tmp_path / "mine.yaml").write_text(FILE + "/carla/hero/world:\n  ros__parameters: {vehicles: 7, walkers: 3, control_timeout_s: 2.5}\n")
+    nodes = {node.name: node.effective() for node in graph(params_file=tmp_path / "mine.yaml", world_parameters={"walkers": 4})}
+    controller, world = nodes["controller"], nodes["world"]
+    assert (controller["lockstep"], controller["unseen_after_s"], controller["plan_timeout_s"]) == (False, 7.0, 4.0)
+    assert (world["vehicles"], world["walkers"], world["control_timeout_s"]) == (7, 4, 2.5)
+    assert nodes["planner"]["threads"] == 3 and nodes["planner"]["device"] == "cpu"
+    assert {node.name: node.effective() for node in graph(threads=5, params_file=tmp_path / "mine.yaml")}["planner"]["threads"] == 5
+
+
+def test_the_packages_own_files_leave_to_the_graph_what_follows_from_it():
+    """plan_timeout_s and control_timeout_s depend on who holds the clock: a value in config/nodes would decide for both."""
+    for world, timeout in (("carla", None), ("none", 4.0), ("builtin", 4.0)):
+        assert {node.name: node.effective() for node in graph(world=world)}["controller"].get("plan_timeout_s") == timeout
+
+
+def test_ros_reads_the_files_as_effective_says(tmp_path, graph):
+    """``effective`` is our reading of rcl's rules; the node's own is what counts."""
+    (tmp_path / "mine.yaml").write_text(FILE)
+    profile = load_profile("carla_bridge", "hero")
+    node = next(one for one in describe(GraphConfig(profile, "constant_velocity", 0.1, params_file=tmp_path / "mine.yaml"))
+                if one.name == "controller")
+    words = node.command(tmp_path)
+    started = ControllerNode(namespace=profile.namespace, cli_args=words[words.index("--ros-args"):], context=graph.context)
+    graph.spin_in_thread(started)
+    wanted = node.effective()
+    told = {name: getattr(started.params, name) for name in wanted if hasattr(started.params, name)}
+    assert told == {name: wanted[name] for name in told} and told["lockstep"] is False and len(told) > 6
+
+
+@pytest.mark.parametrize("text, words", [
+    ("planner: {ros__parameters: {threads: 3}}", "sections for the nodes /carla/hero/planner.*got 'planner', which is none"),
+    ("/**: {ros__parameters: {treads: 3}}", "parameters that node .* has.*got treads"),
+    ("/**/planner: {ros__parameters: {lockstep: true}}", "got lockstep"),
+    ("/**: {ros__parameters: {threads: 0}}", r"parameter threads of node planner: int in \[1, 64\]; got 0"),
+    ("/**: {ros__parameters: {plan_timeout_s: 4}}", "parameter plan_timeout_s of node controller: float"),
+    ("/**: {ros__parameters: {map: nowhere}}", "got 'nowhere'"),
+    ("threads: 3", "NODE: ros__parameters: NAME: VALUE"), ("", "NODE: ros__parameters"), ("a: [", "expected YAML"),
+    ("/**: {ros__parameters: {device: cuda:77}}", "cuda:77"),
+])
+def test_what_a_parameter_file_cannot_mean_is_refused(tmp_path, text, words):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(KdPlannerError, match=words):
+        check_nodes(graph(params_file=tmp_path / "mine.yaml"), tmp_path / "mine.yaml")

@@ -25,7 +25,7 @@ def outside():
 
 
 def is_ros(name):
-    return name in ("rclpy", "launch", "launch_ros", "message_filters") or name.endswith(("_msgs", "_interfaces"))
+    return name in ("rclpy", "launch", "launch_ros", "message_filters", "ament_index_python") or name.endswith(("_msgs", "_interfaces"))
 
 
 def depends(kind):

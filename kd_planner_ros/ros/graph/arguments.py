@@ -1,0 +1,66 @@
+"""The arguments of the launch files: name, default, text, choices. Imports neither launch nor anything of the graph.
+
+An argument whose default is "" and that is not given leaves its parameter to the parameter files (``config/nodes/``, ``params_file``).
+"""
+
+from __future__ import annotations
+
+Argument = tuple[str, "str | None", str, "list[str] | None"]
+LOG_LEVELS = ["", "debug", "info", "warn", "error", "fatal"]
+_MODEL: tuple[Argument, ...] = (
+    ("planner", "", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model; empty: the parameter "
+                    "files', else auto", None),
+    ("role_name", "", "CARLA role name of the ego vehicle, part of every topic; empty: the profile's", None),
+    ("carla_profile", "", "outside system: topic names and message types, a file of config/profiles/ or a path to one; empty: carla_bridge",
+     None),
+    ("device", "", "device of the network: cpu, cuda or cuda:N; empty: the parameter files'", None),
+    ("engine", "", "inference engine; empty: the parameter files'", ["", "auto", "torch", "openvino", "onnxruntime"]),
+    ("models_dir", "", "folder of models; empty: the package's own", None),
+)
+_NODES: tuple[Argument, ...] = (
+    ("params_file", "", "ROS parameter file of your own: wins over config/nodes/*.yaml, arguments win over it; empty: none", None),
+    ("log_level", "", "what the nodes log: debug, info, warn, error or fatal; empty: ROS's default, info", LOG_LEVELS),
+)
+_NAMESPACE: tuple[Argument, ...] = (
+    ("namespace", "", "namespace of nodes and relative topics; empty: the profile's, /carla/<role_name>", None),
+    ("use_sim_time", "", "whether planner, perception and controller take their time from /clock; empty: the parameter files', else true",
+     ["", "true", "false"]),
+)
+_BUILTIN: tuple[Argument, ...] = tuple((name, "", f"built-in world: {text}", choices) for name, text, choices in (
+    ("map", "default, generated:SEED, or a path to a .net.xml or .xodr file, or packed with .gz; "
+            "empty: the parameter files', else default", None),
+    ("route", "number of a default route (0 to 999), a route file, or FILE:ID for one of it; empty: the parameter files', else 6", None),
+    ("stations", "stations file (YAML or JSON) in place of the map's own roadside stations", None),
+    ("seed", "seed of traffic, walkers and scenarios; empty: the parameter files', else 0", None),
+    ("vehicles", "vehicles on the map; empty: the parameter files'", None),
+    ("walkers", "walkers on the map; empty: the parameter files'", None),
+    ("scenarios", "scenario actors, such as a pedestrian stepping out; empty: the parameter files'", ["", "true", "false"]),
+    ("weather", "benchmark, an id from 0 to 20, or a name such as WetNoon; empty: the parameter files'", None),
+    ("time", "simulated seconds to drive; empty or 0: to the end of the route", None),
+    ("run_dir", "folder for statistics, telemetry, plans and pictures; empty: none", None)))
+BUILTIN = tuple(name for name, *_ in _BUILTIN)
+DRIVE: tuple[Argument, ...] = (
+    ("world", "builtin", "builtin: start the built-in world; carla: CARLA and its bridge run elsewhere; none: a bag",
+     ["builtin", "carla", "none"]),
+    *_MODEL,
+    ("carla_version", "", "CARLA version, shown in the diagnostics; all versions are read alike; empty: the profile's", None),
+    ("perception", "false", "true: run a perception node beside the planner", ["true", "false"]),
+    ("perceiver", "", "with perception:=true: folder of models/, a path to one, or auto: the first perceiver among the models; empty: the "
+                      "parameter files', else auto", None),
+    ("threads", "", "threads of the inference engine; empty: the parameter files'", None),
+    ("sensors_file", "", "where to write the sensor file for carla_spawn_objects; empty: a temporary folder", None),
+    *_NODES, *_NAMESPACE, *_BUILTIN)
+REPLAY: tuple[Argument, ...] = (
+    ("bag", None, "recording to play: folder of a rosbag2 recording (mcap or sqlite3)", None),
+    ("rate", "", "times real time; empty or 0: lock-step, as fast as the planner answers", None),
+    *_MODEL, *_NODES)
+TRAIN: tuple[Argument, ...] = (
+    ("recipe", "", "YAML file with settings, sections and stages, as 'kd-planner train --recipe' reads it; empty: none", None),
+    ("bags", "", "recordings, or folders of recordings, separated by spaces, quoted where a path holds one; empty: the recipe's", None),
+    ("name", "", "name of the model; weights and card go to <models_dir>/<name>/; empty: the recipe's, else tcp_student", None),
+    ("models_dir", "", "folder for the model; empty: the recipe's, else models/ below the present folder", None),
+    ("args", "", "further settings, NAME:=VALUE separated by spaces, e.g. size:=7.6m epochs:=2; quote a value that holds a space", None),
+    ("processes", "1", "processes that train together on this machine, through torchrun: one for each GPU", None),
+    ("autostart", "true", "start at once; false: wait for a lifecycle manager", ["true", "false"]),
+    *_NODES,
+    ("namespace", "", "namespace of the trainer node; empty: none", None))

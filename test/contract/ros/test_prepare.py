@@ -1,0 +1,137 @@
+"""What the launch files ask of the installed package, without launch: which nodes, with which files, and what is refused."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kd_planner_ros.core.errors import KdPlannerError
+from kd_planner_ros.ros.graph import arguments
+from kd_planner_ros.ros.graph.prepare import ANSWER, REQUEST, prepare_drive, prepare_train
+from kd_planner_ros.ros.graph.settings import read_parameter_file, values_for
+from kd_planner_ros.ros.train_params import checked_training
+
+
+def given(table, *words):
+    """The launch configurations when the user writes ``words``."""
+    return {**{name: default for name, default, *_ in table}, **dict(word.split(":=", 1) for word in words)}
+
+
+def drive(folder, *words):
+    """(answer, parameters of each node as ROS puts them together) for ``drive.launch.py`` with ``words``."""
+    folder.mkdir(exist_ok=True)
+    answer = prepare_drive(given(arguments.DRIVE, "planner:=constant_velocity", *words), folder)
+    return answer, {node["name"]: values_for([section for file in node["files"] for section in read_parameter_file(Path(file))],
+                                             f"{node['namespace']}/{node['name']}") for node in answer["nodes"]}
+
+
+def test_what_was_not_given_is_left_to_the_parameter_files(tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "/**/planner: {ros__parameters: {device: cpu, engine: torch, threads: 2}}\n"
+        "/**/controller: {ros__parameters: {lockstep: false, plan_timeout_s: 1.5, autostart: false}}\n"
+        "/**/world: {ros__parameters: {weather: WetNoon, vehicles: 3, control_timeout_s: 2.0, seed: 5}}\n")
+    answer, nodes = drive(tmp_path / "a", f"params_file:={tmp_path / 'mine.yaml'}", "vehicles:=4", "use_sim_time:=false")
+    assert [node["name"] for node in answer["nodes"]] == ["planner", "controller", "world"]
+    assert (nodes["planner"]["engine"], nodes["planner"]["threads"], nodes["planner"]["use_sim_time"]) == ("torch", 2, False)
+    controller, world = nodes["controller"], nodes["world"]
+    assert (controller["lockstep"], controller["plan_timeout_s"], controller["autostart"]) == (False, 1.5, False)
+    assert (world["weather"], world["vehicles"], world["control_timeout_s"], world["seed"]) == ("WetNoon", 4, 2.0, 5)
+    assert nodes["world"]["planner_name"] == "constant_velocity" and Path(world["objects_definition_file"]).is_file()
+
+
+def test_a_file_may_name_planner_role_and_profile(tmp_path):
+    (tmp_path / "mine.yaml").write_text("/**: {ros__parameters: {role_name: mule, carla_profile: carla_bridge_lb2}}\n"
+                                        "/**/planner: {ros__parameters: {planner: tcp64_3m1_imitation}}\n")
+    answer, nodes = drive(tmp_path / "a", f"params_file:={tmp_path / 'mine.yaml'}", "planner:=")
+    assert {node["namespace"] for node in answer["nodes"]} == {"/carla/mule"}
+    assert {one["carla_profile"] for one in nodes.values()} == {"carla_bridge_lb2"} and nodes["planner"]["planner"] == "tcp64_3m1_imitation"
+    assert nodes["planner"]["use_sim_time"] is True and nodes["controller"]["plan_period_s"] == pytest.approx(0.1)
+
+
+def test_a_namespace_takes_the_place_of_the_profiles(tmp_path):
+    answer, _ = drive(tmp_path / "a", "namespace:=robot/car/", "world:=carla")
+    assert {node["namespace"] for node in answer["nodes"]} == {"/robot/car"} and "sensor file for carla_spawn_objects" in answer["notes"][0]
+
+
+def test_numbers_in_strings_stay_strings(tmp_path):
+    _, nodes = drive(tmp_path / "a", "route:=3", "weather:=7", "time:=20", "seed:=2")
+    assert (nodes["world"]["route"], nodes["world"]["weather"], nodes["world"]["max_time_s"], nodes["world"]["seed"]) == ("3", "7", 20.0, 2)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("")
+    with pytest.raises(KdPlannerError, match="thesis.tex; give another run_dir"):
+        drive(tmp_path / "a", f"run_dir:={tmp_path / 'mine'}")
+
+
+@pytest.mark.parametrize("words, sentence", [
+    (["world:=carla", "seed:=3", "map:=default"], "map, seed with world:=builtin alone"), (["planner:=nobody"], "nobody"),
+    (["seed:=-3"], "seed of node world"), (["threads:=two"], "threads: a whole number; got 'two'"), (["map:=nowhere"], "nowhere"),
+    (["route:=nowhere.xml"], "nowhere.xml"), (["namespace:=a-b"], "namespace: words"), (["role_name:=Ego-1"], "Ego-1"),
+    (["params_file:=/nowhere.yaml"], "parameter file at /nowhere.yaml"), (["device:=cuda:77"], "cuda:77"), (["time:=nan"], "max_time_s"),
+])
+def test_what_cannot_be_used_is_refused_before_anything_starts(tmp_path, words, sentence):
+    with pytest.raises(KdPlannerError, match=sentence):
+        drive(tmp_path / "a", *words)
+
+
+def train(folder, *words):
+    answer = prepare_train(given(arguments.TRAIN, *words), folder)
+    return answer, yaml.safe_load(Path(answer["files"][-1]).read_text())["/**"]["ros__parameters"]
+
+
+def test_settings_of_training_reach_the_node_with_its_own_types(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my bags").mkdir()
+    (tmp_path / "mine.yaml").write_text("/**: {ros__parameters: {epochs: 2, batch: 4, seed: 7}}")
+    _, values = train(tmp_path, f"bags:={tmp_path / 'my bags'}", "name:=it's", f"params_file:={tmp_path / 'mine.yaml'}",
+                      "args:=size:=7.6m tcp.input_height:=32 cache:='/a b/c' batch:=8", "autostart:=false")
+    assert values["bags"] == [str(tmp_path / "my bags")] and values["name"] == "it's" and values["autostart"] is False
+    assert (values["epochs"], type(values["epochs"]), values["batch"], values["seed"]) == (2.0, float, 8, 7)
+    assert (values["size"], values["tcp.input_height"], values["cache"]) == ("7.6m", 32, "/a b/c")
+    assert values["models_dir"] == str(tmp_path / "models"), "not the installed package's folder, which colcon writes anew"
+    assert train(tmp_path, "bags:=one two '/a b'")[1]["bags"] == ["one", "two", "/a b"]
+    assert checked_training(values) == values
+
+
+@pytest.mark.parametrize("words, sentence", [
+    (["args:=bogus:=1"], "bogus"), (["args:=epoch:=2"], "the nearest to 'epoch' is 'epochs'"), (["args:=epochs:=many"], "many"),
+    (["args:=epochs"], "NAME:=VALUE"), (["args:=init:='x"], "quotes in pairs"), (["processes:=0"], "processes"),
+    (["recipe:=/nowhere.yaml"], "/nowhere.yaml"), (["bags:="], "in parameter bags"), (["params_file:=/nowhere.yaml"], "/nowhere"),
+])
+def test_a_wrong_setting_of_training_is_refused(tmp_path, words, sentence):
+    with pytest.raises(KdPlannerError, match=sentence):
+        train(tmp_path, "bags:=x", *words)
+
+
+def test_the_installed_program_answers_in_files_and_refuses_in_one_line(tmp_path):
+    def ask(*words):
+        (tmp_path / REQUEST).write_text(json.dumps({"launch": "drive", "arguments": given(arguments.DRIVE, *words)}))
+        return subprocess.run([sys.executable, "-m", "kd_planner_ros.ros.graph.prepare", str(tmp_path)], capture_output=True, text=True)
+
+    refused = ask("planner:=nobody")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1) and "nobody" in refused.stderr
+    assert not (tmp_path / ANSWER).exists()
+    done = ask("world:=none")
+    assert done.returncode == 0, done.stderr
+    assert [node["name"] for node in json.loads((tmp_path / ANSWER).read_text())["nodes"]] == ["planner", "controller"]
+
+
+def test_launch_files_need_nothing_but_launch():
+    """`ros2` runs in the system's Python: numpy, torch and the rest may be in the environment that colcon was run from only."""
+    script = ("import sys\nclass Bar:\n def find_spec(self, name, *_):\n  if name.split('.')[0] in ('numpy', 'torch', 'yaml', 'cv2'): "
+              "raise ImportError(name)\nsys.meta_path.insert(0, Bar())\n"
+              "import kd_planner_ros.ros.graph.arguments, kd_planner_ros.ros.guard, kd_planner_ros.core.errors")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_argument_has_a_text_and_a_default_among_its_choices():
+    for table in (arguments.DRIVE, arguments.REPLAY, arguments.TRAIN):
+        assert len({name for name, *_ in table}) == len(table)
+        for name, default, text, choices in table:
+            assert len(text) > 10 and (not choices or default in choices), name
