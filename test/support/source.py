@@ -1,6 +1,7 @@
 """The package's source as tests read it: its modules, what each imports, and which room may import which."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "kd_planner_ros"
@@ -30,7 +31,7 @@ OWED: set[tuple[str, str]] = set()
 
 OWED_CLASSES: set[tuple[str, str]] = set()
 """Classes that are still longer than CLASS_LINES. A class leaves this set when it is split."""
-CLASS_LINES = 200
+CLASS_LINES, FUNCTION_LINES = 200, 40
 
 ONLY_IN = {
     "rclpy": {"ros"}, "message_filters": {"ros"}, "launch": {"ros"}, "launch_ros": {"ros"}, "cv_bridge": {"ros"},
@@ -38,6 +39,24 @@ ONLY_IN = {
     "libsumo": {"world"}, "sumolib": {"world"}, "embreex": {"world"}, "numba": {"world"},
 }
 """Outside package -> rooms that may import it."""
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """The syntax tree of a module, parsed once."""
+    return ast.parse(path.read_text())
+
+
+@cache
+def imports_of(path: Path) -> tuple[str, ...]:
+    """What the module imports, see ``imported``."""
+    return tuple(imported(tree_of(path)))
+
+
+@cache
+def modules_of(room: str) -> list[Path]:
+    """The modules of a room; "." stands for those beside the rooms."""
+    return [path for path in MODULES if path.relative_to(PACKAGE).parts[:-1][:1] == (() if room == "." else (room,))]
 
 
 def reachable(room: str) -> set[str]:
@@ -53,7 +72,7 @@ def reachable(room: str) -> set[str]:
 
 def imported(tree):
     """Absolute names of everything a module imports, at top level or inside functions."""
-    for node in ast.walk(tree):
+    for node in statements(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -78,4 +97,19 @@ def wrong_arrows(room, names):
 
 def long_classes(tree, limit=CLASS_LINES):
     """Names of the classes in ``tree`` of more than ``limit`` lines."""
-    return [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.end_lineno - node.lineno + 1 > limit]
+    return [node.name for node in statements(tree) if isinstance(node, ast.ClassDef) and node.end_lineno - node.lineno + 1 > limit]
+
+
+def long_functions(tree, limit=FUNCTION_LINES):
+    """"NAME: LINES" of the functions in ``tree`` of more than ``limit`` lines."""
+    return [f"{node.name}: {node.end_lineno - node.lineno + 1}" for node in statements(tree)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno - node.lineno + 1 > limit]
+
+
+def statements(tree):
+    """Every statement in ``tree``; expressions, which no definition or import can stand in, are passed over."""
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        yield node
+        todo.extend(child for child in ast.iter_child_nodes(node) if isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case)))

@@ -1,12 +1,11 @@
 """What the package says that it needs, and what it is called, in every place that says so."""
 
-import ast
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from support.source import MODULES, PACKAGE, imported
+from support.source import MODULES, PACKAGE, imports_of
 
 ROOT = PACKAGE.parent
 PYPI_NAMES = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml", "ruamel": "ruamel.yaml", "backports": "backports.zstd",
@@ -20,7 +19,7 @@ NOT_IN_LOCK = {"torch", "ray", "onnxruntime"}
 
 def outside():
     """Top-level names of everything that the package imports and that is neither Python's nor its own."""
-    names = {name.split(".")[0] for path in MODULES for name in imported(ast.parse(path.read_text()))}
+    names = {name.split(".")[0] for path in MODULES for name in imports_of(path)}
     return names - set(sys.stdlib_module_names) - {"kd_planner_ros", "__future__"}
 
 

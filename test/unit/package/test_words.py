@@ -3,9 +3,11 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from support.source import MODULES, tree_of
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -21,14 +23,18 @@ FOREIGN = {  # options of other programs that pages show
     "--system-site-packages", "--help", "--version"}
 
 
-def errors() -> Iterator[tuple[str, str]]:
+@cache
+def errors() -> list[tuple[str, str]]:
     """(place, text) of every literal in the arguments of an error that is made."""
-    for path in sorted((ROOT / "kd_planner_ros").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")).endswith("Error"):
-                for part in (literal for argument in node.args for literal in ast.walk(argument)):
-                    if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                        yield f"{path.relative_to(ROOT)}:{node.lineno}", part.value
+    return [one for path in MODULES for one in _errors(path)]
+
+
+def _errors(path: Path) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")).endswith("Error"):
+            for part in (literal for argument in node.args for literal in ast.walk(argument)):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", part.value
 
 
 def private(text: str) -> list[str]:
@@ -50,7 +56,7 @@ def test_errors_have_no_private_words():
 
 def test_the_command_line_has_no_private_words():
     paths = [*sorted((ROOT / "kd_planner_ros" / "cli").glob("*.py")), ROOT / "kd_planner_ros" / "ros" / "graph" / "launching.py"]
-    found = [f"{path.name}:{node.lineno}: {word}" for path in paths for node in ast.walk(ast.parse(path.read_text()))
+    found = [f"{path.name}:{node.lineno}: {word}" for path in paths for node in ast.walk(tree_of(path))
              if isinstance(node, ast.Constant) and isinstance(node.value, str) for word in private(node.value)]
     assert found == []
 
