@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # what a non-interactive shell gives `command &`; children inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -12,3 +14,36 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 from support.domains import claim_domain
 
 os.environ["ROS_DOMAIN_ID"] = str(claim_domain())
+
+
+# --- shared by the tests of a process: nothing may write into these ---------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def bags(tmp_path_factory):
+    """A folder of two recordings of 4 s, ``b0`` of a bend to the left and ``b1`` of one to the right, see support.bags."""
+    from support.bags import copy_bag
+
+    folder = tmp_path_factory.mktemp("bags")
+    for number, rate in enumerate((0.25, -0.25)):
+        copy_bag(folder / f"b{number}", rate=rate, seconds=4.0, seed=number, labels=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory):
+    """A folder that trainings on ``bags`` share their samples in: the samples of one network are made once."""
+    return tmp_path_factory.mktemp("shards")
+
+
+# --- a test's own --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def train_config(bags, shards, tmp_path):
+    """Settings of a short training of the smallest TCP on ``bags``, see support.training."""
+    import torch
+    from support.training import training_in
+
+    torch.set_num_threads(1)
+    return training_in(tmp_path, bags=(bags,), cache=shards)

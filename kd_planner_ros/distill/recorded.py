@@ -20,29 +20,36 @@ CAMERA = "front"
 """The camera that a student of one camera looks through; recordings with a single camera may call it otherwise."""
 
 
-def cameras(bag: Path) -> tuple[CameraSpec | None, dict[str, CameraSpec]]:
+Cameras = tuple[CameraSpec | None, dict[str, CameraSpec]]
+
+
+def cameras(bag: Path) -> Cameras:
     """The recording's main camera, and every camera that says its size, by id; poses are left at zero.
 
     Raises:
         BagError: a calibration of the main camera that cannot be. Other cameras are read where they are asked for.
     """
-    found: dict[str, CameraSpec] = {}
     with open_bag(bag) as recording:
-        main = recorded_names(recording, (CAMERA,))[0]
-        for camera in recording.cameras:
-            try:
-                spec = recording.camera_spec(camera)
-            except BagError:
-                if camera == main:
-                    raise
-                continue
-            if spec is not None:
-                found[camera] = spec
+        return _cameras(recording)
+
+
+def _cameras(recording: Recording) -> Cameras:
+    found: dict[str, CameraSpec] = {}
+    main = recorded_names(recording, (CAMERA,))[0]
+    for camera in recording.cameras:
+        try:
+            spec = recording.camera_spec(camera)
+        except BagError:
+            if camera == main:
+                raise
+            continue
+        if spec is not None:
+            found[camera] = spec
     return found.get(main), found
 
 
-def require_sensors(config: TrainConfig) -> None:
-    """Refuse early what training would refuse for what the first recording holds.
+def require_sensors(config: TrainConfig) -> Cameras:
+    """The first recording's ``cameras``; refuse early what training would refuse for what that recording holds.
 
     Raises:
         BagError: no recordings, a broken one, or the first one lacks topics that the network's task or a method reads.
@@ -55,7 +62,9 @@ def require_sensors(config: TrainConfig) -> None:
         require_topics(recording, _task(config.network, config.size, options))
         for name in dict.fromkeys((config.method, *(stage.method for stage in stages_of(config) if stage.method))):
             find_method(name).require_recording(recording, config.options(name), config.network)
-    network.config(training.config_fields(config.size, options, *cameras(bag)))
+        found = _cameras(recording)
+    network.config(training.config_fields(config.size, options, *found))
+    return found
 
 
 def _task(name: str, size: str, options: Any) -> LearningTask:

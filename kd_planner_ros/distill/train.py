@@ -20,7 +20,7 @@ from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.observer import Observer
 from kd_planner_ros.distill.ownership import require_own_folders, require_same_recipe
 from kd_planner_ros.distill.parallel import Group, join
-from kd_planner_ros.distill.recorded import cameras, require_sensors
+from kd_planner_ros.distill.recorded import require_sensors
 from kd_planner_ros.distill.run import Run, recipe_of
 from kd_planner_ros.samples.arrays import allow_open_files
 from kd_planner_ros.samples.shards import Shard, build_shards
@@ -47,9 +47,9 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
             torch.set_num_threads(config.threads)
         state = None if config.fresh else checkpoint.load(Path(config.runs_dir) / config.name)
         require_own_folders(config, state)
-        require_sensors(config)
+        found = require_sensors(config)
         bags = find_bags(config.bags)
-        learner = Learner(config, group, *cameras(bags[0]))
+        learner = Learner(config, group, *found)
         require_same_recipe(state, recipe_of(config, learner), Path(config.runs_dir) / config.name)  # samples may take an hour
         shards = _shards(config, bags, learner, group)
         return Run(config, group, learner, dict(zip(shards, bags, strict=True)), observer, state).go()

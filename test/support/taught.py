@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from support.bags import copy_bag
-from support.training import training
+from support.training import training_in
 
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.distill.learner import Learner
@@ -43,10 +43,7 @@ def config(tmp_path, monkeypatch, wise):
         copy_bag(tmp_path / "bags" / f"b{number}", rate=rate, seconds=4.0, seed=number, labels=False)
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "wise").symlink_to(wise)
-    return training(bags=(tmp_path / "bags",), name="student", method="plankd", teacher="wise", size="3.1m", input_height=32,
-                    input_width=64, batch=4, epochs=2, validation_share=0.0, models_dir=tmp_path / "models",
-                    runs_dir=tmp_path / "runs", seed=1, cache=tmp_path / "cache", progress=False, threads=1, device="cpu",
-                    validate_minutes=0, bev_detail="quarter")
+    return training_in(tmp_path, method="plankd", teacher="wise", bev_detail="quarter")
 
 
 def made_up_scenes(recording, stamps, **_):

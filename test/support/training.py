@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from types import SimpleNamespace
 
 from kd_planner_ros.distill.config import TrainConfig
@@ -17,6 +18,16 @@ _OWN = {one.name for one in fields(TrainConfig)}
 def training(**values) -> TrainConfig:
     """The TrainConfig of ``values``; options of its network and method stand among them by their names."""
     return _of({}, values)
+
+
+def training_in(folder: Path, **changes) -> TrainConfig:
+    """A short training on the recordings of ``folder/bags`` that writes below ``folder`` alone: of the smallest TCP, where ``changes``
+    name no other network."""
+    tcp = {"size": "3.1m", "input_height": 32, "input_width": 64} if changes.get("network", "tcp") == "tcp" else {}
+    return training(**{
+        "bags": (folder / "bags",), "name": "student", **tcp, "batch": 4, "epochs": 2, "validation_share": 0.0, "seed": 1,
+        "models_dir": folder / "models", "runs_dir": folder / "runs", "cache": folder / "cache", "progress": False, "threads": 1,
+        "device": "cpu", "validate_minutes": 0, **changes})
 
 
 def but(config: TrainConfig, **changes) -> TrainConfig:

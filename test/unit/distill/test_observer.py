@@ -4,8 +4,7 @@ import time
 
 import pytest
 import torch
-from support.bags import copy_bag
-from support.training import but, training
+from support.training import but
 
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.observer import Observer
@@ -41,13 +40,8 @@ class Watch(Observer):
 
 
 @pytest.fixture
-def config(tmp_path):
-    torch.set_num_threads(1)
-    for number in range(2):
-        copy_bag(tmp_path / "bags" / f"b{number}", rate=0.2, seconds=4.0, seed=number, labels=False)
-    return training(bags=(tmp_path / "bags",), name="watched", size="3.1m", input_height=32, input_width=64, batch=2, epochs=2,
-                       validation_share=0.5, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1,
-                       cache=tmp_path / "cache", progress=False, threads=1, device="cpu", validate_minutes=0)
+def config(train_config):
+    return but(train_config, name="watched", batch=2, validation_share=0.5)
 
 
 def test_a_run_tells_how_it_goes(config):

@@ -9,7 +9,7 @@ import torch
 from support.bags import write_bag
 from support.interrupting import interrupt_in_step
 from support.rewrite import rewrite
-from support.training import but, training
+from support.training import but, training_in
 
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.card import read_card
@@ -60,9 +60,7 @@ def config(tmp_path, monkeypatch):
     monkeypatch.setattr(TCPTask, "sampling", Sequences())
     for number in range(3):
         write_bag(tmp_path / "bags" / f"b{number}", rate=0.1 * number, seconds=6.0, seed=number, labels=False)
-    return training(bags=(tmp_path / "bags",), name="recurrent", size="3.1m", input_height=32, input_width=64, batch=2, epochs=3,
-                    validation_share=0.34, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1,
-                    cache=tmp_path / "cache", progress=False, threads=1, device="cpu", validate_minutes=0)
+    return training_in(tmp_path, name="recurrent", batch=2, epochs=3, validation_share=0.34)
 
 
 def weights_of(config, name):

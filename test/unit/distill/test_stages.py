@@ -6,9 +6,8 @@ import json
 
 import pytest
 import torch
-from support.bags import copy_bag
 from support.interrupting import interrupt_in_step
-from support.training import but, training
+from support.training import but
 from torch import nn
 
 from kd_planner_ros.core.errors import ConfigError, TrainingError
@@ -28,13 +27,8 @@ TWO = ({"name": "backbone", "share": 0.4, "trained": ["backbone", "task"], "loss
 
 
 @pytest.fixture
-def config(tmp_path):
-    torch.set_num_threads(1)
-    for number in range(2):
-        copy_bag(tmp_path / "bags" / f"b{number}", rate=0.2, seconds=4.0, seed=number, labels=False)
-    return training(bags=(tmp_path / "bags",), name="staged", size="3.1m", input_height=32, input_width=64, batch=2, epochs=5,
-                    validation_share=0.5, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1, states_weight=0.1,
-                    cache=tmp_path / "cache", progress=False, threads=1, device="cpu", validate_minutes=0, stages=TWO)
+def config(train_config):
+    return but(train_config, name="staged", batch=2, epochs=5, validation_share=0.5, states_weight=0.1, stages=TWO)
 
 
 def state_of(config, name):

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.bags import copy_bag
-from support.training import but, training
+from support.training import but
 
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.card import read_card
@@ -29,13 +28,8 @@ MODELS = models_folder()
 
 
 @pytest.fixture
-def config(tmp_path):
-    torch.set_num_threads(1)
-    for number in range(2):
-        copy_bag(tmp_path / "bags" / f"b{number}", rate=0.2, seconds=4.0, seed=number, labels=False)
-    return training(bags=(tmp_path / "bags",), name="first", size="3.1m", input_height=32, input_width=64, batch=4, epochs=1,
-                       validation_share=0.0, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1,
-                       cache=tmp_path / "cache", progress=False, threads=1, device="cpu", validate_minutes=0)
+def config(train_config):
+    return but(train_config, name="first", epochs=1)
 
 
 def samples_of(config, learner):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from support.plugins import distribution
-from support.training import but, training
+from support.training import but, training_in
 from support.views import write_views
 
 from kd_planner_ros.bags.find import find_bags
@@ -63,10 +63,7 @@ def config(tmp_path, monkeypatch):
         given = find_network(name).config(values)
         save_model(tmp_path / "models" / f"wise_{name}", name, given, find_network(name).build_model(given).state_dict(),
                    {"data": {"maps": ["Town03"]}})
-    return training(bags=(tmp_path / "bags",), name="student", method="both", teacher="wise_interfuser,wise_tcp", size="3.1m",
-                    input_height=32, input_width=64, batch=4, epochs=1, validation_share=0.0, models_dir=tmp_path / "models",
-                    runs_dir=tmp_path / "runs", seed=1, cache=tmp_path / "cache", progress=False, threads=1, device="cpu",
-                    validate_minutes=0)
+    return training_in(tmp_path, method="both", teacher="wise_interfuser,wise_tcp", epochs=1)
 
 
 def attached(config):

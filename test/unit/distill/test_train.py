@@ -13,7 +13,7 @@ import torch
 from support.bags import write_bag
 from support.interrupting import interrupt_in_step
 from support.processes import run_by_torchrun
-from support.training import but, training
+from support.training import but, training_in
 
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.card import read_card
@@ -30,7 +30,7 @@ from kd_planner_ros.samples.shards import build_shards
 
 
 @pytest.fixture(scope="module")
-def bags(tmp_path_factory):
+def four_bags(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bags")
     for number, rate in enumerate((0.25, -0.25, 0.25, -0.25)):
         write_bag(folder / f"b{number}", rate=rate, seconds=4.0, seed=number, labels=False)
@@ -38,11 +38,9 @@ def bags(tmp_path_factory):
 
 
 @pytest.fixture
-def config(bags, tmp_path):
+def config(four_bags, tmp_path):
     torch.set_num_threads(1)
-    return training(bags=(bags,), name="student", size="3.1m", input_height=32, input_width=64, batch=4, epochs=3,
-                       validation_share=0.3, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1,
-                       cache=bags.parent / "cache", progress=False, threads=1, device="cpu", validate_minutes=0)
+    return training_in(tmp_path, bags=(four_bags,), epochs=3, validation_share=0.3, cache=four_bags.parent / "cache")
 
 
 def weights_of(folder):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from support.interrupting import interrupt_in_step
 from support.processes import told_by_two
-from support.training import but, distiller, training
+from support.training import but, distiller, training, training_in
 from support.views import write_views
 
 from kd_planner_ros.bags.find import find_bags
@@ -38,9 +38,7 @@ GIVEN = InterFuserConfig(size="11.7m", front_px=32, side_px=32, focus_px=32, lid
 @pytest.fixture
 def config(tmp_path):
     torch.set_num_threads(1)
-    return training(bags=(tmp_path / "bags",), name="student", network="interfuser", size="3.8m", front_px=32, batch=4,
-                       epochs=2, validation_share=0.0, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1,
-                       cache=tmp_path / "cache", progress=False, threads=1, device="cpu", validate_minutes=0)
+    return training_in(tmp_path, network="interfuser", size="3.8m", front_px=32)
 
 
 def drives(config, rates=(0.25, -0.25)):

@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from support.bags import copy_bag
-from support.training import training
+from support.training import but
 from torch import nn
 
 from kd_planner_ros.core.errors import ConfigError
@@ -23,17 +22,12 @@ def test_fitted_buffers_go_into_every_model():
         put_buffers({"anchors": torch.zeros(3)}, one)
 
 
-def test_a_fitted_buffer_is_shipped_and_fitted_once(tmp_path, monkeypatch):
-    torch.set_num_threads(1)
-    for number in range(2):
-        copy_bag(tmp_path / "bags" / f"b{number}", seconds=4.0, seed=number, labels=False)
-    config = training(bags=(tmp_path / "bags",), name="fitted", size="3.1m", input_height=32, input_width=64, batch=2, epochs=0.5,
-                      validation_share=0.0, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", cache=tmp_path / "cache",
-                      progress=False, threads=1, device="cpu", validate_minutes=0)
+def test_a_fitted_buffer_is_shipped_and_fitted_once(train_config, monkeypatch):
+    config = but(train_config, name="fitted", batch=2, epochs=0.5)
     name, asked = "backbone.bn1.num_batches_tracked", []
     monkeypatch.setattr(TCPTask, "fit", lambda self, samples: asked.append(len(samples)) or {name: torch.tensor(1000)})
     report = train(config)
-    assert int(load_model(tmp_path / "models" / "fitted")[0].get_buffer(name)) == 1000 + report.steps
+    assert int(load_model(config.models_dir / "fitted")[0].get_buffer(name)) == 1000 + report.steps
     train(config)  # goes on behind its last step
     assert asked == [8]
 
