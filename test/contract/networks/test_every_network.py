@@ -23,6 +23,7 @@ from kd_planner_ros.runtime.load import load_model_runner
 from kd_planner_ros.runtime.store import half_weights, load_model, save_model
 
 LEARNED = [name for name in folders() if not is_weightless(name)]
+DECLARED = [(name, engine) for name in LEARNED for engine in find_network(name).engines if engine in ("torch", "openvino", "onnxruntime")]
 WEIGHTLESS = [name for name in folders() if is_weightless(name)]
 
 
@@ -50,6 +51,7 @@ def run(model, inputs):
 
 def test_there_are_networks_with_and_without_weights():
     assert {"tcp", "interfuser"} <= set(LEARNED) and "constant_velocity" in WEIGHTLESS
+    assert {("tcp", "torch"), ("tcp", "openvino"), ("interfuser", "onnxruntime")} <= set(DECLARED)
 
 
 @pytest.mark.parametrize("name", WEIGHTLESS)
@@ -139,11 +141,9 @@ def test_card_and_weights_come_back_as_they_were_saved(built):
     assert card.network == network.name and card.scores == {"figure": 1.5}
 
 
-@pytest.mark.parametrize("engine", ["torch", "openvino", "onnxruntime"])
+@pytest.mark.parametrize(("network", "engine"), DECLARED, indirect=["network"])
 def test_engines_agree_with_the_module(built, engine, monkeypatch):
-    network, config, _, folder, _ = built
-    if engine not in network.engines:
-        pytest.skip(f"{network.name} does not declare engine {engine}")
+    _, _, _, folder, _ = built
     if missing := [name for name in engines.PACKAGES[engine] if importlib.util.find_spec(name) is None]:
         pytest.skip(f"pip install {' '.join(missing)} to compare engine {engine}")
     monkeypatch.setattr(engines, "fast_bfloat16", lambda device: False)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from support.bags import copy_bag
 from support.graph import PROCESSES_DOMAIN, wait_for
+from support.networks import DEVICES, require
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.runtime.store import load_model
@@ -117,10 +118,12 @@ def test_a_recipe_gives_the_defaults_and_parameters_win(graph, settings, tmp_pat
     assert [stage["name"] for stage in config.stages] == ["first", "second"]
 
 
-def test_it_runs_all_stages_and_pauses_inside_one(graph, settings, tmp_path):
+@pytest.mark.parametrize("device", DEVICES)
+def test_it_runs_all_stages_and_pauses_inside_one(graph, settings, tmp_path, device):
+    require(device)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(STAGES)
-    heard, node = listen(graph), make(graph, settings | {"epochs": 20.0, "recipe": str(recipe)})
+    heard, node = listen(graph), make(graph, settings | {"epochs": 20.0, "recipe": str(recipe), "device": device})
     node.trigger_configure()
     node.trigger_activate()
     assert wait_for(lambda: node.training.stage == "second", 90.0), node.training.error
