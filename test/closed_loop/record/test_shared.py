@@ -15,7 +15,7 @@ WANTS = SensorRig(history_s=(0.1,), roadside=RoadsideWish(objects=True))
 
 
 def config(out, **changes):
-    values = {"out": out, "rig": "shared", "labels": ("all",), "count": 1, "min_m": 60.0, "max_m": 90.0, "vehicles": 8, "walkers": 2,
+    values = {"out": out, "rig": "shared", "labels": ("all",), "count": 1, "min_m": 40.0, "max_m": 65.0, "vehicles": 8, "walkers": 2,
               "seed": 4, "progress": False, "workers": 1, "weather": ("ClearNoon",)}
     return RecordConfig(**{**values, **changes})
 

@@ -161,8 +161,8 @@ def test_a_broken_feature_moves_nothing_and_shows():
 
 
 def test_shapes_and_details_come_from_the_networks():
-    assert stage_shapes("tcp", TCPConfig(size="25.8m"))[1] == [(128, 32, 113)]
-    assert stage_shapes("tcp", TCPConfig(size="13.9m", input_height=128, input_width=448))[1] == [(128, 16, 56)]
+    assert stage_shapes("tcp", TCPConfig(size="25.8m"))[1] == ((128, 32, 113),)
+    assert stage_shapes("tcp", TCPConfig(size="13.9m", input_height=128, input_width=448))[1] == ((128, 16, 56),)
     assert len(stage_shapes("tcp", CONFIG)) == 3
     assert scene_detail("tcp", TCPConfig(size="13.9m")) == "full"
     assert scene_detail("tcp", TCPConfig(size="3.1m", input_height=128, input_width=448)) == "quarter"

@@ -13,6 +13,7 @@ from kd_planner_ros.distill.train import train
 from kd_planner_ros.runtime.store import load_model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["plankd", "dpk"])
 def test_resume_is_bit_identical(config, method):
     whole = train(but(config, method=method, name="whole", schedule="constant"))
@@ -26,6 +27,7 @@ def test_resume_is_bit_identical(config, method):
         assert all(torch.equal(first["state"][key]["exp_avg"], second["state"][key]["exp_avg"]) for key in first["state"])
 
 
+@pytest.mark.slow
 def test_pretraining_teaches_the_bottleneck_and_leaves_the_student(config):
     late = but(config, epochs=1, schedule="constant", lr=1e-3)
     early = but(late, name="early", pretrain_bottleneck=150)
@@ -58,6 +60,7 @@ def test_the_bottleneck_of_a_later_stage_is_pretrained(config):
     assert steps == {3 + report.steps // 2}
 
 
+@pytest.mark.slow
 def test_a_run_stopped_while_its_bottleneck_is_pretrained_begins_anew(config):
     early = but(config, name="early", pretrain_bottleneck=20, epochs=1)
 

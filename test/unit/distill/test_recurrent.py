@@ -67,6 +67,7 @@ def weights_of(config, name):
     return checkpoint.load(config.runs_dir / name)["learner"]["model"]
 
 
+@pytest.mark.slow
 def test_resume_in_the_middle_of_a_recording_is_bit_identical(config, monkeypatch):
     assert is_recurrent(TCPTask)
     whole = train(but(config, name="whole"))
@@ -79,6 +80,7 @@ def test_resume_in_the_middle_of_a_recording_is_bit_identical(config, monkeypatc
     assert all(torch.equal(value, two[name]) for name, value in one.items())
 
 
+@pytest.mark.slow
 def test_without_its_memory_a_resumed_run_would_be_another(config, monkeypatch):
     whole = train(but(config, name="whole"))
     interrupt_in_step(monkeypatch, whole.steps // 2 + 1)

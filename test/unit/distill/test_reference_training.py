@@ -52,6 +52,7 @@ def run(case, tmp_path, name="student"):
     return losses.steps, checkpoint.load(config.runs_dir / name)["learner"]["model"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [case if case in SHORT else pytest.param(case, marks=pytest.mark.long) for case in WANTED])
 def test_the_losses_are_those_of_651a085(case, tmp_path):
     steps, _ = run(case, tmp_path)
@@ -64,6 +65,7 @@ def test_the_losses_are_those_of_651a085(case, tmp_path):
             assert found[name] == pytest.approx(value, rel=relative, abs=relative * 0.1), f"{name} in step {number}"
 
 
+@pytest.mark.slow
 def test_two_equal_runs_are_bit_equal(tmp_path):
     (first, one), (second, other) = (run("tcp.plankd", tmp_path, name) for name in ("one", "other"))
     assert first == second and all(torch.equal(value, other[name]) for name, value in one.items())

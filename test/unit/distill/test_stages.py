@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 from support.interrupting import interrupt_in_step
-from support.training import but
+from support.training import but, training_in
 from torch import nn
 
 from kd_planner_ros.core.errors import ConfigError, TrainingError
@@ -26,9 +26,21 @@ TWO = ({"name": "backbone", "share": 0.4, "trained": ["backbone", "task"], "loss
        {"name": "heads", "share": 0.6, "frozen_eval": ["backbone"], "rate": 0.5, "ramps": {"speed": [0.0, 1.0]}})
 
 
+STAGED = {"name": "staged", "batch": 2, "epochs": 5, "validation_share": 0.5, "states_weight": 0.1, "stages": TWO}
+
+
 @pytest.fixture
 def config(train_config):
-    return but(train_config, name="staged", batch=2, epochs=5, validation_share=0.5, states_weight=0.1, stages=TWO)
+    return but(train_config, **STAGED)
+
+
+@pytest.fixture(scope="module")
+def whole(bags, shards, tmp_path_factory):
+    """Settings of a run that was never interrupted."""
+    torch.set_num_threads(1)
+    config = training_in(tmp_path_factory.mktemp("whole"), bags=(bags,), cache=shards, **STAGED)
+    assert train(config).finished
+    return config
 
 
 def state_of(config, name):
@@ -80,19 +92,20 @@ def test_each_stage_trains_its_own_part(config, monkeypatch):
     assert card["stage"] in ("backbone", "heads") and [one["name"] for one in card["recipe"]["stages"]] == ["backbone", "heads"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [2, 8, 13], ids=["in the first stage", "between the stages", "in the second stage"])
-def test_resume_is_bit_identical(config, monkeypatch, step):
-    train(but(config, name="whole"))
+def test_resume_is_bit_identical(config, whole, monkeypatch, step):
     interrupt_in_step(monkeypatch, step)
-    assert not train(but(config, name="halves")).finished
-    assert train(but(config, name="halves")).finished
-    whole, halves = state_of(config, "whole"), state_of(config, "halves")
-    assert whole["stage"] == 1 and equal(whole, halves)
-    rows = [[row for row in csv.reader((config.runs_dir / name / "log.csv").open()) if row[1] == "validation"]
-            for name in ("whole", "halves")]
+    assert not train(config).finished
+    assert train(config).finished
+    one, halves = (state_of(which, "staged") for which in (whole, config))
+    assert one["stage"] == 1 and equal(one, halves)
+    rows = [[row for row in csv.reader((which.runs_dir / "staged" / "log.csv").open()) if row[1] == "validation"]
+            for which in (whole, config)]
     assert rows[0] == rows[1]
 
 
+@pytest.mark.slow
 def test_one_stage_is_the_run_without_stages(config):
     plain = but(config, name="plain", stages=())
     train(plain)

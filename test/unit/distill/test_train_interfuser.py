@@ -111,6 +111,7 @@ def test_overfits_a_left_and_a_right_turn(config):
     assert abs(found[0, -1, 0] - found[1, -1, 0]) > 1.0, found  # the paths end 4 m to the left and 4 m to the right
 
 
+@pytest.mark.slow
 def test_resume_is_bit_identical(config, monkeypatch):
     drives(config, (0.25, -0.25, 0.1))
     config = but(config, validation_share=0.3)
@@ -170,6 +171,7 @@ def taught(config, monkeypatch):
     return but(config, teacher="wise", epochs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method, terms", [("plankd", {"feature", "attended", "ranking", "entropy", "bottleneck"}),
                                            ("at", {"activation"}), ("reviewkd", {"review"}), ("dpk", {"prior", "own_share"})])
 def test_every_method_trains(taught, method, terms):
@@ -180,7 +182,7 @@ def test_every_method_trains(taught, method, terms):
     assert load_model(taught.models_dir / "student")[2].training["teacher"]["name"] == "wise"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_agree(taught, tmp_path):
     told = told_by_two(but(taught, name="pair", method="plankd", safe_attention=False, pretrain_bottleneck=1), tmp_path)
     assert len(told) == 2 * len(set(told)) > 2, told

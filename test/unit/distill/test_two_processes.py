@@ -18,7 +18,7 @@ def test_two_processes_agree_on_what_is_trained_beside_the_student(config, tmp_p
     load_model(config.models_dir / "pair")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_agree_on_what_a_rival_learns(config, tmp_path):
     told = told_by_two(but(config, name="pair", method="dpk", epochs=1), tmp_path)
     assert len(told) == 2 * len(set(told)) > 0, told

@@ -33,6 +33,7 @@ print("alive; telemetry", sys.modules.get("openvino_telemetry"), threads, os.lis
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_after_an_engine_was_dropped_in_another_thread(tmp_path):
     """It was a segmentation fault: the plugin's alternate signal stack was unmapped by a thread that did not own it."""
     done = subprocess.run([sys.executable, "-c", DROPPED_ELSEWHERE], capture_output=True, text=True, timeout=120,
