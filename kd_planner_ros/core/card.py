@@ -41,7 +41,7 @@ class ModelCard:
 
     @property
     def finished(self) -> bool:
-        """Whether the training came to the length it was planned for; cards from before they said so are of finished models."""
+        """Whether the training reached its planned length; True for older cards, which do not say so."""
         return bool(self.training.get("finished", True))
 
     def to_json(self) -> str:

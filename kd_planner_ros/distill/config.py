@@ -153,7 +153,7 @@ class TrainConfig:
 
     @property
     def length(self) -> dict[str, float]:
-        """How long the run is to be: no part of ``recipe``, for a run may be resumed for longer."""
+        """The planned length of the run. It is no part of ``recipe``, because a resumed run may be longer."""
         return {"epochs": self.epochs, "max_minutes": self.max_minutes}
 
     @property
@@ -186,7 +186,7 @@ def _words(known: dataclasses.Field, value: Any, section: str = "") -> str:
 
 
 def no_option(option: str) -> str:
-    """The option that says no: ``--no-x``, ``--plankd.no-x``."""
+    """The option that switches a flag off: ``--no-x``, ``--plankd.no-x``."""
     section, dot, name = option[2:].rpartition(".")
     return f"--{section}{dot}no-{name}"
 

@@ -147,7 +147,7 @@ class Distillation:
 
     @property
     def models_used(self) -> dict[str, str]:
-        """SHA-256 of the weights of each teacher: a run does not go on with others."""
+        """SHA-256 of the weights of each teacher: a run is not resumed with others."""
         return {f"weights of the teacher{f' {number + 1}' if number else ''}": source.teacher.sha256
                 for number, source in enumerate(self.sources)}
 

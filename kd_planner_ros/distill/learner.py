@@ -36,7 +36,7 @@ class NotFinite(Exception):
 
 
 class Learner:
-    """Model, optimiser and running mean of ``config`` on the device of ``group``.
+    """Model, optimiser and EMA of the weights for ``config``, on the device of ``group``.
 
     ``camera`` is the one the recordings were made with. It goes into the card, so that the planner mounts the same one:
     a larger camera scaled down to the input looks smoother than what the student has learnt from.
@@ -101,7 +101,7 @@ class Learner:
 
     @property
     def models_used(self) -> dict[str, str]:
-        """SHA-256 of the weights of teachers and start, where there are any: a run does not go on with others."""
+        """SHA-256 of the weights of teachers and start, where there are any: a run is not resumed with others."""
         return {**self.distillation.models_used, **({"weights of the start": self.start.sha256} if self.start else {})}
 
     def _trained(self) -> list[nn.Parameter]:
@@ -201,7 +201,7 @@ class Learner:
 
     @property
     def shipped(self) -> nn.Module:
-        """The network that is validated and shipped: the running mean where there is one."""
+        """The network that is validated and shipped: the EMA where there is one."""
         return self.mean if self.mean is not None else self.model
 
     def validate(self, samples: Samples, batch: int) -> dict[str, float]:

@@ -12,12 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.networks.blocks.inputs import DISTILLED_VIEWS
+from kd_planner_ros.networks.registry import Network, find_network
 
 FeatureMaps = Tensor | Sequence[Tensor]
 """One map [B, C, h, w], or one for each view."""
-VIEWS = ("left", "front", "right")
-"""The views of a network with several cameras, in PlanKD's order."""
 _TINY = 1e-12
 
 
@@ -28,7 +27,7 @@ def stage_of(outputs: Mapping[str, Tensor], number: int) -> FeatureMaps:
         KeyError: the network gave no such stage.
     """
     name = f"stage{number}"
-    return outputs[name] if name in outputs else tuple(outputs[f"{view}_{name}"] for view in VIEWS)
+    return outputs[name] if name in outputs else tuple(outputs[f"{view}_{name}"] for view in DISTILLED_VIEWS)
 
 
 def views(stage: FeatureMaps) -> tuple[Tensor, ...]:
@@ -71,15 +70,29 @@ def stage_pairs(student: int, teacher: int) -> tuple[tuple[int, int], ...]:
     return (*((stage, stage) for stage in range(1, shared)), (student, teacher))
 
 
-def stage_shapes(network: str, config: Any) -> list[list[tuple[int, int, int]]]:
+Shapes = tuple[tuple[tuple[int, int, int], ...], ...]
+
+
+def stage_shapes(network: str, config: Any) -> Shapes:
     """(channels, rows, columns) of each view of each stage of ``network`` with ``config``; nothing is computed."""
     found = find_network(network)
+    key = (found.build_model, repr(config))  # a config of a card may hold lists, which have no hash
+    if key not in _shapes:
+        _shapes[key] = _measure(found, config)
+    return _shapes[key]
+
+
+def _measure(network: Network, config: Any) -> Shapes:
     with torch.device("meta"):
-        model = found.build_model(config)
-    example = {name: tensor.to("meta") for name, tensor in found.example_inputs(config).items()}
+        model = network.build_model(config)
+    example = {name: tensor.to("meta") for name, tensor in network.example_inputs(config).items()}
     with torch.no_grad():
         outputs = model.eval()(**example, features=True)
-    return [[tuple(one.shape[1:]) for one in views(stage_of(outputs, stage))] for stage in range(1, stage_count(outputs) + 1)]
+    return tuple(tuple((one.shape[1], one.shape[2], one.shape[3]) for one in views(stage_of(outputs, stage)))
+                 for stage in range(1, stage_count(outputs) + 1))
+
+
+_shapes: dict[Any, Shapes] = {}  # a run asks several times for the same two networks, and an answer takes 0.2 s
 
 
 def stage_widths(network: str, config: Any) -> list[int]:

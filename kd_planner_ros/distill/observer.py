@@ -9,7 +9,7 @@ from kd_planner_ros.networks.training import Stage
 
 
 class Observer:
-    """Told by the leading process of a run; this one listens to nothing and never stops it.
+    """Receives the events of the leading process. This base class ignores every event and never stops the run.
 
     All methods are called from the thread that trains, between two steps.
     """
@@ -20,7 +20,7 @@ class Observer:
     """Once true the run saves a checkpoint and ends, as on Ctrl-C."""
 
     def began(self, step: int, total: int, samples: int, held_out: int) -> None:
-        """The data are read; training goes on at ``step`` of ``total``, behind what the method of a new run learns first. ``paused``
+        """The data are read; training begins at ``step`` of ``total``, after what the method of a new run learns first. ``paused``
         and ``stopped`` hold that up without a checkpoint: stopped there, the run begins anew the next time. ``samples`` are the
         samples to learn from, ``held_out`` those of the validation."""
 

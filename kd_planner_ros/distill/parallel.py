@@ -50,8 +50,8 @@ class Group:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """For the leader alone, around what may outlast ``PATIENCE``: the others, whose next call must be ``share``, wait
-        there until it is over."""
+        """For the leader alone, around work that may outlast ``PATIENCE``. The other processes, whose next call must be
+        ``share``, wait there until the work is over."""
         if self.size == 1:
             yield
             return

@@ -185,7 +185,7 @@ class Run:
             return self.learner.distillation.before_training(self)
 
     def asked_to_stop(self) -> bool:
-        """Asked between two steps before the first one of the student; a pause is waited for."""
+        """Whether the run is to stop; a method asks between two of its own steps. A pause is waited for."""
         if self.observer.paused:
             with self.group.hold():
                 self.observer.wait()

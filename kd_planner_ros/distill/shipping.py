@@ -66,8 +66,8 @@ class Shipping:
         return {"planned": self.config.length, "finished": finished, "command": self.config.command}
 
     def conclude(self, finished: bool) -> None:
-        """Say on the card of the best weights how the run ended: they may be of its middle, or of an earlier call that was to
-        be shorter or longer. Another run's card is left alone."""
+        """Write onto the card of the best weights how the run ended. Those weights may come from the middle of the run, or
+        from an earlier call of another length. Another run's card is left alone."""
         if self.best["step"] and (self.folder / CARD).is_file():
             there = read_card(self.folder).weights_sha256
             if self.best.get("sha256", there) == there:  # older checkpoints lack it

@@ -74,7 +74,7 @@ def train_mode(stage: Stage, model: nn.Module, prefix: str = "") -> None:
 
 def require_trained(stages: Sequence[Stage], model: nn.Module, beside: nn.Module | None, free: set[str],
                     parts: Mapping[str, float], method: str) -> None:
-    """Refuse a stage that trains nothing, that names a module which is not there, or a part which the loss has not; ``method`` is
+    """Refuse a stage that trains nothing, names a missing module, or names a part that the loss lacks; ``method`` is
     the run's.
 
     Raises:

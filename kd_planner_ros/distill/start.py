@@ -20,8 +20,8 @@ from kd_planner_ros.runtime.store import load_model
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run's weights came from, for the card. The maps are named, for a start may not know the evaluation map
-    either. ``taken`` of ``tensors`` tensors came from it."""
+    """The origin of a run's first weights, for the card. Its maps are named, because a start must not have been trained on the
+    evaluation map either. ``taken`` of ``tensors`` tensors came from it."""
 
     name: str
     sha256: str
@@ -84,7 +84,7 @@ def _backbone(config: TrainConfig, model: nn.Module) -> Start:
 
 
 def warm_start(model: nn.Module, source: nn.Module) -> int:
-    """Take over every tensor of ``source`` whose name and shape ``model`` has; how many those were.
+    """Copy every tensor of ``source`` whose name and shape ``model`` has; the number of copied tensors.
 
     Residual blocks that ``source`` lacks begin as the identity, so a deeper backbone computes at first what the
     shallower one did (Net2DeeperNet, Chen et al., ICLR 2016; by a last normalisation of weight 0, as Goyal et al.,

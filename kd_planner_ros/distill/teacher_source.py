@@ -114,7 +114,8 @@ class TeacherSource:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """As the card holds it. The maps are named, for a teacher may not know the evaluation map either."""
+        """As the card holds it. Its maps are named, because a teacher must not have been trained on the
+        evaluation map either."""
         card = self.teacher.card
         return {"name": card.name, "sha256": card.weights_sha256, "parameters": card.parameters,
                 "data": {"maps": sorted(card.maps_seen)}}

@@ -1,4 +1,4 @@
-"""Changes of a network's weights that are no optimiser step: the running mean, buffers that are fitted to the data."""
+"""Changes of a network's weights that are no optimiser step: the EMA, buffers that are fitted to the data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kd_planner_ros.core.errors import ConfigError
 
 @torch.no_grad()
 def follow(mean: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move the weights of ``mean`` to ``decay`` of themselves and the rest of those of ``model``."""
+    """Update the EMA ``mean``: its weights become ``decay`` times themselves plus (1 - ``decay``) times those of ``model``."""
     current = model.state_dict()
     for name, value in mean.state_dict().items():
         if value.is_floating_point():

@@ -71,8 +71,8 @@ class Pilot:
         return self._built[plan.follow]
 
     def take(self, plan: Plan, slower: bool = False) -> None:
-        """Follow ``plan`` from now on; one of a ``slower`` planner is kept for when the planner fails. A plan older than
-        the one that is there is left out.
+        """Follow ``plan`` from now on. The plan of a ``slower`` planner is kept until the planner fails. A plan older than
+        the present one is left out.
 
         Raises:
             PlannerError: there is no controller of the name that it asks for.

@@ -121,7 +121,7 @@ class Supervisor:
         return self._last.brake
 
     def state_fault(self, ego: EgoState, sensor_ages_s: Mapping[str, float] | None = None) -> str:
-        """EGO_NOT_FINITE, SENSOR_STALE or "": what no plan can help."""
+        """EGO_NOT_FINITE, SENSOR_STALE or "": faults that no plan can repair."""
         if not all(map(np.isfinite, (ego.pose.x, ego.pose.y, ego.pose.yaw, ego.speed_mps))):
             return Reason.EGO_NOT_FINITE
         if any(not age <= self.limits.max_sensor_age_s for age in (sensor_ages_s or {}).values()):

@@ -62,7 +62,7 @@ class Hesitation:
         self._ticks = 0
 
     def step(self, speed_mps: float, accelerates: bool) -> bool:
-        """Whether the control branch, which ``accelerates`` or not, has its way; once set free, until it brakes."""
+        """Whether the control branch, which ``accelerates`` or not, is followed alone; once it is, until it brakes."""
         free = self._ticks >= self.patience_ticks
         if not accelerates:
             self._ticks = 0

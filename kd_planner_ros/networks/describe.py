@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from kd_planner_ros.networks.registry import package_of
@@ -42,6 +42,11 @@ class Description:
     pictures: tuple[str, ...] = ()
     published: Callable[[Any], Mapping[str, float]] = _nothing
     taught_waypoints: Callable[[Any, Any, Any], np.ndarray] | None = None
+
+
+def published_of_spec(config: Any) -> dict[str, float]:
+    """What PlanKD's Table 5 says of a config whose ``spec`` is a row of it: ``parameters`` and every field ``paper_...``."""
+    return {name: value for name, value in asdict(config.spec).items() if name.startswith(("parameters", "paper_"))}
 
 
 def describe(network: str) -> Description:

@@ -95,7 +95,7 @@ class SampleMaker(ABC):
         return round(self.horizon_s / self.step_s)
 
     def begin(self) -> None:
-        """Forget what was seen: the next frame is of another recording."""
+        """Forget earlier frames: the next one is of another recording."""
 
     def per_tick_targets(self, drive: Drive) -> Mapping[str, Any]:
         """Arrays [M, ...] by name that belong to the M ticks of ``drive``; ``record`` gets its tick's row of each. Any

@@ -200,7 +200,7 @@ class LearningTask(SampleMaker):
         return None
 
     def restore_memory(self, memory: Any) -> None:
-        """Back to what ``memory`` gave; None: every slot begins anew."""
+        """Restore what ``memory`` gave; with None every slot begins anew."""
 
 
 def is_recurrent(task: SampleMaker) -> bool:

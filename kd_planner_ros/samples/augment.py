@@ -1,4 +1,4 @@
-"""How strongly a step augments, and target points moved away. ``imaging/photometric.py`` changes the pictures."""
+"""The strength of augmentation at a step, and target points moved outwards. ``imaging/photometric.py`` changes the pictures."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Batch:
         return self.arrays[MAIN]
 
     def save(self, path: Path) -> None:
-        """Write everything in it to ``path`` (.npz), for whoever looks for what went wrong with it."""
+        """Write the whole batch to ``path`` (.npz), to find out later what went wrong with it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         seen = {f"student_{name}": array for name, array in self.student_arrays.items() if array is not self.arrays[name]}
         everything: dict[str, Any] = {

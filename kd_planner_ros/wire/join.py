@@ -58,7 +58,7 @@ class PlanJoin:
         return [self._join(one) for one in found if one.head is not None]
 
     def reset(self) -> None:
-        """Forget what has come: time was set back."""
+        """Forget every message: time was set back."""
         self._pending.clear()
 
     def _at(self, stamp_ns: int) -> _Pending:

@@ -46,7 +46,7 @@ class ModelStore:
         return self._found[name]
 
     def forget(self) -> None:
-        """Read every card anew: models were trained."""
+        """Drop the cards that were read; after a training they are read anew."""
         self._found.clear()
 
 

@@ -63,7 +63,7 @@ def is_done(out: Path, model: str, seed: int, weights: str) -> bool:
 
 
 def keep(out: Path, content: Mapping[str, Any], model: str, seed: int, suite: str, weights: str) -> None:
-    """Write the outcome: ``content`` (leaderboard statistics, or ``figures`` and ``count``) and whose it is."""
+    """Write the outcome: ``content`` (leaderboard statistics, or ``figures`` and ``count``), the model and the seed."""
     path = result_path(out, model, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {"model": model, "seed": seed, "suite": suite, "weights_sha256": weights}

@@ -1,16 +1,21 @@
-"""What several planners are fed alike: normalised pictures and the one-hot command."""
+"""What several planners are fed alike: normalised pictures, speed and target point, the one-hot command."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kd_planner_ros.core.records import Command
+from kd_planner_ros.core.errors import SensorError
+from kd_planner_ros.core.records import Command, Frame
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 COMMANDS = 6
+DISTILLED_VIEWS = ("left", "front", "right")
+"""The pictures of a planner with several cameras whose feature maps are distilled, in PlanKD's order."""
 
 
 def normalise(images: np.ndarray | Tensor) -> Tensor:
@@ -19,6 +24,19 @@ def normalise(images: np.ndarray | Tensor) -> Tensor:
     mean = torch.tensor(IMAGENET_MEAN, device=pixels.device).view(1, 3, 1, 1) * 255.0
     std = torch.tensor(IMAGENET_STD, device=pixels.device).view(1, 3, 1, 1) * 255.0
     return pixels.to(torch.float32).sub_(mean).div_(std)
+
+
+def navigation(frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Speeds [B] in m/s, target points [B, 2] in metres (base_link), both float32, and commands [B] of ``frames``.
+
+    Raises:
+        SensorError: a speed or a target point is not finite.
+    """
+    speed = np.array([frame.ego.speed_mps for frame in frames], np.float32)
+    target = np.array([frame.route_goal.target_point for frame in frames], np.float32).reshape(-1, 2)
+    if not (np.isfinite(speed).all() and np.isfinite(target).all()):
+        raise SensorError("a finite speed and target point", f"speed {speed}, target point {target.tolist()}", "check odometry and route")
+    return speed, target, np.array([frame.route_goal.command for frame in frames])
 
 
 def command_index(commands: np.ndarray) -> np.ndarray:

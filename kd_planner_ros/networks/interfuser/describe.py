@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,17 +9,9 @@ import numpy as np
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.geometry.frames import base_to_planner
-from kd_planner_ros.networks.describe import Description
-from kd_planner_ros.networks.interfuser.config import InterFuserConfig
+from kd_planner_ros.networks.blocks.inputs import DISTILLED_VIEWS
+from kd_planner_ros.networks.describe import Description, published_of_spec
 from kd_planner_ros.networks.interfuser.targets import path_targets
-
-VIEWS = ("left", "front", "right")
-"""The camera views that are distilled, in PlanKD's order."""
-
-
-def published(config: InterFuserConfig) -> dict[str, float]:
-    """PlanKD's Table 5: parameters, multiply-accumulates, the printed FLOPs and milliseconds."""
-    return {name: value for name, value in asdict(config.spec).items() if name.startswith(("parameters", "paper_"))}
 
 
 def taught_waypoints(recording: Any, frame: Frame, processor: Any) -> np.ndarray:
@@ -36,4 +27,4 @@ def taught_waypoints(recording: Any, frame: Frame, processor: Any) -> np.ndarray
     return base_to_planner(path_targets(recording.route, until[:, [0, 1, 3]])[-1])
 
 
-DESCRIPTION = Description("InterFuser", "path_m", VIEWS, published, taught_waypoints)
+DESCRIPTION = Description("InterFuser", "path_m", DISTILLED_VIEWS, published_of_spec, taught_waypoints)

@@ -15,7 +15,7 @@ from kd_planner_ros.driving.safety.peaks import find_objects
 from kd_planner_ros.driving.safety.road_users import detections_from
 from kd_planner_ros.geometry.frames import base_to_planner, planner_to_base
 from kd_planner_ros.imaging.resize import resize_rgb
-from kd_planner_ros.networks.blocks.inputs import COMMANDS, command_index, normalise
+from kd_planner_ros.networks.blocks.inputs import COMMANDS, command_index, navigation, normalise
 from kd_planner_ros.networks.interfuser import bev
 from kd_planner_ros.networks.interfuser.config import MAP_CELLS, InterFuserConfig
 from kd_planner_ros.networks.interfuser.targets import SCALES, cell_centres
@@ -120,12 +120,7 @@ class InterFuserProcessor(Processor):
         """
         views = [self.views(frame.images) for frame in frames]
         counts = np.stack([self.frame_counts(frame) for frame in frames])
-        speed = np.array([frame.ego.speed_mps for frame in frames], np.float32)
-        target = np.array([frame.route_goal.target_point for frame in frames], np.float32).reshape(-1, 2)
-        if not (np.isfinite(speed).all() and np.isfinite(target).all()):
-            raise SensorError("a finite speed and target point", f"speed {speed}, target point {target.tolist()}",
-                              "check odometry and route")
-        commands = np.array([frame.route_goal.command for frame in frames])
+        speed, target, commands = navigation(frames)
         pictures = {name: self.image_tensor(np.stack([view[name] for view in views])) for name in PICTURES}
         return {**pictures, "lidar": self.lidar_tensor(counts), "measurements": self.measurement_tensor(speed, commands),
                 "target_point": self.target_tensor(target)}

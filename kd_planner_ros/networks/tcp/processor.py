@@ -12,7 +12,7 @@ from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Control, Frame, Plan, Trajectory
 from kd_planner_ros.geometry.frames import base_to_planner, planner_to_base
 from kd_planner_ros.imaging.resize import resize_rgb
-from kd_planner_ros.networks.blocks.inputs import command_index, normalise
+from kd_planner_ros.networks.blocks.inputs import command_index, navigation, normalise
 from kd_planner_ros.networks.planner import Processor
 from kd_planner_ros.networks.tcp.config import STEP_S, TCPConfig
 
@@ -73,12 +73,7 @@ class TCPProcessor(Processor):
                 raise SensorError(f"a picture from camera '{self.config.camera_id}'",
                                   f"pictures from {sorted(frame.images) or 'no camera'}", "mount or remap the camera")
             images.append(self.prepare(frame.images[self.config.camera_id]))
-        speed = np.array([frame.ego.speed_mps for frame in frames], np.float32)
-        target = np.array([frame.route_goal.target_point for frame in frames], np.float32).reshape(-1, 2)
-        if not (np.isfinite(speed).all() and np.isfinite(target).all()):
-            raise SensorError("a finite speed and target point", f"speed {speed}, target point {target.tolist()}",
-                              "check odometry and route")
-        commands = np.array([frame.route_goal.command for frame in frames])
+        speed, target, commands = navigation(frames)
         return {"image": self.image_tensor(np.stack(images)), "state": self.state_tensor(speed, target, commands)}
 
     def targets(self, future_base: np.ndarray, actions: np.ndarray, speed_mps: np.ndarray) -> dict[str, Tensor]:

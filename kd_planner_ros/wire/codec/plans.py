@@ -37,7 +37,7 @@ class Candidates(NamedTuple):
 
 @dataclass(frozen=True)
 class Fault:
-    """There will be no plan for ``stamp_ns``; ``name`` says why."""
+    """The planner has no plan for ``stamp_ns``; ``name`` says why."""
 
     stamp_ns: int
     name: str
@@ -88,7 +88,7 @@ def _words(rows: np.ndarray, name: str) -> str:
 
 
 def plan(make: Make, record: Plan | Fault, stamp_ns: int, frame: str) -> Any:
-    """The plan without its parts, or that there is none."""
+    """The message of a plan without its parts, or of a fault."""
     if isinstance(record, Fault):
         return table(make, _table({"fault": _text(record.name)}, 1), stamp_ns, frame)
     columns: dict[str, np.ndarray] = {"points": np.asarray(record.trajectory.points, float).reshape(1, -1),
@@ -104,7 +104,7 @@ def plan(make: Make, record: Plan | Fault, stamp_ns: int, frame: str) -> Any:
 
 
 def plan_of(message: Any) -> PlanHead | Fault:
-    """The plan without its parts, or the planner's word that there is none.
+    """The plan without its parts, or the planner's fault.
 
     Raises:
         SensorError: a column is missing, or the columns do not fit together.

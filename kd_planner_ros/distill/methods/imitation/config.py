@@ -12,5 +12,5 @@ class Config:
 
 
 def accepts(student: str, teachers: Sequence[str]) -> str:
-    """Every student; a teacher is not asked."""
+    """Every student; there is no teacher."""
     return ""

@@ -74,7 +74,7 @@ def weighted_waypoint_loss(waypoints: Tensor, target: Tensor, weights: Tensor, m
 
 
 def fixed_weights(kind: str, mask: Tensor) -> Tensor:
-    """Weights that look at nothing, [B, T], each row's sum 1 over its known waypoints.
+    """Weights [B, T] that do not depend on the scene; each row sums to 1 over its known waypoints.
 
     equal: 1 / T. decay: proportional to sqrt((T + 1 - t) / T), t = 1 ... T, InterFuser's own.
     """
