@@ -31,6 +31,7 @@ COMMANDS = {
     "benchmark": "compare many models in tables beside published ones, e.g. PlanKD's; trains what is missing",
     "bags": "check recordings: topics, clocks, cameras, and what train and replay would refuse",
     "explain": "draw what a model trained with PlanKD looks at: waypoint attention, Grad-CAM of the planning states",
+    "routes": "list what route files hold: routes, weathers, scenarios, what is left out and why",
     "bench": "measure speed: world, record, train, latency, sizes, drive",
     "models": "list the shipped planners, count a network's parameters, check weights against cards",
 }

@@ -22,7 +22,7 @@ CONFIGS = {
     ("benchmark",): "kd_planner_ros.evaluation.benchmark.config.BenchmarkConfig",
     ("explain",): "kd_planner_ros.evaluation.explain.ExplainConfig",
 }
-OTHERS = [("evaluate",), ("bench",), ("models",), ("bags",), ("bags", "check"),
+OTHERS = [("evaluate",), ("bench",), ("models",), ("routes",), ("bags",), ("bags", "check"),
           *(("bench", name) for name in ("world", "record", "train", "latency", "sizes", "drive")),
           *(("models", name) for name in ("list", "params", "check", "sensors"))]
 

@@ -27,7 +27,7 @@ def test_the_card_is_that_of_the_weights_that_drive(tmp_path, monkeypatch):
         torch.manual_seed(seed)
         save_model(folder / "twin", "tcp", SMALL, build_model(SMALL).state_dict())
     monkeypatch.chdir(tmp_path / "here")
-    for module in ("load", "paths"):
+    for module in ("find", "paths"):
         monkeypatch.setattr(f"kd_planner_ros.runtime.{module}.models_folder", lambda: tmp_path / "models")
     monkeypatch.setattr(maps, "load_map", lambda name, stations="": SimpleNamespace(name=name))
     setup = worker.Setup(ClosedLoopConfig("twin", tmp_path / "out", engine="torch"))

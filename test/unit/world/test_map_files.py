@@ -89,7 +89,7 @@ def test_a_packed_map_is_the_same_map_under_the_same_name(tmp_path, plain_net, e
         np.testing.assert_array_equal(lane.centre, packed.lanes[name].centre)
 
 
-@pytest.mark.parametrize("folder", ["a,b", "a b", "a;b", "${HOME}", "a:b", "a#b&c", "ä'\"%"])
+@pytest.mark.parametrize("folder", ["a,b;c", "${HOME}", "a:b", "ä #&'\"%"])
 def test_any_path_is_loaded_and_driven(tmp_path, monkeypatch, plain_net, folder):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"cache {folder}"))
     place = tmp_path / folder

@@ -1,0 +1,91 @@
+"""What route files hold: each route with its scenarios, planned where there is a map, and what is left out and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kd_planner_ros.core.errors import RouteError
+from kd_planner_ros.core.road import RoadMap
+from kd_planner_ros.core.towns import MAP_ENDINGS, town_of
+from kd_planner_ros.world.maps import load_map
+from kd_planner_ros.world.route_files import LeftOut, RouteFile, RouteSpec, read_route_file
+from kd_planner_ros.world.route_scenarios import OFF, PLAYED, asked_scenarios
+from kd_planner_ros.world.routes import plan_routes
+
+
+def list_routes(places: Sequence[Path], map_name: str = "", maps_dir: Path | None = None, snap: bool = False) -> dict[str, Any]:
+    """JSON-ready facts about the routes of all files of ``places`` (files, or folders of .xml files).
+
+    Args:
+        map_name: the map that all routes are planned on, as ``load_map`` takes it; without it and ``maps_dir`` nothing is planned.
+        maps_dir: a folder with a map for each town. Routes of a town that it lacks are left out.
+
+    Raises:
+        RouteError: a place holds no route file, or a file cannot be read.
+        MapError: a map cannot be read.
+    """
+    result: dict[str, Any] = {"routes": [], "left_out": [], "read": 0, "planned": 0, "maps": bool(map_name or maps_dir)}
+    roads: dict[str, RoadMap | None] = {}
+    playable: Counter[str] = Counter()
+    other: Counter[str] = Counter()
+    for file in _files(places):
+        left_out, routes = list(file.left_out), file.routes
+        result["read"] += len(routes)
+        for spec in routes:
+            road = _road(spec, map_name, maps_dir, roads)
+            row = _row(file, spec)
+            result["routes"].append(row)
+            for scenario in spec.scenarios or ():
+                (playable if scenario.kind in PLAYED else other)[scenario.kind] += 1
+            if road is None:
+                if result["maps"]:
+                    left_out.append(LeftOut(spec.name, f"no map of {spec.town or 'its town'} in {maps_dir}"))
+                continue
+            try:
+                _plan(row, road, file, spec, snap)
+                result["planned"] += 1
+            except RouteError as error:
+                left_out.append(LeftOut(spec.name, str(error)))
+        result["left_out"] += [{"file": str(file.path), "route": one.name, "reason": one.reason} for one in left_out]
+    return result | {"playable": dict(sorted(playable.items())), "not_supported": dict(sorted(other.items()))}
+
+
+def _files(places: Sequence[Path]) -> list[RouteFile]:
+    found = []
+    for place in places:
+        paths = sorted(place.glob("*.xml")) if place.is_dir() else [place]
+        if not paths:
+            raise RouteError(f"route files (.xml) in {place}", "none", "name a folder that holds some, or a file")
+        found += [read_route_file(path) for path in paths]
+    return found
+
+
+def _road(spec: RouteSpec, map_name: str, maps_dir: Path | None, roads: dict[str, RoadMap | None]) -> RoadMap | None:
+    """The map for ``spec``, loaded once; None where there is none."""
+    key = map_name or town_of(spec.town)
+    if key not in roads:
+        paths = [maps_dir / f"{key}{ending}" for ending in MAP_ENDINGS] if maps_dir and not map_name else []
+        spot = map_name or next((str(path) for path in paths if path.is_file()), "")
+        roads[key] = load_map(spot) if spot else None
+    return roads[key]
+
+
+def _row(file: RouteFile, spec: RouteSpec) -> dict[str, Any]:
+    steps = np.diff(spec.key_points[:, :2], axis=0)
+    kinds = Counter(scenario.kind for scenario in spec.scenarios or ())
+    notes = [f"not read: {', '.join(spec.unread)}"] if spec.unread else []
+    return {"file": str(file.path), "route": spec.name, "town": spec.town, "key_m": float(np.hypot(*steps.T).sum()), "route_m": None,
+            "weathers": len(spec.weathers), "scenarios": dict(sorted(kinds.items())), "notes": notes}
+
+
+def _plan(row: dict[str, Any], road: RoadMap, file: RouteFile, spec: RouteSpec, snap: bool) -> None:
+    planned = plan_routes(road, file, (spec.name,), snap)
+    row["route_m"] = planned.routes[0].length_m
+    row["notes"] += planned.sentences()
+    row["notes"] += [f"scenario {one.scenario.name} lies off the route and is not played" for one in asked_scenarios(planned.routes[0])
+                     if one.status == OFF]
