@@ -13,10 +13,12 @@ from sensor_msgs.msg import CameraInfo, Image, Imu, NavSatFix, PointCloud2
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState
 from kd_planner_ros.core.sensors import SensorRig, Station
+from kd_planner_ros.ros.adapters.foreign import ForeignPort
 from kd_planner_ros.ros.adapters.frames_tf import sensor_mounts, vehicle_mount
 from kd_planner_ros.ros.ports.roadside_outputs import RoadsideOutputs, station_mounts
 from kd_planner_ros.ros.qos import CLOCK, LATCHED, SENSOR_OUT, STATE, STATIC, advertise
 from kd_planner_ros.ros.stamps import to_stamp
+from kd_planner_ros.wire.codec.base import MAP_FRAME
 from kd_planner_ros.wire.codec.motion import Fix, ImuSample
 
 CLOCK_START_NS = 1_000_000_000
@@ -34,8 +36,10 @@ class WorldOutputs:
         self._speed = advertise(node, adapter.speed_type, "speedometer", STATE)
         self._imu = advertise(node, Imu, "imu", STATE)
         self._gnss = advertise(node, NavSatFix, "gnss", STATE)
-        self._objects = advertise(node, PointCloud2, "objects", STATE)
-        self._lights = advertise(node, PointCloud2, "traffic_lights", LATCHED)
+        self._objects = advertise(node, PointCloud2, "objects_table", STATE)
+        self._lights = advertise(node, PointCloud2, "traffic_lights_table", LATCHED)
+        self._bridge_objects = ForeignPort(node, "objects", STATE)
+        self._bridge_lights = [ForeignPort(node, name, LATCHED) for name in ("traffic_lights", "traffic_lights_info")]
         self._route = advertise(node, adapter.route_type, "route", LATCHED)
         self._waypoints = advertise(node, Path, "waypoints", LATCHED)
         self._cameras = {spec.id: (spec, advertise(node, Image, f"{spec.id}/image", SENSOR_OUT),
@@ -78,10 +82,13 @@ class WorldOutputs:
         self._imu_and_gnss(stamp_ns, scene, sensed)
         if self._objects.get_subscription_count():
             self._objects.publish(self._adapter.to_msg("objects", scene.actors, stamp_ns))
+        self._bridge_objects.publish(scene.actors, stamp_ns, MAP_FRAME)
         states = scene.signals["state"].tobytes()
         if states != self._last_states:  # the bridge sends lights on change only
             self._last_states = states
             self._lights.publish(self._adapter.to_msg("traffic_lights", scene.signals, stamp_ns))
+            for port in self._bridge_lights:
+                port.publish(scene.signals, stamp_ns, MAP_FRAME, latched=True)
         if self._speed.get_subscription_count():
             self._speed.publish(self._adapter.to_msg("speedometer", scene.ego.speed_mps, stamp_ns))
         # Odometry goes last: the controller answers it, and by then the pictures of this tick are on their way.

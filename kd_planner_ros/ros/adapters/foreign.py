@@ -1,0 +1,45 @@
+"""Message types of other systems that a port uses where their package is importable. One table: port -> type and converter.
+
+None of these packages is on PyPI. Where one is absent its port does not open; the same facts travel on a port of our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kd_planner_ros.ros.messages import find_type, make
+from kd_planner_ros.ros.qos import advertise
+from kd_planner_ros.wire.codec import carla
+
+FOREIGN: dict[str, tuple[str, Callable[..., Any]]] = {
+    "objects": (carla.OBJECTS, carla.object_array),
+    "traffic_lights": (carla.LIGHT_STATES, carla.light_states),
+    "traffic_lights_info": (carla.LIGHT_INFOS, carla.light_infos),
+}
+"""Port -> (message type, (make, record, stamp in ns, frame id) -> message)."""
+
+
+class ForeignPort:
+    """A publisher of a type of ``FOREIGN``; closed where its package is not importable."""
+
+    def __init__(self, node: Any, name: str, profile: Any, lifecycle: bool = False):
+        self._kind, self._encode = FOREIGN[name]
+        found = find_type(self._kind)
+        self._node, self._lifecycle = node, lifecycle
+        self._publisher = None if found is None else advertise(node, found, name, profile, lifecycle)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the message package is there."""
+        return self._publisher is not None
+
+    def publish(self, record: Any, stamp_ns: int, frame: str, latched: bool = False) -> None:
+        """Send ``record`` where somebody listens, or may come later (``latched``)."""
+        if self._publisher is not None and (latched or self._publisher.get_subscription_count()):
+            self._publisher.publish(self._encode(make, record, stamp_ns, frame))
+
+    def close(self) -> None:
+        """Drop the publisher."""
+        if self._publisher is not None:
+            (self._node.destroy_lifecycle_publisher if self._lifecycle else self._node.destroy_publisher)(self._publisher)
