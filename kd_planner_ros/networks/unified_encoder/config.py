@@ -117,6 +117,8 @@ class UnifiedEncoderConfig:
         input_height, input_width: of the network's picture, multiples of 32; 0: those of the size.
         camera_x_m, camera_z_m: place of the camera in ``base_link``.
         metres_per_unit: length that the decoders call 1: depth reaches from 0.1 to 9.1 of it.
+        metric: whether that length was learnt. Otherwise it is arbitrary, and the processor takes it from the camera's height over
+            the ground.
     """
 
     size: str = "nano"
@@ -130,6 +132,7 @@ class UnifiedEncoderConfig:
     camera_id: str = "front"
     rate_hz: float = 10.0
     metres_per_unit: float = 10.0
+    metric: bool = True
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:

@@ -17,13 +17,16 @@ from kd_planner_ros.imaging.resize import resize_labels, resize_rgb
 from kd_planner_ros.networks.blocks.inputs import normalise
 from kd_planner_ros.networks.planner import Processor
 from kd_planner_ros.networks.unified_encoder.config import GAP_S, VOID, UnifiedEncoderConfig, named, things
-from kd_planner_ros.networks.unified_encoder.geometry import rotation
+from kd_planner_ros.networks.unified_encoder.geometry import points, rotation
 from kd_planner_ros.networks.unified_encoder.model import BEFORE, FEATURES, feature_shapes
 from kd_planner_ros.networks.unified_encoder.panoptic import instances_of, panoptic, semantic, upsampled
 from kd_planner_ros.networks.unified_encoder.segmentation import task_ids
+from kd_planner_ros.networks.unified_encoder.selfsup import ground_plane
 
 FOV_TOLERANCE_DEG = 1.0
 """A camera whose field of view differs by more is another one: depth and motion would be wrong by that ratio."""
+PLANE_SHARE = 0.5
+"""A ground plane must hold this share of the points of the lower rows."""
 MOTION_FRAME = "camera optical axes (x right, y down, z forward)"
 
 
@@ -41,7 +44,8 @@ class UnifiedEncoderProcessor(Processor[Perception]):
 
     Outputs lie over the camera's whole picture, scaled to the network's width; rows that the network does not see are unknown:
     NaN, class 255, id 0. Flow, motion and the ego's motion need the frame before: without one within ``GAP_S`` they are NaN,
-    and the number ``motion_ready`` is 0.
+    and the number ``motion_ready`` is 0. Of a network that has learnt no metres they are NaN until it sees a flat ground; ``scale``
+    is the factor.
     """
 
     def __init__(self, config: UnifiedEncoderConfig):
@@ -126,16 +130,26 @@ class UnifiedEncoderProcessor(Processor[Perception]):
     def decode(self, outputs: Mapping[str, Tensor], frame: Frame) -> Perception:
         """Depth, classes, panoptic ids and instances, drivable and lane masks, flow, probability of motion, and the ego's motion."""
         after_s = self._remember(outputs, frame)
+        scale = 1.0 if self.config.metric else self._metres(outputs["depth"][:1])
         ready = np.isfinite(after_s)
-        dense = {"depth": DenseOutput("depth", self._padded(_array(outputs["depth"][0]), np.nan)), **self._segments(outputs)}
-        flow, motion = _array(outputs["flow"][0]).transpose(1, 2, 0), _array(outputs["motion"][0].float().sigmoid())
+        dense = {"depth": DenseOutput("depth", self._padded(scale * _array(outputs["depth"][0]), np.nan)), **self._segments(outputs)}
+        flow, motion = scale * _array(outputs["flow"][0]).transpose(1, 2, 0), _array(outputs["motion"][0].float().sigmoid())
         if not ready:
             flow, motion = np.full_like(flow, np.nan), np.full_like(motion, np.nan)
         dense["flow"] = DenseOutput("flow", self._padded(flow, np.nan), meta={"frame": MOTION_FRAME, "over_s": f"{after_s:.3f}"})
         dense["motion"] = DenseOutput("probability", self._padded(motion, np.nan))
         spec = self.config.camera
         scaled = CameraSpec(spec.id, spec.pose, self.config.input_width, self.config.scaled_height, spec.fov_deg, spec.period_s)
-        return Perception(frame.stamp_ns, self.config.camera_id, dense, scaled, _ego_motion(outputs["pose"][0], after_s))
+        scalars = _ego_motion(outputs["pose"][0], after_s, scale) | ({} if self.config.metric else {"scale": scale})
+        return Perception(frame.stamp_ns, self.config.camera_id, dense, scaled, scalars)
+
+    def _metres(self, depth: Tensor) -> float:
+        """What a depth [1, H, W] of arbitrary unit is multiplied by to be metres: the camera's height over the height over the plane
+        of the lower rows. NaN where no plane is there: depth, flow and velocity are unknown then."""
+        own = depth.float().cpu() / self.config.metres_per_unit
+        plane, share = ground_plane(points(own, torch.from_numpy(self.config.intrinsics)[None]), torch.Generator().manual_seed(0))
+        height = float(plane[0, 2]) * self.config.metres_per_unit
+        return self.config.camera_z_m / height if float(share) >= PLANE_SHARE and height > 0.0 else float("nan")
 
     def _remember(self, outputs: Mapping[str, Tensor], frame: Frame) -> float:
         """Keep what belongs to ``frame``; seconds since the frame before, NaN where there is none."""
@@ -169,10 +183,10 @@ def _array(tensor: Tensor) -> np.ndarray:
     return np.ascontiguousarray(tensor.detach().float().cpu().numpy())
 
 
-def _ego_motion(pose: Tensor, over_s: float) -> dict[str, float]:
+def _ego_motion(pose: Tensor, over_s: float, scale: float) -> dict[str, float]:
     """Velocity of the camera along its axes and turn rate, as the car has them: forward and left in m/s, yaw in rad/s."""
     pose = pose.detach().float().cpu()
-    shift = -(rotation(pose[None, :3])[0].T @ pose[3:])  # place of the target's camera in the source's
+    shift = -scale * (rotation(pose[None, :3])[0].T @ pose[3:])  # place of the target's camera in the source's
     motion = {"forward_mps": float(shift[2]), "left_mps": -float(shift[0]), "yaw_rate_rps": float(pose[1])}
     return {"motion_ready": float(np.isfinite(over_s)), **{name: value / over_s for name, value in motion.items()}}
 

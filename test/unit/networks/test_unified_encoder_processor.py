@@ -132,6 +132,29 @@ def test_ego_motion_by_hand(see, model):
     assert scalars["yaw_rate_rps"] == pytest.approx(turn / 0.1, abs=1e-4)
 
 
+def test_a_network_without_metres_takes_them_from_the_ground(model):
+    """The depth of a flat ground at half of its size is doubled; without a plane depth, flow and velocity are unknown."""
+    config = replace(TINY, metric=False)
+    processor, top = build_processor(config), TINY.cut_top
+    inverse = np.linalg.inv(config.intrinsics)
+    rays = inverse @ np.stack([*np.meshgrid(np.arange(64), np.arange(32)), np.ones((32, 64))]).reshape(3, -1)
+    ground = (config.camera_z_m / np.clip(rays[1], 1e-3, None)).clip(max=90.0).reshape(1, 32, 64).astype(np.float32)
+    rough = np.random.default_rng(0).uniform(1.0, 90.0, ground.shape).astype(np.float32)
+
+    def look(stamp, depth):
+        one = frame(stamp)
+        with torch.inference_mode():
+            return processor.decode(model(**processor.encode([one])) | {"depth": torch.from_numpy(depth)}, one)
+
+    look(0, ground)
+    seen = look(STEP_NS, 0.5 * ground)
+    assert seen.scalars["scale"] == pytest.approx(2.0, rel=0.02) and np.isfinite(seen.scalars["forward_mps"])
+    assert np.allclose(seen.outputs["depth"].array[top:top + 32], ground[0], rtol=0.02)
+    seen = look(2 * STEP_NS, rough)
+    assert np.isnan(seen.scalars["forward_mps"]) and seen.scalars["motion_ready"] == 1.0
+    assert np.isnan(seen.outputs["depth"].array).all() and np.isnan(seen.outputs["flow"].array).all()
+
+
 def segments():
     """Four queries on 4x4: a stuff class on the left half twice, a thing at the right top, a thing of low score."""
     classes = torch.full((4, 3), -9.0)

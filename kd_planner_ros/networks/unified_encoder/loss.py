@@ -1,0 +1,76 @@
+"""The losses of learning from exact labels: depth, segmentation, pose, flow and motion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
+
+from kd_planner_ros.networks.unified_encoder.depth import depth_of
+from kd_planner_ros.networks.unified_encoder.model import SCALES
+
+SEGMENTATION = ("class", "mask", "dice")
+WEIGHTS = {"depth": 10.0, "class": 2.0, "mask": 5.0, "dice": 5.0, "rotation": 100.0, "translation": 10.0, "flow": 10.0, "flow_moving": 10.0,
+           "motion": 2.0}
+NEAREST_M, FARTHEST_M = 1.0, 90.0
+"""Depth is taught between these limits; the sky counts as the farthest."""
+
+
+def full_size(field: Tensor, size: tuple[int, ...]) -> Tensor:
+    """A field [B, C, h, w] at ``size`` (rows, columns), bilinear."""
+    return interpolate(field.float(), size=tuple(size[-2:]), mode="bilinear", align_corners=False)
+
+
+def depth_loss(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], metres: float) -> Tensor:
+    """Mean absolute difference of the logarithms of depth, over all pixels and scales."""
+    wanted = targets["depth"].clamp(NEAREST_M, FARTHEST_M).log()
+    found = [(metres * depth_of(full_size(outputs[f"disparity_{scale}"], wanted.shape)[:, 0])).log() for scale in SCALES]
+    return torch.stack([(one - wanted).abs().mean() for one in found]).mean()
+
+
+def pose_losses(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Mean absolute errors a component: ``rotation`` in radians, ``translation`` in metres."""
+    error = (outputs["pose"].float() - targets["pose"]).abs()
+    return {"rotation": error[:, :3].mean(), "translation": error[:, 3:].mean()}
+
+
+def mean_where(values: Tensor, where: Tensor) -> Tensor:
+    """Mean of ``values`` over the places of ``where`` (bool, same shape); 0 where there is none."""
+    return (values * where).sum() / where.sum().clamp(min=1)
+
+
+def flow_losses(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Mean absolute error of the complete flow a component, metres, over scales: ``flow`` over all known pixels, ``flow_moving``
+    over those of moving objects, which are few."""
+    known = targets["flow_known"]
+    errors = [(full_size(outputs[f"flow_{scale}"], known.shape) - targets["flow"]).abs().mean(1) for scale in SCALES]
+    moving = known & targets["moving"]
+    return {"flow": torch.stack([mean_where(one, known) for one in errors]).mean(),
+            "flow_moving": torch.stack([mean_where(one, moving) for one in errors]).mean()}
+
+
+def motion_loss(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
+    """Cross entropy of the motion mask over scales; moving and static pixels of the batch count alike."""
+    moving = targets["moving"]
+    static = targets["moving_known"] & ~moving
+    parts = []
+    for scale in SCALES:
+        logits = full_size(outputs[f"motion_{scale}"], moving.shape)[:, 0]
+        each = binary_cross_entropy_with_logits(logits, moving.float(), reduction="none")
+        parts.append((mean_where(each, moving) + mean_where(each, static)) / 2.0)
+    return torch.stack(parts).mean()
+
+
+def truth_losses(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], metres: float, weights: Mapping[str, float],
+                 segmentation: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Every part of the loss by name, unweighted; ``segmentation`` is asked only where one of its parts has a weight."""
+    parts = {"depth": depth_loss(outputs, targets, metres), **pose_losses(outputs, targets), **flow_losses(outputs, targets),
+             "motion": motion_loss(outputs, targets)}
+    return parts | (dict(segmentation()) if any(weights.get(name, 0.0) for name in SEGMENTATION) else {})
+
+
+def weighted(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The sum of the parts that have a weight."""
+    return torch.stack([weights[name] * part for name, part in parts.items() if weights.get(name, 0.0)]).sum()

@@ -1,0 +1,243 @@
+"""What the unified encoder is trained on: two or three pictures of the front camera, and exact labels of what its decoders give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kd_planner_ros.core.drive import Drive
+from kd_planner_ros.core.errors import SensorError
+from kd_planner_ros.core.records import Frame, Pose
+from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.imaging.photometric import augment_alike
+from kd_planner_ros.networks.blocks.inputs import normalise
+from kd_planner_ros.networks.samples import MAIN
+from kd_planner_ros.networks.training import LearningTask, Loss, OptimiserDefaults, Score, Stage
+from kd_planner_ros.networks.unified_encoder.config import VOID, class_of_tag
+from kd_planner_ros.networks.unified_encoder.figures import dense_figures, in_metres
+from kd_planner_ros.networks.unified_encoder.geometry import pose_of
+from kd_planner_ros.networks.unified_encoder.loss import SEGMENTATION, WEIGHTS, truth_losses, weighted
+from kd_planner_ros.networks.unified_encoder.model import BEFORE
+from kd_planner_ros.networks.unified_encoder.processor import UnifiedEncoderProcessor
+from kd_planner_ros.networks.unified_encoder.segmentation import TASKS, TextBranch, matching_loss, segmentation_losses
+from kd_planner_ros.networks.unified_encoder.targets import Earlier, camera_in_map, dense_motion, motions, places, segments
+from kd_planner_ros.networks.unified_encoder.video_loss import COMPLETE, FINAL, RAMPED, RIGID, video_losses
+from kd_planner_ros.networks.unified_encoder.video_loss import WEIGHTS as VIDEO_WEIGHTS
+
+OPTIMISER = OptimiserDefaults("adamw", 0.05)
+BACKBONE = "encoder"
+STEP_NS = 100_000_000
+"""From one picture to the next: the recordings have 10 a second."""
+_ALL = {**WEIGHTS, **VIDEO_WEIGHTS}
+_RAMPS = {name: (0.0, 3.0 * VIDEO_WEIGHTS[name]) for name in RAMPED}
+"""A ramp reaches the weight in the first third of a stage; ``loss`` stops it there."""
+
+
+def _stage(name: str, share: float, trained: tuple[str, ...], losses: tuple[str, ...], ramped: tuple[str, ...] = ()) -> Stage:
+    return Stage(name, share, trained, losses={part: _ALL[part] for part in losses}, ramps={part: _RAMPS[part] for part in ramped})
+
+
+STAGES = (
+    _stage("depth, pose, segmentation", 0.15, ("encoder", "depth", "pose", "segmentation", "task"),
+           ("depth", "rotation", "translation", *SEGMENTATION, "reconstruction", "smooth_disparity")),
+    _stage("flow", 0.10, ("flow",), ("flow", "flow_moving", "reconstruction"), ("smooth_flow",)),
+    _stage("motion", 0.10, ("pose", "flow", "motion"), ("rotation", "translation", "flow", "flow_moving", "motion", "reconstruction"),
+           RAMPED),
+    Stage("joint", 0.65, rate=0.5, ramps=_RAMPS))
+"""The paper's four stages and their shares of its steps. Each names the losses of both ways of learning; a run has those of one."""
+_WARPED_BY = {STAGES[0].name: RIGID, STAGES[1].name: COMPLETE}
+SHARES = (0.33, 0.66)
+"""Limits of the draw between semantic, instance and panoptic segmentation."""
+POSE_TOLERANCE_M = 0.05
+DEEPEST_M = 200.0
+"""Depth is stored up to here: the sky has 1000 m, and 16 bits are enough for the rest."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """The unified encoder's own training options."""
+
+    input_height: int = field(default=0, metadata={"help": "height of the network's input in pixels; 0: that of the size", "input": True,
+                                                   "low": 0})
+    input_width: int = field(default=0, metadata={"help": "width of the network's input in pixels; 0: that of the size", "input": True,
+                                                  "low": 0})
+    camera_x_m: float = field(default=1.3, metadata={"help": "place of the recorded front camera ahead of the vehicle's centre, metres"})
+    camera_z_m: float = field(default=2.3, metadata={"help": "height of the recorded front camera, metres", "above": 0.0})
+    supervision: str = field(default="truth", metadata={
+        "help": "truth: depth, pose, flow and motion from exact labels, in metres; self: from three pictures in a row, in lengths of "
+        "arbitrary unit, as the paper. The segmentation learns from labels in both", "choices": ("truth", "self")})
+    contrast_weight: float = field(default=0.5, metadata={
+        "help": "weight of the contrast between object queries and texts, with a text branch that is not shipped; 0: none", "low": 0.0})
+
+
+class UnifiedEncoderTask(LearningTask):
+    """A sample: the picture, the one before it, depth, classes, road users and their motion."""
+
+    truth = ("objects", "tracks")
+    horizon_s = 0.0
+    needs_route = False
+    def __init__(self, processor: UnifiedEncoderProcessor, options: TrainOptions = TrainOptions()):
+        self.processor, self.options = processor, options
+        config = processor.config
+        self.cameras = (config.camera_id,)
+        self.labels = {config.camera_id: ("depth", "semantic", "instance")}
+        self._video = options.supervision == "self"
+        self.offsets_ns = (-STEP_NS, 0, STEP_NS) if self._video else (-STEP_NS, 0)
+        self.pictures = (MAIN, "before", "after") if self._video else (MAIN, "before")
+        used = {**VIDEO_WEIGHTS, **{name: WEIGHTS[name] for name in SEGMENTATION}} if self._video else WEIGHTS
+        self.weights = dict.fromkeys(_ALL, 0.0) | used
+        self._class_of_tag = class_of_tag(config.classes)
+        self._criterion = matching_loss(config.widths)
+        self._text: TextBranch | None = None
+
+    @property
+    def key(self) -> Mapping[str, Any]:
+        """The section of the picture, and the classes."""
+        config = self.processor.config
+        return {"size": [config.input_height, config.input_width], "classes": list(config.classes),
+                "camera": [config.camera_x_m, config.camera_z_m]}
+
+    # --- samples -----------------------------------------------------------------------------------------------------
+
+    def per_tick_targets(self, drive: Drive) -> Mapping[str, Any]:
+        """The road users at the picture before."""
+        return {"earlier": Earlier(drive, STEP_NS)}
+
+    def record(self, frames: tuple[Frame, ...], truth: Any, tick: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
+        """Pictures uint8 [H, W, 3], ``depth`` float16 in metres, ``classes`` and ``objects`` uint8 [H, W], ``moves`` float32
+        [OBJECTS, 4, 4] (``targets.motions``); None where the road users before are unknown."""
+        before, now = frames[:2]
+        if tick["earlier"] is None or truth.actors is None:
+            return None
+        name, prepared = self.cameras[0], self.processor.prepare_labels
+        shot = truth.labels[name]
+        camera = self._camera(now)
+        objects, rows = places(prepared(shot.instance), len(truth.actors))
+        target, source = (camera_in_map(frame.ego.pose, camera) for frame in (now, before))
+        pictures = {name: self.processor.picture(frame) for name, frame in zip(("before", MAIN, "after"), frames, strict=False)}
+        return {**pictures,
+                "depth": np.minimum(prepared(shot.depth), DEEPEST_M).astype(np.float16),
+                "classes": self._class_of_tag[prepared(shot.semantic)], "objects": objects,
+                "moves": motions(target, source, truth.actors, tick["earlier"], rows)}
+
+    def _camera(self, frame: Frame) -> Pose:
+        """Pose of the camera, which must be the one that the card will name.
+
+        Raises:
+            SensorError: it was recorded elsewhere.
+        """
+        wanted, found = self.processor.config.camera.pose, frame.calibrations.get(self.cameras[0], self.processor.config.camera).pose
+        if found == Pose():  # the recording does not say
+            return wanted
+        if abs(found.x - wanted.x) > POSE_TOLERANCE_M or abs(found.z - wanted.z) > POSE_TOLERANCE_M:
+            raise SensorError(f"camera '{self.cameras[0]}' at x {wanted.x:g} m, z {wanted.z:g} m", f"x {found.x:g} m, z {found.z:g} m",
+                              f"train with --unified_encoder.camera-x-m {found.x:g} --unified_encoder.camera-z-m {found.z:g}")
+        return found
+
+    def augment(self, arrays: Mapping[str, np.ndarray], probability: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """One draw for all pictures."""
+        copies = {name: arrays[name].copy() for name in self.pictures}
+        augment_alike(copies.values(), probability, rng)
+        return copies
+
+    # --- a step ------------------------------------------------------------------------------------------------------
+
+    def _tasks(self, count: int) -> list[str]:
+        """The segmentation's task of each sample: drawn in a training step, panoptic in a validation."""
+        if not torch.is_grad_enabled():
+            return ["panoptic"] * count
+        draws = np.random.default_rng(torch.initial_seed()).random(count)  # of the step's seed: the same however often it is asked for
+        return [TASKS[int(np.searchsorted(SHARES, draw, side="right"))] for draw in draws]
+
+    def inputs(self, rows: np.ndarray, arrays: Mapping[str, Tensor], hidden_speed: np.ndarray) -> dict[str, Tensor]:
+        """The picture and its sources; the sources' features are left to the network."""
+        image, *sources = (normalise(arrays[name]) for name in self.pictures)
+        before = torch.cat(sources)
+        nothing = {name: image.new_zeros(len(before), 0) for name in BEFORE}
+        return {"image": image, "before": before, **nothing, "task": self.processor.tasks(self._tasks(len(image))).to(image.device)}
+
+    def targets(self, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        """``depth``, ``classes``, ``objects``, ``pose`` and ``targets.dense_motion``; for learning from video ``video``, the three
+        pictures in time order [B, 3, 3, H, W] in [0, 1]."""
+        depth, moves = torch.from_numpy(arrays["depth"]).float(), torch.from_numpy(arrays["moves"])
+        classes, objects = (torch.from_numpy(arrays[name]).long() for name in ("classes", "objects"))
+        intrinsics = torch.from_numpy(self.processor.config.intrinsics).expand(len(depth), 3, 3)
+        video = {"video": _video(arrays)} if self._video else {}
+        return {**video, "depth": depth, "classes": classes, "objects": objects, "pose": pose_of(moves[:, 0]),
+                **dense_motion(depth, objects, moves, intrinsics)}
+
+    def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], inputs: Mapping[str, Tensor],
+             stage: Stage | None = None, weights: Mapping[str, float] | None = None) -> Loss:
+        """See ``truth_losses`` and ``video_losses``."""
+        used = self.weights if weights is None else {name: min(weight, _ALL[name]) if name in RAMPED else weight
+                                                     for name, weight in weights.items()}
+        metres = self.processor.config.metres_per_unit
+
+        def segmentation() -> dict[str, Tensor]:
+            return self._segmentation(outputs, targets, inputs["task"])
+
+        if self._video:
+            intrinsics = torch.from_numpy(self.processor.config.intrinsics).to(targets["depth"].device).expand(len(targets["depth"]), 3, 3)
+            by = FINAL if stage is None else _WARPED_BY.get(stage.name, FINAL)
+            parts = video_losses(outputs, targets["video"], intrinsics, metres, by)
+            parts |= segmentation() if any(used[name] for name in SEGMENTATION) else {}
+        else:
+            parts = truth_losses(outputs, targets, metres, used, segmentation)
+        return Loss(weighted(parts, used), {name: part.detach() for name, part in parts.items()}, len(targets["depth"]))
+
+    def _segmentation(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], task: Tensor) -> dict[str, Tensor]:
+        known = self.processor.tasks(TASKS).to(task.device)
+        names = [TASKS[int((known == one).all(1).nonzero()[0])] for one in task]
+        taught = [segments(classes, objects, name, self.processor.things)
+                  for classes, objects, name in zip(targets["classes"], targets["objects"], names, strict=True)]
+        self._criterion.to(task.device)
+        return segmentation_losses(self._criterion, outputs, [masks for masks, _ in taught], [kinds for _, kinds in taught])
+
+    def modules(self, model: nn.Module) -> nn.Module | None:
+        """The text branch; it is not shipped."""
+        self._text = TextBranch(self.processor.config.widths) if self.options.contrast_weight else None
+        return self._text
+
+    def auxiliary_losses(self, outputs: Mapping[str, Tensor], batch: Any) -> dict[str, tuple[float, Tensor]]:
+        """``contrast``, in stages that train the segmentation."""
+        if self._text is None or not outputs["object_queries"].requires_grad:
+            return {}
+        present = [np.setdiff1d(one, [VOID]).tolist() for one in batch.arrays["classes"]]
+        return {"contrast": (self.options.contrast_weight, self._text(outputs["object_queries"], present, self._tasks(len(present))))}
+
+    # --- figures -----------------------------------------------------------------------------------------------------
+
+    def figures(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Score]:
+        """See ``dense_figures``; lengths that were learnt from video are scaled by the medians of true and found depth."""
+        return dense_figures(in_metres(outputs, targets) if self._video else outputs, targets, self.processor.config.classes)
+
+    def selection_score(self, figures: Mapping[str, float]) -> float:
+        """Relative depth error, mean IoU missed, and half of the flow's errors in metres."""
+        ious = [value for name, value in figures.items() if name.startswith("iou_")]
+        return (figures["abs_rel"] + 1.0 - sum(ious) / len(ious) + 0.5 * figures["flow_static_m"] + 0.5 * figures["flow_moving_m"]
+                + 1.0 - figures["motion_iou"])
+
+
+def _video(arrays: Mapping[str, np.ndarray]) -> Tensor:
+    pictures = np.stack([arrays[name] for name in ("before", MAIN, "after")], 1)
+    return torch.from_numpy(pictures).permute(0, 1, 4, 2, 3).float() / 255.0
+
+
+def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
+    """Size, input and the camera that the recordings were made with; its pose is an option, for specs of recordings have none."""
+    fields: dict[str, Any] = {"size": size, "input_height": options.input_height, "input_width": options.input_width,
+                              "camera_x_m": options.camera_x_m, "camera_z_m": options.camera_z_m, "metric": options.supervision == "truth"}
+    camera = others.get("front", camera)
+    if camera is not None:
+        fields |= {"camera_width": camera.width, "camera_height": camera.height, "camera_fov_deg": camera.fov_deg}
+    return fields
+
+
+def build_task(processor: UnifiedEncoderProcessor, options: TrainOptions = TrainOptions()) -> UnifiedEncoderTask:
+    """The task for ``processor``."""
+    return UnifiedEncoderTask(processor, options)

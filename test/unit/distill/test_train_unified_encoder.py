@@ -1,0 +1,124 @@
+"""The unified encoder in the trainer: a shard by hand, what a stage leaves alone, a smoke schedule of all stages."""
+
+import numpy as np
+import pytest
+import torch
+from support.bags import pose_at, write_bag
+from support.interrupting import interrupt_in_step
+from support.training import but, training
+
+from kd_planner_ros.bags.find import find_bags
+from kd_planner_ros.core.card import read_card
+from kd_planner_ros.distill import checkpoint
+from kd_planner_ros.distill.learner import Learner
+from kd_planner_ros.distill.parallel import join
+from kd_planner_ros.distill.recipes import read_recipe, train_config
+from kd_planner_ros.distill.recorded import cameras
+from kd_planner_ros.distill.train import train
+from kd_planner_ros.networks.unified_encoder.targets import UNTOLD, camera_in_map
+from kd_planner_ros.networks.unified_encoder.training import STAGES
+from kd_planner_ros.networks.unified_encoder.video_loss import WEIGHTS as VIDEO_WEIGHTS
+from kd_planner_ros.runtime.paths import config_folder
+from kd_planner_ros.samples.dataset import Samples
+from kd_planner_ros.samples.shards import build_shards
+
+RATE = 0.2
+
+
+@pytest.fixture
+def config(tmp_path):
+    torch.set_num_threads(1)
+    return training(bags=(tmp_path / "bags",), name="seer", network="unified_encoder", size="tiny", batch=4, epochs=2.0, lr=1e-3, clip=1.0,
+                    camera_x_m=-1.5, camera_z_m=2.0, validation_share=0.0, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs",
+                    seed=1, cache=tmp_path / "cache", progress=False, threads=1, device="cpu", precision="fp32", validate_minutes=0)
+
+
+def drives(config, count, seconds):
+    for number in range(count):
+        write_bag(config.bags[0] / f"b{number}", rate=RATE * (-1) ** number, seconds=seconds, seed=number, every=2)
+
+
+def learner_of(config):
+    others = cameras(find_bags(config.bags)[0])[1]
+    return Learner(config, join("cpu"), others["front"], others)
+
+
+def test_a_shard_holds_pictures_labels_and_motions(config):
+    """The car drives an arc at 5 m/s and 10 pictures a second; the camera is 1.5 m behind its centre."""
+    drives(config, 1, 1.0)
+    learner = learner_of(config)
+    model = learner.model_config
+    assert (model.camera_width, model.camera_height, model.camera_x_m, model.camera_z_m) == (64, 32, -1.5, 2.0)
+    (shard,) = build_shards(find_bags(config.bags), config.cache, learner.task, progress=False)
+    assert sorted(shard.fields) == ["before", "classes", "depth", "moves", "objects"]
+    assert len(shard.rows) == 9 and shard.facts["left_out"]["neighbour missing"] == 1
+    assert (shard.fields["before"][1:] == shard.images[:-1]).all()
+    camera = model.camera.pose
+    before, now = (camera_in_map(pose_at(t, RATE), camera) for t in (0.0, 0.1))
+    np.testing.assert_allclose(shard.fields["moves"][0, 0], np.linalg.inv(before) @ now, atol=1e-5)
+    assert set(np.unique(shard.fields["objects"])) <= {0, 1, UNTOLD} and shard.fields["depth"].dtype == np.float16
+
+
+def test_a_frozen_stage_changes_no_parameter_and_no_buffer(config):
+    """In the stages of flow and motion the encoder, depth and segmentation stay as they are, running statistics included."""
+    drives(config, 1, 1.0)
+    learner = learner_of(config)
+    samples = Samples(build_shards(find_bags(config.bags), config.cache, learner.task, progress=False))
+    for index in (1, 2):
+        learner.begin_stage(index)
+        before = {name: value.clone() for name, value in learner.model.state_dict().items()}
+        heads = {name: value.clone() for name, value in learner.heads.state_dict().items()}
+        for step in range(2):
+            learner.step(learner.prepare(samples, np.arange(4), step), step, 1e-3)
+        moved = {name.split(".")[0] for name, value in learner.model.state_dict().items() if not torch.equal(value, before[name])}
+        assert moved == {part.split(".")[0] for part in STAGES[index].trained}
+        assert all(torch.equal(value, heads[name]) for name, value in learner.heads.state_dict().items())
+
+
+def test_every_stage_learns_from_video_alone(config):
+    """The terms that a stage knows, on triplets; the mask's and the ground's come last. What grows begins at 0 and stops at its weight."""
+    drives(config, 1, 1.0)
+    learner = learner_of(but(config, supervision="self"))
+    (shard,) = build_shards(find_bags(config.bags), config.cache, learner.task, progress=False)
+    assert len(shard.rows) == 8 and (shard.fields["after"][:-1] == shard.images[1:]).all()
+    samples, terms = Samples([shard]), []
+    for index, stage in enumerate(STAGES):
+        learner.begin_stage(index)
+        before = {name: value.clone() for name, value in learner.model.state_dict().items()}
+        learner.stage_progress = 0.5
+        report = learner.step(learner.prepare(samples, np.arange(2), index), index, 1e-3)
+        terms.append(set(report) - {"loss", "gradient", "rate", "contrast"})
+        moved = {name.split(".")[0] for name, value in learner.model.state_dict().items() if not torch.equal(value, before[name])}
+        assert moved == ({part for part in stage.trained if part != "task"} if stage.trained != ("",) else {
+            "encoder", "segmentation", "depth", "pose", "flow", "motion"}), stage.name
+    first = {"reconstruction", "smooth_disparity"}
+    taught = {"class", "mask", "dice"}
+    assert terms == [first | taught, first | {"smooth_flow"}, set(VIDEO_WEIGHTS), set(VIDEO_WEIGHTS) | taught]
+    own = learner.task.weights
+    assert {name for name, weight in own.items() if weight} == set(VIDEO_WEIGHTS) | taught
+    ramped = STAGES[3].weights(own, 1 / 6)["consistency"], STAGES[3].weights(own, 0.0)["consistency"]
+    assert ramped == (pytest.approx(2.5), 0.0)  # half of the weight after a sixth of the stage
+
+
+def test_the_recipe_of_the_small_student_is_one(config):
+    made = train_config({"bags": config.bags}, read_recipe(config_folder() / "recipes" / "unified_nano.yaml"))
+    assert (made.network, made.size, made.options("unified_encoder").contrast_weight) == ("unified_encoder", "nano", 0.5)
+
+
+@pytest.mark.long
+def test_a_smoke_schedule_trains_every_stage_and_resumes_to_the_bit(config, monkeypatch):
+    from kd_planner_ros.evaluation.dense import DenseConfig, run
+
+    drives(config, 2, 3.0)
+    config = but(config, validation_share=0.3)
+    whole = train(config)
+    card = read_card(config.models_dir / "seer")
+    assert card.network == "unified_encoder" and {"abs_rel", "iou_road", "motion_iou", "flow_moving_m"} <= set(card.scores["validation"])
+    assert {"depth", "class", "rotation", "flow", "motion"} <= set(whole.validation)
+    steps = interrupt_in_step(monkeypatch, round(0.3 * whole.steps))  # in the stage of the motion mask
+    assert not train(but(config, name="halves")).finished
+    assert train(but(config, name="halves")).finished and steps == list(range(whole.steps))
+    one, two = (checkpoint.load(config.runs_dir / name)["learner"] for name in ("seer", "halves"))
+    assert all(torch.equal(value, two["model"][name]) for name, value in one["model"].items())
+    found = run(DenseConfig(bag=config.bags[0] / "b0", model="seer", models_dir=config.models_dir), progress=False)
+    assert found["frames"] == 30 and set(found["outputs"]) == {"depth", "classes"}
