@@ -1,6 +1,7 @@
 # `make drive` and `make test` do all the set-up; a second call does none. Nothing but Python 3.10 to 3.12 is needed.
 #
 # make test        the whole suite; make test-fast: unit tests only, two minutes; make test-long: overfit and smoke trainings
+# make test-jazzy  the contract tests of nodes and graph under ROS 2 Jazzy, numpy 1 and OpenCV 4, in an environment beside .venv
 # make lint        ruff and mypy
 #
 # In a shell where ROS 2 is sourced the distribution's rclpy and messages are used; elsewhere the wheels of the lock file.
@@ -14,12 +15,14 @@ KD     := $(VENV)/bin/kd-planner
 SOURCED_ROS := $(shell [ -n "$$ROS_DISTRO" ] && python3 -c 'import rclpy' 2>/dev/null && echo yes)
 LOCK   := $(if $(SOURCED_ROS),requirements/sourced_ros.lock,requirements/plain.lock)
 READY  := $(VENV)/ready-$(notdir $(basename $(LOCK)))
+JAZZY  := .venv-jazzy
+READY_JAZZY := $(JAZZY)/ready-jazzy
 
-.PHONY: help drive test test-fast test-long lint setup colcon clean
+.PHONY: help drive test test-fast test-long test-jazzy lint setup colcon clean
 
 help:
-	@sed -n '1,9s/^# \{0,1\}//p' Makefile
-	@echo "targets: setup, drive, test, test-fast, test-long, lint, colcon, clean; e.g.  make drive ARGS='--planner constant_velocity'"
+	@sed -n '1,10s/^# \{0,1\}//p' Makefile
+	@echo "targets: setup, drive, test, test-fast, test-long, test-jazzy, lint, colcon, clean; e.g.  make drive ARGS='--planner constant_velocity'"
 
 setup: $(READY)
 
@@ -45,6 +48,20 @@ test-fast: $(READY)
 test-long: $(READY)
 	$(PY) -m pytest -m long $(ARGS) || [ $$? -eq 5 ]
 
+# A copy of .venv by hard links, in which pip then exchanges the wheels that differ: a minute, and no second torch on disk.
+$(READY_JAZZY): requirements/jazzy.lock $(READY)
+	@[ -z "$(SOURCED_ROS)" ] || { echo "expected a shell without ROS 2; got $$ROS_DISTRO; 'make test' tests the sourced distribution"; exit 2; }
+	rm -rf $(JAZZY)
+	cp -al $(VENV) $(JAZZY)
+	rm -f $(JAZZY)/ready-*
+	sed -i '1s|^#!.*/$(VENV)/bin/python.*|#!$(CURDIR)/$(JAZZY)/bin/python|' $$(grep -slI '^#!.*/$(VENV)/bin/python' $(JAZZY)/bin/*)
+	$(JAZZY)/bin/python -m pip uninstall --quiet --yes $$($(JAZZY)/bin/python -m pip freeze | sed -n 's/^\(ros-[^=]*\)==.*/\1/p')
+	$(JAZZY)/bin/python -m pip install --quiet --no-deps --requirement requirements/jazzy.lock
+	@touch $@
+
+test-jazzy: $(READY_JAZZY)
+	$(JAZZY)/bin/python -m pytest -n 2 --dist loadfile -m "not alone and not long" test/contract/ros test/unit/ros $(ARGS)
+
 lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m mypy
@@ -53,4 +70,4 @@ colcon: $(READY)
 	PY=$(CURDIR)/$(PY) bash test/colcon/run.sh
 
 clean:
-	rm -rf $(VENV) build install log
+	rm -rf $(VENV) $(JAZZY) build install log

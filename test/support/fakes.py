@@ -50,6 +50,7 @@ class FakeWorld:
         self.road = straight_road()
         self.route, self.controls, self.n = straight_route(), [], 0
         self.state = scene_at(0)
+        self.scenario_facts = []
         self.events = {}  # tick: what happens in it, in the world's own thread, so that no test races with the loop
 
     def start(self, route=None, seed=0, weather=None):

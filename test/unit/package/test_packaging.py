@@ -40,7 +40,7 @@ def test_the_lock_files_hold_what_pypi_provides():
     wanted = {PYPI_NAMES.get(name, name).lower() for name in outside() if not is_ros(name)} - NOT_IN_LOCK
     listed = {re.split(r"[=;<]", line)[0].strip().lower() for line in (ROOT / "requirements/common.in").read_text().splitlines()}
     assert wanted <= listed
-    for name in ("plain", "sourced_ros"):
+    for name in ("plain", "sourced_ros", "jazzy"):
         locked = {line.split("==")[0].lower() for line in (ROOT / "requirements" / f"{name}.lock").read_text().splitlines()}
         assert {one.replace(".", "-") for one in wanted} <= locked, name
 
