@@ -16,6 +16,7 @@ from kd_planner_ros.bags import decode
 from kd_planner_ros.bags.bag_file import BagFile
 from kd_planner_ros.bags.messages import decoded
 from kd_planner_ros.bags.roadside import picture_topic
+from kd_planner_ros.bags.source import Source
 from kd_planner_ros.bags.stamps import Verdict, judge, read_times
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Pose
@@ -32,22 +33,24 @@ REMEDY = "record one drive, with use_sim_time in every node; 'kd-planner bags ch
 
 
 class Contents:
-    """The files of one recording, their ``custom_data``, ``kinds`` (message type by topic), and what is in them.
+    """The files of one recording, their ``custom_data``, ``kinds`` (message type by topic), and what is in them. Cameras have the names
+    that ``source`` gives them.
 
     ``notes`` says what was missing, what is used instead, and what is odd.
 
     Raises:
-        BagError: a file that is truncated or broken, or no ego vehicle in it.
+        BagError: a file that is truncated or broken, no ego vehicle in it, or no camera of a name that ``source`` says.
     """
 
-    def __init__(self, path: Path, role_name: str | None):
-        self.path = path
-        self._file = BagFile(path)
+    def __init__(self, source: Source):
+        self.source, self.path = source, source.path
+        self._file = BagFile(source.path)
         self.kinds: Mapping[str, str] = self._file.kinds
         self.custom_data = self._file.custom_data
         self.notes = list(self._file.notes)
-        self.role_name = role_name or _find_role(self.kinds, path)
-        self.topics = Topics(self.role_name)
+        self.role_name = source.role_name or _find_role(self.kinds, self.path)
+        self.topics = Topics(self.role_name, source.cameras)
+        self._require_cameras()
 
     def close(self) -> None:
         """Close the files; also done when the recording is no longer referred to."""
@@ -63,7 +66,18 @@ class Contents:
 
     @cached_property
     def cameras(self) -> tuple[str, ...]:
-        """Ids of the colour cameras, sorted. Label cameras (``<id>_depth`` ...) are not among them."""
+        """Ids of the colour cameras, sorted: those that ``source`` gives, else the recorded ones. Label cameras (``<id>_depth`` ...) are
+        not among them."""
+        own = {recorded: name for name, recorded in self.source.cameras}
+        return tuple(sorted(own.get(name, name) for name in self._recorded_cameras() if name in own or name not in own.values()))
+
+    def _require_cameras(self) -> None:
+        names = self._recorded_cameras() if self.source.cameras else ()
+        if gone := [recorded for _, recorded in self.source.cameras if recorded not in names]:
+            raise BagError(f"camera '{gone[0]}' in {self.path}, as --camera says", f"the cameras {', '.join(names) or 'none'}",
+                           "correct --camera")
+
+    def _recorded_cameras(self) -> tuple[str, ...]:
         pattern = re.compile(re.escape(f"/carla/{self.role_name}/") + r"(.+)/image(?:/compressed)?$")  # ids may have slashes
         names = sorted({m.group(1) for m in map(pattern.match, self.kinds) if m})
         return tuple(n for n in names if not any(n == f"{c}_{kind}" for c in names for kind in LABELS)
@@ -88,7 +102,7 @@ class Contents:
         topic = self.topics.of("camera_info", camera)
         for _, _, message in self.messages([topic]):
             spec = decoded(lambda one: camera_of(one, camera), message, topic)
-            return replace(spec, pose=self._noted_poses.get(camera, spec.pose))
+            return replace(spec, pose=self._noted_poses.get(self.topics.recorded(camera), spec.pose))
         return None
 
     @cached_property

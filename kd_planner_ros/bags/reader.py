@@ -18,6 +18,7 @@ from kd_planner_ros.bags.instants import Labels, Sample, SampleBuilder, Truth, i
 from kd_planner_ros.bags.messages import decoded
 from kd_planner_ros.bags.motion import read_motion
 from kd_planner_ros.bags.roadside import decoders, feeding, roadside_topics
+from kd_planner_ros.bags.source import Source, as_source
 from kd_planner_ros.bags.timeline import follow
 from kd_planner_ros.core.frames import FrameMaker
 from kd_planner_ros.core.sensors import SensorRig
@@ -29,14 +30,15 @@ from kd_planner_ros.wire.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
 __all__ = ["Recording", "Sample", "Truth", "open_bag"]
 
 
-def open_bag(path: Path | str, role_name: str | None = None) -> Recording:
+def open_bag(path: Path | str | Source, role_name: str | None = None) -> Recording:
     """The recording at ``path``: a rosbag2 folder, with metadata.yaml or without, or a single .mcap or .db3 file. Topics are
-    discovered; ``role_name`` is asked for only if two egos are in it.
+    discovered; ``role_name`` is asked for only if two egos are in it. A ``Source`` says it, and the names of cameras.
 
     Raises:
         BagError: no recording there, a truncated or broken file, fewer messages than metadata.yaml says, or no ego vehicle.
     """
-    return Recording(Path(path), role_name)
+    source = as_source(path)
+    return Recording(replace(source, role_name=role_name) if role_name else source)
 
 
 class Recording(Contents):
@@ -45,8 +47,8 @@ class Recording(Contents):
     ``incomplete`` counts instants that ``samples`` left out because a sensor was missing.
     """
 
-    def __init__(self, path: Path, role_name: str | None):
-        super().__init__(path, role_name)
+    def __init__(self, source: Source):
+        super().__init__(source)
         self.incomplete = 0
 
     @cached_property
@@ -124,7 +126,7 @@ class Recording(Contents):
 
     def _wanted(self, cameras: tuple[str, ...], clouds: tuple[str, ...], labels: Labels) -> list[str]:
         have = f"the recording has the cameras {', '.join(self.cameras) or 'none'} and the LiDARs " \
-               f"{', '.join(self.clouds) or 'none'}: ask for those, or record again"
+               f"{', '.join(self.clouds) or 'none'}: say which is which with --camera NAME=RECORDED, or record again"
         if not cameras:
             self.require(self.topics.image("<camera>"), have)
         wanted = [self.image_topic(camera) for camera in cameras] + [self.topics.sensor(cloud) for cloud in clouds]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import CardError
+from kd_planner_ros.core.fields import require_types
+from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.core.towns import town_of
 
 CARD, CARD_VERSION = "card.json", 1
+_REMEDY = "restore the card or train again"
 
 
 @dataclass(frozen=True)
@@ -53,24 +57,41 @@ def read_card(folder: Path) -> ModelCard:
     """The card in ``folder``.
 
     Raises:
-        CardError: no card, no JSON, a missing or unknown field, or a card version this code does not know.
+        CardError: no card, no JSON, a missing or unknown field, one of a wrong type, or a card version this code does not know.
     """
     path = folder / CARD
-    try:
+    if not path.is_file():
+        raise CardError(f"a model card at {path}", "no such file", "run 'kd-planner models list'")
+    with reading(CardError, f"JSON in {path}", _REMEDY):
         data = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise CardError(f"a model card at {path}", "no such file", "run 'kd-planner models list'") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CardError(f"JSON in {path}", str(error), "restore the card or train again") from None
     if not isinstance(data, dict):
-        raise CardError(f"a JSON object in {path}", type(data).__name__, "restore the card or train again")
+        raise CardError(f"a JSON object in {path}", type(data).__name__, _REMEDY)
     if data.get("card_version") != CARD_VERSION:
-        raise CardError(f"card version {CARD_VERSION} in {path}", repr(data.get("card_version")),
+        raise CardError(f"card version {CARD_VERSION} in {path}", reprlib.repr(data.get("card_version")),
                         "train again with this version of kd_planner_ros, or install the version of the card")
-    try:
+    for kind, values in ((ModelCard, data), (_Training, data.get("training")), (_Scores, data.get("scores"))):
+        require_types(kind, values if isinstance(values, dict) else {}, str(path), CardError)
+    with reading(CardError, f"the fields of a model card in {path}", _REMEDY):
         return ModelCard(**data)
-    except TypeError as error:
-        raise CardError(f"the fields of a model card in {path}", str(error), "restore the card or train again") from None
+
+
+@dataclass(frozen=True)
+class _Training:
+    """Facts of a training that code reads, by their types."""
+
+    recipe: dict[str, Any]
+    planned: dict[str, Any]
+    data: dict[str, Any]
+    start: dict[str, Any]
+    finished: bool
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Scores that code reads, by their types."""
+
+    validation: dict[str, Any]
+    closed_loop_default_town: dict[str, Any]
 
 
 def _maps(training: Any) -> set[str]:

@@ -16,7 +16,7 @@ class KdPlannerError(Exception):
     """Base of all errors that a user can cause or correct. Never raised itself."""
 
     def __init__(self, expected: str, got: str, remedy: str):
-        super().__init__(f"expected {expected}; got {got}; {remedy}")
+        super().__init__(" ".join(f"expected {expected}; got {got}; {remedy}".splitlines()))  # a value from a file may have lines
         self.expected, self.got, self.remedy = expected, got, remedy
 
     def __reduce__(self) -> tuple:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import reprlib
 import types
 import typing
+from collections import abc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.errors import ConfigError, KdPlannerError
 
 WORDS = (str, int, float, bool, Path)
 LIMITS = {"low": "from", "above": "above", "high": "to", "below": "below"}
@@ -57,6 +59,48 @@ def unfit_options(kind: Any) -> str:
         if hint not in WORDS and typing.get_origin(hint) is not tuple:
             return f"{kind.__name__}.{field.name} of a type that is no option: {field.type}"
     return ""
+
+
+def require_types(kind: type, values: Mapping[str, Any], where: str, error: type[KdPlannerError] = ConfigError) -> None:
+    """Refuse the first of ``values``, read from a file, whose type is not that of the field of its name in the dataclass ``kind``.
+
+    Raises:
+        ConfigError: (or ``error``) it names the field and ``where`` the values stand.
+    """
+    hints = typing.get_type_hints(kind)
+    for name, value in values.items():
+        if name in hints and not fits(value, hints[name]):
+            raise error(f"{_words_of(hints[name])} under '{name}' in {where}", reprlib.repr(value), f"correct '{name}'")
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether ``value``, as JSON and YAML give it, is of the type ``hint``: lists are tuples, text is a path, numbers are finite."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, part) for part in parts)
+    if origin in (tuple, list):
+        return isinstance(value, (tuple, list)) and all(fits(one, parts[0]) for one in value)
+    if origin in (dict, abc.Mapping):
+        return isinstance(value, abc.Mapping) and all(fits(one, parts[1]) for one in value.values())
+    if hint in (int, float):
+        return _is_number(value, hint, {})
+    if hint is Path:
+        return isinstance(value, (str, Path))
+    return not isinstance(hint, type) or isinstance(value, hint)
+
+
+def _words_of(hint: Any) -> str:
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_words_of(part) for part in parts)
+    if origin in (tuple, list):
+        return f"a list, each {_words_of(parts[0])},"
+    if origin in (dict, abc.Mapping):
+        return "names with values"
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path", type(None): "nothing"}.get(
+        hint, "a value")
 
 
 def option_of(field: dataclasses.Field, prefix: str = "") -> str:

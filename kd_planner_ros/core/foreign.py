@@ -6,10 +6,13 @@ Libraries raise many kinds for one broken file: their own, ``KeyError``, ``struc
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-from kd_planner_ros.core.errors import KdPlannerError
+from kd_planner_ros.core.errors import ConfigError, KdPlannerError
 
 LONGEST = 200
 """Characters of a library's sentence that are kept."""
@@ -40,3 +43,27 @@ def cause(error: BaseException) -> str:
     if not short:
         return type(error).__name__
     return short if len(short.split()) > 2 else f"{type(error).__name__} {short}"
+
+
+def read_yaml(path: Path, kind: type[KdPlannerError] = ConfigError, what: str = "YAML") -> Any:
+    """What the YAML (or JSON) file at ``path`` holds; every key in it is a text.
+
+    Raises:
+        ConfigError: (or ``kind``) the file is broken, or has a key that is no text.
+    """
+    import yaml
+
+    with reading(kind, f"{what} in {path}", "correct the file"):
+        data = yaml.safe_load(path.read_text())
+        strange = next((key for key in _keys(data) if not isinstance(key, str)), None)
+    if strange is not None:
+        raise kind(f"keys that are text in {path}", reprlib.repr(strange), "correct the key, or put it into quotation marks")
+    return data
+
+
+def _keys(data: Any) -> Iterator[Any]:
+    if isinstance(data, dict):
+        yield from (key if key is not None else 0 for key in data)  # None would pass for "nothing strange"
+        data = list(data.values())
+    for one in data if isinstance(data, list) else ():
+        yield from _keys(one)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.fields import check_fields, option_of
+from kd_planner_ros.core.fields import check_fields, option_of, require_types
 from kd_planner_ros.distill.methods.registry import IMITATION, find_method
 from kd_planner_ros.distill.names import require_name, require_section
 from kd_planner_ros.networks.registry import find_training
@@ -90,6 +92,8 @@ class TrainConfig:
     runs_dir: Path = _field(Path("runs/train"), "where checkpoints and logs go, in a folder named after the model")
     cache: Path = _field(Path("recordings/cache"), "where the samples made from recordings are kept")
     fresh: bool = _field(False, "start anew and overwrite an existing checkpoint")
+    role_name: str = _field("", ROLE_HELP)
+    camera: tuple[str, ...] = _field((), CAMERA_HELP, metavar="NAME=RECORDED")
     allow_leak: bool = _field(False, "allow recordings of Town05, the evaluation map")
     progress: bool = _field(True, "show progress")
 
@@ -139,6 +143,7 @@ class TrainConfig:
     def recipe(self) -> dict[str, Any]:
         """Everything that shapes the weights, as JSON values; the card holds it. Sections are nested."""
         recipe = {k: v for k, v in asdict(self).items() if k not in (*RESUMABLE, "name", "sections", "stages")}
+        recipe = {name: value for name, value in recipe.items() if value or name not in ("role_name", "camera")}
         recipe |= {name: Path(recipe[name] or "").name or self.__dataclass_fields__[name].default for name in MODELS_NAMED}
         recipe["teacher"] = ",".join(Path(one).name for one in self.teachers)
         if self.method == IMITATION and not self._stage_methods():
@@ -182,7 +187,7 @@ def _words(known: dataclasses.Field, value: Any, section: str = "") -> str:
     option = option_of(known, section)
     if isinstance(value, bool):
         return option if value else no_option(option)
-    return f"{option} {value}"
+    return f"{option} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"
 
 
 def no_option(option: str) -> str:
@@ -226,7 +231,9 @@ def _stages(given: tuple[Mapping[str, Any], ...]) -> Iterator[Stage]:
             raise ConfigError(f"a stage with fields out of {', '.join(sorted(known))}",
                               ", ".join(sorted(set(one) - known)) if isinstance(one, Mapping) else repr(one), "correct 'stages'")
         try:
-            yield Stage(**{**one, **_stage_values(one)})
+            values = {**one, **_stage_values(one)}
+            require_types(Stage, values, f"stage {reprlib.repr(one.get('name', ''))}")
+            yield Stage(**values)
         except (AttributeError, TypeError, ValueError) as error:
             raise ConfigError(f"values that fit stage '{one.get('name', '')}'", str(error), "correct 'stages'") from None
 

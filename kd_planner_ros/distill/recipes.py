@@ -24,9 +24,8 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError
+from kd_planner_ros.core.foreign import read_yaml
 from kd_planner_ros.core.plugins import report
 from kd_planner_ros.core.renamed import TRAINING, refuse_renamed
 from kd_planner_ros.distill.config import OWN_OPTIONS, RESUMABLE, TrainConfig
@@ -60,12 +59,9 @@ def read_recipe(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: no such file, no YAML, no mapping, or an unknown or old name.
     """
-    try:
-        data = yaml.safe_load(Path(path).read_text())
-    except OSError as error:
-        raise ConfigError(f"a recipe at {path}", error.strerror or str(error), "check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"YAML in {path}", " ".join(str(error).split()), "correct the file") from None
+    if not Path(path).is_file():
+        raise ConfigError(f"a recipe at {path}", "a folder" if Path(path).is_dir() else "no such file", "check the path")
+    data = read_yaml(Path(path))
     if not isinstance(data, dict):
         raise ConfigError(f"names with values in {path}", type(data).__name__, "see docs/guides/train_a_student.md")
     return dotted(data, str(path))

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.bags.cameras import recorded_names
-from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.bags.reader import Recording, open_bag
+from kd_planner_ros.bags.source import Source, find_sources
 from kd_planner_ros.core.errors import BagError, KdPlannerError
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.distill.config import TrainConfig, stages_of
@@ -23,7 +23,16 @@ CAMERA = "front"
 Cameras = tuple[CameraSpec | None, dict[str, CameraSpec]]
 
 
-def cameras(bag: Path) -> Cameras:
+def sources(config: TrainConfig) -> list[Source]:
+    """The recordings of ``config``, with what it says about their topics.
+
+    Raises:
+        BagError: none, or a folder that is missing. ConfigError: a word of ``camera`` that cannot be read.
+    """
+    return find_sources(config.bags, config.role_name, config.camera)
+
+
+def cameras(bag: Path | Source) -> Cameras:
     """The recording's main camera, and every camera that says its size, by id; poses are left at zero.
 
     Raises:
@@ -56,7 +65,7 @@ def require_sensors(config: TrainConfig) -> Cameras:
         MapError: its map is not to be found, and the method draws it.
         ConfigError: its cameras do not fit the network.
     """
-    network, training, bag = find_network(config.network), find_training(config.network), find_bags(config.bags)[0]
+    network, training, bag = find_network(config.network), find_training(config.network), sources(config)[0]
     options = config.options(config.network)
     with open_bag(bag) as recording:
         require_topics(recording, _task(config.network, config.size, options))

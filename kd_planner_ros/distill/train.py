@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from kd_planner_ros.bags.find import find_bags
+from kd_planner_ros.bags.source import Source
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.towns import town_of
 from kd_planner_ros.distill import checkpoint
@@ -20,7 +20,7 @@ from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.observer import Observer
 from kd_planner_ros.distill.ownership import require_own_folders, require_same_recipe
 from kd_planner_ros.distill.parallel import Group, join
-from kd_planner_ros.distill.recorded import require_sensors
+from kd_planner_ros.distill.recorded import require_sensors, sources
 from kd_planner_ros.distill.run import Run, recipe_of
 from kd_planner_ros.samples.arrays import allow_open_files
 from kd_planner_ros.samples.shards import Shard, build_shards
@@ -48,7 +48,7 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
         state = None if config.fresh else checkpoint.load(Path(config.runs_dir) / config.name)
         require_own_folders(config, state)
         found = require_sensors(config)
-        bags = find_bags(config.bags)
+        bags = sources(config)
         learner = Learner(config, group, *found)
         require_same_recipe(state, recipe_of(config, learner), Path(config.runs_dir) / config.name)  # samples may take an hour
         shards = _shards(config, bags, learner, group)
@@ -57,7 +57,7 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
         group.close()
 
 
-def _shards(config: TrainConfig, bags: list[Path], learner: Learner, group: Group) -> list[Shard]:
+def _shards(config: TrainConfig, bags: list[Source], learner: Learner, group: Group) -> list[Shard]:
     """Every recording's samples; the leader builds the cache, the others wait and then find it built."""
     shards = group.leader_first(
         lambda: build_shards(bags, config.cache, learner.task, config.progress and group.leads))

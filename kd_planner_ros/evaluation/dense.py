@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP, find_sources
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.outputs import DenseOutput, Perception
@@ -38,7 +39,8 @@ class DenseConfig:
     device: str = field(default="cpu", metadata={"help": "where the network runs: cpu, cuda, cuda:1 ..."})
     engine: str = field(default="auto", metadata={"help": "inference engine", "choices": ("auto", "torch", "openvino", "onnxruntime")})
     models_dir: Path | None = field(default=None, metadata={"help": "folder of models (default: the shipped ones)"})
-    role_name: str | None = field(default=None, metadata={"help": "the ego's role name, needed where a recording holds two"})
+    role_name: str | None = field(default=None, metadata={"help": ROLE_HELP})
+    camera: tuple[str, ...] = field(default=(), metadata={"help": CAMERA_HELP, "metavar": "NAME=RECORDED"})
 
 
 def run(config: DenseConfig, progress: bool = True) -> dict[str, Any]:
@@ -53,11 +55,10 @@ def run(config: DenseConfig, progress: bool = True) -> dict[str, Any]:
         PlannerError, CardError: from the model.
         ConfigError: an option out of range, or outputs of another shape than the camera's picture.
     """
-    from kd_planner_ros.bags.find import find_bags
     from kd_planner_ros.runtime.load import load_perceiver
 
     check_fields(config)
-    folders = find_bags([config.bag])
+    folders = find_sources([config.bag], config.role_name, config.camera)
     perceiver = load_perceiver(config.model, config.device, config.engine, config.models_dir)
     return score(perceiver, folders, config, progress)
 
@@ -71,7 +72,7 @@ def score(perceiver: Perceiver, folders: list[Path], config: DenseConfig, progre
     judge, total = _Judge(config), len(folders)
     incomplete = 0
     for number, folder in enumerate(tqdm(folders, unit="bag", desc=perceiver.name, disable=not progress, dynamic_ncols=True)):
-        with open_bag(folder, config.role_name) as recording:
+        with open_bag(folder) as recording:
             perceiver.reset()
             for frame, shot, share in _instants(perceiver, recording):
                 judge.take(perceiver.perceive(frame), frame, shot, (number + share) / total)
@@ -193,7 +194,7 @@ class _Shots:
     def __init__(self, recording: Recording, camera: str, kinds: tuple[str, ...]):
         from kd_planner_ros.bags.reader import open_bag
 
-        self._recording = open_bag(recording.path, recording.role_name)  # its own: what it lacks is not counted twice
+        self._recording = open_bag(recording.source)  # its own: what it lacks is not counted twice
         self._samples, self._camera = self._recording.samples((camera,), (), kinds), camera
         self._next: Sample | None = next(self._samples, None)
 

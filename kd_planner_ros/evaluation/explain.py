@@ -14,6 +14,7 @@ import torch
 
 from kd_planner_ros.bags.cameras import samples_for
 from kd_planner_ros.bags.reader import Recording, Sample, open_bag
+from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP, Source, read_cameras
 from kd_planner_ros.core.card import ModelCard
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.planning_states import STATE_NAMES
@@ -49,6 +50,8 @@ class ExplainConfig:
     models_dir: Path | None = field(default=None, metadata={"help": "where models lie (default: the installed models)"})
     maps_dir: Path | None = field(default=None, metadata={
         "help": "folder with the recording's map, where the recorded path does not exist (default: ../shared/maps)"})
+    role_name: str | None = field(default=None, metadata={"help": ROLE_HELP})
+    camera: tuple[str, ...] = field(default=(), metadata={"help": CAMERA_HELP, "metavar": "NAME=RECORDED"})
     states: tuple[str, ...] = field(default=(), metadata={
         "help": "planning states to draw separately, besides the map of all states (default: the states that are set)"})
 
@@ -75,7 +78,7 @@ def run(config: ExplainConfig) -> dict[str, Any]:
         raise ConfigError(f"--states out of {', '.join(STATE_NAMES)}", ", ".join(unknown), "correct them")
     subject = _subject(config)
     found = []
-    with open_bag(config.bag) as recording:
+    with open_bag(Source(config.bag, config.role_name or "", read_cameras(config.camera))) as recording:
         for number, sample in _frames(recording, config, subject.processor.config):
             Path(config.out).mkdir(parents=True, exist_ok=True)
             found.append(_explain(number, sample, recording, subject, config))

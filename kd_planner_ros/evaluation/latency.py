@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.foreign import reading
 
 if TYPE_CHECKING:
     from kd_planner_ros.evaluation.drives import ClosedLoopConfig
@@ -96,20 +98,18 @@ def read_latency(text: str, planner: str) -> Latency:
 
 def _read_file(text: str, planner: str) -> Latency:
     wanted = 'a file {"planner": NAME, "latency_ms": [numbers]}'
-    try:
+    if not Path(text).is_file():
+        raise ConfigError(f"--latency in ms, {MEASURED}, or {wanted}", f"{text!r}, and no such file", "correct --latency")
+    with reading(ConfigError, f"{wanted} for --latency in {text}", "correct the file"):
         data = json.loads(Path(text).read_text())
         name, values = data["planner"], data["latency_ms"]
-    except FileNotFoundError:
-        raise ConfigError(f"--latency in ms, {MEASURED}, or {wanted}", f"{text!r}, and no such file", "correct --latency") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{wanted} for --latency", f"{type(error).__name__} {error} in {text}", "correct the file") from None
     if name != planner:
         raise ConfigError(f"a latency file for planner '{planner}'", f"{text} for {name!r}",
                           f"measure one for '{planner}', or evaluate {name!r}")
     good = isinstance(values, list) and values and all(
         isinstance(one, int | float) and not isinstance(one, bool) and 0.0 <= one <= MOST_MS for one in values)
     if not good:
-        raise ConfigError(f"at least one number from 0 to {MOST_MS:g} under latency_ms in {text}", repr(values)[:60],
+        raise ConfigError(f"at least one number from 0 to {MOST_MS:g} under latency_ms in {text}", reprlib.repr(values),
                           "correct the file")
     return Latency("file", tuple(map(float, values)), Path(text).name)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP, find_sources
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Plan
 from kd_planner_ros.driving.supervisor import Reason
@@ -44,8 +45,8 @@ class OpenLoopConfig:
         "help": "a folder of models/, a path to one, constant_velocity, or auto (the best shipped model)"})
     device: str = field(default="cpu", metadata={"help": "where the network runs: cpu, cuda, cuda:1 ..."})
     engine: str = field(default="auto", metadata={"help": "inference engine: auto, torch, openvino, onnxruntime"})
-    role_name: str | None = field(default=None, metadata={
-        "help": "the ego's role name, needed where a recording holds two"})
+    role_name: str | None = field(default=None, metadata={"help": ROLE_HELP})
+    camera: tuple[str, ...] = field(default=(), metadata={"help": CAMERA_HELP, "metavar": "NAME=RECORDED"})
     horizons: tuple[float, ...] = field(default=HORIZONS_S, metadata={
         "help": "times after the plan's stamp at which it is scored, seconds, increasing: 0.5,1,2 ...", "parse": read_horizons,
         "metavar": "S,S,..."})
@@ -61,18 +62,17 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     """
     from tqdm import tqdm
 
-    from kd_planner_ros.bags.find import find_bags
     from kd_planner_ros.bags.reader import open_bag
     from kd_planner_ros.runtime.load import load_planner
 
     horizons = _require_horizons(config.horizons)
-    folders = find_bags([config.bag])
-    with open_bag(folders[0], config.role_name):
+    folders = find_sources([config.bag], config.role_name, config.camera)
+    with open_bag(folders[0]):
         pass  # a wrong one is refused before the bar begins
     planner = load_planner(config.planner, config.device, config.engine)
     parts = []
     for folder in tqdm(folders, unit="bag", desc=config.planner, disable=not progress, dynamic_ncols=True):
-        with open_bag(folder, config.role_name) as recording:
+        with open_bag(folder) as recording:
             parts.append(_score_one(recording, planner, horizons))
     return {"planner": planner.name, "bags": len(folders), **merge(parts)}
 

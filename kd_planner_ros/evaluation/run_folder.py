@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.core.records import Control, EgoState, Plan, Pose
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
@@ -199,10 +200,11 @@ def read_run(folder: Path) -> Run:
     """
     folder = Path(folder)
     info = _info_from_json(folder / "run.json")
-    frames = {int(path.stem): path for path in sorted((folder / "frames").glob("*.jpg"))}
-    lanes = [(float(width), np.asarray(points, float)) for width, points in _read_json(folder / "lanes.json") or ()]
-    return Run(folder, info, _read_telemetry(folder / "telemetry.csv"), _read_lines(folder / "plans.jsonl"),
-               _read_lines(folder / "events.jsonl"), lanes, frames, _read_json(folder / "statistics.json"))
+    with reading(ConfigError, f"the files of a run in {folder}", "drive again"):
+        frames = {int(path.stem): path for path in sorted((folder / "frames").glob("*.jpg"))}
+        lanes = [(float(width), np.asarray(points, float)) for width, points in _read_json(folder / "lanes.json") or ()]
+        return Run(folder, info, _read_telemetry(folder / "telemetry.csv"), _read_lines(folder / "plans.jsonl"),
+                   _read_lines(folder / "events.jsonl"), lanes, frames, _read_json(folder / "statistics.json"))
 
 
 def _lanes_near(road: RoadMap, route: Route, margin_m: float = 60.0) -> list:
@@ -227,7 +229,10 @@ def _info_to_json(info: RunInfo) -> str:
 
 
 def _info_from_json(path: Path) -> RunInfo:
-    try:
+    if not path.is_file():
+        raise ConfigError(f"a run folder at {path.parent}", "no run.json in it",
+                          "give the folder that 'kd-planner drive' or 'evaluate closed-loop' wrote")
+    with reading(ConfigError, f"run facts in {path}", "drive again"):
         data = json.loads(path.read_text())
         if data["format"] != FORMAT:
             raise ConfigError(f"run format {FORMAT} in {path}", repr(data["format"]), "drive again with this version")
@@ -238,11 +243,6 @@ def _info_from_json(path: Path) -> RunInfo:
                        Route(route["name"], route["town"], points["points"], np.asarray(route["yaws"], float),
                              np.asarray(route["commands"], np.int8), points["key_points"]),
                        Weather(**data["weather"]), data["seed"], camera, data["card"], data["facts"])
-    except FileNotFoundError:
-        raise ConfigError(f"a run folder at {path.parent}", "no run.json in it",
-                          "give the folder that 'kd-planner drive' or 'evaluate closed-loop' wrote") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ConfigError(f"run facts in {path}", f"{type(error).__name__} {error}", "drive again") from None
 
 
 def _read_telemetry(path: Path) -> dict[str, Any]:

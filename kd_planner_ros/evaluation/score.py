@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.evaluation.run_folder import write_text
 
 PENALTIES = {
@@ -159,13 +160,11 @@ def read_records(path: Path) -> list[RouteRecord]:
     Raises:
         ConfigError: the file is missing or is no statistics file.
     """
-    try:
+    if not Path(path).is_file():
+        raise ConfigError(f"a statistics file at {path}", "no file", "run 'kd-planner evaluate closed-loop'")
+    with reading(ConfigError, f"leaderboard statistics in {path}", "delete the file and evaluate again"):
         rows = json.loads(Path(path).read_text())["_checkpoint"]["records"]
         return [_from_json(row) for row in rows]
-    except FileNotFoundError:
-        raise ConfigError(f"a statistics file at {path}", "no file", "run 'kd-planner evaluate closed-loop'") from None
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ConfigError(f"leaderboard statistics in {path}", f"{type(error).__name__} {error}", "evaluate again") from None
 
 
 def write_statistics(path: Path, records: Sequence[RouteRecord], total: int | None = None,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish, SensorRig, Station
 
@@ -52,7 +53,8 @@ def from_objects(data: dict[str, Any], role_name: str) -> SensorRig:
     Raises:
         ConfigError: no object of this role, or a sensor without a needed attribute.
     """
-    try:
+    with reading(ConfigError, "a sensor file of carla_spawn_objects", "make it with 'kd-planner models sensors' or see "
+                 "docs/guides/use_with_carla.md"):
         objects = data["objects"]
         ego = next((one for one in objects if one["id"] == role_name and "sensors" in one), None)
         if ego is None:
@@ -62,9 +64,6 @@ def from_objects(data: dict[str, Any], role_name: str) -> SensorRig:
         cameras, lidars = _sensors(ego["sensors"], periods)
         wish = data.get(_OWN, {}).get("roadside")
         return SensorRig(cameras, lidars, roadside=None if wish is None else RoadsideWish(**wish))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError("a sensor file of carla_spawn_objects", f"{type(error).__name__}: {error}",
-                          "make it with 'kd-planner models sensors' or see docs/guides/use_with_carla.md") from None
 
 
 def write_objects(path: Path, rig: SensorRig, role_name: str) -> None:
@@ -80,12 +79,11 @@ def read_objects(path: Path, role_name: str) -> SensorRig:
     Raises:
         ConfigError: no such file, no JSON, or not a sensor file.
     """
-    try:
-        return from_objects(json.loads(path.read_text()), role_name)
-    except FileNotFoundError:
-        raise ConfigError("a sensor file", f"no file {path}", "correct objects_definition_file") from None
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"JSON in {path}", str(error), "correct the file") from None
+    if not path.is_file():
+        raise ConfigError("a sensor file", f"no file {path}", "correct objects_definition_file")
+    with reading(ConfigError, f"JSON in {path}", "correct the file"):
+        data = json.loads(path.read_text())
+    return from_objects(data, role_name)
 
 
 def _spawn(pose: Pose) -> dict[str, float]:

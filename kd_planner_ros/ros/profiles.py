@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.fields import require_types
+from kd_planner_ros.core.foreign import read_yaml, reading
 from kd_planner_ros.ros.specs import known_ports
 from kd_planner_ros.ros.specs.base import NodeSpec
 from kd_planner_ros.runtime.paths import config_folder
@@ -44,6 +44,18 @@ class Profile:
                               "add them under 'topics', as config/profiles/carla_bridge.yaml has them")
 
 
+@dataclass(frozen=True)
+class _Keys:
+    """Keys of a profile's file, by their types."""
+
+    adapter: str
+    role_name: str
+    carla_version: str | float
+    namespace: str
+    topics: dict[str, str]
+    extends: str
+
+
 def load_profile(name: str, role_name: str = "", carla_version: str = "") -> Profile:
     """Profile ``name`` of config/profiles/ (or a path to a YAML file); empty arguments keep the profile's defaults.
 
@@ -61,9 +73,11 @@ def load_profile(name: str, role_name: str = "", carla_version: str = "") -> Pro
     if unknown := sorted(set(data["topics"]) - set(known_ports())):
         raise ConfigError(f"known ports in {path}", ", ".join(unknown), f"use {', '.join(known_ports())}")
     role = require_role_name(role_name or data["role_name"])
-    filled = {port: str(topic).format(role_name=role) for port, topic in data["topics"].items()}
+    with reading(ConfigError, f"topics and namespace with {{role_name}} as their only name in braces in {path}", "correct the topic"):
+        filled = {port: str(topic).format(role_name=role) for port, topic in data["topics"].items()}
+        namespace = data["namespace"].format(role_name=role)
     return Profile(path.stem if name == path.stem else str(path), data["adapter"], role, carla_version or str(data["carla_version"]),
-                   data["namespace"].format(role_name=role), filled)
+                   namespace, filled)
 
 
 def _read(name: str) -> tuple[dict[str, Any], Path]:
@@ -71,13 +85,12 @@ def _read(name: str) -> tuple[dict[str, Any], Path]:
     path = Path(name).absolute() if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
-        raise ConfigError(f"a profile out of {known}, or a path to a YAML file", repr(name), "correct carla_profile")
-    try:
-        data = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ConfigError(f"YAML in {path}", " ".join(str(error).split()), "correct the file") from None
+        raise ConfigError(f"a profile out of {known}, or a path to a YAML file", repr(name),
+                          "correct --carla-profile (carla_profile of a launch file)")
+    data = read_yaml(path)
     if not isinstance(data, dict):
         raise ConfigError(f"keys and values in {path}", type(data).__name__, "correct the file")
+    require_types(_Keys, data, str(path))
     return data, path
 
 

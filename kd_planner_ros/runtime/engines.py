@@ -196,7 +196,7 @@ def _cached(core, cache: Path | None):
         return None
     try:
         return core.read_model(cache.with_suffix(".xml"))
-    except RuntimeError:  # cut off or written by another version: it is only a cache
+    except Exception:  # noqa: BLE001  cut off or written by another version: it is only a cache
         return None
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from kd_planner_ros.core.card import CARD, ModelCard, read_card
 from kd_planner_ros.core.errors import CardError
+from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.networks.registry import find_network
 
 WEIGHTS = "weights.safetensors"
@@ -122,7 +122,7 @@ def load_model(folder: Path) -> tuple[nn.Module, Any, ModelCard]:
     folder = Path(folder)
     card = read_card(folder)
     config = find_network(card.network).config(card.config)
-    state = _read_weights(folder, card)
+    state = read_weights(folder, card)
     model = build_empty(card.network, config)
     count = sum(p.numel() for p in model.parameters())
     if count != card.parameters:
@@ -132,7 +132,7 @@ def load_model(folder: Path) -> tuple[nn.Module, Any, ModelCard]:
     return model.eval(), config, card
 
 
-def _read_weights(folder: Path, card: ModelCard) -> dict[str, Tensor]:
+def read_weights(folder: Path, card: ModelCard) -> dict[str, Tensor]:
     path = folder / WEIGHTS
     remedy = "restore the file, or train again with 'kd-planner train'"
     try:
@@ -143,10 +143,8 @@ def _read_weights(folder: Path, card: ModelCard) -> dict[str, Tensor]:
     if digest != card.weights_sha256:
         raise CardError(f"weights of '{card.name}' with sha256 {card.weights_sha256[:12]}...", f"{digest[:12]}...",
                         remedy)
-    try:
+    with reading(CardError, f"a safetensors file at {path}", remedy):
         return load_tensors(data)
-    except SafetensorError as error:
-        raise CardError(f"a safetensors file at {path}", str(error), remedy) from None
 
 
 def fill(model: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
@@ -164,4 +162,5 @@ def fill(model: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
     for key, tensor in wanted.items():
         if tensor.shape != state[key].shape:
             raise CardError(f"'{key}' of shape {list(tensor.shape)} in '{name}'", f"{list(state[key].shape)}", remedy)
-    model.load_state_dict(dict(state))
+    with reading(CardError, f"tensors that torch takes in '{name}'", remedy):
+        model.load_state_dict(dict(state))

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.card import ModelCard, read_card
+from kd_planner_ros.core.errors import CardError
+from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.find import list_models
 
@@ -39,7 +41,12 @@ def zoo(models_dir: Path | None = None) -> list[ZooRow]:
     Raises:
         CardError: a card is broken or does not fit the code.
     """
-    return [_row(read_card(folder)) for folder in list_models(models_dir)]
+    rows = []
+    for folder in list_models(models_dir):
+        card = read_card(folder)
+        with reading(CardError, f"scores and latency on the card in {folder} as the benchmark writes them", "correct the card"):
+            rows.append(_row(card))
+    return rows
 
 
 def markdown(rows: Iterable[ZooRow], link: str) -> str:

@@ -10,13 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
+from kd_planner_ros.core.errors import TrainingError
+from kd_planner_ros.core.foreign import reading
+
 WHOLE_BYTES = 2**22
 
 
 def open_array(path: Path) -> np.ndarray:
-    """The array in a .npy file: a memory map, or all of it where it is small, for a map holds a file open."""
-    whole = path.stat().st_size <= WHOLE_BYTES
-    return np.load(path, mmap_mode=None if whole else "r")
+    """The array in a .npy file: a memory map, or all of it where it is small, for a map holds a file open.
+
+    Raises:
+        TrainingError: the file is missing or broken.
+    """
+    with reading(TrainingError, f"a whole array in {path}", f"delete {path.parent}: it is made again"):
+        whole = path.stat().st_size <= WHOLE_BYTES
+        return np.load(path, mmap_mode=None if whole else "r")
 
 
 class ArrayWriter:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,9 @@ from tqdm import tqdm
 from kd_planner_ros.bags.cameras import recorded_names
 from kd_planner_ros.bags.files import bag_files
 from kd_planner_ros.bags.reader import Recording, open_bag
-from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.bags.source import Source, as_source
+from kd_planner_ros.core.errors import BagError, TrainingError
+from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.networks.samples import MAIN, SampleMaker, require_valid
 from kd_planner_ros.samples.arrays import open_array, put_in_place
 from kd_planner_ros.samples.make import make_samples
@@ -40,17 +43,21 @@ class Shard:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """Recording, map, route, seed, weather, content hash, and how many samples were left out and why."""
-        return json.loads((self.folder / "facts.json").read_text())
+        with reading(TrainingError, f"facts of samples in {self.folder}", f"delete {self.folder}: it is made again"):
+            facts = dict(json.loads((self.folder / "facts.json").read_text()))
+            return facts | {name: str(facts[name]) for name in ("bag", "content", "map", "route")} | (
+                {"fields": list(facts["fields"])} if "fields" in facts else {})
 
     @cached_property
     def rows(self) -> np.ndarray:
         """``sample_dtype`` of the network's horizon [N]."""
-        return np.load(self.folder / "rows.npy")
+        return open_array(self.folder / "rows.npy")
 
     @cached_property
     def images(self) -> np.ndarray:
         """The main picture, RGB uint8 [N, H, W, 3], a memory map."""
-        return np.load(self.folder / f"{MAIN}.npy", mmap_mode="r")
+        with reading(TrainingError, f"a whole array in {self.folder}", f"delete {self.folder}: it is made again"):
+            return np.load(self.folder / f"{MAIN}.npy", mmap_mode="r")
 
     @cached_property
     def fields(self) -> dict[str, np.ndarray]:
@@ -83,7 +90,7 @@ def content_hash(bag: Path) -> str:
     return digest.hexdigest()
 
 
-def build_shards(bags: list[Path], root: Path, maker: SampleMaker, progress: bool = True) -> list[Shard]:
+def build_shards(bags: Sequence[Path | Source], root: Path, maker: SampleMaker, progress: bool = True) -> list[Shard]:
     """The shard of each of ``bags`` with the arrays that ``maker`` makes, built where it is not there yet.
 
     Raises:
@@ -95,7 +102,8 @@ def build_shards(bags: list[Path], root: Path, maker: SampleMaker, progress: boo
     shards, shaped_by = [], _shaped_by(maker)
     for bag in tqdm(bags, desc="samples", unit="bag", disable=not progress):
         content = content_hash(bag)
-        key = hashlib.sha256(json.dumps([FORMAT, content, *shaped_by], sort_keys=True).encode())
+        said = as_source(bag).key
+        key = hashlib.sha256(json.dumps([FORMAT, content, *shaped_by, *([said] if said else [])], sort_keys=True).encode())
         folder = Path(root) / key.hexdigest()[:20]
         if not (folder / "facts.json").is_file():
             with open_bag(bag) as recording:
@@ -159,7 +167,8 @@ def require_topics(recording: Recording, maker: SampleMaker) -> None:
     route = topics.waypoints if not lacks(topics.waypoints) else topics.route
     missing = {
         f"the recording has the cameras {', '.join(recording.cameras) or 'none'} and the LiDARs "
-        f"{', '.join(recording.clouds) or 'none'}: record the network's own with 'kd-planner record --network'":
+        f"{', '.join(recording.clouds) or 'none'}: say which camera is which with --camera NAME=RECORDED, or record the network's own with "
+        "'kd-planner record --network'":
             [recording.image_topic(camera) for camera in recorded.values()] + [topics.sensor(cloud) for cloud in maker.clouds],
         "record the labels too with 'kd-planner record --labels', or train a network that needs none ('tcp')":
             [recording.label_topic(recorded[camera], kind) for camera, kinds in maker.labels.items() for kind in kinds],

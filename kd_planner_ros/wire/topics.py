@@ -37,9 +37,15 @@ def require_role_name(role: str) -> str:
 
 @dataclass(frozen=True)
 class Topics:
-    """The bridge's names for one ego vehicle."""
+    """The bridge's names for one ego vehicle. ``cameras`` are pairs of a camera's name and the name that its topics have, where that
+    is another."""
 
     role_name: str = "ego_vehicle"
+    cameras: tuple[tuple[str, str], ...] = ()
+
+    def recorded(self, camera: str) -> str:
+        """The name that the topics of ``camera`` have."""
+        return dict(self.cameras).get(camera, camera)
 
     def of(self, channel: str, sensor: str = "") -> str:
         """The topic of ``channel``, of one ``sensor`` where it has one a sensor.
@@ -47,7 +53,7 @@ class Topics:
         Raises:
             ConfigError: no such channel.
         """
-        return find_channel(channel).topic.format(role=self.role_name, sensor=sensor)
+        return find_channel(channel).topic.format(role=self.role_name, sensor=self.recorded(sensor))
 
     def frame_of(self, channel: str, sensor: str = "") -> str:
         """The frame id in the headers of ``channel``."""
@@ -68,7 +74,7 @@ class Topics:
 
     def label(self, camera: str, kind: str) -> str:
         """The label ``kind`` of a camera: a camera of its own beside it, as CARLA mounts them."""
-        return self.image(f"{camera}_{kind}")
+        return self.image(f"{self.recorded(camera)}_{kind}")
 
     def ids(self, camera: str) -> str:
         """Semantic class ids (``mono8``): the bridge has colours only."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.foreign import read_yaml
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.scene import SceneState
@@ -67,14 +68,9 @@ def read_file(path: Path | str) -> object:
     Raises:
         ConfigError: no such file, or neither YAML nor JSON.
     """
-    import yaml
-
-    try:
-        return yaml.safe_load(Path(path).read_text())
-    except OSError as error:
-        raise ConfigError(f"a stations file at {path}", error.strerror or "no file", "check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"YAML or JSON in {path}", " ".join(str(error).split()), "correct the file") from None
+    if not Path(path).is_file():
+        raise ConfigError(f"a stations file at {path}", "a folder" if Path(path).is_dir() else "no such file", "check the path")
+    return read_yaml(Path(path), what="YAML or JSON")
 
 
 def require_on_map(stations: Iterable[Station], road: RoadMap) -> None:

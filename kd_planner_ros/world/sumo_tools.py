@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from kd_planner_ros.core.errors import MapError
+from kd_planner_ros.core.foreign import reading
 
 TIMEOUT_S = 120.0
 
@@ -98,5 +100,12 @@ def kept_arrays(key: bytes, make: Callable[[], dict[str, np.ndarray]]) -> dict[s
     for an empty key."""
     if not key:
         return make()
-    with np.load(cached_file(key, ".npz", lambda target: np.savez(target, **make()))) as kept:
-        return {name: kept[name] for name in kept.files}
+    path = cached_file(key, ".npz", lambda target: np.savez(target, **make()))
+    try:
+        with reading(MapError, f"arrays in {path}", "delete the file"), np.load(path) as kept:
+            return {name: kept[name] for name in kept.files}
+    except MapError as error:  # it is only a cache
+        print(f"{path} is made again: {error.got}", file=sys.stderr)
+        path.unlink()
+        with np.load(cached_file(key, ".npz", lambda target: np.savez(target, **make()))) as kept:
+            return {name: kept[name] for name in kept.files}

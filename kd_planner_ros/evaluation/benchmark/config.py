@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP
+
 
 def _field(default: Any, text: str, **metadata: Any) -> Any:
     return field(default=default, metadata={"help": text, **metadata})
@@ -34,6 +36,8 @@ class BenchmarkConfig:
     cache: Path = _field(Path("recordings/cache"), "where the samples made from recordings are kept")
     maps_dir: Path | None = _field(None, "folder with the suites' maps, e.g. Town05.net.xml (default: ../shared/maps)")
     routes_dir: Path | None = _field(None, "folder with the suites' route files (default: ../shared/routes)")
+    role_name: str = _field("", ROLE_HELP)
+    camera: tuple[str, ...] = _field((), CAMERA_HELP, metavar="NAME=RECORDED")
     recordings_dir: Path = _field(Path("recordings"), "folder with the suites' recordings")
     routes_count: int = _field(10, "number of routes of a suite without a route file", low=1)
     route_ids: tuple[str, ...] = _field((), "only the routes with these ids (default: all)")

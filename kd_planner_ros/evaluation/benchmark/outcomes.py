@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.evaluation import score
 from kd_planner_ros.evaluation.run_folder import write_text
 from kd_planner_ros.evaluation.score import RouteRecord
@@ -76,12 +77,9 @@ def read_outcome(path: Path) -> Outcome:
     Raises:
         ConfigError: it is broken.
     """
-    try:
+    with reading(ConfigError, f"the outcome of a model in {path}", "delete the file; the next run writes it again"):
         data = json.loads(path.read_text())
         whose = data["model"], int(data["seed"]), data["suite"], data["weights_sha256"]
         if "figures" in data:
             return Outcome(*whose, dict(data["figures"]), int(data["count"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"the outcome of a model in {path}", f"{type(error).__name__} {error}",
-                          "delete the file; the next run writes it again") from None
     return Outcome.of_drives(*whose, score.read_records(path))

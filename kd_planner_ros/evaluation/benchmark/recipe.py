@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.fields import require_types
+from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.evaluation.benchmark.spec import BenchmarkSpec, load_yaml
 
 MOVED = {"benchmark_plankd.yaml": "gpu.yaml", "benchmark_plankd_cpu.yaml": "cpu.yaml",
@@ -69,12 +71,11 @@ def read_recipe(spec: BenchmarkSpec, path: Path | None = None) -> dict[str, Mode
     data = _load(path, "models")
     common, networks = data.get("train") or {}, data.get("networks") or {}
     found: dict[str, ModelRecipe] = {}
-    parts = {"models": data["models"], "train": common, "networks": networks, **data["models"]} if isinstance(
-        data["models"], dict) else {"models": data["models"]}
-    if wrong := [name for name, part in parts.items() if not isinstance(part or {}, dict)]:
-        raise ConfigError(f"names with values under {wrong[0]} in {path}", type(parts[wrong[0]]).__name__, _EXAMPLE)
+    _require_mappings({"models": data["models"], "train": common, "networks": networks}, path)
+    _require_mappings(networks | data["models"], path)
     for name, entry in data["models"].items():
         entry = dict(entry or {})
+        require_types(ModelRecipe, {key: value for key, value in entry.items() if value is not None}, f"model {name} of {path}")
         options = {**common, **(networks.get(entry.get("network")) or {}), **entry}
         own = {key: str(options.pop(key, None) or "")
                for key in ("network", "size", "method", "teacher", "warm_start", "label")}
@@ -82,6 +83,11 @@ def read_recipe(spec: BenchmarkSpec, path: Path | None = None) -> dict[str, Mode
         _check(model, entry, spec, found, data["models"], path)
         found[model.name] = model
     return found
+
+
+def _require_mappings(parts: Mapping[str, Any], path: Path) -> None:
+    if wrong := [name for name, part in parts.items() if not isinstance(part or {}, dict)]:
+        raise ConfigError(f"names with values under {wrong[0]} in {path}", type(parts[wrong[0]]).__name__, _EXAMPLE)
 
 
 def _check(model: ModelRecipe, entry: Mapping[str, Any], spec: BenchmarkSpec, found: Mapping[str, ModelRecipe],
@@ -106,15 +112,12 @@ def read_paper(spec: BenchmarkSpec) -> Paper:
     if spec.paper is None:
         return Paper()
     data = _load(spec.paper, "results")
-    try:
+    with reading(ConfigError, f"rows of {len(spec.paper_figures)} published figures a suite in {spec.paper}", "restore the file"):
         results = {(row["network"], row["size"], row["method"]):
                    {suite: dict(zip(spec.paper_figures, map(float, row[suite]), strict=True)) for suite in spec.suites if suite in row}
                    for row in data["results"]}
         costs = {(row["network"], row["size"]): {"gflops": float(row["gflops"]), "ms": float(row["ms"])}
                  for row in data.get("costs") or ()}
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"rows of {len(spec.paper_figures)} published figures a suite in {spec.paper}",
-                          f"{type(error).__name__} {error}", "restore the file") from None
     return Paper(results, costs)
 
 

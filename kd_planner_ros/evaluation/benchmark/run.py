@@ -22,7 +22,8 @@ from kd_planner_ros.evaluation.drives import DEFAULT_VEHICLES, TOWN_VEHICLES, re
 from kd_planner_ros.evaluation.run_folder import lock_settings
 from kd_planner_ros.runtime.paths import models_folder
 
-LEGACY_DEFAULTS = {"device": "cpu", "engine": "auto", "benchmark": "plankd", "options": {"roll_forward": False}}
+LEGACY_DEFAULTS = {"device": "cpu", "engine": "auto", "benchmark": "plankd", "options": {"roll_forward": False}, "role_name": "",
+                   "camera": []}
 """What a ``benchmark.json`` from before these were written in it was measured with."""
 
 
@@ -63,7 +64,7 @@ class Run:
         facts = {"benchmark": self.spec.name, "suite": suite.name, "device": config.device, "engine": config.engine,
                  "options": dict(suite.options)}
         if self.spec.kind != "drive":
-            return facts
+            return facts | {"role_name": config.role_name, "camera": list(config.camera)}
         vehicles = config.vehicles if config.vehicles is not None else suite.options.get("vehicles")
         vehicles = TOWN_VEHICLES.get(suite.town, DEFAULT_VEHICLES) if vehicles is None else vehicles
         return facts | {"vehicles": vehicles, "walkers": config.walkers, "route_ids": list(config.route_ids),
@@ -99,7 +100,8 @@ def begin(config: BenchmarkConfig) -> Run:
     if config.route_ids and spec.kind == "drive":
         require_route_ids(config.route_ids, route_names(suite, config.routes_count))
     paths = training.TrainingPaths(config.bags, Path(config.models_dir or models_folder()), config.runs_dir, config.cache,
-                                   config.train_device, config.train_options, config.allow_leak, config.maps_dir)
+                                   config.train_device, config.train_options, config.allow_leak, config.maps_dir,
+                                   config.role_name, config.camera)
     run = Run(config, spec, suite, recipe, read_paper(spec), paths, models.ModelStore(paths.models_dir), _driver(config, spec))
     _require_runtime(config)
     return run
@@ -211,7 +213,8 @@ def _measure(this: Run, name: str, seed: int) -> None:
     weights, place = (found.card.weights_sha256, str(found.folder)) if found else ("", name)
     settings = {"device": config.device, "engine": config.engine}
     if this.spec.kind != "drive":
-        recorded.measure_model(this.folder, this.spec.kind, this.suite, name, place, weights, settings | options)
+        topics = {key: value for key in ("role_name", "camera") if (value := getattr(config, key))}
+        recorded.measure_model(this.folder, this.spec.kind, this.suite, name, place, weights, settings | options | topics)
         return
     settings |= {"routes_count": config.routes_count, "route_ids": tuple(config.route_ids), "vehicles": config.vehicles,
                  "walkers": config.walkers, "jobs": config.jobs}

@@ -8,14 +8,15 @@ works too.
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kd_planner_ros.core.errors import ConfigError, PluginError
+from kd_planner_ros.core.fields import require_types
+from kd_planner_ros.core.foreign import read_yaml
 from kd_planner_ros.core.plugins import BENCHMARKS, Plugin, plugins, report
 from kd_planner_ros.runtime.paths import config_folder
 
@@ -138,6 +139,7 @@ def read_spec(path: Path, command: str = "") -> BenchmarkSpec:
     data, where = load_yaml(path), str(path)
     known = {one.name for one in fields(BenchmarkSpec)} - {"name"}
     require_known(data, known, where)
+    require_types(_Keys, {key: value for key, value in data.items() if value is not None}, where)
     if missing := [key for key in ("kind", "suites", "figures") if not data.get(key)]:
         missing += [] if data.get("recipe") or data.get("models") else ["recipe (or models)"]
         raise ConfigError(f"the key{'s' * (len(missing) > 1)} {', '.join(missing)} in {where}", "none of that name", _EXAMPLE)
@@ -159,19 +161,32 @@ def read_spec(path: Path, command: str = "") -> BenchmarkSpec:
         str(data.get("command") or command or f"kd-planner benchmark {name}"))
 
 
+@dataclass(frozen=True)
+class _Keys:
+    """Keys of a benchmark's file with plain values, by their types."""
+
+    kind: str
+    title: str
+    summary: str
+    command: str
+    recipe: Path
+    paper: Path
+    out: Path
+    models: tuple[str, ...]
+    networks: tuple[str, ...]
+    notes: dict[str, str]
+
+
 def load_yaml(path: Path) -> dict[str, Any]:
     """The mapping in the YAML file at ``path``.
 
     Raises:
         ConfigError: no such file, no YAML, or no mapping.
     """
-    try:
-        data = yaml.safe_load(path.read_text())
-    except (FileNotFoundError, IsADirectoryError):
+    if not path.is_file():
         moved = next(iter(sorted(path.parent.glob(f"*/{path.name}"))), None)
-        raise ConfigError(f"a YAML file at {path}", "no such file", f"use {moved}" if moved else "check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"YAML in {path}", str(error).splitlines()[0], "correct the file") from None
+        raise ConfigError(f"a YAML file at {path}", "no such file", f"use {moved}" if moved else "check the path")
+    data = read_yaml(path)
     if not isinstance(data, dict):
         raise ConfigError(f"names with values in {path}", type(data).__name__, "see config/benchmarks/plankd.yaml")
     return data
@@ -181,10 +196,11 @@ def _entries(data: Mapping[str, Any], key: str, kind: type, where: str) -> dict[
     """The mapping under ``key`` as ``kind`` objects by name."""
     entries = data.get(key) or {}
     if not isinstance(entries, dict) or any(not isinstance(entry or {}, dict) for entry in entries.values()):
-        raise ConfigError(f"names with values under '{key}' in {where}", str(entries)[:60], "see config/benchmarks/plankd.yaml")
+        raise ConfigError(f"names with values under '{key}' in {where}", reprlib.repr(entries), "see config/benchmarks/plankd.yaml")
     known = {one.name for one in fields(kind)} - {"name"}
     for name, entry in entries.items():
         require_known(entry or {}, known, f"'{key}' {name} of {where}")
+        require_types(kind, entry or {}, f"'{key}' {name} of {where}")
     return {str(name): kind(str(name), **(entry or {})) for name, entry in entries.items()}
 
 

@@ -59,10 +59,12 @@ def route_names(suite: Suite, count: int) -> list[str]:
     """
     from kd_planner_ros.evaluation.drives import EVALUATION_ROUTE_SEED
     from kd_planner_ros.world.maps import load_map
-    from kd_planner_ros.world.routes import default_routes, read_routes
+    from kd_planner_ros.world.route_files import read_route_file
+    from kd_planner_ros.world.routes import default_routes
 
     if suite.routes != "default":
-        return [spec.name for spec in read_routes(Path(suite.routes))]
+        file = read_route_file(suite.routes)
+        return [one.name for one in (*file.routes, *file.left_out)]
     seed = suite.options.get("route_seed", EVALUATION_ROUTE_SEED)
     return [route.name for route in default_routes(load_map(suite.map), seed, count)]
 

@@ -32,6 +32,8 @@ class TrainingPaths:
     options: tuple[str, ...] = ()
     allow_leak: bool = False
     maps_dir: Path | None = None
+    role_name: str = ""
+    camera: tuple[str, ...] = ()
 
     def bags_of(self, network: str) -> tuple[Path, ...]:
         """The recordings that ``network`` is trained from.
@@ -203,6 +205,7 @@ def train_config(model: ModelRecipe, paths: TrainingPaths, progress: bool) -> An
     options = _of_this_run(recipes.dotted(options, f"the recipe of {model.name}") | given, network, method)
     return recipes.train_config(options, name=model.name, bags=paths.bags_of(model.network), models_dir=paths.models_dir,
                                 runs_dir=paths.runs_dir, cache=paths.cache, device=paths.device, allow_leak=paths.allow_leak,
+                                role_name=paths.role_name, camera=paths.camera,
                                 progress=progress)
 
 

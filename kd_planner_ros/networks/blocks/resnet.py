@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.networks.blocks.resnet_specs import RESNETS, ResNetSpec
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "state")
@@ -113,16 +114,14 @@ def load_pretrained(backbone: nn.Module, path: Path) -> None:
         ConfigError: the file is missing, unreadable, or belongs to another backbone; the first misfit is named.
     """
     remedy = "give a state dict of the same ResNet, as torchvision (resnet...) or timm (resnet...d) saves it"
-    try:
+    if not path.is_file():
+        raise ConfigError(f"backbone weights at {path}", "no such file", remedy)
+    with reading(ConfigError, f"backbone weights in {path}", remedy):
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
             state = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ConfigError(f"backbone weights at {path}", "no such file", remedy) from None
-    except Exception as error:  # noqa: BLE001  torch and safetensors raise many kinds for one broken file
-        raise ConfigError(f"backbone weights in {path}", (str(error) or type(error).__name__).splitlines()[0], remedy) from None
     state = _unwrapped(state)
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ConfigError(f"tensors by name in {path}", _kinds(state), remedy)
@@ -132,7 +131,8 @@ def load_pretrained(backbone: nn.Module, path: Path) -> None:
         state = {name: value for name, value in state.items() if not name.startswith("fc.")}
     if misfit := _misfit(wanted, state):
         raise ConfigError(f"weights of this backbone in {path}", misfit, remedy)
-    backbone.load_state_dict(state)
+    with reading(ConfigError, f"weights that torch takes in {path}", remedy):
+        backbone.load_state_dict(state)
 
 
 def _unwrapped(state: Any) -> Any:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from kd_planner_ros.bags.cameras import recorded_names
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.bags.roadside import roadside_topics
+from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP, Source, read_cameras
 from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.graph.arguments import LOG_LEVELS
@@ -47,7 +48,8 @@ class ReplayConfig:
                           choices=("", "auto", "torch", "openvino", "onnxruntime"))
     models_dir: str = _option("", "folder of models; empty: the shipped ones", metavar="DIR")
     carla_profile: str = _option("carla_bridge", "topic names and message types, a file of config/profiles/ or a path to one")
-    role_name: str = _option("", "the ego's role name, needed where a recording holds two")
+    role_name: str = _option("", ROLE_HELP)
+    camera: tuple[str, ...] = _option((), CAMERA_HELP, metavar="NAME=RECORDED")
     params_file: Path | None = _option(None, "ROS parameter file of your own; wins over config/nodes/*.yaml", metavar="FILE")
     log_level: str = _option("", "what the nodes log; empty: ROS's default, info", choices=LOG_LEVELS)
 
@@ -65,7 +67,7 @@ def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
         raise ConfigError("--rate of at least 0 and --max-drops from 0 to 1", f"{config.rate} and {config.max_drops}",
                           "correct them")
     require_graph()
-    with open_bag(config.bag, config.role_name or None) as recording:
+    with open_bag(Source(config.bag, config.role_name, read_cameras(config.camera))) as recording:
         planner, models_dir = resolve_planner(config.planner, config.models_dir)
         facts = planner_facts(planner, models_dir)
         topics, trigger = needed_topics(recording, facts.rig)
@@ -95,8 +97,9 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
     lidars = [recording.topics.sensor(spec.id) for spec in rig.lidars]
     wanted = [*cameras, *lidars, recording.topics.odometry]
     for topic in wanted:
-        recording.require(topic, f"record the sensors that this planner declares, or choose another planner; the recording has the "
-                          f"cameras {', '.join(recording.cameras) or 'none'} and the LiDARs {', '.join(recording.clouds) or 'none'}")
+        recording.require(topic, "record the sensors that this planner declares, say which camera is which with --camera NAME=RECORDED, or "
+                          f"choose another planner; the recording has the cameras {', '.join(recording.cameras) or 'none'} and the LiDARs "
+                          f"{', '.join(recording.clouds) or 'none'}")
     for spec, name in zip(rig.cameras, names, strict=True):
         found = recording.camera_spec(name)
         if found is not None and (found.width, found.height) != (spec.width, spec.height):
@@ -115,7 +118,8 @@ def _cameras(recording: Recording, rig: SensorRig) -> tuple[str, ...]:
 
 def _with_cameras(profile: Profile, recording: Recording, rig: SensorRig) -> Profile:
     """``profile`` in which the cameras of ``rig`` have the topics that they were recorded under."""
-    pictures = {f"{spec.id}/image": f"{name}/image" for spec, name in zip(rig.cameras, _cameras(recording, rig), strict=True)}
+    names = map(recording.topics.recorded, _cameras(recording, rig))
+    pictures = {f"{spec.id}/image": f"{name}/image" for spec, name in zip(rig.cameras, names, strict=True)}
     return replace(profile, topics={**profile.topics, **pictures})
 
 

@@ -103,9 +103,9 @@ def test_options_that_nobody_reads_are_refused():
         train_config({"method": "plankd", "teacher": "wise", "plankd.rank_loss": "best"})
 
 
-def test_the_trainer_has_forty_options_of_its_own():
+def test_the_trainer_has_some_forty_options_of_its_own():
     own = [one for one in fields(TrainConfig) if one.metadata.get("cli") is not False]
-    assert len(own) <= 40
+    assert len(own) <= 42  # of which role_name and camera say what recordings leave open
     known = {f"{section}.{one.name}" for section, kind in option_sections().items() for one in fields(kind)}
     assert set(TRAINING.values()) <= known and not set(TRAINING) & {one.name for one in fields(TrainConfig)}
 
