@@ -87,6 +87,27 @@ def require_right_hand_roads(root: ElementTree.Element, path: Path) -> None:
                        f"{turned[0]}", "number those lanes by their driving direction (negative ids follow the road)")
 
 
+def _opendrive_root(content: bytes, path: Path) -> ElementTree.Element:
+    root = map_root(content, path, "OpenDRIVE")
+    if root.find("road") is None:
+        raise MapError(f"a <road> in {path}", "none", "name an OpenDRIVE file with roads")
+    require_right_hand_roads(root, path)
+    return root
+
+
+def check_content(path: Path, opendrive: bool) -> None:
+    """Refuse a map file that cannot be driven, without converting it: OpenDRIVE, or a SUMO network.
+
+    Raises:
+        MapError: the file is missing, broken, of another kind, or has left-hand traffic.
+    """
+    content = map_content(path)
+    if opendrive:
+        _opendrive_root(content, path)
+    else:
+        require_right_hand_net(map_root(content, path, "net"), path)
+
+
 def put_lanes_in_order(root: ElementTree.Element, path: Path) -> bool:
     """Sort the lanes of each side of each lane section by descending id, as OpenDRIVE has them; whether one was out of order.
 
@@ -120,10 +141,7 @@ def opendrive_net(path: Path) -> Path:
     content = map_content(path)
 
     def convert(target: Path) -> None:
-        root = map_root(content, path, "OpenDRIVE")
-        if root.find("road") is None:
-            raise MapError(f"a <road> in {path}", "none", "name an OpenDRIVE file with roads")
-        require_right_hand_roads(root, path)
+        root = _opendrive_root(content, path)
         moved = put_lanes_in_order(root, path)
         (target.parent / "map.xodr").write_bytes(ElementTree.tostring(root, "utf-8", xml_declaration=True) if moved else content)
         run_tool("netconvert", "--opendrive-files", "map.xodr", "-o", target.name,

@@ -8,7 +8,7 @@ from pathlib import Path
 from kd_planner_ros.core.errors import MapError
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.towns import MAP_ENDINGS, OPENDRIVE_ENDINGS, without_ending
-from kd_planner_ros.world.map_files import opendrive_net, plain_net
+from kd_planner_ros.world.map_files import check_content, opendrive_net, plain_net
 from kd_planner_ros.world.netfile import read_net
 from kd_planner_ros.world.roadside import place_stations, read_stations
 from kd_planner_ros.world.town import town_file
@@ -17,11 +17,17 @@ DEFAULT_SEED = 5
 
 
 def check_map(spec: str) -> None:
-    """Refuse at once what ``load_map`` could not find; a broken file shows only when it is read.
+    """Refuse in a moment what ``load_map`` could not find or must not drive; nothing is converted.
 
     Raises:
-        MapError: the file is missing, the seed no number, or the kind unknown.
+        MapError: the file is missing, no map file of its kind, or has left-hand traffic; the seed is no number, or the kind unknown.
     """
+    _require_known(spec)
+    if spec.endswith(MAP_ENDINGS):
+        check_content(Path(spec).expanduser(), opendrive=spec.endswith(OPENDRIVE_ENDINGS))
+
+
+def _require_known(spec: str) -> None:
     if spec == "default":
         return
     if spec.startswith("generated:"):
@@ -51,7 +57,7 @@ def load_map(spec: str, stations: str = "") -> RoadMap:
 
 
 def _load(spec: str) -> RoadMap:
-    check_map(spec)
+    _require_known(spec)
     if spec == "default":
         return read_net(town_file(DEFAULT_SEED), "default")
     if spec.startswith("generated:"):

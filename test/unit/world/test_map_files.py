@@ -11,7 +11,7 @@ from kd_planner_ros.core.errors import MapError
 from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.core.towns import town_of
-from kd_planner_ros.world.maps import load_map
+from kd_planner_ros.world.maps import check_map, load_map
 from kd_planner_ros.world.routes import RouteSpec, plan_route
 from kd_planner_ros.world.simulation import World
 from kd_planner_ros.world.sumo_tools import run_tool
@@ -48,8 +48,9 @@ def streets(road):
     (['rule="RHT"', 'rule="LHT"'], "1 of 2 roads, the first is road 1")])
 def test_a_left_hand_opendrive_map_is_refused_by_name(tmp_path, rules, said):
     (tmp_path / "left.xodr").write_text(opendrive(*rules))
-    with pytest.raises(MapError, match=f"left-hand traffic .* on {said}"):
-        load_map(str(tmp_path / "left.xodr"))
+    for take in (load_map, check_map):  # check_map: before the processes of a graph are started
+        with pytest.raises(MapError, match=f"left-hand traffic .* on {said}"):
+            take(str(tmp_path / "left.xodr"))
 
 
 @pytest.mark.parametrize("rule", ["", 'rule="RHT"'])
@@ -71,8 +72,9 @@ def test_a_lane_against_its_roads_direction_is_refused(tmp_path):
 @pytest.mark.parametrize("word", ["true", "1", "yes"])
 def test_a_left_hand_network_is_refused_by_name(tmp_path, plain_net, word):
     (tmp_path / "left.net.xml").write_text(plain_net.replace("<net ", f'<net lefthand="{word}" ', 1))
-    with pytest.raises(MapError, match="left-hand traffic"):
-        load_map(str(tmp_path / "left.net.xml"))
+    for take in (load_map, check_map):
+        with pytest.raises(MapError, match="left-hand traffic"):
+            take(str(tmp_path / "left.net.xml"))
     (tmp_path / "right.net.xml").write_text(plain_net.replace("<net ", '<net lefthand="false" ', 1))
     assert len(streets(load_map(str(tmp_path / "right.net.xml")))) == 2
 
