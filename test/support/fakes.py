@@ -47,7 +47,7 @@ class FakeWorld:
 
     def __init__(self, rig, ticks=60):
         self.rig, self.ticks, self.done, self.monitor = rig, ticks, False, FakeMonitor()
-        self.road = straight_road()
+        self.road, self.scenario_facts = straight_road(), []
         self.route, self.controls, self.n = straight_route(), [], 0
         self.state = scene_at(0)
         self.scenario_facts = []

@@ -20,6 +20,37 @@ DEFINITIONS = {
     "carla_msgs/msg/CarlaTrafficLightInfo":
         "uint32 id\ngeometry_msgs/Pose transform\ncarla_msgs/CarlaBoundingBox trigger_volume\n",
     "carla_msgs/msg/CarlaTrafficLightInfoList": "carla_msgs/CarlaTrafficLightInfo[] traffic_lights\n",
+    "vision_msgs/msg/ObjectHypothesis": "string class_id\nfloat64 score\n",
+    "vision_msgs/msg/ObjectHypothesisWithPose":
+        "vision_msgs/ObjectHypothesis hypothesis\ngeometry_msgs/PoseWithCovariance pose\n",
+    "vision_msgs/msg/BoundingBox3D": "geometry_msgs/Pose center\ngeometry_msgs/Vector3 size\n",
+    "vision_msgs/msg/Detection3D":
+        "std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\nvision_msgs/BoundingBox3D bbox\nstring id\n",
+    "vision_msgs/msg/Detection3DArray": "std_msgs/Header header\nvision_msgs/Detection3D[] detections\n",
+    "autoware_planning_msgs/msg/TrajectoryPoint":
+        "builtin_interfaces/Duration time_from_start\ngeometry_msgs/Pose pose\nfloat32 longitudinal_velocity_mps\n"
+        "float32 lateral_velocity_mps\nfloat32 acceleration_mps2\nfloat32 heading_rate_rps\nfloat32 front_wheel_angle_rad\n"
+        "float32 rear_wheel_angle_rad\n",
+    "autoware_planning_msgs/msg/Trajectory": "std_msgs/Header header\nautoware_planning_msgs/TrajectoryPoint[] points\n",
+    "autoware_internal_planning_msgs/msg/CandidateTrajectory":
+        "std_msgs/Header header\nunique_identifier_msgs/UUID generator_id\nautoware_planning_msgs/TrajectoryPoint[] points\n",
+    "autoware_internal_planning_msgs/msg/GeneratorInfo":
+        "unique_identifier_msgs/UUID generator_id\nstd_msgs/String generator_name\n",
+    "autoware_internal_planning_msgs/msg/CandidateTrajectories":
+        "autoware_internal_planning_msgs/CandidateTrajectory[] candidate_trajectories\n"
+        "autoware_internal_planning_msgs/GeneratorInfo[] generator_info\n",
+    "autoware_control_msgs/msg/Lateral":
+        "builtin_interfaces/Time stamp\nbuiltin_interfaces/Time control_time\nfloat32 steering_tire_angle\n"
+        "float32 steering_tire_rotation_rate\nbool is_defined_steering_tire_rotation_rate\n",
+    "autoware_control_msgs/msg/Longitudinal":
+        "builtin_interfaces/Time stamp\nbuiltin_interfaces/Time control_time\nfloat32 velocity\nfloat32 acceleration\n"
+        "float32 jerk\nbool is_defined_acceleration\nbool is_defined_jerk\n",
+    "autoware_control_msgs/msg/Control":
+        "builtin_interfaces/Time stamp\nbuiltin_interfaces/Time control_time\nautoware_control_msgs/Lateral lateral\n"
+        "autoware_control_msgs/Longitudinal longitudinal\n",
+    "autoware_vehicle_msgs/msg/VelocityReport":
+        "std_msgs/Header header\nfloat32 longitudinal_velocity\nfloat32 lateral_velocity\nfloat32 heading_rate\n",
+    "autoware_vehicle_msgs/msg/SteeringReport": "builtin_interfaces/Time stamp\nfloat32 steering_tire_angle\n",
 }
 
 

@@ -6,6 +6,7 @@ How messages become records is the codec's business (``wire/channels.py``): ``to
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,10 @@ class Adapter:
 
     profile = "carla_bridge"
     refused: tuple[str, ...] = (SPEEDOMETER,)
+    max_steer_rad = 1.22
+    """Steering angle of the wheels at full lock, for messages in radians; the controller sets its parameter here."""
+    reports: Mapping[str, tuple[str, Callable[[Any], None]]] = {}
+    """Port -> (message type, what takes its messages): reports of the vehicle beside odometry."""
 
     def __init__(self, role_name: str = "ego_vehicle", carla_version: str = "0.9.13"):
         self.role_name, self.carla_version = role_name, carla_version

@@ -10,12 +10,15 @@ from typing import Any
 
 from kd_planner_ros.ros.messages import find_type, make
 from kd_planner_ros.ros.qos import advertise
-from kd_planner_ros.wire.codec import carla
+from kd_planner_ros.wire.codec import autoware, carla, vision
 
 FOREIGN: dict[str, tuple[str, Callable[..., Any]]] = {
     "objects": (carla.OBJECTS, carla.object_array),
     "traffic_lights": (carla.LIGHT_STATES, carla.light_states),
     "traffic_lights_info": (carla.LIGHT_INFOS, carla.light_infos),
+    "detections_3d": (vision.DETECTIONS_3D, vision.detections_3d),
+    "autoware_trajectory": (autoware.TRAJECTORY, autoware.trajectory),
+    "autoware_candidates": (autoware.CANDIDATES, autoware.candidates),
 }
 """Port -> (message type, (make, record, stamp in ns, frame id) -> message)."""
 

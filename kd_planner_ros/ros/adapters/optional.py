@@ -13,6 +13,7 @@ from kd_planner_ros.ros.messages import find_type
 
 APT_PACKAGES = {
     "carla_msgs": "ros-carla-msgs (ros-bridge, built from source)",
+    "autoware_control_msgs": "autoware_msgs, built from source",
     "ackermann_msgs": "ros-$ROS_DISTRO-ackermann-msgs",
 }
 

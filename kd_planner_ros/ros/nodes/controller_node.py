@@ -14,6 +14,7 @@ from kd_planner_ros.ros.clock import InputWatch
 from kd_planner_ros.ros.diagnostics import OK, WARN, Health
 from kd_planner_ros.ros.lifecycle import SUCCESS, guarded, leave, run
 from kd_planner_ros.ros.managed import ManagedNode
+from kd_planner_ros.ros.messages import find_type
 from kd_planner_ros.ros.params import declare
 from kd_planner_ros.ros.plan_gate import CLOCK_MISSING, ODOMETRY_STALE, PlanGate
 from kd_planner_ros.ros.ports.controller_outputs import ControllerOutputs
@@ -31,6 +32,7 @@ class ControllerNode(ManagedNode):
         super().__init__("controller", **options)
         self.params = p = declare(self, ControllerParams)
         self.adapter = make_adapter(p.carla_profile, p.role_name, p.carla_version)
+        self.adapter.max_steer_rad = p.max_steer_rad
         self.health = Health(self, self._values)
         self._watch = InputWatch(self, self.health, p.unseen_after_s, self._time_jump)
         self._gate = PlanGate(pilot_for(p.plan_period_s, p.plan_latency_s, p.max_plan_age_s), p.plan_period_s, p.lockstep,
@@ -52,7 +54,8 @@ class ControllerNode(ManagedNode):
 
         self._plans = PlanSubscription(self, lambda work, name: guarded(self.health, work, name=name),
                                        self._gate.take, self._gate.fail, mismatch)
-        self._ports = [*self._plans.subscriptions,
+        reports = {name: (find_type(kind), take) for name, (kind, take) in self.adapter.reports.items()}
+        self._ports = [*self._plans.subscriptions, *(port(kind, name, take, STATE) for name, (kind, take) in reports.items() if kind),
                        port(Odometry, "odometry", self._take_odometry, STATE, self._bad_odometry),
                        port(Bool, "planner_ready", self._take_ready, LATCHED)]
         self.health.set("state", WARN, "inactive")

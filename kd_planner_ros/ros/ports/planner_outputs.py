@@ -10,7 +10,10 @@ from visualization_msgs.msg import MarkerArray
 
 from kd_planner_ros.core.records import Frame, Plan
 from kd_planner_ros.ros.adapters import standard
+from kd_planner_ros.ros.adapters.foreign import ForeignPort
 from kd_planner_ros.ros.qos import COMMAND, advertise
+from kd_planner_ros.wire.codec.autoware import Placed
+from kd_planner_ros.wire.codec.base import MAP_FRAME
 from kd_planner_ros.wire.codec.plans import PARTS, Fault, parts_of
 
 
@@ -30,6 +33,8 @@ class PlannerOutputs:
         self._path = port(Path, "trajectory")
         self._joints = port(MultiDOFJointTrajectory, "joint_trajectory")
         self._markers = port(MarkerArray, "markers")
+        self._boxes, self._foreign, self._foreign_candidates = (ForeignPort(node, name, COMMAND, lifecycle=True) for name in (
+            "detections_3d", "autoware_trajectory", "autoware_candidates"))
 
     def publish(self, plan: Plan, frame: Frame) -> None:
         """Send ``plan``, made of ``frame``. Its parts and the attention go first, so that they are there when the plan is."""
@@ -44,6 +49,10 @@ class PlannerOutputs:
             self._joints.publish(standard.trajectory_to_joints(plan.trajectory, self._base_frame))
         if self._markers.get_subscription_count():
             self._markers.publish(standard.plan_to_markers(plan, frame.ego.pose))
+        if plan.detections is not None:
+            self._boxes.publish(plan.detections, plan.stamp_ns, self._base_frame)
+        for port in (self._foreign, self._foreign_candidates):
+            port.publish(Placed(plan, frame.ego.pose), plan.stamp_ns, MAP_FRAME)
 
     def fault(self, stamp_ns: int, name: str) -> None:
         """Say that there is no plan for ``stamp_ns``, so that nobody waits for it."""
@@ -53,6 +62,8 @@ class PlannerOutputs:
         """Drop the publishers."""
         for one in (*self._tables.values(), self._path, self._joints, self._markers):
             self._node.destroy_lifecycle_publisher(one)
+        for foreign in (self._boxes, self._foreign, self._foreign_candidates):
+            foreign.close()
 
     def _send(self, channel: str, record: Any, stamp_ns: int, sensor: str = "") -> None:
         self._tables[channel].publish(self._adapter.to_msg(channel, record, stamp_ns, sensor))

@@ -153,7 +153,7 @@ def _command(pid):
 @pytest.mark.parametrize("change, text", [
     ({"planner": "nobody"}, "nobody"), ({"map": "/no/such.net.xml"}, "/no/such.net.xml"),
     ({"route": "/no/routes.xml"}, "routes.xml"), ({"seed": -1}, "--seed a whole number from 0"), ({"map": "moon"}, "'moon'"),
-    ({"weather": "Hailstorm"}, "Hailstorm"), ({"carla_profile": "autoware"}, "autoware")])
+    ({"weather": "Hailstorm"}, "Hailstorm"), ({"carla_profile": "apollo"}, "apollo")])
 def test_bad_input_is_one_line(tmp_path, change, text):
     from kd_planner_ros.core.errors import KdPlannerError
 

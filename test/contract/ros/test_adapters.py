@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
 from sensor_msgs.msg import Image, JointState
+from support import foreign
 from support.fakes import scene_at, straight_route
 from support.wire import SAMPLES
 
@@ -27,6 +28,7 @@ from kd_planner_ros.ros.ports.roadside_outputs import station_mounts
 from kd_planner_ros.ros.profiles import load_profile, make_adapter
 from kd_planner_ros.ros.specs import known_ports
 from kd_planner_ros.ros.stamps import from_stamp, to_duration, to_stamp
+from kd_planner_ros.wire.codec import base
 
 BRIDGE = carla_bridge.Adapter()
 
@@ -273,4 +275,37 @@ def test_every_profile_names_every_port_and_its_adapter(name):
 
 def test_an_unknown_profile_is_refused_with_the_known_ones():
     with pytest.raises(ConfigError, match="carla_bridge_lb2"):
-        load_profile("autoware")
+        load_profile("apollo")
+
+
+def test_autowares_profile_and_adapter(monkeypatch):
+    """The vehicle's own speed wins over odometry's while it is fresh, and the twist is the body's, also on a slope."""
+    from kd_planner_ros.ros.adapters import autoware as adapters
+    from kd_planner_ros.wire.codec import autoware
+
+    profile = load_profile("autoware")
+    assert set(profile.topics) == set(known_ports()) and profile.topics["control"] == "/control/command/control_cmd"
+    assert profile.topics["autoware_trajectory"] == "/planning/trajectory"
+    adapter = make_adapter("autoware", profile.role_name, profile.carla_version)
+    assert (adapter.frame_id(), adapter.frame_id("front")) == ("base_link", "front") and set(adapter.reports) <= set(known_ports())
+    message = BRIDGE.odometry_to_msg(EgoState(7 * 10**9, Pose(1.0, 2.0, pitch=-0.2), 0.0))
+    message.twist.twist.linear.x = 9.0
+    assert adapter.odometry_from_msg(message).speed_mps == 9.0
+    take = adapter.reports["velocity_status"][1]
+    report = foreign.make(autoware.VELOCITY, header=base.header(foreign.make, 7 * 10**9 + 10**8, ""), longitudinal_velocity=8.5,
+                          lateral_velocity=0.5, heading_rate=0.25)
+    take(report)
+    ego = adapter.odometry_from_msg(message)
+    assert (ego.speed_mps, ego.lateral_mps, ego.yaw_rate_rps) == (8.5, 0.5, 0.25)
+    message.header.stamp = to_stamp(8 * 10**9)
+    assert adapter.odometry_from_msg(message).speed_mps == 9.0, "a report of a second ago is not taken"
+    adapter.reports["steering_status"][1](foreign.make(autoware.STEERING, stamp=base.time(foreign.make, 1), steering_tire_angle=0.25))
+    assert adapter.notes()["reported steering rad"] == "0.2500"
+    adapter.max_steer_rad = 1.0
+    monkeypatch.setattr(adapters, "find_type", lambda kind: object)
+    monkeypatch.setattr(adapters, "make", foreign.make)
+    sent = adapter.control_to_msg(Control(5, steer=0.5, brake=0.5))
+    assert sent.lateral.steering_tire_angle == 0.5 and adapter.control_from_msg(sent) == Control(5, 0.0, 0.5, 0.5)
+    monkeypatch.setattr(adapters, "find_type", lambda kind: None)
+    assert "which Autoware does not read" in adapter.notes()["autoware_control_msgs"]
+    assert adapter.control_from_msg(adapter.control_to_msg(Control(5, steer=0.5))).steer == 0.5

@@ -302,7 +302,7 @@ def test_a_planner_that_cannot_be_loaded_refuses_to_configure(graph):
 
 @pytest.mark.parametrize("values, text", [
     ({"plan_timeout_s": 99.0}, "plan_timeout_s"), ({"plan_period_s": "fast"}, "plan_period_s"),
-    ({"carla_profile": "autoware"}, "carla_bridge_lb2")])
+    ({"carla_profile": "apollo"}, "carla_bridge_lb2")])
 def test_a_parameter_out_of_range_is_refused_in_one_line(graph, values, text):
     with pytest.raises(ConfigError) as refused:
         graph.start(controller_node.ControllerNode, values)

@@ -4,11 +4,16 @@ import math
 
 import numpy as np
 import pytest
+from support.foreign import make as hand_made
 from support.foreign import makers, wire
+from support.plans import plan
 from support.wire import STAMP, filled
 
+from kd_planner_ros.core.errors import SensorError
+from kd_planner_ros.core.outputs import DETECTION_DTYPE, NO_ID, Detections
+from kd_planner_ros.core.records import Control, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind
-from kd_planner_ros.wire.codec import base, carla
+from kd_planner_ros.wire.codec import autoware, base, carla, vision
 
 
 @pytest.mark.parametrize("make", makers(carla.OBJECTS))
@@ -44,3 +49,64 @@ def test_traffic_lights_as_carlas_bridge_sends_them(make):
     back = carla.signals_from_lights(states.traffic_lights, infos.traffic_lights)
     for name in SIGNAL_DTYPE.names:
         assert back[name] == pytest.approx(signals[name], abs=1e-5), name
+
+
+@pytest.mark.parametrize("make", makers(vision.DETECTIONS_3D))
+def test_detections_as_boxes_of_vision_msgs(make):
+    rows = np.zeros(2, DETECTION_DTYPE)
+    rows["id"], rows["kind"] = (NO_ID, 17), (ActorKind.PEDESTRIAN, ActorKind.CAR)
+    rows["x"], rows["y"], rows["z"], rows["yaw"] = 10.0, -2.0, (0.5, np.nan), math.pi / 2
+    rows["length"], rows["width"], rows["height"], rows["probability"] = 4.0, 2.0, (1.8, np.nan), 0.75
+    message = wire(vision.detections_3d(make, Detections(rows), STAMP, "ego_vehicle"))
+    first, second = message.detections
+    assert (first.id, second.id) == ("", "17") and message.header.frame_id == first.header.frame_id == "ego_vehicle"
+    assert (first.results[0].hypothesis.class_id, first.results[0].hypothesis.score) == ("pedestrian", 0.75)
+    assert first.bbox.center.position.z == pytest.approx(0.5 + 0.9) and second.bbox.center.position.z == 0.0 == second.bbox.size.z
+    assert first.bbox.center.orientation.z == pytest.approx(math.sin(math.pi / 4)) and first.bbox.size.x == 4.0
+
+
+@pytest.mark.parametrize("make", makers(autoware.TRAJECTORY, autoware.CANDIDATES))
+def test_a_plan_as_autowares_trajectory_and_candidates(make):
+    """The car stands at (100, 50) in ``map`` and looks north: 4 m/s ahead is 2 m north every half second."""
+    left = np.array([(2, 0), (4, 1), (6, 3), (8, 6)], float)
+    ways = np.stack([left, np.array(plan().trajectory.points)])
+    placed = autoware.Placed(plan(stamp_ns=STAMP, candidates=ways, scores=np.array([0.2, 0.8])), Pose(100.0, 50.0, yaw=math.pi / 2))
+    message = wire(autoware.trajectory(make, placed, STAMP, "map"))
+    assert base.stamp_of(message) == STAMP and message.header.frame_id == "map" and len(message.points) == 4
+    assert [base.time_of(one.time_from_start) for one in message.points] == [500_000_000 * n for n in range(1, 5)]
+    assert [(one.pose.position.x, one.pose.position.y) for one in message.points] == [
+        pytest.approx((100.0, 50.0 + ahead)) for ahead in (2, 4, 6, 8)]
+    assert [one.longitudinal_velocity_mps for one in message.points] == pytest.approx([4.0] * 4)
+    assert [one.acceleration_mps2 for one in message.points] == pytest.approx([0.0] * 4)
+    assert message.points[0].pose.orientation.z == pytest.approx(math.sin(math.pi / 4))
+    ways = wire(autoware.candidates(make, placed, STAMP, "map"))
+    assert [len(way.points) for way in ways.candidate_trajectories] == [4, 4]
+    assert ways.generator_info[0].generator_name.data == "kd_planner_ros"
+    assert ways.candidate_trajectories[0].points[3].pose.position.x == pytest.approx(100.0), "the best score first"
+    assert ways.candidate_trajectories[1].points[3].pose.position.x == pytest.approx(94.0), "6 m to the left is 6 m west"
+    assert list(ways.candidate_trajectories[0].generator_id.uuid) == list(ways.generator_info[0].generator_id.uuid)
+    alone = wire(autoware.candidates(make, autoware.Placed(plan(), Pose()), STAMP, "map"))
+    assert len(alone.candidate_trajectories) == 1
+
+
+@pytest.mark.parametrize("make", makers(autoware.CONTROL))
+@pytest.mark.parametrize("command, angle, wanted, speed", [
+    (Control(STAMP, 0.5, 0.25, 0.0), 0.3, 1.5, 11.5), (Control(STAMP, 0.0, -1.0, 0.5), -1.2, -4.0, 0.0), (Control(STAMP), 0.0, 0.0, 10.0)])
+def test_controls_there_and_back(make, command, angle, wanted, speed):
+    message = wire(autoware.control(make, command, 10.0, 1.2))
+    assert base.time_of(message.stamp) == base.time_of(message.lateral.stamp) == STAMP and message.longitudinal.is_defined_acceleration
+    told = (message.lateral.steering_tire_angle, message.longitudinal.acceleration, message.longitudinal.velocity)
+    assert told == pytest.approx((angle, wanted, speed))
+    back = autoware.control_of(message, 1.2)
+    assert (back.stamp_ns, back.throttle, back.steer, back.brake) == (
+        STAMP, *map(pytest.approx, (command.throttle, command.steer, command.brake)))
+
+
+def test_reports_of_the_vehicle():
+    message = hand_made(autoware.VELOCITY, header=base.header(hand_made, STAMP, "base_link"), longitudinal_velocity=7.5,
+                        lateral_velocity=-0.25, heading_rate=0.125)
+    assert autoware.velocity_of(wire(message)) == (STAMP, 7.5, -0.25, 0.125)
+    assert autoware.steering_of(wire(hand_made(autoware.STEERING, stamp=base.time(hand_made, STAMP), steering_tire_angle=0.25))) == 0.25
+    message.longitudinal_velocity = math.nan
+    with pytest.raises(SensorError, match="finite numbers in Autoware's messages"):
+        autoware.velocity_of(message)
