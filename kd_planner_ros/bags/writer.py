@@ -5,9 +5,12 @@ Written as ``<name>.partial`` and renamed when complete, so a folder without tha
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from kd_planner_ros.bags.files import PARTIAL
 from kd_planner_ros.bags.messages import make, typestore
 from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.files import writing
 from kd_planner_ros.core.records import Control, EgoState
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState
@@ -73,7 +77,8 @@ class BagWriter:
         self._writer = Writer(self._partial / self.path.name, version=METADATA_VERSION, storage_plugin=self._plugin)
         if self._plugin is StoragePlugin.MCAP:
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        self._writer.open()
+        with self._writing():
+            self._writer.open()
         if self._plugin is StoragePlugin.MCAP:
             self._writer.storage.compressor = lambda chunk: zstd.compress(chunk, ZSTD_LEVEL)
         return self
@@ -82,11 +87,21 @@ class BagWriter:
         if kind is not None:
             self._writer.abort()
             return
-        for key, value in self._custom.items():
-            self._writer.set_custom_data(key, value)
-        self._writer.close()
-        os.rename(self._partial / self.path.name, self.path)
-        self._partial.rmdir()
+        with self._writing():
+            for key, value in self._custom.items():
+                self._writer.set_custom_data(key, value)
+            self._writer.close()
+            os.rename(self._partial / self.path.name, self.path)
+            self._partial.rmdir()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A block that writes to the recording: a full disk is the system's error, with the recording's name, in SQLite too."""
+        with writing(self._partial):
+            try:
+                yield
+            except sqlite3.OperationalError as error:
+                raise OSError(errno.ENOSPC if "full" in str(error) else errno.EIO, str(error)) from error
 
     def note(self, key: str, value: str) -> None:
         """Add a fact to custom_data."""
@@ -99,7 +114,8 @@ class BagWriter:
             connection = self._writer.add_connection(topic, kind, typestore=typestore(),
                                                      offered_qos_profiles=[_qos(latched)])
             self._connections[topic] = connection
-        self._writer.write(connection, stamp_ns, typestore().serialize_cdr(message, kind))
+        with self._writing():
+            self._writer.write(connection, stamp_ns, typestore().serialize_cdr(message, kind))
 
     def put(self, channel: str, record: Any, stamp_ns: int, sensor: str = "", topics: Topics | None = None) -> None:
         """Write ``record`` on a channel of ``wire/channels.py``, of one ``sensor`` where it has one a sensor; ``topics`` are the

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from kd_planner_ros.core.errors import TrainingError
+from kd_planner_ros.core.files import whole_file
 from kd_planner_ros.core.foreign import reading
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
@@ -27,14 +28,11 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     """
     readable = _plain(state, "state")
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{LAST}.tmp"
-    with temporary.open("wb") as file:
-        torch.save(readable, file)
-        file.flush()
-        os.fsync(file.fileno())
-    if (folder / LAST).is_file():
-        os.replace(folder / LAST, folder / PREVIOUS)
-    os.replace(temporary, folder / LAST)
+    with whole_file(folder / LAST, durable=True) as part:
+        with part.open("wb") as file:  # torch's own writer would not say why it failed
+            torch.save(readable, file)
+        if (folder / LAST).is_file():
+            os.replace(folder / LAST, folder / PREVIOUS)
 
 
 def remove(folder: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kd_planner_ros.runtime.store import write_atomic
+from kd_planner_ros.core.files import write_bytes
 
 PRETRAIN = "pretrain"
 """Kind of the rows from before the student's first step; older logs say "head start"."""
@@ -28,7 +28,7 @@ class Log:
                     row[1] in (PRETRAIN, "head start") or int(row[0]) <= first_step)]
         text = io.StringIO(newline="")
         csv.writer(text).writerows([("step", "kind", "name", "value"), *kept])
-        write_atomic(path, text.getvalue().encode())  # the earlier rows are not lost to a run that is killed here
+        write_bytes(path, text.getvalue().encode())  # the earlier rows are not lost to a run that is killed here
         self._file = path.open("a", newline="")
         self._writer = csv.writer(self._file)
         self._board: Any = _tensorboard(folder)

@@ -11,7 +11,6 @@ The augmentation is photometric only, so the clean answer belongs to the same sc
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from kd_planner_ros.core.files import whole_file
 from kd_planner_ros.distill.teacher import Teacher, is_map
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.samples.arrays import open_array
@@ -104,7 +104,5 @@ def _compute(shard: Shard, folder: Path, teacher: Teacher, names: Sequence[str],
             parts[name].append(value.to(kind).cpu().numpy())
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in parts.items():
-        temporary = folder / f".{name}.{os.getpid()}.tmp"
-        with temporary.open("wb") as file:
-            np.save(file, np.concatenate(rows))
-        os.replace(temporary, folder / f"{name}.npy")
+        with whole_file(folder / f"{name}.npy") as part:
+            np.save(part, np.concatenate(rows))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from kd_planner_ros.core.files import whole_file
 from kd_planner_ros.evaluation.overlay import draw_attention, draw_candidates, draw_plan
 from kd_planner_ros.evaluation.run_folder import Run
 from kd_planner_ros.evaluation.run_plans import candidates_of
@@ -32,10 +33,9 @@ def write(run: Run, path: Path, width: int = 720, longest_s: float = 60.0) -> bo
     kept = stamps[::stride]
     pictures = (Image.fromarray(picture) for picture in compose(run, kept, width, stride))
     times = np.diff([*kept, kept[-1] + 1000 * stride]) / stride
-    part = path.with_name("." + path.name + ".part")
-    next(pictures).save(part, "WEBP", save_all=True, append_images=pictures, duration=[int(t) for t in times], loop=0,
-                        quality=62, method=2)
-    part.replace(path)
+    with whole_file(path) as part:
+        next(pictures).save(part, "WEBP", save_all=True, append_images=pictures, duration=[int(t) for t in times], loop=0,
+                            quality=62, method=2)
     return True
 
 

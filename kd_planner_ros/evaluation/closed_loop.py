@@ -57,8 +57,8 @@ def conclude(config: ClosedLoopConfig, drives: Sequence[Drive], name: str, senso
              latency: Latency, notes: Sequence[str] = ()) -> dict[str, Any]:
     """Put the drives' records together: writes ``statistics.json``, ``summary.json`` and ``report.html``, gives back the
     summary. ``notes`` say what of the route file is left out or changed."""
+    from kd_planner_ros.core.files import write_text
     from kd_planner_ros.evaluation import overview, score
-    from kd_planner_ros.evaluation.run_folder import write_text
     from kd_planner_ros.world.route_scenarios import count_by_status
 
     records = [replace(score.read_records(drive.folder / "statistics.json")[0], index=drive.index) for drive in drives]

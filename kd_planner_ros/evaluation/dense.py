@@ -220,8 +220,8 @@ def _fitted(array: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarray:
 
 
 def _write(out: Path, result: Mapping[str, Any], judge: _Judge) -> None:
+    from kd_planner_ros.core.files import write_text
     from kd_planner_ros.evaluation.dense_pictures import write_strip
-    from kd_planner_ros.evaluation.run_folder import write_text
 
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "dense.json", json.dumps(result, indent=1, sort_keys=True) + "\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kd_planner_ros.core.files import whole_file
 from kd_planner_ros.evaluation.dense_metrics import IGNORED
 from kd_planner_ros.imaging.palette import colour_ids
 
@@ -54,4 +55,5 @@ def write_strip(path: Path, rows: Sequence[Sequence[tuple[str, np.ndarray]]]) ->
             pen.line([((column + 1) * _WIDTH_PX - 1, top), ((column + 1) * _WIDTH_PX - 1, top + size + _HEAD_PX)], fill="white", width=3)
         top += size + _HEAD_PX
     path.parent.mkdir(parents=True, exist_ok=True)
-    strip.save(path)
+    with whole_file(path) as part:
+        strip.save(part, "PNG")

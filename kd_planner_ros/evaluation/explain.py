@@ -17,6 +17,7 @@ from kd_planner_ros.bags.reader import Recording, Sample, open_bag
 from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP, Source, read_cameras
 from kd_planner_ros.core.card import ModelCard
 from kd_planner_ros.core.errors import BagError, ConfigError
+from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.planning_states import STATE_NAMES
 from kd_planner_ros.core.records import Command, Frame
 from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS
@@ -26,7 +27,6 @@ from kd_planner_ros.distill.methods.plankd.safety import proximity
 from kd_planner_ros.evaluation import explain_pictures
 from kd_planner_ros.evaluation.explain_cam import ALL, state_maps
 from kd_planner_ros.evaluation.explain_state import TrainedParts, load_parts
-from kd_planner_ros.evaluation.run_folder import write_text
 from kd_planner_ros.geometry.frames import base_to_planner
 from kd_planner_ros.imaging.bev_scene import BevView
 from kd_planner_ros.networks.blocks.inputs import IMAGENET_MEAN, IMAGENET_STD, command_index

@@ -18,10 +18,11 @@ from typing import Any
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.fields import check_fields
+from kd_planner_ros.core.files import write_text
 from kd_planner_ros.evaluation import closed_loop, latency_report
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig
 from kd_planner_ros.evaluation.latency import MOST_MS, TICK_MS, ticks_of
-from kd_planner_ros.evaluation.run_folder import lock_settings, write_text
+from kd_planner_ros.evaluation.run_folder import lock_settings
 
 OWN, PAPER_INPUT = "own", "paper-input"
 MEASURED_FRAMES = 60

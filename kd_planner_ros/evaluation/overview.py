@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 from kd_planner_ros import __version__
-from kd_planner_ros.evaluation.run_folder import write_text
+from kd_planner_ros.core.files import write_text
 from kd_planner_ros.evaluation.score import RouteRecord
 
 

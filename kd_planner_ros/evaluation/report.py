@@ -13,9 +13,10 @@ import numpy as np
 from PIL import Image
 
 from kd_planner_ros import __version__
+from kd_planner_ros.core.files import write_text
 from kd_planner_ros.evaluation import animation, plots
 from kd_planner_ros.evaluation.overlay import project, ribbon
-from kd_planner_ros.evaluation.run_folder import Run, read_run, write_text
+from kd_planner_ros.evaluation.run_folder import Run, read_run
 from kd_planner_ros.runtime.facts import card_by_name
 
 KEY_PICTURES = 6

@@ -18,7 +18,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.files import write_bytes, write_text, writing
 from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.core.records import Control, EgoState, Plan, Pose
 from kd_planner_ros.core.road import RoadMap
@@ -93,13 +93,6 @@ def require_free(folder: Path, kind: str, marks: Collection[str] = ()) -> None:
                           f"one with other files, for example {names[0]}", "give another --out")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` in one step: a reader sees the old file or the new one, never half of one."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text)
-    part.replace(path)
-
-
 _MADE_LATER = ("lanes.json", "statistics.json", "drive.json", "drive.webp", "report.html")
 
 
@@ -126,7 +119,8 @@ class RunWriter:
             write_text(self.folder / "lanes.json", json.dumps(_lanes_near(road, info.route)) + "\n")
         self._telemetry = (self.folder / "telemetry.csv").open("w", buffering=1, newline="")
         self._rows = csv.writer(self._telemetry, lineterminator="\n")
-        self._rows.writerow(TELEMETRY_COLUMNS)
+        with writing(self.folder / "telemetry.csv"):
+            self._rows.writerow(TELEMETRY_COLUMNS)
         self._plans = (self.folder / "plans.jsonl").open("w", buffering=1)
         self._events = (self.folder / "events.jsonl").open("w", buffering=1)
 
@@ -134,18 +128,22 @@ class RunWriter:
         """One telemetry row: the car's state and the control it was given in it."""
         pose = ego.pose
         target = "" if target_speed_mps is None else f"{target_speed_mps:.4f}"
-        self._rows.writerow([
-            f"{ego.stamp_ns / 1e9:.3f}", f"{pose.x:.4f}", f"{pose.y:.4f}", f"{pose.yaw:.5f}", f"{ego.speed_mps:.4f}",
-            f"{control.throttle:.4f}", f"{control.brake:.4f}", f"{control.steer:.4f}", target, control.reason])
+        row = [f"{ego.stamp_ns / 1e9:.3f}", f"{pose.x:.4f}", f"{pose.y:.4f}", f"{pose.yaw:.5f}", f"{ego.speed_mps:.4f}",
+               f"{control.throttle:.4f}", f"{control.brake:.4f}", f"{control.steer:.4f}", target, control.reason]
+        with writing(self.folder / "telemetry.csv"):
+            self._rows.writerow(row)
 
     def plan(self, plan: Plan) -> None:
         """One line with everything that the plan holds but its controller's name and the network's own control."""
-        self._plans.write(json.dumps(plan_to_json(plan)) + "\n")
+        with writing(self.folder / "plans.jsonl"):
+            self._plans.write(json.dumps(plan_to_json(plan)) + "\n")
 
     def event(self, stamp_ns: int, kind: str, x: float, y: float, text: str = "") -> None:
         """One infraction at (x, y) metres in ``map``; ``kind`` as in the leaderboard's infraction table."""
-        self._events.write(json.dumps({"stamp_s": round(stamp_ns / 1e9, 3), "kind": kind, "x": round(float(x), 3),
-                                       "y": round(float(y), 3), "text": text}) + "\n")
+        line = json.dumps({"stamp_s": round(stamp_ns / 1e9, 3), "kind": kind, "x": round(float(x), 3), "y": round(float(y), 3),
+                           "text": text})
+        with writing(self.folder / "events.jsonl"):
+            self._events.write(line + "\n")
 
     def frame(self, stamp_ns: int, rgb: np.ndarray) -> bool:
         """Keep the picture ``rgb`` uint8 [H, W, 3] unless the last kept one is too recent; True if it was kept."""
@@ -156,7 +154,7 @@ class RunWriter:
         self._last_frame_ns = stamp_ns
         packed = io.BytesIO()
         Image.fromarray(rgb).save(packed, "JPEG", quality=88)
-        (self.folder / "frames" / f"{stamp_ns // 1_000_000:08d}.jpg").write_bytes(packed.getvalue())
+        write_bytes(self.folder / "frames" / f"{stamp_ns // 1_000_000:08d}.jpg", packed.getvalue())
         return True
 
     def finish(self, statistics: Mapping[str, Any]) -> None:

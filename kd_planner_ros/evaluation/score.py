@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.foreign import reading
-from kd_planner_ros.evaluation.run_folder import write_text
 
 PENALTIES = {
     "collisions_pedestrian": 0.50, "collisions_vehicle": 0.60, "collisions_layout": 0.65, "red_light": 0.70,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish, SensorRig, Station
@@ -68,9 +69,7 @@ def from_objects(data: dict[str, Any], role_name: str) -> SensorRig:
 
 def write_objects(path: Path, rig: SensorRig, role_name: str) -> None:
     """Write the sensor file of ``rig``."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(to_objects(rig, role_name), indent=2) + "\n")
-    part.replace(path)
+    write_text(path, json.dumps(to_objects(rig, role_name), indent=2) + "\n")
 
 
 def read_objects(path: Path, role_name: str) -> SensorRig:

@@ -210,5 +210,5 @@ def _store(openvino, graph, cache: Path | None) -> None:
             openvino.save_model(graph, str(Path(scratch) / "graph.xml"), compress_to_fp16=False)
             for suffix in (".bin", ".xml"):
                 os.replace(Path(scratch) / f"graph{suffix}", cache.with_suffix(suffix))
-    except OSError:
+    except (OSError, RuntimeError):  # OpenVINO raises the latter where the disk is full
         return

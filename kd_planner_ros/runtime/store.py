@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from torch import Tensor, nn
 
 from kd_planner_ros.core.card import CARD, ModelCard, read_card
 from kd_planner_ros.core.errors import CardError
+from kd_planner_ros.core.files import write_bytes
 from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.networks.registry import find_network
 
@@ -36,21 +35,6 @@ def half_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 tensor = tensor.half() if tensor.abs().max() <= _HALF_MAX else tensor.bfloat16()
         shipped[name] = tensor.contiguous()
     return shipped
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` through a temporary file beside it: a reader sees the old file or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def save_model(folder: Path, network: str, config: Any, state_dict: Mapping[str, Tensor],
@@ -76,8 +60,8 @@ def save_model(folder: Path, network: str, config: Any, state_dict: Mapping[str,
     card = ModelCard(
         name=folder.name, network=network, config=asdict(config), weights_sha256=hashlib.sha256(data).hexdigest(),
         parameters=sum(p.numel() for p in model.parameters()), training=dict(training or {}), scores=dict(scores or {}))
-    write_atomic(folder / WEIGHTS, data)
-    write_atomic(folder / CARD, card.to_json().encode())
+    write_bytes(folder / WEIGHTS, data, durable=True)
+    write_bytes(folder / CARD, card.to_json().encode(), durable=True)
     return card
 
 
@@ -102,7 +86,7 @@ def add_training(folder: Path, facts: Mapping[str, Any]) -> ModelCard:
 def _add(folder: Path, part: str, facts: Mapping[str, Any]) -> ModelCard:
     card = read_card(Path(folder))
     card = replace(card, **{part: {**getattr(card, part), **facts}})
-    write_atomic(Path(folder) / CARD, card.to_json().encode())
+    write_bytes(Path(folder) / CARD, card.to_json().encode(), durable=True)
     return card
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from kd_planner_ros.core.errors import TrainingError
+from kd_planner_ros.core.files import writing
 from kd_planner_ros.core.foreign import reading
 
 WHOLE_BYTES = 2**22
@@ -34,7 +35,7 @@ class ArrayWriter:
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype):
-        self._shape, self._dtype, self._count = shape, dtype, 0
+        self._path, self._shape, self._dtype, self._count = path, shape, dtype, 0
         self._file = path.open("wb")
         self._write_header()
         self._data_at = self._file.tell()
@@ -53,18 +54,20 @@ class ArrayWriter:
         """
         if rows.shape[1:] != self._shape or rows.dtype != self._dtype:
             raise ValueError(f"{self._dtype} {list(self._shape)} a row, got {rows.dtype} {list(rows.shape[1:])}")
-        self._file.write(np.ascontiguousarray(rows).data)
+        with writing(self._path):
+            self._file.write(np.ascontiguousarray(rows).data)
         self._count += len(rows)
 
     def close(self) -> None:
         """Write the number of rows into the header, and close the file."""
         if self._file.closed:
             return
-        self._file.seek(0)
-        self._write_header()
-        if self._file.tell() != self._data_at:  # numpy keeps room for the number of rows
-            raise ValueError(f"a header of {self._data_at} bytes, got {self._file.tell()}")
-        self._file.close()
+        with writing(self._path):
+            self._file.seek(0)
+            self._write_header()
+            if self._file.tell() != self._data_at:  # numpy keeps room for the number of rows
+                raise ValueError(f"a header of {self._data_at} bytes, got {self._file.tell()}")
+            self._file.close()
 
     def _write_header(self) -> None:
         facts = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": (self._count, *self._shape)}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.files import whole_file
 from kd_planner_ros.core.records import Command
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.samples.rows import STATES
@@ -64,7 +65,8 @@ class Batch:
         everything: dict[str, Any] = {
             "rows": self.rows, "student_rows": self.student_rows, "index": self.index, "hidden_speed": self.hidden_speed,
             "reset": self.reset, "grids": self.grids, **self.arrays, **seen, **self.extras}
-        np.savez_compressed(path, **everything)
+        with whole_file(path) as part:
+            np.savez_compressed(part, **everything)
 
 
 class Samples:

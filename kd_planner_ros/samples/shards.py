@@ -24,6 +24,7 @@ from kd_planner_ros.bags.files import bag_files
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.bags.source import Source, as_source
 from kd_planner_ros.core.errors import BagError, TrainingError
+from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.networks.samples import MAIN, SampleMaker, require_valid
 from kd_planner_ros.samples.arrays import open_array, put_in_place
@@ -147,7 +148,7 @@ def _build(recording: Recording, folder: Path, maker: SampleMaker, content: str)
                  "map": recording.map_name, **{k: recording.custom_data.get(k, "") for k in ("route", "seed", "weather")}}
         if made.names != (MAIN,):
             facts["fields"] = [name for name in made.names if name != MAIN]
-        (partial / "facts.json").write_text(json.dumps(facts, indent=1, sort_keys=True))
+        write_text(partial / "facts.json", json.dumps(facts, indent=1, sort_keys=True))
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise

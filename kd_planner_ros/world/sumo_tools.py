@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from kd_planner_ros.core.errors import MapError
+from kd_planner_ros.core.files import writing
 from kd_planner_ros.core.foreign import reading
 
 TIMEOUT_S = 120.0
@@ -90,8 +91,9 @@ def cached_file(key: bytes, suffix: str, make: Callable[[Path], None]) -> Path:
         return target
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         fresh = Path(folder) / ("fresh" + suffix)
-        make(fresh)
-        os.replace(fresh, target)
+        with writing(target):
+            make(fresh)
+            os.replace(fresh, target)
     return target
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from kd_planner_ros.core.card import ModelCard, read_card
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.evaluation.run_folder import write_text
+from kd_planner_ros.core.files import write_text
 from kd_planner_ros.networks.describe import describe
 from kd_planner_ros.networks.registry import find_network, is_weightless
 

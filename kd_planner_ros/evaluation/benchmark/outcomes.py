@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.evaluation import score
-from kd_planner_ros.evaluation.run_folder import write_text
 from kd_planner_ros.evaluation.score import RouteRecord
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import kd_planner_ros
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.files import write_text
 
 FOLDER = Path(kd_planner_ros.__file__).parents[1] / "docs" / "benchmarks"
 _PLACE = re.compile(r"<!-- table (\S+) -->\n.*?<!-- end -->\n", re.DOTALL)
@@ -41,7 +42,7 @@ def _table(folder: Path, name: str) -> str:
 def main() -> None:
     """Write every page."""
     for path, text in pages().items():
-        path.write_text(text)
+        write_text(path, text)
         print(path)
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError, PlannerError
 from kd_planner_ros.core.fields import check_fields
+from kd_planner_ros.core.files import write_text
 from kd_planner_ros.evaluation import closed_loop, worker
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig, Drive, claim_folder, plan_drives
-from kd_planner_ros.evaluation.run_folder import write_text
 
 _FILES = ("map", "routes", "latency")
 _setups: dict[str, tuple[worker.Setup, tempfile.TemporaryDirectory]] = {}

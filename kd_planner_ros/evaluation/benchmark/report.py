@@ -12,11 +12,11 @@ from typing import Any
 import jinja2
 
 from kd_planner_ros import __version__
+from kd_planner_ros.core.files import write_text
 from kd_planner_ros.evaluation.benchmark import plots
 from kd_planner_ros.evaluation.benchmark.recipe import Paper
 from kd_planner_ros.evaluation.benchmark.spec import BenchmarkSpec, Figure
 from kd_planner_ros.evaluation.benchmark.table import flat_columns, flatten
-from kd_planner_ros.evaluation.run_folder import write_text
 
 HEADINGS = {"drive": "Driving", "open_loop": "Plans against recordings", "dense": "Dense outputs against recorded labels"}
 

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.files import write_text
 from kd_planner_ros.ros.graph.settings import SECTION, Section, known_parameters, read_parameter_file, values_for
 from kd_planner_ros.ros.profiles import Profile
 from kd_planner_ros.ros.specs import node_specs
@@ -51,7 +52,7 @@ class NodeProcess:
         """Its parameter files in the order in which ROS must read them; ``folder`` receives the two that are not there yet."""
         derived, own = folder / f"{self.name}_defaults.yaml", folder / f"{self.name}.yaml"
         for path, values in ((derived, self.defaults), (own, self.parameters)):
-            path.write_text(yaml.safe_dump({"/**": {SECTION: dict(values)}}))
+            write_text(path, yaml.safe_dump({"/**": {SECTION: dict(values)}}))
         return [*([derived] if self.defaults else []), *self.parameter_files, own]
 
     def command(self, folder: Path) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 
 from kd_planner_ros.core.errors import ConfigError, PlannerError
 from kd_planner_ros.core.fields import check_fields
+from kd_planner_ros.core.files import write_text
 from kd_planner_ros.evaluation.run_folder import require_free
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph.checks import check_nodes
@@ -201,7 +202,7 @@ def _conclude(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> DriveRep
         route_completion=record.score_route, infraction_score=record.score_penalty, sim_s=record.duration_game_s,
         wall_s=round(outcome.wall_s, 2), sim_per_wall=outcome.sim_per_wall, unanswered_ticks=outcome.unanswered,
         stop_s=round(outcome.stop_s, 2), troubles=outcome.troubles, report=report)
-    (run_dir / "drive.json").write_text(json.dumps(result, indent=2) + "\n")
+    write_text(run_dir / "drive.json", json.dumps(result, indent=2) + "\n")
     if unreported is not None:
         raise unreported
     _tell_scenarios(record.notes.get("scenarios", ()))

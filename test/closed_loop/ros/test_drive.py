@@ -104,6 +104,21 @@ def test_a_killed_planner_stops_the_car_and_is_reported(tmp_path, monkeypatch):
     assert (tmp_path / "statistics.json").is_file()
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is a device of Linux")
+def test_a_disk_that_runs_full_is_the_one_sentence(tmp_path, monkeypatch):
+    """The file of the telemetry lies on a full disk: the world ends in its first tick. No report: whoever reads /dev/full never ends."""
+    from kd_planner_ros.ros.graph.describe import NodeProcess
+
+    run, real = tmp_path / "run", NodeProcess.command
+    link = ["sh", "-c", f"ln -s /dev/full '{run}/telemetry.csv'; exec \"$@\"", "sh"]
+    monkeypatch.setattr(NodeProcess, "command", lambda self, folder: [*(link if self.name == "world" else []), *real(self, folder)])
+    with pytest.raises(PlannerError) as reported:
+        drive(DriveConfig(planner="constant_velocity", out=str(run), time=5.0, report=False, **SETTINGS))
+    said = str(reported.value)
+    assert "world ended with status 2" in said and "No space left on device" in said and "telemetry.csv" in said and "\n" not in said
+    assert (run / "run.json").is_file() and (run / "lanes.json").is_file()
+
+
 @pytest.mark.alone
 def test_ctrl_c_stops_all_processes_and_keeps_the_folder(tmp_path):
     code = ("from kd_planner_ros.cli.main import main; import sys; sys.exit(main(['drive', '--planner', "

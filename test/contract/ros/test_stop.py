@@ -130,5 +130,5 @@ def test_a_world_whose_disk_is_full_says_so_in_its_last_line(tmp_path):
     done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path / "run")], env={**os.environ, "PYTHONPATH": os.pathsep.join(there)},
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240)
     last = done.stderr.strip().splitlines()[-1]
-    assert done.returncode == 2 and "No space left on device" in last, done.stderr
+    assert done.returncode == 2 and "No space left on device" in last and "telemetry.csv" in last, done.stderr
     assert "Traceback" not in done.stderr and (tmp_path / "run" / "run.json").is_file()

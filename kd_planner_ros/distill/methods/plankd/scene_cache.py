@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.core.files import whole_file
 from kd_planner_ros.distill.methods.plankd.bev_frames import bev_frames
 from kd_planner_ros.imaging.bev_scene import BevView
 from kd_planner_ros.samples.arrays import open_array, put_in_place
@@ -74,7 +75,8 @@ def build(bags: Mapping[Shard, Path], maps_dir: Path | None = None, progress: bo
         partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        np.save(partial / "bev.npy", images)
-        np.save(partial / "obstacles.npy", obstacles)
+        for name, array in (("bev", images), ("obstacles", obstacles)):
+            with whole_file(partial / f"{name}.npy") as part:
+                np.save(part, array)
         put_in_place(partial, folder)
     return SceneCache(kind)

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from kd_planner_ros.core.files import write_bytes
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.scene import SceneState
@@ -130,9 +131,7 @@ def write_sheet(image: np.ndarray, out: Path) -> None:
         if len(data) <= MAX_BYTES:
             break
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(out.name + ".tmp")
-    part.write_bytes(data.tobytes())
-    part.replace(out)
+    write_bytes(out, data.tobytes())
 
 
 def main() -> None:
