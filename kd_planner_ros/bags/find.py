@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +27,22 @@ class Found:
 
 
 def find_bags(folders: Iterable[Path]) -> list[Path]:
-    """Every recording in ``folders``, as ``search`` finds them.
+    """Every recording in ``folders``, as ``search`` finds them. What the search found and left out is printed on stderr, each line once
+    a process; nothing where each folder is one recording.
 
     Raises:
         BagError: a folder is missing, or holds no recording.
     """
-    return list(search(folders).bags)
+    folders = [Path(folder) for folder in folders]
+    found = search(folders)
+    line = str(found)
+    if (list(found.bags) != folders or found.left_out) and line not in _printed:
+        _printed.add(line)
+        print(line, file=sys.stderr)
+    return list(found.bags)
+
+
+_printed: set[str] = set()
 
 
 def search(folders: Iterable[Path]) -> Found:

@@ -110,7 +110,13 @@ def _open(args: argparse.Namespace) -> dict:
         print(f"minADE {_number(result['min_ade_m']).strip()} m, the best candidate of each of {result['min_ade_plans']} plans")
     print(f"steering error {_number(result['steer_mae']).strip()} of full lock over {result['steered']} plans; "
           f"{result['refused']} plans refused, {result['incomplete']} instants incomplete")
+    _print_notes(result)
     return result
+
+
+def _print_notes(result: dict) -> None:
+    for bag, notes in result.get("notes", {}).items():
+        print("\n".join(f"{bag}: {note}" for note in notes))
 
 
 def _dense(args: argparse.Namespace) -> dict:
@@ -126,6 +132,7 @@ def _dense(args: argparse.Namespace) -> dict:
         print(f"{name}: not scored: {reason}")
     print(f"{result['frames']} frames of {result['bags']} recordings; {result['incomplete']} instants incomplete, "
           f"{result['unlabelled']} frames without labels")
+    _print_notes(result)
     if args.out is not None:
         print(f"details: {args.out / 'dense.json'}, dense.md and strip.png beside it")
     return result

@@ -23,6 +23,7 @@ from kd_planner_ros.distill.parallel import Group, join
 from kd_planner_ros.distill.recorded import require_sensors, sources
 from kd_planner_ros.distill.run import Run, recipe_of
 from kd_planner_ros.samples.arrays import allow_open_files
+from kd_planner_ros.samples.report import lines
 from kd_planner_ros.samples.shards import Shard, build_shards
 
 __all__ = ["TrainConfig", "TrainReport", "train"]
@@ -61,6 +62,8 @@ def _shards(config: TrainConfig, bags: list[Source], learner: Learner, group: Gr
     """Every recording's samples; the leader builds the cache, the others wait and then find it built."""
     shards = group.leader_first(
         lambda: build_shards(bags, config.cache, learner.task, config.progress and group.leads))
+    if group.leads:
+        print("\n".join(lines(shards)), file=sys.stderr)
     leaks = [s.facts["map"] for s in shards if town_of(s.facts["map"]) in EVALUATION_MAPS]
     if leaks and not config.allow_leak:
         raise ConfigError(f"no recordings of the evaluation map {', '.join(EVALUATION_MAPS)}", f"{len(leaks)} of {leaks[0]}",

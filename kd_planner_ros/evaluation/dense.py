@@ -70,14 +70,16 @@ def score(perceiver: Perceiver, folders: list[Path], config: DenseConfig, progre
     from kd_planner_ros.bags.reader import open_bag
 
     judge, total = _Judge(config), len(folders)
-    incomplete = 0
+    incomplete, notes = 0, {}
     for number, folder in enumerate(tqdm(folders, unit="bag", desc=perceiver.name, disable=not progress, dynamic_ncols=True)):
         with open_bag(folder) as recording:
             perceiver.reset()
             for frame, shot, share in _instants(perceiver, recording):
                 judge.take(perceiver.perceive(frame), frame, shot, (number + share) / total)
             incomplete += recording.incomplete
-    found = {"model": perceiver.name, "bags": total, "incomplete": incomplete, "max_depth_m": config.max_depth_m, **judge.result()}
+            notes |= {recording.path.name: recording.notes} if recording.notes else {}
+    found = {"model": perceiver.name, "bags": total, "incomplete": incomplete, "max_depth_m": config.max_depth_m, **judge.result(),
+             **({"notes": notes} if notes else {})}
     if not found["outputs"]:
         raise BagError(f"labels for a dense output of '{perceiver.name}' in {config.bag}",
                        "; ".join(f"{name}: {reason}" for name, reason in found["not_scored"].items()) or "no dense output",

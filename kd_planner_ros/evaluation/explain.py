@@ -82,8 +82,9 @@ def run(config: ExplainConfig) -> dict[str, Any]:
         for number, sample in _frames(recording, config, subject.processor.config):
             Path(config.out).mkdir(parents=True, exist_ok=True)
             found.append(_explain(number, sample, recording, subject, config))
+        notes = list(recording.notes)
     result = {"model": subject.card.name, "weights_sha256": subject.card.weights_sha256, "bag": Path(config.bag).name,
-              "frames": found}
+              "frames": found, **({"notes": notes} if notes else {})}
     write_text(Path(config.out) / "explain.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
     return result
 

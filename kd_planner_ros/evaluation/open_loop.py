@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP, find_sources
-from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.records import Plan
 from kd_planner_ros.driving.supervisor import Reason
 from kd_planner_ros.evaluation.metrics import HORIZONS_S, Recorded, score_plans
@@ -54,10 +54,11 @@ class OpenLoopConfig:
 
 def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     """The figures of ``metrics.score_plans`` over all recordings in ``config.bag``, with ``bags``, ``refused`` (plans that
-    the supervisor would not drive) and ``incomplete`` (instants without every sensor) beside them.
+    the supervisor would not drive) and ``incomplete`` (instants without every sensor) beside them; ``notes`` says by recording what
+    is odd or was left out, where something was.
 
     Raises:
-        BagError: no recording, a broken one, or one that lacks a topic the planner needs.
+        BagError: no recording, a broken one, one that lacks a topic the planner needs, or no instant with every sensor.
         PlannerError, CardError: from the planner.
     """
     from tqdm import tqdm
@@ -70,11 +71,16 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     with open_bag(folders[0]):
         pass  # a wrong one is refused before the bar begins
     planner = load_planner(config.planner, config.device, config.engine)
-    parts = []
+    parts, notes = [], {}
     for folder in tqdm(folders, unit="bag", desc=config.planner, disable=not progress, dynamic_ncols=True):
         with open_bag(folder) as recording:
             parts.append(_score_one(recording, planner, horizons))
-    return {"planner": planner.name, "bags": len(folders), **merge(parts)}
+            notes |= {recording.path.name: recording.notes} if recording.notes else {}
+    merged = merge(parts)
+    if not merged["plans"]:
+        raise BagError(f"an instant in {config.bag} at which every sensor of '{planner.name}' and odometry gave something",
+                       f"none; {merged['incomplete']} instants are incomplete", "look at it with 'kd-planner bags check'")
+    return {"planner": planner.name, "bags": len(folders), **merged, **({"notes": notes} if notes else {})}
 
 
 def _require_horizons(horizons: Sequence[float]) -> tuple[float, ...]:

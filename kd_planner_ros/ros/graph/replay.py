@@ -223,6 +223,7 @@ def _score(config: ReplayConfig, recording: Recording, player: Any, frames: list
     score = score_plans([player.plans[stamp].trajectory for stamp in answered], steers,
                         recorded(recording, list(_actors(recording))))
     return {**score, "frames": len(frames), "dropped": dropped, "unanswered": player.unanswered, "unreadable": player.unreadable,
+            **({"notes": recording.notes} if recording.notes else {}),
             "refused": sum(steer is None for steer in steers)}
 
 

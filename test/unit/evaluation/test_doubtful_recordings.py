@@ -1,0 +1,111 @@
+"""A recording that cannot be believed is refused by every command with the same sentence, and nothing of it is used."""
+
+from types import SimpleNamespace
+
+import pytest
+from support.bags import HEIGHT, RIG, WIDTH, copy_bag
+from support.rewrite import moved, rewrite, stamped
+from support.training import training
+
+from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.bags.stamps import header_stamp
+from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.distill.train import train
+from kd_planner_ros.evaluation import dense, explain, open_loop
+from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.ros.graph.replay import needed_topics
+
+S = 10**9
+STAMPED = ("/odometry", "/front/image", "/imu", "vehicle_control_cmd", "/truth/state", "/truth/objects", "/truth/signals")
+
+
+def _train(bag):
+    train(training(bags=(bag,), name="x", size="3.1m", input_height=32, input_width=64, epochs=0.1, cache=bag.parent / "cache",
+                   models_dir=bag.parent / "models", runs_dir=bag.parent / "runs", progress=False, device="cpu"))
+
+
+def _dense(bag):
+    config = find_network("tcp").config({"input_height": HEIGHT, "input_width": WIDTH})
+    with open_bag(bag) as recording:
+        list(dense._instants(SimpleNamespace(rig=SensorRig(config.rig.cameras)), recording))
+
+
+def _explain(bag):
+    config = find_network("tcp").config({"input_height": HEIGHT, "input_width": WIDTH})
+    with open_bag(bag) as recording:
+        list(explain._frames(recording, explain.ExplainConfig(bag, "none", bag), config))
+
+
+def _replay(bag):
+    with open_bag(bag) as recording:
+        needed_topics(recording, RIG)
+
+
+COMMANDS = {"train": _train, "open-loop": lambda bag: open_loop.run(open_loop.OpenLoopConfig(bag), progress=False), "dense": _dense,
+            "explain": _explain, "replay": _replay}
+
+
+def _back(topic, when, raw):
+    stamp = header_stamp(raw, topic) if topic.endswith(STAMPED) else 0
+    return stamped(raw, stamp - 2 * S) if stamp > 4 * S else raw
+
+
+FAULTS = {
+    "two clocks": (moved("/odometry", lambda stamp: stamp + 1_700_000_000 * S), r"from 1\.000 s to .*from 1700000001\.000 s to .*clocks"),
+    "another clock beside": (moved("/front/image", lambda stamp: stamp + 3 * S), r"front/image.*3\.0 s ahead of those of .*odometry"),
+    "set back": (_back, r"set back from (3\.950|4\.000|3\.500) s to (2|2\.050|2\.500|2\.000)"),
+    "still": (moved("/front/image", lambda stamp: 7), "stand still"),
+    "empty": (lambda topic, when, raw: None if topic.endswith("/odometry") else raw, "odometry.*no such topic"),
+}
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    home = tmp_path_factory.mktemp("doubtful")
+    whole = copy_bag(home / "whole", labels=False)
+    return {name: rewrite(whole, home / name.replace(" ", "_"), change) for name, (change, _) in FAULTS.items()}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_command_refuses_it_in_one_line(recordings, fault, command):
+    with pytest.raises(BagError, match=FAULTS[fault][1]) as refused:
+        COMMANDS[command](recordings[fault])
+    assert "\n" not in str(refused.value)
+    assert not list(recordings[fault].parent.glob("models/*"))
+
+
+def test_what_is_left_out_of_the_samples_is_reported(tmp_path, capsys):
+    """One odometry is not finite and one picture came twice: numbers, reasons and notes are printed, and training goes on."""
+    from dataclasses import replace
+
+    from kd_planner_ros.bags.messages import typestore
+
+    def change(topic, when, raw):
+        if topic.endswith("/odometry") and when == 2 * S:
+            message = typestore().deserialize_cdr(raw, "nav_msgs/msg/Odometry")
+            place = replace(message.pose.pose.position, x=float("nan"))
+            pose = replace(message.pose, pose=replace(message.pose.pose, position=place))
+            return bytes(typestore().serialize_cdr(replace(message, pose=pose), "nav_msgs/msg/Odometry"))
+        return [(when, raw), (when, raw)] if topic.endswith("/front/image") and when == 3 * S else raw
+
+    for number in range(2):
+        rewrite(copy_bag(tmp_path / f"whole{number}", labels=False, seed=number), tmp_path / "bags" / f"b{number}", change)
+    (tmp_path / "bags" / "old.partial").mkdir()
+    (tmp_path / "bags" / "old.partial" / "x.mcap").touch()
+    _train(tmp_path / "bags")
+    said = capsys.readouterr().err
+    assert said.count("2 recordings found; left out: ") == 1 and "it was interrupted" in said
+    assert ("18 samples of 34 instants in 2 recordings; left out: 4 without every sensor or without odometry, "
+            "12 nearer than the horizon to the end or to a gap of odometry\n") in said
+    assert "1 of 160 messages on /carla/ego_vehicle/odometry are left out: numbers that are not finite (and 1 recordings more)" in said
+    assert "1 of 17 messages repeat a stamp" in said
+
+
+def test_no_instant_with_every_sensor_is_no_score(tmp_path):
+    """Odometry is missing at the instants of the pictures alone; each topic by itself is sound."""
+    bag = rewrite(copy_bag(tmp_path / "whole", labels=False), tmp_path / "b", lambda topic, when, raw: None if
+                  topic.endswith("/odometry") and when % (S // 2) == 0 else raw)
+    with pytest.raises(BagError, match="every sensor of 'constant_velocity' and odometry gave something; got none; 16 instants"):
+        open_loop.run(open_loop.OpenLoopConfig(bag), progress=False)
