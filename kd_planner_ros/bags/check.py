@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kd_planner_ros.bags.bag_file import BagFile
-from kd_planner_ros.bags.reader import Recording
+from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.bags.stamps import Times, Verdict, judge, read_times
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.timeline import Series, empty
@@ -36,7 +36,7 @@ def check(path: Path, role_name: str | None = None) -> dict[str, Any]:
         found = {"path": str(path), "files": [one.name for one in file.files.files], "compression": file.files.compression,
                  "messages": sum(file.counts.values()), "duration_s": (span[1] - span[0]) / 1e9, "notes": list(file.notes)}
         try:
-            with Recording(path, role_name) as recording:
+            with open_bag(path, role_name) as recording:
                 verdicts: Mapping[str, Verdict] = recording.verdicts
                 found |= _vehicle(recording, times)
                 found["notes"] = list(dict.fromkeys((*recording.notes, *_told(verdicts))))
