@@ -36,6 +36,15 @@ def shards(tmp_path_factory):
     return tmp_path_factory.mktemp("shards")
 
 
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """The folder of a TCP for the camera of ``bags`` that has learnt nothing, called "small"."""
+    from support.networks import save_seeded
+
+    fields = {"size": "3.1m", "input_height": 32, "input_width": 64, "camera_width": 64, "camera_height": 32}
+    return save_seeded(tmp_path_factory.mktemp("models") / "small", "tcp", fields)
+
+
 # --- a test's own --------------------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,6 @@
-"""What tests of every network need: its smallest configuration, and the devices that there are."""
+"""What tests of networks share: the smallest configuration, models with seeded weights, inputs, and the devices that there are."""
+
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,3 +21,21 @@ def smallest(network):
             return sum(one.numel() for one in network.build_model(config).parameters())
 
     return min(network.configurations, key=parameters)
+
+
+def save_seeded(folder: Path, network: str, config=None, seed: int = 0) -> Path:
+    """``folder``, with a model of ``network`` in it that has learnt nothing; its config is the smallest one, or given, or fields."""
+    from kd_planner_ros.networks.registry import find_network
+    from kd_planner_ros.runtime.store import save_model
+
+    found = find_network(network)
+    chosen = smallest(found) if config is None else found.config(config) if isinstance(config, dict) else config
+    torch.manual_seed(seed)
+    save_model(folder, network, chosen, found.build_model(chosen).state_dict())
+    return folder
+
+
+def noise(example, seed: int = 0):
+    """Normal noise of the shapes of ``example``, a network's example inputs by name."""
+    generator = torch.Generator().manual_seed(seed)
+    return {name: torch.randn(tensor.shape, generator=generator) for name, tensor in example.items()}

@@ -2,7 +2,7 @@
 
 import sys
 
-import torch
+from support.networks import save_seeded
 from support.plugins import distribution
 
 from kd_planner_ros.core.plugins import NETWORKS
@@ -87,11 +87,5 @@ def install_network(monkeypatch, folder, package="tiny_eye_package"):
 
 def save_tiny(folder, name):
     """Write a model of ``tiny_eye`` with seeded weights to ``folder/name`` and give back ``folder``."""
-    from kd_planner_ros.networks.registry import find_network
-    from kd_planner_ros.runtime.store import save_model
-
-    network = find_network("tiny_eye")
-    torch.manual_seed(0)
-    config = network.config({})
-    save_model(folder / name, "tiny_eye", config, network.build_model(config).state_dict())
+    save_seeded(folder / name, "tiny_eye", {})
     return folder

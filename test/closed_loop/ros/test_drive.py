@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -141,15 +142,8 @@ def test_ctrl_c_stops_all_processes_and_keeps_the_folder(tmp_path):
     assert not [pid for pid in os.listdir("/proc") if pid.isdigit() and str(tmp_path).encode() in _command(pid)]
 
 
-def test_weights_that_do_not_fit_their_card_end_the_drive_with_the_planners_own_words(tmp_path):
-    torch = pytest.importorskip("torch", reason="torch is not installed: use the pinned environment ('make setup')")
-    from kd_planner_ros.networks.tcp.config import TCPConfig
-    from kd_planner_ros.networks.tcp.model import build_model
-    from kd_planner_ros.runtime.store import save_model
-
-    torch.manual_seed(0)
-    config = TCPConfig(size="3.1m", input_height=32, input_width=64, camera_width=64, camera_height=32)
-    save_model(tmp_path / "small", "tcp", config, build_model(config).state_dict())
+def test_weights_that_do_not_fit_their_card_end_the_drive_with_the_planners_own_words(tiny_model, tmp_path):
+    shutil.copytree(tiny_model, tmp_path / "small")
     weights = tmp_path / "small" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-64] + bytes(64))
     with pytest.raises(PlannerError) as reported:

@@ -26,18 +26,8 @@ def bag(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """An untrained TCP with the recording's camera."""
-    torch = pytest.importorskip("torch", reason="torch is not installed: use the pinned environment ('make setup')")
-    from kd_planner_ros.networks.tcp.config import TCPConfig
-    from kd_planner_ros.networks.tcp.model import build_model
-    from kd_planner_ros.runtime.store import save_model
-
-    torch.manual_seed(0)
-    config = TCPConfig(size="3.1m", input_height=32, input_width=64, camera_width=64, camera_height=32)
-    folder = tmp_path_factory.mktemp("models") / "small"
-    save_model(folder, "tcp", config, build_model(config).state_dict())
-    return str(folder)
+def model(tiny_model):
+    return str(tiny_model)
 
 
 @pytest.mark.parametrize("camera", ["front", "rgb_front"])

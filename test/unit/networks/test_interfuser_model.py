@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from support.networks import noise
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.networks.blocks.detr import Attention, Transformer, sine_encoding
@@ -31,11 +32,6 @@ COUNTS = {"52.9m": (52_935_567, 23_527_264, 11_195_744, 17_363_456), "26.3m": (2
 def small():
     torch.manual_seed(0)
     return build_model(SMALL).eval()
-
-
-def noise(config, batch, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return {name: torch.randn(t.shape, generator=generator) for name, t in example_inputs(config, batch).items()}
 
 
 @pytest.mark.parametrize("config", CONFIGURATIONS, ids=lambda config: config.size)
@@ -66,28 +62,28 @@ def test_tokens_and_queries_at_the_papers_inputs():
 
 def test_shapes_and_ranges_at_small_inputs(small):
     with torch.no_grad():
-        outputs = small(**noise(SMALL, 3), features=True)
+        outputs = small(**noise(example_inputs(SMALL, 3)), features=True)
     assert tuple(outputs["waypoints"].shape) == (3, 10, 2) and tuple(outputs["stop"].shape) == (3, 2)
     assert outputs["traffic_map"].min() > 0.0 and outputs["traffic_map"].max() < 1.0
     assert {f"{view}_stage{number}" for view in VIEWS for number in (1, 2, 3)} == {n for n in outputs if "_stage" in n}
     with torch.no_grad():
-        assert not any("stage" in name for name in small(**noise(SMALL, 1)))
+        assert not any("stage" in name for name in small(**noise(example_inputs(SMALL, 1))))
 
 
 def test_views_batched_together_are_views_alone(small):
     """left, right and focus run as one batch; with a focus view of another size they do not."""
-    inputs = noise(SMALL, 2)
+    inputs = noise(example_inputs(SMALL, 2))
     with torch.no_grad():
         stages = small._see(*(inputs[view] for view in VIEWS))
         for view in ("left", "right", "focus"):
             for found, alone in zip(stages[view], small.rgb_backbone(inputs[view])):
                 assert torch.allclose(found, alone, atol=1e-5)
         odd = InterFuserConfig(size="3.8m", **{**SMALL_INPUTS, "focus_px": 96})
-        assert tuple(build_model(odd).eval()(**noise(odd, 1))["waypoints"].shape) == (1, 10, 2)
+        assert tuple(build_model(odd).eval()(**noise(example_inputs(odd, 1)))["waypoints"].shape) == (1, 10, 2)
 
 
 def test_a_sample_does_not_see_its_neighbours(small):
-    inputs = noise(SMALL, 3)
+    inputs = noise(example_inputs(SMALL, 3))
     with torch.no_grad():
         together, alone = small(**inputs), small(**{name: tensor[1:2] for name, tensor in inputs.items()})
     for name in together:
@@ -96,14 +92,14 @@ def test_a_sample_does_not_see_its_neighbours(small):
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_matters(small, view):
-    inputs = noise(SMALL, 1)
+    inputs = noise(example_inputs(SMALL, 1))
     with torch.no_grad():
         before, after = small(**inputs), small(**{**inputs, view: inputs[view] + 1.0})
     assert not torch.equal(before["waypoints"], after["waypoints"])
 
 
 def test_speed_reaches_the_map_alone_and_the_target_the_waypoints_alone(small):
-    inputs = noise(SMALL, 1)
+    inputs = noise(example_inputs(SMALL, 1))
     with torch.no_grad():
         before = small(**inputs)
         faster = small(**{**inputs, "measurements": inputs["measurements"] + 1.0})
@@ -118,14 +114,14 @@ def test_waypoints_add_up(small):
     torch.nn.init.zeros_(model.waypoint_step.weight)
     model.waypoint_step.bias.data = torch.tensor([1.0, -2.0])
     with torch.no_grad():
-        points = model(**noise(SMALL, 1))["waypoints"][0]
+        points = model(**noise(example_inputs(SMALL, 1)))["waypoints"][0]
     assert points.tolist() == [[float(t), -2.0 * t] for t in range(1, 11)]
 
 
 def test_gradients_reach_every_trained_parameter():
     torch.manual_seed(0)
     model = build_model(SMALL).train()
-    outputs = model(**noise(SMALL, 2))
+    outputs = model(**noise(example_inputs(SMALL, 2)))
     rng = np.random.default_rng(0)
     targets = InterFuserProcessor(SMALL).targets(rng.normal(size=(2, 10, 2)), rng.random((2, 400, 7)),
                                                  rng.integers(0, 2, (2, 3)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.networks import noise
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.networks.tcp.config import CONFIGURATIONS, SIZES, TCPConfig
@@ -20,11 +21,6 @@ SMALL = TCPConfig(size="3.1m", input_height=64, input_width=96)
 def small():
     torch.manual_seed(0)
     return build_model(SMALL).eval()
-
-
-def noise(config, batch, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return {name: torch.randn(t.shape, generator=generator) for name, t in example_inputs(config, batch).items()}
 
 
 @pytest.mark.parametrize("config", CONFIGURATIONS, ids=lambda config: config.size)
@@ -54,7 +50,7 @@ def test_shapes_at_the_papers_input(size, channels):
 
 def test_shapes_and_normalised_attention(small):
     with torch.no_grad():
-        outputs = small(**noise(SMALL, 3), features=True)
+        outputs = small(**noise(example_inputs(SMALL, 3)), features=True)
     shapes = {name: tuple(tensor.shape) for name, tensor in outputs.items()}
     assert shapes == {
         "waypoints": (3, 4, 2), "speed": (3, 1), "alpha": (3, 2), "beta": (3, 2), "value_traj": (3, 1),
@@ -68,11 +64,11 @@ def test_shapes_and_normalised_attention(small):
 
 def test_features_only_when_asked(small):
     with torch.no_grad():
-        assert not any(name.startswith("stage") for name in small(**noise(SMALL, 1)))
+        assert not any(name.startswith("stage") for name in small(**noise(example_inputs(SMALL, 1))))
 
 
 def test_a_sample_does_not_see_its_neighbours(small):
-    inputs = noise(SMALL, 3)
+    inputs = noise(example_inputs(SMALL, 3))
     with torch.no_grad():
         together = small(**inputs)
         alone = small(**{name: tensor[1:2] for name, tensor in inputs.items()})
@@ -86,12 +82,12 @@ def test_zero_steps_leave_the_car_where_it_is(small):
     torch.nn.init.zeros_(model.output_traj.weight)
     model.output_traj.bias.data = torch.tensor([1.0, -2.0])
     with torch.no_grad():
-        points = model(**noise(SMALL, 1))["waypoints"][0]
+        points = model(**noise(example_inputs(SMALL, 1)))["waypoints"][0]
     assert points.tolist() == [[1.0, -2.0], [2.0, -4.0], [3.0, -6.0], [4.0, -8.0]]
 
 
 def test_speed_is_read_from_the_picture_alone(small):
-    inputs = noise(SMALL, 1)
+    inputs = noise(example_inputs(SMALL, 1))
     with torch.no_grad():
         before = small(**inputs)
         after = small(inputs["image"], inputs["state"] + 1.0)
@@ -102,7 +98,7 @@ def test_speed_is_read_from_the_picture_alone(small):
 def test_gradients_reach_every_trained_parameter():
     torch.manual_seed(0)
     model = build_model(SMALL).train()
-    outputs = model(**noise(SMALL, 4))
+    outputs = model(**noise(example_inputs(SMALL, 4)))
     processor = TCPProcessor(SMALL)
     targets = processor.targets(torch.randn(4, 4, 2).numpy(), torch.rand(4, 5, 2).numpy(), torch.rand(4).numpy())
     imitation_loss(outputs, targets)[0].backward()

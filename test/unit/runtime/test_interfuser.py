@@ -7,6 +7,7 @@ import math
 
 import pytest
 import torch
+from support.networks import save_seeded
 from support.plans import make_route
 
 from kd_planner_ros.core.records import Pose
@@ -14,34 +15,19 @@ from kd_planner_ros.driving.driver import Driver
 from kd_planner_ros.driving.safety.controller import SafetyController
 from kd_planner_ros.networks import registry
 from kd_planner_ros.networks.interfuser.config import SMALL_INPUTS, InterFuserConfig
-from kd_planner_ros.networks.interfuser.model import build_model
-from kd_planner_ros.runtime import engines
 from kd_planner_ros.runtime.bench import bench_latency, noise_frame
 from kd_planner_ros.runtime.load import load_planner
 from kd_planner_ros.runtime.params import table
-from kd_planner_ros.runtime.store import load_model, save_model
+from kd_planner_ros.runtime.store import load_model
 
 torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("float32", "own_cache")
 SMALL = InterFuserConfig(size="3.8m", **SMALL_INPUTS)
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    torch.manual_seed(0)
-    save_model(folder / "small", "interfuser", SMALL, build_model(SMALL).state_dict())
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def float32(monkeypatch):
-    """Engines are compared in float32: with bfloat16, which torch takes on some processors, they differ by 0.005 m."""
-    monkeypatch.setattr(engines, "fast_bfloat16", lambda device: False)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    return save_seeded(tmp_path_factory.mktemp("models") / "small", "interfuser", SMALL).parent
 
 
 def test_the_folder_is_a_network():

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from support.networks import save_seeded
 
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import CardError, ConfigError, PlannerError, SensorError
@@ -16,36 +17,21 @@ from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.networks import registry
 from kd_planner_ros.networks.planner import Planner, require_planner
 from kd_planner_ros.networks.tcp.config import TCPConfig
-from kd_planner_ros.networks.tcp.model import build_model
 from kd_planner_ros.runtime import engines
 from kd_planner_ros.runtime.bench import bench_latency, noise_frame
 from kd_planner_ros.runtime.find import find_model, list_models
 from kd_planner_ros.runtime.load import _cache_path, load_planner
 from kd_planner_ros.runtime.openvino_core import load_openvino
 from kd_planner_ros.runtime.params import table
-from kd_planner_ros.runtime.store import save_model
 
 torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("float32", "own_cache")
 SMALL = TCPConfig(size="3.1m", input_height=64, input_width=96)
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    torch.manual_seed(0)
-    save_model(folder / "small", "tcp", SMALL, build_model(SMALL).state_dict())
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def float32(monkeypatch):
-    """Engines are compared in float32: with bfloat16, which torch takes on some processors, they differ by 0.005 m."""
-    monkeypatch.setattr(engines, "fast_bfloat16", lambda device: False)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    return save_seeded(tmp_path_factory.mktemp("models") / "small", "tcp", SMALL).parent
 
 
 def test_a_planner_by_name_and_by_path(models):
@@ -101,8 +87,7 @@ def test_openvino_leaves_its_threads_unpinned(models):
 def test_a_stale_graph_in_the_cache_never_decides(models, tmp_path):
     if importlib.util.find_spec("openvino") is None:
         pytest.skip("pip install openvino to test its cache")
-    torch.manual_seed(1)
-    save_model(tmp_path / "m" / "other", "tcp", SMALL, build_model(SMALL).state_dict())
+    save_seeded(tmp_path / "m" / "other", "tcp", SMALL, seed=1)
     network = registry.find_network("tcp")
     load_planner("small", engine="openvino", models_dir=models)
     ours, theirs = (_cache_path(read_card(f), network) for f in (models / "small", tmp_path / "m" / "other"))
