@@ -89,6 +89,16 @@ def arrays_of(found: Plan | Perception) -> dict[str, np.ndarray]:
     return {name: np.asarray(value) for name, value in arrays.items()}
 
 
+def broken_arrays(found: Plan | Perception) -> list[str]:
+    """Names of the arrays of ``found`` that hold a number which is not finite. In a perception NaN means unknown: there it is let pass,
+    but not where nothing at all is known."""
+    arrays = arrays_of(found)
+    if not isinstance(found, Perception):
+        return [name for name, one in arrays.items() if not np.isfinite(one).all()]
+    known = any(np.isfinite(arrays[name]).any() for name in found.outputs)
+    return [name for name, one in arrays.items() if np.isinf(one).any() or not known]
+
+
 def _thin(array: np.ndarray) -> np.ndarray:
     return array.reshape(-1)[::STRIDE] if array.size > LARGEST else array
 
