@@ -17,6 +17,7 @@ from kd_planner_ros.core.scene import SceneState, Weather
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.core.weather_course import WeatherCourse, weather_at
 from kd_planner_ros.record.in_order import InOrder
+from kd_planner_ros.record.shared_rig import LEFT_OUT
 from kd_planner_ros.world.disturbance import SteeringDisturbance
 from kd_planner_ros.world.events import EventKind
 from kd_planner_ros.world.expert import Expert, ExpertDecision
@@ -136,7 +137,8 @@ def recording_facts(job: Job, rig: SensorRig) -> dict[str, str]:
             "rig": json.dumps(asdict(rig)), "role_name": job.role_name, "driver": "expert",
             "disturbed": str(job.disturb and not job.student).lower(), "legacy_light": str(job.legacy_light).lower(),
             "student": job.student, "student_weights": job.student_weights, "labels": " ".join(job.labels),
-            "stand_s": str(job.stand_s), "vehicles": str(job.vehicles), "walkers": str(job.walkers)}
+            "stand_s": str(job.stand_s), "vehicles": str(job.vehicles), "walkers": str(job.walkers),
+            **({"left_out": "; ".join(LEFT_OUT), "labelled": " ".join(job.labelled)} if job.shared else {})}
 
 
 def _changes(weather: Weather | WeatherCourse) -> dict[str, str]:

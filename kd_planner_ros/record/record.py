@@ -25,6 +25,7 @@ from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.networks.registry import is_weightless
 from kd_planner_ros.record.drive_route import Job, RouteReport, recording_facts
 from kd_planner_ros.record.jobs import RecordConfig, plan_jobs, recording_rig
+from kd_planner_ros.record.shared_rig import LEFT_OUT
 from kd_planner_ros.record.worker import work
 from kd_planner_ros.world.maps import load_map
 
@@ -35,7 +36,8 @@ MIN_FREE_BYTES = 2 * 10**9
 class RecordReport:
     """What was recorded by this call. ``frames_per_s`` counts from the start of the workers, when the routes are planned;
     ``steady_frames_per_s`` from the first picture on, when every worker has built its town; ``cpu_s`` is the workers'
-    processor time. ``failed`` holds one line for each route that could not be driven."""
+    processor time. ``failed`` holds one line for each route that could not be driven, ``left_out`` one for each kind of data that the
+    rig does not record."""
 
     out: str
     routes: int
@@ -49,6 +51,7 @@ class RecordReport:
     failed: tuple[str, ...] = ()
     finished: bool = True
     cpu_s: float = 0.0
+    left_out: tuple[str, ...] = ()
 
 
 def record(config: RecordConfig) -> RecordReport:
@@ -84,7 +87,8 @@ def record(config: RecordConfig) -> RecordReport:
         out=str(config.out), routes=len(reports), skipped=len(jobs) - len(todo), frames=frames, seconds=seconds,
         frames_per_s=frames / max(seconds, 1e-9), steady_frames_per_s=tally.steady_rate,
         megabytes=sum(report.bytes for report in reports) / 1e6, cpu_s=tally.cpu_s,
-        completed=sum(report.status == "Completed" for report in reports), failed=tuple(failed), finished=tally.finished)
+        completed=sum(report.status == "Completed" for report in reports), failed=tuple(failed), finished=tally.finished,
+        left_out=LEFT_OUT if config.shared else ())
 
 
 def _student_weights(name: str) -> str:

@@ -11,6 +11,9 @@ WIDTH, HEIGHT, FOV_DEG = 448, 336, 100.0
 YAWS_DEG = {"front": 0.0, "left": 60.0, "right": -60.0}
 LABELLED = ("front",)
 """Cameras with depth, class and instance pictures."""
+LEFT_OUT = ("LiDAR: record it with --network interfuser",
+            f"labels of the cameras {', '.join(name for name in YAWS_DEG if name not in LABELLED)}")
+"""What the shared recordings do not hold of what networks and ``--labels`` ask for."""
 FPS = 10
 
 

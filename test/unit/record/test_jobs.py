@@ -15,6 +15,14 @@ def test_the_light_may_be_labelled_as_plankds_collector_did(tmp_path):
         assert recording_facts(job, recording_rig(config))["legacy_light"] == str(legacy).lower()
 
 
+def test_a_recording_notes_what_its_rig_leaves_out(tmp_path):
+    shared, own = ({name: text for name, text in recording_facts(plan_jobs(config, load_map("default"))[0][0], recording_rig(config)).items()
+                    if name in ("left_out", "labelled")}
+                   for config in (RecordConfig(out=tmp_path, count=1, rig="shared", labels=("all",)), RecordConfig(out=tmp_path, count=1)))
+    assert shared == {"left_out": "LiDAR: record it with --network interfuser; labels of the cameras left, right", "labelled": "front"}
+    assert own == {}  # all that the network asks for is recorded
+
+
 def test_a_seldom_recorded_lidar_covers_what_it_covers_when_driving(tmp_path):
     rig = recording_rig(RecordConfig(out=tmp_path, network="interfuser", fps=2))
     driven = find_network("interfuser").configurations[0].rig
