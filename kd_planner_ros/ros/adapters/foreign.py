@@ -33,13 +33,13 @@ class ForeignPort:
         self._publisher = None if found is None else advertise(node, found, name, profile, lifecycle)
 
     @property
-    def is_open(self) -> bool:
-        """Whether the message package is there."""
-        return self._publisher is not None
+    def wanted(self) -> bool:
+        """Whether the message package is there and somebody listens."""
+        return self._publisher is not None and self._publisher.get_subscription_count() > 0
 
     def publish(self, record: Any, stamp_ns: int, frame: str, latched: bool = False) -> None:
         """Send ``record`` where somebody listens, or may come later (``latched``)."""
-        if self._publisher is not None and (latched or self._publisher.get_subscription_count()):
+        if self.wanted or (latched and self._publisher is not None):
             self._publisher.publish(self._encode(make, record, stamp_ns, frame))
 
     def close(self) -> None:

@@ -46,6 +46,7 @@ class ModelNode(ManagedNode):
         self.health = Health(self, self._values)
         self._watch = InputWatch(self, self.health, p.unseen_after_s, self._time_jump)
         self._ready = advertise(self, Bool, f"{spec.name}_ready", LATCHED)
+        self._told_ready: bool | None = None
         self.health.set("state", WARN, "unconfigured")
 
     @abstractmethod
@@ -98,7 +99,7 @@ class ModelNode(ManagedNode):
         self._active = False
         if self._inference is not None:
             self._inference.forget()
-            self._ready.publish(Bool(data=False))
+            self._tell_ready(False)
         self._watch.stop()
 
     def give_back(self) -> None:
@@ -117,7 +118,12 @@ class ModelNode(ManagedNode):
         if self._active and self._inputs.ready:
             self._inference.forget()
             self.health.set("state", OK, f"{self.verb} with {self._inference.model.name}")
-            self._ready.publish(Bool(data=True))
+            self._tell_ready(True)
+
+    def _tell_ready(self, ready: bool) -> None:
+        if ready != self._told_ready:
+            self._told_ready = ready
+            self._ready.publish(Bool(data=ready))
 
     def _take_set(self, inputs: Any) -> None:
         if self._active:

@@ -51,7 +51,7 @@ class PlannerOutputs:
             self._markers.publish(standard.plan_to_markers(plan, frame.ego.pose))
         if plan.detections is not None:
             self._boxes.publish(plan.detections, plan.stamp_ns, self._base_frame)
-        for port in (self._foreign, self._foreign_candidates):
+        for port in (one for one in (self._foreign, self._foreign_candidates) if one.wanted):
             port.publish(Placed(plan, frame.ego.pose), plan.stamp_ns, MAP_FRAME)
 
     def fault(self, stamp_ns: int, name: str) -> None:
