@@ -172,7 +172,7 @@ def _watch(monitor: Any, processes: Any, watch: Any, environment: Mapping[str, s
             return PlannerError("every node of the graph to run until the end of the route",
                                 f"{name} {how}: {processes.last_line(name) or 'no message'}",
                                 f"see {processes.log(name)}; what was driven is kept")
-        if watch.silent():
+        if watch.silent(processes.begun()):
             return watch.error(processes.last_lines(), environment)
 
 

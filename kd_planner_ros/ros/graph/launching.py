@@ -111,7 +111,10 @@ def drive_actions(context: Any) -> list[Any]:
     answer = _ask("drive", values)
     before = [SetEnvironmentVariable(name, value) for name, value in answer["environment"].items()]
     nodes = {spec["name"]: _node(spec, values["log_level"]) for spec in answer["nodes"]}
-    return [*before, *(LogInfo(msg=note) for note in answer["notes"]), *_together(nodes, "world")]
+    topic = next((topic for spec in answer["nodes"] for port, topic in spec["remappings"] if port == "diagnostics"), "/diagnostics")
+    watch = ExecuteProcess(cmd=[sys.executable, "-m", "kd_planner_ros.ros.graph.watch", "--topic", topic, *nodes], name="watch",
+                           output="screen", additional_env=_environment())
+    return [*before, *(LogInfo(msg=note) for note in answer["notes"]), *_together({**nodes, "watch": watch}, "world")]
 
 
 def replay_actions(context: Any) -> list[Any]:

@@ -72,6 +72,10 @@ class Processes:
         """The last lines of every node's log, by its name."""
         return {node.name: self.last_line(node.name, LAST_LINES) for node in self._nodes}
 
+    def begun(self) -> bool:
+        """Whether any node has written a line."""
+        return any(self.last_line(node.name) for node in self._nodes)
+
     def ended(self) -> dict[str, int]:
         """Exit status of every node that has ended, the first that ended first; negative: the signal that killed it."""
         ended = [name for name, process in self.running.items() if process.poll() is not None]

@@ -203,7 +203,7 @@ def _require_alive(processes: Any, watch: Any, environment: dict[str, str]) -> N
         raise PlannerError("planner and controller to run until the end of the recording",
                            f"{name} ended with status {status}: {processes.last_line(name) or 'no message'}",
                            "see 'kd-planner models list', or try --engine torch")
-    if watch.silent():
+    if watch.silent(processes.begun()):
         raise watch.error(processes.last_lines(), {**os.environ, **environment})
 
 

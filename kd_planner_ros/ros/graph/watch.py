@@ -16,6 +16,8 @@ from kd_planner_ros.core.errors import PlannerError
 from kd_planner_ros.ros.graph.environment import variables_text
 
 SILENCE_S = 20.0
+START_S = 60.0
+"""Longest silence of nodes that have written nothing yet: on a busy machine Python's imports alone take longer than ``SILENCE_S``."""
 AWAY_S = 5.0
 """Who has not looked for this long was away itself, and must not call others silent."""
 
@@ -30,19 +32,21 @@ class HeartbeatWatch:
     def __init__(self, names: Sequence[str], now_s: Callable[[], float] = time.monotonic):
         self._names, self._now_s = tuple(names), now_s
         self._heard_s = self._looked_s = now_s()
+        self._any = False
 
     def take(self, name: str) -> None:
         """A heartbeat of node ``name`` has come; a name with its namespace in front counts too."""
         if name.rsplit("/", 1)[-1] in self._names:
-            self._heard_s = self._now_s()
+            self._heard_s, self._any = self._now_s(), True
 
-    def silent(self) -> bool:
-        """Whether no node was heard for ``SILENCE_S``. Take the messages that wait before you ask."""
+    def silent(self, begun: bool = True) -> bool:
+        """Whether no node was heard for ``SILENCE_S``; for ``START_S`` where none has ``begun`` and none was heard yet. Take the messages
+        that wait before you ask."""
         now_s = self._now_s()
         if now_s - self._looked_s > AWAY_S:
             self._heard_s = now_s
         self._looked_s = now_s
-        return now_s - self._heard_s > SILENCE_S
+        return now_s - self._heard_s > (SILENCE_S if begun or self._any else START_S)
 
     def error(self, last_lines: Mapping[str, str], environment: Mapping[str, str]) -> PlannerError:
         """One sentence: who is silent, each node's last log lines by its name, and the variables of ``environment`` that decide."""
@@ -63,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     watch = HeartbeatWatch(args.names)
     monitor = Monitor(None, args.topic, watch.take)
     try:
-        while not watch.silent():
+        while not watch.silent(begun=False):
             monitor.spin(0.5)
     except KeyboardInterrupt:
         return 0

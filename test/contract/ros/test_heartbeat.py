@@ -22,7 +22,7 @@ from kd_planner_ros.ros.diagnostics import WARN, Health
 from kd_planner_ros.ros.graph import drive as drive_module
 from kd_planner_ros.ros.graph.describe import NodeProcess
 from kd_planner_ros.ros.graph.drive import DriveConfig, drive
-from kd_planner_ros.ros.graph.watch import AWAY_S, SILENCE_S, HeartbeatWatch
+from kd_planner_ros.ros.graph.watch import AWAY_S, SILENCE_S, START_S, HeartbeatWatch
 from kd_planner_ros.ros.nodes import world_node
 from kd_planner_ros.ros.nodes.controller_node import ControllerNode
 from kd_planner_ros.ros.stamps import from_stamp
@@ -125,6 +125,16 @@ def test_silence_counts_from_the_last_heartbeat_of_any_node():
     assert not watch.silent()
 
 
+def test_nodes_that_have_not_begun_have_longer():
+    time_s = Time()
+    watch = HeartbeatWatch(["planner"], time_s)
+    silent = []
+    for _ in range(round(START_S) + 1):
+        time_s.now += 1.0
+        silent.append(watch.silent(begun=False))
+    assert silent.index(True) == START_S
+
+
 def test_the_sentence_holds_last_lines_and_variables():
     error = HeartbeatWatch(["planner", "world"]).error({"planner": "loading | 50 %"}, {"ROS_DOMAIN_ID": "3", "RMW_IMPLEMENTATION": "rmw_x"})
     for part in ("planner, world", "planner wrote 'loading | 50 %'", "RMW_IMPLEMENTATION=rmw_x ROS_DOMAIN_ID=3"):
@@ -149,7 +159,7 @@ def test_a_drive_in_which_nobody_is_heard_ends_with_the_logs_and_the_variables(t
 
 
 def test_the_watch_beside_a_launch_ends_when_nobody_is_heard():
-    code = "from kd_planner_ros.ros.graph import watch; watch.SILENCE_S = 1.0; import sys; sys.exit(watch.main(['planner']))"
+    code = "from kd_planner_ros.ros.graph import watch; watch.SILENCE_S = watch.START_S = 1.0; raise SystemExit(watch.main(['planner']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL)
     assert done.returncode == 2 and "a heartbeat of planner within 1 s" in done.stderr and "Traceback" not in done.stderr
 

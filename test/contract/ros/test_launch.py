@@ -119,7 +119,7 @@ def test_drive_launch_starts_planner_and_controller_beside_carla(tmp_path):
         DRIVE, "world:=carla",
         "planner:=constant_velocity", "carla_profile:=carla_bridge_lb2", f"sensors_file:={tmp_path / 'objects.json'}")
     assert status == 0 and "Traceback" not in text, text
-    assert text.count("process has finished cleanly") == 2 and (tmp_path / "objects.json").is_file()
+    assert text.count("process has finished cleanly") == 3 and (tmp_path / "objects.json").is_file()
     assert "[planner-1]" in text and "[controller-2]" in text and not leftovers()
 
 
@@ -134,7 +134,7 @@ def test_drive_launch_drives_the_builtin_world_to_its_end(tmp_path):
                     "vehicles:=5", "walkers:=2", "scenarios:=false", "threads:=2", f"run_dir:={tmp_path}", timeout=300)
     text = result.stdout + result.stderr
     assert result.returncode == 0, text
-    assert text.count("process has finished cleanly") == 3 and "Traceback" not in text
+    assert text.count("process has finished cleanly") == 4 and "Traceback" not in text
     assert len((tmp_path / "telemetry.csv").read_text().splitlines()) == 41
     begin = text.index("[carla.ego_vehicle.world]: driving: map default, route 6")
     end = text.index("[carla.ego_vehicle.world]: finished: stopped before the end, route ")
