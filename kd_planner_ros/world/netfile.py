@@ -15,6 +15,7 @@ from kd_planner_ros.world.sites import signal_sites, stop_sites
 
 TURN_ANGLE_RAD = np.radians(35.0)  # CARLA's GlobalRoutePlanner: less is straight on
 U_TURN_RAD = np.radians(150.0)
+FARTHEST_M, WIDEST_M, FASTEST_MPS = 1e6, 1000.0, 1000.0
 SLOWEST_DRIVING_MPS = 2.0  # OpenDRIVE parking lanes come with 1.39 m/s
 
 
@@ -48,7 +49,29 @@ def read_net(path: Path, name: str, source: Path | None = None) -> RoadMap:
     if not any(lane.kind == "driving" and not lane.junction for lane in lanes.values()):
         raise MapError(f"a lane for cars in {source}", f"{len(lanes)} lanes of other kinds",
                        "name a network with lanes for cars")
+    _require_possible(lanes, source)
     return RoadMap(name, str(file), offset, lanes, junctions, signals, stops)
+
+
+def _require_possible(lanes: dict[str, Lane], source: Path) -> None:
+    """Refuse lanes whose numbers cannot be: places and lengths are walked along metre by metre.
+
+    Raises:
+        MapError: a centre line is not finite or farther than 1000 km away, or a width or speed is not finite or below 0.
+    """
+    for lane in lanes.values():
+        if not np.all(np.abs(lane.centre) <= FARTHEST_M):
+            raise MapError(f"lanes within {FARTHEST_M:.0f} m of the origin in {source}", f"lane {lane.id} with {_outlier(lane.centre)}",
+                           "build the file again with netconvert")
+        if not (0.0 <= lane.width <= WIDEST_M and 0.0 <= lane.speed_mps <= FASTEST_MPS):
+            raise MapError(f"lanes of 0 to {WIDEST_M:.0f} m and 0 to {FASTEST_MPS:.0f} m/s in {source}",
+                           f"lane {lane.id} with {lane.width:g} m and {lane.speed_mps:g} m/s", "build the file again with netconvert")
+
+
+def _outlier(centre: np.ndarray) -> str:
+    """The first point of ``centre`` [N, 2] that lies too far away, for a sentence."""
+    x, y = centre[~(np.abs(centre) <= FARTHEST_M).all(axis=1)][0]
+    return f"a point at ({x:g}, {y:g})"
 
 
 def _kind(edge, lane) -> str:

@@ -24,7 +24,7 @@ WEATHER_FIELDS = {"cloudiness": "cloudiness", "precipitation": "precipitation", 
 """CARLA's names of the weather's numbers, and ours."""
 PER_CENT = ("cloudiness", "precipitation", "precipitation_deposits", "wind_intensity", "fog_density", "wetness", "route_percentage")
 READ = ("waypoint", "waypoints", "weather", "weathers", "scenarios")
-LARGEST_M = 1e6
+LARGEST_M, LARGEST_BYTES = 1e6, 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,11 @@ def read_route_file(path: Path | str) -> RouteFile:
     """
     path = Path(path)
     try:
-        root = ElementTree.fromstring(path.read_bytes())
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+        if len(content) > LARGEST_BYTES:
+            raise RouteError(f"a route file of at most {LARGEST_BYTES >> 20} MiB at {path}", "a larger one", "use a leaderboard route file")
+        root = ElementTree.fromstring(content)
     except OSError as error:
         raise RouteError(f"a route file at {path}", error.strerror or "no file", "check the path") from None
     except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: an encoding that nobody knows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 
 import numpy as np
 import pytest
@@ -105,6 +106,17 @@ def test_any_path_is_loaded_and_driven(tmp_path, monkeypatch, plain_net, folder)
         world.start(route, 0, ROUTE_WEATHER)
         assert world.tick(Control()).stamp_ns == 50_000_000
         world.close()
+
+
+@pytest.mark.parametrize("lane", ['shape="nan,0 9,0"', 'shape="0,0 1e9,0"', 'shape="0,0 inf,1"', 'width="1e300"', 'width="-3"',
+                                  'speed="nan"', 'speed="-1"'])
+def test_lanes_that_cannot_be_are_refused(tmp_path, plain_net, lane):
+    name = lane.partition("=")[0]
+    old = re.search(r'<lane id="-?0[^"]*"[^>]*>', plain_net).group()  # a lane of the road, not of a junction
+    new = re.sub(rf' {name}="[^"]*"', "", old).replace("<lane ", f"<lane {lane} ")
+    (tmp_path / "odd.net.xml").write_text(plain_net.replace(old, new))
+    with pytest.raises(MapError, match=r"odd\.net\.xml"):
+        load_map(str(tmp_path / "odd.net.xml"))
 
 
 def merge(order: int) -> str:
