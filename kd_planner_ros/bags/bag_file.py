@@ -199,11 +199,24 @@ def _types(kind: str, definition: MessageDefinition) -> Typestore:
     store = get_typestore(Stores.EMPTY)
     if definition.format == MessageDefinitionFormat.MSG:
         store.register(get_types_from_msg(definition.data, kind))
-        return store
+        return _whole(store)
     line = "=" * 80 + "\n"
     texts = definition.data.split(line)[1:] if definition.data.startswith(f"{line}IDL: ") else [f"\n{definition.data}"]
     types: dict[str, Any] = {}
     for text in texts:
         types.update(get_types_from_idl(text.split("\n", 1)[1]))
     store.register(types)
+    return _whole(store)
+
+
+def _whole(store: Typestore) -> Typestore:
+    """``store``, whose types have every field that ROS's own types of these names have; more are no harm.
+
+    Raises:
+        ValueError: a field is missing.
+    """
+    known = typestore().fielddefs
+    for kind, (_, fields) in store.fielddefs.items():
+        if lacking := {name for name, _ in known.get(kind, ((), ()))[1]} - {name for name, _ in fields}:
+            raise ValueError(f"no {', '.join(sorted(lacking))} in {kind}")
     return store

@@ -53,7 +53,7 @@ class Run:
         self.samples, self.held_out = split(list(bags), config.validation_share, config.train_share)
         share = config.batch // group.size
         if share * group.size != config.batch:
-            raise ConfigError(f"a batch that {group.size} processes can share equally", str(config.batch), "correct 'batch'")
+            raise ConfigError(f"a batch that {group.size} processes can share equally", str(config.batch), "correct --batch")
         self.rows = slice(group.rank * share, (group.rank + 1) * share)
         learner.distillation.attach({shard: bags[shard] for shard in self.samples.shards})
         drawn = weights(self.samples.rows, config.start_weight, config.hazard_weight)

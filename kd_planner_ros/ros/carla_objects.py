@@ -60,7 +60,8 @@ def from_objects(data: dict[str, Any], role_name: str) -> SensorRig:
         ego = next((one for one in objects if one["id"] == role_name and "sensors" in one), None)
         if ego is None:
             raise ConfigError(f"an object with id {role_name!r} in the sensor file",
-                              ", ".join(one["id"] for one in objects) or "none", "make the file for this role name")
+                              ", ".join(one["id"] for one in objects) or "none",
+                              "make it with 'kd-planner models sensors MODEL --role-name NAME'")
         periods = data.get(_OWN, {}).get("period_s", {})
         cameras, lidars = _sensors(ego["sensors"], periods)
         wish = data.get(_OWN, {}).get("roadside")

@@ -153,7 +153,7 @@ def require_engine(engine: str, device: str, network: Network | None = None) -> 
             such device.
     """
     if engine not in ENGINES:
-        raise ConfigError(f"an engine out of {', '.join(ENGINES)}", repr(engine), "correct the engine")
+        raise ConfigError(f"an engine out of {', '.join(ENGINES)}", repr(engine), "correct --engine (engine of a node)")
     require_device(device)
     able = ENGINES[1:] if network is None else network.engines
     if engine == "auto":
@@ -175,7 +175,7 @@ def require_device(device: str, others: tuple[str, ...] = ()) -> None:
     """Raise ConfigError where ``device`` (cpu, cuda, cuda:N) is not there; ``others`` are words that the caller takes beside
     these, for the sentence."""
     if not re.fullmatch("cpu|cuda(:(0|[1-9][0-9]*))?", device):
-        raise ConfigError(f"device {', '.join((*others, 'cpu', 'cuda'))} or cuda:N", repr(device), "correct the device")
+        raise ConfigError(f"device {', '.join((*others, 'cpu', 'cuda'))} or cuda:N", repr(device), "correct --device (device of a node)")
     kind, _, index = device.partition(":")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"a GPU for device {device}", f"{torch.cuda.device_count()} visible to torch",

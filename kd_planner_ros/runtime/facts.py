@@ -38,14 +38,14 @@ def resolve_model(name: str, models_dir: str = "", role: str = PLANNER) -> tuple
         ConfigError: ``models_dir`` is given and no folder, or ``auto`` finds no model of ``role``.
     """
     if models_dir and not Path(models_dir).is_dir():
-        raise ConfigError(f"a folder of models at {models_dir}", "no such folder", "correct models_dir")
+        raise ConfigError(f"a folder of models at {models_dir}", "no such folder", "correct --models-dir (models_dir of a launch file)")
     if name != "auto":
         return name, models_dir
     fit = [folder for folder in list_models(models_dir or None) if _may_be(folder, role)]
     if fit:
         return max(fit, key=_driving_score).name, models_dir
     if models_dir:
-        raise ConfigError(f"a {'model' if role == PLANNER else role} in {models_dir}", "none", f"correct models_dir, or name a {role}")
+        raise ConfigError(f"a {'model' if role == PLANNER else role} in {models_dir}", "none", f"correct --models-dir, or name a {role}")
     if role != PLANNER:
         raise ConfigError(f"a shipped {role} for auto", "none", f"name a {role}, or give its folder")
     return FALLBACK, models_dir

@@ -122,7 +122,7 @@ def split(shards: list[Shard], validation_share: float, train_share: float = 1.0
     train = Samples(_share([s for s, out in zip(full, held, strict=True) if not out], train_share))
     if not len(train):
         raise BagError("samples to train on", f"none in {len(shards)} recordings",
-                       "record routes longer than 2 s, at least two of them, or lower the validation share")
+                       "record routes longer than 2 s, at least two of them, or lower --validation-share")
     return train, Samples([s for s, out in zip(full, held, strict=True) if out])
 
 

@@ -31,7 +31,8 @@ def require_role_name(role: str) -> str:
         ConfigError: no topic can have such a part.
     """
     if not re.fullmatch(r"[A-Za-z_]\w*", role, re.ASCII):  # else rcl's parser ends every node with a sentence of its own
-        raise ConfigError("a role name of letters, digits and underscores, no digit first", repr(role), "correct role_name")
+        raise ConfigError("a role name of letters, digits and underscores, no digit first", repr(role),
+                          "correct --role-name (role_name of a node or a profile)")
     return role
 
 

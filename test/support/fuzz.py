@@ -28,7 +28,8 @@ import numpy as np
 
 from kd_planner_ros.core.errors import KdPlannerError
 
-SLOWEST_S = 20.0
+SLOWEST_S = 10.0
+"""Processor time of one input: the wall clock measures what else a machine does. A sleep would not be found, but no reader sleeps."""
 MOST_BYTES = 2**30
 ROUTES = """<routes>
   <route id="a" town="Town01"><waypoint pitch="0" roll="0" x="1.5" y="2" yaw="0" z="0"/><waypoint x="80" y="2" yaw="0"/></route>
@@ -170,7 +171,7 @@ def fuzz(name: str, kind: Kind, inputs: int, seed: int = 0) -> Outcome:
 
 def _read_one(kind: Kind, folder: Path, found: Outcome, what: str) -> None:
     found.inputs += 1
-    began = time.monotonic()
+    began = time.process_time()
     try:
         with _time_limit(), contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
             kind.read(folder)
@@ -184,21 +185,25 @@ def _read_one(kind: Kind, folder: Path, found: Outcome, what: str) -> None:
         if isinstance(error, KeyboardInterrupt):
             raise
         found.faults.append(f"{what}: {type(error).__name__}: {str(error)[:200]}")
-    found.slowest_s = max(found.slowest_s, time.monotonic() - began)
+    found.slowest_s = max(found.slowest_s, time.process_time() - began)
+
+
+class Late(BaseException):
+    """An input took too long. No Exception: a reader's own handlers must not take it for the file's fault."""
 
 
 @contextlib.contextmanager
 def _time_limit() -> Iterator[None]:
     def late(*_: object) -> None:
-        raise TimeoutError(f"more than {SLOWEST_S:g} s")
+        raise Late(f"more than {SLOWEST_S:g} s of processor time")
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, SLOWEST_S)
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, SLOWEST_S)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        signal.signal(signal.SIGPROF, before)
 
 
 # --- the kinds -----------------------------------------------------------------------------------------------------------

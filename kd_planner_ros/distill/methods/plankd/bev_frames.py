@@ -80,7 +80,8 @@ def map_of(recording: Recording, maps_dir: Path | None = None) -> str:
                for path in (folder / (one + ending) for ending in MAP_ENDINGS) if path.is_file()]
     if not places:
         raise MapError(f"the map {spec or name or '(none named)'} of {recording.path}", "no such file",
-                       "give the folder that holds it (maps_dir), or record again with this version")
+                       "give the folder that holds it (--plankd.maps-dir of train, --maps-dir of explain and benchmark), or record again "
+                       "with this version")
     return places[0]
 
 

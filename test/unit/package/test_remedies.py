@@ -1,0 +1,122 @@
+"""What an error tells its reader to do exists: options of the very commands that can raise it, subcommands, files, and places in pages."""
+
+import argparse
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kd_planner_ros.cli import main as cli
+from kd_planner_ros.core import errors as named
+
+ROOT = Path(__file__).parents[3]
+PACKAGE = ROOT / "kd_planner_ros"
+ERRORS = {name for name, kind in vars(named).items() if isinstance(kind, type) and issubclass(kind, named.KdPlannerError)}
+OPTION = re.compile(r"(?<![\w-])(--[a-z0-9][\w.-]*[\w])")
+FOREIGN = {"--ros-args", "--head", "--src", "--dst"}
+"""Options of other programs that remedies name."""
+NAMES = {"remedy", "_REMEDY", "REMEDY", "_EXAMPLE", "have", "missing", "remedies"}
+"""Variables that hold remedies."""
+READERS = ("train", "evaluate open-loop", "evaluate dense", "explain", "replay", "benchmark")
+"""Commands that read recordings."""
+MEASURERS = ("evaluate closed-loop", "evaluate latency-sweep")
+USERS = {  # room or module: the commands that reach it, most special first
+    "bags/find": ("train", "benchmark"), "bags": READERS, "samples": ("train",), "distill/teacher": ("train",),
+    "distill": ("train",), "networks": ("train",), "record": ("record",), "evaluation/benchmark": ("benchmark",),
+    "evaluation/closed_loop": ("evaluate closed-loop",), "evaluation/drives": MEASURERS,
+    "evaluation/latency_sweep": ("evaluate latency-sweep",), "evaluation/latency": ("evaluate closed-loop",),
+    "evaluation/open_loop": ("evaluate open-loop",), "evaluation/dense": ("evaluate dense",), "evaluation/explain": ("explain",),
+    "evaluation/bench_": ("bench train",), "evaluation/run_folder": ("drive", *MEASURERS, "benchmark"), "ros/graph/drive": ("drive",),
+    "ros/graph/replay": ("replay",), "ros/world_setup": ("drive",), "cli/models": ("models list", "models check"),
+    "runtime/find": ("evaluate closed-loop", "evaluate open-loop", "evaluate dense", "explain", "replay", "drive", "models check", "train"),
+    "runtime/facts": ("evaluate closed-loop", "evaluate open-loop", "replay", "drive", "bench latency"),
+    "runtime/engines": ("evaluate closed-loop", "drive", "replay", "bench latency"), "ros/profiles": ("drive", "replay"),
+    "ros/carla_objects": ("models sensors",), "wire/topics": ("drive", "record", "replay"), "world/routes": ("record",)}
+ELSEWHERE = {  # (module, option): why another command's option is meant
+    ("samples/shards", "--network"): "of 'kd-planner record', which the sentence names",
+    ("samples/shards", "--labels"): "of 'kd-planner record', which the sentence names",
+    ("ros/graph/replay", "--width"): "of 'kd-planner record': the remedy begins with 'record with'",
+    ("ros/graph/replay", "--height"): "of 'kd-planner record': the remedy begins with 'record with'",
+    ("bags/scenes", "--plankd.no-safe-attention"): "of 'kd-planner train', which alone reads the scenes",
+    ("distill/methods/plankd/bev_frames", "--maps-dir"): "of 'explain' and 'benchmark', which the sentence names beside train's",
+    ("evaluation/explain_state", "--method"): "of 'kd-planner train', which wrote the folder",
+    ("evaluation/benchmark/training", "--name"): "of 'kd-planner train', which the sentence names",
+}
+
+
+def remedies() -> Iterator[tuple[str, int, str]]:
+    """(module, line, text) of the remedy of every error that is made, names of values left out."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = str(path.relative_to(PACKAGE).with_suffix(""))
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in ERRORS and len(node.args) == 3:
+                yield module, node.lineno, text_of(node.args[2])
+            elif isinstance(node, ast.Assign) and any(getattr(target, "id", "") in NAMES for target in node.targets):
+                yield module, node.lineno, text_of(node.value)
+
+
+def text_of(tree: ast.AST) -> str:
+    return " ".join(part.value for part in ast.walk(tree) if isinstance(part, ast.Constant) and isinstance(part.value, str))
+
+
+ALL = list(remedies())
+
+
+def parser_of(command: str) -> argparse.ArgumentParser:
+    parser = cli.build_parser(command.split()[0])
+    for word in command.split():
+        parser = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction)).choices[word]
+    return parser
+
+
+def options_of(command: str) -> set[str]:
+    return {word for action in parser_of(command)._actions for word in action.option_strings if action.help is not argparse.SUPPRESS}
+
+
+def commands_of(module: str) -> tuple[str, ...]:
+    return next((commands for place, commands in USERS.items() if module.startswith(place)), ())
+
+
+def test_most_errors_have_a_remedy_that_is_read_here():
+    assert len(ALL) > 250 and all(isinstance(text, str) for _, _, text in ALL)
+
+
+@pytest.mark.parametrize("command", sorted({command for commands in USERS.values() for command in commands}))
+def test_options_in_remedies_are_options_of_the_commands_that_say_them(command):
+    known = options_of(command) | FOREIGN
+    wrong = [f"{module}:{line}: {option}" for module, line, text in ALL if command in commands_of(module)
+             for option in OPTION.findall(text) if option not in known and (module, option) not in ELSEWHERE]
+    assert wrong == [], f"'kd-planner {command}' has no such option"
+
+
+def test_modules_whose_remedies_name_options_have_their_commands_in_the_table():
+    known = set().union(*(options_of(command) for commands in USERS.values() for command in commands)) | FOREIGN
+    named_by = {(module, option) for module, _, text in ALL for option in OPTION.findall(text)}
+    assert sorted(f"{module}: {option}" for module, option in named_by if option not in known) == []
+    assert sorted({module for module, _ in named_by if not commands_of(module)} - set(OPEN)) == []
+
+
+OPEN: dict[str, str] = {}
+"""Modules that several commands reach, whose options all of these have; test_words.py checks that the options exist."""
+
+
+def test_commands_in_remedies_exist():
+    for module, line, text in ALL:
+        for words in re.findall(r"kd-planner ([a-z]+(?: [a-z-]+)?)", text):
+            command, _, way = words.partition(" ")
+            assert command in cli.COMMANDS, f"{module}:{line}: {words}"
+            ways = [action for action in parser_of(command)._actions if isinstance(action, argparse._SubParsersAction)]
+            assert not ways or not way or way in ways[0].choices, f"{module}:{line}: {words}"
+
+
+def test_files_in_remedies_exist():
+    for module, line, text in ALL:
+        for name in re.findall(r"(?<![\w/])((?:docs|config|networks|wire|ros|world|launch)/[\w/.]+\.(?:md|yaml|py))", text):
+            assert (ROOT / name).is_file() or (PACKAGE / name).is_file(), f"{module}:{line}: {name}"
+
+
+def test_exceptions_are_still_needed():
+    for module, option in ELSEWHERE:
+        assert any(one == module and option in OPTION.findall(text) for one, _, text in ALL), (module, option)
