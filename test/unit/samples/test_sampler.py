@@ -73,6 +73,7 @@ def test_the_declaration_chooses_the_sampler():
 
 
 @pytest.mark.parametrize("stamps, wanted", [
-    ([], []), ([5], [1]), ([0, 10, 20, 30], [1, 0, 0, 0]), ([0, 10, 20, 50, 60], [1, 0, 0, 1, 0]), ([0, 10, 20, 30, 44, 60], [1, 0, 0, 0, 0, 1])])
+    ([], []), ([5], [1]), ([0, 10, 20, 30], [1, 0, 0, 0]), ([0, 10, 20, 50, 60], [1, 0, 0, 1, 0]),
+    ([0, 10, 20, 30, 44, 60], [1, 0, 0, 0, 0, 1])])
 def test_stretches_begin_behind_gaps(stamps, wanted):
     assert begins(np.array(stamps, np.int64)).astype(int).tolist() == wanted
