@@ -8,7 +8,8 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
-from rclpy.lifecycle import LifecycleNode
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 from kd_planner_ros.core.errors import sentence_of
 from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
@@ -95,6 +96,15 @@ class ManagedNode(LifecycleNode):
         """Close, then destroy."""
         self.close()
         super().destroy_node()
+
+    def _LifecycleNodeMixin__change_state(self, transition_id: int) -> Any:  # a private method of rclpy's class
+        """rclpy up to Jazzy lets a request for a transition that the present state does not have end the process, and the car is
+        without its node; Kilted's refuses it, as this does."""
+        try:
+            return super()._LifecycleNodeMixin__change_state(transition_id)  # type: ignore[misc]
+        except _rclpy.RCLError as error:
+            self.get_logger().error(f"transition {transition_id} refused: {' '.join(str(error).split())}")
+            return TransitionCallbackReturn.ERROR
 
     def _tell(self, state: str) -> None:
         if self.health is not None:

@@ -27,6 +27,7 @@ from kd_planner_ros.ros.graph.describe import GraphConfig, NodeProcess, describe
 from kd_planner_ros.ros.graph.environment import require_graph, transport_environment
 from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
 from kd_planner_ros.ros.graph.settings import SECTION, read_parameter_file, values_for
+from kd_planner_ros.ros.params import ModelParams
 from kd_planner_ros.ros.profiles import Profile, load_profile
 from kd_planner_ros.runtime.facts import ModelFacts, own_folder, planner_facts, resolve_planner
 
@@ -56,7 +57,7 @@ def prepare_drive(a: Mapping[str, str], folder: Path) -> Answer:
     nodes = describe(GraphConfig(
         profile, planner, 1.0 / facts.rate_hz, world=a["world"], perceiver=perceiver, device=a["device"], engine=a["engine"],
         models_dir=models_dir, threads=_number(a, "threads", int), use_sim_time=TRUE_FALSE.get(a["use_sim_time"]), params_file=params_file,
-        world_defaults=_world_defaults(a, facts, own_folder(planner, models_dir), sensors), world_parameters=_world_parameters(a)))
+        world_defaults=_world_defaults(a, facts, own_folder(planner, models_dir), sensors, site), world_parameters=_world_parameters(a)))
     check_nodes(nodes, params_file)
     if a["run_dir"]:
         _claim(Path(a["run_dir"]))
@@ -86,9 +87,9 @@ def _perceiver(a: Mapping[str, str], profile: Profile, params_file: Path | None)
     return a["perceiver"] or site.get("perceiver", "auto")
 
 
-def _world_defaults(a: Mapping[str, str], facts: ModelFacts, planner_folder: str, sensors: Path) -> dict[str, Any]:
-    return {"objects_definition_file": str(sensors), "planner_name": facts.name, "planner_folder": planner_folder,
-            **({"planner_device": a["device"]} if a["device"] else {}), **({"planner_engine": a["engine"]} if a["engine"] else {})}
+def _world_defaults(a: Mapping[str, str], facts: ModelFacts, planner_folder: str, sensors: Path, site: Mapping[str, Any]) -> dict[str, Any]:
+    told = {f"planner_{name}": a[name] or site.get(name, getattr(ModelParams, name)) for name in ("device", "engine")}
+    return {"objects_definition_file": str(sensors), "planner_name": facts.name, "planner_folder": planner_folder, **told}
 
 
 def _world_parameters(a: Mapping[str, str]) -> dict[str, Any]:

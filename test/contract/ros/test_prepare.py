@@ -39,7 +39,8 @@ def test_what_was_not_given_is_left_to_the_parameter_files(tmp_path):
     controller, world = nodes["controller"], nodes["world"]
     assert (controller["lockstep"], controller["plan_timeout_s"], controller["autostart"]) == (False, 1.5, False)
     assert (world["weather"], world["vehicles"], world["control_timeout_s"], world["seed"]) == ("WetNoon", 4, 2.0, 5)
-    assert nodes["world"]["planner_name"] == "constant_velocity" and Path(world["objects_definition_file"]).is_file()
+    assert (world["planner_name"], world["planner_device"], world["planner_engine"]) == ("constant_velocity", "cpu", "torch")
+    assert Path(world["objects_definition_file"]).is_file()
 
 
 def test_a_file_may_name_planner_role_and_profile(tmp_path):
