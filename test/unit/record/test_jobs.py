@@ -16,9 +16,12 @@ def test_the_light_may_be_labelled_as_plankds_collector_did(tmp_path):
 
 
 def test_a_recording_notes_what_its_rig_leaves_out(tmp_path):
-    shared, own = ({name: text for name, text in recording_facts(plan_jobs(config, load_map("default"))[0][0], recording_rig(config)).items()
-                    if name in ("left_out", "labelled")}
-                   for config in (RecordConfig(out=tmp_path, count=1, rig="shared", labels=("all",)), RecordConfig(out=tmp_path, count=1)))
+    def noted(config):
+        (job,), _ = plan_jobs(config, load_map("default"))
+        return {name: text for name, text in recording_facts(job, recording_rig(config)).items() if name in ("left_out", "labelled")}
+
+    shared = noted(RecordConfig(out=tmp_path, count=1, rig="shared", labels=("all",)))
+    own = noted(RecordConfig(out=tmp_path, count=1))
     assert shared == {"left_out": "LiDAR: record it with --network interfuser; labels of the cameras left, right", "labelled": "front"}
     assert own == {}  # all that the network asks for is recorded
 
