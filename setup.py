@@ -37,7 +37,7 @@ setup(
         *share("launch"), *share("config"), *share("models"),
     ],
     entry_points={"console_scripts": [
-        "kd-planner = kd_planner_ros.cli.main:main",
+        "kd-planner = kd_planner_ros.cli.main:entry",
         "world = kd_planner_ros.ros.nodes.world_node:main",
         "planner = kd_planner_ros.ros.nodes.planner_node:main",
         "perception = kd_planner_ros.ros.nodes.perception_node:main",

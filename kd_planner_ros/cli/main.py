@@ -8,6 +8,7 @@ so that ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
+import atexit
 import importlib
 import json
 import os
@@ -15,7 +16,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 
 from kd_planner_ros import __version__
@@ -140,5 +141,21 @@ def _refuse(sentence: str) -> int:
     return 2
 
 
+def entry() -> None:
+    """The command as a process of its own: ``main``, then the end of the process.
+
+    Everything is closed and written then. The interpreter would go on to take apart torch and its like: a second of processor time, after
+    the result, which on a busy machine is ten. Exit handlers run; where a thread still works the ordinary end waits for it.
+    """
+    status = main()
+    if any(not one.daemon and one is not threading.main_thread() for one in threading.enumerate()):
+        sys.exit(status)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # its reader has left, or it was closed
+            stream.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()
