@@ -43,7 +43,7 @@ start here:
   kd-planner evaluate closed-loop --planner constant_velocity --out runs/baseline
 
 'kd-planner COMMAND --help' describes every option. Every measuring command takes --json and then prints one JSON
-object as its last line."""
+object as its last line. In a colcon workspace, where kd-planner is not on the PATH, write 'ros2 run kd_planner_ros kd-planner'."""
 
 
 TRACEBACK = "KD_PLANNER_TRACEBACK"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
@@ -153,5 +154,9 @@ def _sensors(args: argparse.Namespace) -> dict[str, Any]:
     else:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         write_objects(args.out, rig, args.role_name)
-        print(f"{args.out}: {len(rig.cameras)} cameras, {len(rig.lidars)} LiDARs for {args.role_name}")
+        print(f"{args.out}: {_count(rig.cameras, 'camera')}, {_count(rig.lidars, 'LiDAR')} for {args.role_name}")
     return to_objects(rig, args.role_name)
+
+
+def _count(things: Sized, name: str) -> str:
+    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
