@@ -43,6 +43,7 @@ setup(
         "perception = kd_planner_ros.ros.nodes.perception_node:main",
         "controller = kd_planner_ros.ros.nodes.controller_node:main",
         "describe_graph = kd_planner_ros.ros.graph.prepare:main",
+        "watch = kd_planner_ros.ros.graph.watch:main",
         "trainer = kd_planner_ros.ros.nodes.trainer_node:main",
     ]},
 )

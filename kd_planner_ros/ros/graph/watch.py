@@ -59,7 +59,9 @@ class HeartbeatWatch:
 def main(argv: Sequence[str] | None = None) -> int:
     """Watch the nodes until they are silent (status 2) or Ctrl-C comes (status 0)."""
     from kd_planner_ros.ros.graph.monitor import Monitor
+    from kd_planner_ros.ros.guard import follow_launch
 
+    follow_launch()
     parser = argparse.ArgumentParser(description="Ends with status 2 when none of the nodes has sent a heartbeat for 20 s.")
     parser.add_argument("--topic", default="/diagnostics", help="topic of the diagnostics")
     parser.add_argument("names", nargs="+", help="nodes to watch")

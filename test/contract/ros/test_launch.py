@@ -211,7 +211,7 @@ def test_no_node_outlives_a_launch_that_was_killed():
 
     launch_until(["[carla.ego_vehicle.planner]: waiting for the route", "[carla.ego_vehicle.controller]: waiting for the planner"], DRIVE,
                  "world:=none", "planner:=constant_velocity", act=kill)
-    assert len(nodes) == 2 and wait_for(lambda: not any(Path(f"/proc/{one}").exists() for one in nodes))
+    assert len(nodes) >= 2 and wait_for(lambda: not any(Path(f"/proc/{one}").exists() for one in nodes))
 
 
 def test_drive_launch_gives_the_nodes_what_was_asked_for(tmp_path):

@@ -128,15 +128,16 @@ def test_out_of_active_a_node_brakes_or_tells_once_and_is_silent(graph, monkeypa
     assert wait_for(lambda: bench.connected() and bench.work() and bench.ready and bench.ready[-1].data)
     if way in ("destroy", "close"):
         graph.stop_spinning(node)
-    bench.await_quiet()
+    if name != "controller":  # which goes on braking for odometry that has stopped
+        bench.await_quiet()
     told, heard = len(bench.ready), len(bench.heard)
     go(node, way, monkeypatch)
     assert wait_for(lambda: not bench.ready[-1].data), "nobody was told"
     if name == "controller":
-        assert wait_for(lambda: len(bench.heard) > heard), "the car was left as it was"
-        last = bench.adapter.control_from_msg(bench.heard[-1])
-        assert (last.throttle, last.brake) == (0.0, pytest.approx(0.8)) and from_stamp(bench.heard[-1].header.stamp) > START
-        heard += 1
+        last = lambda: bench.adapter.control_from_msg(bench.heard[-1])  # noqa: E731
+        assert wait_for(lambda: (last().throttle, last().brake) == (0.0, pytest.approx(0.8))), "the car was left as it was"
+        heard = len(bench.heard)
+        assert from_stamp(bench.heard[-1].header.stamp) > START
     for _ in range(3):
         bench.feed()
         time.sleep(0.05)
