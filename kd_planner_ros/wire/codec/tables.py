@@ -113,4 +113,7 @@ def route_of(message: Any, name: str = "route", town: str = "") -> Route:
         commands = np.full(len(each), Command.LANE_FOLLOW) if options is None else np.asarray(options)
     if len(commands) != len(points):
         raise SensorError(f"{len(points)} road options, one a pose", str(len(commands)), "check the node that published the route")
+    if unknown := sorted({int(one) for one in commands} - {int(one) for one in Command}):
+        raise SensorError(f"road options out of {', '.join(str(int(one)) for one in Command)}", str(unknown[0]),
+                          "check the node that published the route")
     return Route(name, town, points, yaws, np.asarray(commands, np.int8), points[[0, -1]] if len(points) else points)

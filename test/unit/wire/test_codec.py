@@ -281,6 +281,8 @@ def test_a_leaderboard_route_is_read():
     assert route.commands.tolist() == [Command.LANE_FOLLOW, Command.VOID]
     with pytest.raises(SensorError, match="2 road options"):
         tables.route_of(SimpleNamespace(poses=[pose, pose], road_options=[4]))
+    with pytest.raises(SensorError, match="road options out of .*; got 67; check the node"):
+        tables.route_of(SimpleNamespace(poses=[pose, pose], road_options=[4, 67]))
 
 
 def test_waypoints_have_no_commands(make):
