@@ -1,7 +1,9 @@
 """For every test: signals that children can receive, ROS domains of this process's own, and what tests share."""
 
+import faulthandler
 import os
 import signal
+import sys
 
 import pytest
 
@@ -14,6 +16,12 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 from support.domains import claim_domain
 
 os.environ["ROS_DOMAIN_ID"] = str(claim_domain())
+
+
+def pytest_configure(config):
+    """Print the stack of every thread when a run is ended from outside: whoever ends it wants to know where it stood."""
+    stderr = os.dup(sys.__stderr__.fileno())  # pytest captures the other one while a test runs
+    faulthandler.register(signal.SIGTERM, file=stderr, all_threads=True, chain=True)
 
 
 # --- shared by the tests of a process: nothing may write into these ---------------------------------------------------
