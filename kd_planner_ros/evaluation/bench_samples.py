@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from kd_planner_ros.bags.instants import Truth
 from kd_planner_ros.core.drive import Drive
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.planning_states import STATE_NAMES
 from kd_planner_ros.core.records import Command, Frame
 from kd_planner_ros.core.road import MAP_LINE_DTYPE
@@ -51,7 +53,8 @@ def made_up_samples(folder: Path, count: int, learner: Learner) -> Samples:
     with ShardWriter(folder, task) as writer:
         writer.write(rows, made, np.ones(count, bool))
         fields = [name for name in writer.finish() if name != MAIN]
-    (folder / "facts.json").write_text(f'{{"fields": {fields!r}}}'.replace("'", '"'))
+    facts = {"bag": "made up", "content": "made up", "map": "", "route": "", "samples": count, "actions": count, "fields": fields}
+    write_text(folder / "facts.json", json.dumps(facts))
     return Samples([Shard(folder)])
 
 

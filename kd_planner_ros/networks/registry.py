@@ -1,7 +1,8 @@
 """Networks by name: the folders of networks/, and packages of other distributions. The convention is the table.
 
 A learned network's folder has ``config.py`` (``Config``, a frozen dataclass; ``CONFIGURATIONS``; where they differ from the
-defaults ``ROLE``, planner or perceiver, and ``ENGINES``, the engines that can run it), ``model.py`` (``build_model(config)``,
+defaults ``ROLE``, planner or perceiver, ``ENGINES``, the engines that can run it, and ``BFLOAT16``, False where that precision
+spoils its outputs), ``model.py`` (``build_model(config)``,
 ``example_inputs(config, batch)``, ``INPUTS``, ``OUTPUTS``) and ``processor.py`` (``build_processor(config)``). A network that
 can be trained has ``training.py`` too. A planner without weights has ``planner.py`` with ``build_planner()``,
 a perceiver without weights ``perceiver.py`` with ``build_perceiver()``.
@@ -47,6 +48,7 @@ class NetworkConfig:
     configurations: tuple
     role: str = PLANNER
     engines: tuple[str, ...] = ENGINES
+    bfloat16: bool = True
 
     def config(self, fields: Mapping[str, Any]) -> Any:
         """The config with ``fields``.
@@ -205,7 +207,8 @@ def find_config(name: str) -> NetworkConfig:
     if "torch" not in engines or not set(engines) <= set(ENGINES):
         raise PlannerError(f"ENGINES of network '{name}' with torch, out of {', '.join(ENGINES)}", ", ".join(map(str, engines)),
                            "correct its config.py")
-    return NetworkConfig(name, config.Config, tuple(config.CONFIGURATIONS), role, engines)
+    return NetworkConfig(name, config.Config, tuple(config.CONFIGURATIONS), role, engines,
+                         bool(getattr(config, "BFLOAT16", True)))
 
 
 def find_network(name: str) -> Network:

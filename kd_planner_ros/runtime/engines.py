@@ -54,11 +54,12 @@ class _Exportable(nn.Module):
 
 
 class TorchEngine(Engine):
-    """Eager torch: float32, or bfloat16 autocast where the processor has instructions for it; channels last."""
+    """Eager torch: float32, or bfloat16 autocast where the processor has instructions for it and the network allows it; channels
+    last."""
 
     def __init__(self, model: nn.Module, network: Network, device: str = "cpu"):
         self._device = torch.device(device)
-        self._half = fast_bfloat16(self._device)
+        self._half = network.bfloat16 and fast_bfloat16(self._device)
         self._model = model.eval().to(self._device, memory_format=torch.channels_last)
         self._outputs = network.outputs
         precision = "bfloat16" if self._half else "float32"

@@ -52,6 +52,8 @@ class Encoder(nn.Module):
     def __init__(self, backbone: nn.Module):
         super().__init__()
         self.swin = backbone
+        # The norm before a classifier, which a backbone has not: nothing reads what it gives.
+        backbone.get_submodule("swin").add_module("layernorm", nn.Identity())
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """The four feature maps, each normalised by a LayerNorm."""

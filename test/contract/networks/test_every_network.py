@@ -143,7 +143,7 @@ def test_card_and_weights_come_back_as_they_were_saved(built):
 
 @pytest.mark.parametrize(("network", "engine"), DECLARED, indirect=["network"])
 def test_engines_agree_with_the_module(built, engine, monkeypatch):
-    _, _, _, folder, _ = built
+    network, _, _, folder, _ = built
     if missing := [name for name in engines.PACKAGES[engine] if importlib.util.find_spec(name) is None]:
         pytest.skip(f"pip install {' '.join(missing)} to compare engine {engine}")
     monkeypatch.setattr(engines, "fast_bfloat16", lambda device: False)
@@ -168,10 +168,10 @@ def test_latency_is_measured(built, device):
 
 
 def test_torch_with_bfloat16_stays_within_its_own_tolerance(built):
-    _, _, _, folder, _ = built
+    network, _, _, folder, _ = built
     with mock.patch.object(engines, "fast_bfloat16", lambda device: True):  # refused at warm-up where it does not
         runner = load_model_runner(folder.name, engine="torch", models_dir=folder.parent)
-    assert "bfloat16" in runner.engine.describe
+    assert ("bfloat16" in runner.engine.describe) == network.bfloat16
 
 
 def assert_close(found, wanted, tolerance):

@@ -32,9 +32,10 @@ def settings(request, tmp_path_factory):
     neighbours = any(getattr(task, "offsets_ns", (0,))) or rig.history_s  # they lie 0.1 s apart
     for number, rate in enumerate((0.2, -0.2)):
         write_rig_bag(folder / "bags" / f"b{number}", rig, rate, seconds=4.0, every=2 if neighbours else 10, seed=number)
+    epochs = max(0.2, 0.03 / min(stage.share for stage in training.stages))  # a step for the shortest stage too
     return {"bags": (folder / "bags",), "network": request.param, "size": smallest(network).size, "batch": 2, "lr": 1e-4,
             "validation_share": 0.0, "models_dir": folder / "models", "runs_dir": folder / "runs", "cache": folder / "cache",
-            "progress": False, "threads": 1, "precision": "fp32", "validate_minutes": 0.0, "name": "contract", "epochs": 0.2}
+            "progress": False, "threads": 1, "precision": "fp32", "validate_minutes": 0.0, "name": "contract", "epochs": epochs}
 
 
 def learner_of(settings, device="cpu"):

@@ -220,6 +220,7 @@ def test_carlas_topics_in_a_recording(source):
             (status, SimpleNamespace(traffic_lights=[SimpleNamespace(id=3, state=2)])),
             (objects, message(3, objects=[carla_object(4, 1.0, 1.0)]))]
     recording = SimpleNamespace(kinds=dict.fromkeys((topic for topic, _ in said), ""), topics=Topics(), path="bag",
+                                lacks=lambda topic: "" if topic in dict(said) else "no such topic",
                                 messages=lambda wanted: ((t, 0, m) for t, m in said if t in wanted))
     found = list(scenes(recording))
     assert [stamp for stamp, _, _ in found] == [1_000_000_000, 2_000_000_000, 3_000_000_000]
@@ -252,7 +253,7 @@ def test_the_scene_may_be_wider_and_without_who_stands(tmp_path):
 def test_what_is_missing_is_named(tmp_path):
     bag = write_bag(tmp_path / "bag", town="Atlantis")
     with open_bag(bag) as recording:
-        with pytest.raises(MapError, match="Atlantis.*maps_dir"):
+        with pytest.raises(MapError, match="Atlantis.*--plankd.maps-dir"):
             bev_frames(recording, np.array([1_000_000_000]), maps_dir=tmp_path)
     with open_bag(write_bag(tmp_path / "other", town="default")) as recording:
         with pytest.raises(BagError, match="none at 1 of 1 instants"):

@@ -49,6 +49,7 @@ def test_a_strangers_network_is_found_beside_the_built_in_ones(tmp_path, monkeyp
     found = registry.find_training("stranger")
     assert (found.name, found.options, found.stages, found.backbone) == ("stranger", NoOptions, WHOLE, "")
     assert registry.find_network("tcp").engines == registry.ENGINES
+    assert registry.find_network("tcp").bfloat16 and registry.find_network("stranger").bfloat16
 
 
 def test_the_built_in_networks_can_be_trained():
