@@ -21,6 +21,7 @@ class PlanGate:
 
     In lock-step a tick for which a plan is due waits for that plan, at most ``timeout_s`` of wall time. After a plan
     failed to come nothing is waited for until there is one again, so a dead planner costs one wait and not one a tick.
+    A tick that comes while another waits is answered at once: the world does not wait, and the pilot knows how old its plan may be.
 
     Args:
         send: called with the control of each tick.
@@ -56,10 +57,10 @@ class PlanGate:
         if self.pilot.plan is not None and self.pilot.plan.stamp_ns > ego.stamp_ns + JUMP_NS:
             self.pilot.reset()  # a plan from before time was set back, which came after the reset
         self._last_ns = ego.stamp_ns
-        self._waiting = None  # the world went on without us: its last tick is past answering
+        given_up, self._waiting = self._waiting is not None, None
         due = self._lockstep and self._cadence.due(ego.stamp_ns)
         here = self.pilot.plan is not None and self.pilot.plan.stamp_ns == ego.stamp_ns
-        if due and not here and not self._lost and self._failed_ns != ego.stamp_ns:
+        if due and not here and not given_up and not self._lost and self._failed_ns != ego.stamp_ns:
             self._waiting, self._deadline_s = ego, self._now_s() + self._timeout_s
             return
         self._answer(ego)

@@ -58,9 +58,9 @@ class WorldNode(Node):
     def run(self, executor: Any, stop: Any) -> int:
         """Drive one route. Gives back the exit status."""
         self._world, route, scene, weather = make_world(self.params, self._rig)
+        require_only_clock(self)  # before an earlier run in the same folder is replaced
         if self.params.run_dir:
             self._recorder = Recorder(self, self.params, self._rig, route, weather, self._world.road, self._guard)
-        require_only_clock(self)
         self._outputs.begin(route, self._world.road.stations)
         sensed = self._world.sense()  # the first picture builds the renderer, which takes a while
         self._wait_for_agent(executor, stop)

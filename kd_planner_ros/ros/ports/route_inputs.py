@@ -26,6 +26,7 @@ class RouteInputs:
         self._node, self._adapter, self._health, self._mark, self._on_route = node, adapter, health, mark, on_route
         self._planner: RoutePlanner | None = None
         self._waypoints: Path | None = None
+        self._followed: Path | None = None  # the waypoints that the route was made of; None where it came as a route
         self._topic = node.resolve_topic_name("route")
 
         def port(kind: type, topic: str, work: Callable[[Any], None]) -> Any:
@@ -48,9 +49,12 @@ class RouteInputs:
         return None if self._planner is None else self._planner.step(ego)
 
     def look_for_waypoints(self) -> None:
-        """Take waypoints where nobody offers a route: carla_waypoint_publisher's path has no turn commands."""
-        if self._planner is not None or self._waypoints is None or self._node.count_publishers(self._topic):
+        """Take waypoints where nobody offers a route: carla_waypoint_publisher's path has no turn commands. It sends another
+        path with every goal that the user sets: the newest counts."""
+        has_route = self._planner is not None and self._followed is None
+        if has_route or self._waypoints is self._followed or self._node.count_publishers(self._topic):
             return
+        self._followed = self._waypoints
         self._mark("route")
         self._planner = RoutePlanner(self._adapter.from_msg("waypoints", self._waypoints))
         self._health.set("waypoints", WARN, f"nobody publishes {self._topic}: following the waypoints, which have no turn commands")
@@ -58,7 +62,7 @@ class RouteInputs:
 
     def _take_route(self, message: Any) -> None:
         self._mark("route")
-        self._planner = RoutePlanner(self._adapter.route_from_msg(message))
+        self._planner, self._followed = RoutePlanner(self._adapter.route_from_msg(message)), None
         self._health.clear("waypoints")
         self._on_route()
 

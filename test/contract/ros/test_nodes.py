@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -213,6 +214,12 @@ def test_waypoints_are_followed_where_nobody_publishes_a_route(graph, monkeypatc
     play(source, planner, range(6))
     assert planner.frames[-1].goal.target_point[0] > 20.0
     assert "no turn commands" in node.health.get("waypoints")
+    to_the_left = replace(straight_route(), points=straight_route().points[:, ::-1])
+    waypoints.publish(source.adapter.to_msg("waypoints", to_the_left, START))  # the user has set another goal
+    first = node._inputs.route._waypoints
+    assert wait_for(lambda: node._inputs.route._waypoints is not first)
+    play(source, planner, range(6, 12))
+    assert planner.frames[-1].goal.target_point[1] > 20.0
 
 
 def test_incompatible_qos_is_a_diagnostic(graph, monkeypatch):

@@ -124,6 +124,23 @@ def test_a_tick_that_the_world_gave_up_is_not_answered_any_more():
     assert b.stamps == [11]
 
 
+def test_a_world_that_does_not_wait_is_answered_and_stopped_once_the_planner_hangs():
+    b = Bench()
+    for n in range(60):  # a plan for every second tick comes four ticks later
+        if n >= 4 and n % 2 == 0:
+            b.gate.take(plan_of(n - 4))
+        b.gate.tick(ego_at(n))
+    assert len(b.sent) >= 28 and {control.reason for control in b.sent if control.stamp_ns > 10 * TICK_NS} == {""}
+    before = len(b.sent)
+    for n in range(60, 100):  # it hangs
+        b.gate.tick(ego_at(n))
+        assert not b.gate.expire(), "no tick waits for long"
+    hung = b.sent[before:]
+    assert len(hung) >= 20 and hung[-1].reason and hung[-1].throttle == 0.0 and hung[-1].brake > 0.0
+    first = next(control for control in hung if control.reason)
+    assert first.stamp_ns <= (55 + 20) * TICK_NS, "a second after the last plan"
+
+
 def test_reset_forgets_stamps_and_plan():
     b = Bench()
     b.gate.take(plan_of(100))
