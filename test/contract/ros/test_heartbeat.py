@@ -33,12 +33,14 @@ def test_a_node_that_nobody_spins_is_heard_and_its_thread_ends_with_it(graph, mo
     import rclpy
 
     monkeypatch.setattr(diagnostics, "HEARTBEAT_LATE_S", 0.1)
-    found, beating = [], lambda: [one for one in threading.enumerate() if one.name == "heartbeat"]
-    before = len(beating())
+    found, beating = [], lambda: {one for one in threading.enumerate() if one.name == "heartbeat"}
+    of_others = beating()  # of nodes of earlier tests: they may end meanwhile
     node = rclpy.create_node("busy", context=graph.context)
     health = Health(node, lambda: {"a": 1}, lambda: 7)
     health.set("state", WARN, "loading")
     graph.node.create_subscription(DiagnosticArray, "/diagnostics", found.append, 10)
+    own = beating() - of_others
+    assert len(own) == 1
     try:
         assert wait_for(lambda: len(found) >= 3), "the executor of the node never runs: its thread must send"
         status = found[-1].status[0]
@@ -47,7 +49,7 @@ def test_a_node_that_nobody_spins_is_heard_and_its_thread_ends_with_it(graph, mo
         assert from_stamp(found[-1].header.stamp) == 7
     finally:
         node.destroy_node()
-    assert wait_for(lambda: len(beating()) == before)
+    assert wait_for(lambda: not own & beating())
 
 
 def make_world(graph, monkeypatch):
