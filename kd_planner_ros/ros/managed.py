@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -52,13 +53,13 @@ class ManagedNode(LifecycleNode):
             self.health.clear("transition")
         return result
 
+    @abstractmethod
     def stand_down(self) -> None:
         """Leave what the node drives in a safe state, tell it, and begin nothing any more."""
-        raise NotImplementedError
 
+    @abstractmethod
     def give_back(self) -> None:
         """Drop what configure took."""
-        raise NotImplementedError
 
     def on_deactivate(self, state: Any) -> Any:
         """Stand down; publishers are silent afterwards."""

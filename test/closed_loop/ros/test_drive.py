@@ -105,7 +105,7 @@ def test_a_killed_planner_stops_the_car_and_is_reported(tmp_path, monkeypatch):
     assert (tmp_path / "statistics.json").is_file()
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is a device of Linux")
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is absent: run the test on Linux")
 def test_a_disk_that_runs_full_is_the_one_sentence(tmp_path, monkeypatch):
     """The file of the telemetry lies on a full disk: the world ends in its first tick. No report: whoever reads /dev/full never ends."""
     from kd_planner_ros.ros.graph.describe import NodeProcess

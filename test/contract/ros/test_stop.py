@@ -124,7 +124,7 @@ leave(run(world_node.WorldNode, ["x", "--ros-args", *(word for value in values f
 """
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is a device of Linux")
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is absent: run the test on Linux")
 def test_a_world_whose_disk_is_full_says_so_in_its_last_line(tmp_path):
     there = [str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path / "run")], env={**os.environ, "PYTHONPATH": os.pathsep.join(there)},
