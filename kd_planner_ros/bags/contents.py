@@ -64,6 +64,11 @@ class Contents:
 
     # --- what is in it -----------------------------------------------------------------------------------------------
 
+    @property
+    def held(self) -> frozenset[str]:
+        """The topics with a message; a recorder also lists topics on which none came."""
+        return frozenset(topic for topic in self.kinds if self._file.counts.get(topic) != 0)
+
     @cached_property
     def cameras(self) -> tuple[str, ...]:
         """Ids of the colour cameras, sorted: those that ``source`` gives, else the recorded ones. Label cameras (``<id>_depth`` ...) are
@@ -124,12 +129,12 @@ class Contents:
 
     def image_topic(self, camera: str) -> str:
         """The topic that a camera's pictures were recorded on, plain or compressed."""
-        return picture_topic(self.topics, camera, self.kinds)
+        return picture_topic(self.topics, camera, self.held)
 
     def label_topic(self, camera: str, kind: str) -> str:
         """The topic of ``kind`` (depth, semantic, instance) of the camera; of classes the ids, where they were recorded."""
         ids = self.topics.ids(camera)
-        return ids if kind == "semantic" and ids in self.kinds else self.topics.label(camera, kind)
+        return ids if kind == "semantic" and ids in self.held else self.topics.label(camera, kind)
 
     def has_label(self, camera: str, kind: str) -> bool:
         """Whether ``kind`` (depth, semantic, instance) of the camera can be read."""
@@ -144,12 +149,20 @@ class Contents:
 
     @cached_property
     def route(self) -> Route | None:
-        """The dense plan; from a ``waypoints`` path it has no turn commands. None where neither was recorded."""
+        """The dense plan; from a ``waypoints`` path it has no turn commands. None where neither was recorded.
+
+        Raises:
+            BagError: several different routes on one topic: whichever is taken, some samples get target points of another.
+        """
         for topic in (self.topics.route, self.topics.waypoints):
-            for _, _, message in self.messages([topic]):
-                route = decode.route(message, topic, self.path.name, self.custom_data)
-                if len(route.points) >= 2:
-                    return route
+            found = {route.points.tobytes(): (bag_ns, route) for _, bag_ns, message in self.messages([topic])
+                     if len((route := decode.route(message, topic, self.path.name, self.custom_data)).points) >= 2}
+            if len(found) > 1:
+                times = ", ".join(f"{bag_ns / 1e9:.3f} s" for bag_ns, _ in found.values())
+                raise BagError(f"one route on {topic} in {self.path}", f"{len(found)} different ones (bag time {times})",
+                               "record each drive by itself, and begin the recording when its route is set")
+            for _, route in found.values():
+                return route
         return None
 
     # --- what can be believed ----------------------------------------------------------------------------------------
@@ -177,7 +190,7 @@ class Contents:
         """
         if topic not in self.kinds:
             return "no such topic"
-        if self._file.counts.get(topic) == 0:
+        if topic not in self.held:
             return "no message on it"
         verdict = self.verdicts.get(topic, Verdict())
         self.notes += [note for note in (f"{topic}: {one}" for one in verdict.notes) if note not in self.notes]

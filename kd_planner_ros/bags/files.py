@@ -105,9 +105,11 @@ def _data_files(folder: Path) -> list[Path]:
 
 
 def _one_recording(data: Iterable[Path]) -> bool:
-    """Whether ``data`` are the parts of one recording."""
+    """Whether ``data`` are the parts of one recording: of one name, with the numbers 0, 1, 2 and so on. Drives that a user counts
+    from 1, or names by their dates, are recordings of their own."""
     parts = [(_PART.match(path.stem), path.suffix) for path in data]
-    return all(part for part, _ in parts) and len({(part[1], suffix) for part, suffix in parts if part}) == 1
+    found = [(part[1], suffix, int(part[2])) for part, suffix in parts if part]
+    return len(found) == len(parts) and len({one[:2] for one in found}) == 1 and sorted(one[2] for one in found) == list(range(len(found)))
 
 
 def _described(folder: Path) -> BagFiles:

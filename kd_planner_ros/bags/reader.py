@@ -109,7 +109,7 @@ class Recording(Contents):
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _roadside_sources(self) -> dict[str, tuple[str, Any]]:
-        sources = roadside_topics(self.stations, self.kinds)
+        sources = roadside_topics(self.stations, self.held)
         if not sources:
             self.notes.append(f"no pictures and no object lists of stations on {self.topics.of('stations')}: frames have no roadside views")
         return sources

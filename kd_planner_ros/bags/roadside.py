@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,20 +19,20 @@ Message = tuple[str, int, Any]
 """(topic, bag time in ns, message)."""
 
 
-def picture_topic(topics: Topics, camera: str, kinds: Mapping[str, str]) -> str:
-    """The topic of a camera's pictures: compressed where they were recorded so alone, else plain."""
+def picture_topic(topics: Topics, camera: str, held: Collection[str]) -> str:
+    """The topic of a camera's pictures: compressed where they were recorded so alone, else plain. ``held``: topics with a message."""
     plain, compressed = topics.image(camera), topics.of("compressed", camera)
-    return compressed if compressed in kinds and plain not in kinds else plain
+    return compressed if compressed in held and plain not in held else plain
 
 
-def roadside_topics(stations: Iterable[Station], kinds: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
+def roadside_topics(stations: Iterable[Station], held: Collection[str]) -> dict[str, tuple[str, Any]]:
     """Recorded topics of ``stations``: name to (station id, camera), the camera None for an object list."""
     found: dict[str, tuple[str, Any]] = {}
     for station in stations:
         topics = Topics(station.id)
-        found |= {picture_topic(topics, camera.id, kinds): (station.id, camera) for camera in station.cameras}
+        found |= {picture_topic(topics, camera.id, held): (station.id, camera) for camera in station.cameras}
         found[topics.of("station_objects")] = (station.id, None)
-    return {topic: source for topic, source in found.items() if topic in kinds}
+    return {topic: source for topic, source in found.items() if topic in held}
 
 
 def feeding(messages: Iterable[Message], sources: Mapping[str, tuple[str, Any]], buffer: RoadsideBuffer) -> Iterator[Message]:

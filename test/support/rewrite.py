@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
@@ -18,13 +19,16 @@ Change = Callable[[str, int, bytes], "list[tuple[int, bytes]] | bytes | None"]
 
 
 def rewrite(source: Path, target: Path, change: Change = lambda topic, bag_ns, raw: raw, rename: Callable[[str], str] = str,
-            storage: str = "mcap", compression: str = "") -> Path:
-    """Copy the recording at ``source`` to ``target`` and give that back. ``compression`` is "", file or message."""
+            storage: str = "mcap", compression: str = "", silent: Mapping[str, str] = MappingProxyType({})) -> Path:
+    """Copy the recording at ``source`` to ``target`` and give that back. ``compression`` is "", file or message; ``silent`` are
+    topics, with their types, that the recorder knew and on which no message came."""
     writer = Writer(target, version=9, storage_plugin=StoragePlugin[storage.upper()])
     if compression:
         writer.set_compression(CompressionMode[compression.upper()], CompressionFormat.ZSTD)
     connections = {}
     with closing(BagFile(source)) as file, writer:
+        for topic, kind in silent.items():
+            writer.add_connection(topic, kind, typestore=typestore())
         for topic, bag_ns, raw in file.raw(file.kinds):
             written = change(topic, bag_ns, raw)
             name, kind = rename(topic), file.kinds[topic]

@@ -108,7 +108,7 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
     if recording.route is None and rig.needs_route:
         raise BagError(f"{recording.topics.route} in {recording.path}", "no route",
                        "record the route too, or choose a planner that needs none")
-    heard = roadside_topics(recording.stations, recording.kinds) if rig.roadside is not None else {}
+    heard = roadside_topics(recording.stations, recording.held) if rig.roadside is not None else {}
     return {topic: recording.kinds[topic] for topic in (*wanted, *heard)}, wanted[0]
 
 

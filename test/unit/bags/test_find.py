@@ -42,7 +42,9 @@ def test_every_kind_of_recording_is_found_and_what_is_left_out_is_named(tmp_path
     bag = copy_bag(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         write_bag(tmp_path / "broken", abort=True)
-    for place in ("bare/a.mcap", "loose/deep/a.mcap", "loose/deep/b.mcap", *(f"parts/drive_{number}.mcap" for number in (0, 1, 10))):
+    parts = [f"parts/drive_{number}.mcap" for number in range(12)]
+    drives = ["counted/drive_1.mcap", "counted/drive_2.mcap", "dated/run_2026-11-28_101112.mcap", "dated/run_2026-11-28_104500.mcap"]
+    for place in ("bare/a.mcap", "loose/deep/a.mcap", "loose/deep/b.mcap", *parts, *drives):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(bag / "whole.mcap", tmp_path / place)
     (tmp_path / "old").mkdir()
@@ -50,9 +52,10 @@ def test_every_kind_of_recording_is_found_and_what_is_left_out_is_named(tmp_path
     (tmp_path / "old" / "packed.mcap.zstd").touch()
     (tmp_path / "notes.txt").touch()
     found = search([tmp_path])
-    assert names(found, tmp_path) == ["bare", "loose/deep/a.mcap", "loose/deep/b.mcap", "parts", "whole"]
+    assert names(found, tmp_path) == [
+        "bare", *drives, "loose/deep/a.mcap", "loose/deep/b.mcap", "parts", "whole"]
     assert {path.name for path, _ in found.left_out} == {"broken", "packed.mcap.zstd", "ros1.bag"}
-    assert str(found).startswith("5 recordings found; left out: ") and "interrupted" in str(found)
+    assert str(found).startswith("9 recordings found; left out: ") and "interrupted" in str(found)
     for path in found.bags:
         with open_bag(path) as recording:
             assert recording.cameras == ("front",)

@@ -176,6 +176,34 @@ def test_missing_route_gives_frames_without_a_goal(tmp_path):
     assert any("global_plan" in note for note in recording.notes)
 
 
+def test_a_route_that_is_sent_again_is_one_and_another_one_is_refused(tmp_path):
+    source = write_bag(tmp_path / "bag")
+
+    def again(topic, bag_ns, raw, longer=False):
+        if not topic.endswith("global_plan"):
+            return raw
+        message = typestore().deserialize_cdr(raw, kind)
+        if longer:
+            message.data = np.concatenate([np.float32([77.0]).view(np.uint8), message.data[4:]])
+        return [(bag_ns, raw), (bag_ns + 10**9, typestore().serialize_cdr(message, kind))]
+
+    with open_bag(source) as recording:
+        kind, wanted = recording.kinds["/carla/ego_vehicle/global_plan"], recording.route
+    with open_bag(rewrite(source, tmp_path / "twice", again)) as recording:
+        np.testing.assert_array_equal(recording.route.points, wanted.points)
+    with open_bag(rewrite(source, tmp_path / "other", lambda *one: again(*one, longer=True))) as recording:
+        with pytest.raises(BagError, match="one route on .*global_plan .*got 2 different ones .*each drive by itself"):
+            next(recording.samples())
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_topic_without_a_message_hides_none_that_has_some(tmp_path, storage):
+    silent = {"/carla/ego_vehicle/front/image": "sensor_msgs/msg/Image"}
+    bag = rewrite(write_bag(tmp_path / "bag", compact=True), tmp_path / "again", storage=storage, silent=silent)
+    with open_bag(bag) as recording:
+        assert set(silent) <= set(recording.kinds) and len(list(recording.samples())) == 16
+
+
 def test_bridge_twist_is_undone_on_slopes():
     pose = Pose(yaw=0.7, pitch=0.1, roll=0.02)
     seen = to_bridge_twist(np.array([10.0, 0.0, 0.0]), Pose(pitch=np.radians(5.7)))
