@@ -1,6 +1,6 @@
 # `make drive` and `make test` do all the set-up; a second call does none. Nothing but Python 3.10 to 3.12 is needed.
 #
-# make test        the whole suite; make test-fast: unit tests only, two minutes; make test-long: overfit and smoke trainings
+# make test        the whole suite; make test-fast: unit tests but the slow ones; make test-long: overfit and smoke trainings
 # make test-jazzy  the contract tests of nodes and graph under ROS 2 Jazzy, numpy 1 and OpenCV 4, in an environment beside .venv
 # make lint        ruff and mypy
 #
@@ -48,7 +48,7 @@ test-fast: $(READY)
 test-long: $(READY)
 	$(PY) -m pytest -m long $(ARGS) || [ $$? -eq 5 ]
 
-# A copy of .venv by hard links, in which pip then exchanges the wheels that differ: a minute, and no second torch on disk.
+# A copy of .venv by hard links, in which pip then exchanges the wheels that differ: no second torch on disk.
 $(READY_JAZZY): requirements/jazzy.lock $(READY)
 	@[ -z "$(SOURCED_ROS)" ] || { echo "expected a shell without ROS 2; got $$ROS_DISTRO; 'make test' tests the sourced distribution"; exit 2; }
 	rm -rf $(JAZZY)

@@ -152,18 +152,11 @@ class Contents:
         """The dense plan; from a ``waypoints`` path it has no turn commands. None where neither was recorded.
 
         Raises:
-            BagError: several different routes on one topic: whichever is taken, some samples get target points of another.
+            BagError: several different routes on one topic.
         """
-        for topic in (self.topics.route, self.topics.waypoints):
-            found = {route.points.tobytes(): (bag_ns, route) for _, bag_ns, message in self.messages([topic])
-                     if len((route := decode.route(message, topic, self.path.name, self.custom_data)).points) >= 2}
-            if len(found) > 1:
-                times = ", ".join(f"{bag_ns / 1e9:.3f} s" for bag_ns, _ in found.values())
-                raise BagError(f"one route on {topic} in {self.path}", f"{len(found)} different ones (bag time {times})",
-                               "record each drive by itself, and begin the recording when its route is set")
-            for _, route in found.values():
-                return route
-        return None
+        found = (decode.only_route(self.messages([topic]), topic, self.path, self.custom_data)
+                 for topic in (self.topics.route, self.topics.waypoints))
+        return next((route for route in found if route is not None), None)
 
     # --- what can be believed ----------------------------------------------------------------------------------------
 
@@ -202,9 +195,7 @@ class Contents:
         Raises:
             BagError: the topic, why it cannot be read, and ``remedy`` where it is missing.
         """
-        if why := self.lacks(topic):
-            stamped = why == self.verdicts.get(topic, Verdict()).fault
-            raise BagError(f"{topic} in {self.path}", why, REMEDY if stamped else remedy)
+        self.require_all({remedy: (topic,)})
 
     def require_all(self, remedies: Mapping[str, Iterable[str]]) -> None:
         """Refuse the recording where it ``lacks`` any of the topics of ``remedies`` (remedy: topics); all are named.
@@ -212,16 +203,13 @@ class Contents:
         Raises:
             BagError: the topics, why each cannot be read, and their remedies.
         """
-        lacking = {remedy: {topic: why for topic in topics if (why := self.lacks(topic))} for remedy, topics in remedies.items()}
-        missing = {topic: why for found in lacking.values() for topic, why in found.items()}
-        if not missing:
-            return
-        absent = [topic for topic in missing if topic not in self.kinds]
-        if len(absent) == len(missing):
-            raise BagError(f"{', '.join(missing)} in {self.path}", f"no such topic{'s' if len(missing) > 1 else ''}",
-                           ", and ".join(remedy for remedy, found in lacking.items() if found))
-        got = "; ".join(f"{topic}: {why}" for topic, why in missing.items())
-        raise BagError(f"{', '.join(missing)} in {self.path}", got, REMEDY)
+        found = [(topic, why, REMEDY if why == self.verdicts.get(topic, Verdict()).fault else remedy)
+                 for remedy, topics in remedies.items() for topic in topics if (why := self.lacks(topic))]
+        if found:
+            reasons = {why for _, why, _ in found}
+            got = reasons.pop() if len(reasons) == 1 else "; ".join(f"{topic}: {why}" for topic, why, _ in found)
+            raise BagError(f"{', '.join(topic for topic, _, _ in found)} in {self.path}", got,
+                           ", and ".join(dict.fromkeys(remedy for _, _, remedy in found)))
 
     # --- messages ----------------------------------------------------------------------------------------------------
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kd_planner_ros.bags.messages import decoded
+from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraImage
 from kd_planner_ros.core.timeline import POSE_COLUMNS, Series, series
@@ -73,6 +75,21 @@ def labels(found: Mapping[str, Any], topics: Topics, camera: str, kinds: tuple[s
         topic = topics.ids(camera) if kind == "semantic" and topics.ids(camera) in found else topics.label(camera, kind)
         arrays[kind] = decoded(label_of, found[topic], topic)
     return CameraImage(stamp_ns, picture, **arrays)
+
+
+def only_route(messages: Iterable[tuple[str, int, Any]], topic: str, path: Path, facts: Mapping[str, str]) -> Route | None:
+    """The one dense plan that ``messages`` of ``topic`` say, once or again and again; None where they say none.
+
+    Raises:
+        BagError: they say different ones: whichever was taken, some samples would get target points of another.
+    """
+    found = {one.points.tobytes(): (bag_ns, one) for _, bag_ns, message in messages
+             if len((one := route(message, topic, path.name, facts)).points) >= 2}
+    if len(found) > 1:
+        raise BagError(f"one route on {topic} in {path}",
+                       f"{len(found)} different ones (bag time {', '.join(f'{bag_ns / 1e9:.3f} s' for bag_ns, _ in found.values())})",
+                       "record each drive by itself, and begin the recording when its route is set")
+    return next((one for _, one in found.values()), None)
 
 
 def route(message: Any, topic: str, name: str, facts: Mapping[str, str]) -> Route:

@@ -86,9 +86,9 @@ def trainable(recording: Recording) -> dict[str, str]:
     """Why ``kd-planner train`` refuses ``recording``, by network with its default options: "" where it does not."""
     found = {}
     for name in folders():
-        if is_weightless(name) or not can_be_trained(name):
-            continue
         try:
+            if is_weightless(name) or not can_be_trained(name):
+                continue
             task = _task(name, find_network(name).configurations[0].size, find_training(name).options())
             require_topics(recording, task)
             for camera in recorded_names(recording, task.cameras):

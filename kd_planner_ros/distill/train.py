@@ -53,7 +53,9 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
         learner = Learner(config, group, *found)
         require_same_recipe(state, recipe_of(config, learner), Path(config.runs_dir) / config.name)  # samples may take an hour
         shards = _shards(config, bags, learner, group)
-        return Run(config, group, learner, dict(zip(shards, bags, strict=True)), observer, state).go()
+        run = Run(config, group, learner, dict(zip(shards, bags, strict=True)), observer, state)
+        del state  # it is as large as model and optimiser, and the run has taken it over
+        return run.go()
     finally:
         group.close()
 

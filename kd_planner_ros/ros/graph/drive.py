@@ -25,7 +25,6 @@ from kd_planner_ros.ros.params import SHOW_ROUTE, checked
 from kd_planner_ros.ros.profiles import load_profile
 from kd_planner_ros.ros.specs.planner import PlannerParams
 from kd_planner_ros.ros.specs.world import WorldParams
-from kd_planner_ros.ros.world_setup import check_world
 from kd_planner_ros.runtime.facts import own_folder, planner_facts, resolve_planner
 
 QUIET_S = 10.0
@@ -103,7 +102,7 @@ def drive(config: DriveConfig) -> DriveReport:
              "scenarios": config.scenarios, "max_time_s": float(config.time), "run_dir": str(run_dir),
              "planner_name": facts.name, "planner_folder": own_folder(planner, models_dir), "planner_device": config.device,
              "planner_engine": config.engine}
-    check_world(checked(WorldParams, world))
+    checked(WorldParams, world)
     checked(PlannerParams, {"planner": planner, "device": config.device, "engine": config.engine, "threads": config.threads})
     nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, perceiver=perceiver, device=config.device, engine=config.engine,
                                  models_dir=models_dir, threads=config.threads, world_parameters=world))

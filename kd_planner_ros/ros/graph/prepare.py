@@ -71,13 +71,8 @@ def _profile(a: Mapping[str, str], params_file: Path | None) -> Profile:
     site = values_for(site_sections("planner", params_file), "/planner")
     name, role, version = (a[key] or site.get(key, "") for key in ("carla_profile", "role_name", "carla_version"))
     profile = load_profile(name or "carla_bridge", role, version)
-    if not a["namespace"]:
-        return profile
-    namespace = "/" + a["namespace"].strip("/")
-    if not re.fullmatch(r"(/[A-Za-z_][A-Za-z0-9_]*)+", namespace):
-        raise ConfigError("namespace: words of letters, digits and underscores, separated by '/'", repr(a["namespace"]),
-                          "correct the launch argument")
-    return replace(profile, namespace=namespace)
+    namespace = _namespace(a["namespace"])
+    return replace(profile, namespace=namespace) if namespace else profile
 
 
 def _perceiver(a: Mapping[str, str], profile: Profile, params_file: Path | None) -> str:
@@ -133,7 +128,7 @@ def prepare_train(a: Mapping[str, str], folder: Path) -> Answer:
 
     if _number(a, "processes", int) < 1:
         raise ConfigError("processes: a whole number from 1", a["processes"], "correct the launch argument")
-    namespace = _trainer_namespace(a["namespace"])
+    namespace = _namespace(a["namespace"])
     files = [Path(a["params_file"]).absolute()] if a["params_file"] else []
     sections = [section for path in files for section in read_parameter_file(path)]
     if sections and not any(section.fits(f"{namespace}/trainer") for section in sections):
@@ -147,8 +142,13 @@ def prepare_train(a: Mapping[str, str], folder: Path) -> Answer:
     return {"python": sys.executable, "namespace": namespace, "files": [str(path) for path in (*files, own)]}
 
 
-def _trainer_namespace(text: str) -> str:
-    return "/" + text.strip("/") if text.strip("/") else ""
+def _namespace(text: str) -> str:
+    """The namespace that the argument says, with one slash before it; "" for the argument that was not given."""
+    namespace = "/" + text.strip("/") if text.strip("/") else ""
+    if namespace and not re.fullmatch(r"(/[A-Za-z_][A-Za-z0-9_]*)+", namespace):
+        raise ConfigError("namespace: words of letters, digits and underscores, separated by '/'", repr(text),
+                          "correct the launch argument")
+    return namespace
 
 
 def _settings(a: Mapping[str, str]) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -12,16 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kd_planner_ros.ros.graph.describe import NodeProcess
+from kd_planner_ros.ros.guard import die_with_parent
 
-_PR_SET_PDEATHSIG = 1
 STOP_S, KILL_S = 1.4, 0.4
 LAST_LINES = 2
-
-
-def _die_with_parent() -> None:
-    """A node must not outlive the command that started it, however that ended (Linux only; elsewhere nothing)."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 class Processes:
@@ -51,7 +43,7 @@ class Processes:
                 # Own session: Ctrl-C goes to us alone, and we decide in which order they end.
                 self.running[node.name] = subprocess.Popen(
                     node.command(self._folder), stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                    env=dict(os.environ, **self._environment), start_new_session=True, preexec_fn=_die_with_parent)
+                    env=dict(os.environ, **self._environment), start_new_session=True, preexec_fn=die_with_parent)
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -74,7 +66,7 @@ class Processes:
 
     def begun(self) -> bool:
         """Whether any node has written a line."""
-        return any(self.last_line(node.name) for node in self._nodes)
+        return any(self.log(node.name).exists() and self.log(node.name).stat().st_size > 0 for node in self._nodes)
 
     def ended(self) -> dict[str, int]:
         """Exit status of every node that has ended, the first that ended first; negative: the signal that killed it."""

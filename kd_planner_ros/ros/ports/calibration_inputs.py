@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sensor_msgs.msg import CameraInfo
 
+from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.geometry.attitude import optical
@@ -17,6 +17,7 @@ from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.ros.lifecycle import guarded
 from kd_planner_ros.ros.qos import SENSOR_IN, STATIC, subscribe
 from kd_planner_ros.wire.channels import find_channel
+from kd_planner_ros.wire.codec.pictures import camera_of
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,9 @@ class CalibrationInputs:
 
 
 def calibrated(declared: CameraSpec, info: CameraInfo) -> CameraSpec:
-    """``declared`` with the size and the horizontal field of view in ``info``; unchanged where ``info`` has no focal length."""
-    focal_px = float(info.k[0])
-    if not (focal_px > 0.0 and info.width > 0 and info.height > 0):
+    """``declared`` with the size and the horizontal field of view in ``info``; unchanged where ``info`` has none that can be."""
+    try:
+        told = camera_of(info)
+    except SensorError:
         return declared
-    fov_deg = 2.0 * math.degrees(math.atan2(info.width / 2.0, focal_px))
-    return replace(declared, width=int(info.width), height=int(info.height), fov_deg=round(fov_deg, 6))
+    return replace(declared, width=told.width, height=told.height, fov_deg=told.fov_deg)

@@ -184,7 +184,7 @@ def test_recordings_of_another_rig_are_refused_before_the_first_training(paths, 
     paths = replace(paths, bags=(paths.bags[0].with_name("front"),))
     write_bag(paths.bags[0] / "b")
     with pytest.raises(BagError, match="/left/image, /carla/ego_vehicle/right/image, /carla/ego_vehicle/lidar in .* for 'i' of network "
-                                       "interfuser; got no such topics; .*the cameras front and the LiDARs none"):
+                                       "interfuser; got no such topic; .*the cameras front and the LiDARs none"):
         training.prepare(models, paths, progress=False)
     paths = replace(paths, bags=(paths.bags[0].with_name("views"),))
     write_views(paths.bags[0] / "b", leave_out="objects")
