@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +20,7 @@ from kd_planner_ros.bags.files import PACKED, bag_files, parse_metadata
 from kd_planner_ros.bags.messages import typestore
 from kd_planner_ros.bags.storage import NO_DEFINITION, Link, Storage, open_storage
 from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.foreign import OF_THE_MACHINE
 
 HEADER = "std_msgs/msg/Header"
 Message = tuple[str, int, Any]
@@ -178,7 +178,7 @@ class BagFile:
         except BagError:
             raise
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EACCES, errno.EMFILE):
+            if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
                 raise
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise BagError(f"a whole recording in {self.path}", f"{text}{where}",

@@ -10,7 +10,7 @@ from kd_planner_ros.cli.options import add_fields, add_json, from_args
 EPILOG = """\
 examples:
   kd-planner explain --bag recordings/default_drawn_0-0_WetSunset_s0 --frame 40 --model my_student --out pictures
-  kd-planner explain --bag my_bag --stamp 12.5 31 --model my_student --run-dir runs/train/my_student --out pictures --out pictures
+  kd-planner explain --bag my_bag --stamp 12.5 31 --model my_student --run-dir runs/train/my_student --out pictures
 
 This command is for models trained with PlanKD (kd-planner train --method plankd). For each frame it draws the attention that the
 waypoints get over the bird's-eye scene (attention_N.png), and the parts of the camera picture that the planning states are read

@@ -6,6 +6,7 @@ Libraries raise many kinds for one broken file: their own, ``KeyError``, ``struc
 
 from __future__ import annotations
 
+import errno
 import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError
 
+OF_THE_MACHINE = (errno.ENOSPC, errno.EACCES, errno.EMFILE)
+"""Errors that say nothing about the file: the disk is full, the user may not, too many files are open."""
 LONGEST = 200
 """Characters of a library's sentence that are kept."""
 
@@ -22,7 +25,7 @@ LONGEST = 200
 def reading(kind: type[KdPlannerError], expected: str, remedy: str) -> Iterator[None]:
     """Turn everything that the block raises into ``kind``: expected ``expected``, got what the library said, do ``remedy``.
 
-    Our own errors pass: they say more. So does Ctrl-C.
+    Our own errors pass: they say more. So do Ctrl-C, and errors of the machine.
     """
     try:
         yield
@@ -30,6 +33,8 @@ def reading(kind: type[KdPlannerError], expected: str, remedy: str) -> Iterator[
         raise
     except BaseException as error:  # see the module's text: a panic of Rust is no Exception
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
             raise
         raise kind(expected, cause(error), remedy) from None
 

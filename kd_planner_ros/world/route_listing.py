@@ -12,10 +12,13 @@ import numpy as np
 from kd_planner_ros.core.errors import RouteError
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.towns import MAP_ENDINGS, town_of
+from kd_planner_ros.world.lane_graph import LaneGraph
 from kd_planner_ros.world.maps import load_map
 from kd_planner_ros.world.route_files import LeftOut, RouteFile, RouteSpec, read_route_file
 from kd_planner_ros.world.route_scenarios import OFF, PLAYED, asked_scenarios
 from kd_planner_ros.world.routes import plan_routes
+
+Roads = dict[str, tuple[RoadMap, LaneGraph] | None]
 
 
 def list_routes(places: Sequence[Path], map_name: str = "", maps_dir: Path | None = None, snap: bool = False) -> dict[str, Any]:
@@ -30,7 +33,7 @@ def list_routes(places: Sequence[Path], map_name: str = "", maps_dir: Path | Non
         MapError: a map cannot be read.
     """
     result: dict[str, Any] = {"routes": [], "left_out": [], "read": 0, "planned": 0, "maps": bool(map_name or maps_dir)}
-    roads: dict[str, RoadMap | None] = {}
+    roads: Roads = {}
     playable: Counter[str] = Counter()
     other: Counter[str] = Counter()
     for file in _files(places):
@@ -47,7 +50,7 @@ def list_routes(places: Sequence[Path], map_name: str = "", maps_dir: Path | Non
                     left_out.append(LeftOut(spec.name, f"no map of {spec.town or 'its town'} in {maps_dir}"))
                 continue
             try:
-                _plan(row, road, file, spec, snap)
+                _plan(row, *road, file, spec, snap)
                 result["planned"] += 1
             except RouteError as error:
                 left_out.append(LeftOut(spec.name, str(error)))
@@ -65,13 +68,13 @@ def _files(places: Sequence[Path]) -> list[RouteFile]:
     return found
 
 
-def _road(spec: RouteSpec, map_name: str, maps_dir: Path | None, roads: dict[str, RoadMap | None]) -> RoadMap | None:
-    """The map for ``spec``, loaded once; None where there is none."""
+def _road(spec: RouteSpec, map_name: str, maps_dir: Path | None, roads: Roads) -> tuple[RoadMap, LaneGraph] | None:
+    """The map for ``spec`` with its lanes' graph, made once; None where there is none."""
     key = map_name or town_of(spec.town)
     if key not in roads:
         paths = [maps_dir / f"{key}{ending}" for ending in MAP_ENDINGS] if maps_dir and not map_name else []
         spot = map_name or next((str(path) for path in paths if path.is_file()), "")
-        roads[key] = load_map(spot) if spot else None
+        roads[key] = ((road := load_map(spot)), LaneGraph(road)) if spot else None
     return roads[key]
 
 
@@ -83,8 +86,8 @@ def _row(file: RouteFile, spec: RouteSpec) -> dict[str, Any]:
             "weathers": len(spec.weathers), "scenarios": dict(sorted(kinds.items())), "notes": notes}
 
 
-def _plan(row: dict[str, Any], road: RoadMap, file: RouteFile, spec: RouteSpec, snap: bool) -> None:
-    planned = plan_routes(road, file, (spec.name,), snap)
+def _plan(row: dict[str, Any], road: RoadMap, graph: LaneGraph, file: RouteFile, spec: RouteSpec, snap: bool) -> None:
+    planned = plan_routes(road, file, (spec.name,), snap, graph)
     row["route_m"] = planned.routes[0].length_m
     row["notes"] += planned.sentences()
     row["notes"] += [f"scenario {one.scenario.name} lies off the route and is not played" for one in asked_scenarios(planned.routes[0])

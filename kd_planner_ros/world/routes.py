@@ -59,12 +59,14 @@ class PlannedRoutes:
         return lines
 
 
-def plan_routes(road: RoadMap, file: RouteFile, ids: Collection[str] = (), snap: bool = False) -> PlannedRoutes:
+def plan_routes(road: RoadMap, file: RouteFile, ids: Collection[str] = (), snap: bool = False,
+                graph: LaneGraph | None = None) -> PlannedRoutes:
     """Plan the routes of ``file`` over ``road``, each judged by itself: one that does not fit is left out with its reason.
 
     Args:
         ids: where given, only these routes; each of them must fit.
         snap: take key points to the nearest lane however far away it is.
+        graph: that of ``road``, where the caller has one.
 
     Raises:
         RouteError: no route fits, or one of ``ids`` is not in the file or does not fit.
@@ -72,7 +74,7 @@ def plan_routes(road: RoadMap, file: RouteFile, ids: Collection[str] = (), snap:
     known = {one.name: one.reason for one in file.left_out} | dict.fromkeys((spec.name for spec in file.routes), "")
     if missing := [name for name in ids if name not in known]:
         raise RouteError(f"routes of {file.path}: {_some([*known])}", ", ".join(missing), "correct the ids")
-    graph = LaneGraph(road)
+    graph = graph or LaneGraph(road)
     planned: list[tuple[RouteSpec, Route]] = []
     left_out = [one for one in file.left_out if not ids]
     if broken := [known[name] for name in ids if known[name]]:

@@ -50,7 +50,6 @@ class FakeWorld:
         self.road, self.scenario_facts = straight_road(), []
         self.route, self.controls, self.n = straight_route(), [], 0
         self.state = scene_at(0)
-        self.scenario_facts = []
         self.events = {}  # tick: what happens in it, in the world's own thread, so that no test races with the loop
 
     def start(self, route=None, seed=0, weather=None):

@@ -438,8 +438,7 @@ def _caches() -> Kind:
         before = os.environ.get("XDG_CACHE_HOME")
         os.environ["XDG_CACHE_HOME"] = str(folder)
         try:
-            kept = kept_arrays(b"key", lambda: {"a": np.arange(3.0), "b": np.arange(4)})
-            assert set(kept) >= set()
+            kept_arrays(b"key", lambda: {"a": np.arange(3.0), "b": np.arange(4)})
         finally:
             os.environ.pop("XDG_CACHE_HOME") if before is None else os.environ.update(XDG_CACHE_HOME=before)
 

@@ -137,11 +137,6 @@ def unit_ratio(depth: Tensor, teacher_depth: Tensor) -> Tensor:
     return own / other
 
 
-def ramp(progress: float, length: float = 1.0) -> float:
-    """Factor of the regularisers at ``progress`` of a stage: from 0 to 1 in the first third of ``length``."""
-    return min(max(3.0 * progress / length, 0.0), 1.0)
-
-
 def resized(image: Tensor, scale: int) -> Tensor:
     """``image`` [B, C, H, W] at 1 / 2^scale of its size."""
     return image if scale == 0 else interpolate(image, scale_factor=0.5 ** scale, mode="bilinear", align_corners=False)

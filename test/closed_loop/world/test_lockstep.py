@@ -168,7 +168,7 @@ def test_negative_numbers_of_actors_are_refused(town):
         World(town, SensorRig(), vehicles=-1, walkers=0)
 
 
-@pytest.mark.skipif(not (SHARED / "maps").is_dir(), reason="needs ../shared with CARLA's road networks")
+@pytest.mark.skipif(not (SHARED / "maps").is_dir(), reason="needs CARLA's road networks: put them into ../shared/maps")
 def test_towns_without_pavements_have_walkers_beside_the_road():
     from kd_planner_ros.world.lane_index import LaneIndex
 

@@ -19,7 +19,6 @@ from support.bags import write_bag
 from support.fuzz import ROUTES
 
 from kd_planner_ros.cli import main as cli
-from kd_planner_ros.cli import options
 
 BEGUN = {  # command: where the function is that takes long
     "drive": "kd_planner_ros.ros.graph.drive.drive", "record": "kd_planner_ros.record.record.record",
@@ -141,10 +140,3 @@ def test_models_that_examples_name_are_shipped_or_trained_by_an_example():
     options = re.compile(r"--(?:planner|model|models|student|teacher|perception) ([^-]\S*(?: [^-]\S*)*)")
     named = {name for line in EXAMPLES for words in options.findall(line) for name in words.split()}
     assert {name for name in named if name not in known and not is_weightless(name)} == set()
-
-
-def test_the_check_finds_what_it_is_for(capsys):
-    parser = options.Parser(prog="kd-planner")
-    with pytest.raises(SystemExit):
-        parser.parse_args(["--no-such"])
-    assert "no-such" in capsys.readouterr().err

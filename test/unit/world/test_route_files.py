@@ -31,7 +31,8 @@ from kd_planner_ros.world.routes import plan_routes
 from kd_planner_ros.world.weather import ROUTE_WEATHER, route_weather
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
-needs_shared = pytest.mark.skipif(not (SHARED / "maps").is_dir(), reason="needs ../shared with CARLA's road networks and routes")
+needs_shared = pytest.mark.skipif(not (SHARED / "maps").is_dir(),
+                                  reason="put CARLA's road networks and routes into ../shared/maps and ../shared/routes")
 NOON = 'cloudiness="10" precipitation="0" precipitation_deposits="50" wetness="0" wind_intensity="5" sun_azimuth_angle="-1" ' \
        'sun_altitude_angle="45" fog_density="2" fog_distance="0.75"'
 

@@ -17,7 +17,7 @@ from kd_planner_ros.world.routes import RouteSpec, default_routes, plan_route
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 needs_shared = pytest.mark.skipif(not (SHARED / "maps").is_dir(),
-                                  reason="needs ../shared with CARLA's road networks and routes")
+                                  reason="put CARLA's road networks and routes into ../shared/maps and ../shared/routes")
 
 
 @pytest.fixture(scope="module")
