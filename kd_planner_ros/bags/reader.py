@@ -21,7 +21,7 @@ from kd_planner_ros.bags.roadside import decoders, feeding, roadside_topics
 from kd_planner_ros.bags.source import Source, as_source
 from kd_planner_ros.bags.timeline import follow
 from kd_planner_ros.core.frames import FrameMaker
-from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.core.sensors import SensorRig, Station
 from kd_planner_ros.core.timeline import Timeline
 from kd_planner_ros.wire.codec.base import stamp_of
 from kd_planner_ros.wire.codec.pictures import rgb_of
@@ -108,7 +108,7 @@ class Recording(Contents):
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _roadside_sources(self) -> dict[str, tuple[str, Any]]:
+    def _roadside_sources(self) -> dict[str, tuple[Station, Any]]:
         sources = roadside_topics(self.stations, self.held)
         if not sources:
             self.notes.append(f"no pictures and no object lists of stations on {self.topics.of('stations')}: frames have no roadside views")

@@ -25,17 +25,17 @@ def picture_topic(topics: Topics, camera: str, held: Collection[str]) -> str:
     return compressed if compressed in held and plain not in held else plain
 
 
-def roadside_topics(stations: Iterable[Station], held: Collection[str]) -> dict[str, tuple[str, Any]]:
-    """Recorded topics of ``stations``: name to (station id, camera), the camera None for an object list."""
-    found: dict[str, tuple[str, Any]] = {}
+def roadside_topics(stations: Iterable[Station], held: Collection[str]) -> dict[str, tuple[Station, Any]]:
+    """Recorded topics of ``stations``: name to (station, camera), the camera None for an object list."""
+    found: dict[str, tuple[Station, Any]] = {}
     for station in stations:
         topics = Topics(station.id)
-        found |= {picture_topic(topics, camera.id, held): (station.id, camera) for camera in station.cameras}
-        found[topics.of("station_objects")] = (station.id, None)
+        found |= {picture_topic(topics, camera.id, held): (station, camera) for camera in station.cameras}
+        found[topics.of("station_objects")] = (station, None)
     return {topic: source for topic, source in found.items() if topic in held}
 
 
-def feeding(messages: Iterable[Message], sources: Mapping[str, tuple[str, Any]], buffer: RoadsideBuffer) -> Iterator[Message]:
+def feeding(messages: Iterable[Message], sources: Mapping[str, tuple[Station, Any]], buffer: RoadsideBuffer) -> Iterator[Message]:
     """``messages`` without those of roadside stations, which go into ``buffer`` on the way."""
     for topic, bag_ns, message in messages:
         if topic not in sources:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState, Frame, NavigationGoal
-from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig
+from kd_planner_ros.core.records import EgoState, Frame, NavigationGoal, Pose
+from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig, Station
 from kd_planner_ros.core.v2x import RoadsideView
 
 KEPT_MESSAGES = 8
@@ -78,6 +78,7 @@ class RoadsideBuffer:
 
     def __init__(self, wish: RoadsideWish):
         self._wish = wish
+        self._feet: dict[str, Pose] = {}
         self._pictures: dict[str, deque[tuple[int, CameraSpec, Any]]] = {}
         self._objects: dict[str, deque[tuple[int, Any]]] = {}
 
@@ -86,43 +87,49 @@ class RoadsideBuffer:
         """Whether object lists are kept."""
         return self._wish.objects
 
-    def take_picture(self, station: str, camera: CameraSpec, stamp_ns: int, item: Any) -> None:
+    def take_picture(self, station: Station, camera: CameraSpec, stamp_ns: int, item: Any) -> None:
         """Keep a picture that ``camera`` (pose in ``map``) of ``station`` took at ``stamp_ns``."""
-        self._pictures.setdefault(station, deque(maxlen=KEPT_MESSAGES)).append((stamp_ns, camera, item))
+        self._feet[station.id] = station.pose
+        self._pictures.setdefault(station.id, deque(maxlen=KEPT_MESSAGES)).append((stamp_ns, camera, item))
 
-    def take_objects(self, station: str, stamp_ns: int, item: Any) -> None:
+    def take_objects(self, station: Station, stamp_ns: int, item: Any) -> None:
         """Keep the object list of ``station`` at ``stamp_ns``; a no-op where the model wants none."""
         if self._wish.objects:
-            self._objects.setdefault(station, deque(maxlen=KEPT_MESSAGES)).append((stamp_ns, item))
+            self._feet[station.id] = station.pose
+            self._objects.setdefault(station.id, deque(maxlen=KEPT_MESSAGES)).append((stamp_ns, item))
 
     def take(self, view: RoadsideView) -> None:
-        """Keep a view whose parts are already decoded."""
+        """Keep a view whose parts are already decoded, and which says where its mast stands."""
+        if view.foot is None:
+            raise ValueError(f"a view of station {view.station!r} without the foot of its mast")
+        station = Station(view.station, view.foot)
         if view.image is not None and view.camera is not None:
-            self.take_picture(view.station, view.camera, view.stamp_ns, view.image)
+            self.take_picture(station, view.camera, view.stamp_ns, view.image)
         if view.objects is not None:
-            self.take_objects(view.station, view.stamp_ns, view.objects)
+            self.take_objects(station, view.stamp_ns, view.objects)
 
     def views(self, stamp_ns: int, x: float, y: float, image_of: Callable[[Any], np.ndarray | None] = lambda item: item,
               objects_of: Callable[[Any], np.ndarray | None] = lambda item: item) -> tuple[RoadsideView, ...]:
         """At most ``wish.views`` views for a car at (x, y) in ``map`` at ``stamp_ns``: nearest first, none older than
-        ``wish.max_age_s``, none of a camera further away than ``wish.range_m``; what is newer than ``stamp_ns`` waits for
-        a later frame. A station without a usable picture may still give its object list; such stations come last.
+        ``wish.max_age_s``, none of a station whose mast is further away than ``wish.range_m``; what is newer than ``stamp_ns`` waits
+        for a later frame. A station without a usable picture may still give its object list; such stations come last.
 
         Args:
             image_of, objects_of: from a kept item to RGB uint8 [H, W, 3] and ACTOR_DTYPE [N]; None: unusable, and that
                 part is missing.
         """
-        found: list[tuple[float, str]] = []
-        for station in {**self._pictures, **self._objects}:
-            pictures = self._fresh(self._pictures.get(station, ()), stamp_ns)
-            away_m = math.hypot(pictures[1].pose.x - x, pictures[1].pose.y - y) if pictures else math.inf
-            if (away_m <= self._wish.range_m) if pictures else self._fresh(self._objects.get(station, ()), stamp_ns):
-                found.append((away_m, station))
-        views = (self._view(station, stamp_ns, image_of, objects_of) for _, station in sorted(found)[: self._wish.views])
+        found: list[tuple[bool, float, str]] = []
+        for station, foot in dict(self._feet).items():
+            blind = self._fresh(self._pictures.get(station, ()), stamp_ns) is None
+            away_m = math.hypot(foot.x - x, foot.y - y)
+            if away_m <= self._wish.range_m and not (blind and self._fresh(self._objects.get(station, ()), stamp_ns) is None):
+                found.append((blind, away_m, station))
+        views = (self._view(station, stamp_ns, image_of, objects_of) for _, _, station in sorted(found)[: self._wish.views])
         return tuple(view for view in views if view is not None)
 
     def reset(self) -> None:
         """Forget every message."""
+        self._feet.clear()
         self._pictures.clear()
         self._objects.clear()
 
@@ -137,7 +144,8 @@ class RoadsideBuffer:
         if image is None and objects is None:
             return None
         taken_ns = picture[0] if image is not None else rows[0]
-        return RoadsideView(station, picture[1] if picture else None, image, objects, taken_ns, (stamp_ns - taken_ns) / 1e9)
+        return RoadsideView(station, picture[1] if picture else None, image, objects, taken_ns, (stamp_ns - taken_ns) / 1e9,
+                            self._feet[station])
 
 
 class FrameMaker:

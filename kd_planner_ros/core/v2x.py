@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec
 
 
@@ -22,6 +23,7 @@ class RoadsideView:
             asked for or not received.
         stamp_ns: when the picture (without one: the object list) was taken.
         age_s: seconds from then to the stamp of the frame that holds this view, from 0.
+        foot: foot of the station's mast in ``map``; None where the reader knows the station.
     """
 
     station: str
@@ -30,3 +32,4 @@ class RoadsideView:
     objects: np.ndarray | None
     stamp_ns: int
     age_s: float
+    foot: Pose | None = None

@@ -39,7 +39,7 @@ def noise_views(wish: RoadsideWish | None, seed: int = 0) -> tuple[RoadsideView,
         camera = CameraSpec("camera", Pose(x=20.0 * (number + 1), z=7.0, yaw=np.pi), *STATION_PICTURE, 90.0)
         picture = random.integers(0, 256, (camera.height, camera.width, 3), dtype=np.uint8)
         rows = np.zeros(30, ACTOR_DTYPE) if wish is not None and wish.objects else None
-        views.append(RoadsideView(f"station_{number}", camera, picture, rows, 0, 0.0))
+        views.append(RoadsideView(f"station_{number}", camera, picture, rows, 0, 0.0, Pose(x=20.0 * (number + 1))))
     return tuple(views)
 
 

@@ -89,13 +89,14 @@ def require_on_map(stations: Iterable[Station], road: RoadMap) -> None:
 
 def nearest_views(stations: Iterable[Station], x: float, y: float, wish: RoadsideWish) -> list[tuple[Station, CameraSpec | None]]:
     """At most ``wish.views`` stations within reach of a car at (x, y) in ``map``, nearest first, each with its camera that
-    points at the car best; None for a station without cameras, which is left out where no object lists are wanted."""
+    points at the car best. A station without cameras (None) comes last, as in ``RoadsideBuffer.views``, and is left out where no object
+    lists are wanted."""
     reach = []
     for one in stations:
         away_m = math.hypot(one.pose.x - x, one.pose.y - y)
         if away_m <= min(wish.range_m, one.range_m) and (one.cameras or wish.objects):
-            reach.append((away_m, one.id, one))
-    return [(one, _camera_towards(one, x, y)) for _, _, one in sorted(reach, key=lambda row: row[:2])[: wish.views]]
+            reach.append((not one.cameras, away_m, one.id, one))
+    return [(one, _camera_towards(one, x, y)) for *_, one in sorted(reach, key=lambda row: row[:3])[: wish.views]]
 
 
 class StationChoice:
@@ -122,7 +123,7 @@ def view_of(scene: SceneState, station: Station, camera: CameraSpec | None, wish
     """What ``station`` sends at this instant. The object list is whole: every actor of the map, as exact as the truth; the
     car that receives it is not in it."""
     image = None if camera is None else renderer().cameras(scene, (camera,), False, roadside=True)[camera.id].rgb
-    return RoadsideView(station.id, camera, image, scene.actors if wish.objects else None, scene.stamp_ns, 0.0)
+    return RoadsideView(station.id, camera, image, scene.actors if wish.objects else None, scene.stamp_ns, 0.0, station.pose)
 
 
 def _period_ticks(camera: CameraSpec | None) -> int:

@@ -41,12 +41,12 @@ class RoadsideInputs:
 
         def objects(message: PointCloud2) -> None:
             self._counts["roadside object lists"] += 1
-            self._buffer.take_objects(station.id, from_stamp(message.header.stamp), message)
+            self._buffer.take_objects(station, from_stamp(message.header.stamp), message)
 
         def pictures(camera: CameraSpec) -> Any:
             def take(message: Image) -> None:
                 self._counts["roadside pictures"] += 1
-                self._buffer.take_picture(station.id, camera, from_stamp(message.header.stamp), message)
+                self._buffer.take_picture(station, camera, from_stamp(message.header.stamp), message)
 
             return take
 

@@ -7,7 +7,8 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.frames import FrameMaker, make_frame
 from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE
-from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig
+from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig, Station
+from kd_planner_ros.core.v2x import RoadsideView
 
 FRONT, REAR = CameraSpec("front", Pose(x=1.3, z=2.3), 8, 4, 90.0), CameraSpec("rear", Pose(x=-1.3, z=2.3), 8, 4, 90.0)
 RIG = SensorRig((FRONT, REAR), history_s=(0.2, 0.1))
@@ -67,10 +68,14 @@ def camera_at(x):
     return CameraSpec("camera", Pose(x=x, z=7.0), 8, 4, 90.0)
 
 
+def mast(name, x=0.0):
+    return Station(name, Pose(x=x))
+
+
 def test_the_nearest_fresh_views_come_first_and_far_or_old_ones_are_missing():
     maker = roadside(views=2, range_m=100.0, max_age_s=0.5)
     for station, x, at in (("far", 150.0, 1000), ("near", 10.0, 900), ("middle", 60.0, 700), ("old", 5.0, 400)):
-        maker.roadside.take_picture(station, camera_at(x), at * 1_000_000, PICTURE)
+        maker.roadside.take_picture(mast(station, x), camera_at(x), at * 1_000_000, PICTURE)
     views = make(maker, 1000).roadside
     assert [(view.station, view.age_s) for view in views] == [("near", 0.1), ("middle", 0.3)]
     assert views[0].camera == camera_at(10.0) and views[0].image is PICTURE and views[0].objects is None
@@ -81,7 +86,7 @@ def test_the_nearest_fresh_views_come_first_and_far_or_old_ones_are_missing():
 def test_a_late_picture_does_not_replace_a_newer_one_and_a_future_one_waits():
     maker = roadside()
     for at in (900, 800, 1050):
-        maker.roadside.take_picture("a", camera_at(0.0), at * 1_000_000, np.full_like(PICTURE, at // 50))
+        maker.roadside.take_picture(mast("a"), camera_at(0.0), at * 1_000_000, np.full_like(PICTURE, at // 50))
     assert make(maker, 1000).roadside[0].stamp_ns == 900_000_000
     assert make(maker, 1050).roadside[0].image[0, 0, 0] == 21
 
@@ -90,20 +95,32 @@ def test_object_lists_come_with_the_picture_or_alone_and_only_where_wanted():
     rows = np.zeros(3, ACTOR_DTYPE)
     maker, plain = roadside(objects=True), roadside()
     for one in (maker, plain):
-        one.roadside.take_objects("a", 950_000_000, rows)
+        one.roadside.take_objects(mast("a"), 950_000_000, rows)
     view, = make(maker, 1000).roadside
     assert view.image is None and view.camera is None and view.objects is rows and view.age_s == 0.05
     assert make(plain, 1000).roadside == ()
-    maker.roadside.take_picture("a", camera_at(0.0), 900_000_000, PICTURE)
+    maker.roadside.take_picture(mast("a"), camera_at(0.0), 900_000_000, PICTURE)
     view, = make(maker, 1000).roadside
     assert view.image is PICTURE and view.objects is rows and view.stamp_ns == 900_000_000
 
 
+def test_the_foot_of_the_mast_decides_wherever_its_cameras_hang_and_whatever_it_sends():
+    """A camera on a boom 20 m from the mast, and a station with an object list alone: one rule for both."""
+    maker = roadside(views=3, range_m=100.0, objects=True)
+    maker.roadside.take_picture(mast("boom", 90.0), camera_at(110.0), 0, PICTURE)
+    maker.roadside.take_picture(mast("outside", 110.0), camera_at(90.0), 0, PICTURE)
+    maker.roadside.take_objects(mast("list", 99.0), 0, np.zeros(1, ACTOR_DTYPE))
+    maker.roadside.take_objects(mast("list far away", 5000.0), 0, np.zeros(1, ACTOR_DTYPE))
+    assert [(view.station, view.foot.x) for view in make(maker, 0).roadside] == [("boom", 90.0), ("list", 99.0)]
+    with pytest.raises(ValueError, match="foot of its mast"):
+        maker.roadside.take(RoadsideView("nowhere", camera_at(0.0), PICTURE, None, 0, 0.0))
+
+
 def test_a_picture_that_cannot_be_decoded_is_missing_and_the_list_remains():
     maker = roadside(objects=True)
-    maker.roadside.take_picture("a", camera_at(0.0), 0, b"broken")
+    maker.roadside.take_picture(mast("a"), camera_at(0.0), 0, b"broken")
     assert maker.make(ego(0), None, {}, {}, image_of=lambda item: None).roadside == ()
-    maker.roadside.take_objects("a", 0, np.zeros(1, ACTOR_DTYPE))
+    maker.roadside.take_objects(mast("a"), 0, np.zeros(1, ACTOR_DTYPE))
     view, = maker.make(ego(0), None, {}, {}, image_of=lambda item: None).roadside
     assert view.image is None and len(view.objects) == 1
     maker.reset()

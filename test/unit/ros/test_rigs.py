@@ -7,7 +7,7 @@ from support.perception import install_network, save_tiny
 
 from kd_planner_ros.core.errors import ConfigError, PlannerError
 from kd_planner_ros.core.records import Pose
-from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig
+from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish, SensorRig
 from kd_planner_ros.ros.graph.rigs import PICTURE_CAMERA, perceiver_facts, rig_to_mount
 
 FRONT = CameraSpec("front", Pose(x=-1.5, z=2.0), 64, 32, 100.0, period_s=0.1)
@@ -20,6 +20,16 @@ def test_both_models_get_their_sensors_and_a_shared_one_is_mounted_once():
     assert [spec.id for spec in rig.cameras] == ["front", "left"] and rig.lidars == (LIDAR,)
     assert rig.cameras[0].period_s == 0.05, "the faster of the two decides"
     assert rig.history_s == (0.1,)
+
+
+@pytest.mark.parametrize("planner, perceiver, both", [
+    (None, RoadsideWish(2, 80.0), RoadsideWish(2, 80.0)),
+    (RoadsideWish(1, 150.0), None, RoadsideWish(1, 150.0)),
+    (RoadsideWish(3, 80.0, 0.5, False), RoadsideWish(1, 150.0, 0.2, True), RoadsideWish(3, 150.0, 0.5, True)),
+    (None, None, None)])
+def test_the_stations_serve_whoever_asks_for_views(planner, perceiver, both):
+    """The world draws no station that its rig does not ask for: a perceiver's wish counts as the planner's does."""
+    assert rig_to_mount(SensorRig(roadside=planner), SensorRig(roadside=perceiver)).roadside == both
 
 
 def test_a_sensor_that_both_want_differently_is_refused():
