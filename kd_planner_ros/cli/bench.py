@@ -67,7 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--network", default="tcp", metavar="TEXT", help="network to train, as 'kd-planner train --network'")
     parser.add_argument("--size", default="", metavar="TEXT",
-                        help="network size (default: 13.9m for tcp, the smallest size of another network)")
+                        help="network size (default: 13.9m for tcp, else the smallest size)")
     parser.add_argument("--batch", type=_whole, metavar="N", default=24, help="samples a step")
     parser.add_argument("--steps", type=_whole, metavar="N", default=5, help="steps to measure, after one step of warm-up")
     parser.add_argument("--device", default="cpu", metavar="TEXT", help="auto, cpu, cuda, cuda:1 ...")

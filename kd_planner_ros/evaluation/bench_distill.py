@@ -16,7 +16,6 @@ import torch
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.distill.learner import Learner
-from kd_planner_ros.distill.methods.plankd.scene_cache import SceneKind
 from kd_planner_ros.distill.methods.registry import IMITATION
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.evaluation.bench_samples import made_up_samples
@@ -24,7 +23,6 @@ from kd_planner_ros.evaluation.bench_train import smallest_size
 from kd_planner_ros.networks.registry import find_network, find_training
 from kd_planner_ros.runtime.store import save_model
 from kd_planner_ros.samples.dataset import Samples
-from kd_planner_ros.world.bev_source import OBSTACLES
 
 TEACHER = "teacher"
 
@@ -51,6 +49,7 @@ def bench_distill(config: TrainConfig, steps: int = 5) -> dict[str, Any]:
         plain = Learner(replace(config, method=IMITATION, teacher="", sections=own), group)
         samples = _prepare(folder, config, plain)
         taught = Learner(config, group)
+        taught.distillation.method.make_up(samples.shards[0], np.random.default_rng(1))
         taught.distillation.attach(dict.fromkeys(samples.shards, folder))
         clock = _clock(group.device)
         pairs = []
@@ -66,17 +65,12 @@ def bench_distill(config: TrainConfig, steps: int = 5) -> dict[str, Any]:
 
 
 def _prepare(folder: Path, config: TrainConfig, student: Learner) -> Samples:
-    """Samples with planning states and scenes in ``folder``, and the teacher beside them."""
+    """Samples with planning states in ``folder``, and the teacher beside them."""
     shard = folder / "shard"
     shard.mkdir()
     samples = made_up_samples(shard, 2 * config.batch, student)
     samples.rows["states"] = 0
     samples.shards[0].rows["states"] = 0
-    random = np.random.default_rng(1)
-    scenes = SceneKind().folder_of(samples.shards[0])
-    scenes.mkdir()
-    np.save(scenes / "bev.npy", random.integers(0, 256, (len(samples), 180, 180, 3), np.uint8))
-    np.save(scenes / "obstacles.npy", random.uniform(-20.0, 20.0, (len(samples), OBSTACLES, 2)).astype(np.float32))
     network, training = find_network(config.network), find_training(config.network)
     given = network.config(training.config_fields(smallest_size(config.network), config.options(config.network), None, {}))
     with torch.random.fork_rng(devices=()):

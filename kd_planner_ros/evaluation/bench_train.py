@@ -19,22 +19,19 @@ from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.recipes import train_config
 from kd_planner_ros.evaluation.bench_samples import made_up_samples
-from kd_planner_ros.networks.describe import size_of
+from kd_planner_ros.networks.describe import describe, size_of
 from kd_planner_ros.networks.registry import find_network
-
-TCP_SIZE = "13.9m"
-"""The size that is measured where none is named: the student of PlanKD's main comparison."""
 
 
 def bench_config(network: str = "tcp", size: str = "", batch: int = 24, device: str = "cpu", options: Mapping[str, Any] | None = None,
                  **fixed: Any) -> TrainConfig:
-    """The training that is measured. ``options`` are those of network and method by dotted or nested names; without ``size`` TCP's
-    13.9m, or the smallest size of another network.
+    """The training that is measured. ``options`` are those of network and method by dotted or nested names; without ``size`` the
+    network's ``bench_size``, or its smallest one.
 
     Raises:
         PlannerError: no such network. ConfigError: one that cannot be trained, or values the trainer refuses.
     """
-    size = size or (TCP_SIZE if network == "tcp" else smallest_size(network))
+    size = size or describe(network).bench_size or smallest_size(network)
     return train_config({"network": network, "size": size, "batch": batch, "device": device, **(options or {})}, progress=False, **fixed)
 
 

@@ -35,6 +35,7 @@ class Description:
             must come to); empty where nothing was.
         taught_waypoints: (recording, frame, processor) -> the waypoint targets [T, 2] of the network at ``frame``: metres,
             planner frame (x right, y backwards), NaN where unknown; None for a network without waypoint targets.
+        bench_size: the size that measurements of training take where none is named; "": the last of its configurations.
     """
 
     title: str
@@ -42,6 +43,7 @@ class Description:
     pictures: tuple[str, ...] = ()
     published: Callable[[Any], Mapping[str, float]] = _nothing
     taught_waypoints: Callable[[Any, Any, Any], np.ndarray] | None = None
+    bench_size: str = ""
 
 
 def published_of_spec(config: Any) -> dict[str, float]:

@@ -73,6 +73,9 @@ class Distiller(nn.Module):
         """Make what the method keeps on disk for the samples of ``bags``. The leading process does it first; the others then find
         it done."""
 
+    def make_up(self, shard: Shard, random: np.random.Generator) -> None:
+        """Write made-up truth of ``shard``'s samples to where ``attach`` would find it, for measurements without recordings."""
+
     def before_training(self, run: Any) -> bool:
         """What the method learns before the student's first step, with the facilities of ``run`` (``distill/run.py``); whether it
         came to its end."""

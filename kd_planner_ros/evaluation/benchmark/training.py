@@ -10,9 +10,10 @@ from typing import Any
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError
 from kd_planner_ros.core.foreign import reading
+from kd_planner_ros.distill.methods.registry import find_method
 from kd_planner_ros.evaluation.benchmark.models import ModelStore, drives_without_weights
 from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe
-from kd_planner_ros.networks.registry import folders, is_weightless
+from kd_planner_ros.networks.registry import find_training, folders, is_weightless
 from kd_planner_ros.runtime.paths import models_folder
 
 UNFINISHED = "unfinished"
@@ -200,13 +201,19 @@ def train_config(model: ModelRecipe, paths: TrainingPaths, progress: bool) -> An
         options["warm_start"] = _start_folder(model.warm_start, paths)
     given = given_options(paths.options)
     network, method = given.get("network", model.network), given.get("method", model.method or "imitation")
-    if method == "plankd":
-        given["plankd.maps_dir"] = paths.maps_dir
+    given |= _site_options(network, method, paths)
     options = _of_this_run(recipes.dotted(options, f"the recipe of {model.name}") | given, network, method)
     return recipes.train_config(options, name=model.name, bags=paths.bags_of(model.network), models_dir=paths.models_dir,
                                 runs_dir=paths.runs_dir, cache=paths.cache, device=paths.device, allow_leak=paths.allow_leak,
                                 role_name=paths.role_name, camera=paths.camera,
                                 progress=progress)
+
+
+def _site_options(network: str, method: str, paths: TrainingPaths) -> dict[str, Any]:
+    """``maps_dir`` of network and method, where they have such an option: it is a fact of the machine, not of the recipe."""
+    kinds = {network: find_training(network).options, method: find_method(method).options}
+    return {f"{section}.{one.name}": paths.maps_dir for section, kind in kinds.items() for one in dataclasses.fields(kind)
+            if one.name == "maps_dir" and one.metadata.get("site")}
 
 
 def given_options(words: Sequence[str]) -> dict[str, Any]:

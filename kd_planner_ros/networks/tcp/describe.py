@@ -17,4 +17,5 @@ def taught_waypoints(recording: Any, frame: Frame, processor: Any) -> np.ndarray
     return base_to_planner(to_base(recording.timeline.ego.take(stamps)[:, :2], frame.ego.pose))
 
 
-DESCRIPTION = Description("TCP", "l2_m", ("image",), published_of_spec, taught_waypoints)
+DESCRIPTION = Description("TCP", "l2_m", ("image",), published_of_spec, taught_waypoints,
+                          bench_size="13.9m")  # the student of PlanKD's main comparison

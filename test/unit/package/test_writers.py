@@ -17,7 +17,6 @@ ALLOWED = {
     "ros/graph/launching.py": "in the temporary folder of a launch", "ros/graph/prepare.py": "in the temporary folder of a launch",
     "bags/bag_file.py": "in a temporary folder", "world/map_files.py": "in a temporary folder",
     "evaluation/benchmark/ray_drive.py": "in a temporary folder of a worker",
-    "evaluation/bench_distill.py": "in a temporary folder",
     "cli/reference.py": "pages of the source tree"}
 
 

@@ -71,8 +71,16 @@ class PlanKD(Distiller):
     def attach(self, bags: Mapping[Shard, Path], progress: bool) -> None:
         """Draw the scenes that the attention reads."""
         if "bev" in self.needs:
-            kind = SceneKind(self.options.bev_px_per_m, self.options.obstacle_mps)
-            self._scenes = scene_cache.build(bags, self.options.maps_dir, progress, kind)
+            self._scenes = scene_cache.build(bags, self.options.maps_dir, progress, self._kind)
+
+    @property
+    def _kind(self) -> SceneKind:
+        return SceneKind(self.options.bev_px_per_m, self.options.obstacle_mps)
+
+    def make_up(self, shard: Shard, random: np.random.Generator) -> None:
+        """Scenes of noise."""
+        if "bev" in self.needs:
+            scene_cache.make_up(self._kind.folder_of(shard), len(shard.rows), random)
 
     def before_training(self, run: Any) -> bool:
         """Let the bottleneck learn from the teacher alone for ``pretrain_bottleneck`` steps."""

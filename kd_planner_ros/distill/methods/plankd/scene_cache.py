@@ -17,9 +17,10 @@ from tqdm import tqdm
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.files import whole_file
 from kd_planner_ros.distill.methods.plankd.bev_frames import bev_frames
-from kd_planner_ros.imaging.bev_scene import BevView
+from kd_planner_ros.imaging.bev_scene import SIDE_PX, BevView
 from kd_planner_ros.samples.arrays import open_array, put_in_place
 from kd_planner_ros.samples.shards import Shard
+from kd_planner_ros.world.bev_source import OBSTACLES
 
 FORMAT = 1
 """Raise when the pictures change: old folders are then left alone and new ones built."""
@@ -72,11 +73,21 @@ def build(bags: Mapping[Shard, Path], maps_dir: Path | None = None, progress: bo
         with open_bag(bag) as recording:
             images, obstacles = bev_frames(recording, shard.rows["stamp"], maps_dir=maps_dir, view=BevView(kind.px_per_m),
                                            least_mps=kind.least_mps)
-        partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for name, array in (("bev", images), ("obstacles", obstacles)):
-            with whole_file(partial / f"{name}.npy") as part:
-                np.save(part, array)
-        put_in_place(partial, folder)
+        _write(folder, images, obstacles)
     return SceneCache(kind)
+
+
+def make_up(folder: Path, count: int, random: np.random.Generator) -> None:
+    """Write ``count`` scenes of noise to ``folder``, for measurements without recordings."""
+    _write(folder, random.integers(0, 256, (count, SIDE_PX, SIDE_PX, 3), np.uint8),
+           random.uniform(-20.0, 20.0, (count, OBSTACLES, 2)).astype(np.float32))
+
+
+def _write(folder: Path, images: np.ndarray, obstacles: np.ndarray) -> None:
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name, array in zip(NAMES, (images, obstacles), strict=True):
+        with whole_file(partial / f"{name}.npy") as part:
+            np.save(part, array)
+    put_in_place(partial, folder)
