@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from kd_planner_ros.cli.options import add_fields, add_json, from_args
+from kd_planner_ros.networks.planner import PLANNER
 
 EPILOG = """\
 examples:
@@ -88,9 +89,10 @@ def _closed(args: argparse.Namespace) -> dict:
 
 def _sweep(args: argparse.Namespace) -> dict:
     from kd_planner_ros.evaluation.latency_sweep import SweepConfig, run
-    from kd_planner_ros.runtime.find import find_model, list_models
+    from kd_planner_ros.runtime.facts import models_of
+    from kd_planner_ros.runtime.find import find_model
 
-    names = args.models or [folder.name for folder in list_models(args.models_dir or None)]
+    names = args.models or [folder.name for folder in models_of(PLANNER, args.models_dir)]
     models = {Path(name).name: find_model(name, args.models_dir or None) for name in names}
     result = run(from_args(SweepConfig, args, models=tuple(models)), models)
     print((args.out / "latency.md").read_text(), end="")

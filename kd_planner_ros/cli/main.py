@@ -26,7 +26,7 @@ from kd_planner_ros.core.errors import is_foreseen, sentence_of
 COMMANDS = {
     "drive": "drive a planner through the built-in world over a real ROS 2 graph, and write a report",
     "record": "let the expert drive and record rosbag2 recordings to train on",
-    "train": "train a planner from recordings and write it to models/",
+    "train": "train a planner or a perceiver from recordings and write it to models/",
     "evaluate": "score one model: in closed loop, or against recordings",
     "replay": "play a recording through the real ROS 2 graph and score the plans",
     "benchmark": "compare many models in tables beside published ones, e.g. PlanKD's; trains what is missing",
@@ -34,7 +34,7 @@ COMMANDS = {
     "explain": "draw what a model trained with PlanKD looks at: waypoint attention, Grad-CAM of the planning states",
     "routes": "list what route files hold: routes, weathers, scenarios, what is left out and why",
     "bench": "measure speed: world, record, train, latency, sizes, drive",
-    "models": "list the shipped planners, count a network's parameters, check weights against cards",
+    "models": "list the shipped models, count a network's parameters, check weights against cards",
 }
 EPILOG = """\
 start here:

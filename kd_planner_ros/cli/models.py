@@ -13,7 +13,7 @@ from kd_planner_ros.cli.options import add_json
 
 EPILOG = """\
 examples:
-  kd-planner models list                          every shipped planner with its size and scores
+  kd-planner models list                          every shipped model with its size and scores
   kd-planner models params tcp --json             every size of a network: parameters and multiply-accumulates
   kd-planner models check                         do weights, cards and code fit each other?
   kd-planner models sensors tcp64_7m6 --out sensors.json    the sensor file for carla_spawn_objects"""
@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         add_json(sub)
         return sub
 
-    sub = way("list", _list, "list the planners in a models folder, and those without weights")
+    sub = way("list", _list, "list the models of a folder, and those without weights")
     sub.add_argument("--markdown", metavar="LINK", help="print the table of docs/models.md instead; LINK is the path from the page to the "
                      "folder of models")
     _add_models(sub)

@@ -96,7 +96,7 @@ def _options(parser: argparse.ArgumentParser) -> list[tuple[str, str, str]]:
     for action in parser._actions:
         if "--help" in action.option_strings or action.help == argparse.SUPPRESS:
             continue
-        value = "" if action.nargs == 0 else " " + "\\|".join(map(str, action.choices)) if action.choices else \
+        value = "" if action.nargs == 0 else " " + "|".join(map(str, action.choices)) if action.choices else \
             f" {action.metavar or action.dest.upper()}" if action.option_strings else ""
         flags = "" if not action.option_strings else ", ".join(action.option_strings)
         name = f"`{flags}{value}`" if flags else f"`{action.metavar or action.dest.upper()}`"
@@ -113,8 +113,13 @@ def _default(action: argparse.Action) -> str:
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    lines += [f"| {' | '.join(' '.join(cell.split()).replace(' | ', ' or ') for cell in row)} |" for row in rows]
+    lines += [f"| {' | '.join(_cell(text) for text in row)} |" for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """``text`` as one cell: a | ends a cell unless it is escaped."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def main() -> None:

@@ -41,20 +41,19 @@ class TrainConfig:
     """What to train, on what, for how long, and where to put it."""
 
     bags: tuple[Path, ...] = field(metadata={"help": "recordings, or folders with recordings in any depth"})
-    name: str = _field("tcp_student", "name of the model; its weights and card go to <models-dir>/<name>/")
+    name: str = _field("", "name of the model; its weights and card go to <models-dir>/<name>/ (default: <network>_student)")
     network: str = _field("tcp", "network to train: a folder of networks/ with a training.py, or a network of another Python package")
     size: str = _field("3.1m", "size of the network, as 'kd-planner models params' lists them")
     epochs: float = _field(30.0, "length of the run in passes over the balanced samples; the schedule ends there", above=0.0)
     max_minutes: float = _field(0.0, "end the schedule after this many minutes of training if that comes first; 0: never", low=0.0)
     batch: int = _field(24, "samples a step, over all processes", low=1)
-    lr: float = _field(1e-4, "peak learning rate; the default is TCP's, InterFuser's is 1.6e-4 at a batch of 16", above=0.0)
+    lr: float = _field(1e-4, "peak learning rate", above=0.0)
     schedule: str = _field("onecycle", "onecycle: up to lr in the first 5 %%, then cosine to lr/100; cosine: without the "
                            "rise; constant", choices=("onecycle", "cosine", "constant"))
-    optimiser: str = _field("network", "network: the network's own (TCP adam, InterFuser adamw with a slower camera backbone)",
+    optimiser: str = _field("network", "network: the network's own",
                             choices=("network", "adam", "adamw"))
-    backbone_rate: float = _field(-1.0, "learning rate of the camera backbone as a share of the others'; negative: the network's "
-                                  "(InterFuser 0.4)")
-    weight_decay: float = _field(-1.0, "weight decay; negative: the network's (TCP 1e-7, InterFuser 0.05)")
+    backbone_rate: float = _field(-1.0, "learning rate of the camera backbone as a share of the others'; negative: the network's")
+    weight_decay: float = _field(-1.0, "weight decay; negative: the network's")
     clip: float = _field(10.0, "largest norm of the gradient; 0: no limit", low=0.0)
     ema: float = _field(0.0, "decay of the exponential moving average (EMA) of the weights, which is validated and shipped; 0: none",
                         low=0.0, below=1.0)
@@ -104,6 +103,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        object.__setattr__(self, "name", self.name or f"{self.network}_student")
         require_name(self.name)
         require_section(self.network, "network", OWN_OPTIONS)
         for method in (self.method, *self._stage_methods()):

@@ -13,13 +13,13 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.networks.describe import describe, size_of
 from kd_planner_ros.networks.registry import find_network, folders, is_weightless
 from kd_planner_ros.runtime.bench import bench_latency
-from kd_planner_ros.runtime.load import load_planner
+from kd_planner_ros.runtime.load import load_model_runner
 from kd_planner_ros.runtime.params import count_parameters, has_papers_input, require_settings
 from kd_planner_ros.runtime.store import save_model
 
 
 def bench_sizes(network: str, frames: int = 30, device: str = "cpu", engine: str = "auto", **overrides: Any) -> dict[str, Any]:
-    """Latency from pixels to waypoints of every size of ``network`` with random weights, batch 1.
+    """Latency from pixels to plans or dense outputs of every size of ``network`` with random weights, batch 1.
 
     ``overrides`` replace config fields in every row (input_height=128, input_width=448).
 
@@ -42,7 +42,7 @@ def bench_sizes(network: str, frames: int = 30, device: str = "cpu", engine: str
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder) / (size_of(config) or network)
             save_model(place, network, config, model.state_dict())
-            measured = bench_latency(load_planner(str(place), device, engine, keep=False), frames)
+            measured = bench_latency(load_model_runner(str(place), found.role, device, engine, keep=False), frames)
         used = measured["engine"]
         paper = describe(network).published(config) if has_papers_input(found, config) else {}
         rows.append({"size": size_of(config), "parameters": count_parameters(model), "p50_ms": measured["p50_ms"],

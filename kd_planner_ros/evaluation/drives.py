@@ -18,6 +18,8 @@ TOWN_VEHICLES = {"Town01": 120, "Town02": 100, "Town03": 120, "Town04": 200, "To
                  "Town10HD": 120}
 """Background vehicles a town, as InterFuser and PlanKD evaluate."""
 DEFAULT_VEHICLES = 60
+SNAP_HELP = "take key points farther than 60 m from every lane to the nearest lane, as CARLA does"
+ROLL_HELP = "roll a plan forward from its stamp to now before it is followed; off: hold it as it was made"
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,7 @@ class ClosedLoopConfig:
     routes_count: int = field(default=10, metadata={"help": "number of routes to draw with --routes default", "low": 1})
     route_seed: int = field(default=EVALUATION_ROUTE_SEED, metadata={"help": "seed the default routes are drawn from", "low": 0})
     route_ids: tuple[str, ...] = field(default=(), metadata={"help": "only the routes with these ids (default: all)"})
-    snap: bool = field(default=False, metadata={
-        "help": "take key points farther than 60 m from every lane to the nearest lane, as CARLA does"})
+    snap: bool = field(default=False, metadata={"help": SNAP_HELP})
     seeds: int = field(default=1, metadata={"help": "number of drives of each route, each with its own traffic", "low": 1})
     first_seed: int = field(default=0, metadata={"help": "seed of the first drive of each route", "low": 0})
     weather: str = field(default="benchmark", metadata={
@@ -56,8 +57,7 @@ class ClosedLoopConfig:
     latency: str = field(default="0", metadata={"metavar": "MS|measured|FILE", "help":
         "simulated time a plan takes: milliseconds, measured (median of 30 plans on this machine), or a JSON file "
         "{\"planner\": NAME, \"latency_ms\": [..]} with one number a plan; a plan acts in the first tick (0.05 s) in which it is ready"})
-    roll_forward: bool = field(default=True, metadata={
-        "help": "roll a plan forward from its stamp to now before it is followed; off: hold it as it was made"})
+    roll_forward: bool = field(default=True, metadata={"help": ROLL_HELP})
 
 
 @dataclass(frozen=True)

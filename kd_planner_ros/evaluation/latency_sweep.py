@@ -20,7 +20,7 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.files import write_text
 from kd_planner_ros.evaluation import closed_loop, latency_report
-from kd_planner_ros.evaluation.drives import ClosedLoopConfig
+from kd_planner_ros.evaluation.drives import ROLL_HELP, SNAP_HELP, ClosedLoopConfig
 from kd_planner_ros.evaluation.latency import MOST_MS, TICK_MS, ticks_of
 from kd_planner_ros.evaluation.run_folder import lock_settings
 
@@ -33,20 +33,19 @@ class SweepConfig:
     """What to sweep, and where to write it. Each field is an option of ``kd-planner evaluate latency-sweep``."""
 
     out: Path = field(metadata={"help": "folder to write to; what is finished in it is kept and skipped"})
-    models: tuple[str, ...] = field(default=(), metadata={"help": "models with weights (default: all shipped ones)"})
+    models: tuple[str, ...] = field(default=(), metadata={"help": "planners with weights (default: all shipped ones)"})
     latencies: tuple[str, ...] = field(default=("0", OWN, PAPER_INPUT, "50", "100", "200", "400"), metadata={"help":
-        f"milliseconds a plan; {OWN}: the model's, {PAPER_INPUT}: that of its network with the paper's input (TCP 256 x 900), both "
+        f"milliseconds a plan; {OWN}: the model's, {PAPER_INPUT}: that of its network with the paper's input, both "
         "measured on this machine"})
     map: str = field(default="default", metadata={"help": "default, generated:SEED, or a .net.xml or .xodr file, also with .gz"})
     routes: str = field(default="default", metadata={"help": "a leaderboard route file (.xml), or default"})
     route_ids: tuple[str, ...] = field(default=(), metadata={"help": "only the routes with these ids (default: all)"})
-    snap: bool = field(default=False, metadata={"help": "as in evaluate closed-loop"})
+    snap: bool = field(default=False, metadata={"help": SNAP_HELP})
     routes_count: int = field(default=10, metadata={"help": "number of routes to draw with --routes default", "low": 1})
     seeds: int = field(default=3, metadata={"help": "number of traffic seeds", "low": 1})
     vehicles: int | None = field(default=None, metadata={"help": "background vehicles (default: as evaluate closed-loop)",
                                                          "low": 0, "high": 500})
-    roll_forward: bool = field(default=True, metadata={
-        "help": "as in evaluate closed-loop; the difference shows the effect of rolling forward"})
+    roll_forward: bool = field(default=True, metadata={"help": ROLL_HELP})
     jobs: int = field(default=1, metadata={"help": "parallel processes, one world each", "low": 1, "high": 256})
     device: str = field(default="cpu", metadata={"help": "where the network runs: cpu, cuda, cuda:1 ..."})
     engine: str = field(default="auto", metadata={"help": "inference engine", "choices": ("auto", "torch", "openvino", "onnxruntime")})
@@ -132,6 +131,7 @@ def measure_model(config: SweepConfig, folder: Path) -> dict[str, Any]:
     for its network and size with the paper's input and random weights; ``engine`` says what ran them."""
     import torch
 
+    from kd_planner_ros.networks.describe import size_of
     from kd_planner_ros.networks.registry import find_network
     from kd_planner_ros.runtime.bench import bench_latency
     from kd_planner_ros.runtime.load import load_planner
@@ -140,7 +140,7 @@ def measure_model(config: SweepConfig, folder: Path) -> dict[str, Any]:
     card = read_card(folder)
     network = find_network(card.network)
     own = bench_latency(load_planner(str(folder), config.device, config.engine), MEASURED_FRAMES)
-    base = next(base for base in network.configurations if base.size == card.config["size"])
+    base = next(base for base in network.configurations if size_of(base) == str(card.config.get("size", "")))
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as place:
         save_model(Path(place) / "paper", card.network, base, network.build_model(base).state_dict())

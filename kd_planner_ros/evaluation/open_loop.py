@@ -44,7 +44,7 @@ class OpenLoopConfig:
     planner: str = field(default="constant_velocity", metadata={
         "help": "a folder of models/, a path to one, constant_velocity, or auto (the best shipped model)"})
     device: str = field(default="cpu", metadata={"help": "where the network runs: cpu, cuda, cuda:1 ..."})
-    engine: str = field(default="auto", metadata={"help": "inference engine: auto, torch, openvino, onnxruntime"})
+    engine: str = field(default="auto", metadata={"help": "inference engine", "choices": ("auto", "torch", "openvino", "onnxruntime")})
     role_name: str | None = field(default=None, metadata={"help": ROLE_HELP})
     camera: tuple[str, ...] = field(default=(), metadata={"help": CAMERA_HELP, "metavar": "NAME=RECORDED"})
     horizons: tuple[float, ...] = field(default=HORIZONS_S, metadata={

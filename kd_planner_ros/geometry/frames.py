@@ -50,20 +50,6 @@ def from_base(points_base: np.ndarray, ego: Pose) -> np.ndarray:
     return np.asarray(points_base, float) @ rotation_2d(ego.yaw).T + (ego.x, ego.y)
 
 
-def poses_to_base(poses_map: np.ndarray, ego: Pose) -> np.ndarray:
-    """Planar poses [..., 3] (x, y, yaw) of ``map`` in ``base_link``; yaw in [-pi, pi)."""
-    poses_map = np.asarray(poses_map, float)
-    return np.concatenate(
-        [to_base(poses_map[..., :2], ego), wrap_angle(poses_map[..., 2:] - ego.yaw)], axis=-1)
-
-
-def poses_from_base(poses_base: np.ndarray, ego: Pose) -> np.ndarray:
-    """Planar poses [..., 3] (x, y, yaw) of ``base_link`` in ``map``; yaw in [-pi, pi)."""
-    poses_base = np.asarray(poses_base, float)
-    return np.concatenate(
-        [from_base(poses_base[..., :2], ego), wrap_angle(poses_base[..., 2:] + ego.yaw)], axis=-1)
-
-
 def base_to_planner(points_base: np.ndarray) -> np.ndarray:
     """Points [..., 2] of ``base_link`` in frame P. 5 m ahead (5, 0) -> (0, -5); 2 m to the right (0, -2) -> (2, 0)."""
     return -np.asarray(points_base)[..., ::-1]

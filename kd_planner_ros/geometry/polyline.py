@@ -75,15 +75,6 @@ def resample(points: np.ndarray, step_m: float) -> np.ndarray:
     return at_arc(points, arc, np.linspace(0.0, arc[-1], count))
 
 
-def curvatures(points: np.ndarray) -> np.ndarray:
-    """Signed curvature [N] in 1/m at each of ``points`` [N >= 3, 2], positive in a left bend; ends repeat their neighbour."""
-    points = np.asarray(points, float)
-    a, b = points[1:-1] - points[:-2], points[2:] - points[1:-1]
-    turn = np.arctan2(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0], (a * b).sum(1))
-    inner = turn / np.maximum(0.5 * (np.hypot(*a.T) + np.hypot(*b.T)), 1e-6)
-    return np.concatenate([inner[:1], inner, inner[-1:]])
-
-
 def offset_line(line: np.ndarray, left_m: float) -> np.ndarray:
     """``line`` [N, 2] shifted to its left by ``left_m``, mitred at the joints (mitre limited to 1 / 0.4)."""
     step = np.diff(line, axis=0)

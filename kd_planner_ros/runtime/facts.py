@@ -41,7 +41,7 @@ def resolve_model(name: str, models_dir: str = "", role: str = PLANNER) -> tuple
         raise ConfigError(f"a folder of models at {models_dir}", "no such folder", "correct --models-dir (models_dir of a launch file)")
     if name != "auto":
         return name, models_dir
-    fit = [folder for folder in list_models(models_dir or None) if _may_be(folder, role)]
+    fit = models_of(role, models_dir)
     if fit:
         return max(fit, key=_driving_score).name, models_dir
     if models_dir:
@@ -54,6 +54,11 @@ def resolve_model(name: str, models_dir: str = "", role: str = PLANNER) -> tuple
 def resolve_planner(name: str, models_dir: str = "") -> tuple[str, str]:
     """``resolve_model`` for a planner."""
     return resolve_model(name, models_dir, PLANNER)
+
+
+def models_of(role: str, models_dir: str = "") -> list[Path]:
+    """The folders of all models of ``role`` in ``models_dir`` (the shipped ones if empty), sorted by name."""
+    return [folder for folder in list_models(models_dir or None) if _may_be(folder, role)]
 
 
 def _may_be(folder: Path, role: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -78,5 +79,10 @@ def _latency(score: Any) -> str:
 def _score(score: dict[str, Any]) -> str:
     """``72.1 ± 10.4 / 100.0 % (3 seeds)``: mean and sample deviation over the traffic seeds; no deviation of a single seed."""
     seeds = len(score["seeds"])
-    spread = f" ± {score['std']['driving_score']:.1f}" if seeds > 1 else ""
-    return f"{score['driving_score']:.1f}{spread} / {score['route_completion']:.1f} % ({seeds} seed{'s' if seeds > 1 else ''})"
+    spread = f" ± {_tenths(score['std']['driving_score'])}" if seeds > 1 else ""
+    return f"{_tenths(score['driving_score'])}{spread} / {_tenths(score['route_completion'])} % ({seeds} seed{'s' if seeds > 1 else ''})"
+
+
+def _tenths(value: float) -> str:
+    """``value`` with one digit, half up as a reader rounds: 99.55 is 99.6, which as a binary number is a little less than that."""
+    return str(Decimal(str(value)).quantize(Decimal("0.1"), ROUND_HALF_UP))

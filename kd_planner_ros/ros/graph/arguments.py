@@ -57,7 +57,7 @@ REPLAY: tuple[Argument, ...] = (
 TRAIN: tuple[Argument, ...] = (
     ("recipe", "", "YAML file with settings, sections and stages, as 'kd-planner train --recipe' reads it; empty: none", None),
     ("bags", "", "recordings, or folders of recordings, separated by spaces, quoted where a path holds one; empty: the recipe's", None),
-    ("name", "", "name of the model; weights and card go to <models_dir>/<name>/; empty: the recipe's, else tcp_student", None),
+    ("name", "", "name of the model; weights and card go to <models_dir>/<name>/; empty: the recipe's, else <network>_student", None),
     ("models_dir", "", "folder for the model; empty: the recipe's, else models/ below the present folder", None),
     ("args", "", "further settings, NAME:=VALUE separated by spaces, e.g. size:=7.6m epochs:=2; quote a value that holds a space", None),
     ("processes", "1", "processes that train together on this machine, through torchrun: one for each GPU", None),

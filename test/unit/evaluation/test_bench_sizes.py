@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from support.perception import install_network
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.evaluation import bench_sizes as module
@@ -21,10 +22,16 @@ def test_every_size_is_measured_and_nothing_is_left(monkeypatch, tmp_path):
     assert all(row["paper_ms"] is None and "paper_speed_up" not in row for row in found["rows"])  # it has no such input
 
 
+def test_a_perceivers_sizes_are_measured_too(monkeypatch, tmp_path):
+    install_network(monkeypatch, tmp_path, "sized_eye_package")
+    found = bench_sizes("tiny_eye", frames=1)
+    assert [row["size"] for row in found["rows"]] == [""] and found["rows"][0]["p50_ms"] > 0.0
+
+
 def test_the_papers_figures_stand_beside_its_input(monkeypatch):
     times = {"25.8m": 200.0, "13.9m": 100.0, "7.6m": 50.0, "3.1m": 40.0}
     monkeypatch.setattr(module, "save_model", lambda *args: None)
-    monkeypatch.setattr(module, "load_planner", lambda folder, device, engine, keep: folder.rsplit("/", 1)[1])
+    monkeypatch.setattr(module, "load_model_runner", lambda folder, role, device, engine, keep: folder.rsplit("/", 1)[1])
     monkeypatch.setattr(module, "bench_latency", lambda size, frames: {"p50_ms": times[size], "engine": "none"})
     rows = bench_sizes("tcp", input_height=256, input_width=900)["rows"]
     assert rows == bench_sizes("tcp")["rows"]

@@ -7,14 +7,15 @@ import sys
 import pytest
 
 from kd_planner_ros.core.errors import ConfigError, PlannerError
-from kd_planner_ros.runtime.facts import card_by_name, own_folder, planner_facts, planner_place, resolve_planner
+from kd_planner_ros.networks.planner import ROLES
+from kd_planner_ros.runtime.facts import card_by_name, models_of, own_folder, planner_facts, planner_place, resolve_planner
 from kd_planner_ros.runtime.find import list_models
 
 
-def card(folder, scores):
+def card(folder, scores, network="tcp"):
     folder.mkdir()
     (folder / "card.json").write_text(json.dumps({
-        "card_version": 1, "name": folder.name, "network": "tcp", "config": {}, "weights_sha256": "", "parameters": 1,
+        "card_version": 1, "name": folder.name, "network": network, "config": {}, "weights_sha256": "", "parameters": 1,
         "scores": scores}))
 
 
@@ -28,6 +29,12 @@ def test_auto_is_the_model_that_drives_best(tmp_path):
     (tmp_path / "a_broken" / "card.json").write_text("{")
     assert resolve_planner("auto", str(tmp_path)) == ("d_good", str(tmp_path))
     assert resolve_planner("a_poor", str(tmp_path))[0] == "a_poor"
+
+
+def test_models_of_a_role_are_those_alone(tmp_path):
+    card(tmp_path / "a_eye", {}, "unified_encoder")
+    card(tmp_path / "b_driver", {})
+    assert [[folder.name for folder in models_of(role, str(tmp_path))] for role in ROLES] == [["b_driver"], ["a_eye"]]
 
 
 def test_another_folder_of_models_never_gives_a_shipped_one(tmp_path):
