@@ -151,6 +151,9 @@ class Perception:
         outputs: dense output by name; several may have one kind.
         calibration: the camera at the size of the dense outputs; None where unknown.
         scalars: further numbers by name in SI units, for example ``steer`` (positive LEFT) or components of the ego twist.
+        inference_ms: time from pixels to outputs.
+        spent_ms: the same by step: ``encode``, each part of the network that ran, ``decode``.
+        unknown: outputs and scalars of which nothing is known in this frame (NaN, no id), each with the reason.
     """
 
     stamp_ns: int
@@ -159,6 +162,8 @@ class Perception:
     calibration: CameraSpec | None = None
     scalars: Mapping[str, float] = field(default_factory=dict)
     inference_ms: float = 0.0
+    spent_ms: Mapping[str, float] = field(default_factory=dict)
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
 
 def _require(holds: bool, expected: str, got: str) -> None:

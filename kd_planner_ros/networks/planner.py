@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from kd_planner_ros.core.errors import PlannerError
 from kd_planner_ros.core.records import Frame, Plan
 from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.networks.parts import WHOLE, Part
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,13 +80,21 @@ class Planner(Model):
 
 
 class Perceiver(Model):
-    """Turns one Frame into one Perception: dense arrays of one camera and named numbers."""
+    """Turns one Frame into one Perception: dense arrays of one camera and named numbers.
+
+    Attributes:
+        parts: what can be left out of a frame, in the order in which it runs; one part where nothing can.
+        due: names of the parts that run on the next frames; None: all. A perceiver of one part does not read it.
+    """
 
     role = PERCEIVER
+    parts: tuple[Part, ...] = WHOLE
+    due: Collection[str] | None = None
 
     @abstractmethod
     def perceive(self, frame: Frame) -> Perception:
-        """What is seen in ``frame``; its stamp is the frame's. The names and kinds of the outputs never change.
+        """What is seen in ``frame``; its stamp is the frame's. The names and kinds of the outputs never change; outputs of parts that
+        are not ``due`` are absent.
 
         Raises:
             SensorError: a declared sensor is missing from the frame, or has the wrong size.
@@ -108,7 +117,8 @@ class Processor(ABC, Generic[Out]):
 
     @abstractmethod
     def decode(self, outputs: Mapping[str, Tensor], frame: Frame) -> Out:
-        """The plan or perception in ``outputs`` (batch of one) for ``frame``."""
+        """The plan or perception in ``outputs`` (batch of one) for ``frame``. Of a network in parts (``networks/parts.py``) the outputs of
+        parts that did not run are absent: the perception holds what can be made of the others."""
 
     def reset(self) -> None:
         """Forget frames seen before; there is nothing to forget unless the processor says so."""

@@ -4,8 +4,9 @@ A learned network's folder has ``config.py`` (``Config``, a frozen dataclass; ``
 defaults ``ROLE``, planner or perceiver, ``ENGINES``, the engines that can run it, and ``BFLOAT16``, False where that precision
 spoils its outputs), ``model.py`` (``build_model(config)``,
 ``example_inputs(config, batch)``, ``INPUTS``, ``OUTPUTS``) and ``processor.py`` (``build_processor(config)``). A network that
-can be trained has ``training.py`` too. A planner without weights has ``planner.py`` with ``build_planner()``,
-a perceiver without weights ``perceiver.py`` with ``build_perceiver()``.
+can be trained has ``training.py`` too, a perceiver that can run in parts ``parts.py`` (``build_parts(model, config)``,
+``networks/parts.py``). A planner without weights has ``planner.py`` with ``build_planner()``, a perceiver without weights
+``perceiver.py`` with ``build_perceiver()``.
 
 Another distribution offers a network by an entry point of the group ``kd_planner_ros.networks`` whose value is a package
 with the same files. Nothing is imported before it is asked for.
@@ -18,7 +19,7 @@ import functools
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -27,6 +28,7 @@ import kd_planner_ros.networks as networks
 from kd_planner_ros.core.errors import CardError, ConfigError, PlannerError, PluginError
 from kd_planner_ros.core.fields import unfit_options
 from kd_planner_ros.core.plugins import NETWORKS, Plugin, plugins, report
+from kd_planner_ros.networks.parts import NetworkPart
 from kd_planner_ros.networks.planner import PERCEIVER, PLANNER, ROLES, Model, Processor
 from kd_planner_ros.networks.training import WHOLE, LearningTask, NoOptions, OptimiserDefaults, Stage
 
@@ -75,6 +77,7 @@ class Network(NetworkConfig):
     build_processor: Callable[[Any], Processor]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    build_parts: Callable[[Any, Any], Sequence[NetworkPart]] | None = None
 
 
 @dataclass(frozen=True)
@@ -219,9 +222,10 @@ def find_network(name: str) -> Network:
     """
     found, package = find_config(name), package_of(name)
     model, processor = (_part(name, package, part, _PARTS[part]) for part in ("model", "processor"))
+    parts = _part(name, package, "parts", ("build_parts",)).build_parts if _exists(package, "parts") else None
     return Network(**{field.name: getattr(found, field.name) for field in dataclasses.fields(found)},
                    build_model=model.build_model, example_inputs=model.example_inputs, build_processor=processor.build_processor,
-                   inputs=tuple(model.INPUTS), outputs=tuple(model.OUTPUTS))
+                   inputs=tuple(model.INPUTS), outputs=tuple(model.OUTPUTS), build_parts=parts)
 
 
 def find_training(name: str) -> Training:

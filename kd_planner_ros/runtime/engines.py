@@ -12,7 +12,7 @@ import re
 import tempfile
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -34,10 +34,16 @@ class Engine(ABC):
 
     describe: str
     tolerance: float
+    spent_ms: Mapping[str, float] = {}
+    """Time of each part in the last run; empty for a network that runs as one."""
 
     @abstractmethod
-    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The network's declared outputs for ``inputs`` (CPU tensors of the example's shapes), on the CPU."""
+    def run(self, inputs: Mapping[str, Tensor], due: Collection[str] | None = None) -> dict[str, Tensor]:
+        """The network's declared outputs for ``inputs`` (CPU tensors of the example's shapes), on the CPU.
+
+        Args:
+            due: parts of the network that run, of an engine that runs it in parts; None: all.
+        """
 
 
 class _Exportable(nn.Module):
@@ -55,22 +61,23 @@ class _Exportable(nn.Module):
 
 class TorchEngine(Engine):
     """Eager torch: float32, or bfloat16 autocast where the processor has instructions for it and the network allows it; channels
-    last."""
+    last. With ``stay`` results stay on the device."""
 
-    def __init__(self, model: nn.Module, network: Network, device: str = "cpu"):
-        self._device = torch.device(device)
+    def __init__(self, model: nn.Module, network: Network, device: str = "cpu", stay: bool = False):
+        self._device, self._stay = torch.device(device), stay
         self._half = network.bfloat16 and fast_bfloat16(self._device)
         self._model = model.eval().to(self._device, memory_format=torch.channels_last)
-        self._outputs = network.outputs
+        self._inputs, self._outputs = network.inputs, network.outputs
         precision = "bfloat16" if self._half else "float32"
         self.tolerance = TOLERANCE[precision]
         self.describe = f"torch {precision} {self._device.type}"
 
-    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def run(self, inputs: Mapping[str, Tensor], due: Collection[str] | None = None) -> dict[str, Tensor]:
         """See ``Engine.run``."""
         with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
-            found = self._model(**{name: tensor.to(self._device) for name, tensor in inputs.items()})
-        return {name: _as_float32(found[name]).cpu() for name in self._outputs}
+            found = self._model(*(inputs[name].to(self._device) for name in self._inputs))
+        results = {name: _as_float32(found[name]) for name in self._outputs}
+        return results if self._stay else {name: tensor.cpu() for name, tensor in results.items()}
 
 
 class OpenVinoEngine(Engine):
@@ -100,7 +107,7 @@ class OpenVinoEngine(Engine):
         self.tolerance = TOLERANCE["float32"]
         self.describe = f"openvino {openvino.__version__.split('-')[0]} float32 cpu, {threads} threads"
 
-    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def run(self, inputs: Mapping[str, Tensor], due: Collection[str] | None = None) -> dict[str, Tensor]:
         """See ``Engine.run``."""
         arrays = [inputs[name].contiguous().numpy() for name in self._inputs]
         found = self._request.infer(arrays)
@@ -125,7 +132,7 @@ class OnnxRuntimeEngine(Engine):
         self.tolerance = TOLERANCE["float32"]
         self.describe = f"onnxruntime {onnxruntime.__version__} float32 cpu, {options.intra_op_num_threads} threads"
 
-    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def run(self, inputs: Mapping[str, Tensor], due: Collection[str] | None = None) -> dict[str, Tensor]:
         """See ``Engine.run``."""
         feed = {name: inputs[name].contiguous().numpy() for name in self._inputs}
         found = self._session.run(list(self._outputs), feed)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,14 @@ import torch
 from kd_planner_ros import __version__
 from kd_planner_ros.core.card import CARD_VERSION, ModelCard, read_card
 from kd_planner_ros.core.errors import CardError, PlannerError
+from kd_planner_ros.networks.parts import NetworkPart, Schedule
 from kd_planner_ros.networks.planner import PERCEIVER, PLANNER, Model, Perceiver, Planner, require_model
 from kd_planner_ros.networks.registry import Network, build_weightless, find_network, is_weightless
 from kd_planner_ros.runtime import engines
 from kd_planner_ros.runtime.facts import resolve_model
 from kd_planner_ros.runtime.find import find_model
-from kd_planner_ros.runtime.network_model import warm_up
+from kd_planner_ros.runtime.network_model import compare, warm_up
+from kd_planner_ros.runtime.parts import PartsEngine
 from kd_planner_ros.runtime.perceiver import NetworkPerceiver
 from kd_planner_ros.runtime.planner import NetworkPlanner
 from kd_planner_ros.runtime.store import load_model
@@ -56,9 +60,11 @@ def load_model_runner(name: str, role: str | None = None, device: str = "cpu", e
     if threads:
         torch.set_num_threads(threads)
     model, config, card = load_model(folder)
+    processor = network.build_processor(config)
+    if network.role == PERCEIVER:
+        return require_model(_perceiver(chosen, model, network, config, processor, device, card, folder, keep), role)
     runner = _ready_engine(chosen, model, network, config, device, card, folder, keep)
-    kind = NetworkPerceiver if network.role == PERCEIVER else NetworkPlanner
-    return require_model(kind(card.name, config, network.build_processor(config), runner, card), role)
+    return require_model(NetworkPlanner(card.name, config, processor, runner, card), role)
 
 
 def load_planner(name: str, device: str = "cpu", engine: str = "auto", models_dir: str | Path | None = None,
@@ -89,6 +95,44 @@ def _ready_engine(chosen: str, model: torch.nn.Module, network: Network, config:
     return runner
 
 
+def _perceiver(chosen: str, model: torch.nn.Module, network: Network, config: Any, processor: Any, device: str, card: ModelCard,
+               folder: Path, keep: bool) -> NetworkPerceiver:
+    if network.build_parts is None:
+        runner = _ready_engine(chosen, model, network, config, device, card, folder, keep)
+        return NetworkPerceiver(card.name, config, processor, runner, card)
+    parts = network.build_parts(model, config)
+    Schedule(parts)  # refuses parts that cannot run in their order
+    originals = parts if device == "cpu" else network.build_parts(load_model(folder)[0], config)
+    modules = {part.name: part.module.eval() for part in originals}
+
+    def build(part: NetworkPart, inputs: Mapping[str, torch.Tensor]) -> engines.Engine:
+        own = replace(network, inputs=part.inputs, outputs=part.outputs)
+        return _ready_part(chosen, part, own, inputs, device, modules[part.name], card, keep)
+
+    return NetworkPerceiver(card.name, config, processor, PartsEngine(parts, network.outputs, network.example_inputs(config), build),
+                            card, parts)
+
+
+def _ready_part(chosen: str, part: NetworkPart, network: Network, inputs: Mapping[str, torch.Tensor], device: str,
+                original: torch.nn.Module, card: ModelCard, keep: bool) -> engines.Engine:
+    """Engine ``chosen`` with ``part``, compared with torch on equal inputs: a difference in one part says nothing of the next."""
+    cache = _cache_path(card, network, part.name) if keep else None
+    runner = engines.TorchEngine(part.module, network, device, stay=True) if chosen == "torch" else _build_engine(
+        chosen, part.module, network, dict(inputs), device, cache)
+
+    def reference(given: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+        return original(*(given[name] for name in part.inputs))
+
+    try:
+        compare(runner, reference, inputs, f"{part.name} of {card.name}")
+    except CardError:
+        if not getattr(runner, "from_cache", False):
+            raise
+        runner = engines.OpenVinoEngine(part.module, network, inputs, cache, anew=True)
+        compare(runner, reference, inputs, f"{part.name} of {card.name}")
+    return runner
+
+
 def _build_engine(chosen: str, model, network: Network, example: dict, device: str,
                   cache: Path | None) -> engines.Engine:
     if chosen == "openvino":
@@ -98,8 +142,9 @@ def _build_engine(chosen: str, model, network: Network, example: dict, device: s
     return engines.TorchEngine(model, network, device)
 
 
-def _cache_path(card: ModelCard, network: Network) -> Path | None:
-    """Where the converted graph of these weights is kept, without ending: in the user's cache folder, if there is one.
+def _cache_path(card: ModelCard, network: Network, part: str = "") -> Path | None:
+    """Where the converted graph of these weights, or of a part of them, is kept, without ending: in the user's cache folder, if there is
+    one.
 
     The name holds the weights' hash, the config and the code's version; the parity check guards the rest.
     """
@@ -108,7 +153,7 @@ def _cache_path(card: ModelCard, network: Network) -> Path | None:
     except RuntimeError:
         return None
     facts = (card.weights_sha256, sorted(card.config.items()), card.network, CARD_VERSION, __version__, network.outputs,
-             _library_version("openvino"))
+             _library_version("openvino"), *([part] if part else []))
     return root / "kd_planner_ros" / hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,38 +33,55 @@ class NetworkModel(Generic[Out]):
         """Forget what the processor remembers; a network itself holds nothing between frames."""
         self.processor.reset()
 
-    def run(self, frame: Frame) -> tuple[Out, float]:
-        """What the network makes of ``frame``, and the time from pixels to result in milliseconds.
+    def run(self, frame: Frame, due: Collection[str] | None = None) -> tuple[Out, dict[str, float]]:
+        """What the network makes of ``frame``, and the milliseconds of each step: ``encode``, the parts of the network (``network``
+        where it runs as one), ``decode``.
+
+        Args:
+            due: names of the parts that run; None: all.
 
         Raises:
             SensorError: a declared sensor is missing from the frame, or has the wrong size.
         """
-        start = time.perf_counter()
-        outputs = self.engine.run(self.processor.encode([frame]))
+        clock = [time.perf_counter()]
+        inputs = self.processor.encode([frame])
+        clock.append(time.perf_counter())
+        outputs = self.engine.run(inputs, due)
+        clock.append(time.perf_counter())
         found = self.processor.decode(outputs, frame)
-        return found, (time.perf_counter() - start) * 1e3
+        clock.append(time.perf_counter())
+        encode, network, decode = (1e3 * float(step) for step in np.diff(clock))
+        return found, {"encode": encode, **(self.engine.spent_ms or {"network": network}), "decode": decode}
 
 
-def warm_up(engine: Engine, reference: Callable[..., dict[str, Tensor]], example: dict[str, Tensor],
+def noise_like(example: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Seeded noise of the shapes in ``example``; whole numbers and truth values are the example's own: noise is no index of an
+    embedding."""
+    noise = torch.Generator().manual_seed(0)
+    return {name: torch.randn(value.shape, generator=noise) if value.is_floating_point() else value for name, value in example.items()}
+
+
+def warm_up(engine: Engine, reference: Callable[..., dict[str, Tensor]], example: Mapping[str, Tensor],
             name: str) -> float:
-    """Run ``engine`` twice, compare with ``reference`` (float32 torch) and give back the deviation.
+    """``compare`` on ``noise_like(example)``, where ``reference`` takes its inputs by name."""
+    return compare(engine, lambda inputs: reference(**inputs), noise_like(example), name)
 
-    Inputs are seeded noise of the shapes in ``example``. Inputs of whole numbers or truth values are the example's own: noise is
-    no index of an embedding. The deviation is the largest over all outputs: max|a - b| / (1 + max|b|) for real numbers, the
-    share of unequal elements for whole numbers.
+
+def compare(engine: Engine, reference: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]], inputs: Mapping[str, Tensor],
+            name: str) -> float:
+    """Run ``engine`` twice on ``inputs``, compare with ``reference`` (float32 torch) and give back the deviation: the largest over all
+    outputs of max|a - b| / (1 + max|b|) for real numbers, of the share of unequal elements for whole numbers.
 
     Raises:
         CardError: an output is not finite, or the deviation exceeds the engine's tolerance.
     """
-    noise = torch.Generator().manual_seed(0)
-    inputs = {key: torch.randn(tensor.shape, generator=noise) if tensor.is_floating_point() else tensor
-              for key, tensor in example.items()}
     engine.run(inputs)
     found = engine.run(inputs)
     with torch.inference_mode():
-        wanted = reference(**inputs)
+        wanted = reference(inputs)
     worst, where = 0.0, ""
     for key, value in found.items():
+        value = value.cpu()
         if not value.isfinite().all():
             raise CardError(f"finite outputs of '{name}'", f"NaN or infinity in '{key}' with {engine.describe}",
                             "restore the weights, or train again")

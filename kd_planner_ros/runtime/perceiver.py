@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
+from kd_planner_ros.core.card import ModelCard
+from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.outputs import Perception
 from kd_planner_ros.core.records import Frame
-from kd_planner_ros.networks.planner import Perceiver
+from kd_planner_ros.networks.parts import WHOLE, Part
+from kd_planner_ros.networks.planner import Perceiver, Processor
+from kd_planner_ros.runtime.engines import Engine
 from kd_planner_ros.runtime.network_model import NetworkModel
+
+BLACK = 3
+"""A picture without a brighter pixel shows nothing: a covered lens, or a driver without exposure. At night there is more."""
 
 
 class NetworkPerceiver(NetworkModel[Perception], Perceiver):
-    """A perceiver whose network runs on one engine."""
+    """A perceiver whose network runs on one engine, or each of its parts on its own."""
+
+    def __init__(self, name: str, config: Any, processor: Processor[Perception], engine: Engine, card: ModelCard,
+                 parts: Sequence[Part] = WHOLE):
+        super().__init__(name, config, processor, engine, card)
+        self.parts = tuple(parts)
 
     def perceive(self, frame: Frame) -> Perception:
-        """What is seen in ``frame``, with the time from its pixels to its outputs in ``inference_ms``.
+        """What is seen in ``frame``, with the time from its pixels to its outputs in ``inference_ms`` and of each step in ``spent_ms``.
 
         Raises:
-            SensorError: a declared sensor is missing from the frame, or has the wrong size.
+            SensorError: a declared sensor is missing from the frame, has the wrong size, or gives a black picture.
         """
-        found, spent_ms = self.run(frame)
-        return replace(found, inference_ms=spent_ms)
+        for name, picture in frame.images.items():
+            if picture.max(initial=0) <= BLACK:
+                raise SensorError(f"a picture with light in it from camera '{name}'", f"none above {BLACK} of 255",
+                                  "uncover the camera, or check its exposure and driver")
+        found, spent_ms = self.run(frame, self.due)
+        return replace(found, inference_ms=sum(spent_ms.values()), spent_ms=spent_ms)

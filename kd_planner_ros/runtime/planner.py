@@ -19,4 +19,4 @@ class NetworkPlanner(NetworkModel[Plan], Planner):
             SensorError: a declared sensor is missing from the frame, or has the wrong size.
         """
         plan, spent_ms = self.run(frame)
-        return replace(plan, inference_ms=spent_ms)
+        return replace(plan, inference_ms=sum(spent_ms.values()))

@@ -12,7 +12,6 @@ from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.imaging.palette import TAGS
 
 ROLE = "perceiver"
-ENGINES = ("torch",)
 BFLOAT16 = False
 """A query of the segmentation decoder looks where an earlier layer's mask is above one half: a rounded mask changes where it looks,
 and the next masks by up to 0.2."""

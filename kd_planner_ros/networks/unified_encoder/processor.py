@@ -17,7 +17,7 @@ from kd_planner_ros.imaging.resize import resize_labels, resize_rgb
 from kd_planner_ros.networks.blocks.inputs import normalise
 from kd_planner_ros.networks.planner import Processor
 from kd_planner_ros.networks.unified_encoder.config import GAP_S, VOID, UnifiedEncoderConfig, named, things
-from kd_planner_ros.networks.unified_encoder.geometry import points, rotation
+from kd_planner_ros.networks.unified_encoder.geometry import points, rigid_flow, rotation, transform
 from kd_planner_ros.networks.unified_encoder.model import BEFORE, FEATURES, feature_shapes
 from kd_planner_ros.networks.unified_encoder.panoptic import instances_of, panoptic, semantic, upsampled
 from kd_planner_ros.networks.unified_encoder.segmentation import task_ids
@@ -25,6 +25,8 @@ from kd_planner_ros.networks.unified_encoder.selfsup import ground_plane
 
 FOV_TOLERANCE_DEG = 1.0
 """A camera whose field of view differs by more is another one: depth and motion would be wrong by that ratio."""
+MOVING = 0.5
+"""Probability of motion from which on a pixel is in the mask of moving pixels."""
 PLANE_SHARE = 0.5
 """A ground plane must hold this share of the points of the lower rows."""
 MOTION_FRAME = "camera optical axes (x right, y down, z forward)"
@@ -128,20 +130,41 @@ class UnifiedEncoderProcessor(Processor[Perception]):
     # --- out ---------------------------------------------------------------------------------------------------------
 
     def decode(self, outputs: Mapping[str, Tensor], frame: Frame) -> Perception:
-        """Depth, classes, panoptic ids and instances, drivable and lane masks, flow, probability of motion, and the ego's motion."""
+        """Depth, classes, panoptic ids and instances, drivable and lane masks, flow, independent flow, probability of motion, moving
+        pixels, and the ego's motion; those of which ``outputs`` has the tensors."""
         after_s = self._remember(outputs, frame)
-        scale = 1.0 if self.config.metric else self._metres(outputs["depth"][:1])
-        ready = np.isfinite(after_s)
-        dense = {"depth": DenseOutput("depth", self._padded(scale * _array(outputs["depth"][0]), np.nan)), **self._segments(outputs)}
-        flow, motion = scale * _array(outputs["flow"][0]).transpose(1, 2, 0), _array(outputs["motion"][0].float().sigmoid())
-        if not ready:
-            flow, motion = np.full_like(flow, np.nan), np.full_like(motion, np.nan)
-        dense["flow"] = DenseOutput("flow", self._padded(flow, np.nan), meta={"frame": MOTION_FRAME, "over_s": f"{after_s:.3f}"})
-        dense["motion"] = DenseOutput("probability", self._padded(motion, np.nan))
+        known = {name: one[:1].float().cpu() for name, one in outputs.items() if name not in FEATURES}
+        scale = 1.0 if self.config.metric else self._metres(known["depth"]) if "depth" in known else float("nan")
+        dense = {"depth": DenseOutput("depth", self._padded(scale * _array(known["depth"][0]), np.nan))} if "depth" in known else {}
+        if "class_logits" in known:
+            dense |= self._segments(known)
+        dense |= self._motions(known, after_s, scale)
+        scalars = {} if self.config.metric or "depth" not in known else {"scale": scale}
+        if "pose" in known:
+            scalars |= _ego_motion(known["pose"][0], after_s, scale)
         spec = self.config.camera
         scaled = CameraSpec(spec.id, spec.pose, self.config.input_width, self.config.scaled_height, spec.fov_deg, spec.period_s)
-        scalars = _ego_motion(outputs["pose"][0], after_s, scale) | ({} if self.config.metric else {"scale": scale})
-        return Perception(frame.stamp_ns, self.config.camera_id, dense, scaled, scalars)
+        return Perception(frame.stamp_ns, self.config.camera_id, dense, scaled, scalars, unknown=_unknown(dense, scalars, after_s, scale))
+
+    def _motions(self, known: Mapping[str, Tensor], after_s: float, scale: float) -> dict[str, DenseOutput]:
+        """Fields of motion between the frame before and this one, NaN where there is no frame before."""
+        scale = scale if np.isfinite(after_s) else float("nan")
+        meta = {"frame": MOTION_FRAME, "over_s": f"{after_s:.3f}"}
+        fields: dict[str, Tensor] = {}
+        if "flow" in known:
+            fields["flow"] = known["flow"][0]
+        if {"flow", "motion", "pose", "depth"} <= set(known):
+            rigid = rigid_flow(transform(known["pose"]), points(known["depth"], torch.from_numpy(self.config.intrinsics)[None]))[0]
+            fields["independent_flow"] = known["motion"].sigmoid() * (known["flow"][0] - rigid)
+        found = {name: DenseOutput("flow", self._padded(scale * _array(one.permute(1, 2, 0)), np.nan), meta=meta)
+                 for name, one in fields.items()}
+        if "motion" in known:
+            chance = _array(known["motion"][0].sigmoid())
+            if not np.isfinite(after_s):
+                chance = np.full_like(chance, np.nan)
+            found["motion"] = DenseOutput("probability", self._padded(chance, np.nan))
+            found["moving"] = DenseOutput("mask", self._padded(chance > MOVING, False))
+        return found
 
     def _metres(self, depth: Tensor) -> float:
         """What a depth [1, H, W] of arbitrary unit is multiplied by to be metres: the camera's height over the height over the plane
@@ -152,11 +175,14 @@ class UnifiedEncoderProcessor(Processor[Perception]):
         return self.config.camera_z_m / height if float(share) >= PLANE_SHARE and height > 0.0 else float("nan")
 
     def _remember(self, outputs: Mapping[str, Tensor], frame: Frame) -> float:
-        """Keep what belongs to ``frame``; seconds since the frame before, NaN where there is none."""
+        """Keep what belongs to ``frame``; seconds since the frame before, NaN where there is none. A frame that was not encoded is no
+        frame before."""
         given, self._given = self._given, None
         if given is None or given[0] != frame.stamp_ns:
             self._seen = None
             return float("nan")
+        if FEATURES[0] not in outputs:
+            return given[2]
         self._seen = Seen(frame.stamp_ns, given[1], tuple(outputs[name][:1].float() for name in FEATURES))
         return given[2]
 
@@ -181,6 +207,18 @@ class UnifiedEncoderProcessor(Processor[Perception]):
 
 def _array(tensor: Tensor) -> np.ndarray:
     return np.ascontiguousarray(tensor.detach().float().cpu().numpy())
+
+
+def _unknown(dense: Mapping[str, DenseOutput], scalars: Mapping[str, float], after_s: float, scale: float) -> dict[str, str]:
+    """Why nothing is known of an output or a number."""
+    moving = [name for name in ("flow", "independent_flow", "motion", "moving") if name in dense]
+    moving += [name for name in ("forward_mps", "left_mps", "yaw_rate_rps") if name in scalars]
+    why = {} if np.isfinite(after_s) else dict.fromkeys(moving, f"not ready: no frame within {GAP_S:g} s before this one")
+    if not np.isfinite(scale):
+        metres = [name for name in ("depth", "flow", "independent_flow") if name in dense]
+        metres += [name for name in ("forward_mps", "left_mps") if name in scalars]
+        why |= dict.fromkeys(metres, "scale unknown: no flat ground in the lower rows of the picture")
+    return why
 
 
 def _ego_motion(pose: Tensor, over_s: float, scale: float) -> dict[str, float]:

@@ -54,7 +54,7 @@ def test_outputs_lie_over_the_whole_picture(see):
     kinds = {name: (one.kind, one.array.shape[:2]) for name, one in found.outputs.items()}
     assert kinds == {name: (kind, (48, 64)) for name, kind in (
         ("depth", "depth"), ("classes", "classes"), ("panoptic", "ids"), ("instances", "ids"), ("drivable", "mask"),
-        ("lane_marking", "mask"), ("flow", "flow"), ("motion", "probability"))}
+        ("lane_marking", "mask"), ("flow", "flow"), ("independent_flow", "flow"), ("motion", "probability"), ("moving", "mask"))}
     top = TINY.cut_top
     assert 0 < top < 16
     depth, classes = found.outputs["depth"].array, found.outputs["classes"].array
@@ -72,6 +72,10 @@ def test_the_first_frame_and_gaps_are_not_ready(see):
         assert known == np.isfinite(motion).any() == np.isfinite(found.scalars["forward_mps"]) == bool(found.scalars["motion_ready"])
         return bool(known)
 
+    first = see(frame(0))
+    assert set(first.unknown) == {"flow", "independent_flow", "motion", "moving", "forward_mps", "left_mps", "yaw_rate_rps"}
+    assert set(first.unknown.values()) == {"not ready: no frame within 0.25 s before this one"} and not first.outputs["moving"].array.any()
+    see.processor.reset()
     steps = [0, STEP_NS, 4 * STEP_NS, 5 * STEP_NS, 5 * STEP_NS, 3 * STEP_NS, 4 * STEP_NS]
     assert [ready(stamp) for stamp in steps] == [False, True, False, True, False, False, True]
     see.processor.reset()
@@ -153,6 +157,7 @@ def test_a_network_without_metres_takes_them_from_the_ground(model):
     seen = look(2 * STEP_NS, rough)
     assert np.isnan(seen.scalars["forward_mps"]) and seen.scalars["motion_ready"] == 1.0
     assert np.isnan(seen.outputs["depth"].array).all() and np.isnan(seen.outputs["flow"].array).all()
+    assert set(seen.unknown) == {"depth", "flow", "independent_flow", "forward_mps", "left_mps"} and "flat ground" in seen.unknown["depth"]
 
 
 def segments():

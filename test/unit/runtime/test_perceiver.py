@@ -116,7 +116,7 @@ def test_whole_numbers_stay_whole_on_torch():
             return {"token": ids + 1, "y": ids * 0.5}
 
     class Network:
-        outputs, bfloat16 = ("token", "y"), True
+        inputs, outputs, bfloat16 = ("ids",), ("token", "y"), True
 
     found = engines.TorchEngine(Tokens(), Network).run({"ids": torch.tensor([[1, 2]])})
     assert found["token"].dtype == torch.int64 and found["y"].dtype == torch.float32

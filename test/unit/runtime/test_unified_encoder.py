@@ -10,7 +10,7 @@ from support.unified import STEP_NS, frame
 
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.load import load_perceiver
-from kd_planner_ros.runtime.store import save_model
+from kd_planner_ros.runtime.store import load_model, save_model
 
 torch.set_num_threads(1)
 
@@ -26,17 +26,62 @@ def models(tmp_path_factory):
 
 
 def test_it_is_loaded_and_sees(models):
-    perceiver = load_perceiver("seer", models_dir=models)
+    perceiver = load_perceiver("seer", engine="torch", models_dir=models)
     assert perceiver.engine.describe.startswith("torch")
     first, second = (perceiver.perceive(frame(stamp, stamp, perceiver.config)) for stamp in (STEP_NS, 2 * STEP_NS))
     assert first.inference_ms > 0.0 and np.isnan(first.scalars["forward_mps"]) and np.isfinite(second.scalars["forward_mps"])
+
+
+def arrays(seen):
+    return {**{name: one.array for name, one in seen.outputs.items()}, **{name: np.array(one) for name, one in seen.scalars.items()}}
+
+
+def test_parts_see_what_the_whole_network_sees(models):
+    """Two frames through the parts, and through the module in one piece: every output and number is the same but for rounding."""
+    perceiver = load_perceiver("seer", engine="torch", models_dir=models)
+    model, config, _ = load_model(models / "seer")
+    processor = find_network("unified_encoder").build_processor(config)
+    for stamp in (STEP_NS, 2 * STEP_NS):
+        one = frame(stamp, stamp, config)
+        seen = perceiver.perceive(one)
+        with torch.inference_mode():
+            whole = processor.decode(model(**processor.encode([one])), one)
+        assert list(arrays(seen)) == list(arrays(whole)) and seen.unknown == whole.unknown
+        for name, array in arrays(seen).items():
+            assert np.allclose(array, arrays(whole)[name], rtol=1e-4, atol=1e-6, equal_nan=True), name
+    assert set(seen.spent_ms) == {"encode", "encoder", "depth", "pixels", "segmentation", "pose", "flow", "motion", "decode"}
+    assert seen.inference_ms == pytest.approx(sum(seen.spent_ms.values()))
+
+
+def test_only_what_is_due_runs_and_the_encoder_runs_once_a_frame(models, monkeypatch):
+    perceiver = load_perceiver("seer", engine="torch", models_dir=models)
+    passes = []
+    encoder = next(part for part in perceiver.parts if part.name == "encoder")
+    real = encoder.module.encoder.forward
+    monkeypatch.setattr(encoder.module.encoder, "forward", lambda images: passes.append(len(images)) or real(images))
+
+    def see(number, due):
+        perceiver.due = due
+        return perceiver.perceive(frame(number * STEP_NS, number, perceiver.config))
+
+    whole = [arrays(see(number, None)) for number in range(3)]
+    assert passes == [1, 1, 1], "a frame costs one encoder pass"
+    perceiver.reset()
+    see(0, {"encoder"})
+    assert not see(1, {"encoder"}).outputs
+    seen = see(2, {"encoder", "pose", "flow"})
+    assert list(seen.outputs) == ["flow"] and set(seen.spent_ms) == {"encode", "encoder", "pose", "flow", "decode"}
+    assert np.array_equal(seen.outputs["flow"].array, whole[2]["flow"], equal_nan=True), "the frame before is remembered"
+    assert not see(3, set()).outputs and passes == [1] * 6, passes
+    assert not see(4, {"encoder", "pose", "flow"}).unknown, "frame 2, 0.2 s ago, is the frame before"
+    assert set(see(7, {"encoder", "pose", "flow"}).unknown) >= {"flow", "forward_mps"}, "frame 4 is 0.3 s old"
 
 
 def test_it_is_judged_by_a_recordings_labels(models):
     """Depth and classes have figures, what has no label is named."""
     from kd_planner_ros.evaluation.dense import DenseConfig, run
 
-    found = run(DenseConfig(bag=FOLDER / "tcp", model="seer", models_dir=models), progress=False)
+    found = run(DenseConfig(bag=FOLDER / "tcp", model="seer", engine="torch", models_dir=models), progress=False)
     assert found["frames"] == 17 and set(found["outputs"]) == {"depth", "classes"}
     assert found["outputs"]["depth"]["left_out"]["unknown"] == 0 and found["outputs"]["classes"]["left_out"]["unknown"] == 0
-    assert set(found["not_scored"]) == {"panoptic", "instances", "drivable", "lane_marking", "flow", "motion"}
+    assert set(found["not_scored"]) == {"panoptic", "instances", "drivable", "lane_marking", "flow", "independent_flow", "motion", "moving"}
