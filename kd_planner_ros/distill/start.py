@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
     Raises:
         PlannerError: no such model.
         CardError: a broken one, for ``init`` one of another network, size or input, for ``warm_start`` one of another network
-            with another kind of camera backbone.
+            with another kind of camera backbone, or one that the network holds whole and whose config differs.
         ConfigError: the file of the backbone does not fit it, or the model was trained on an evaluation map without ``allow_leak``.
     """
     if config.backbone_weights:
@@ -59,8 +59,11 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
         raise ConfigError(f"a start that has not seen the evaluation map {', '.join(EVALUATION_MAPS)}",
                           f"'{card.name}', trained on {', '.join(leaks)}",
                           "start from another model, or give --allow-leak if no score is to be reported on it")
+    held = find_training(config.network).holds.get(card.network)
     if card.network == config.network:
         taken = warm_start(model, source)
+    elif held is not None:
+        taken = _take_over(model.get_submodule(held), source, model_config, given, card.name)
     else:
         ours, theirs = _camera_backbone(model, config.network), _camera_backbone(source, card.network)
         if type(ours) is not type(theirs):
@@ -68,6 +71,20 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
                             "choose another start model, or train another size")
         taken = warm_start(ours, theirs)
     return Start(card.name, card.weights_sha256, tuple(sorted(card.maps_seen)), taken, len(model.state_dict()))
+
+
+def _take_over(part: nn.Module, source: nn.Module, wanted: Any, given: Any, name: str) -> int:
+    """Copy all of ``source`` into ``part``; the number of tensors.
+
+    Raises:
+        CardError: a fact of its config differs from that of the model to be trained, which is ``wanted``.
+    """
+    for field in fields(given):
+        own, its = getattr(wanted, field.name, None), getattr(given, field.name)
+        if own != its:
+            raise CardError(f"a start whose '{field.name}' is {own!r}, as the run's", f"{its!r} of '{name}'",
+                            "choose another start, or give the run the size, the options and the recordings of the start")
+    return warm_start(part, source)
 
 
 def _camera_backbone(model: nn.Module, network: str) -> nn.Module:

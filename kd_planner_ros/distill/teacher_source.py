@@ -22,7 +22,7 @@ from kd_planner_ros.distill.teacher_cache import BATCH, TeacherCache
 from kd_planner_ros.networks.registry import find_network, find_training
 from kd_planner_ros.networks.training import LearningTask, is_recurrent
 from kd_planner_ros.samples.dataset import Batch
-from kd_planner_ros.samples.sampler import begins
+from kd_planner_ros.samples.rows import begins
 from kd_planner_ros.samples.shards import Shard, build_shards
 
 ARRAY, ROWS = "array.", "rows"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kd_planner_ros.networks.training import LearningTask, is_recurrent
 from kd_planner_ros.samples.dataset import Batch, Samples
-from kd_planner_ros.samples.sampler import begins
+from kd_planner_ros.samples.rows import begins
 
 
 @torch.no_grad()

@@ -55,7 +55,7 @@ def made_up_samples(folder: Path, count: int, learner: Learner) -> Samples:
         fields = [name for name in writer.finish() if name != MAIN]
     facts = {"bag": "made up", "content": "made up", "map": "", "route": "", "samples": count, "actions": count, "fields": fields}
     write_text(folder / "facts.json", json.dumps(facts))
-    return Samples([Shard(folder)])
+    return Samples([Shard(folder, task.past)])
 
 
 def straight_drive() -> Drive:

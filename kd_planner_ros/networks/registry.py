@@ -92,6 +92,7 @@ class Training:
     optimiser: OptimiserDefaults = OptimiserDefaults()
     backbone: str = ""
     method_defaults: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    holds: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @functools.lru_cache(maxsize=1)
@@ -246,7 +247,7 @@ def find_training(name: str) -> Training:
     build_task = functools.partial(_build_task, name, module.build_task)
     return Training(name, build_task, module.config_fields, options, tuple(getattr(module, "STAGES", WHOLE)),
                     getattr(module, "OPTIMISER", OptimiserDefaults()), getattr(module, "BACKBONE", ""),
-                    getattr(module, "METHOD_DEFAULTS", {}))
+                    getattr(module, "METHOD_DEFAULTS", {}), getattr(module, "HOLDS", {}))
 
 
 def _build_task(name: str, build: Callable[[Any, Any], Any], processor: Any, options: Any) -> LearningTask:

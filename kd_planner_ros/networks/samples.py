@@ -61,6 +61,9 @@ class SampleMaker(ABC):
         roadside: what ``frame.roadside`` is to hold; None: nothing. A missing view is a normal case.
         sampling: how batches are drawn.
         pictures: the arrays that ``augment`` changes.
+        past: (array, number of samples before) pairs: a batch holds such an array of a sample together with those of so many samples
+            before it, [B, number + 1, ...], oldest first. Where the recording begins, or a sample in between was left out, the
+            first one after that stands for the missing ones.
         grid: whether the main picture shows the whole first camera, scaled, so that a coarse semantic grid of it is kept
             beside it where that camera's semantic labels were recorded.
         format: raise when the meaning of an array changes.
@@ -80,6 +83,7 @@ class SampleMaker(ABC):
     roadside: RoadsideWish | None = None
     sampling: Random | Sequences = Random()
     pictures: tuple[str, ...] = (MAIN,)
+    past: tuple[tuple[str, int], ...] = ()
     grid = False
     format = 1
     own_shards = True

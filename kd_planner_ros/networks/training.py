@@ -10,6 +10,8 @@ A network's ``training.py`` offers:
   that shapes the network's input: commands that measure offer it too;
 * optional ``STAGES``, a tuple of ``Stage`` (default: one stage that trains everything);
 * optional ``OPTIMISER`` (an ``OptimiserDefaults``), ``BACKBONE`` (name of the module that pretrained weights belong to);
+* optional ``HOLDS``: other networks that are whole within this one, by name, each with the module that it is: a run may start from
+  a model of them, and nothing of it may be missing;
 * optional ``METHOD_DEFAULTS``: for a distillation method by name, the values that this network prefers for its options.
 """
 

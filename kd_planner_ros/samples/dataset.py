@@ -85,8 +85,7 @@ class Samples:
         """The samples ``index`` [B], not augmented; the arrays are copied out of the memory maps. ``reset`` bool [B] says which
         slots begin a sequence; by default every one."""
         places = self.places(index)
-        arrays = {MAIN: np.stack([shard.images[row] for shard, row in places])}
-        arrays |= {name: np.stack([shard.fields[name][row] for shard, row in places]) for name in self.shards[0].fields}
+        arrays = {name: np.stack([shard.array(name, row) for shard, row in places]) for name in (MAIN, *self.shards[0].fields)}
         grids = np.stack([shard.grids[row] for shard, row in places])
         rows = self.rows[index]
         return Batch(arrays, dict(arrays), grids, rows, rows.copy(), np.asarray(index), np.zeros(len(index), bool),

@@ -13,6 +13,8 @@ from kd_planner_ros.geometry.frames import to_base
 
 STEP_NS = 500_000_000
 STEPS = 4
+GAP = 1.5
+"""A sequence ends where the next sample is later than this many of the recording's usual intervals."""
 STATES = STATE_NAMES
 """PlanKD's planning states, in its order."""
 
@@ -99,3 +101,11 @@ def _happens(timeline: Timeline, name: str, stamps: np.ndarray, before_ns: int, 
     first = np.searchsorted(timeline.state.stamps, stamps + before_ns, side="left")
     last = np.searchsorted(timeline.state.stamps, stamps + after_ns, side="right")
     return count[last] > count[first]
+
+
+def begins(stamps: np.ndarray) -> np.ndarray:
+    """bool [N]: the samples of a recording, at ``stamps`` [N] in ns, at which a stretch without a gap begins, the first one among
+    them. Whatever remembers the samples before forgets there."""
+    steps = np.diff(stamps)
+    later = steps > GAP * np.median(steps) if len(steps) else np.zeros(0, bool)
+    return np.concatenate([np.ones(min(len(stamps), 1), bool), later])

@@ -10,9 +10,7 @@ import numpy as np
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.networks.samples import Random, Sequences
 from kd_planner_ros.samples.dataset import Samples
-
-GAP = 1.5
-"""A sequence ends where the next sample is later than this many of the recording's usual intervals."""
+from kd_planner_ros.samples.rows import begins
 
 
 class Sampler(Protocol):
@@ -86,14 +84,6 @@ def pieces(samples: Samples, length: int = 0, usable: np.ndarray | None = None) 
             found += np.split(stretch, np.arange(length, len(stretch), length)) if length else [stretch]
         first += len(stamps)
     return found
-
-
-def begins(stamps: np.ndarray) -> np.ndarray:
-    """bool [N]: the samples of a recording, at ``stamps`` [N] in ns, at which a stretch without a gap begins, the first one among
-    them. Whatever remembers the samples before forgets there."""
-    steps = np.diff(stamps)
-    later = steps > GAP * np.median(steps) if len(steps) else np.zeros(0, bool)
-    return np.concatenate([np.ones(min(len(stamps), 1), bool), later])
 
 
 def _usable(stretches: list[np.ndarray], usable: np.ndarray | None) -> list[np.ndarray]:

@@ -29,6 +29,7 @@ from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.networks.samples import MAIN, SampleMaker, require_valid
 from kd_planner_ros.samples.arrays import open_array, put_in_place
 from kd_planner_ros.samples.make import make_samples
+from kd_planner_ros.samples.rows import begins
 from kd_planner_ros.wire.topics import MAP_LINES, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE
 
 FORMAT = 4
@@ -37,9 +38,10 @@ TRUTH = {"objects": TRUTH_OBJECTS, "signals": TRUTH_SIGNALS, "tracks": TRUTH_OBJ
 
 @dataclass(frozen=True)
 class Shard:
-    """The samples of one recording on disk."""
+    """The samples of one recording on disk; ``past`` as the ``SampleMaker`` declares it."""
 
     folder: Path
+    past: tuple[tuple[str, int], ...] = ()
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -66,8 +68,23 @@ class Shard:
         return {name: open_array(self.folder / f"{name}.npy") for name in self.facts.get("fields", ())}
 
     def arrays(self, rows: slice) -> dict[str, np.ndarray]:
-        """The main picture and the fields of ``rows``, copied out of the maps."""
-        return {name: np.array(array[rows]) for name, array in {MAIN: self.images, **self.fields}.items()}
+        """The main picture and the fields of ``rows``, copied out of the maps, with the samples before them where ``past`` says so."""
+        chosen = range(len(self.rows))[rows]
+        return {name: np.stack([self.array(name, row) for row in chosen]) if name in dict(self.past) else np.array(array[rows])
+                for name, array in {MAIN: self.images, **self.fields}.items()}
+
+    def array(self, name: str, row: int) -> np.ndarray:
+        """Array ``name`` of sample ``row``; for one of ``past`` with those of the samples before, oldest first."""
+        array, before = self.images if name == MAIN else self.fields[name], dict(self.past).get(name)
+        if before is None:
+            return array[row]
+        return array[np.maximum(np.arange(row - before, row + 1), self._first[row])]
+
+    @cached_property
+    def _first(self) -> np.ndarray:
+        """The first sample of the stretch without a gap that each sample [N] lies in."""
+        new = begins(self.rows["stamp"])
+        return np.flatnonzero(new)[np.cumsum(new) - 1]
 
     @cached_property
     def grids(self) -> np.ndarray:
@@ -109,7 +126,7 @@ def build_shards(bags: Sequence[Path | Source], root: Path, maker: SampleMaker, 
         if not (folder / "facts.json").is_file():
             with open_bag(bag) as recording:
                 _build(recording, folder, maker, content)
-        shards.append(Shard(folder))
+        shards.append(Shard(folder, maker.past))
         _require_actions(shards[-1], maker, bag)
     return shards
 

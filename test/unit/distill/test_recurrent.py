@@ -22,7 +22,7 @@ from kd_planner_ros.distill.train import train
 from kd_planner_ros.networks.samples import Sequences
 from kd_planner_ros.networks.tcp.training import TCPTask
 from kd_planner_ros.networks.training import is_recurrent
-from kd_planner_ros.samples.sampler import begins
+from kd_planner_ros.samples.rows import begins
 from kd_planner_ros.samples.shards import build_shards
 
 

@@ -12,6 +12,7 @@ from kd_planner_ros.core.errors import BagError, ConfigError, SensorError
 from kd_planner_ros.core.road import MAP_LINE_DTYPE
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.networks.samples import MAIN, SampleMaker
+from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.samples.make import CHUNK
 from kd_planner_ros.samples.shards import build_shards
 
@@ -267,3 +268,32 @@ def test_shards_keep_the_names_and_bytes_of_651a085(tmp_path):
 
 
 BASE = {"grids.npy": "4b2e28f29d1e812f", "images.npy": "bdd49ebb949335d6", "rows.npy": "fde87161b328c014", "facts": "95be7c912ef25576"}
+
+
+class Numbered(SampleMaker):
+    """Samples that know the tick they are of; every sixth is refused."""
+
+    cameras, key = ("front",), {}
+    horizon_s = 0.0
+    past = (("tick", 3),)
+
+    def begin(self):
+        self.tick = -1
+
+    def record(self, frames, truth, tick):
+        self.tick += 1
+        return None if self.tick % 6 == 5 else {MAIN: frames[0].images["front"], "tick": np.array([self.tick])}
+
+
+def test_a_batch_holds_the_samples_before_where_they_are_asked_for(tmp_path):
+    """Oldest first; what lies before the recording or beyond a gap is the first sample after it."""
+    shards = build_shards([write_bag(tmp_path / f"bag{seed}", seconds=4.0, every=4, seed=seed) for seed in range(2)], tmp_path / "cache",
+                          Numbered(), progress=False)
+    samples = Samples(shards)
+    ticks = samples.fetch(np.arange(len(samples))).arrays["tick"][..., 0]
+    first = [0, 0, 0, 0, 0, 6, 6, 6, 6, 6, 12, 12, 12, 12, 12, 18, 18]
+    now = [number for number in range(20) if number % 6 != 5]
+    wanted = [[max(tick - back, begin) for back in (3, 2, 1, 0)] for tick, begin in zip(now, first, strict=True)]
+    assert ticks.tolist() == 2 * wanted
+    assert samples.fetch(np.array([3])).images.shape[0] == 1, "an array that is not named stays as it is"
+    np.testing.assert_array_equal(shards[0].arrays(slice(4, 6))["tick"][..., 0], wanted[4:6])

@@ -7,7 +7,8 @@ import pytest
 
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.networks.samples import Random, Sequences
-from kd_planner_ros.samples.sampler import EpochSampler, SequenceSampler, begins, build_sampler, pieces
+from kd_planner_ros.samples.rows import begins
+from kd_planner_ros.samples.sampler import EpochSampler, SequenceSampler, build_sampler, pieces
 
 
 def samples_of(*recordings):
