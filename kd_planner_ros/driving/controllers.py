@@ -7,6 +7,7 @@ from typing import Protocol
 
 from kd_planner_ros.core.errors import PlannerError
 from kd_planner_ros.core.records import Control, EgoState, Plan
+from kd_planner_ros.driving.steering_controller import SteeringController
 from kd_planner_ros.driving.tcp_controller import TCPController
 
 
@@ -27,8 +28,9 @@ def _safety() -> Controller:
     return SafetyController()
 
 
-CONTROLLERS: dict[str, Callable[[], Controller]] = {"pid": TCPController, "safety": _safety}
-"""``pid`` follows a trajectory in time; ``safety`` a path, at the fastest speed that meets nobody."""
+CONTROLLERS: dict[str, Callable[[], Controller]] = {"pid": TCPController, "safety": _safety, "steering": SteeringController}
+"""``pid`` follows a trajectory in time; ``safety`` a path, at the fastest speed that meets nobody; ``steering`` takes the plan's own
+steering, at the speed of its trajectory."""
 
 
 def build_controller(name: str) -> Controller:

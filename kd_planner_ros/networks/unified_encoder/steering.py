@@ -20,9 +20,10 @@ class AttentiveProbe(nn.Module):
         grid: their rows and columns.
         width: of the tokens; smaller than ``channels``: they are projected first.
         heads: of the attention.
+        goal: numbers that say where the route leads; 0: the steering is told nothing of it.
     """
 
-    def __init__(self, channels: int, grid: tuple[int, int], width: int, heads: int):
+    def __init__(self, channels: int, grid: tuple[int, int], width: int, heads: int, goal: int = 0):
         super().__init__()
         self.project = nn.Identity() if width == channels else nn.Linear(channels, width)
         self.when = nn.Parameter(0.02 * torch.randn(WINDOW, 1, width))
@@ -32,12 +33,16 @@ class AttentiveProbe(nn.Module):
         self.middle = nn.LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.after, self.out = nn.LayerNorm(width), nn.Linear(width, 1)
+        self.goal = nn.Linear(goal, width) if goal else None
 
-    def forward(self, window: Tensor) -> Tensor:
-        """Steering [B] of the last picture of ``window`` [B, 16, C, h, w], in the units of the labels."""
+    def forward(self, window: Tensor, goal: Tensor | None = None) -> Tensor:
+        """Steering [B] of the last picture of ``window`` [B, 16, C, h, w], in the units of the labels; ``goal`` [B, G] is asked
+        with the query, and again behind the attention."""
         tokens = self.project(window.flatten(3).transpose(2, 3)) + self.when + self.where
         tokens = self.before(tokens.flatten(1, 2))
-        x = self.attend(self.query.expand(len(window), -1, -1), tokens, tokens, need_weights=False)[0]
+        asked = 0.0 if self.goal is None else self.goal(goal)[:, None]
+        query = self.query.expand(len(window), -1, -1) + asked
+        x = self.attend(query, tokens, tokens, need_weights=False)[0] + asked
         x = x + self.mlp(self.middle(x))
         return self.out(self.after(x))[:, 0, 0]
 
@@ -66,31 +71,34 @@ class SelfAttentivePooling(nn.Module):
 class PooledSteering(nn.Module):
     """Self-attentive pooling over the places of each picture, then over the pictures."""
 
-    def __init__(self, channels: int, grid: tuple[int, int], reduced: int):
+    def __init__(self, channels: int, grid: tuple[int, int], reduced: int, goal: int = 0):
         super().__init__()
         self.over_places = SelfAttentivePooling(channels, grid[0] * grid[1], reduced)
         self.over_time = SelfAttentivePooling(channels, WINDOW, reduced)
-        self.out = nn.Linear(channels, 1)
+        told = nn.Sequential(nn.Linear(channels + goal, channels), nn.GELU(), nn.Linear(channels, 1))
+        self.out = told if goal else nn.Linear(channels, 1)
 
-    def forward(self, window: Tensor) -> Tensor:
+    def forward(self, window: Tensor, goal: Tensor | None = None) -> Tensor:
         """As ``AttentiveProbe``."""
         batch = len(window)
         each = self.over_places(window.flatten(0, 1).flatten(2)).unflatten(0, (batch, WINDOW))
-        return self.out(self.over_time(each.transpose(1, 2)))[:, 0]
+        pooled = self.over_time(each.transpose(1, 2))
+        return self.out(pooled if goal is None else torch.cat([pooled, goal], dim=1))[:, 0]
 
 
-def build_steering(reading: str, channels: int, grid: tuple[int, int], small: bool = False) -> nn.Module:
+def build_steering(reading: str, channels: int, grid: tuple[int, int], small: bool = False, goal: int = 0) -> nn.Module:
     """The steering head on features of ``channels`` and ``grid`` (rows, columns): ``probe`` or ``pooling``.
 
     Args:
-        small: the probe works on 256 channels and 8 heads instead of all channels and 12 heads.
+        small: the probe works on at most 256 channels and 8 heads instead of all channels and 12 heads.
+        goal: numbers that say where the route leads, beside the pictures; the paper's heads get none.
 
     Raises:
         ConfigError: an unknown reading.
     """
     if reading == "probe":
         width = min(256, channels) if small else channels
-        return AttentiveProbe(channels, grid, width, 8 if small else 12)
+        return AttentiveProbe(channels, grid, width, 8 if small else 12, goal)
     if reading == "pooling":
-        return PooledSteering(channels, grid, channels // 4)
+        return PooledSteering(channels, grid, channels // 4, goal)
     raise ConfigError(f"a reading of the steering head out of {', '.join(READINGS)}", repr(reading), "correct the reading")

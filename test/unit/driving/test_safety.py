@@ -428,7 +428,7 @@ def test_plans_choose_their_controller():
     pilot = Pilot()
     assert isinstance(pilot.controller(plan()), SafetyController)
     assert pilot.controller(plan()) is pilot.controller(plan())
-    with pytest.raises(PlannerError, match="pid, safety"):
+    with pytest.raises(PlannerError, match="pid, safety, steering"):
         build_controller("telepathy")
 
 

@@ -1,0 +1,119 @@
+"""The speed on an arc: the limit, lowered by what stands, moves or shines red on it. Pure functions on ``base_link``.
+
+The rule, each step with the parameters of ``SpeedRule``:
+
+1. No faster than the limit, and than the curve allows at ``lateral_mps2``.
+2. An obstacle is what reaches into the swept width of the car on the arc: a pixel of a road user's class, a pixel that moves, or
+   one between ``low_m`` and ``high_m`` above the ground. The swept width is wider for walkers. The nearest ``pixels`` of them
+   must agree, so that a few wrong ones stop nobody.
+3. An obstacle's speed away from the car is that of its moving pixels; one that does not move has 0.
+4. The car stays so slow that it can stop ``standstill_m`` behind the obstacle if that brakes as hard as the car (Gipps, "A
+   behavioural car-following model", 1981): v = -b t + sqrt(b^2 t^2 + u^2 + 2 b gap), with braking b, reaction time t, obstacle's
+   speed u.
+5. A red light over the arc is an obstacle ``setback_m`` before the lamp, as long as the lamp is further than ``passed_m``.
+6. Where depth is unknown ahead, the speed is 0.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from kd_planner_ros.networks.unified_driver.arc import along_arc
+
+
+@dataclass(frozen=True)
+class SpeedRule:
+    """Parameters of the rule; the car's measures are those of CARLA's default car."""
+
+    lateral_mps2: float = 2.5
+    braking_mps2: float = 3.0
+    reaction_s: float = 0.5
+    front_m: float = 2.5
+    half_width_m: float = 1.25
+    walker_margin_m: float = 0.75
+    standstill_m: float = 3.0
+    low_m: float = 0.5
+    high_m: float = 2.5
+    farthest_m: float = 60.0
+    pixels: int = 4
+    depth_of_obstacle_m: float = 2.0
+    lamp_beside_m: float = 2.5
+    setback_m: float = 20.0
+    passed_m: float = 10.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is seen ahead, one row a pixel.
+
+    Attributes:
+        points: places [N, 3] in ``base_link``, metres.
+        user: bool [N], pixels of a road user's class.
+        walker: bool [N], those of a walker.
+        forward_mps: velocity away from the car over ground [N] of pixels that move; NaN for pixels that do not.
+        red: bool [N], lit red lamps of traffic lights.
+        known: share of the pixels below the horizon whose depth is known.
+    """
+
+    points: np.ndarray
+    user: np.ndarray
+    walker: np.ndarray
+    forward_mps: np.ndarray
+    red: np.ndarray
+    known: float = 1.0
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The speed, and why: ``reason`` is limit, curve, obstacle, light or blind; ``gap_m`` to what holds the car, infinite for none."""
+
+    mps: float
+    reason: str
+    gap_m: float = math.inf
+
+
+def stopping_speed(gap_m: float, leading_mps: float, rule: SpeedRule = SpeedRule()) -> float:
+    """Step 4 of the rule for an obstacle ``gap_m`` ahead; 0 where there is no gap. 12 m, standing: 7.12 m/s."""
+    slack = rule.braking_mps2 * rule.reaction_s
+    inside = slack ** 2 + max(leading_mps, 0.0) ** 2 + 2.0 * rule.braking_mps2 * gap_m
+    return max(0.0, math.sqrt(max(inside, 0.0)) - slack)
+
+
+def speed(scene: Scene, curvature_per_m: float, limit_mps: float, rule: SpeedRule = SpeedRule()) -> Speed:
+    """The speed on the arc of ``curvature_per_m`` in ``scene``."""
+    if scene.known < 0.5:
+        return Speed(0.0, "blind", 0.0)
+    found = [Speed(limit_mps, "limit")]
+    if curvature_per_m:
+        found.append(Speed(math.sqrt(rule.lateral_mps2 / abs(curvature_per_m)), "curve"))
+    along, aside = along_arc(scene.points[:, :2], curvature_per_m)
+    for one in (_obstacle(scene, along, aside, rule), _light(scene, along, aside, rule)):
+        if one is not None:
+            found.append(one)
+    return min(found, key=lambda one: one.mps)
+
+
+def _obstacle(scene: Scene, along: np.ndarray, aside: np.ndarray, rule: SpeedRule) -> Speed | None:
+    height = scene.points[:, 2]
+    solid = scene.user | np.isfinite(scene.forward_mps) | ((height > rule.low_m) & (height < rule.high_m))
+    width = rule.half_width_m + np.where(scene.walker, rule.walker_margin_m, 0.0)
+    inside = solid & (np.abs(aside) <= width) & (along > 0.0) & (along < rule.farthest_m) & (height < rule.high_m)
+    if inside.sum() < rule.pixels:
+        return None
+    nearest = float(np.partition(along[inside], rule.pixels - 1)[rule.pixels - 1])
+    its = scene.forward_mps[inside & (along <= nearest + rule.depth_of_obstacle_m)]
+    moving = its[np.isfinite(its)]
+    leading = float(np.median(moving)) if 2 * len(moving) > len(its) else 0.0
+    gap = nearest - rule.front_m - rule.standstill_m
+    return Speed(stopping_speed(gap, leading, rule), "obstacle", gap)
+
+
+def _light(scene: Scene, along: np.ndarray, aside: np.ndarray, rule: SpeedRule) -> Speed | None:
+    ahead = scene.red & (np.abs(aside) <= rule.lamp_beside_m) & (along > rule.passed_m) & (along < rule.farthest_m)
+    if not ahead.any():
+        return None
+    gap = float(along[ahead].min()) - rule.setback_m - rule.front_m
+    return Speed(stopping_speed(gap, 0.0, rule), "light", gap)
