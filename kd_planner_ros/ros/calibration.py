@@ -48,15 +48,16 @@ def intrinsics_gap(declared: CameraSpec, info: Any, max_share: float) -> Gap | N
                                   f"the model declares {focal:.1f} px and ({x:.1f}, {y:.1f}) px")
 
 
-def mount_gap(declared: Pose, told: Pose, max_m: float, max_deg: float) -> Gap | None:
-    """How the frame at ``told`` differs from the one ``declared``, both in the vehicle's frame; None where it does not."""
+def mount_gap(declared: Pose, told: Pose, max_m: float, max_deg: float, topic: str = "tf_static") -> Gap | None:
+    """How the frame at ``told``, heard on ``topic``, differs from the one ``declared``, both in the vehicle's frame; None where it does
+    not."""
     away_m = float(np.linalg.norm([told.x - declared.x, told.y - declared.y, told.z - declared.z]))
     turn = rotation_3d(declared).T @ rotation_3d(told)
     turn_deg = math.degrees(math.acos(min(max((float(np.trace(turn)) - 1.0) / 2.0, -1.0), 1.0)))
     if away_m <= SAME_M and turn_deg <= SAME_DEG:
         return None
     return Gap(max(away_m / max_m, turn_deg / max_deg),
-               f"tf_static has {_text(told)}; the model declares {_text(declared)}: {away_m:.2f} m and {turn_deg:.1f} degrees apart")
+               f"{topic} has {_text(told)}; the model declares {_text(declared)}: {away_m:.2f} m and {turn_deg:.1f} degrees apart")
 
 
 def _text(pose: Pose) -> str:
@@ -65,7 +66,7 @@ def _text(pose: Pose) -> str:
 
 
 class FrameTree:
-    """Static frames by their names, as ``/tf_static`` tells them one after another."""
+    """Frames by their names, as ``/tf_static`` and ``/tf`` tell them one after another."""
 
     def __init__(self) -> None:
         self._parents: dict[str, Mount] = {}

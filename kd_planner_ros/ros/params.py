@@ -51,9 +51,9 @@ class ModelParams(CommonParams):
                               low=0.001, high=1.0)
     max_focal_error: float = param(0.05, "difference of focal length or principal point between camera_info and the model from which "
                                          "it is an error, share", low=0.001, high=10.0)
-    max_mount_error_m: float = param(0.2, "distance between a sensor in tf_static and in the model from which it is an error, m",
+    max_mount_error_m: float = param(0.2, "distance between a sensor in tf_static or tf and in the model from which it is an error, m",
                                      low=0.001, high=100.0)
-    max_mount_error_deg: float = param(3.0, "angle between a sensor in tf_static and in the model from which it is an error, degrees",
+    max_mount_error_deg: float = param(3.0, "angle between a sensor in tf_static or tf and in the model from which it is an error, degrees",
                                        low=0.01, high=180.0)
     max_latency_s: float = param(0.0, "processing time above which a result is late and a warning, wall time, s; 0: the model's period",
                                  low=0.0, high=60.0)

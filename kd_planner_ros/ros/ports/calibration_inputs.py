@@ -1,8 +1,12 @@
-"""What the vehicle says of its sensors: ``camera_info`` and ``/tf_static``, compared with what the model declares."""
+"""What the vehicle says of its sensors: ``camera_info`` and its frames, compared with what the model declares.
+
+Frames come on ``/tf_static``, or on ``/tf``, where CARLA's bridge sends those of sensors again and again. Of ``/tf`` only frames that hang
+off the vehicle count: in ``map`` everything moves.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +19,10 @@ from kd_planner_ros.geometry.attitude import optical
 from kd_planner_ros.ros.calibration import FrameTree, Gap, intrinsics_gap, mount_gap
 from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.ros.lifecycle import guarded
-from kd_planner_ros.ros.qos import SENSOR_IN, STATIC, subscribe
+from kd_planner_ros.ros.qos import SENSOR_IN, STATE, STATIC, subscribe
 from kd_planner_ros.wire.channels import find_channel
+from kd_planner_ros.wire.codec.base import MAP_FRAME
+from kd_planner_ros.wire.codec.motion import Mount
 from kd_planner_ros.wire.codec.pictures import camera_of
 
 
@@ -31,11 +37,12 @@ class Limits:
 
 class CalibrationInputs:
     """Raises the conditions ``intrinsics of SENSOR`` and ``mounting of SENSOR`` where a sensor is not what the model declares: a
-    warning with both numbers, and an error above ``limits``. ``specs`` holds the declared cameras, or those of ``camera_info``
-    where that replaces them.
+    warning with both numbers, and an error above ``limits``, whatever the node. ``specs`` holds the declared cameras, or those of
+    ``camera_info`` where that replaces them.
 
     Args:
-        replaces: whether the intrinsics in ``camera_info`` replace the declared ones; then a difference is a warning only.
+        replaces: whether the intrinsics in ``camera_info`` replace the declared ones. The model was not trained for others: a
+            difference is told all the same.
     """
 
     def __init__(self, node: Any, adapter: Any, rig: SensorRig, health: Health, limits: Limits, replaces: bool):
@@ -51,11 +58,13 @@ class CalibrationInputs:
                                     for spec in rig.cameras]
         kind = adapter.type_of("tf_static")
         if kind is not None and self._frames:
-            self._subscriptions.append(self._port(kind, "tf_static", self._take_frames, STATIC))
+            self._subscriptions += [self._port(kind, "tf_static", self._take_static, STATIC),
+                                    self._port(kind, "tf", self._take_moving, STATE)]
 
     def values(self) -> dict[str, Any]:
         """Facts for the diagnostics."""
-        return {"camera_info compared": sum(1 for one in self._seen.values() if one), "mounts compared": len(self._mounts)}
+        return {"camera_info compared": sum(1 for one in self._seen.values() if one),
+                "mounts compared": f"{len(self._mounts)} of {len(self._frames)}"}
 
     def close(self) -> None:
         """Drop the subscriptions and what they found."""
@@ -75,26 +84,34 @@ class CalibrationInputs:
             if told == self._seen[declared.id]:
                 return
             self._seen[declared.id] = told
-            self._tell(declared.id, "intrinsics", intrinsics_gap(declared, message, self._limits.focal_share), replaces)
+            self._tell(declared.id, "intrinsics", intrinsics_gap(declared, message, self._limits.focal_share))
             if replaces:  # a new dictionary: the worker thread may be reading the old one
                 self.specs = {**self.specs, declared.id: calibrated(declared, message)}
 
         return take
 
-    def _take_frames(self, message: Any) -> None:
-        self._tree.add(find_channel("tf_static").decode(message))
+    def _take_static(self, message: Any) -> None:
+        self._take_frames("tf_static", find_channel("tf_static").decode(message))
+
+    def _take_moving(self, message: Any) -> None:
+        mounts = [one for one in find_channel("tf").decode(message) if one.parent.lstrip("/") != MAP_FRAME]
+        if mounts:
+            self._take_frames("tf", mounts)
+
+    def _take_frames(self, topic: str, mounts: Sequence[Mount]) -> None:
+        self._tree.add(mounts)
         for sensor, declared in self._frames.items():
             told = self._tree.find(self._adapter.frame_id(sensor), self._adapter.frame_id())
             if told is not None and told != self._mounts.get(sensor):
                 self._mounts[sensor] = told
-                self._tell(sensor, "mounting", mount_gap(declared, told, self._limits.mount_m, self._limits.mount_deg))
+                self._tell(sensor, "mounting", mount_gap(declared, told, self._limits.mount_m, self._limits.mount_deg, topic))
 
-    def _tell(self, sensor: str, kind: str, gap: Gap | None, harmless: bool = False) -> None:
+    def _tell(self, sensor: str, kind: str, gap: Gap | None) -> None:
         name = f"{kind} of {sensor}"
         if gap is None:
             self._health.clear(name)
         else:
-            self._health.set(name, ERROR if gap.size > 1.0 and not harmless else WARN, f"sensor {sensor}: {gap.text}")
+            self._health.set(name, ERROR if gap.size > 1.0 else WARN, f"sensor {sensor}: {gap.text}")
 
 
 def calibrated(declared: CameraSpec, info: CameraInfo) -> CameraSpec:

@@ -24,6 +24,7 @@ NODE = NodeSpec("perception", "Runs a perceiver on the newest set of sensor data
          "compared with the model's declaration; replaces it with parameter `camera_info`"),
     Port("tf_static", IN, "tf2_msgs/TFMessage", STATIC,
          "the sensors' mountings, compared with the model's; only where tf2_msgs is installed"),
+    Port("tf", IN, "tf2_msgs/TFMessage", STATE, "the same, from a bridge that sends the sensors' frames here"),
     Port("<lidar>", IN, "sensor_msgs/PointCloud2", SENSOR, "each LiDAR that the model declares"),
     Port("odometry", IN, "nav_msgs/Odometry", STATE, "the ego's motion; only with parameter `odometry`"),
     Port("perception/<output>", OUT, "sensor_msgs/Image", SENSOR,

@@ -4,17 +4,20 @@ import json
 import math
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
+from geometry_msgs.msg import Point, PoseStamped
+from geometry_msgs.msg import Pose as RosPose
 from nav_msgs.msg import Odometry, Path
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
-from std_msgs.msg import Bool, String
+from std_msgs.msg import Bool, Header, String
 from support.fakes import CAMERA, FakePerceiver, FakePlanner
 from support.graph import wait_for
 from support.perception import install_network, save_tiny
@@ -29,8 +32,11 @@ from kd_planner_ros.geometry.attitude import optical
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter
 from kd_planner_ros.ros.diagnostics import ERROR, WARN
 from kd_planner_ros.ros.lifecycle import autostart
+from kd_planner_ros.ros.messages import make as ros_make
 from kd_planner_ros.ros.nodes import perception_node, planner_node
+from kd_planner_ros.ros.ports import calibration_inputs
 from kd_planner_ros.ros.stamps import from_stamp, to_stamp
+from kd_planner_ros.wire.codec.base import pose_of, quaternion
 from kd_planner_ros.wire.codec.dense import DENSE_ENCODINGS, dense_of
 from kd_planner_ros.wire.codec.motion import Mount, transforms
 
@@ -146,15 +152,26 @@ def test_the_calibration_comes_from_camera_info(graph, monkeypatch):
     play(source, eye, [2])
     used = eye.frames[-1].calibrations["front"]
     assert used.fov_deg == pytest.approx(90.0) and used.pose == CAMERA.pose, "the pose stays the declared one"
-    assert node.health.worst[0] == WARN and "camera_info has focal lengths 32.0" in node.health.get("intrinsics of front")
+    assert node.health.worst[0] == ERROR and "camera_info has focal lengths 32.0" in node.health.get("intrinsics of front")
 
 
-def test_a_camera_that_is_not_the_models_is_told_with_both_numbers(graph, monkeypatch):
-    """Declared: 64x32 pixels, 100 degrees, a focal length of 26.9 px."""
-    monkeypatch.setattr(planner_node, "load", lambda *a, **k: FakePlanner())
-    source = Source(graph, infos=True)
-    node = graph.start(planner_node.PlannerNode, {"use_sim_time": True})
+NODES = {"planner": (planner_node, FakePlanner), "perception": (perception_node, FakePerceiver)}
+
+
+def start_model_node(graph, monkeypatch, name):
+    """The planner or the perception node; both have one rule for calibration."""
+    module, model = NODES[name]
+    monkeypatch.setattr(module, "load", lambda *a, **k: model())
+    node = graph.start(getattr(module, f"{name.capitalize()}Node"), {"use_sim_time": True})
     assert autostart(node)
+    return node
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_a_camera_that_is_not_the_models_is_told_with_both_numbers(graph, monkeypatch, name):
+    """Declared: 64x32 pixels, 100 degrees, a focal length of 26.9 px."""
+    source = Source(graph, infos=True)
+    node = start_model_node(graph, monkeypatch, name)
     graph.spin_in_thread(node)
     assert wait_for(source.infos.get_subscription_count)
 
@@ -176,7 +193,7 @@ def test_a_camera_that_is_not_the_models_is_told_with_both_numbers(graph, monkey
     def frames(**mount):
         pose = replace(CAMERA.pose, **mount)
         chain = [Mount("ego_vehicle", "ego_vehicle/roof", Pose(z=1.0)), Mount("ego_vehicle/roof", "ego_vehicle/front", optical(pose))]
-        node._inputs._calibration._take_frames(transforms(make, chain, 0))  # a stand-in: tf2_msgs is not on PyPI
+        node._inputs._calibration._take_static(transforms(make, chain, 0))  # a stand-in: tf2_msgs is not on PyPI
         return node.health.get("mounting of front")
 
     assert frames(z=CAMERA.pose.z - 1.0) is None
@@ -185,6 +202,35 @@ def test_a_camera_that_is_not_the_models_is_told_with_both_numbers(graph, monkey
     node.trigger_deactivate()
     node.trigger_cleanup()
     assert node.health.get("mounting of front") is None
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_mountings_are_compared_where_the_bridge_sends_frames_on_tf(graph, monkeypatch, name):
+    """CARLA's bridge sends a sensor's frame on /tf with each sample. tf2_msgs is not on PyPI: a Path stands in for its message."""
+    def mounts(message):
+        return [Mount(*one.header.frame_id.split(">"), pose_of(one.pose.position, one.pose.orientation)) for one in message.poses]
+
+    real = Adapter.type_of
+    monkeypatch.setattr(Adapter, "type_of", lambda self, name: Path if name.startswith("tf") else real(self, name))
+    monkeypatch.setattr(calibration_inputs, "find_channel", lambda name: SimpleNamespace(decode=mounts))
+    node = start_model_node(graph, monkeypatch, name)
+    graph.spin_in_thread(node)
+    publisher = graph.node.create_publisher(Path, "/tf", 100)
+
+    def told(parent, **mount):
+        pose = optical(replace(CAMERA.pose, **mount))
+        place = RosPose(position=Point(x=pose.x, y=pose.y, z=pose.z), orientation=quaternion(ros_make, pose))
+        publisher.publish(Path(poses=[PoseStamped(header=Header(frame_id=f"{parent}>ego_vehicle/front"), pose=place)]))
+        return node.health.get("mounting of front") or ""
+
+    assert wait_for(lambda: "tf has" in told("ego_vehicle", y=0.5)), "frames on /tf were passed over"
+    assert "0.50 m and 0.0 degrees apart" in node.health.get("mounting of front") and node.health.worst[0] == ERROR
+    assert wait_for(lambda: told("ego_vehicle") == "")
+    for _ in range(5):
+        told("map", x=90.0)  # without lock-step the bridge hangs sensors off the map, where the car moves
+        told("elsewhere", x=90.0)
+    assert wait_for(lambda: "0.10 m" in told("ego_vehicle", z=CAMERA.pose.z - 0.1)) and node.health.worst[0] == WARN
+    assert node._values()["mounts compared"] == "1 of 1"
 
 
 def test_a_camera_alone_is_enough_where_odometry_is_not_wanted(graph, monkeypatch):
