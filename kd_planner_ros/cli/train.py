@@ -39,7 +39,9 @@ def _run(args: argparse.Namespace) -> Any:
     from kd_planner_ros.distill.config import TrainConfig
     from kd_planner_ros.distill.recipes import read_recipe, train_config
     from kd_planner_ros.distill.train import train
+    from kd_planner_ros.ros.guard import follow_torchrun
 
+    follow_torchrun()
     recipe = read_recipe(args.recipe) if args.recipe else {}
     result = train(train_config(given(args, TrainConfig) | training_options(args), recipe, str(args.recipe)))
     if os.environ.get("RANK", "0") != "0":  # torchrun: one process speaks for all

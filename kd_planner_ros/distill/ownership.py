@@ -26,11 +26,13 @@ def model_folder(config: TrainConfig) -> Path:
 
 
 def require_own_folders(config: TrainConfig, state: Mapping[str, Any] | None) -> None:
-    """Refuse to write into a folder that this run did not make. ``state`` is the run's checkpoint, where there is one.
+    """Refuse to write into a folder that this run did not make, or that nobody can make: the model is written at the end of a training
+    alone. ``state`` is the run's checkpoint, where there is one.
 
     Raises:
         ConfigError: the model's folder or the run's holds other files, or the model there is another run's and ``fresh`` does not
             ask to replace it.
+        OSError: the folder of models or of runs cannot be made.
     """
     model, run = model_folder(config), Path(config.runs_dir) / config.name
     for folder, marks, option in ((model, (CARD, WEIGHTS), "--models-dir"), (run, _RUN_FILES, "--runs-dir")):
@@ -41,6 +43,8 @@ def require_own_folders(config: TrainConfig, state: Mapping[str, Any] | None) ->
             raise ConfigError(f"a folder of its own for '{config.name}' at {folder}", f"other files, for example {sorted(names)[0]}",
                               f"give another --name or {option}")
     require_own_model(config, (state or {}).get("best") or {})
+    for folder in (model, run):
+        folder.parent.mkdir(parents=True, exist_ok=True)
 
 
 def require_own_model(config: TrainConfig, best: Mapping[str, Any], data_sha256: str = "") -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kd_planner_ros.core.errors import KdPlannerError
+from kd_planner_ros.core.errors import sentence_of
 from kd_planner_ros.distill.config import TrainConfig, TrainReport
 from kd_planner_ros.distill.observer import Observer
 from kd_planner_ros.distill.train import train
@@ -107,10 +107,8 @@ class Training(Observer):
     def _train(self) -> None:
         try:
             self.report = self._call()
-        except KdPlannerError as error:
-            self._fail(str(error))
         except Exception as error:  # noqa: BLE001  an exception here must reach the diagnostics, not only a dead thread's stderr
-            self._fail(f"{type(error).__name__}: {error}")
+            self._fail(sentence_of(error))
         else:
             self.step, self.progress = self.report.steps, 1.0 if self.report.finished else self.progress
             self._tell("finished" if self.report.finished else "ended early")
@@ -119,5 +117,5 @@ class Training(Observer):
         return train(self.config, self)
 
     def _fail(self, sentence: str) -> None:
-        self.error = " ".join(sentence.split())
+        self.error = sentence
         self._tell("failed")

@@ -26,6 +26,7 @@ from launch_ros.actions import Node
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.ros.graph.arguments import DRIVE, REPLAY, TRAIN, Argument
 from kd_planner_ros.ros.guard import PARENT
+from kd_planner_ros.ros.together import PROCESSES
 
 PACKAGE = "kd_planner_ros"
 ENDED_WELL = (0, -2)
@@ -132,12 +133,11 @@ def train_actions(context: Any) -> list[Any]:
     if values["processes"] == "1":
         spec = {"name": "trainer", "namespace": answer["namespace"], "files": answer["files"], "remappings": []}
         return _together({"trainer": _node(spec, values["log_level"], TRAINER_STOP_S)}, "trainer")
-    words = [word for path in answer["files"] for word in ("--params-file", path)]
+    words = [PROCESSES, values["processes"], "--ros-args"] + [word for path in answer["files"] for word in ("--params-file", path)]
     words += ["-r", f"__ns:={answer['namespace'] or '/'}", *_log_words(values["log_level"])]
-    command = [answer["python"], "-m", "torch.distributed.run", f"--nproc-per-node={values['processes']}", "--no-python",
-               installed("trainer"), "--ros-args", *words]
-    return _together({"trainer": ExecuteProcess(cmd=command, name="trainer", output="screen", additional_env={"PYTHONUNBUFFERED": "1"},
-                                                sigterm_timeout=TRAINER_STOP_S, sigkill_timeout=TRAINER_STOP_S)}, "trainer")
+    return _together({"trainer": ExecuteProcess(cmd=[installed("trainer"), *words], name="trainer", output="screen",
+                                                additional_env=_environment(), sigterm_timeout=TRAINER_STOP_S,
+                                                sigkill_timeout=TRAINER_STOP_S)}, "trainer")
 
 
 def _together(actions: dict[str, Any], finishing: str) -> list[Any]:

@@ -10,12 +10,12 @@ from typing import Any
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float32, Header, String
 
-from kd_planner_ros.core.errors import KdPlannerError
 from kd_planner_ros.distill.train import train
 from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
 from kd_planner_ros.ros.lifecycle import BAD_INPUT, FAILURE, SUCCESS, autostart, leave, run
 from kd_planner_ros.ros.managed import ManagedNode
 from kd_planner_ros.ros.qos import LATCHED, STATE, advertise
+from kd_planner_ros.ros.together import share_out, train_along
 from kd_planner_ros.ros.train_params import declare_training
 from kd_planner_ros.ros.training import Training
 
@@ -124,25 +124,10 @@ class TrainerNode(ManagedNode):
 
 def main() -> None:
     """Run the trainer node as a process. Under torchrun the first process is the node, the others only train with it."""
+    share_out(sys.argv)
     if int(os.environ.get("RANK", "0")) == 0:
         leave(run(TrainerNode))
-    leave(_follow())
-
-
-def _follow() -> int:
-    """Train along with the first process; its settings come from the same command line."""
-    import rclpy
-    rclpy.init(args=sys.argv)
-    node = rclpy.create_node("trainer", start_parameter_services=False)
-    try:
-        train(declare_training(node))
-        return 0
-    except KdPlannerError as error:  # which may be this machine's alone
-        print(f"kd_planner_ros: error in process {os.environ['RANK']}: {error}", file=sys.stderr)
-        return BAD_INPUT
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+    leave(train_along(declare_training, train))
 
 
 if __name__ == "__main__":

@@ -159,6 +159,14 @@ def test_a_folder_with_other_files_is_left_alone(config, option):
     assert [path.name for path in folder.iterdir()] == ["holiday.jpg"]
 
 
+@pytest.mark.parametrize("option", ["models_dir", "runs_dir"])
+def test_a_folder_that_nobody_can_make_is_refused_before_the_training(config, option, monkeypatch):
+    """The model is written at the very end."""
+    monkeypatch.setattr("kd_planner_ros.distill.train.require_sensors", lambda config: pytest.fail("the training has begun"))
+    with pytest.raises(OSError, match="/proc/no"):
+        train(but(config, **{option: Path("/proc/no")}))
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "-x", "a,b", "auto", "expert", "constant_velocity", "a\nb"])
 def test_a_name_that_no_command_would_find_is_refused(config, name):
     with pytest.raises(ConfigError, match="--name"):
