@@ -75,7 +75,7 @@ def load_profile(name: str, role_name: str = "", carla_version: str = "") -> Pro
     role = require_role_name(role_name or data["role_name"])
     with reading(ConfigError, f"topics and namespace with {{role_name}} as their only name in braces in {path}", "correct the topic"):
         filled = {port: str(topic).format(role_name=role) for port, topic in data["topics"].items()}
-        namespace = data["namespace"].format(role_name=role)
+        namespace = "/" + data["namespace"].format(role_name=role).strip("/")
     return Profile(path.stem if name == path.stem else str(path), data["adapter"], role, carla_version or str(data["carla_version"]),
                    namespace, filled)
 

@@ -30,6 +30,8 @@ _BUILTIN: tuple[Argument, ...] = tuple((name, "", f"built-in world: {text}", cho
     ("map", "default, generated:SEED, or a path to a .net.xml or .xodr file, or packed with .gz; "
             "empty: the parameter files', else default", None),
     ("route", "number of a default route (0 to 999), a route file, or FILE:ID for one of it; empty: the parameter files', else 6", None),
+    ("snap", "true: take key points of a route file farther than 60 m from every lane to the nearest lane; empty: the parameter files'",
+     ["", "true", "false"]),
     ("stations", "stations file (YAML or JSON) in place of the map's own roadside stations", None),
     ("seed", "seed of traffic, walkers and scenarios; empty: the parameter files', else 0", None),
     ("vehicles", "vehicles on the map; empty: the parameter files'", None),

@@ -68,13 +68,15 @@ class NodeProcess:
 @dataclass(frozen=True)
 class GraphConfig:
     """What the graph is made of. ``world`` is builtin, carla (CARLA and its bridge run elsewhere) or none (a bag, or
-    anything else that speaks the profile). ``perceiver`` is the model of a perception node beside the planner; "" starts none.
+    anything else that speaks the profile). ``perceiver`` is the model of a perception node beside the planner; "" starts none. The planner
+    lies in ``models_dir``, the perceiver in ``perceiver_dir``.
 
     What is empty or None is left to the parameter files. ``params_file`` is the user's own. ``world_defaults`` and
     ``world_parameters`` go to the built-in world alone; the former give way to the files.
 
     CARLA's bridge waits one second for a control, so beside it a plan is given up after 0.8 s (the nodes' defaults).
-    The built-in world and a bag have time: there a slow machine slows the simulation down and does not stop the car.
+    The built-in world and a replay in lock-step have time: there a slow machine slows the simulation down and does not stop the car.
+    Whatever else sends the sensors, such as a vehicle or ``ros2 bag play``, does not wait.
     """
 
     profile: Profile
@@ -85,6 +87,7 @@ class GraphConfig:
     device: str = ""
     engine: str = ""
     models_dir: str = ""
+    perceiver_dir: str = ""
     threads: int | None = None
     lockstep: bool | None = None
     use_sim_time: bool | None = None
@@ -103,14 +106,14 @@ def describe(config: GraphConfig) -> list[NodeProcess]:
     profile = config.profile
     common = {"role_name": profile.role_name, "carla_profile": profile.name, "carla_version": profile.carla_version}
     timed = common if config.use_sim_time is None else {**common, "use_sim_time": config.use_sim_time}
-    model = {**timed, **_given({"device": config.device, "engine": config.engine, "models_dir": config.models_dir,
-                                "threads": config.threads})}
+    model = {**timed, **_given({"device": config.device, "engine": config.engine, "threads": config.threads})}
     begin = {"use_sim_time": True, "autostart": True}
-    driving = {**begin, "plan_period_s": config.plan_period_s, **_patience(config)}
-    modelled = {**begin, **_lateness(config)}
-    running = {"planner": (modelled, {**model, "planner": config.planner})}
+    waits = _waits(config)
+    driving = {**begin, "plan_period_s": config.plan_period_s, **({"plan_timeout_s": PATIENT_PLAN_S} if waits else {})}
+    modelled = {**begin, **({"max_latency_s": PATIENT_PLAN_S} if waits else {})}  # later ones are given up
+    running = {"planner": (modelled, {**model, "planner": config.planner, **_given({"models_dir": config.models_dir})})}
     if config.perceiver:
-        running["perception"] = (modelled, {**model, "perceiver": config.perceiver})
+        running["perception"] = (modelled, {**model, "perceiver": config.perceiver, **_given({"models_dir": config.perceiver_dir})})
     running["controller"] = (driving, {**timed, **_given({"lockstep": config.lockstep})})
     if config.world == "builtin":
         running["world"] = ({"control_timeout_s": PATIENT_CONTROL_S, **config.world_defaults}, {**common, **config.world_parameters})
@@ -121,13 +124,12 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None and value != ""}
 
 
-def _patience(config: GraphConfig) -> dict[str, float]:
-    return {} if config.world == "carla" else {"plan_timeout_s": PATIENT_PLAN_S}
-
-
-def _lateness(config: GraphConfig) -> dict[str, float]:
-    """In lock-step the built-in world and a bag wait for a plan: only one that they give up is too late."""
-    return {} if config.world == "carla" or config.lockstep is False else {"max_latency_s": PATIENT_PLAN_S}
+def _waits(config: GraphConfig) -> bool:
+    """Whether the world and the controller wait for the plan of a tick: ours, unless told otherwise, and a replay that says so."""
+    lockstep, name = config.lockstep, f"{config.profile.namespace}/controller"
+    if lockstep is None:
+        lockstep = values_for(site_sections("controller", config.params_file), name).get("lockstep")
+    return lockstep is not False and (config.world == "builtin" or config.lockstep is True)
 
 
 def _process(config: GraphConfig, spec: NodeSpec, defaults: Mapping[str, Any], parameters: Mapping[str, Any]) -> NodeProcess:

@@ -134,7 +134,7 @@ def _run(nodes: list, run_dir: Path, environment: dict[str, str], diagnostics: s
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", environment["ROS_AUTOMATIC_DISCOVERY_RANGE"])
     _say(f"driving; look inside with ROS_DOMAIN_ID={environment['ROS_DOMAIN_ID']}; writing {run_dir}")
     outcome, started_s = _Outcome(), time.monotonic()
-    watch = HeartbeatWatch([node.name for node in nodes])
+    watch = HeartbeatWatch([node.full_name for node in nodes])
     monitor = Monitor(int(environment["ROS_DOMAIN_ID"]), diagnostics, watch.take)
     processes = Processes(nodes, run_dir / "graph", environment)
     try:

@@ -113,7 +113,8 @@ def drive_actions(context: Any) -> list[Any]:
     before = [SetEnvironmentVariable(name, value) for name, value in answer["environment"].items()]
     nodes = {spec["name"]: _node(spec, values["log_level"]) for spec in answer["nodes"]}
     topic = next((topic for spec in answer["nodes"] for port, topic in spec["remappings"] if port == "diagnostics"), "/diagnostics")
-    watch = ExecuteProcess(cmd=[installed("watch"), "--topic", topic, *nodes], name="watch",
+    names = [spec["full_name"] for spec in answer["nodes"]]
+    watch = ExecuteProcess(cmd=[installed("watch"), "--topic", topic, *names], name="watch",
                            output="screen", additional_env=_environment())
     return [*before, *(LogInfo(msg=note) for note in answer["notes"]), *_together({**nodes, "watch": watch}, "world")]
 

@@ -24,10 +24,10 @@ class Monitor:
     Args:
         domain_id: ROS domain; None: the environment's.
         topic: the nodes' diagnostics.
-        on_heartbeat: called with a node's full name for each message of it.
+        on_heartbeat: called with a node's full name for each message of it; False: the node is none of this graph's, and is left out.
     """
 
-    def __init__(self, domain_id: int | None, topic: str = "/diagnostics", on_heartbeat: Callable[[str], None] = lambda name: None):
+    def __init__(self, domain_id: int | None, topic: str = "/diagnostics", on_heartbeat: Callable[[str], bool] = lambda name: True):
         self._context, self._on_heartbeat = Context(), on_heartbeat
         rclpy.init(context=self._context, domain_id=domain_id, signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node("monitor", context=self._context, start_parameter_services=False)
@@ -43,7 +43,8 @@ class Monitor:
 
     def take_status(self, status: DiagnosticStatus) -> None:
         """Remember one node's state."""
-        self._on_heartbeat(status.name)
+        if not self._on_heartbeat(status.name):
+            return
         name = status.name.rsplit("/", 1)[-1]
         self.states[name] = (status.level, status.message, {value.key: value.value for value in status.values})
         sentence = f"{name}: {status.message}"

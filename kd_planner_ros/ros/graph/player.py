@@ -47,7 +47,7 @@ class Player:
     called with a node's full name for each of its diagnostics.
     """
 
-    def __init__(self, profile: Profile, domain_id: int, on_heartbeat: Callable[[str], None] = lambda name: None):
+    def __init__(self, profile: Profile, domain_id: int, on_heartbeat: Callable[[str], object] = lambda name: None):
         self._context, self.profile = Context(), profile
         rclpy.init(context=self._context, domain_id=domain_id, signal_handler_options=SignalHandlerOptions.NO,
                    args=["--ros-args", *(w for a, b in profile.remappings() for w in ("-r", f"{a}:={b}"))])
@@ -68,7 +68,7 @@ class Player:
             PlanSubscription(self.node, lambda work, name: work, self._take_plan, self.faults.__setitem__),
             subscribe(self.node, self.adapter.control_type, "control", self._take_control, STATE),
             subscribe(self.node, Bool, "status", self._take_status, LATCHED),
-            subscribe(self.node, DiagnosticArray, "diagnostics", lambda array: on_heartbeat(array.status[0].name), STATE)]
+            subscribe(self.node, DiagnosticArray, "diagnostics", lambda array: [on_heartbeat(one.name) for one in array.status], STATE)]
 
     def _take_plan(self, plan: Plan) -> None:
         self.plans[plan.stamp_ns] = plan

@@ -12,7 +12,6 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,14 @@ from kd_planner_ros.evaluation.run_folder import require_free
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph.arguments import BUILTIN
 from kd_planner_ros.ros.graph.checks import check_nodes
-from kd_planner_ros.ros.graph.describe import GraphConfig, NodeProcess, describe, site_sections
+from kd_planner_ros.ros.graph.describe import GraphConfig, NodeProcess, describe
 from kd_planner_ros.ros.graph.environment import require_graph, transport_environment
 from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
 from kd_planner_ros.ros.graph.settings import SECTION, read_parameter_file, values_for
+from kd_planner_ros.ros.graph.site import Site, in_namespace
 from kd_planner_ros.ros.params import ModelParams
-from kd_planner_ros.ros.profiles import Profile, load_profile
-from kd_planner_ros.runtime.facts import ModelFacts, own_folder, planner_facts, resolve_planner
+from kd_planner_ros.ros.profiles import Profile
+from kd_planner_ros.runtime.facts import ModelFacts, own_folder, planner_facts
 
 REQUEST, ANSWER = "request.json", "answer.json"
 TRUE_FALSE = {"true": True, "false": False}
@@ -47,43 +47,30 @@ def prepare_drive(a: Mapping[str, str], folder: Path) -> Answer:
                           "the built-in world")
     require_graph()
     params_file = Path(a["params_file"]).absolute() if a["params_file"] else None
-    profile = _profile(a, params_file)
-    site = values_for(site_sections("planner", params_file), f"{profile.namespace}/planner")
-    planner, models_dir = resolve_planner(a["planner"] or site.get("planner", "auto"), a["models_dir"] or site.get("models_dir", ""))
+    site = Site(a, params_file)
+    profile = in_namespace(site.profile(), _namespace(a["namespace"]))
+    planner, models_dir = site.planner(profile)
     facts = planner_facts(planner, models_dir)
-    perceiver, seen = perceiver_facts(_perceiver(a, profile, params_file), models_dir)
+    perceiver, perceiver_dir = site.perceiver(profile) if a["perception"] == "true" else ("", "")
+    perceiver, seen = perceiver_facts(perceiver, perceiver_dir)
     rig = rig_to_mount(facts.rig, seen.rig if seen else None, pictures=a["world"] == "builtin")
     sensors = Path(a["sensors_file"] or folder / "sensors.json").absolute()
     nodes = describe(GraphConfig(
         profile, planner, 1.0 / facts.rate_hz, world=a["world"], perceiver=perceiver, device=a["device"], engine=a["engine"],
-        models_dir=models_dir, threads=_number(a, "threads", int), use_sim_time=TRUE_FALSE.get(a["use_sim_time"]), params_file=params_file,
-        world_defaults=_world_defaults(a, facts, own_folder(planner, models_dir), sensors, site), world_parameters=_world_parameters(a)))
+        models_dir=models_dir, perceiver_dir=perceiver_dir, threads=_number(a, "threads", int),
+        use_sim_time=TRUE_FALSE.get(a["use_sim_time"]), params_file=params_file, world_parameters=_world_parameters(a),
+        world_defaults=_world_defaults(site, profile, facts, own_folder(planner, models_dir), sensors)))
     check_nodes(nodes, params_file)
-    if a["run_dir"]:
-        _claim(Path(a["run_dir"]))
+    site.require_agreed(nodes)
+    for run_dir in filter(None, (node.effective().get("run_dir") for node in nodes)):
+        _claim(Path(run_dir))
     write_objects(sensors, rig, profile.role_name)
     notes = [f"sensor file for carla_spawn_objects: {sensors}"] if a["world"] == "carla" else []
     return {"environment": transport_environment(rig), "notes": notes, "nodes": [_node(node, folder) for node in nodes]}
 
 
-def _profile(a: Mapping[str, str], params_file: Path | None) -> Profile:
-    """The profile; what the user did not give comes from the file's section for all nodes, as the namespace is not known yet."""
-    site = values_for(site_sections("planner", params_file), "/planner")
-    name, role, version = (a[key] or site.get(key, "") for key in ("carla_profile", "role_name", "carla_version"))
-    profile = load_profile(name or "carla_bridge", role, version)
-    namespace = _namespace(a["namespace"])
-    return replace(profile, namespace=namespace) if namespace else profile
-
-
-def _perceiver(a: Mapping[str, str], profile: Profile, params_file: Path | None) -> str:
-    if a["perception"] != "true":
-        return ""
-    site = values_for(site_sections("perception", params_file), f"{profile.namespace}/perception")
-    return a["perceiver"] or site.get("perceiver", "auto")
-
-
-def _world_defaults(a: Mapping[str, str], facts: ModelFacts, planner_folder: str, sensors: Path, site: Mapping[str, Any]) -> dict[str, Any]:
-    told = {f"planner_{name}": a[name] or site.get(name, getattr(ModelParams, name)) for name in ("device", "engine")}
+def _world_defaults(site: Site, profile: Profile, facts: ModelFacts, planner_folder: str, sensors: Path) -> dict[str, Any]:
+    told = {f"planner_{name}": site.value(name, namespace=profile.namespace) or getattr(ModelParams, name) for name in ("device", "engine")}
     return {"objects_definition_file": str(sensors), "planner_name": facts.name, "planner_folder": planner_folder, **told}
 
 
@@ -91,7 +78,7 @@ def _world_parameters(a: Mapping[str, str]) -> dict[str, Any]:
     """The built-in world's parameters that were given."""
     values: dict[str, Any] = {name: a[name] for name in ("map", "route", "stations", "weather", "run_dir")}
     values |= {name: _number(a, name, int) for name in ("seed", "vehicles", "walkers")}
-    values |= {"scenarios": TRUE_FALSE.get(a["scenarios"]), "max_time_s": _number(a, "time", float)}
+    values |= {name: TRUE_FALSE.get(a[name]) for name in ("scenarios", "snap")} | {"max_time_s": _number(a, "time", float)}
     return {name: value for name, value in values.items() if value not in ("", None)}
 
 
@@ -114,8 +101,8 @@ def _claim(run_dir: Path) -> None:
 
 
 def _node(node: NodeProcess, folder: Path) -> dict[str, Any]:
-    return {"name": node.name, "namespace": node.namespace, "files": [str(path) for path in node.write(folder)],
-            "remappings": [list(pair) for pair in node.remappings]}
+    return {"name": node.name, "namespace": node.namespace, "full_name": node.full_name,
+            "files": [str(path) for path in node.write(folder)], "remappings": [list(pair) for pair in node.remappings]}
 
 
 def prepare_train(a: Mapping[str, str], folder: Path) -> Answer:
@@ -139,7 +126,7 @@ def prepare_train(a: Mapping[str, str], folder: Path) -> Answer:
     given.setdefault("models_dir", str(Path("models").absolute()))  # else the package's own, which colcon writes anew
     own = folder / "trainer.yaml"
     own.write_text(yaml.safe_dump({"/**": {SECTION: {**checked_training(given), "autostart": a["autostart"] != "false"}}}))
-    return {"python": sys.executable, "namespace": namespace, "files": [str(path) for path in (*files, own)]}
+    return {"namespace": namespace, "files": [str(path) for path in (*files, own)]}
 
 
 def _namespace(text: str) -> str:

@@ -25,10 +25,13 @@ from kd_planner_ros.ros.graph.arguments import LOG_LEVELS
 from kd_planner_ros.ros.graph.checks import check_nodes
 from kd_planner_ros.ros.graph.describe import PATIENT_CONTROL_S, GraphConfig, describe
 from kd_planner_ros.ros.graph.environment import graph_environment, require_graph, transport_environment
-from kd_planner_ros.ros.profiles import Profile, load_profile
-from kd_planner_ros.runtime.facts import ModelFacts, planner_facts, resolve_planner
+from kd_planner_ros.ros.graph.site import Site
+from kd_planner_ros.ros.profiles import Profile
+from kd_planner_ros.runtime.facts import ModelFacts, planner_facts
 
 START_S = 240.0
+GIVEN = ("planner", "models_dir", "carla_profile", "role_name")
+"""Options that a parameter file may say instead."""
 
 
 def _option(default: Any, text: str, **more: Any) -> Any:
@@ -40,14 +43,16 @@ class ReplayConfig:
     """What to play, to whom, how fast."""
 
     bag: Path = field(metadata={"help": "a rosbag2 folder (mcap or sqlite3)"})
-    planner: str = _option("auto", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model")
+    planner: str = _option("", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model; empty: the "
+                               "parameter files', else auto")
     rate: float = _option(0.0, "playback speed as a multiple of real time; 0: lock-step, each tick waits for its control")
     max_drops: float = _option(0.02, "largest share of frames without a plan that is still scored")
     device: str = _option("", "cpu, cuda or cuda:N; empty: the parameter files', else cpu")
     engine: str = _option("", "inference engine; empty: the parameter files', else auto",
                           choices=("", "auto", "torch", "openvino", "onnxruntime"))
-    models_dir: str = _option("", "folder of models; empty: the shipped ones", metavar="DIR")
-    carla_profile: str = _option("carla_bridge", "topic names and message types, a file of config/profiles/ or a path to one")
+    models_dir: str = _option("", "folder of models; empty: the parameter files', else the shipped ones", metavar="DIR")
+    carla_profile: str = _option("", "topic names and message types, a file of config/profiles/ or a path to one; empty: the parameter "
+                                     "files', else carla_bridge")
     role_name: str = _option("", ROLE_HELP)
     camera: tuple[str, ...] = _option((), CAMERA_HELP, metavar="NAME=RECORDED")
     params_file: Path | None = _option(None, "ROS parameter file of your own; wins over config/nodes/*.yaml", metavar="FILE")
@@ -67,17 +72,23 @@ def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
         raise ConfigError("--rate of at least 0 and --max-drops from 0 to 1", f"{config.rate} and {config.max_drops}",
                           "correct them")
     require_graph()
-    with open_bag(Source(config.bag, config.role_name, read_cameras(config.camera))) as recording:
-        planner, models_dir = resolve_planner(config.planner, config.models_dir)
+    site = Site({name: getattr(config, name) for name in GIVEN}, config.params_file)
+    with open_bag(Source(config.bag, site.value("role_name"), read_cameras(config.camera))) as recording:
+        profile = site.profile(recording.role_name)
+        planner, models_dir = site.planner(profile)
         facts = planner_facts(planner, models_dir)
         topics, trigger = needed_topics(recording, facts.rig)
         environment = graph_environment(facts.rig)
-        profile = _with_cameras(load_profile(config.carla_profile, recording.role_name), recording, facts.rig)
+        profile = _with_cameras(profile, recording, facts.rig)
         period_s = max(1.0 / facts.rate_hz, _period_s(config.bag, trigger))
         nodes = describe(GraphConfig(profile, planner, period_s, world="none", device=config.device, engine=config.engine,
                                      models_dir=models_dir, lockstep=config.rate == 0.0, log_level=config.log_level,
                                      params_file=config.params_file))
         check_nodes(nodes, config.params_file)
+        site.require_agreed(nodes)
+        for node in nodes:
+            if node.name == "controller":
+                site.require(node, "lockstep", config.rate == 0.0, f"--rate {config.rate:g}")
         started_s = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="kd_planner_replay_") as folder:
             player, frames = _play(config, recording, nodes, profile, topics, trigger, facts, Path(folder), environment, progress)
@@ -156,7 +167,7 @@ def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any,
     from kd_planner_ros.ros.graph.watch import HeartbeatWatch
     from kd_planner_ros.sync.cadence import Cadence
 
-    watch = HeartbeatWatch([node.name for node in nodes])
+    watch = HeartbeatWatch([node.full_name for node in nodes])
     with _transport(facts.rig):
         player = Player(profile, int(environment["ROS_DOMAIN_ID"]), watch.take)
     cadence, frames = Cadence(1.0 / facts.rate_hz), []

@@ -1,7 +1,7 @@
 """Ends a graph that does not form: no node has sent a heartbeat for ``SILENCE_S``.
 
 ``kd-planner drive`` and ``replay`` ask a ``HeartbeatWatch`` at every turn of their loops. A launch file starts this module beside the
-nodes: ``python -m kd_planner_ros.ros.graph.watch --topic /diagnostics planner controller`` ends with status 2 and one sentence.
+nodes: ``python -m kd_planner_ros.ros.graph.watch --topic /diagnostics /carla/hero/planner`` ends with status 2 and one sentence.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class HeartbeatWatch:
     """When any of the nodes ``names`` was heard last.
 
     Args:
+        names: full names, with their namespaces: others in the domain may have nodes of the same last name.
         now_s: called for the time, seconds on a clock that never goes back.
     """
 
@@ -34,10 +35,12 @@ class HeartbeatWatch:
         self._heard_s = self._looked_s = now_s()
         self._any = False
 
-    def take(self, name: str) -> None:
-        """A heartbeat of node ``name`` has come; a name with its namespace in front counts too."""
-        if name.rsplit("/", 1)[-1] in self._names:
+    def take(self, name: str) -> bool:
+        """A heartbeat of the node with the full name ``name`` has come; whether it is one of these nodes."""
+        ours = name in self._names
+        if ours:
             self._heard_s, self._any = self._now_s(), True
+        return ours
 
     def silent(self, begun: bool = True) -> bool:
         """Whether no node was heard for ``SILENCE_S``; for ``START_S`` where none has ``begun`` and none was heard yet. Take the messages
@@ -51,7 +54,8 @@ class HeartbeatWatch:
     def error(self, last_lines: Mapping[str, str], environment: Mapping[str, str]) -> PlannerError:
         """One sentence: who is silent, each node's last log lines by its name, and the variables of ``environment`` that decide."""
         said = "".join(f"; {name} wrote {line!r}" for name, line in last_lines.items())
-        return PlannerError(f"a heartbeat of {', '.join(self._names)} within {SILENCE_S:g} s",
+        names = ", ".join(name.rsplit("/", 1)[-1] for name in self._names)
+        return PlannerError(f"a heartbeat of {names} within {SILENCE_S:g} s",
                             f"none{said}; the variables of ROS 2 are {variables_text(environment)}",
                             "unset those of them that you do not need, or look at the firewall and at multicast on this machine")
 
@@ -64,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     follow_launch()
     parser = argparse.ArgumentParser(description="Ends with status 2 when none of the nodes has sent a heartbeat for 20 s.")
     parser.add_argument("--topic", default="/diagnostics", help="topic of the diagnostics")
-    parser.add_argument("names", nargs="+", help="nodes to watch")
+    parser.add_argument("names", nargs="+", help="full names of the nodes to watch")
     args = parser.parse_args(argv)
     watch = HeartbeatWatch(args.names)
     monitor = Monitor(None, args.topic, watch.take)

@@ -127,16 +127,20 @@ def test_a_file_of_the_users_own_wins_over_the_package_and_arguments_over_it(tmp
     (tmp_path / "mine.yaml").write_text(FILE + "/carla/hero/world:\n  ros__parameters: {vehicles: 7, walkers: 3, control_timeout_s: 2.5}\n")
     nodes = {node.name: node.effective() for node in graph(params_file=tmp_path / "mine.yaml", world_parameters={"walkers": 4})}
     controller, world = nodes["controller"], nodes["world"]
-    assert (controller["lockstep"], controller["unseen_after_s"], controller["plan_timeout_s"]) == (False, 7.0, 4.0)
+    assert (controller["lockstep"], controller["unseen_after_s"]) == (False, 7.0) and "plan_timeout_s" not in controller
     assert (world["vehicles"], world["walkers"], world["control_timeout_s"]) == (7, 4, 2.5)
     assert nodes["planner"]["threads"] == 3 and nodes["planner"]["device"] == "cpu"
     assert {node.name: node.effective() for node in graph(threads=5, params_file=tmp_path / "mine.yaml")}["planner"]["threads"] == 5
 
 
-def test_the_packages_own_files_leave_to_the_graph_what_follows_from_it():
-    """plan_timeout_s and control_timeout_s depend on who holds the clock: a value in config/nodes would decide for both."""
-    for world, timeout in (("carla", None), ("none", 4.0), ("builtin", 4.0)):
-        assert {node.name: node.effective() for node in graph(world=world)}["controller"].get("plan_timeout_s") == timeout
+def test_only_a_world_that_waits_gives_a_plan_more_time(tmp_path):
+    """The package's own files leave it to the graph: a vehicle, CARLA or ``ros2 bag play`` go on without a plan."""
+    (tmp_path / "mine.yaml").write_text("/**/controller: {ros__parameters: {lockstep: false}}")
+    for more, seconds in (({"world": "carla"}, None), ({"world": "none"}, None), ({"world": "none", "lockstep": False}, None),
+                          ({"world": "none", "lockstep": True}, 4.0), ({}, 4.0), ({"params_file": tmp_path / "mine.yaml"}, None)):
+        nodes = {node.name: node.effective() for node in graph(perceiver="eye", **more)}
+        assert nodes["controller"].get("plan_timeout_s") == seconds, more
+        assert nodes["planner"].get("max_latency_s") == nodes["perception"].get("max_latency_s") == seconds, more
 
 
 def test_ros_reads_the_files_as_effective_says(tmp_path, graph):

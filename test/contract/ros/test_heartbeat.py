@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rosgraph_msgs.msg import Clock
 from support.fakes import FakeWorld, straight_route
 from support.graph import DOMAIN, PROCESSES_DOMAIN, wait_for
@@ -18,10 +18,11 @@ from kd_planner_ros.core.errors import ConfigError, PlannerError
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros import clock, diagnostics
-from kd_planner_ros.ros.diagnostics import WARN, Health
+from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
 from kd_planner_ros.ros.graph import drive as drive_module
 from kd_planner_ros.ros.graph.describe import NodeProcess
 from kd_planner_ros.ros.graph.drive import DriveConfig, drive
+from kd_planner_ros.ros.graph.monitor import Monitor
 from kd_planner_ros.ros.graph.watch import AWAY_S, SILENCE_S, START_S, HeartbeatWatch
 from kd_planner_ros.ros.nodes import world_node
 from kd_planner_ros.ros.nodes.controller_node import ControllerNode
@@ -108,7 +109,7 @@ class Time:
 
 def test_silence_counts_from_the_last_heartbeat_of_any_node():
     time_s = Time()
-    watch = HeartbeatWatch(["planner", "world"], time_s)
+    watch = HeartbeatWatch(["/carla/hero/planner", "/carla/hero/world"], time_s)
 
     def after(seconds):
         """Look every second, as the loops of drive and replay do."""
@@ -119,12 +120,34 @@ def test_silence_counts_from_the_last_heartbeat_of_any_node():
         return found
 
     assert not after(SILENCE_S) and after(1.0)
-    watch.take("/carla/hero/world")
+    assert watch.take("/carla/hero/world")
     assert not after(SILENCE_S - 1.0)
-    watch.take("/carla/hero/camera_driver")  # no node of ours
+    for other in ("/carla/hero/camera_driver", "/carla/mule/world", "world", "/world", "/carla/hero/world: camera"):
+        assert not watch.take(other)
     assert after(2.0)
     time_s.now += AWAY_S + 1.0  # this process was stopped itself: the messages that wait are yet to be read
     assert not watch.silent()
+
+
+def test_the_status_line_is_of_this_graph_alone(graph):
+    """Another graph's world in the same domain, and another system's statuses in the same message."""
+    watch = HeartbeatWatch(["/carla/hero/world"])
+    monitor = Monitor(DOMAIN, on_heartbeat=watch.take)
+    publisher = graph.node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+
+    def heard():
+        publisher.publish(DiagnosticArray(status=[
+            DiagnosticStatus(name="/carla/mule/world", level=ERROR, message="stuck", values=[KeyValue(key="ticks", value="9")]),
+            DiagnosticStatus(name="/carla/hero/world", level=OK, message="driving", values=[KeyValue(key="ticks", value="3")])]))
+        publisher.publish(DiagnosticArray())  # a message without any status is allowed
+        monitor.spin(0.05)
+        return monitor.states
+
+    try:
+        assert wait_for(heard)
+        assert monitor.value("world", "ticks") == "3" and not monitor.troubles and "stuck" not in monitor.line()
+    finally:
+        monitor.close()
 
 
 def test_nodes_that_have_not_begun_have_longer():

@@ -1,6 +1,7 @@
 """Each transition of each node from every state, errors and destruction too: a node that leaves active brakes or says that nothing
 comes, once, and is silent."""
 
+import threading
 import time
 from types import SimpleNamespace
 
@@ -150,12 +151,17 @@ def test_out_of_active_a_node_brakes_or_tells_once_and_is_silent(graph, monkeypa
 @pytest.mark.parametrize("name", NODES)
 def test_shutdown_cleanup_and_destruction_from_the_other_states(graph, monkeypatch, name, state):
     for way in ("shutdown", "cleanup", "destroy"):
+        threads = set(threading.enumerate())
         node = make(graph, monkeypatch, name)
         bare = sorted(one.topic_name for one in node.publishers)
         bring(node, state)
         bench = Bench(graph, name, node)
         if way == "destroy":
+            own = set(threading.enumerate()) - threads
             node.destroy_node()
+            assert own and wait_for(lambda: not any(one.is_alive() for one in own)), "a thread of the node lives on"
+            assert wait_for(lambda: not graph.node.count_publishers("/diagnostics"))
+            assert not [one for one in bench.ready if one.data] and not bench.heard
             continue
         if way == "shutdown" or state == "inactive":
             getattr(node, f"trigger_{way}")()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.perception import install_network, save_tiny
 
 from kd_planner_ros.core.errors import KdPlannerError
 from kd_planner_ros.ros.graph import arguments
@@ -52,6 +53,21 @@ def test_a_file_may_name_planner_role_and_profile(tmp_path):
     assert nodes["planner"]["use_sim_time"] is True and nodes["controller"]["plan_period_s"] == pytest.approx(0.1)
 
 
+def test_a_perceiver_is_looked_for_where_its_own_section_says(tmp_path, monkeypatch):
+    install_network(monkeypatch, tmp_path, "launched_eye_package")
+    models = save_tiny(tmp_path / "models", "eye")
+    (tmp_path / "mine.yaml").write_text(f"/**/perception: {{ros__parameters: {{models_dir: {models}}}}}\n")
+    _, nodes = drive(tmp_path / "a", f"params_file:={tmp_path / 'mine.yaml'}", "perception:=true", "world:=none")
+    assert nodes["perception"]["perceiver"] == "eye", "auto: the first perceiver of that folder"
+    assert nodes["perception"]["models_dir"] == str(models) and "models_dir" not in nodes["planner"]
+
+
+def test_what_all_nodes_share_is_not_said_for_one_of_them(tmp_path):
+    (tmp_path / "mine.yaml").write_text("/**/world: {ros__parameters: {role_name: mule}}\n")
+    with pytest.raises(KdPlannerError, match="role_name of all nodes.*got 'mule' for /carla/ego_vehicle/world"):
+        drive(tmp_path / "a", f"params_file:={tmp_path / 'mine.yaml'}")
+
+
 def test_a_namespace_takes_the_place_of_the_profiles(tmp_path):
     answer, _ = drive(tmp_path / "a", "namespace:=robot/car/", "world:=carla")
     assert {node["namespace"] for node in answer["nodes"]} == {"/robot/car"} and "sensor file for carla_spawn_objects" in answer["notes"][0]
@@ -65,8 +81,17 @@ def test_numbers_in_strings_stay_strings(tmp_path):
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("")
-    with pytest.raises(KdPlannerError, match="thesis.tex; give another run_dir"):
-        drive(tmp_path / "a", f"run_dir:={tmp_path / 'mine'}")
+    (tmp_path / "mine.yaml").write_text(f"/**/world: {{ros__parameters: {{run_dir: {tmp_path / 'mine'}}}}}\n")
+    for word in (f"run_dir:={tmp_path / 'mine'}", f"params_file:={tmp_path / 'mine.yaml'}"):
+        with pytest.raises(KdPlannerError, match="thesis.tex; give another run_dir"):
+            drive(tmp_path / "a", word)
+    drive(tmp_path / "a", f"params_file:={tmp_path / 'mine.yaml'}", f"run_dir:={tmp_path / 'free'}")
+    assert (tmp_path / "free").is_dir()
+
+
+def test_a_launch_can_snap_a_routes_key_points(tmp_path):
+    assert "snap" not in drive(tmp_path / "a")[1]["world"]
+    assert [drive(tmp_path / "a", f"snap:={word}")[1]["world"]["snap"] for word in ("true", "false")] == [True, False]
 
 
 @pytest.mark.parametrize("words, sentence", [
@@ -126,7 +151,7 @@ def test_launch_files_need_nothing_but_launch():
     """`ros2` runs in the system's Python: numpy, torch and the rest may be in the environment that colcon was run from only."""
     script = ("import sys\nclass Bar:\n def find_spec(self, name, *_):\n  if name.split('.')[0] in ('numpy', 'torch', 'yaml', 'cv2'): "
               "raise ImportError(name)\nsys.meta_path.insert(0, Bar())\n"
-              "import kd_planner_ros.ros.graph.arguments, kd_planner_ros.ros.guard, kd_planner_ros.core.errors")
+              "import kd_planner_ros.ros.graph.arguments, kd_planner_ros.ros.together, kd_planner_ros.core.errors")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

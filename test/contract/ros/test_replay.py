@@ -1,5 +1,6 @@
 """`kd-planner replay`: a recording through real processes, compared with the evaluation that needs no graph."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,12 +11,13 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned envi
 from support.bags import write_bag
 
 from kd_planner_ros.bags.reader import open_bag
-from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
+from kd_planner_ros.core.errors import BagError, ConfigError, KdPlannerError, PlannerError
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig, Station
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.evaluation.open_loop import OpenLoopConfig, run
+from kd_planner_ros.ros.graph import replay as module
 from kd_planner_ros.ros.graph.player import header_stamp, instants, plain
 from kd_planner_ros.ros.graph.replay import ReplayConfig, _score, needed_topics, replay
 
@@ -91,6 +93,59 @@ def test_bad_recordings_are_one_line(bag, tmp_path):
         replay(ReplayConfig(bag=bag, planner="nobody"), progress=False)
     with pytest.raises(ConfigError):
         replay(ReplayConfig(bag=bag, planner="constant_velocity", rate=-1.0), progress=False)
+
+
+class Played(Exception):
+    """Carries what would have been played."""
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """Call ``replay`` up to the start of its processes; gives back (facts of the planner, parameters of each node)."""
+    def stop(config, recording, nodes, profile, topics, trigger, facts, *rest):
+        raise Played(facts, {node.name: node.effective() for node in nodes}, {node.namespace for node in nodes})
+
+    monkeypatch.setattr(module, "_play", stop)
+
+    def ask(**config):
+        with pytest.raises(Played) as caught:
+            replay(ReplayConfig(**config), progress=False)
+        return caught.value.args
+
+    return ask
+
+
+def test_a_file_of_the_users_own_names_planner_models_profile_and_role(bag, model, tmp_path, played):
+    name, folder = Path(model).name, Path(model).parent
+    (tmp_path / "mine.yaml").write_text(
+        f"/**: {{ros__parameters: {{role_name: ego_vehicle, carla_profile: carla_bridge_lb2}}}}\n"
+        f"/**/planner: {{ros__parameters: {{planner: {name}, models_dir: {folder}, engine: torch}}}}\n")
+    facts, nodes, namespaces = played(bag=bag, params_file=tmp_path / "mine.yaml")
+    assert facts.rig.cameras[0].width == 64, "the sensors that are played are those of the file's planner"
+    assert (nodes["planner"]["planner"], nodes["planner"]["models_dir"], nodes["planner"]["engine"]) == (name, str(folder), "torch")
+    assert {one["carla_profile"] for one in nodes.values()} == {"carla_bridge_lb2"} and namespaces == {"/carla/ego_vehicle"}
+    facts, nodes, _ = played(bag=bag, params_file=tmp_path / "mine.yaml", planner="constant_velocity", carla_profile="carla_bridge")
+    assert facts.name == nodes["planner"]["planner"] == "constant_velocity", "what is given by name wins"
+    assert nodes["controller"]["carla_profile"] == "carla_bridge"
+
+
+@pytest.mark.parametrize("text, words", [
+    ("/**: {ros__parameters: {planner: nobody}}", "nobody"),
+    ("/**/planner: {ros__parameters: {models_dir: /nowhere}}", "/nowhere"),
+    ("/**: {ros__parameters: {carla_profile: nonsense}}", "nonsense"),
+    ("/**: {ros__parameters: {role_name: mule}}", "mule"),
+    ("/**: {ros__parameters: {role_name: 7}}", "role_name of node planner: str; got 7"),
+    ("/**/controller: {ros__parameters: {role_name: mule}}", "role_name of all nodes.*'mule' for /carla/ego_vehicle/controller"),
+    ("/carla/ego_vehicle/planner: {ros__parameters: {carla_profile: autoware}}", "carla_profile of all nodes.*'autoware'"),
+    ("/**/controller: {ros__parameters: {lockstep: false}}", "lockstep: true for .* as --rate 0 asks for; got False"),
+])
+def test_what_a_file_of_the_users_own_cannot_mean_here_is_refused(bag, tmp_path, monkeypatch, text, words):
+    monkeypatch.setattr(module, "_play", lambda *a: pytest.fail("it was passed over"))
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(KdPlannerError, match=words) as refused:
+        replay(ReplayConfig(bag=bag, params_file=tmp_path / "mine.yaml", planner="" if "{planner:" in text else "constant_velocity"),
+               progress=False)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_missing_camera_is_named(bag, tmp_path):
