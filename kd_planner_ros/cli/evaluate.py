@@ -13,6 +13,7 @@ examples:
   kd-planner evaluate closed-loop --planner tcp64_7m6 --seeds 3 --jobs 2 --out runs/student
   kd-planner evaluate closed-loop --planner expert --map Town05.net.xml --routes town05_short.xml --out runs/e
   kd-planner evaluate closed-loop --planner tcp64_7m6 --latency measured --out runs/student_late
+  kd-planner evaluate closed-loop --planner tcp64_7m6 --fallback-planner constant_velocity --out runs/two_planners
   kd-planner evaluate latency-sweep --models tcp64_7m6 --out runs/latency
   kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner tcp64_7m6 --json
   kd-planner evaluate dense --bag recordings/default_drawn_0-0_WetSunset_s0 --model MODEL --out runs/dense
@@ -78,7 +79,8 @@ def _closed(args: argparse.Namespace) -> dict:
     from kd_planner_ros.runtime.facts import planner_place
     from kd_planner_ros.world.route_scenarios import sentences
 
-    result = run(from_args(ClosedLoopConfig, args, planner=planner_place(args.planner, args.models_dir)))
+    fallback = planner_place(args.fallback_planner, args.models_dir) if args.fallback_planner else ""
+    result = run(from_args(ClosedLoopConfig, args, planner=planner_place(args.planner, args.models_dir), fallback_planner=fallback))
     for key, value in result["mean"].items():
         print(f"{key:<26} {value:8.3f}" + (f"  +- {result['std'][key]:.3f} over seeds" if len(result["seeds"]) > 1 else ""))
     for line in sentences(result["scenarios"]):

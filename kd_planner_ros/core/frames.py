@@ -34,6 +34,15 @@ def make_frame(cameras: Iterable[CameraSpec], ego: EgoState, goal: NavigationGoa
                  {spec.id: spec for spec in cameras if spec.id in images}, history, roadside)
 
 
+def history_phases(rig: SensorRig, period: int, tick_s: float) -> frozenset[int]:
+    """The ticks, modulo the ``period`` ticks between two runs of a model, whose frames are within reach of an offset of ``history_s`` from
+    a run: in a world of ticks no other frames need to be remembered."""
+    tick_ns = round(tick_s * 1e9)
+    offsets = [round(age_s * 1e9) for age_s in rig.history_s]
+    return frozenset(-back % period for offset in offsets for back in range(1, (offset + HISTORY_TOLERANCE_NS) // tick_ns + 1)
+                     if abs(back * tick_ns - offset) <= HISTORY_TOLERANCE_NS)
+
+
 class FrameHistory:
     """Remembers the frames that ``rig.history_s`` looks back at, and gives them back by their age.
 

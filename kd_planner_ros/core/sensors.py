@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,6 +109,10 @@ class SensorRig:
     def __post_init__(self):
         if bad := [age_s for age_s in self.history_s if not (math.isfinite(age_s) and age_s > 0.0)]:
             raise ConfigError("history_s: seconds before the newest frame, each above 0", f"{bad[0]}", "correct the model's rig")
+
+    def fed_by(self, images: Collection[str], clouds: Collection[str]) -> bool:
+        """Whether every sensor of the vehicle is among those of these ids."""
+        return all(spec.id in images for spec in self.cameras) and all(spec.id in clouds for spec in self.lidars)
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,10 @@ class Pilot:
         elif self.plan is None or plan.stamp_ns >= self.plan.stamp_ns:
             self.plan, self._failed = plan, ""
 
+    def knows_later(self, stamp_ns: int) -> bool:
+        """Whether a plan is later than ``stamp_ns``: then time was set back, and all that is known is of another time."""
+        return any(plan is not None and plan.stamp_ns > stamp_ns for plan in (self.plan, self._slower))
+
     def fail(self, reason: str) -> None:
         """Fall back, or stop, for ``reason`` until the next plan comes."""
         self._failed = reason
@@ -144,8 +148,10 @@ class Pilot:
         return wish
 
 
-def pilot_for(period_s: float, latency_s: float = 0.0, max_plan_age_s: float = 0.0, roll_forward: bool = True) -> Pilot:
+def pilot_for(period_s: float, latency_s: float = 0.0, max_plan_age_s: float = 0.0, roll_forward: bool = True,
+              slower_period_s: float = 0.0, slower_latency_s: float = 0.0) -> Pilot:
     """A pilot for a planner that plans every ``period_s`` and takes ``latency_s``; its plan age limit is ``max_plan_age_s``,
-    or follows from the two (``plan_age_limit_s``) where that is 0."""
+    or follows from the two (``plan_age_limit_s``) where that is 0. The limit of a slower planner's plans follows from its own two
+    numbers; a period of 0 means that there is none."""
     limits = Limits(max_plan_age_s=max_plan_age_s or plan_age_limit_s(period_s, latency_s))
-    return Pilot(supervisor=Supervisor(limits), roll_forward=roll_forward)
+    return Pilot(supervisor=Supervisor(limits), slower_age_s=plan_age_limit_s(slower_period_s, slower_latency_s), roll_forward=roll_forward)

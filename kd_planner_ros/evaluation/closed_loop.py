@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -41,7 +41,7 @@ def run(config: ClosedLoopConfig, progress: bool = True) -> dict[str, Any]:
     setup = worker.Setup(config)  # the map, the routes and the planner are loaded here first: bad input is refused at once
     config = setup.config
     drives = plan_drives(config, setup.routes())
-    claim_folder(config, setup.weights)
+    claim_folder(config, setup.weights, setup.fallback_weights)
     waiting = [drive for drive in drives if not (drive.folder / "statistics.json").exists()]
     bar = _bar(len(drives), len(drives) - len(waiting), config, progress)
     with bar:
@@ -50,13 +50,13 @@ def run(config: ClosedLoopConfig, progress: bool = True) -> dict[str, Any]:
             bar.set_postfix_str(f"{record['route_id']} {record['scores']['score_composed']:.1f} {record['status']}")
     if config.report:
         _write_missing_reports(drives)
-    return conclude(config, drives, setup.name, setup.sensors, setup.latency, setup.notes)
+    return conclude(config, drives, setup.name, setup.sensors, setup.latency, setup.notes, setup.fallback_facts)
 
 
 def conclude(config: ClosedLoopConfig, drives: Sequence[Drive], name: str, sensors: Sequence[str],
-             latency: Latency, notes: Sequence[str] = ()) -> dict[str, Any]:
+             latency: Latency, notes: Sequence[str] = (), fallback: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Put the drives' records together: writes ``statistics.json``, ``summary.json`` and ``report.html``, gives back the
-    summary. ``notes`` say what of the route file is left out or changed."""
+    summary. ``notes`` say what of the route file is left out or changed, ``fallback`` which planner stood by."""
     from kd_planner_ros.core.files import write_text
     from kd_planner_ros.evaluation import overview, score
     from kd_planner_ros.world.route_scenarios import count_by_status
@@ -73,7 +73,7 @@ def conclude(config: ClosedLoopConfig, drives: Sequence[Drive], name: str, senso
               "mean": {key: float(values.mean()) for key, values in spread.items()},
               "std": {key: float(values.std(ddof=1)) if len(values) > 1 else 0.0 for key, values in spread.items()},
               "by_seed": {str(seed): summary for seed, summary in by_seed.items()},
-              "route_notes": list(notes),
+              "route_notes": list(notes), **({"fallback": dict(fallback)} if fallback else {}),
               "scenarios": count_by_status(one for record in records for one in record.notes.get("scenarios", ()))}
     write_text(out / "summary.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
     overview.write(out, result, records, [drive.folder for drive in drives])

@@ -57,6 +57,11 @@ class ClosedLoopConfig:
     latency: str = field(default="0", metadata={"metavar": "MS|measured|FILE", "help":
         "simulated time a plan takes: milliseconds, measured (median of 30 plans on this machine), or a JSON file "
         "{\"planner\": NAME, \"latency_ms\": [..]} with one number a plan; a plan acts in the first tick (0.05 s) in which it is ready"})
+    fallback_planner: str = field(default="", metadata={
+        "help": "second planner, named as --planner is: its plans are followed while the planner is silent and its last plan is stale; "
+                "empty: none"})
+    fallback_latency: str = field(default="0", metadata={"metavar": "MS|measured|FILE", "help":
+        "simulated time a plan of the fallback planner takes, as --latency"})
     roll_forward: bool = field(default=True, metadata={"help": ROLL_HELP})
 
 
@@ -117,7 +122,7 @@ def plan_drives(config: ClosedLoopConfig, routes: Sequence[Route]) -> list[Drive
             for index, (seed, weather, route) in enumerate(kinds)]
 
 
-def claim_folder(config: ClosedLoopConfig, weights: str) -> None:
+def claim_folder(config: ClosedLoopConfig, weights: str, fallback_weights: str = "") -> None:
     """Write ``evaluation.json``, or check that the one in the folder describes this evaluation.
 
     More seeds, other route ids and another number of jobs go on in the same folder; anything else is another
@@ -130,10 +135,13 @@ def claim_folder(config: ClosedLoopConfig, weights: str) -> None:
 
     free = {"out", "jobs", "seeds", "route_ids", "report"}
     facts = {key: value for key, value in asdict(config).items() if key not in free} | {"weights_sha256": weights}
-    if Path(config.latency).is_file():
-        facts["latency_sha256"] = hashlib.sha256(Path(config.latency).read_bytes()).hexdigest()
+    if fallback_weights:
+        facts["fallback_weights_sha256"] = fallback_weights
+    for name in ("latency", "fallback_latency"):
+        if Path(facts[name]).is_file():
+            facts[f"{name}_sha256"] = hashlib.sha256(Path(facts[name]).read_bytes()).hexdigest()
     lock_settings(Path(config.out) / "evaluation.json", facts, "evaluation",
-                  {"latency": "0", "roll_forward": False, "stations": "", "snap": False})
+                  {"latency": "0", "roll_forward": False, "stations": "", "snap": False, "fallback_planner": "", "fallback_latency": "0"})
 
 
 def _file_name(text: str) -> str:

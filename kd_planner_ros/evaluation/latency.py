@@ -75,7 +75,7 @@ def ticks_of(ms: float) -> int:
 
 
 def read_latency(text: str, planner: str) -> Latency:
-    """The latency that ``--latency`` names, for ``planner``.
+    """The latency that ``--latency`` (or ``--fallback-latency``) names, for ``planner``.
 
     Args:
         text: milliseconds, ``measured:MS`` (what ``settled`` makes of ``measured``), or a JSON file
@@ -114,32 +114,37 @@ def _read_file(text: str, planner: str) -> Latency:
     return Latency("file", tuple(map(float, values)), Path(text).name)
 
 
-def settled(config: ClosedLoopConfig, planner: Planner | None) -> ClosedLoopConfig:
-    """``config`` with ``--latency measured`` turned into a number: the one that the output folder was begun with, else the
-    median of 30 plans on noise, measured now.
+def settled(config: ClosedLoopConfig, planner: Planner | None, fallback: Planner | None = None) -> ClosedLoopConfig:
+    """``config`` with ``measured`` (``--latency``, ``--fallback-latency``) turned into a number: the one that the output folder was
+    begun with, else the median of 30 plans on noise, measured now.
 
     One number for all plans, and not each plan's own time while driving: the worlds of parallel drives slow the planner
     down at random, and two runs would differ. The number is kept in evaluation.json, so that a resumed evaluation is
     one evaluation; on another day the number may differ.
     """
-    if config.latency != MEASURED:
-        return config
-    if planner is None:
-        raise ConfigError("--latency 0 for the expert, which makes no plans", MEASURED, "leave --latency out")
+    if config.latency == MEASURED:
+        if planner is None:
+            raise ConfigError("--latency 0 for the expert, which makes no plans", MEASURED, "leave --latency out")
+        config = replace(config, latency=_measured(config, planner, "latency"))
+    if config.fallback_latency == MEASURED and fallback is not None:
+        config = replace(config, fallback_latency=_measured(config, fallback, "fallback_latency"))
+    return config
+
+
+def _measured(config: ClosedLoopConfig, planner: Planner, name: str) -> str:
     from kd_planner_ros.runtime.bench import bench_latency
 
-    begun = _begun_with(Path(config.out) / "evaluation.json")
-    if begun:
-        return replace(config, latency=begun)
+    if begun := _begun_with(Path(config.out) / "evaluation.json", name):
+        return begun
     median_ms = bench_latency(planner, MEASURED_PLANS)["p50_ms"]
     planner.reset()
-    return replace(config, latency=f"{MEASURED}:{median_ms:.3f}")
+    return f"{MEASURED}:{median_ms:.3f}"
 
 
-def _begun_with(path: Path) -> str:
-    """The measured latency in evaluation.json at ``path``; "" where there is none."""
+def _begun_with(path: Path, name: str) -> str:
+    """The measured latency under ``name`` in evaluation.json at ``path``; "" where there is none."""
     try:
-        text = str(json.loads(path.read_text())["latency"])
+        text = str(json.loads(path.read_text())[name])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
     return text if text.startswith(MEASURED + ":") else ""

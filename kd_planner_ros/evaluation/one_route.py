@@ -8,67 +8,90 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from kd_planner_ros.core.frames import FrameMaker
 from kd_planner_ros.core.records import Control, Plan, Pose
+from kd_planner_ros.core.rigs import merge_rigs
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.core.weather_course import WeatherCourse
 from kd_planner_ros.driving.driver import Driver
-from kd_planner_ros.evaluation.latency import Latency, Turns
+from kd_planner_ros.evaluation.latency import Latency
 from kd_planner_ros.evaluation.run_folder import RunWriter
+from kd_planner_ros.evaluation.seat import NO_LATENCY, TICK_HZ, Seat
 
 if TYPE_CHECKING:
     from kd_planner_ros.networks.planner import Planner
     from kd_planner_ros.world.expert import Expert
     from kd_planner_ros.world.simulation import World
 
-TICK_HZ = 20
-NO_LATENCY = Latency("none", (0.0,))
 PICTURE_CAMERA = CameraSpec("rgb_front", Pose(x=-1.5, z=2.0), 900, 256, 100.0, period_s=0.2)
 """TCP's camera at 5 Hz: takes the report's pictures where the planner itself has none."""
 
 
 class DriverSide(Protocol):
-    """Who drives: gets the scene, what the sensors gave (None between planning ticks), and how many seconds later the
-    plan on it acts."""
+    """Who drives. ``looks`` is asked once a tick, in order: whether sensors are read in it; ``step`` then gets the scene and what the
+    sensors gave (None: they were not read)."""
 
-    def step(self, scene: SceneState, sensed: Any | None, delay_s: float = 0.0) -> tuple[Control, Plan | None]: ...
+    def looks(self, tick: int) -> bool: ...
+
+    def step(self, scene: SceneState, sensed: Any | None) -> tuple[Control, Plan | None]: ...
 
 
 class PlannerSide:
-    """A planner behind its driver; sees the ego state and the sensors of its own rig only."""
+    """A planner behind its driver, and a fallback planner where there is one; each sees the ego state and the sensors of its own rig
+    only. A plan acts when it would be ready (``Turns``).
 
-    def __init__(self, planner: Planner, route: Route, latency_s: float = 0.0, roll_forward: bool = True):
-        self._rig = planner.rig
-        self._driver = Driver(planner, route, latency_s=latency_s, roll_forward=roll_forward)
-        self._frames = FrameMaker(planner.rig)
+    Args:
+        latency, fallback_latency: what a plan of each planner takes.
+        seed: the drive's traffic seed, which draws the first of several latencies.
+    """
 
-    def step(self, scene: SceneState, sensed: Any | None, delay_s: float = 0.0) -> tuple[Control, Plan | None]:
-        """The control of this tick and the plan that begins to act in it. The navigation follows every tick, as it does
+    def __init__(self, planner: Planner, route: Route, latency: Latency = NO_LATENCY, roll_forward: bool = True, seed: int = 0,
+                 fallback: Planner | None = None, fallback_latency: Latency = NO_LATENCY):
+        self._driver = Driver(planner, route, latency_s=latency.longest_s, roll_forward=roll_forward, slower=fallback,
+                              slower_latency_s=fallback_latency.longest_s)
+        self._seat = Seat(planner, latency, seed)
+        self._fallback = None if fallback is None else Seat(fallback, fallback_latency, seed)
+
+    def looks(self, tick: int) -> bool:
+        """Whether one of the planners reads its sensors at ``tick``."""
+        mine = self._seat.looks(tick)
+        return (self._fallback is not None and self._fallback.looks(tick)) or mine
+
+    def step(self, scene: SceneState, sensed: Any | None) -> tuple[Control, Plan | None]:
+        """The control of this tick and the planner's plan that begins to act in it. The navigation follows every tick, as it does
         in the graph."""
-        goal = self._driver.goal(scene.ego)
-        frame = None if sensed is None else sensed.frame(self._rig, scene.ego, goal, self._frames)
-        return self._driver.step(frame, scene.ego, delay_s)
+        ego, goal = scene.ego, self._driver.goal(scene.ego)
+        frame = self._seat.frame(ego, goal, sensed)
+        if self._fallback is None:
+            return self._driver.step(frame, ego, self._seat.delay_s)
+        return self._driver.step(frame, ego, self._seat.delay_s, self._fallback.frame(ego, goal, sensed), self._fallback.delay_s)
 
 
 class ExpertSide:
-    """The rule-based expert, which reads the truth and needs no sensors."""
+    """The rule-based expert, which reads the truth and needs no sensors; ``rate_hz`` is how often they are read for a report."""
 
-    def __init__(self, expert: Expert):
-        self._expert = expert
+    def __init__(self, expert: Expert, rate_hz: float | None = None):
+        self._expert, self._period = expert, None if rate_hz is None else max(1, round(TICK_HZ / rate_hz))
         expert.reset()
 
-    def step(self, scene: SceneState, sensed: Any | None, delay_s: float = 0.0) -> tuple[Control, Plan | None]:
+    def looks(self, tick: int) -> bool:
+        """Whether the report's pictures are taken at ``tick``."""
+        return self._period is not None and tick % self._period == 0
+
+    def step(self, scene: SceneState, sensed: Any | None) -> tuple[Control, Plan | None]:
         """The expert's control of this tick; it makes no plan."""
         return self._expert.step(scene).control, None
 
 
-def mounted(planner_rig: SensorRig, pictures: bool) -> SensorRig:
-    """What the world mounts: the planner's rig, and a camera for the report where it has none and pictures are wanted."""
-    if pictures and not planner_rig.cameras:
-        return replace(planner_rig, cameras=(PICTURE_CAMERA,))
-    return planner_rig
+def mounted(planner: SensorRig, pictures: bool, fallback: SensorRig | None = None) -> SensorRig:
+    """What the world mounts: the planners' sensors, and a camera for the report where they have none and pictures are wanted.
+
+    Raises:
+        ConfigError: both planners declare a sensor of one id, and differently.
+    """
+    rig = merge_rigs({"planner": planner, **({} if fallback is None else {"fallback planner": fallback})})
+    return replace(rig, cameras=(PICTURE_CAMERA,)) if pictures and not rig.cameras else rig
 
 
 def wanted_speed(plan: Plan) -> float | None:
@@ -77,20 +100,17 @@ def wanted_speed(plan: Plan) -> float | None:
     return float((np.hypot(*np.diff(points, axis=0).T) / np.diff(times)).mean()) if len(points) > 1 else None
 
 
-def drive(world: World, side: DriverSide, route: Route, seed: int, weather: Weather | WeatherCourse, rate_hz: float | None,
-          writer: RunWriter | None = None, picture_camera: str | None = None, latency: Latency = NO_LATENCY) -> Mapping[str, Any]:
+def drive(world: World, side: DriverSide, route: Route, seed: int, weather: Weather | WeatherCourse,
+          writer: RunWriter | None = None, picture_camera: str | None = None) -> Mapping[str, Any]:
     """Drive ``route`` to its end and give back what the route monitor says about it (``RouteMonitor.result()``).
 
-    Sensors are read and a plan is made ``rate_hz`` times a simulated second (None: never, for the expert), less often
-    where ``latency`` keeps the planner busy. A plan acts when it would be ready (``Turns``), the control is renewed every
-    tick (20 Hz) and acts in the tick that follows. Nothing depends on wall time: the same arguments give the same result.
+    Sensors are read where ``side`` looks; the control is renewed every tick (20 Hz) and acts in the tick that follows. Nothing depends
+    on wall time: the same arguments give the same result.
     """
-    turns = Turns(max(1, round(TICK_HZ / rate_hz)), latency.ticks(seed)) if rate_hz else None
     scene, tick, shown, wanted_mps = world.start(route, seed, weather), 0, 0, None
     while not world.done:
-        delay = turns.looks(tick) if turns else None
-        sensed = None if delay is None else world.sense()
-        control, plan = side.step(scene, sensed, (delay or 0) / TICK_HZ)
+        sensed = world.sense() if side.looks(tick) else None
+        control, plan = side.step(scene, sensed)
         if writer is not None:
             wanted_mps = wanted_mps if plan is None else wanted_speed(plan)
             writer.tick(scene.ego, control, wanted_mps)

@@ -10,6 +10,7 @@ import threading
 from dataclasses import asdict
 from typing import Any
 
+from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.plugins import report
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import SensorRig
@@ -28,7 +29,8 @@ class Setup:
     number of processes changes no result. ``config`` comes back with a settled latency.
 
     Raises:
-        MapError, PlannerError, CardError: from the map and the planner. ConfigError: from ``--latency``.
+        MapError, PlannerError, CardError: from the map and the planners. ConfigError: from ``--latency`` and ``--fallback-latency``, or two
+    planners that cannot share a car.
     """
 
     def __init__(self, config: ClosedLoopConfig):
@@ -37,20 +39,28 @@ class Setup:
         self.config, self._world = config, None
         self.notes: list[str] = []
         self.road = load_map(config.map, config.stations)
-        self.planner = None if config.planner == "expert" else self._load_planner()
-        card = getattr(self.planner, "card", None)  # the expert and planners without weights have none
-        self.card = asdict(card) if card else {}
-        self.rig = one_route.mounted(self.planner.rig if self.planner else SensorRig(), config.report)
+        _check_fallback(config)
+        self.planner = None if config.planner == "expert" else self._load_planner(config.planner)
+        self.fallback = self._load_planner(config.fallback_planner) if config.fallback_planner else None
+        self.card = _card(self.planner)
+        self.rig = one_route.mounted(self.planner.rig if self.planner else SensorRig(), config.report,
+                                     self.fallback.rig if self.fallback else None)
         self.name = self.planner.name if self.planner else "expert"
-        self.config = settled(config, self.planner)
+        self.config = settled(config, self.planner, self.fallback)
         self.latency = read_latency(self.config.latency, self.name)
-        self.weights = self.card.get("weights_sha256", "")
+        self.fallback_latency = read_latency(self.config.fallback_latency, self.fallback.name if self.fallback else "")
+        self.weights, self.fallback_weights = (one.get("weights_sha256", "") for one in (self.card, _card(self.fallback)))
         self.sensors = [spec.id for spec in (*self.rig.cameras, *self.rig.lidars)]
 
-    def _load_planner(self) -> Any:
+    def _load_planner(self, name: str) -> Any:
         from kd_planner_ros.runtime.load import load_planner
 
-        return load_planner(self.config.planner, self.config.device, self.config.engine, threads=1)
+        return load_planner(name, self.config.device, self.config.engine, threads=1)
+
+    @property
+    def fallback_facts(self) -> dict[str, Any]:
+        """For reports: the fallback planner and its latency; empty where there is none."""
+        return {} if self.fallback is None else {"planner": self.fallback.name, "latency": self.fallback_latency.facts()}
 
     def routes(self) -> list[Route]:
         """The routes to drive; those of a file that are left out, and key points that were moved, are reported and kept in ``notes``.
@@ -78,18 +88,14 @@ class Setup:
             self._world = World(self.road, self.rig, vehicles=vehicles, walkers=walkers, scenarios=self.config.scenarios)
         return self._world
 
-    def side(self, route: Route) -> one_route.DriverSide:
-        """The driver of ``route``."""
+    def side(self, route: Route, seed: int) -> one_route.DriverSide:
+        """The driver of ``route`` in the traffic of ``seed``."""
         if self.planner is not None:
-            return one_route.PlannerSide(self.planner, route, self.latency.longest_s, self.config.roll_forward)
+            return one_route.PlannerSide(self.planner, route, self.latency, self.config.roll_forward, seed, self.fallback,
+                                         self.fallback_latency)
         from kd_planner_ros.world.expert import Expert
 
-        return one_route.ExpertSide(Expert(self.road, route))
-
-    @property
-    def rate_hz(self) -> float | None:
-        """How often sensors are read; None: never."""
-        return self.planner.rate_hz if self.planner else EXPERT_RATE_HZ if self.config.report else None
+        return one_route.ExpertSide(Expert(self.road, route), EXPERT_RATE_HZ if self.config.report else None)
 
     def close(self) -> None:
         """End the world, if there is one."""
@@ -98,17 +104,41 @@ class Setup:
             self._world = None
 
 
+def _check_fallback(config: ClosedLoopConfig) -> None:
+    if not config.fallback_planner:
+        if config.fallback_latency != "0":
+            raise ConfigError("--fallback-planner beside --fallback-latency", "none", "name one, or leave --fallback-latency out")
+        return
+    if "expert" in (config.planner, config.fallback_planner):
+        raise ConfigError("a planner with another planner as its fallback", f"{config.planner} and {config.fallback_planner}",
+                          "choose models, or leave --fallback-planner out")
+
+
+def _card(planner: Any) -> dict[str, Any]:
+    """The card of ``planner``; the expert and planners without weights have none."""
+    card = getattr(planner, "card", None)
+    return asdict(card) if card else {}
+
+
+def _told(setup: Setup) -> dict[str, Any]:
+    if setup.fallback is None:
+        return {}
+    return {"fallback planner": setup.fallback.name, "simulated latency of the fallback planner": str(setup.fallback_latency)}
+
+
 def drive_one(setup: Setup, drive: Drive) -> dict[str, Any]:
     """Do one drive, write its run folder (and report), and give back its record in the leaderboard's form."""
     config, camera = setup.config, setup.rig.cameras[0] if setup.rig.cameras and setup.config.report else None
     vehicles, walkers = traffic(config, setup.road.name)
     info = RunInfo(setup.name, drive.route, weather_at(drive.weather, 0.0), drive.seed, camera, setup.card, {
         "engine": config.engine, "device": config.device, "vehicles": vehicles, "walkers": walkers,
-        "scenarios": config.scenarios, "simulated latency": str(setup.latency)})
+        "scenarios": config.scenarios, "simulated latency": str(setup.latency), **_told(setup)})
     with RunWriter(drive.folder, info, road=setup.road if config.report else None) as writer:
-        facts = one_route.drive(setup.world(), setup.side(drive.route), drive.route, drive.seed, drive.weather,
-                                setup.rate_hz, writer, camera.id if camera else None, setup.latency)
+        facts = one_route.drive(setup.world(), setup.side(drive.route, drive.seed), drive.route, drive.seed, drive.weather, writer,
+                                camera.id if camera else None)
         notes = {"weather": drive.weather.name, "latency": setup.latency.facts()}
+        if setup.fallback is not None:
+            notes["fallback"] = setup.fallback_facts
         if asked := setup.world().scenario_facts:
             notes["scenarios"] = asked
         record = score.route_record(facts, index=drive.index, seed=drive.seed, notes=notes)

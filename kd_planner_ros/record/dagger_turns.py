@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from kd_planner_ros.core.errors import PlannerError
-from kd_planner_ros.core.frames import FrameMaker
+from kd_planner_ros.core.frames import FrameMaker, history_phases
 from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
@@ -42,6 +42,7 @@ class DaggerTurns:
         wish = planner.rig.roadside
         self._stations = StationChoice(road.stations, wish) if wish is not None else None
         self._period = max(1, round(1.0 / (planner.rate_hz * TICK_S)))
+        self._past = history_phases(planner.rig, self._period, TICK_S)
 
     def start(self, route: Route, seed: int) -> None:
         """Begin ``route`` with a turn of the expert's."""
@@ -69,8 +70,9 @@ class DaggerTurns:
         self._left -= 1
         if not self._student:
             return control, False
-        due = self._age % self._period == 0
-        frame = self._sense(scene).frame(self.planner.rig, scene.ego, goal, self._frames) if due else None
+        phase = self._age % self._period
+        seen = self._sense(scene).frame(self.planner.rig, scene.ego, goal, self._frames) if phase in (0, *self._past) else None
+        frame = seen if phase == 0 else None  # the others are remembered: the history that the student declares
         self._age += 1
         wish, _ = self._driver.step(frame, scene.ego)
         if self._driver.last_error:

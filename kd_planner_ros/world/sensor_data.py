@@ -73,12 +73,15 @@ class SensorData:
             maker: remembers earlier frames and roadside views over a drive; None: this instant is all that counts.
         """
         maker = FrameMaker(rig) if maker is None else maker
-        if maker.roadside is not None:
-            for view in self.roadside:
-                maker.roadside.take(view)
+        self.hear(maker)
         images = {spec.id: self.images[spec.id].rgb for spec in rig.cameras if spec.id in self.images}
         clouds = {spec.id: self.clouds[spec.id] for spec in rig.lidars if spec.id in self.clouds}
         return maker.make(ego, goal, images, clouds)
+
+    def hear(self, maker: FrameMaker) -> None:
+        """Let ``maker`` keep the roadside views for later frames; a no-op where its model wants none."""
+        for view in self.roadside if maker.roadside is not None else ():
+            maker.roadside.take(view)
 
 
 def read_imu(ego: EgoState, force_mps2: tuple[float, float], rng: np.random.Generator,

@@ -14,8 +14,8 @@ import pytest
 from kd_planner_ros.bags.facts import custom_data
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.errors import BagError, ConfigError, MapError, PlannerError
-from kd_planner_ros.core.records import Control
-from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.core.records import Control, Pose
+from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.distill.train import TrainConfig, train
 from kd_planner_ros.networks.constant_velocity.planner import ConstantVelocityPlanner
 from kd_planner_ros.record.dagger_turns import DaggerTurns
@@ -136,6 +136,29 @@ def test_a_student_gets_the_wheel_on_the_line_only(standing):
     assert turns.step(Control(), scene)[1]
     assert not turns.step(Control(), off)[1]
     assert not turns.step(Control(), scene)[1]
+
+
+def test_a_slow_student_gets_the_history_that_it_declares(standing):
+    """Two plans a second, a picture 0.1 s before each: drawn in the tick in which no plan is made."""
+    road, route, scene = standing
+
+    class Slow(ConstantVelocityPlanner):
+        rate_hz = 2.0
+        rig = SensorRig((CameraSpec("front", Pose(z=2.0), 16, 8, 90.0),), history_s=(0.1,))
+
+        def plan(self, frame):
+            frames.append(frame)
+            return super().plan(frame)
+
+    frames, turns = [], DaggerTurns(Slow(), road, student_s=(3.0, 3.1))
+    turns.start(route, 0)
+    for tick in range(260):
+        stamp_ns = tick * 50_000_000
+        turns.step(Control(), replace(scene, stamp_ns=stamp_ns, ego=replace(scene.ego, stamp_ns=stamp_ns)))
+        if len(frames) == 3:
+            break
+    assert frames[0].history == (None,), "a turn begins as a drive does"
+    assert [frame.stamp_ns - frame.history[0].stamp_ns for frame in frames[1:3]] == [100_000_000] * 2
 
 
 def test_an_unknown_student_is_refused_before_anything_is_driven(tmp_path):

@@ -46,7 +46,7 @@ def test_the_planner_gets_pictures_and_the_whole_object_list_of_the_nearest_stat
     side, scene, seen = PlannerSide(planner, route), world.start(route, 0, Weather()), {}
     for tick in range(40):
         seen[scene.stamp_ns] = scene
-        control, _ = side.step(scene, world.sense() if tick % 2 == 0 else None)
+        control, _ = side.step(scene, world.sense() if side.looks(tick) else None)
         scene = world.tick(control)
     world.close()
     assert len(planner.frames) == 20

@@ -43,6 +43,7 @@ class _Setup:
     """One route, and nobody who could drive it."""
 
     name, weights, sensors, latency, notes = "nobody", "", (), one_route.NO_LATENCY, ()
+    fallback_weights, fallback_facts = "", {}
 
     def __init__(self, config):
         self.config = config

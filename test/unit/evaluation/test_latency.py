@@ -184,8 +184,8 @@ def drive(ms, ticks=100, roll_forward=True):
     route = make_route((0, 0), (99, 0))
     found = read_latency(str(ms), "p")
     world, planner = Line(ticks), Planner()
-    side = one_route.PlannerSide(planner, route, found.longest_s, roll_forward)
-    one_route.drive(world, side, route, 0, None, planner.rate_hz, latency=found)
+    side = one_route.PlannerSide(planner, route, found, roll_forward)
+    one_route.drive(world, side, route, 0, None)
     return world
 
 

@@ -25,7 +25,7 @@ MEASURERS = ("evaluate closed-loop", "evaluate latency-sweep")
 USERS = {  # room or module: the commands that reach it, most special first
     "bags/find": ("train", "benchmark"), "bags": READERS, "samples": ("train",), "distill/teacher": ("train",),
     "distill": ("train",), "networks": ("train",), "record": ("record",), "evaluation/benchmark": ("benchmark",),
-    "evaluation/closed_loop": ("evaluate closed-loop",), "evaluation/drives": MEASURERS,
+    "evaluation/closed_loop": ("evaluate closed-loop",), "evaluation/worker": ("evaluate closed-loop",), "evaluation/drives": MEASURERS,
     "evaluation/latency_sweep": ("evaluate latency-sweep",), "evaluation/latency": ("evaluate closed-loop",),
     "evaluation/open_loop": ("evaluate open-loop",), "evaluation/dense": ("evaluate dense",), "evaluation/explain": ("explain",),
     "evaluation/bench_": ("bench train",), "evaluation/run_folder": ("drive", *MEASURERS, "benchmark"), "ros/graph/drive": ("drive",),
