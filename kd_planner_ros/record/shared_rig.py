@@ -21,7 +21,7 @@ def shared_rig(fps: int = FPS) -> SensorRig:
     """Three cameras 1.3 m ahead of the vehicle's centre and 2.3 m up, as InterFuser mounts them, and the nearest roadside
     station within 150 m with its object list.
 
-    A picture of 448x336 pixels with a field of view of 100 degrees contains the input of each network: TCP's students cut 448x128 pixels out of
+    A picture of 448x336 pixels with a field of view of 100 degrees contains each network's input: TCP's students cut 448x128 pixels out of
     it, InterFuser's students take the whole picture, the unified encoder and DistillDrive scale it to a width of 352 and cut 128 rows.
     """
     cameras = tuple(CameraSpec(name, Pose(x=1.3, z=2.3, yaw=math.radians(yaw)), WIDTH, HEIGHT, FOV_DEG, period_s=1.0 / fps)
