@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
+from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.networks.training import LearningTask
 from kd_planner_ros.samples.augment import chance, stretch_targets
 from kd_planner_ros.samples.dataset import Batch, Samples
+
+
+def require_read(config: TrainConfig, task: LearningTask) -> None:
+    """Refuse options that change an input which the network does not have.
+
+    Raises:
+        ConfigError: such an option.
+    """
+    for option, what, value in (("--speed-dropout", "speed", config.speed_dropout), ("--target-stretch", "target", config.target_stretch)):
+        if value and what not in task.reads:
+            raise ConfigError(f"no {option}, for network '{config.network}' reads no {what}", f"{value:g}", f"leave {option} out")
 
 
 def prepare(config: TrainConfig, task: LearningTask, rank: int, samples: Samples, index: np.ndarray, step: int,

@@ -15,6 +15,7 @@ from kd_planner_ros.bags.source import Source
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.towns import town_of
 from kd_planner_ros.distill import checkpoint
+from kd_planner_ros.distill.batches import require_read
 from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig, TrainReport
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.observer import Observer
@@ -51,6 +52,7 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
         found = require_sensors(config)
         bags = sources(config)
         learner = Learner(config, group, *found)
+        require_read(config, learner.task)
         require_same_recipe(state, recipe_of(config, learner), Path(config.runs_dir) / config.name)  # samples may take an hour
         shards = _shards(config, bags, learner, group)
         run = Run(config, group, learner, dict(zip(shards, bags, strict=True)), observer, state)

@@ -133,6 +133,9 @@ class LearningTask(SampleMaker):
 
     weights: Mapping[str, float] = {}
     """Every part of the loss with its weight; a stage or a method may change the weights."""
+    reads: tuple[str, ...] = ()
+    """What ``inputs`` reads of the rows beside the arrays, out of ``speed`` and ``target``: the trainer's options that hide the one and
+    move the other are refused for a network that does not read it."""
 
     @property
     def reads_features(self) -> bool:

@@ -49,6 +49,7 @@ class InterFuserTask(LearningTask):
     [2, P, P]; ``path`` float32 [10, 2] in ``base_link``, NaN past the plan's end; ``traffic`` float32 [400, 7]; ``rules``
     int8 [3] classes of junction, light and stop, -1 = unknown."""
 
+    reads = ("speed", "target")
     truth = ("objects",)
     own_shards = False
     pictures = (MAIN, *PICTURES[1:])

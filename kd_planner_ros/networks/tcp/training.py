@@ -43,6 +43,7 @@ class TrainOptions:
 class TCPTask(WithAuxiliaryHeads, LearningTask):
     """One prepared picture a sample; everything else is in the rows that all networks share."""
 
+    reads = ("speed", "target")
     grid = True
     needs_control = True
     own_shards = False

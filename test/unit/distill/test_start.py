@@ -11,6 +11,7 @@ from support.training import but
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import CardError, ConfigError
+from kd_planner_ros.distill.batches import require_read
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.recorded import cameras
@@ -134,6 +135,16 @@ def test_hidden_speeds_reach_the_network_as_zero(config):
     assert (state[torch.from_numpy(~batch.hidden_speed)] > 0).all()
     with pytest.raises(ConfigError, match="--speed-dropout"):
         but(config, speed_dropout=1.0)
+
+
+def test_an_input_that_the_network_lacks_is_not_changed_in_silence(config):
+    task = Learner(config, join("cpu")).task
+    require_read(but(config, speed_dropout=0.5, target_stretch=1.0), task)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(task), "reads", ("target",))
+        require_read(but(config, target_stretch=1.0), task)
+        with pytest.raises(ConfigError, match="no --speed-dropout, for network 'tcp' reads no speed; got 0.5; leave --speed-dropout out"):
+            require_read(but(config, speed_dropout=0.5), task)
 
 
 def test_near_targets_are_moved_out_along_their_direction(config):
