@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from kd_planner_ros.core.records import Control, EgoState, Plan
-from kd_planner_ros.driving.comfortable_stop import ComfortableStop
+from kd_planner_ros.driving.comfortable_stop import ComfortableStop, StopSettings
 from kd_planner_ros.driving.controllers import Controller, build_controller
 from kd_planner_ros.driving.roll import EgoTrack, roll_forward
 from kd_planner_ros.driving.supervisor import SILENCES, Limits, Reason, Supervisor, plan_age_limit_s
@@ -34,11 +34,12 @@ class Pilot:
     Args:
         slower_age_s: age up to which a slower planner's plan is fresh (``plan_age_limit_s`` of its period).
         roll_forward: False holds a plan between frames as it was made, as TCP's and InterFuser's agents do.
+        stop: how step 4 stops, and the car's figures.
     """
 
     def __init__(self, controller: Controller | None = None, supervisor: Supervisor | None = None,
-                 slower_age_s: float = 1.25, roll_forward: bool = True):
-        self._given = controller
+                 slower_age_s: float = 1.25, roll_forward: bool = True, stop: StopSettings = StopSettings()):
+        self._given, self._stop_settings = controller, stop
         self._built: dict[str, Controller] = {}
         self.supervisor = supervisor or Supervisor()
         self._slower_age_s, self._rolls = slower_age_s, roll_forward
@@ -141,7 +142,7 @@ class Pilot:
             if plan is None or then is None:
                 return None
             points = np.concatenate([np.zeros((1, 2)), np.asarray(plan.trajectory.points, float)])
-            self._stop, self._stopping = ComfortableStop(from_base(points, then)), True
+            self._stop, self._stopping = ComfortableStop(from_base(points, then), self._stop_settings), True
         wish = self._stop.step(ego, now_ns, self.supervisor.last_brake)
         if wish is None:
             self._stop = None
@@ -149,9 +150,10 @@ class Pilot:
 
 
 def pilot_for(period_s: float, latency_s: float = 0.0, max_plan_age_s: float = 0.0, roll_forward: bool = True,
-              slower_period_s: float = 0.0, slower_latency_s: float = 0.0) -> Pilot:
+              slower_period_s: float = 0.0, slower_latency_s: float = 0.0, full_lock_rad: float = StopSettings.full_lock_rad) -> Pilot:
     """A pilot for a planner that plans every ``period_s`` and takes ``latency_s``; its plan age limit is ``max_plan_age_s``,
     or follows from the two (``plan_age_limit_s``) where that is 0. The limit of a slower planner's plans follows from its own two
-    numbers; a period of 0 means that there is none."""
+    numbers; a period of 0 means that there is none. The car's wheels turn by ``full_lock_rad`` at most."""
     limits = Limits(max_plan_age_s=max_plan_age_s or plan_age_limit_s(period_s, latency_s))
-    return Pilot(supervisor=Supervisor(limits), slower_age_s=plan_age_limit_s(slower_period_s, slower_latency_s), roll_forward=roll_forward)
+    return Pilot(supervisor=Supervisor(limits), slower_age_s=plan_age_limit_s(slower_period_s, slower_latency_s), roll_forward=roll_forward,
+                 stop=StopSettings(full_lock_rad=full_lock_rad))

@@ -66,6 +66,13 @@ class Adapter(carla_bridge.Adapter):
         """
         return autoware.control_of(message, self.max_steer_rad) if hasattr(message, "lateral") else super().control_from_msg(message)
 
+    def odometry_to_msg(self, ego: EgoState) -> Any:
+        """Odometry with the twist in the vehicle's frame, also on a slope, as ``odometry_from_msg`` reads it."""
+        message = super().odometry_to_msg(ego)
+        linear = message.twist.twist.linear
+        linear.x, linear.y, linear.z = float(ego.speed_mps), float(ego.lateral_mps), 0.0
+        return message
+
     def odometry_from_msg(self, message: Any) -> EgoState:
         """The ego state in ``message``, whose twist is in the vehicle's frame; speeds are those that the vehicle has just reported,
         where it has.

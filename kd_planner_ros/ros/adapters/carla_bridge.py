@@ -35,7 +35,8 @@ class Adapter:
     profile = "carla_bridge"
     refused: tuple[str, ...] = (SPEEDOMETER,)
     max_steer_rad = 1.22
-    """Steering angle of the wheels at full lock, for messages in radians; the controller sets its parameter here."""
+    """Steering angle of the wheels at full lock, for messages in radians. The controller sets its parameter here, and so must a reader
+    that wants the controller's wish back; a vehicle, such as the built-in world's, has its own."""
     reports: Mapping[str, tuple[str, Callable[[Any], None]]] = {}
     """Port -> (message type, what takes its messages): reports of the vehicle beside odometry."""
 

@@ -75,6 +75,7 @@ def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
     site = Site({name: getattr(config, name) for name in GIVEN}, config.params_file)
     with open_bag(Source(config.bag, site.value("role_name"), read_cameras(config.camera))) as recording:
         profile = site.profile(recording.role_name)
+        _require_heard(profile, recording)
         planner, models_dir = site.planner(profile)
         facts = planner_facts(planner, models_dir)
         topics, trigger = needed_topics(recording, facts.rig)
@@ -94,6 +95,15 @@ def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
             player, frames = _play(config, recording, nodes, profile, topics, trigger, facts, Path(folder), environment, progress)
         return {"planner": facts.name, "bag": str(config.bag), "wall_s": round(time.monotonic() - started_s, 2),
                 **_score(config, recording, player, frames)}
+
+
+def _require_heard(profile: Profile, recording: Recording) -> None:
+    """Refuse a profile whose nodes do not read what was recorded: they would wait for odometry until the end."""
+    topic, recorded = profile.topics.get("odometry", "odometry"), recording.topics.odometry
+    heard = topic if topic.startswith("/") else f"{profile.namespace.rstrip('/')}/{topic}"
+    if heard != recorded:
+        raise ConfigError(f"a profile whose nodes read {recorded}, as recorded", f"{profile.name}, whose nodes read {heard}",
+                          "leave --carla-profile out, or name the profile of the recorded system")
 
 
 def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str], str]:
@@ -170,6 +180,7 @@ def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any,
     watch = HeartbeatWatch([node.full_name for node in nodes])
     with _transport(facts.rig):
         player = Player(profile, int(environment["ROS_DOMAIN_ID"]), watch.take)
+    player.adapter.max_steer_rad = next(node.effective()["max_steer_rad"] for node in nodes if node.name == "controller")
     cadence, frames = Cadence(1.0 / facts.rate_hz), []
     try:
         with Processes(nodes, folder, environment) as processes:

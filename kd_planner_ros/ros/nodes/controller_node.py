@@ -35,8 +35,8 @@ class ControllerNode(ManagedNode):
         self.adapter.max_steer_rad = p.max_steer_rad
         self.health = Health(self, self._values)
         self._watch = InputWatch(self, self.health, p.unseen_after_s, self._time_jump)
-        self._gate = PlanGate(pilot_for(p.plan_period_s, p.plan_latency_s, p.max_plan_age_s), p.plan_period_s, p.lockstep,
-                              p.plan_timeout_s, lambda control, ego: self._outputs.send(control, ego))
+        pilot = pilot_for(p.plan_period_s, p.plan_latency_s, p.max_plan_age_s, full_lock_rad=p.max_steer_rad)
+        self._gate = PlanGate(pilot, p.plan_period_s, p.lockstep, p.plan_timeout_s, lambda control, ego: self._outputs.send(control, ego))
         self._ego: EgoState | None = None
         self._active = self._planner_ready = False
         self._told_ready, self._outputs, self._ports = None, None, []

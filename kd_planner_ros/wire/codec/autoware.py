@@ -21,6 +21,7 @@ TRAJECTORY, CONTROL = "autoware_planning_msgs/msg/Trajectory", "autoware_control
 CANDIDATES = "autoware_internal_planning_msgs/msg/CandidateTrajectories"
 VELOCITY, STEERING = "autoware_vehicle_msgs/msg/VelocityReport", "autoware_vehicle_msgs/msg/SteeringReport"
 MAX_ACCELERATION_MPS2, MAX_DECELERATION_MPS2 = 3.0, 8.0
+VEHICLE_FRAME = "base_link"
 SPEED_AFTER_S = 1.0
 """A control's velocity is the one that its acceleration leads to in this time."""
 GENERATOR = "kd_planner_ros"
@@ -112,8 +113,11 @@ def velocity_of(message: Any) -> Motion:
     """The motion in an autoware_vehicle_msgs/VelocityReport.
 
     Raises:
-        SensorError: a number that is not finite.
+        SensorError: a number that is not finite, or velocities in another frame than the vehicle's.
     """
+    frame = message.header.frame_id.lstrip("/")
+    if frame not in ("", VEHICLE_FRAME):
+        raise SensorError(f"a VelocityReport in {VEHICLE_FRAME}", f"one in {frame!r}", "check the node that published it")
     found = Motion(stamp_of(message), float(message.longitudinal_velocity), float(message.lateral_velocity), float(message.heading_rate))
     _require(f"{found.speed_mps}, {found.lateral_mps} and {found.yaw_rate_rps}", *found[1:])
     return found

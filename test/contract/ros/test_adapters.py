@@ -278,6 +278,18 @@ def test_an_unknown_profile_is_refused_with_the_known_ones():
         load_profile("apollo")
 
 
+@pytest.mark.parametrize("profile", ["carla_bridge", "carla_bridge_lb2", "carla_native", "autoware"])
+def test_speeds_come_back_on_slopes_in_every_profile(profile):
+    """10 m/s up 10 degrees, in a bend: what an adapter writes it reads back, the bridge's wrong turn included."""
+    adapter = make_adapter(profile, "hero", "0.9.15")
+    ego = EgoState(10**9, Pose(1.0, 2.0, yaw=0.8, pitch=math.radians(-10.0), roll=0.05), 10.0, yaw_rate_rps=0.3, lateral_mps=0.4)
+    message = adapter.odometry_to_msg(ego)
+    back = adapter.odometry_from_msg(message)
+    assert (back.speed_mps, back.lateral_mps) == (pytest.approx(10.0), pytest.approx(0.4))
+    honest = message.twist.twist.linear.x == pytest.approx(10.0)
+    assert honest == (profile == "autoware")
+
+
 def test_autowares_profile_and_adapter(monkeypatch):
     """The vehicle's own speed wins over odometry's while it is fresh, and the twist is the body's, also on a slope."""
     from kd_planner_ros.ros.adapters import autoware as adapters
@@ -297,6 +309,9 @@ def test_autowares_profile_and_adapter(monkeypatch):
     take(report)
     ego = adapter.odometry_from_msg(message)
     assert (ego.speed_mps, ego.lateral_mps, ego.yaw_rate_rps) == (8.5, 0.5, 0.25)
+    report.header.frame_id = "map"
+    with pytest.raises(SensorError, match="VelocityReport in base_link; got one in 'map'"):
+        take(report)
     message.header.stamp = to_stamp(8 * 10**9)
     assert adapter.odometry_from_msg(message).speed_mps == 9.0, "a report of a second ago is not taken"
     adapter.reports["steering_status"][1](foreign.make(autoware.STEERING, stamp=base.time(foreign.make, 1), steering_tire_angle=0.25))

@@ -79,6 +79,11 @@ def start_controller(graph, role_name="", **parameters):
     return node
 
 
+def test_the_cars_full_lock_reaches_all_that_steers(graph):
+    node = start_controller(graph, max_steer_rad=0.6)
+    assert node.adapter.max_steer_rad == node._outputs._max_steer_rad == node._gate.pilot._stop_settings.full_lock_rad == 0.6
+
+
 def play(source, planner, ticks, **more):
     """Publish ticks with a picture in every second one, and wait for each picture's plan."""
     assert wait_for(source.image.get_subscription_count), "nobody listens to the pictures"

@@ -134,6 +134,7 @@ def test_a_file_of_the_users_own_names_planner_models_profile_and_role(bag, mode
     ("/**/planner: {ros__parameters: {models_dir: /nowhere}}", "/nowhere"),
     ("/**: {ros__parameters: {carla_profile: nonsense}}", "nonsense"),
     ("/**: {ros__parameters: {role_name: mule}}", "mule"),
+    ("/**: {ros__parameters: {carla_profile: autoware}}", "odometry, as recorded; got autoware, whose nodes read /loc"),
     ("/**: {ros__parameters: {role_name: 7}}", "role_name of node planner: str; got 7"),
     ("/**/controller: {ros__parameters: {role_name: mule}}", "role_name of all nodes.*'mule' for /carla/ego_vehicle/controller"),
     ("/carla/ego_vehicle/planner: {ros__parameters: {carla_profile: autoware}}", "carla_profile of all nodes.*'autoware'"),
@@ -146,6 +147,28 @@ def test_what_a_file_of_the_users_own_cannot_mean_here_is_refused(bag, tmp_path,
         replay(ReplayConfig(bag=bag, params_file=tmp_path / "mine.yaml", planner="" if "{planner:" in text else "constant_velocity"),
                progress=False)
     assert "\n" not in str(refused.value)
+
+
+def test_the_player_reads_steering_angles_by_the_controllers_full_lock(bag, tmp_path, monkeypatch):
+    made = []
+
+    class Fake:
+        def __init__(self, *_):
+            self.adapter = SimpleNamespace()
+            made.append(self)
+
+        def close(self):
+            pass
+
+    def begin(*_):
+        raise Played
+
+    monkeypatch.setattr("kd_planner_ros.ros.graph.player.Player", Fake)
+    monkeypatch.setattr("kd_planner_ros.ros.graph.processes.Processes", begin)
+    (tmp_path / "mine.yaml").write_text("/**/controller: {ros__parameters: {max_steer_rad: 0.6}}")
+    with pytest.raises(Played):
+        replay(ReplayConfig(bag=bag, planner="constant_velocity", params_file=tmp_path / "mine.yaml"), progress=False)
+    assert made[0].adapter.max_steer_rad == 0.6
 
 
 def test_a_missing_camera_is_named(bag, tmp_path):

@@ -56,6 +56,20 @@ def test_the_chain_in_its_order():
     assert pilot.step(car.ego()).reason == "" and pilot.step(car.ego()).brake == 0.0
 
 
+def test_the_stop_steers_by_the_cars_own_lock():
+    """Half a metre beside its last path: wheels that turn half as far must be turned by twice the share."""
+    steers = []
+    for lock_rad in (1.22, 0.61):
+        pilot = pilot_for(0.1, full_lock_rad=lock_rad)
+        pilot.take(straight(5.0))
+        pilot.step(EgoState(0, Pose(), 5.0))
+        pilot.fail(Reason.PLANNER_FAILED)
+        sent = [pilot.step(EgoState(n * TICK_NS, Pose(x=0.25 * n, y=-0.5), 5.0)) for n in range(1, 14)]
+        assert sent[-1].reason == Reason.COMFORTABLE_STOP
+        steers.append(sent[-1].steer)
+    assert 0.02 < 2.0 * steers[0] == pytest.approx(steers[1])
+
+
 @pytest.mark.parametrize("reason", [Reason.PLAN_LATE, Reason.INPUT_FAILED])
 def test_other_silences_take_the_same_way(reason):
     pilot, car = Pilot(), Car()
