@@ -31,9 +31,11 @@ def settings(request, tmp_path_factory):
     rig, training = smallest(network).rig, find_training(request.param)
     task = training.build_task(network.build_processor(smallest(network)), training.options())
     neighbours = any(getattr(task, "offsets_ns", (0,))) or rig.history_s  # they lie 0.1 s apart
+    seconds = task.horizon_s + (1.2 if neighbours else 2.0)  # a sample needs its horizon
     for number, rate in enumerate((0.2, -0.2)):
-        write_rig_bag(folder / "bags" / f"b{number}", rig, rate, seconds=4.0, every=2 if neighbours else 10, seed=number)
-    epochs = max(0.2, 0.03 / min(stage.share for stage in training.stages))  # a step for the shortest stage too
+        write_rig_bag(folder / "bags" / f"b{number}", rig, rate, seconds=seconds, every=2 if neighbours else 10, seed=number)
+    steps = 1.2 / min(stage.share for stage in training.stages)  # one for the shortest stage too
+    epochs = max(1.2, steps) * 2 / (20 if neighbours else 8)
     return {"bags": (folder / "bags",), "network": request.param, "size": size_of(smallest(network)), "batch": 2, "lr": 1e-4,
             "validation_share": 0.0, "models_dir": folder / "models", "runs_dir": folder / "runs", "cache": folder / "cache",
             "progress": False, "threads": 1, "precision": "fp32", "validate_minutes": 0.0, "name": "contract", "epochs": epochs}

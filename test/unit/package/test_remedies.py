@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,7 +62,10 @@ def text_of(tree: ast.AST) -> str:
     return " ".join(part.value for part in ast.walk(tree) if isinstance(part, ast.Constant) and isinstance(part.value, str))
 
 
-ALL = list(remedies())
+@functools.cache
+def every() -> list[tuple[str, int, str]]:
+    """``remedies``, read by the tests that need them and not by every worker that collects this file."""
+    return list(remedies())
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:
@@ -80,26 +84,26 @@ def commands_of(module: str) -> tuple[str, ...]:
 
 
 def test_most_errors_have_a_remedy_that_is_read_here():
-    assert len(ALL) > 250
+    assert len(every()) > 250
 
 
 @pytest.mark.parametrize("command", sorted({command for commands in USERS.values() for command in commands}))
 def test_options_in_remedies_are_options_of_the_commands_that_say_them(command):
     known = options_of(command) | FOREIGN
-    wrong = [f"{module}:{line}: {option}" for module, line, text in ALL if command in commands_of(module)
+    wrong = [f"{module}:{line}: {option}" for module, line, text in every() if command in commands_of(module)
              for option in OPTION.findall(text) if option not in known and (module, option) not in ELSEWHERE]
     assert wrong == [], f"'kd-planner {command}' has no such option"
 
 
 def test_modules_whose_remedies_name_options_have_their_commands_in_the_table():
     known = set().union(*(options_of(command) for commands in USERS.values() for command in commands)) | FOREIGN
-    named_by = {(module, option) for module, _, text in ALL for option in OPTION.findall(text)}
+    named_by = {(module, option) for module, _, text in every() for option in OPTION.findall(text)}
     assert sorted(f"{module}: {option}" for module, option in named_by if option not in known) == []
     assert sorted({module for module, _ in named_by if not commands_of(module)}) == []
 
 
 def test_commands_in_remedies_exist():
-    for module, line, text in ALL:
+    for module, line, text in every():
         for words in re.findall(r"kd-planner ([a-z]+(?: [a-z-]+)?)", text):
             command, _, way = words.partition(" ")
             assert command in cli.COMMANDS, f"{module}:{line}: {words}"
@@ -108,11 +112,11 @@ def test_commands_in_remedies_exist():
 
 
 def test_files_in_remedies_exist():
-    for module, line, text in ALL:
+    for module, line, text in every():
         for name in re.findall(r"(?<![\w/])((?:docs|config|networks|wire|ros|world|launch)/[\w/.]+\.(?:md|yaml|py))", text):
             assert (ROOT / name).is_file() or (PACKAGE / name).is_file(), f"{module}:{line}: {name}"
 
 
 def test_exceptions_are_still_needed():
     for module, option in ELSEWHERE:
-        assert any(one == module and option in OPTION.findall(text) for one, _, text in ALL), (module, option)
+        assert any(one == module and option in OPTION.findall(text) for one, _, text in every()), (module, option)
