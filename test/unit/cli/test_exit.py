@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 START = """
 import atexit, threading, time
 from kd_planner_ros.cli import main as command
@@ -31,6 +33,7 @@ def test_a_thread_that_works_is_waited_for():
     assert done.returncode == 2 and done.stdout.split() == ["thread", "handlers"]
 
 
+@pytest.mark.slow
 def test_an_error_keeps_its_status():
     words = [sys.executable, "-m", "kd_planner_ros.cli.main", "models", "nonsense"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=100)

@@ -54,6 +54,7 @@ def test_a_run_tells_how_it_goes(config):
     assert progress == sorted(progress) and 0.0 <= progress[0] and progress[-1] < 1.0
 
 
+@pytest.mark.slow
 def test_a_pause_saves_and_counts_for_nothing(config):
     plain = train(but(config, name="plain"))
     watch = Watch(pause_at=2)
@@ -64,6 +65,7 @@ def test_a_pause_saves_and_counts_for_nothing(config):
     assert plain.steps == report.steps and all(torch.equal(value, other[name]) for name, value in one.items())
 
 
+@pytest.mark.slow
 def test_an_end_on_request_keeps_a_checkpoint(config):
     report = train(config, Watch(stop_at=2))
     assert not report.finished and report.steps == 2

@@ -69,6 +69,7 @@ def test_terms_and_where_their_gradients_go():
     assert set(map(id, method.trained())) == set(map(id, method.attention.parameters()))
 
 
+@pytest.mark.slow
 def test_attention_learns_where_the_obstacle_is():
     method, (student, teacher, truth) = PlanKD(32, PlanKDSwitches(bev_detail="quarter", use_bottleneck=False)), scenes()
     optimiser = torch.optim.Adam(method.trained(), 1e-3)
@@ -160,6 +161,7 @@ def test_a_broken_feature_moves_nothing_and_shows():
     assert math.isnan(terms["feature"].item()) and math.isnan(method.report()["bottleneck"].item())
 
 
+@pytest.mark.slow
 def test_shapes_and_details_come_from_the_networks():
     assert stage_shapes("tcp", TCPConfig(size="25.8m"))[1] == ((128, 32, 113),)
     assert stage_shapes("tcp", TCPConfig(size="13.9m", input_height=128, input_width=448))[1] == ((128, 16, 56),)

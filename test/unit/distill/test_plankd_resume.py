@@ -48,6 +48,7 @@ def test_pretraining_teaches_the_bottleneck_and_leaves_the_student(config):
     assert of["early"]["bottleneck"] != of["student"]["bottleneck"] and of["early"]["ranking"] == of["student"]["ranking"]
 
 
+@pytest.mark.slow
 def test_the_bottleneck_of_a_later_stage_is_pretrained(config):
     """A run whose first stage is plain: ``plankd`` is the second stage's method."""
     stages = ({"name": "plain", "share": 0.5, "method": "imitation"}, {"name": "taught", "share": 0.5})

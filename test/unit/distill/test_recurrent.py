@@ -102,6 +102,7 @@ def test_the_memory_of_one_process_is_not_given_to_several(config, monkeypatch, 
     assert learner.task.held is None and "memory of sequences begins anew" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_scores_of_numpy_are_saved_and_one_that_is_no_number_is_not_shipped(config, monkeypatch, capsys):
     scores = iter((np.float64("nan"), np.float64(2.0), np.float64("nan")))
     monkeypatch.setattr(TCPTask, "selection_score", lambda self, figures: next(scores))
@@ -114,6 +115,7 @@ def test_scores_of_numpy_are_saved_and_one_that_is_no_number_is_not_shipped(conf
     assert capsys.readouterr().err.count("is not a number: its weights are not shipped") == 2
 
 
+@pytest.mark.slow
 def test_a_validation_walks_each_recording_in_order_and_puts_the_memory_back(config, monkeypatch):
     seen, end = [], TCPTask.selection_score
     monkeypatch.setattr(TCPTask, "selection_score",
@@ -127,6 +129,7 @@ def test_a_validation_walks_each_recording_in_order_and_puts_the_memory_back(con
     assert first.count(True) == len(routes) > 0 and first[0] and len(first) == report.validation_samples > len(routes)
 
 
+@pytest.mark.slow
 def test_validation_and_teacher_forget_at_a_gap_as_training_does(config, monkeypatch):
     """Pictures of half a second are missing in every recording."""
     for bag in sorted(config.bags[0].iterdir()):

@@ -82,6 +82,7 @@ def test_large_maps_are_averaged_before_attention():
     assert limit_cells(torch.zeros(1, 2, 16, 56)).shape == (1, 2, 16, 56)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["at", "reviewkd", "dpk"])
 def test_a_rival_brings_the_student_nearer(method):
     network = find_network("tcp")

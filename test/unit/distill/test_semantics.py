@@ -62,6 +62,7 @@ def test_without_weights_there_are_no_heads():
     assert not list(heads.parameters()) and heads.losses({}, None) == {}
 
 
+@pytest.mark.slow
 def test_recorded_labels_reach_the_backbone(tmp_path):
     torch.set_num_threads(1)
     with_labels = write_bag(tmp_path / "bags" / "a", seconds=4.0)

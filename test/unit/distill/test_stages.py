@@ -68,6 +68,7 @@ class Watch(Observer):
         self.steps.append((step, values["rate"]))
 
 
+@pytest.mark.slow
 def test_each_stage_trains_its_own_part(config, monkeypatch):
     seen = []
     step = Learner.step
@@ -113,6 +114,7 @@ def test_one_stage_is_the_run_without_stages(config):
     assert equal(state_of(config, "plain"), state_of(config, "one"))
 
 
+@pytest.mark.slow
 def test_stages_are_part_of_the_recipe(config):
     train(config)
     with pytest.raises(Exception, match="other values of stages"):
@@ -199,6 +201,7 @@ def test_frozen_parts_are_in_evaluation_mode():
     assert all(one.training for one in model.modules())
 
 
+@pytest.mark.slow
 def test_a_stage_may_train_without_the_runs_teacher(config, tmp_path):
     """The run's method is AT, its first stage is plain: the teacher's maps are read in the second stage alone."""
     from kd_planner_ros.networks.registry import find_network

@@ -89,6 +89,7 @@ def test_a_block_of_another_kind_is_left_fresh():
     assert taken == sum(not name.startswith("layer") for name in given.state_dict())
 
 
+@pytest.mark.slow
 def test_the_card_names_the_start_and_its_maps(config):
     first = train(config)
     second = train(but(config, name="second", size="7.6m", warm_start=first.model))
@@ -101,6 +102,7 @@ def test_the_card_names_the_start_and_its_maps(config):
         Learner(but(config, network="interfuser", size="3.8m", init=MODELS / "tcp64_7m6"), join("cpu"))
 
 
+@pytest.mark.slow
 def test_another_network_lends_its_camera_backbone_alone(config):
     other = but(config, network="interfuser", size="11.7m", front_px=64, warm_start=MODELS / "tcp64_7m6")
     learner, lender = Learner(other, join("cpu")), load_model(MODELS / "tcp64_7m6")[0].backbone.state_dict()

@@ -74,6 +74,7 @@ def attached(config):
     return learner, Samples(shards)
 
 
+@pytest.mark.slow
 def test_a_strangers_method_trains_with_two_teachers(config):
     assert "both" in method_names() and find_method("both").options().pull == 0.5
     assert train(config).finished
@@ -84,6 +85,7 @@ def test_a_strangers_method_trains_with_two_teachers(config):
     assert len(folders) == 2 and len(list(config.cache.glob("*.teacher*"))) == 4  # two teachers of two recordings
 
 
+@pytest.mark.slow
 def test_answers_are_the_teachers_own_whether_kept_or_asked(config):
     found = {}
     for keep in (True, False):
@@ -103,6 +105,7 @@ def test_teachers_that_a_method_does_not_take_are_refused(config):
         train(but(config, method="at", teacher="wise_interfuser"))
 
 
+@pytest.mark.slow
 def test_samples_without_a_partner_are_counted_and_not_drawn(config, capsys):
     learner, samples = attached(config)
     source, shard = learner.distillation.sources[0], samples.shards[0]

@@ -60,6 +60,7 @@ def test_overfits_sixteen_frames(config):
     assert card.training["data"]["maps"] == ["Town01"] and card.training["seed"] == 1
 
 
+@pytest.mark.slow
 def test_resume_is_bit_identical(config, monkeypatch):
     whole = train(but(config, name="whole"))
     steps = interrupt_in_step(monkeypatch, whole.steps // 2)
@@ -90,6 +91,7 @@ def test_a_run_ended_early_by_fewer_epochs_is_validated_and_shipped(config, monk
     assert (config.models_dir / "short" / "card.json").is_file()
 
 
+@pytest.mark.slow
 def test_the_card_says_how_long_the_run_was_to_be_and_whether_it_was(config, monkeypatch):
     def card():
         return read_card(config.models_dir / "student")
@@ -117,6 +119,7 @@ def test_weights_shipped_before_the_end_are_not_finished(config, monkeypatch):
     assert replace(card, training={}).finished  # cards from before they said so
 
 
+@pytest.mark.slow
 def test_the_card_of_another_run_is_left_alone(config):
     train(config)
     card = config.models_dir / "student" / "card.json"
@@ -131,6 +134,7 @@ def test_the_card_of_another_run_is_left_alone(config):
     assert card.read_bytes() == other != mine
 
 
+@pytest.mark.slow
 def test_a_model_of_the_same_recipe_from_other_recordings_is_not_replaced(config, tmp_path):
     train(but(config, epochs=0.2))
     write_bag(tmp_path / "more" / "b", seconds=4.0, seed=9, labels=False)
@@ -173,6 +177,7 @@ def test_a_name_that_no_command_would_find_is_refused(config, name):
         but(config, name=name)
 
 
+@pytest.mark.slow
 def test_a_finished_run_ships_its_model_again_if_it_was_deleted(config, tmp_path, capsys):
     first = train(config)
     (Path(first.model) / "weights.safetensors").unlink()
@@ -186,6 +191,7 @@ def test_a_finished_run_ships_its_model_again_if_it_was_deleted(config, tmp_path
     assert elsewhere.finished
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_with_other_weights_of_its_start(config):
     first = train(but(config, name="first", epochs=0.2))
     again = but(config, name="again", warm_start=first.model, epochs=0.2)
@@ -222,6 +228,7 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_batch(config, monkeypatch):
     assert (config.runs_dir / "student" / "last.pt").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_broken_checkpoint_falls_back_to_the_one_before(config):
     train(but(config, epochs=1))
     train(but(config, epochs=2))

@@ -189,6 +189,7 @@ def test_two_processes_agree(taught, tmp_path):
     assert load_model(taught.models_dir / "pair")[2].training["steps"] >= 1
 
 
+@pytest.mark.slow
 def test_plankd_reads_stage_two_of_three_views_and_weights_ten_points(taught, monkeypatch):
     fetched, fetch = [], TeacherCache.fetch
     monkeypatch.setattr(TeacherCache, "fetch", lambda self, places: fetched.append(fetch(self, places)) or fetched[-1])

@@ -22,6 +22,7 @@ from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.samples.shards import build_shards
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method, terms", [("plankd", {"feature", "attended", "ranking", "entropy", "bottleneck"}),
                                            ("at", {"activation"}), ("reviewkd", {"review"}), ("dpk", {"prior", "own_share"})])
 def test_every_method_trains_and_says_so_on_the_card(config, method, terms, monkeypatch):
@@ -67,6 +68,7 @@ def test_plankd_overfits_sixteen_frames(config):
     assert values["named_teacher"] > 0.9 and values["named_student"] > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighting", ["decay", "equal"])
 def test_weightings_that_look_at_nothing_train_and_are_on_the_card(config, weighting):
     report = train(but(config, weighting=weighting, epochs=1))
@@ -91,6 +93,7 @@ def test_teachers_that_cannot_teach(config):
         but(config, method="osmosis")
 
 
+@pytest.mark.slow
 def test_recordings_without_the_truth_name_it_and_what_works(config, tmp_path, monkeypatch):
     monkeypatch.undo()
     torch.set_num_threads(1)
@@ -108,6 +111,7 @@ def test_recordings_without_the_truth_name_it_and_what_works(config, tmp_path, m
     assert train(but(mute, bottleneck=False)).finished
 
 
+@pytest.mark.slow
 def test_scenes_of_another_kind_are_kept_apart_and_on_the_card(config, monkeypatch):
     asked, drawn = [], scene_cache.bev_frames
     monkeypatch.setattr(scene_cache, "bev_frames", lambda *words, **more: asked.append(more) or drawn(*words))

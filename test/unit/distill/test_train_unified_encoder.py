@@ -75,6 +75,7 @@ def test_a_frozen_stage_changes_no_parameter_and_no_buffer(config):
         assert all(torch.equal(value, heads[name]) for name, value in learner.heads.state_dict().items())
 
 
+@pytest.mark.slow
 def test_every_stage_learns_from_video_alone(config):
     """The terms that a stage knows, on triplets; the mask's and the ground's come last. What grows begins at 0 and stops at its weight."""
     drives(config, 1, 1.0)

@@ -11,6 +11,7 @@ from kd_planner_ros.evaluation.bench_sizes import bench_sizes
 from kd_planner_ros.networks.registry import find_network
 
 
+@pytest.mark.slow
 def test_every_size_is_measured_and_nothing_is_left(monkeypatch, tmp_path):
     tcp = find_network("tcp")
     assert [one.size for one in tcp.configurations] == ["25.8m", "13.9m", "7.6m", "3.1m"]

@@ -65,6 +65,7 @@ def counted(config, model):
     return {name.split(".", 1)[-1]: sum(costs.values()) / 2e9 for name, costs in counter.flop_counts.items()}
 
 
+@pytest.mark.slow
 def test_operations_of_the_full_size_are_those_of_the_table(full):
     costs = counted(UnifiedEncoderConfig(size="full"), full)
     table = {"encoder": 9.3, "segmentation.pixels": 13.1, "depth": 131.4, "pose": 1.3, "flow": 22.3, "motion": 22.3}
@@ -195,6 +196,7 @@ def test_bad_configs_are_refused(fields, words):
         UnifiedEncoderConfig(**fields)
 
 
+@pytest.mark.slow
 def test_transformers_is_imported_only_when_a_network_is_built():
     code = ("import sys; from kd_planner_ros.networks.registry import find_network, find_training; "
             "find_network('unified_encoder'); assert 'transformers' not in sys.modules")

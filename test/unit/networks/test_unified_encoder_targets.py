@@ -171,6 +171,7 @@ def step_losses(task, model, arrays, stage):
     return model(**inputs), targets, inputs, task.weights if stage is None else stage.weights(task.weights, 0.5)
 
 
+@pytest.mark.slow
 def test_every_part_of_the_loss_falls_on_one_sample(sample):
     arrays, _ = sample
     task = build_task(build_processor(CONFIG), TrainOptions(contrast_weight=0.5))

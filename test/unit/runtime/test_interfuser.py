@@ -42,6 +42,7 @@ def test_weights_and_config_survive_the_disk(models):
     assert model.rgb_backbone.fc.weight.shape == (256, 256)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_engines_agree(models, engine):
     if importlib.util.find_spec(engine) is None:

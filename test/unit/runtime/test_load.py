@@ -60,6 +60,7 @@ def test_missing_camera_is_an_input_error(models):
         planner.plan(replace(noise_frame(planner), images={}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 def test_engines_agree_with_torch(models, engine):
     missing = [name for name in engines.PACKAGES[engine] if importlib.util.find_spec(name) is None]
@@ -84,6 +85,7 @@ def test_openvino_leaves_its_threads_unpinned(models):
     assert not planner.engine.compiled.get_property("ENABLE_CPU_PINNING")
 
 
+@pytest.mark.slow
 def test_a_stale_graph_in_the_cache_never_decides(models, tmp_path):
     if importlib.util.find_spec("openvino") is None:
         pytest.skip("pip install openvino to test its cache")
