@@ -40,11 +40,13 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
         for line in row["notes"]:
             print(f"  {line}")
     for one in result["left_out"]:
-        print(f"left out: {Path(one['file']).name} {one['route']}: {one['reason']}")
+        print(f"left out: {' '.join(filter(None, (Path(one['file']).name, one['route'])))}: {one['reason']}")
     for name in ("playable", "not_supported"):
         print(f"scenarios {name.replace('_', ' ')}: {sum(result[name].values())} ({_numbers(result[name]) or 'none'})")
     planned = f"{result['planned']} planned on a map, " if result["maps"] else ""
-    print(f"{result['read']} routes read, {planned}{len(result['left_out'])} left out")
+    bad = sum(not one["route"] for one in result["left_out"])
+    unread = f"; {bad} files not readable" if bad else ""
+    print(f"{result['read']} routes read, {planned}{len(result['left_out']) - bad} left out{unread}")
     return result
 
 

@@ -12,6 +12,9 @@ from kd_planner_ros.core.errors import MapError
 from kd_planner_ros.world.sumo_tools import cached_file, run_tool
 
 LARGEST_BYTES = 512 * 2**20
+NOT_FOR_CARS = frozenset(("biking", "border", "curb", "median", "none", "rail", "restricted", "roadWorks", "shoulder", "sidewalk",
+                          "special1", "special2", "special3", "tram", "walking"))
+"""OpenDRIVE's types of lanes that netconvert leaves out, or gives to others than cars."""
 RIGHT_HAND = "use a map with right-hand traffic: planners, expert and scenarios drive on the right only"
 
 
@@ -81,7 +84,7 @@ def require_right_hand_roads(root: ElementTree.Element, path: Path) -> None:
         raise MapError(f"right-hand traffic in {path}", f"left-hand traffic (rule=\"LHT\") on {len(left)} of {len(roads)} roads, "
                        f"the first is road {left[0]}", RIGHT_HAND)
     turned = [f"lane {lane.get('id', '?')} of road {road.get('id', '?')}" for road in roads for lane in road.iter("lane")
-              if lane.get("direction", "").strip().lower() == "reversed"]
+              if lane.get("direction", "").strip().lower() == "reversed" and lane.get("type", "").strip() not in NOT_FOR_CARS]
     if turned:
         raise MapError(f"lanes in their road's standard direction in {path}", f"{len(turned)} with direction=\"reversed\", the first is "
                        f"{turned[0]}", "number those lanes by their driving direction (negative ids follow the road)")

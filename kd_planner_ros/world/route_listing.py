@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.core.errors import RouteError
+from kd_planner_ros.core.errors import MapError, RouteError
 from kd_planner_ros.core.road import RoadMap
-from kd_planner_ros.core.towns import MAP_ENDINGS, town_of
+from kd_planner_ros.core.towns import map_file, town_of
 from kd_planner_ros.world.lane_graph import LaneGraph
 from kd_planner_ros.world.maps import load_map
 from kd_planner_ros.world.route_files import LeftOut, RouteFile, RouteSpec, read_route_file
 from kd_planner_ros.world.route_scenarios import OFF, PLAYED, asked_scenarios
 from kd_planner_ros.world.routes import plan_routes
 
-Roads = dict[str, tuple[RoadMap, LaneGraph] | None]
+Roads = dict[str, tuple[tuple[RoadMap, LaneGraph] | None, str]]
+"""By town: its map with the lanes' graph, or None and why there is none."""
 
 
 def list_routes(places: Sequence[Path], map_name: str = "", maps_dir: Path | None = None, snap: bool = False) -> dict[str, Any]:
@@ -28,26 +29,28 @@ def list_routes(places: Sequence[Path], map_name: str = "", maps_dir: Path | Non
         map_name: the map that all routes are planned on, as ``load_map`` takes it; without it and ``maps_dir`` nothing is planned.
         maps_dir: a folder with a map for each town. Routes of a town that it lacks are left out.
 
+    A file that cannot be read, and a map of ``maps_dir`` likewise, are left out with the reason.
+
     Raises:
-        RouteError: a place holds no route file, or a file cannot be read.
-        MapError: a map cannot be read.
+        RouteError: a folder holds no route file, or none of the files can be read.
+        MapError: the map ``map_name`` cannot be read.
     """
     result: dict[str, Any] = {"routes": [], "left_out": [], "read": 0, "planned": 0, "maps": bool(map_name or maps_dir)}
     roads: Roads = {}
     playable: Counter[str] = Counter()
     other: Counter[str] = Counter()
-    for file in _files(places):
+    files, result["left_out"] = _files(places)
+    for file in files:
         left_out, routes = list(file.left_out), file.routes
         result["read"] += len(routes)
         for spec in routes:
-            road = _road(spec, map_name, maps_dir, roads)
+            road, why = _road(spec, map_name, maps_dir, roads)
             row = _row(file, spec)
             result["routes"].append(row)
             for scenario in spec.scenarios or ():
                 (playable if scenario.kind in PLAYED else other)[scenario.kind] += 1
             if road is None:
-                if result["maps"]:
-                    left_out.append(LeftOut(spec.name, f"no map of {spec.town or 'its town'} in {maps_dir}"))
+                left_out += [LeftOut(spec.name, why)] if result["maps"] else []
                 continue
             try:
                 _plan(row, *road, file, spec, snap)
@@ -58,23 +61,36 @@ def list_routes(places: Sequence[Path], map_name: str = "", maps_dir: Path | Non
     return result | {"playable": dict(sorted(playable.items())), "not_supported": dict(sorted(other.items()))}
 
 
-def _files(places: Sequence[Path]) -> list[RouteFile]:
-    found = []
+def _files(places: Sequence[Path]) -> tuple[list[RouteFile], list[dict[str, str]]]:
+    """The route files of ``places``, and those that cannot be read, as rows of ``left_out`` without a route."""
+    found, bad, first = [], [], None
     for place in places:
         paths = sorted(place.glob("*.xml")) if place.is_dir() else [place]
         if not paths:
             raise RouteError(f"route files (.xml) in {place}", "none", "name a folder that holds some, or a file")
-        found += [read_route_file(path) for path in paths]
-    return found
+        for path in paths:
+            try:
+                found.append(read_route_file(path))
+            except RouteError as error:
+                first = first or error
+                bad.append({"file": str(path), "route": "", "reason": str(error)})
+    if first and not found:
+        raise first
+    return found, bad
 
 
-def _road(spec: RouteSpec, map_name: str, maps_dir: Path | None, roads: Roads) -> tuple[RoadMap, LaneGraph] | None:
-    """The map for ``spec`` with its lanes' graph, made once; None where there is none."""
+def _road(spec: RouteSpec, map_name: str, maps_dir: Path | None, roads: Roads) -> tuple[tuple[RoadMap, LaneGraph] | None, str]:
+    """The map for ``spec`` with its lanes' graph, made once; None and why where there is none."""
     key = map_name or town_of(spec.town)
     if key not in roads:
-        paths = [maps_dir / f"{key}{ending}" for ending in MAP_ENDINGS] if maps_dir and not map_name else []
-        spot = map_name or next((str(path) for path in paths if path.is_file()), "")
-        roads[key] = ((road := load_map(spot)), LaneGraph(road)) if spot else None
+        spot = map_name or (map_file(maps_dir, key) if maps_dir else None)
+        try:
+            roads[key] = (((road := load_map(str(spot))), LaneGraph(road)), "") if spot else (
+                None, f"no map of {spec.town or 'its town'} in {maps_dir}")
+        except MapError as error:
+            if map_name:
+                raise
+            roads[key] = None, str(error)
     return roads[key]
 
 

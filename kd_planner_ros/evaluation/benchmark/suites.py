@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.towns import MAP_ENDINGS, without_ending
+from kd_planner_ros.core.towns import map_file
 from kd_planner_ros.evaluation.benchmark.spec import BenchmarkSpec
 from kd_planner_ros.runtime.paths import SHARED
 
@@ -46,8 +46,9 @@ def find_suite(spec: BenchmarkSpec, name: str = "", maps_dir: Path | None = None
     town = found.held_out if found.held_out is not None else "" if free_map else found.map
     rest = [one.name for one in spec.suites.values() if one.map == one.routes == "default"]
     free = f", or take --suite {rest[0]}, which needs no files" if rest else ""
-    map_path = found.map if free_map else _file(maps_dir, "maps", f"{found.map}.net.xml", "--maps-dir", free)
-    routes = found.routes if found.routes == "default" else _file(routes_dir, "routes", found.routes, "--routes-dir", free)
+    maps, files = Path(maps_dir or SHARED / "maps"), Path(routes_dir or SHARED / "routes")
+    map_path = found.map if free_map else _require(map_file(maps, found.map), f"a map of {found.map}", maps, "--maps-dir", free)
+    routes = found.routes if found.routes == "default" else _require(files / found.routes, found.routes, files, "--routes-dir", free)
     return Suite(name, map_path, routes, town, "", found.options)
 
 
@@ -69,10 +70,7 @@ def route_names(suite: Suite, count: int) -> list[str]:
     return [route.name for route in default_routes(load_map(suite.map), seed, count)]
 
 
-def _file(folder: Path | None, shared: str, name: str, option: str, otherwise: str) -> str:
-    place = Path(folder) if folder is not None else SHARED / shared
-    names = [without_ending(name) + ending for ending in MAP_ENDINGS] if name.endswith(MAP_ENDINGS) else [name]
-    for path in (place / one for one in names):
-        if path.is_file():
-            return str(path)
-    raise ConfigError(f"{name} in {place}", "no such file", f"give {option} with its folder{otherwise}")
+def _require(path: Path | None, what: str, place: Path, option: str, otherwise: str) -> str:
+    if path is None or not path.is_file():
+        raise ConfigError(f"{what} in {place}", "no such file", f"give {option} with its folder{otherwise}")
+    return str(path)

@@ -231,6 +231,7 @@ def test_no_node_outlives_a_launch_that_was_killed():
 
 def test_drive_launch_gives_the_nodes_what_was_asked_for(tmp_path):
     (tmp_path / "mine.yaml").write_text("/**: {ros__parameters: {unseen_after_s: 1.0}}")
-    text, status = launch_until(["no message on /car/odometry for 1 s", "[DEBUG]"], DRIVE, "world:=none", "planner:=constant_velocity",
-                                "namespace:=car", "log_level:=debug", "use_sim_time:=false", f"params_file:={tmp_path / 'mine.yaml'}")
+    text, status = launch_until(["no message on /car/odometry for 1 s", "[DEBUG]", "[car.planner]"], DRIVE, "world:=none",
+                                "planner:=constant_velocity", "namespace:=car", "log_level:=debug", "use_sim_time:=false",
+                                f"params_file:={tmp_path / 'mine.yaml'}")
     assert status == 0 and "[car.planner]" in text, text[-3000:]

@@ -70,6 +70,15 @@ def test_a_lane_against_its_roads_direction_is_refused(tmp_path):
         load_map(str(tmp_path / "turned.xodr"))
 
 
+@pytest.mark.parametrize("kind", ["biking", "sidewalk", "walking", "shoulder", "tram", "none", "restricted"])
+def test_a_reversed_lane_that_no_car_drives_on_does_not_matter(tmp_path, kind):
+    beside = LANE.format(id=-2, more=' direction="reversed"').replace("driving", kind)
+    (tmp_path / "beside.xodr").write_text(opendrive("").replace("</right>", f"{beside}</right>"))
+    for lane in (found := streets(load_map(str(tmp_path / "beside.xodr")))):
+        assert (lane.centre[-1, 0] > lane.centre[0, 0]) == (lane.centre[0, 1] < 0)
+    assert len(found) == 2
+
+
 @pytest.mark.parametrize("word", ["true", "1", "yes"])
 def test_a_left_hand_network_is_refused_by_name(tmp_path, plain_net, word):
     (tmp_path / "left.net.xml").write_text(plain_net.replace("<net ", f'<net lefthand="{word}" ', 1))

@@ -262,6 +262,20 @@ def test_the_listing_says_what_is_read_planned_and_left_out(town, mixed, tmp_pat
     reasons = {one["route"]: one["reason"] for one in facts["left_out"]}
     assert reasons["other"].startswith("no map of Town03") and "--snap" in reasons["far"] and "two waypoints" in reasons["bad"]
     assert lines[-2] == "4 routes read, 2 planned on a map, 3 left out"
+    (tmp_path / "maps" / "Town03.xodr").write_text("<broken")
+    monkeypatch.setattr("kd_planner_ros.world.route_listing.load_map", lambda spec: town if "Town05" in spec else load_map(spec))
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for name, text in (("mixed", mixed.read_text()), ("cut", "<routes><route id='1'"), ("foreign", "<scenarios/>")):
+        (folder / f"{name}.xml").write_text(text)
+    assert main(["routes", str(folder), "--maps-dir", str(tmp_path / "maps"), "--json"]) == 0, "one bad file must not end the list"
+    lines = capsys.readouterr().out.splitlines()
+    facts = json.loads(lines[-1])
+    assert (facts["read"], facts["planned"]) == (4, 2) and lines[-2].endswith("3 left out; 2 files not readable")
+    assert {Path(one["file"]).name for one in facts["left_out"] if not one["route"]} == {"cut.xml", "foreign.xml"}
+    assert any("left out: cut.xml: expected" in line for line in lines)
+    assert "Town03.xodr" in next(one["reason"] for one in facts["left_out"] if one["route"] == "other"), "one bad map must not either"
+    assert main(["routes", str(folder / "cut.xml")]) == 2 and "cut.xml" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert main(["routes", str(tmp_path / "empty")]) == 2 and "route files" in capsys.readouterr().err
 

@@ -11,7 +11,7 @@ from kd_planner_ros.bags.reader import Recording
 from kd_planner_ros.bags.scenes import scenes
 from kd_planner_ros.core.errors import BagError, MapError
 from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS, Series
-from kd_planner_ros.core.towns import MAP_ENDINGS, town_of
+from kd_planner_ros.core.towns import map_file, town_of
 from kd_planner_ros.imaging.bev_scene import SIDE_PX, BevView
 from kd_planner_ros.runtime.paths import SHARED
 from kd_planner_ros.world.bev_source import OBSTACLES, BevSource, nearby_obstacles
@@ -76,8 +76,7 @@ def map_of(recording: Recording, maps_dir: Path | None = None) -> str:
     folder = Path(maps_dir) if maps_dir is not None else SHARED / "maps"
     places = [spec] if spec in ("default",) or spec.startswith("generated:") or (spec and Path(spec).is_file()) else []
     places += [name] if name in ("default",) or name.startswith("generated:") else []
-    places += [str(path) for one in (name, town_of(name)) if one
-               for path in (folder / (one + ending) for ending in MAP_ENDINGS) if path.is_file()]
+    places += [str(path)] if (path := map_file(folder, name, town_of(name))) else []
     if not places:
         raise MapError(f"the map {spec or name or '(none named)'} of {recording.path}", "no such file",
                        "give the folder that holds it (--plankd.maps-dir of train, --maps-dir of explain and benchmark), or record again "
