@@ -3,14 +3,22 @@
 import pytest
 from support.fuzz import KINDS, fuzz
 
-FEW = {"map": 12, "OpenDRIVE map": 6, "recording (mcap)": 24, "recording (sqlite3)": 24, "run folder": 100}
-"""Inputs of kinds that take long to read; docs/notes/broken_files.md has 2,000 of each."""
+FEW = {"map": 12, "OpenDRIVE map": 6, "recording (mcap)": 24, "recording (sqlite3)": 24}
+"""Inputs of kinds that take long to read, in ``make test``; ``make test-long`` reads 100 of these too. docs/notes/broken_files.md has 2,000
+of each."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_broken_files_are_refused_or_read(kind):
     found = fuzz(kind, KINDS[kind](), FEW.get(kind, 100))
     assert found.faults == [] and found.refused > found.inputs // 4 and found.inputs == found.read + found.refused
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", FEW)
+def test_a_hundred_broken_files_of_kinds_that_take_long(kind):
+    found = fuzz(kind, KINDS[kind](), 100)
+    assert found.faults == [] and found.refused > 25 and found.inputs == found.read + found.refused == 100
 
 
 def test_whole_files_are_read(tmp_path):
