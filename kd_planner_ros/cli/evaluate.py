@@ -1,4 +1,4 @@
-"""``kd-planner evaluate closed-loop | latency-sweep | open-loop | dense``: score models without the ROS graph."""
+"""``kd-planner evaluate closed-loop | latency-sweep | open-loop | dense | steering``: score models without the ROS graph."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ examples:
   kd-planner evaluate latency-sweep --models tcp64_7m6 --out runs/latency
   kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner tcp64_7m6 --json
   kd-planner evaluate dense --bag recordings/default_drawn_0-0_WetSunset_s0 --model MODEL --out runs/dense
+  kd-planner evaluate steering --bag recordings/shared --models MODEL --out runs/steering
 
 Open-loop error is not driving quality: read it together with the closed-loop score. 'evaluate' scores one model;
 'benchmark' compares many models in tables; 'bench' measures speed."""
@@ -50,6 +51,16 @@ mean, accuracy). A baseline without pictures is fitted to the first half of the 
 model over the second half. Pixels and frames that are left out are counted. --out writes dense.json, dense.md and
 strip.png."""
 
+STEERING = """\
+example:
+  kd-planner evaluate steering --bag recordings/shared --models unified_nano segmentation_nano --out runs/steering
+
+Trains a steering head on windows of 16 pictures behind each frozen encoder, behind one with random weights, and with the first
+encoder fine-tuned, and tests it on parts of the recordings that it has not seen: folds of whole blocks of time. Prints the mean
+and sample deviation over folds of the square error in degrees of the front wheels, the trivial predictors, and the encoders
+pair by pair over the folds that both have. Writes OUT/steering.json and OUT/steering.md. The same command goes on where it was
+stopped."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the kinds of evaluation."""
@@ -57,6 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     from kd_planner_ros.evaluation.drives import ClosedLoopConfig
     from kd_planner_ros.evaluation.latency_sweep import SweepConfig
     from kd_planner_ros.evaluation.open_loop import OpenLoopConfig
+    from kd_planner_ros.evaluation.steering import SteeringConfig
 
     parser.epilog = EPILOG
     ways = parser.add_subparsers(dest="way", metavar="WHAT", required=True, help="drive in the world, or compare with recordings")
@@ -64,10 +76,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
             ("closed-loop", ClosedLoopConfig, _closed, CLOSED, "drive routes in the built-in world and score them"),
             ("latency-sweep", SweepConfig, _sweep, SWEEP, "drive models with increasing plan latency"),
             ("open-loop", OpenLoopConfig, _open, OPEN, "compare plans with what a recording's driver did"),
-            ("dense", DenseConfig, _dense, DENSE, "compare a perception model's depth and classes with recorded labels")):
+            ("dense", DenseConfig, _dense, DENSE, "compare a perception model's depth and classes with recorded labels"),
+            ("steering", SteeringConfig, _steering, STEERING, "compare encoders by the steering that a head learns from them")):
         way = ways.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=epilog)
         add_fields(way, config)
-        if config is not DenseConfig:  # which has it as a field
+        if config not in (DenseConfig, SteeringConfig):  # which have it as a field
             way.add_argument("--models-dir", default="", metavar="DIR", help="folder of models (default: the shipped ones)")
         add_json(way)
         way.set_defaults(run=run)
@@ -139,6 +152,17 @@ def _dense(args: argparse.Namespace) -> dict:
     _print_notes(result)
     if args.out is not None:
         print(f"details: {args.out / 'dense.json'}, dense.md and strip.png beside it")
+    return result
+
+
+def _steering(args: argparse.Namespace) -> dict:
+    from kd_planner_ros.evaluation.steering import SteeringConfig, run, table
+
+    result = run(from_args(SteeringConfig, args))
+    print("\n".join(table(result)))
+    left = ", ".join(f"{count} {reason}" for reason, count in result["left_out"].items() if count)
+    print(f"{result['samples']} samples in {result['blocks']} blocks of time; left out: {left or 'nothing'}")
+    print(f"details: {args.out / 'steering.json'}, {args.out / 'steering.md'}")
     return result
 
 

@@ -20,7 +20,7 @@ FOREIGN = {"--ros-args", "--head", "--src", "--dst"}
 """Options of other programs that remedies name."""
 NAMES = {"remedy", "_REMEDY", "REMEDY", "_EXAMPLE", "have", "missing", "remedies"}
 """Variables that hold remedies."""
-READERS = ("train", "evaluate open-loop", "evaluate dense", "explain", "replay", "benchmark")
+READERS = ("train", "evaluate open-loop", "evaluate dense", "evaluate steering", "explain", "replay", "benchmark")
 """Commands that read recordings."""
 MEASURERS = ("evaluate closed-loop", "evaluate latency-sweep")
 USERS = {  # room or module: the commands that reach it, most special first
@@ -28,10 +28,13 @@ USERS = {  # room or module: the commands that reach it, most special first
     "distill": ("train",), "networks": ("train",), "record": ("record",), "evaluation/benchmark": ("benchmark",),
     "evaluation/closed_loop": ("evaluate closed-loop",), "evaluation/worker": ("evaluate closed-loop",), "evaluation/drives": MEASURERS,
     "evaluation/latency_sweep": ("evaluate latency-sweep",), "evaluation/latency": ("evaluate closed-loop",),
-    "evaluation/open_loop": ("evaluate open-loop",), "evaluation/dense": ("evaluate dense",), "evaluation/explain": ("explain",),
-    "evaluation/bench_": ("bench train",), "evaluation/run_folder": ("drive", *MEASURERS, "benchmark"), "ros/graph/drive": ("drive",),
+    "evaluation/open_loop": ("evaluate open-loop",), "evaluation/dense": ("evaluate dense",),
+    "evaluation/steering": ("evaluate steering",), "evaluation/explain": ("explain",),
+    "evaluation/bench_": ("bench train",), "evaluation/run_folder": ("drive", *MEASURERS, "evaluate steering", "benchmark"),
+    "ros/graph/drive": ("drive",),
     "ros/graph/replay": ("replay",), "ros/world_setup": ("drive",), "cli/models": ("models list", "models check"),
-    "runtime/find": ("evaluate closed-loop", "evaluate open-loop", "evaluate dense", "explain", "replay", "drive", "models check", "train"),
+    "runtime/find": ("evaluate closed-loop", "evaluate open-loop", "evaluate dense", "evaluate steering", "explain", "replay", "drive",
+                     "models check", "train"),
     "runtime/facts": ("evaluate closed-loop", "evaluate open-loop", "replay", "drive", "bench latency"),
     "runtime/engines": ("evaluate closed-loop", "drive", "replay", "bench latency"), "ros/profiles": ("drive", "replay"),
     "ros/carla_objects": ("models sensors",), "wire/topics": ("drive", "record", "replay"), "world/routes": ("record",)}
