@@ -123,14 +123,17 @@ class _YesOrNo(argparse.Action):
         return " | ".join(self.option_strings)
 
 
+def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The subcommands of ``parser`` by name; empty where it has none."""
+    found = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return dict(found[0].choices) if found else {}
+
+
 def refuse_unknown(parser: argparse.ArgumentParser, argv: Sequence[str], unknown: Sequence[str]) -> NoReturn:
     """Refuse the ``unknown`` words of ``argv`` by the subcommand's parser; the options nearest to them are named."""
     inner = parser
     for word in argv:
-        for action in inner._actions:
-            if isinstance(action, argparse._SubParsersAction) and word in action.choices:
-                inner = action.choices[word]
-                break
+        inner = subparsers(inner).get(word, inner)
     known = [option for action in inner._actions if action.help is not argparse.SUPPRESS for option in action.option_strings]
     near = [(word, difflib.get_close_matches(re.sub(r"^--no-([^.]+)\.", r"--\1.no-", word.partition("=")[0]), known, 1))
             for word in unknown if word.startswith("--")]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import kd_planner_ros
 from kd_planner_ros.cli.main import COMMANDS, build_parser
+from kd_planner_ros.cli.options import subparsers
 from kd_planner_ros.ros.params import CommonParams
 from kd_planner_ros.ros.profiles import load_profile
 from kd_planner_ros.ros.specs import node_specs
@@ -71,20 +72,15 @@ def command_line() -> str:
              "0 done, 2 bad input, 130 stopped with Ctrl-C, 143 with SIGTERM.\n"]
     for name in COMMANDS:
         root = build_parser(name)
-        for words, parser in _commands((name,), _subparsers(root)[name]):
+        for words, parser in _commands((name,), subparsers(root)[name]):
             text = (parser.description or "").strip()
             parts.append(f"## kd-planner {' '.join(words)}\n\n{text}\n\n" + _table(("Option", "Default", "Meaning"), _options(parser)))
     return "\n".join(parts)
 
 
-def _subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    found = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    return dict(found[0].choices) if found else {}
-
-
 def _commands(words: tuple[str, ...], parser: argparse.ArgumentParser) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
     """(words, parser) of every command below ``parser`` that runs something."""
-    below = _subparsers(parser)
+    below = subparsers(parser)
     if not below:
         yield words, parser
     for name, one in below.items():

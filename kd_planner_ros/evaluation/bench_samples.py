@@ -53,7 +53,7 @@ def made_up_samples(folder: Path, count: int, learner: Learner) -> Samples:
     with ShardWriter(folder, task) as writer:
         writer.write(rows, made, np.ones(count, bool))
         fields = [name for name in writer.finish() if name != MAIN]
-    facts = {"bag": "made up", "content": "made up", "map": "", "route": "", "samples": count, "actions": count, "fields": fields}
+    facts = {"bag": "made up", "content": "made up", "map": "", "route": "", "samples": count, "fields": fields}
     write_text(folder / "facts.json", json.dumps(facts))
     return Samples([Shard(folder, task.past)])
 

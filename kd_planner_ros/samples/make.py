@@ -32,13 +32,11 @@ ALONE, REFUSED = "neighbour missing", "refused by the network"
 
 @dataclass(frozen=True)
 class Made:
-    """What was made of a recording: names of the network's arrays, number of instants and of samples, of how many the
-    action is known, why others were left out."""
+    """What was made of a recording: names of the network's arrays, number of instants and of samples, why others were left out."""
 
     names: tuple[str, ...]
     frames: int
     samples: int
-    actions: int
     left_out: dict[str, int]
 
 
@@ -54,17 +52,17 @@ def make_samples(recording: Recording, maker: SampleMaker, folder: Path) -> Made
     ticks = maker.per_tick_targets(drive_of(recording))
     maker.begin()
     left_out: Counter[str] = Counter()
-    frames, kept, acted = 0, 0, 0
+    frames = kept = 0
     with ShardWriter(folder, maker) as writer:
         chunk: list[tuple[int, dict[str, np.ndarray]]] = []
 
-        def flush() -> tuple[int, int]:
+        def flush() -> int:
             rows, keep, why = label(recording.timeline, np.array([stamp for stamp, _ in chunk], np.int64), maker.steps,
                                     round(maker.step_s * 1e9))
             left_out.update(why)
             writer.write(rows, [arrays for _, arrays in chunk], keep)
             chunk.clear()
-            return int(keep.sum()), int(np.isfinite(rows["actions"][keep, 0]).all(1).sum())
+            return int(keep.sum())
 
         for sample, neighbours in _instants(recording, maker, left_out):
             frames += 1
@@ -76,11 +74,11 @@ def make_samples(recording: Recording, maker: SampleMaker, folder: Path) -> Made
                 continue
             chunk.append((stamp, {**arrays, GRIDS: _grid(maker, sample.truth, arrays[MAIN])}))
             if len(chunk) == CHUNK:
-                kept, acted = np.add((kept, acted), flush()).tolist()
-        kept, acted = np.add((kept, acted), flush()).tolist()
+                kept += flush()
+        kept += flush()
         names = writer.finish()
     reported = {name: left_out[name] for name in sorted(left_out) if _reported(name, left_out)}
-    return Made(names, frames + left_out[ALONE], kept, acted, reported)
+    return Made(names, frames + left_out[ALONE], kept, reported)
 
 
 def _reported(name: str, left_out: Mapping[str, int]) -> bool:

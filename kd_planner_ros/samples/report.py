@@ -24,7 +24,7 @@ def lines(shards: Sequence[Shard]) -> Iterator[str]:
     yield f"{sum(one['samples'] for one in facts)} samples of {instants} instants in {len(facts)} recordings; left out: {why or 'none'}"
     if masked := sum(one["left_out"].get(MASKED, 0) for one in facts):
         yield f"{masked} samples without waypoints: the steering was disturbed ahead"
-    unknown = sum(one["samples"] - one["actions"] for one in facts)
+    unknown = sum(one["samples"] for one in facts) - sum(shard.known_actions for shard in shards)
     if unknown:
         yield f"{unknown} samples without a known control"
     notes = Counter(note for one in facts for note in one["notes"])

@@ -57,6 +57,11 @@ class Shard:
         return open_array(self.folder / "rows.npy")
 
     @cached_property
+    def known_actions(self) -> int:
+        """Of how many samples the control is known."""
+        return int(np.isfinite(self.rows["actions"][:, 0]).all(1).sum())
+
+    @cached_property
     def images(self) -> np.ndarray:
         """The main picture, RGB uint8 [N, H, W, 3], a memory map."""
         with reading(TrainingError, f"a whole array in {self.folder}", f"delete {self.folder}: it is made again"):
@@ -133,7 +138,7 @@ def build_shards(bags: Sequence[Path | Source], root: Path, maker: SampleMaker, 
 
 def _require_actions(shard: Shard, maker: SampleMaker, bag: Path) -> None:
     """Refuse samples that say nothing of the control, for a network that learns it: its branch would stay as it began."""
-    if maker.needs_control and shard.facts["samples"] and not shard.facts["actions"]:
+    if maker.needs_control and shard.facts["samples"] and not shard.known_actions:
         raise BagError(f"vehicle_control_cmd, or the expert's wish on {TRUTH_STATE}, at the samples of {bag}",
                        f"neither in {shard.facts['samples']} samples", "record what the driver did too, in the clock of the sensors")
 
@@ -160,7 +165,7 @@ def _build(recording: Recording, folder: Path, maker: SampleMaker, content: str)
     partial.mkdir(parents=True)
     try:
         made = make_samples(recording, maker, partial)
-        facts = {"bag": recording.path.name, "content": content, "frames": made.frames, "samples": made.samples, "actions": made.actions,
+        facts = {"bag": recording.path.name, "content": content, "frames": made.frames, "samples": made.samples,
                  "incomplete": recording.incomplete, "left_out": made.left_out, "notes": recording.notes,
                  "map": recording.map_name, **{k: recording.custom_data.get(k, "") for k in ("route", "seed", "weather")}}
         if made.names != (MAIN,):

@@ -7,7 +7,6 @@ earnest. Files and models that an example names are made first, as the help text
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import shlex
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.bags import write_bag
+from support.commands import all_parsers
 from support.fuzz import ROUTES
 
 from kd_planner_ros.cli import main as cli
@@ -43,26 +43,10 @@ class Begun(Exception):
     """The function that takes long was reached."""
 
 
-def parsers(words=(), parser=None):
-    """(words, parser) of the first parser and of every subcommand in any depth."""
-    if parser is None:
-        yield (), cli.build_parser(None)
-        for name in cli.COMMANDS:
-            yield from parsers((name,), subparsers(cli.build_parser(name))[name])
-        return
-    yield words, parser
-    for name, inner in subparsers(parser).items():
-        yield from parsers((*words, name), inner)
-
-
-def subparsers(parser):
-    return next((action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)), {})
-
-
 def examples():
     """Every line of every epilog that is a command, without the remark behind it."""
     found = {}
-    for _, parser in parsers():
+    for _, parser in all_parsers():
         for line in (parser.epilog or "").splitlines():
             if match := re.match(r"\s+((?:torchrun .* kd_planner_ros.cli.main|kd-planner) .*)$", line):
                 found[re.split(r"\s{3,}", match[1].strip())[0]] = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import importlib
 import subprocess
@@ -10,8 +9,10 @@ import sys
 import time
 
 import pytest
+from support.commands import parser_of
 
 from kd_planner_ros.cli import main as cli
+from kd_planner_ros.cli.options import subparsers
 
 CONFIGS = {
     ("drive",): "kd_planner_ros.ros.graph.drive.DriveConfig", ("record",): "kd_planner_ros.record.jobs.RecordConfig",
@@ -66,16 +67,12 @@ def test_every_field_of_the_config_is_an_option_with_a_text(capsys, words):
 
 @pytest.mark.parametrize("words", [*CONFIGS, *OTHERS], ids=" ".join)
 def test_every_option_has_a_text(words):
-    parser = cli.build_parser(words[0])
-    for word in words:
-        parser = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices[word]
-    for action in parser._actions:
+    for action in parser_of(*words)._actions:
         assert action.help, f"{action.dest} of {' '.join(words)} has no text"
 
 
 def test_the_summary_of_bench_names_every_measurement():
-    parser = next(a for a in cli.build_parser("bench")._actions if isinstance(a, argparse._SubParsersAction)).choices["bench"]
-    ways = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
+    ways = subparsers(parser_of("bench"))
     assert list(ways) == cli.COMMANDS["bench"].partition(": ")[2].split(", ")
     assert all("auto, cpu" in option.help for option in ways["train"]._actions if option.dest == "device")
 
