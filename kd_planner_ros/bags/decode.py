@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -36,28 +37,41 @@ def control_row(message: Any, topic: str) -> list[float]:
     return [control.throttle, control.steer, control.brake]
 
 
-def join_ego(odometry: list[tuple[int, int, list[float]]], speeds: list[tuple[int, float]], imu: Series,
+def join_ego(odometry: list[tuple[int, int, list[float]]], speeds: list[tuple[int | None, int, float]], imu: Series,
              notes: list[str], speed_topic: str) -> Series:
-    """POSE_COLUMNS by header stamp: odometry rows (stamp, bag time, values) with the speedometer's speed, paired by bag
-    time within one tick, and the IMU's acceleration. ``notes`` receives a sentence where odometry's own speed is used instead."""
-    rows = series([(stamp, values) for stamp, _, values in odometry], len(POSE_COLUMNS))
+    """POSE_COLUMNS by header stamp: odometry rows (stamp, bag time, values) with the speedometer's speed (stamp or None, bag time,
+    m/s) and the IMU's acceleration. A speed without a stamp is paired by bag time within one tick, where bag times tell the ticks
+    apart. Of equal stamps the first counts. ``notes`` receives a sentence where odometry's own speed is used instead."""
+    rows = series([(stamp, values) for stamp, _, values in reversed(odometry)], len(POSE_COLUMNS))
     if not len(rows.stamps):
         return rows
     values = rows.values.copy()
-    if speeds and len(odometry) > 1:
-        bag_times = {stamp: bag_ns for stamp, bag_ns, _ in odometry}
-        received = np.array([bag_times[stamp] for stamp in rows.stamps.tolist()], np.int64)
-        tick = int(np.median(np.diff(np.sort(received)))) or 1
-        paired = series(speeds).take(received, tick)
+    if speeds:
+        paired = _paired(rows.stamps, odometry, speeds)
         known = np.isfinite(paired)
         values[known, _SPEED] = paired[known]
         if not known.all():
             notes.append(f"{(~known).sum()} of {len(known)} ticks without {speed_topic}: odometry's speed is used there")
-    elif not speeds:
+    else:
         notes.append(f"no {speed_topic}: odometry's speed is used")
     acceleration = imu.take(rows.stamps)
     values[:, _ACCELERATION] = np.where(np.isfinite(acceleration), acceleration, 0.0)
     return Series(rows.stamps, values)
+
+
+def _paired(stamps: np.ndarray, odometry: list[tuple[int, int, list[float]]], speeds: list[tuple[int | None, int, float]]) -> np.ndarray:
+    """The speed [N] at each of ``stamps``, NaN where none is known to belong there."""
+    by_stamp = [(stamp, speed) for stamp, _, speed in speeds if stamp is not None]
+    found = series(by_stamp[::-1]).take(stamps)
+    by_time = Counter(bag_ns for stamp, bag_ns, _ in speeds if stamp is None)
+    bag_times = {stamp: bag_ns for stamp, bag_ns, _ in reversed(odometry)}
+    received = np.array([bag_times[stamp] for stamp in stamps.tolist()], np.int64)
+    shared = Counter(received.tolist())
+    alone = series([(bag_ns, speed) for stamp, bag_ns, speed in speeds if stamp is None and by_time[bag_ns] == 1])
+    tick = int(np.median(np.diff(np.sort(received)))) if len(received) > 1 else 0
+    paired = alone.take(received, tick)
+    paired[[shared[bag_ns] > 1 for bag_ns in received.tolist()]] = np.nan
+    return np.where(np.isfinite(found), found, paired)
 
 
 def truth_tables(found: Mapping[str, Any]) -> tuple[np.ndarray | None, np.ndarray | None]:

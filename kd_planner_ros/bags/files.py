@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+import yaml
 
 from kd_planner_ros.core.errors import BagError
 
@@ -17,6 +16,8 @@ DATA = (".mcap", ".db3")
 PACKED = ".zstd"
 PARTIAL = ".partial"
 """What an interrupted run of our own recorder leaves ends with this."""
+_LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+"""libyaml's: a recording of forty topics has a thousand lines, which a reader in Python takes 0.3 s for."""
 _PART = re.compile(r"(.*)_(\d+)$")
 """A recorder splits a recording into NAME_0, NAME_1 ..."""
 
@@ -115,13 +116,13 @@ def _one_recording(data: Iterable[Path]) -> bool:
 def _described(folder: Path) -> BagFiles:
     facts = read_metadata(folder / "metadata.yaml")
     try:
-        names = [PurePath(name).name for name in facts["relative_file_paths"]]
+        names = [PurePath(name).name for name in _list(facts["relative_file_paths"])]
         counts: dict[str, int] = {}
-        for one in facts.get("topics_with_message_count") or ():
+        for one in _list(_given(facts.get("topics_with_message_count")) or []):
             topic = str(one["topic_metadata"]["name"])
             counts[topic] = counts.get(topic, 0) + int(one["message_count"])
-        compression = str(facts.get("compression_mode") or "").lower().replace("none", "")
-        custom = {str(key): str(value) for key, value in (facts.get("custom_data") or {}).items()}
+        compression = str(_given(facts.get("compression_mode")) or "").lower().replace("none", "")
+        custom = custom_data_of(facts)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(folder, f"{type(error).__name__}: {error}") from None
     files = tuple(folder / name for name in names)
@@ -155,16 +156,36 @@ def read_metadata(path: Path) -> Mapping[str, Any]:
 
 
 def parse_metadata(text: str) -> Mapping[str, Any]:
-    """The facts in the text of a metadata.yaml.
+    """The facts in the text of a metadata.yaml; every value that is no list or map is a text, as it stands there.
 
     Raises:
         YAMLError, ValueError: it is broken, or no recorder's.
     """
-    found = YAML(typ="safe").load(text)
+    found = yaml.load(text, Loader=_LOADER)
     facts = found.get("rosbag2_bagfile_information", found) if isinstance(found, dict) else None
     if not isinstance(facts, dict):
-        raise YAMLError("no rosbag2_bagfile_information in it")
+        raise yaml.YAMLError("no rosbag2_bagfile_information in it")
     return facts
+
+
+def custom_data_of(facts: Mapping[str, Any]) -> dict[str, str]:
+    """What the recorder noted, in the facts of a metadata.yaml; empty where it noted nothing.
+
+    Raises:
+        AttributeError: it is no map.
+    """
+    return {str(key): str(value) for key, value in (_given(facts.get("custom_data")) or {}).items()}
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} where a list belongs")
+    return value
+
+
+def _given(value: Any) -> Any:
+    """``value``, None where YAML has a null for it."""
+    return None if value in ("", "~", "null", "Null", "NULL") else value
 
 
 def _unreadable(folder: Path, why: str) -> BagError:

@@ -6,6 +6,7 @@ scheduled.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from kd_planner_ros.bags.decode import labels, truth_tables
 from kd_planner_ros.bags.messages import decoded
+from kd_planner_ros.bags.stamps import CLOCK_LIMIT_NS, LATE_NS
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.frames import FrameMaker
 from kd_planner_ros.core.records import Control, Frame
@@ -27,7 +29,9 @@ from kd_planner_ros.wire.topics import Topics
 Labels = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 """Labels wanted of every camera, or those of each camera by its id."""
 PENDING = 8
-"""Instants kept while their sensors come in; older ones count as incomplete."""
+"""At least so many instants are kept while their sensors come in; older ones count as incomplete."""
+LONGEST_NS = CLOCK_LIMIT_NS + LATE_NS
+"""No sensor is waited for longer, whatever a recording says: what waits is held in memory."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +60,20 @@ def kinds_of(wanted: Labels, camera: str) -> tuple[str, ...]:
 
 
 def instants(messages: Iterable[tuple[str, int, Any]], sensors: Sequence[str], truth: Sequence[str],
-             on_loss: Callable[[], None]) -> Iterator[dict[str, Any]]:
-    """Message by topic of every instant at which all of ``sensors`` and ``truth`` came, within half a tick of 20 Hz.
+             on_loss: Callable[[], None], late_ns: int = 0, spread_ns: int = 0) -> Iterator[dict[str, Any]]:
+    """Message by topic of every instant at which all of ``sensors`` and ``truth`` came, within half a tick of 20 Hz, by stamp. Of
+    messages of one topic with one stamp the first counts.
 
     Args:
         messages: (topic, bag time, message) of those topics.
         on_loss: called for each instant that is left out although a sensor gave something.
+        late_ns, spread_ns: how late a message comes at most after a newer one, of its own topic and of any (``Catalogue``).
     """
     known, count = set(truth), len(sensors) + len(truth)
     pending: dict[int, dict[str, Any]] = {}
+    seen: dict[str, set[int]] = {topic: set() for topic in (*sensors, *truth)}
+    in_order = InOrder(min(late_ns, LATE_NS))
+    newest, kept_ns = -1, min(spread_ns, LONGEST_NS) + 2 * STAMP_TOLERANCE_NS
 
     def lose(found: dict[str, Any]) -> None:
         if any(topic not in known for topic in found):
@@ -72,15 +81,42 @@ def instants(messages: Iterable[tuple[str, int, Any]], sensors: Sequence[str], t
 
     for topic, _, message in messages:
         stamp = stamp_of(message)
+        if stamp in seen[topic]:
+            continue
+        seen[topic].add(stamp)
+        newest = max(newest, stamp)
         key = next((k for k in reversed(pending) if abs(k - stamp) <= STAMP_TOLERANCE_NS), stamp)
         found = pending.setdefault(key, {})
         found[topic] = message
         if len(found) == count:
-            yield pending.pop(key)
-        elif len(pending) > PENDING:
-            lose(pending.pop(next(iter(pending))))
+            yield from in_order.put(key, pending.pop(key))
+        while len(pending) > PENDING and (oldest := next(iter(pending))) < newest - kept_ns:
+            lose(pending.pop(oldest))
+    yield from in_order.rest()
     for found in pending.values():
         lose(found)
+
+
+class InOrder:
+    """Instants by stamp, where some are complete up to ``late_ns`` after newer ones: those wait so long."""
+
+    def __init__(self, late_ns: int):
+        self._hold_ns = late_ns + 2 * STAMP_TOLERANCE_NS if late_ns else 0
+        self._waiting: list[tuple[int, int, dict[str, Any]]] = []
+        self._count, self._newest = 0, -1
+
+    def put(self, stamp_ns: int, found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Take the instant ``found``; gives those that no older one can come before."""
+        heapq.heappush(self._waiting, (stamp_ns, self._count, found))
+        self._count += 1
+        self._newest = max(self._newest, stamp_ns)
+        while self._waiting and self._waiting[0][0] <= self._newest - self._hold_ns:
+            yield heapq.heappop(self._waiting)[2]
+
+    def rest(self) -> Iterator[dict[str, Any]]:
+        """Those that wait."""
+        while self._waiting:
+            yield heapq.heappop(self._waiting)[2]
 
 
 @dataclass(frozen=True)

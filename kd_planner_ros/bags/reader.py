@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.bags.bag_file import BagFile
 from kd_planner_ros.bags.contents import Contents
 from kd_planner_ros.bags.instants import Labels, Sample, SampleBuilder, Truth, instants, kinds_of
 from kd_planner_ros.bags.messages import decoded
@@ -47,8 +48,8 @@ class Recording(Contents):
     ``incomplete`` counts instants that ``samples`` left out because a sensor was missing.
     """
 
-    def __init__(self, source: Source):
-        super().__init__(source)
+    def __init__(self, source: Source, file: BagFile | None = None):
+        super().__init__(source, file)
         self.incomplete = 0
 
     @cached_property
@@ -92,15 +93,16 @@ class Recording(Contents):
         topics = {camera: self.image_topic(camera) for camera in cameras}
         sizes = {spec.id: (spec.width, spec.height) for spec in specs}
         builder = SampleBuilder(self.topics, self.timeline, topics, sizes, tuple(clouds), labels, maker, decoders(self.notes))
-        truth = [topic for topic in (TRUTH_OBJECTS, TRUTH_SIGNALS) if not self._lost(topic)]
+        truth = [topic for topic in (TRUTH_OBJECTS, TRUTH_SIGNALS) if self.usable(topic)]
+        joined = [*wanted, *truth]
         sources = {} if maker.roadside is None else self._roadside_sources()
-        messages = self.messages([*wanted, *truth, *sources])
+        messages = self.messages([*joined, *sources])
         if maker.roadside is not None:
             messages = feeding(messages, sources, maker.roadside)
         newest = -1
-        for found in instants(messages, wanted, truth, self._lose):
+        for found in instants(messages, wanted, truth, self._lose, self.late_ns(joined), self.spread_ns(joined)):
             sample = builder.build(found)
-            if sample is None or sample.frame.stamp_ns <= newest:  # no ego state, or a picture that came twice or too late
+            if sample is None or sample.frame.stamp_ns <= newest:  # no ego state, or two pictures within half a tick
                 self._lose()
                 continue
             newest = sample.frame.stamp_ns
@@ -109,17 +111,10 @@ class Recording(Contents):
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _roadside_sources(self) -> dict[str, tuple[Station, Any]]:
-        sources = roadside_topics(self.stations, self.held)
+        sources = {topic: source for topic, source in roadside_topics(self.stations, self.held).items() if self.usable(topic)}
         if not sources:
             self.notes.append(f"no pictures and no object lists of stations on {self.topics.of('stations')}: frames have no roadside views")
         return sources
-
-    def _lost(self, topic: str) -> bool:
-        """Whether ``topic`` cannot be read; where it was recorded, ``notes`` says why."""
-        why = self.lacks(topic)
-        if why and topic in self.kinds:
-            self.notes.append(f"{topic} is left out: {why}")
-        return bool(why)
 
     def _lose(self) -> None:
         self.incomplete += 1

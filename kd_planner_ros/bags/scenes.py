@@ -6,20 +6,21 @@ Our recorder writes two tables; CARLA's bridge sends object lists and, on change
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from kd_planner_ros.bags.decode import truth_tables
+from kd_planner_ros.bags.instants import instants
+from kd_planner_ros.bags.messages import decoded
 from kd_planner_ros.bags.reader import Recording
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.scene import SIGNAL_DTYPE
-from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS
 from kd_planner_ros.wire.codec.base import stamp_of
-from kd_planner_ros.wire.codec.carla import actors_from_objects, signals_from_lights
-from kd_planner_ros.wire.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
-
-LIGHT_STATUS, LIGHT_INFO = "/carla/traffic_lights/status", "/carla/traffic_lights/info"
+from kd_planner_ros.wire.codec.carla import signals_from_lights
+from kd_planner_ros.wire.codec.tables import actors_of
+from kd_planner_ros.wire.topics import CARLA_OBJECTS, LIGHT_INFO, LIGHT_STATUS, TRUTH_OBJECTS, TRUTH_SIGNALS
 
 
 def scenes(recording: Recording) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -33,7 +34,7 @@ def scenes(recording: Recording) -> Iterator[tuple[int, np.ndarray, np.ndarray]]
     if not recording.lacks(TRUTH_OBJECTS):
         return _ours(recording)
     topic = recording.topics.sensor("objects")
-    topic = topic if topic in recording.kinds else "/carla/objects"
+    topic = topic if topic in recording.kinds else CARLA_OBJECTS
     if recording.lacks(topic):
         why = [f"{one}: {recording.lacks(one)}" for one in (TRUTH_OBJECTS, topic) if one in recording.kinds]
         raise BagError(f"{TRUTH_OBJECTS} or {recording.topics.sensor('objects')} in {recording.path}", "; ".join(why) or "neither",
@@ -43,28 +44,29 @@ def scenes(recording: Recording) -> Iterator[tuple[int, np.ndarray, np.ndarray]]
 
 
 def _ours(recording: Recording) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    wanted = [topic for topic in (TRUTH_OBJECTS, TRUTH_SIGNALS) if not recording.lacks(topic)]
-    found: dict[str, Any] = {}
-    for topic, _, message in recording.messages(wanted):
-        stamp = stamp_of(message)
-        if any(abs(stamp_of(other) - stamp) > STAMP_TOLERANCE_NS for other in found.values()):
-            found = {}
-        found[topic] = message
-        if len(found) == len(wanted):
-            actors, signals = truth_tables(found)
-            signals = np.zeros(0, SIGNAL_DTYPE) if signals is None else signals
-            yield stamp_of(found[TRUTH_OBJECTS]), actors, signals
-            found = {}
+    wanted = [TRUTH_OBJECTS, *filter(recording.usable, (TRUTH_SIGNALS,))]
+    lost = 0
+
+    def lose() -> None:
+        nonlocal lost
+        lost += 1
+
+    for found in instants(recording.messages(wanted), wanted, (), lose, recording.late_ns(wanted), recording.spread_ns(wanted)):
+        actors, signals = truth_tables(found)
+        signals = np.zeros(0, SIGNAL_DTYPE) if signals is None else signals
+        yield stamp_of(found[TRUTH_OBJECTS]), actors, signals
+    if lost:
+        recording.notes.append(f"{lost} instants with a message on {TRUTH_OBJECTS} or {TRUTH_SIGNALS} alone are left out")
 
 
 def _carla(recording: Recording, objects: str) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     statuses: Any = ()
     infos: Any = ()
-    wanted = [topic for topic in (objects, LIGHT_STATUS, LIGHT_INFO) if topic in recording.kinds]
+    wanted = [objects, *filter(recording.usable, (LIGHT_STATUS, LIGHT_INFO))]
     for topic, _, message in recording.messages(wanted):
         if topic == LIGHT_STATUS:
             statuses = message.traffic_lights
         elif topic == LIGHT_INFO:
             infos = message.traffic_lights
         else:
-            yield stamp_of(message), actors_from_objects(message.objects), signals_from_lights(statuses, infos)
+            yield stamp_of(message), decoded(actors_of, message, topic), decoded(partial(signals_from_lights, statuses), infos, LIGHT_INFO)

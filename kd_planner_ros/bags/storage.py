@@ -10,11 +10,12 @@ import sqlite3
 import struct
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from io import BytesIO
+from heapq import heappop, heappush
+from io import BufferedReader, BytesIO, FileIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat
+from rosbags.interfaces import Connection, MessageDefinition, MessageDefinitionFormat
 from rosbags.rosbag2.storage_mcap import McapReader, Schema, read_bytes, read_sized, read_string
 
 FORMATS = {"ros2msg": MessageDefinitionFormat.MSG, "ros2idl": MessageDefinitionFormat.IDL, "omgidl": MessageDefinitionFormat.IDL}
@@ -68,19 +69,66 @@ class _NoQos(dict[int, Any]):
         super().__setitem__(key, channel._replace(metadata=b""))
 
 
+class _AnyProfile(BufferedReader):
+    """An MCAP file that says ``ros2`` in its header, whatever it says: each channel names its own serialisation. Writers that are no
+    recorder (converters, Foxglove) leave the profile empty."""
+
+    _CONTENT_AT = 17
+    """Behind the magic bytes, the record's number and its length."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        at, data = self.tell(), super().read(size)
+        return b"\4\0\0\0ros2".ljust(len(data), b"\0") if at == self._CONTENT_AT and len(data) >= 8 else data
+
+
+class _McapPath:
+    """What ``McapReader`` wants of a path."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    def open(self, mode: str) -> BufferedReader:
+        return _AnyProfile(FileIO(self._path))
+
+
 class _Mcap:
     def __init__(self, path: Path):
-        self._reader = McapReader(path)
+        self._reader = McapReader(cast(Any, _McapPath(path)))
         self._reader.schemas, self._reader.channels = _KnownSchemas(), _NoQos()
         self._reader.open()
-        self.links = [Link(one.id, one.topic, one.msgtype, one.msgdef, str(getattr(one.ext, "serialization_format", "cdr")), one.msgcount)
-                      for one in self._reader.connections]
+        self._late_ns: int | None = None
+        self.links = [Link(one.id, one.topic, _full(one.msgtype), one.msgdef, str(getattr(one.ext, "serialization_format", "cdr")),
+                           one.msgcount) for one in self._reader.connections]
 
     def messages(self, links: Collection[Link]) -> Iterator[tuple[Link, int, bytes]]:
         by_id = {link.id: link for link in links}
         chosen = [one for one in self._reader.connections if one.id in by_id]
-        for one, bag_ns, raw in self._reader.messages(chosen):
+        for one, bag_ns, raw in self._reader.messages(chosen) if self._reader.chunks else self._scanned(chosen):
             yield by_id[one.id], bag_ns, raw
+
+    def _scanned(self, chosen: list[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
+        """The messages of a file without an index of its chunks, or without chunks, by bag time: those that were written late wait for
+        as long as the latest one was late. ``rosbags`` refuses such a file."""
+        if self._late_ns is None:
+            newest = late_ns = 0
+            for _, bag_ns, _ in self._reader.messages_scan(self._reader.connections):
+                newest = max(newest, bag_ns)
+                late_ns = max(late_ns, newest - bag_ns)
+            self._late_ns = late_ns
+        waiting: list[tuple[int, int, Connection, bytes]] = []
+        newest = 0
+        for number, (one, bag_ns, raw) in enumerate(self._reader.messages_scan(chosen)):
+            heappush(waiting, (bag_ns, number, one, raw))
+            newest = max(newest, bag_ns)
+            while waiting and waiting[0][0] <= newest - self._late_ns:
+                bag_ns, _, one, raw = heappop(waiting)
+                yield one, bag_ns, raw
+        while waiting:
+            bag_ns, _, one, raw = heappop(waiting)
+            yield one, bag_ns, raw
 
     def embedded_metadata(self) -> str:
         file = self._reader.bio
@@ -95,6 +143,11 @@ class _Mcap:
 
     def close(self) -> None:
         self._reader.close()
+
+
+def _full(kind: str) -> str:
+    """``kind`` with its middle part, which some writers leave out: std_msgs/String is std_msgs/msg/String."""
+    return kind.replace("/", "/msg/") if kind.count("/") == 1 else kind
 
 
 def _entry(record: BytesIO, wanted: str) -> str:
@@ -123,7 +176,7 @@ class _Sqlite:
         if self._has("message_definitions"):
             definitions = {kind: MessageDefinition(FORMATS[encoding], text) for kind, encoding, text in self._all(
                 "SELECT topic_type, encoding, encoded_message_definition FROM message_definitions ORDER BY id") if encoding in FORMATS}
-        return [Link(number, topic, kind, definitions.get(kind, NO_DEFINITION), encoding, counts.get(number, 0))
+        return [Link(number, topic, _full(kind), definitions.get(kind, NO_DEFINITION), encoding, counts.get(number, 0))
                 for number, topic, kind, encoding in self._all("SELECT id, name, type, serialization_format FROM topics ORDER BY id")]
 
     def messages(self, links: Collection[Link]) -> Iterator[tuple[Link, int, bytes]]:

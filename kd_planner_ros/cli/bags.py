@@ -12,19 +12,24 @@ from kd_planner_ros.cli.options import add_json
 EPILOG = """\
 examples:
   kd-planner bags check my_bag                       topics, clocks, cameras, and what train and replay would refuse
+  kd-planner bags check my_bag --camera front=rgb_view   what they say with the cameras named so
   kd-planner bags check my_bags --json               the same of every recording in a folder, as one JSON object
 
 Nothing is written. Exit status 2: no recording there can be read."""
+DRIVEN = "evaluate open-loop, replay"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the one subcommand."""
+    from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP
+
     parser.epilog = EPILOG
     ways = parser.add_subparsers(dest="way", metavar="WHAT", required=True, help="what to do")
     summary = "print what recordings hold, what is wrong with them, and what they can be used for"
     sub = ways.add_parser("check", help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=EPILOG)
     sub.add_argument("path", type=Path, metavar="PATH", help="a rosbag2 folder, a .mcap or .db3 file, or a folder of recordings")
-    sub.add_argument("--role-name", metavar="TEXT", help="the ego's role name, needed where a recording holds two")
+    sub.add_argument("--role-name", metavar="TEXT", help=ROLE_HELP)
+    sub.add_argument("--camera", nargs="*", default=(), metavar="NAME=RECORDED", help=CAMERA_HELP)
     add_json(sub)
     sub.set_defaults(run=_check)
 
@@ -32,16 +37,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _check(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.bags.check import check
     from kd_planner_ros.bags.find import search
-    from kd_planner_ros.core.errors import BagError
+    from kd_planner_ros.bags.source import Source, read_cameras
+    from kd_planner_ros.core.errors import KdPlannerError
 
+    cameras = read_cameras(args.camera)
     found = search([args.path])
     results: list[dict[str, Any]] = []
-    broken: list[BagError] = []
+    broken: list[KdPlannerError] = []
     for bag in found.bags:
         try:
-            results.append(check(bag, args.role_name) | {"uses": _uses(bag, args.role_name)})
+            results.append(_with_uses(check(Source(bag, args.role_name or "", cameras), _uses)))
             print("\n".join(lines(results[-1])) + "\n")
-        except BagError as error:
+        except KdPlannerError as error:
             broken.append(error)
             print(f"{bag}\n  cannot be read: {error}\n")
     print(found)
@@ -51,22 +58,19 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
             "left_out": [{"path": str(path), "why": why} for path, why in found.left_out]}
 
 
-def _uses(bag: Path, role_name: str | None) -> dict[str, str]:
+def _uses(recording: Any) -> dict[str, str]:
     """Why the recording cannot be used, by command; "" where it can."""
-    from kd_planner_ros.bags.reader import open_bag
-    from kd_planner_ros.core.errors import BagError
     from kd_planner_ros.distill.recorded import trainable
 
-    try:
-        with open_bag(bag, role_name) as recording:
-            driven = {"evaluate open-loop, replay": _replayable(recording)}
-            return driven | {f"train --network {name}": why for name, why in trainable(recording).items()}
-    except BagError as error:
-        return {"evaluate open-loop, replay": str(error), "train": str(error)}
+    return {DRIVEN: _replayable(recording)} | {f"train --network {name}": why for name, why in trainable(recording).items()}
+
+
+def _with_uses(found: dict[str, Any]) -> dict[str, Any]:
+    return found if "uses" in found else {**found, "uses": {DRIVEN: found["no_ego"], "train": found["no_ego"]}}
 
 
 def _replayable(recording: Any) -> str:
-    from kd_planner_ros.core.errors import BagError
+    from kd_planner_ros.core.errors import KdPlannerError
 
     try:
         camera = (*recording.cameras, "<camera>")[0]
@@ -76,7 +80,7 @@ def _replayable(recording: Any) -> str:
         next(recording.samples((camera,)), None)
         missing = f"expected {recording.topics.route}; got no route; planners that need none can be used"
         return missing if recording.route is None else ""
-    except BagError as error:
+    except KdPlannerError as error:
         return str(error)
 
 
@@ -103,7 +107,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _vehicle(found: Mapping[str, Any]) -> Iterator[str]:
     if "no_ego" in found:
-        yield f"  no ego vehicle: {found['no_ego']}"
+        yield f"  no drive of one ego vehicle: {found['no_ego']}"
         return
     route = "none" if found["route_m"] is None else f"{found['route_m']:.0f} m"
     lidars = ", ".join(found["lidars"]) or "none"

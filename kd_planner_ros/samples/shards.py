@@ -32,7 +32,7 @@ from kd_planner_ros.samples.make import make_samples
 from kd_planner_ros.samples.rows import begins
 from kd_planner_ros.wire.topics import MAP_LINES, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE
 
-FORMAT = 4
+FORMAT = 5
 """Raise when the meaning of a row changes, or what a recording is refused for: old shards are then built again."""
 TRUTH = {"objects": TRUTH_OBJECTS, "signals": TRUTH_SIGNALS, "tracks": TRUTH_OBJECTS, "lines": MAP_LINES}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -12,16 +11,19 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 
 from kd_planner_ros.bags.bag_file import BagFile
 from kd_planner_ros.bags.messages import typestore
-from kd_planner_ros.bags.stamps import header_stamp
+from kd_planner_ros.bags.stamps import header_stamp, stamped
+
+__all__ = ["Change", "moved", "rewrite", "stamped"]
 
 Change = Callable[[str, int, bytes], "list[tuple[int, bytes]] | bytes | None"]
 """(topic, bag time, message) -> the message to write instead, several with their bag times, or None to leave it out."""
 
 
 def rewrite(source: Path, target: Path, change: Change = lambda topic, bag_ns, raw: raw, rename: Callable[[str], str] = str,
-            storage: str = "mcap", compression: str = "", silent: Mapping[str, str] = MappingProxyType({})) -> Path:
+            storage: str = "mcap", compression: str = "", silent: Mapping[str, str] = MappingProxyType({}),
+            kinds: Mapping[str, str] = MappingProxyType({})) -> Path:
     """Copy the recording at ``source`` to ``target`` and give that back. ``compression`` is "", file or message; ``silent`` are
-    topics, with their types, that the recorder knew and on which no message came."""
+    topics, with their types, that the recorder knew and on which no message came; ``kinds`` the types of changed topics."""
     writer = Writer(target, version=9, storage_plugin=StoragePlugin[storage.upper()])
     if compression:
         writer.set_compression(CompressionMode[compression.upper()], CompressionFormat.ZSTD)
@@ -31,7 +33,7 @@ def rewrite(source: Path, target: Path, change: Change = lambda topic, bag_ns, r
             writer.add_connection(topic, kind, typestore=typestore())
         for topic, bag_ns, raw in file.raw(file.kinds):
             written = change(topic, bag_ns, raw)
-            name, kind = rename(topic), file.kinds[topic]
+            name, kind = rename(topic), kinds.get(topic, file.kinds[topic])
             for when, data in [(bag_ns, written)] if isinstance(written, bytes) else written or ():
                 if name not in connections:
                     connections[name] = writer.add_connection(name, kind, typestore=typestore())
@@ -39,11 +41,6 @@ def rewrite(source: Path, target: Path, change: Change = lambda topic, bag_ns, r
         for key, value in file.custom_data.items():
             writer.set_custom_data(key, value)
     return target
-
-
-def stamped(raw: bytes, stamp_ns: int) -> bytes:
-    """``raw``, a serialised message that begins with a header, with another stamp."""
-    return raw[:4] + struct.pack("<iI", stamp_ns // 10**9, stamp_ns % 10**9) + raw[12:]
 
 
 def moved(wanted: str, by: Callable[[int], int]) -> Change:

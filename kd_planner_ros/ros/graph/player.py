@@ -6,8 +6,6 @@ import importlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -20,7 +18,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Bool, String
 
-from kd_planner_ros.bags.bag_file import BagFile
+from kd_planner_ros.bags.instants import LONGEST_NS
+from kd_planner_ros.bags.reader import Recording
 from kd_planner_ros.bags.stamps import header_stamp
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Control, Plan
@@ -36,7 +35,7 @@ from kd_planner_ros.wire.codec.pictures import COMPRESSED, rgb, rgb_of
 from kd_planner_ros.wire.topics import Topics
 
 SETTLE_NS = 100_000_000
-"""Messages of one instant lie at most this far apart in a recording."""
+"""Messages of one instant lie at most this far apart in a recording, beyond what its topics are apart."""
 
 
 class Player:
@@ -138,19 +137,30 @@ def plain(raw: bytes) -> Image:
     return rgb(make, rgb_of(message), stamp_of(message), message.header.frame_id)
 
 
-def instants(path: Path, topics: set[str]) -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
-    """The recording's messages on ``topics`` as (header stamp, [(topic, CDR bytes)]), oldest stamp first.
+def instants(recording: Recording, topics: set[str]) -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
+    """The messages of ``recording`` on ``topics`` as (header stamp, [(topic, CDR bytes)]), oldest stamp first; of one topic's messages
+    with one stamp the first. Messages of roadside stations come as late as they were recorded, with the car's of that time.
+    ``recording.notes`` says how many came too late to be played.
 
     Raises:
         BagError: a broken file, or a message without a readable header.
     """
-    pending: dict[int, list[tuple[str, bytes]]] = defaultdict(list)
-    with closing(BagFile(path)) as file:
-        for topic, _, raw in file.raw(topics):
-            stamp_ns = header_stamp(raw, topic)
-            pending[stamp_ns].append((topic, bytes(raw)))
-            for due_ns in sorted(one for one in pending if one < stamp_ns - SETTLE_NS):
-                yield due_ns, pending.pop(due_ns)
+    pending: dict[int, dict[str, bytes]] = defaultdict(dict)
+    hold_ns, newest_ns, played_ns, late = min(recording.spread_ns(topics), LONGEST_NS) + SETTLE_NS, -1, -1, 0
+    for topic, _, raw in recording.raw(topics):
+        stamp_ns = header_stamp(raw, topic)
+        if topic not in recording.timed:
+            stamp_ns = max(stamp_ns, newest_ns)
+        newest_ns = max(stamp_ns, newest_ns)
+        if stamp_ns <= played_ns:
+            late += 1
+            continue
+        pending[stamp_ns].setdefault(topic, bytes(raw))
+        for due_ns in sorted(one for one in pending if one < stamp_ns - hold_ns):
+            yield due_ns, list(pending.pop(due_ns).items())
+            played_ns = due_ns
     for stamp_ns in sorted(pending):
-        yield stamp_ns, pending[stamp_ns]
+        yield stamp_ns, list(pending[stamp_ns].items())
+    if late:
+        recording.notes.append(f"{late} messages came more than {hold_ns / 1e9:.1f} s late, or again, and were not played")
 

@@ -28,6 +28,7 @@ from kd_planner_ros.ros.graph.environment import graph_environment, require_grap
 from kd_planner_ros.ros.graph.site import Site
 from kd_planner_ros.ros.profiles import Profile
 from kd_planner_ros.runtime.facts import ModelFacts, planner_facts
+from kd_planner_ros.wire.topics import TRUTH_OBJECTS
 
 START_S = 240.0
 GIVEN = ("planner", "models_dir", "carla_profile", "role_name")
@@ -81,7 +82,7 @@ def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
         topics, trigger = needed_topics(recording, facts.rig)
         environment = graph_environment(facts.rig)
         profile = _with_cameras(profile, recording, facts.rig)
-        period_s = max(1.0 / facts.rate_hz, _period_s(config.bag, trigger))
+        period_s = max(1.0 / facts.rate_hz, _period_s(recording, trigger))
         nodes = describe(GraphConfig(profile, planner, period_s, world="none", device=config.device, engine=config.engine,
                                      models_dir=models_dir, lockstep=config.rate == 0.0, log_level=config.log_level,
                                      params_file=config.params_file))
@@ -130,7 +131,7 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
         raise BagError(f"{recording.topics.route} in {recording.path}", "no route",
                        "record the route too, or choose a planner that needs none")
     heard = roadside_topics(recording.stations, recording.held) if rig.roadside is not None else {}
-    return {topic: recording.kinds[topic] for topic in (*wanted, *heard)}, wanted[0]
+    return {topic: recording.kinds[topic] for topic in (*wanted, *filter(recording.usable, heard))}, wanted[0]
 
 
 def _cameras(recording: Recording, rig: SensorRig) -> tuple[str, ...]:
@@ -144,11 +145,11 @@ def _with_cameras(profile: Profile, recording: Recording, rig: SensorRig) -> Pro
     return replace(profile, topics={**profile.topics, **pictures})
 
 
-def _period_s(bag: Path, trigger: str) -> float:
+def _period_s(recording: Recording, trigger: str) -> float:
     """Usual time between two messages on ``trigger``, seconds."""
     from kd_planner_ros.ros.graph.player import instants
 
-    stamps = [stamp for stamp, _ in _first(instants(bag, {trigger}), 40)]
+    stamps = [stamp for stamp, _ in _first(instants(recording, {trigger}), 40)]
     return float(np.median(np.diff(stamps))) / 1e9 if len(stamps) > 1 else 0.0
 
 
@@ -188,7 +189,7 @@ def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any,
             _await_agent(player, processes, watch, environment)
             require_only_clock(player.node)
             first_ns = first_s = None
-            for stamp_ns, group in tqdm(instants(recording.path, set(topics)), unit="tick", disable=not progress,
+            for stamp_ns, group in tqdm(instants(recording, set(topics)), unit="tick", disable=not progress,
                                         dynamic_ncols=True, file=sys.stderr):
                 if first_ns is None:
                     first_ns, first_s = stamp_ns, time.monotonic()
@@ -251,4 +252,4 @@ def _score(config: ReplayConfig, recording: Recording, player: Any, frames: list
 
 def _actors(recording: Recording) -> Any:
     """Recorded boxes with their stamps."""
-    return recording.records("objects")
+    return recording.records("objects") if recording.usable(TRUTH_OBJECTS) else ()

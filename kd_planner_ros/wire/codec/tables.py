@@ -11,6 +11,7 @@ from kd_planner_ros.core.records import Command
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE
 from kd_planner_ros.wire.codec.base import MAP_FRAME, Make, header, planar_pose, pose_of
+from kd_planner_ros.wire.codec.carla import actors_from_objects
 from kd_planner_ros.wire.tables import CLOUD_DTYPE, ROUTE_DTYPE, cast_table, read_table, require_columns, table_bytes, table_fields
 
 TABLE, CARLA_ROUTE, PATH = "sensor_msgs/msg/PointCloud2", "carla_msgs/msg/CarlaRoute", "nav_msgs/msg/Path"
@@ -42,7 +43,9 @@ def rows_of(message: Any) -> np.ndarray:
 
 
 def actors_of(message: Any) -> np.ndarray:
-    """Road users ACTOR_DTYPE [N]."""
+    """Road users ACTOR_DTYPE [N] in our table or in derived_object_msgs/ObjectArray, as CARLA's bridge sends them."""
+    if hasattr(message, "objects"):
+        return actors_from_objects(message.objects)
     return cast_table(rows_of(message), ACTOR_DTYPE)
 
 

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
 from support.bags import write_bag
+from support.rewrite import rewrite
 
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.errors import BagError, ConfigError, KdPlannerError, PlannerError
@@ -64,7 +65,8 @@ def test_what_stations_sent_is_played_where_the_planner_asks_for_it(tmp_path):
         plain_rig, _ = needed_topics(recording, SensorRig(front))
     assert set(asked) - set(plain_rig) == {"/carla/rsu/north/image/compressed", "/carla/rsu/objects"}
     assert trigger == "/carla/ego_vehicle/front/image/compressed"
-    raw = next(raw for _, group in instants(bag, {"/carla/rsu/north/image/compressed"}) for _, raw in group)
+    with open_bag(bag) as recording:
+        raw = next(raw for _, group in instants(recording, {"/carla/rsu/north/image/compressed"}) for _, raw in group)
     image = plain(raw)
     assert (image.header.frame_id, image.width, image.encoding) == ("rsu/north", 16, "bgra8")
     assert image.header.stamp.sec == 1 and abs(int(image.data[0]) - 90) <= 2
@@ -183,9 +185,37 @@ def test_pictures_of_another_size_are_named_before_playing(bag):
 
 def test_instants_come_in_order_of_their_stamps(bag):
     topics = {"/carla/ego_vehicle/odometry", "/carla/ego_vehicle/front/image"}
-    found = list(instants(bag, topics))
+    with open_bag(bag) as recording:
+        found = list(instants(recording, topics))
     assert [stamp for stamp, _ in found] == [10**9 + n * 50_000_000 for n in range(120)]
     assert [len(group) for _, group in found][:11] == [2] + [1] * 9 + [2]
+
+
+@pytest.mark.parametrize("late_by", [0.45, 1.5])
+def test_late_messages_never_set_the_clock_back_and_none_is_lost(bag, tmp_path, late_by):
+    """One picture in four late, or a camera that is slow; what came twice is played once."""
+    def change(topic, when, raw):
+        late = topic.endswith("/front/image") and (late_by > 1.0 or when % (4 * 500_000_000) == 0)
+        return [(when + round(late_by * 1e9) * late + n, raw) for n in range(2)]
+
+    with open_bag(rewrite(bag, tmp_path / "b", change)) as recording:
+        found = list(instants(recording, {"/carla/ego_vehicle/odometry", "/carla/ego_vehicle/front/image"}))
+        assert not [note for note in recording.notes if "not played" in note]
+    assert [stamp for stamp, _ in found] == [10**9 + n * 50_000_000 for n in range(120)]
+    assert [len(group) for _, group in found] == [2 if n % 10 == 0 else 1 for n in range(120)]
+
+
+def test_late_pictures_of_stations_come_with_the_instant_at_which_they_were_received(tmp_path):
+    camera = CameraSpec("north", Pose(x=10.0, z=7.0), 16, 8, 90.0, 0.5)
+    view = RoadsideView("rsu", camera, np.full((8, 16, 3), 90, np.uint8), None, 0, 0.3)
+    path = write_bag(tmp_path / "arc", seconds=2.0, compact=True, views=(view,), stations=(Station("rsu", Pose(x=10.0), (camera,)),))
+    station, odometry = "/carla/rsu/north/image/compressed", "/carla/ego_vehicle/odometry"
+    late = rewrite(path, tmp_path / "late", lambda topic, when, raw: [(when + 300_000_001 * (topic == station), raw)])
+    with open_bag(late) as recording:
+        found = list(instants(recording, {station, odometry}))
+    assert [stamp for stamp, _ in found] == [10**9 + n * 50_000_000 for n in range(40)]
+    taken = [(stamp - header_stamp(raw, station)) / 1e9 for stamp, group in found for topic, raw in group if topic == station]
+    assert len(taken) == 4 and taken == [pytest.approx(0.3, abs=0.06)] * 4
 
 
 def test_a_message_too_short_for_a_header_is_refused():

@@ -3,6 +3,7 @@
 import itertools
 import shutil
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from support.bags import copy_bag
 from support.rewrite import rewrite
 
 from kd_planner_ros.bags.bag_file import BagFile
+from kd_planner_ros.bags.facts import custom_data
+from kd_planner_ros.bags.files import bag_files
 from kd_planner_ros.bags.messages import typestore
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.errors import BagError
@@ -238,3 +241,31 @@ def test_a_broken_metadata_is_one_line_with_a_remedy_that_works(mcap, tmp_path, 
     assert "\n" not in str(caught.value)
     (folder / "metadata.yaml").unlink()
     assert len(stamps(folder)[0]) == 8
+
+
+@pytest.mark.parametrize("text, said", [("~", {}), ("", {}), ("null", {}), ("{}", {}), ("{seed: 0619, on: yes, at: 12:30, none: ~}", {
+    "seed": "0619", "on": "yes", "at": "12:30", "none": "~"})])
+def test_what_the_recorder_noted_is_read_as_it_stands(mcap, tmp_path, text, said):
+    """Readers of YAML make numbers, truth values and times of such texts; recorders write a null for nothing."""
+    folder = Path(shutil.copytree(mcap, tmp_path / "b"))
+    whole = (folder / "metadata.yaml").read_text()
+    begin, end = whole.index("  custom_data:"), whole.index("  duration:")
+    (folder / "metadata.yaml").write_text(f"{whole[:begin]}  custom_data: {text}\n{whole[end:]}")
+    assert custom_data(folder) == said == bag_files(folder).custom_data
+
+
+def test_metadata_of_forty_topics_is_read_in_a_blink(mcap, tmp_path):
+    """Every start of a training reads that of every recording; a YAML reader in Python takes ten times as long as this bound."""
+    folder = Path(shutil.copytree(mcap, tmp_path / "b"))
+    edit(folder, lambda facts: facts["topics_with_message_count"].extend([
+        {"message_count": 0, "topic_metadata": {"name": f"/other/{n}", "type": "x", "offered_qos_profiles": [
+            {"history": "keep_last", "depth": 10, "deadline": {"sec": 9223372036, "nsec": 854775807}}]}} for n in range(100)]))
+    assert len(bag_files(folder).counts) > 100
+    used = [_cpu_s(lambda: bag_files(folder)) for _ in range(3)]
+    assert min(used) < 0.5 * _cpu_s(lambda: YAML(typ="safe", pure=True).load((folder / "metadata.yaml").read_text()))
+
+
+def _cpu_s(work):
+    begin = time.process_time()
+    work()
+    return time.process_time() - begin

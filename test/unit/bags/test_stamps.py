@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.bags import SPEED, copy_bag
-from support.rewrite import moved, rewrite, stamped
+from support.rewrite import moved, rewrite
 
 from kd_planner_ros.bags.reader import open_bag
-from kd_planner_ros.bags.stamps import CLOCK_LIMIT_NS, Times, header_stamp, judge
+from kd_planner_ros.bags.stamps import CLOCK_LIMIT_NS, Times, header_stamp, judge, lateness, placed, stamped
 from kd_planner_ros.core.errors import BagError
 
 S = 10**9
@@ -46,8 +46,6 @@ def test_what_is_sound_is_not_doubted(bag):
 
 
 @pytest.mark.parametrize("stamps, named", [
-    (np.zeros(20), "stand still: 0.000 s in 20 of 20 messages"),
-    (np.concatenate([ticks(50), np.full(4, 49 * TICK)]), "stand still: 2.450 s in 5 of 54"),
     (np.concatenate([ticks(50), ticks(50)]), "set back from 2.450 s to 0.000 s at message 51 of 100"),
     (np.concatenate([ticks(50), ticks(14, 46 * TICK)]), "set back from 2.450 s to 2.300 s at message 51"),
     (np.concatenate([ticks(5, 1_700_000_000 * S), ticks(50)]), "set back from 1700000000.200 s to 0.000 s at message 6"),
@@ -60,10 +58,65 @@ def test_stamps_that_do_not_grow_are_refused(stamps, named):
 @pytest.mark.parametrize("stamps, told", [
     (np.repeat(ticks(50), 2), "50 of 100 messages repeat a stamp"),
     (np.repeat(ticks(50), 3), "100 of 150 messages repeat a stamp"),
+    (np.repeat(ticks(50), 9), "400 of 450 messages repeat a stamp"),
+    (np.concatenate([ticks(50), np.full(4, 49 * TICK)]), "4 of 54 messages repeat a stamp"),
+    (np.zeros(20), "all 20 messages have the stamp 0.000 s: they are taken at their bag times"),
     (np.concatenate([ticks(9), [10 * TICK, 9 * TICK], ticks(9, 11 * TICK)]), "1 of 20 messages came out of order"),
 ])
 def test_what_a_network_does_is_told_and_not_refused(stamps, told):
     assert verdict(stamps).fault == "" and verdict(stamps).notes == (told,)
+
+
+def test_stamps_that_stop_while_odometrys_go_on_are_refused_and_those_of_a_slow_simulator_are_not():
+    """Of a slow simulator all topics repeat their stamps, however often; one topic that stops alone has a broken clock."""
+    stopped = verdict(np.minimum(ticks(100), 49 * TICK), reference=ticks(100))
+    assert stopped.fault == "stamps that stand still: 2.450 s in 51 of 100 messages, while those of ego go on from 2.450 s to 4.950 s"
+    assert verdict(np.minimum(ticks(80), 49 * TICK), reference=ticks(80)).fault == ""  # 1.5 s: a picture that was sent again
+    slow = np.repeat(ticks(10), 60)
+    assert verdict(slow, reference=slow).fault == "" and verdict(slow, reference=ticks(10)).fault == ""
+    ego = Times(np.arange(100) * TICK, np.minimum(ticks(100), 49 * TICK))
+    assert "while those of t go on" in judge({"ego": ego, "t": Times(np.arange(100) * TICK, ticks(100))}, "ego")["ego"].fault
+
+
+@pytest.mark.parametrize("stamp", [0, 5, 1_700_000_000 * S])
+@pytest.mark.parametrize("pace", [1, 4])
+def test_messages_without_stamps_are_placed_by_odometrys_at_their_bag_times(stamp, pace):
+    """Whatever the one stamp is, and where simulated time is slower than the bag's."""
+    ego = Times(10**12 + np.arange(100) * TICK * pace, ticks(100, 7 * S))
+    bare = Times(ego.received[10:40] + 3, np.full(30, stamp))
+    found = judge({"ego": ego, "t": bare}, "ego")["t"]
+    assert found.fault == "" and "30 messages have the stamp" in found.notes[0]
+    assert np.abs(placed(bare, found).stamps - ego.stamps[10:40]).max() <= 3
+    assert placed(Times(ego.received[:1] - S, bare.stamps[:1]), found).stamps.tolist() == [6 * S]
+    assert placed(Times(ego.received[-1:] + S, bare.stamps[:1]), found).stamps.tolist() == [int(ego.stamps[-1]) + S]
+
+
+def test_without_any_stamps_the_bag_times_count_and_without_those_nothing_can_be_placed():
+    bare = Times(ticks(20, 3 * S), np.zeros(20, np.int64))
+    found = judge({"ego": bare, "t": bare}, "ego")
+    assert placed(bare, found["ego"]).stamps.tolist() == placed(bare, found["t"]).stamps.tolist() == bare.received.tolist()
+    sound = Times(ticks(20, 3 * S), ticks(20, 90 * S))
+    assert placed(bare, judge({"ego": bare, "t": sound}, "ego")["ego"]).stamps.tolist() == sound.stamps.tolist()
+    nothing = judge({"t": Times(np.full(20, 5), np.zeros(20, np.int64))}, "ego")["t"]
+    assert nothing.fault == "stamps that stand still: 0.000 s in 20 of 20 messages, and one bag time for all of them"
+
+
+def test_two_messages_of_one_stamp_have_that_stamp_and_two_zeros_beside_a_clock_have_none():
+    twice = Times(np.array([0, 9]), np.array([5 * S, 5 * S]))
+    assert judge({"t": twice}, "ego")["t"].clock is None
+    zeros = Times(np.array([0, 9]), np.zeros(2, np.int64))
+    assert judge({"t": zeros}, "ego")["t"].clock is None
+    assert judge({"t": zeros, "ego": Times(ticks(9), ticks(9, S))}, "ego")["t"].clock is not None
+
+
+@given(st.lists(st.integers(-40, 40), min_size=1, max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_lateness_is_what_the_latest_message_is_late(jitter):
+    stamps = ticks(len(jitter)) + np.array(jitter) * 1_000_000
+    worst = max((max(stamps[:i + 1]) - stamps[i] for i in range(len(stamps))), default=0)
+    assert lateness([Times(ticks(len(jitter)), stamps)]) == worst
+    halves = [Times(ticks(len(jitter))[part], stamps[part]) for part in (slice(0, None, 2), slice(1, None, 2)) if len(stamps[part])]
+    assert lateness(halves) == worst and lateness([]) == 0
 
 
 @given(st.integers(20, 60), st.integers(3, 15), st.integers(3, 300))
@@ -132,6 +185,67 @@ def test_a_message_that_came_twice_counts_once(bag, tmp_path):
     assert f"{CAMERA}: 80 of 160 messages repeat a stamp" in recording.notes
 
 
+def test_a_slow_simulators_repeats_are_merged_and_counted(bag, tmp_path):
+    """Wall-clock timers send each tick's state several times; what comes later with the same stamp is not of that instant."""
+    def change(topic, when, raw):
+        again = raw if not topic.endswith("/odometry") else _moved(raw)
+        return [(when, raw), *((when + n * 5_000_000, again) for n in range(1, 6))]
+
+    found, recording = samples(rewrite(bag, tmp_path / "b", change))
+    truth, _ = samples(bag)
+    assert [one.frame.stamp_ns for one in found] == [one.frame.stamp_ns for one in truth]
+    assert [one.frame.ego.pose.x for one in found] == [one.frame.ego.pose.x for one in truth]
+    assert f"{EGO}: 800 of 960 messages repeat a stamp" in recording.notes and recording.incomplete == 0
+
+
+def test_controls_and_pictures_without_stamps_are_placed_and_told(bag, tmp_path):
+    """Nodes that leave the header empty; the bag's clock is another one than the simulator's."""
+    def change(topic, when, raw):
+        bare = topic.endswith(("vehicle_control_cmd", "/front/image"))
+        return [(10**12 + 3 * when, stamped(raw, 0) if bare else raw)]
+
+    found, recording = samples(rewrite(bag, tmp_path / "b", change))
+    truth, _ = samples(bag)
+    assert [(one.frame.stamp_ns, one.truth.control) for one in found] == [(one.frame.stamp_ns, one.truth.control) for one in truth]
+    assert np.array_equal(found[9].frame.images["front"], truth[9].frame.images["front"])
+    assert f"{CAMERA}: all 80 messages have the stamp 0.000 s: they are taken at their bag times" in recording.notes
+    assert sum("vehicle_control_cmd: all 160 messages" in note for note in recording.notes) == 1
+
+
+@pytest.mark.parametrize("late_by", [2 * TICK, 9 * TICK])
+def test_late_pictures_are_read_in_the_order_of_their_stamps(bag, tmp_path, late_by):
+    """Every eighth picture is held up by the network: no instant is lost, none comes out of order."""
+    def change(topic, when, raw):
+        late = topic.endswith("/front/image") and when % (16 * TICK) == 0
+        return [(when + (late_by + 1 if late else 0), raw)]
+
+    found, recording = samples(rewrite(bag, tmp_path / "b", change))
+    truth, _ = samples(bag)
+    assert [one.frame.stamp_ns for one in found] == [one.frame.stamp_ns for one in truth] and recording.incomplete == 0
+    assert all(np.array_equal(one.frame.images["front"], other.frame.images["front"]) for one, other in zip(found, truth, strict=True))
+    assert any(f"{CAMERA}: 10 of 80 messages came out of order" in note for note in recording.notes)
+
+
+def test_pictures_that_all_come_late_are_paired_with_their_truth(bag, tmp_path):
+    """A slow camera: more instants of truth than are kept by number lie between."""
+    def change(topic, when, raw):
+        return [(when + 30 * TICK if topic.endswith("/front/image") else when, raw)]
+
+    found, recording = samples(rewrite(bag, tmp_path / "b", change))
+    assert len(found) == 80 and recording.incomplete == 0 and any("1.5 s behind" in note for note in recording.notes)
+
+
+@pytest.mark.parametrize("one_time", [True, False])
+def test_speeds_are_paired_only_where_bag_times_tell_ticks_apart(bag, tmp_path, one_time):
+    """A converted recording has one bag time, at which every speed was received."""
+    faster = lambda topic, raw, when: _speed(when / S) if topic.endswith("/speedometer") else raw  # noqa: E731
+    found, recording = samples(rewrite(bag, tmp_path / "b", lambda topic, when, raw: [
+        (S if one_time else when, faster(topic, raw, when))]))
+    speeds = [one.frame.ego.speed_mps for one in found]
+    assert speeds == pytest.approx([SPEED] * 80 if one_time else [one.frame.stamp_ns / S for one in found])
+    assert any("160 of 160 ticks without" in note and "speedometer" in note for note in recording.notes) == one_time
+
+
 def test_odometry_without_finite_numbers_is_left_out_and_counted(bag, tmp_path):
     def change(topic, when, raw):
         return _without_numbers(raw) if topic == EGO and when % (10 * TICK) == 0 else raw
@@ -148,3 +262,17 @@ def _without_numbers(raw):
     message = typestore().deserialize_cdr(raw, "nav_msgs/msg/Odometry")
     object.__setattr__(message.pose.pose.position, "x", float("nan"))
     return bytes(typestore().serialize_cdr(message, "nav_msgs/msg/Odometry"))
+
+
+def _moved(raw):
+    from kd_planner_ros.bags.messages import typestore
+
+    message = typestore().deserialize_cdr(raw, "nav_msgs/msg/Odometry")
+    message.pose.pose.position.x += 99.0
+    return bytes(typestore().serialize_cdr(message, "nav_msgs/msg/Odometry"))
+
+
+def _speed(mps):
+    from kd_planner_ros.bags.messages import make, typestore
+
+    return bytes(typestore().serialize_cdr(make("std_msgs/msg/Float32", data=mps), "std_msgs/msg/Float32"))

@@ -41,9 +41,9 @@ def test_a_sound_recording_is_told_in_full(bag, capsys):
 USES = ("evaluate open-loop, replay", "train --network tcp")
 FAULTS = {
     "clock": (moved("/front/image", lambda stamp: stamp + 10**18), CAMERA, "two clocks", USES),
-    "still": (moved("/front/image", lambda stamp: 5), CAMERA, "stand still", USES),
+    "still": (moved("/front/image", lambda stamp: min(stamp, 2 * 10**9)), CAMERA, "stand still", USES),
     "ego": (moved("/odometry", lambda stamp: stamp % 10**9), "/carla/ego_vehicle/odometry", "set back", USES),
-    "control": (moved("/vehicle_control_cmd", lambda stamp: 0), "/carla/ego_vehicle/vehicle_control_cmd", "stand still", ()),
+    "control": (moved("/vehicle_control_cmd", lambda stamp: stamp + 10**18), "/carla/ego_vehicle/vehicle_control_cmd", "two clocks", ()),
 }
 
 
@@ -83,6 +83,40 @@ def test_of_a_folder_each_recording_and_each_that_is_left_out_is_told(bag, tmp_p
     assert status == 0 and len(found["recordings"]) == 1 and "broken" in found["unreadable"][0]
     assert found["left_out"] == [{"path": str(tmp_path / "interrupted.partial"), "why": "it was interrupted"}]
     assert "cannot be read" in text and "2 recordings found; left out: " in text
+
+
+def test_a_topic_of_another_type_is_named_and_the_others_are_checked(bag, tmp_path, capsys):
+    """Odometry as a text: neither the recording's check ends there, nor the folder's."""
+    text = bytes.fromhex("00010000") + (9).to_bytes(4, "little") + b"anything\0"
+    for name, wrong in (("a", "/odometry"), ("b", "/nothing")):
+        rewrite(bag, tmp_path / name, lambda topic, when, raw, wrong=wrong: text if topic.endswith(wrong) else raw,
+                kinds={f"/carla/ego_vehicle{wrong}": "std_msgs/msg/String"})
+    status, found, _ = check(tmp_path, capsys)
+    first, second = found["recordings"]
+    assert status == 0 and first["faults"] == {
+        "/carla/ego_vehicle/odometry": "messages of type std_msgs/msg/String, not nav_msgs/msg/Odometry"}
+    assert first["cameras"][0]["size"] == [64, 32] and "std_msgs/msg/String" in first["uses"][USES[0]] and second["uses"][USES[0]] == ""
+
+
+def test_cameras_are_named_as_in_other_commands(bag, tmp_path, capsys):
+    path = rewrite(bag, tmp_path / "b", rename=lambda topic: topic.replace("/front/", "/rgb_view/"))
+    _, found, _ = check(path, capsys, "--camera", "left=rgb_view")
+    assert [one["id"] for one in found["recordings"][0]["cameras"]] == ["left"] and found["recordings"][0]["uses"][USES[0]] == ""
+    _, found, text = check(path, capsys, "--camera", "left=rgb_other")
+    assert "camera 'rgb_other' in" in found["recordings"][0]["no_ego"] and "rgb_view" in text
+    status, said, _ = check(path, capsys, "--camera", "left")
+    assert status == 2 and said.count("\n") == 1 and "--camera NAME=RECORDED" in said
+
+
+def test_all_messages_are_read_once(bag, capsys, monkeypatch):
+    """Pictures are most of a recording: whatever is asked of it, they are not read again and again."""
+    from kd_planner_ros.bags.bag_file import BagFile
+
+    whole, seen = BagFile.raw, []
+    monkeypatch.setattr(BagFile, "raw", lambda self, topics: (seen.append(one[0]) or one for one in whole(self, topics)))
+    _, found, _ = check(bag, capsys)
+    (camera,) = (one for one in found["recordings"][0]["topics"] if one["name"] == CAMERA)
+    assert camera["messages"] == 8 <= seen.count(CAMERA) <= 8 + 3  # and the first one: its size, and one sample
 
 
 def test_where_nothing_can_be_read_the_status_is_two_and_the_sentence_one_line(bag, tmp_path, capsys):
