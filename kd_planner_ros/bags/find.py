@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from kd_planner_ros.bags.files import DATA, PARTIAL, recordings_in
 from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.notices import say_once
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,9 @@ def find_bags(folders: Iterable[Path]) -> list[Path]:
     """
     folders = [Path(folder) for folder in folders]
     found = search(folders)
-    line = str(found)
-    if (list(found.bags) != folders or found.left_out) and line not in _printed:
-        _printed.add(line)
-        print(line, file=sys.stderr)
+    if list(found.bags) != folders or found.left_out:
+        say_once(str(found))
     return list(found.bags)
-
-
-_printed: set[str] = set()
 
 
 def search(folders: Iterable[Path]) -> Found:

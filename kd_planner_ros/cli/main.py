@@ -22,6 +22,7 @@ from dataclasses import asdict, is_dataclass
 from kd_planner_ros import __version__
 from kd_planner_ros.cli.options import Parser, refuse_unknown
 from kd_planner_ros.core.errors import is_foreseen, sentence_of
+from kd_planner_ros.core.stopping import Terminated, exit_status, note_signal
 
 COMMANDS = {
     "drive": "drive a planner through the built-in world over a real ROS 2 graph, and write a report",
@@ -71,17 +72,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _guarded(argv, wanted)
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: everything that ends in order at Ctrl-C does so too."""
-
-
 @contextmanager
 def _orderly_end() -> Iterator[None]:
     """Let SIGTERM end this process as Ctrl-C does: worker processes end, files are closed, what is finished is kept. Only where nobody
     else handles it, and in the main thread."""
-    def end(*_: object) -> None:
+    def end(number: int, *_: object) -> None:
+        note_signal(number)
         raise Terminated
 
+    note_signal(0)
     ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     if ours:
         signal.signal(signal.SIGTERM, end)
@@ -111,14 +110,14 @@ def _guarded(argv: list[str], wanted: str | None) -> int:
             raise
         return _refuse(f"{sentence_of(error)}; this is a bug in kd_planner_ros: run the command again with "
                        f"{TRACEBACK}=1 and report the traceback")
-    except KeyboardInterrupt as stop:
-        return _stopped(143 if isinstance(stop, Terminated) else 130)
+    except KeyboardInterrupt:
+        return _stopped()
 
 
 def _run(argv: list[str], wanted: str | None) -> int:
     """Run the subcommand, print its result where ``--json`` asks for it, and give back the exit status.
 
-    A result whose ``finished`` is False comes from a command that Ctrl-C has ended in order.
+    A result whose ``finished`` is False comes from a command that Ctrl-C or SIGTERM has ended in order.
     """
     parser = build_parser(wanted)
     args, unknown = parser.parse_known_args(argv)
@@ -131,9 +130,9 @@ def _run(argv: list[str], wanted: str | None) -> int:
     return _stopped() if getattr(result, "finished", True) is False else 0
 
 
-def _stopped(status: int = 130) -> int:
+def _stopped() -> int:
     print("kd-planner: stopped; finished work is kept", file=sys.stderr)
-    return status
+    return exit_status()
 
 
 def _refuse(sentence: str) -> int:

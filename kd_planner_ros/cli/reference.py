@@ -13,6 +13,7 @@ from pathlib import Path
 import kd_planner_ros
 from kd_planner_ros.cli.main import COMMANDS, build_parser
 from kd_planner_ros.cli.options import subparsers
+from kd_planner_ros.core.files import write_text
 from kd_planner_ros.ros.params import CommonParams
 from kd_planner_ros.ros.profiles import load_profile
 from kd_planner_ros.ros.specs import node_specs
@@ -122,7 +123,7 @@ def main() -> None:
     """Write the pages."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, text in pages().items():
-        (FOLDER / name).write_text(text)
+        write_text(FOLDER / name, text)
         print(FOLDER / name)
 
 

@@ -6,7 +6,7 @@ An installed distribution names its extensions in its metadata, for example in `
     tiny = "stranger.networks.tiny"
 
 Nothing is imported before it is asked for. A plugin that cannot be used never stops the others: whoever lists the names of a
-group leaves it out and reports it (``report``, once on stderr), and its error is raised where it is asked for by name.
+group leaves it out and reports it (``core/notices.py``, once on stderr), and its error is raised where it is asked for by name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ NETWORKS, METHODS, BENCHMARKS = "kd_planner_ros.networks", "kd_planner_ros.metho
 """Groups of entry points. The value of a network or a method is a package module, as the folders of this package are."""
 OWN = "kd_planner_ros"
 """Distribution that offers the built-in extensions."""
-_reported: dict[str, None] = {}
 
 
 @dataclass(frozen=True)
@@ -83,16 +82,3 @@ def _entry_points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
 
 def _distribution(entry: EntryPoint) -> str:
     return entry.dist.name if entry.dist is not None else entry.value.split(".")[0]
-
-
-def report(problem: Exception | str) -> None:
-    """Print ``problem`` on stderr, once in the life of this process."""
-    sentence = str(problem)
-    if sentence not in _reported:
-        _reported[sentence] = None
-        print(f"kd_planner_ros: warning: {sentence}", file=sys.stderr, flush=True)
-
-
-def reported() -> tuple[str, ...]:
-    """Every problem passed to ``report``, in order: for the diagnostics of a node."""
-    return tuple(_reported)

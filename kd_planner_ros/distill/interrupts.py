@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from kd_planner_ros.core.stopping import note_signal
+
 
 @contextmanager
 def interrupts(run: Any) -> Iterator[None]:
     """Set ``run.stop`` at Ctrl-C and SIGTERM instead of ending the process; in another thread than the main one they stay as
     they are."""
-    def ask(*_: Any) -> None:
+    def ask(number: int, *_: Any) -> None:
+        note_signal(number)
         run.stop = True
 
     before = {}

@@ -26,7 +26,7 @@ from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError
 from kd_planner_ros.core.foreign import read_yaml
-from kd_planner_ros.core.plugins import report
+from kd_planner_ros.core.notices import report
 from kd_planner_ros.core.renamed import TRAINING, refuse_renamed
 from kd_planner_ros.distill.config import OWN_OPTIONS, RESUMABLE, TrainConfig
 from kd_planner_ros.distill.methods.registry import IMITATION, find_method, method_names

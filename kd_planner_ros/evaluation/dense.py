@@ -77,7 +77,7 @@ def score(perceiver: Perceiver, folders: list[Path], config: DenseConfig, progre
             for frame, shot, share in _instants(perceiver, recording):
                 judge.take(perceiver.perceive(frame), frame, shot, (number + share) / total)
             incomplete += recording.incomplete
-            notes |= {recording.path.name: recording.notes} if recording.notes else {}
+            notes |= {str(recording.path): recording.notes} if recording.notes else {}
     found = {"model": perceiver.name, "bags": total, "incomplete": incomplete, "max_depth_m": config.max_depth_m, **judge.result(),
              **({"notes": notes} if notes else {})}
     if not found["outputs"]:

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from kd_planner_ros.core.files import whole_file
 from kd_planner_ros.geometry.frames import planner_to_base
 from kd_planner_ros.imaging.bev_scene import BevView
 
@@ -111,6 +112,5 @@ def _save(path: Path, draw: Any, size: tuple[float, float]) -> None:
     figure = Figure(figsize=size, layout="constrained", dpi=110)
     FigureCanvasAgg(figure)
     draw(figure)
-    part = path.with_name(f".{path.name}.part")
-    figure.savefig(part, format="png", metadata={"Software": None})
-    part.replace(path)
+    with whole_file(path) as part:
+        figure.savefig(part, format="png", metadata={"Software": None})

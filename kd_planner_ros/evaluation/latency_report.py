@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.core.files import whole_file
+
 FIGURES = ("driving_score", "route_completion", "infraction_score", "collision_rate_per_km", "infraction_rate_per_km")
 COLOURS = ("#2a78d6", "#c9513f", "#1baf7a", "#8e5bd0", "#b97a00", "#161614")
 MARKS = {"own": "*", "paper-input": "D"}
@@ -67,4 +69,5 @@ def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes.grid(alpha=0.25)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=8)
-    figure.savefig(path, dpi=140, metadata={"Software": None})
+    with whole_file(path) as part:
+        figure.savefig(part, dpi=140, format="png", metadata={"Software": None})

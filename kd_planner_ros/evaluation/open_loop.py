@@ -75,7 +75,7 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     for folder in tqdm(folders, unit="bag", desc=config.planner, disable=not progress, dynamic_ncols=True):
         with open_bag(folder) as recording:
             parts.append(_score_one(recording, planner, horizons))
-            notes |= {recording.path.name: recording.notes} if recording.notes else {}
+            notes |= {str(recording.path): recording.notes} if recording.notes else {}
     merged = merge(parts)
     if not merged["plans"]:
         raise BagError(f"an instant in {config.bag} at which every sensor of '{planner.name}' and odometry gave something",

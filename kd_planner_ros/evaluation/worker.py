@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.plugins import report
+from kd_planner_ros.core.notices import report
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.core.weather_course import weather_at

@@ -27,7 +27,8 @@ from typing import Any
 import kd_planner_ros.networks as networks
 from kd_planner_ros.core.errors import CardError, ConfigError, PlannerError, PluginError
 from kd_planner_ros.core.fields import unfit_options
-from kd_planner_ros.core.plugins import NETWORKS, Plugin, plugins, report
+from kd_planner_ros.core.notices import report
+from kd_planner_ros.core.plugins import NETWORKS, Plugin, plugins
 from kd_planner_ros.networks.parts import NetworkPart
 from kd_planner_ros.networks.planner import PERCEIVER, PLANNER, ROLES, Model, Processor
 from kd_planner_ros.networks.training import WHOLE, LearningTask, NoOptions, OptimiserDefaults, Stage

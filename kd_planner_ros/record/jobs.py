@@ -11,7 +11,7 @@ import numpy as np
 
 from kd_planner_ros.core.errors import ConfigError, RouteError
 from kd_planner_ros.core.fields import check_fields
-from kd_planner_ros.core.plugins import report
+from kd_planner_ros.core.notices import report
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather

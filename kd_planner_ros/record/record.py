@@ -178,7 +178,9 @@ def _listen(config: RecordConfig, total: int, workers: list, tasks: Any, news: A
                 kind, value = news.get(timeout=0.5)
             except queue.Empty:
                 dead = [w for w in workers if w.exitcode not in (None, 0)]
-                if dead and news.empty():
+                if dead and not tally.finished and news.empty():  # the signal went to them too
+                    left = sum(w.exitcode is None for w in workers)
+                elif dead and news.empty():
                     raise BagError("recording workers that run to the end", f"one ended with exit code {dead[0].exitcode}",
                                    "see its message above; complete recordings are kept, and the same command goes on") from None
                 continue

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kd_planner_ros.core.errors import RouteError
-from kd_planner_ros.core.plugins import report
+from kd_planner_ros.core.notices import report
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather

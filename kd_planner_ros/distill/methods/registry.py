@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 import kd_planner_ros.distill.methods as methods
 from kd_planner_ros.core.errors import ConfigError, PluginError
 from kd_planner_ros.core.fields import unfit_options
-from kd_planner_ros.core.plugins import METHODS, Plugin, plugins, report
+from kd_planner_ros.core.notices import report
+from kd_planner_ros.core.plugins import METHODS, Plugin, plugins
 
 if TYPE_CHECKING:
     from kd_planner_ros.distill.methods.base import Distiller, MethodContext

@@ -17,7 +17,8 @@ from typing import Any
 from kd_planner_ros.core.errors import ConfigError, PluginError
 from kd_planner_ros.core.fields import require_types
 from kd_planner_ros.core.foreign import read_yaml
-from kd_planner_ros.core.plugins import BENCHMARKS, Plugin, plugins, report
+from kd_planner_ros.core.notices import report
+from kd_planner_ros.core.plugins import BENCHMARKS, Plugin, plugins
 from kd_planner_ros.runtime.paths import config_folder
 
 KINDS = ("drive", "open_loop", "dense")

@@ -8,7 +8,7 @@ from typing import Any
 from std_msgs.msg import Bool
 
 from kd_planner_ros.core.errors import KdPlannerError
-from kd_planner_ros.core.plugins import reported
+from kd_planner_ros.core.notices import reported
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.networks.planner import Model
 from kd_planner_ros.networks.registry import folders

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import time
+from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from kd_planner_ros.cli import main as cli
-from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.distill.config import TrainReport
-from kd_planner_ros.record.record import RecordReport
+from kd_planner_ros.distill.interrupts import interrupts
+from kd_planner_ros.record.record import RecordConfig, RecordReport, _listen
 
 
 def _refused(capsys, *words: str) -> str:
@@ -166,6 +170,59 @@ def test_sigterm_ends_in_order(capsys, monkeypatch):
     monkeypatch.setattr("kd_planner_ros.cli.models._list", stop)
     assert cli.main(["models", "list"]) == 143 and "stopped" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_commands_that_end_in_order_by_themselves_have_the_signals_status(tmp_path, capsys, monkeypatch, number, status):
+    """``record`` and ``train`` give a result that says it is not finished; a benchmark whose training was stopped raises."""
+    def record(config):
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+            time.sleep(60.0)  # the signal ends it
+        return RecordReport(str(tmp_path), 1, 0, 10, 1.0, 10.0, 10.0, 1.0, 1, finished=False)
+
+    def train(config):
+        run = SimpleNamespace(stop=False)
+        with interrupts(run):
+            os.kill(os.getpid(), number)
+            until_s = time.monotonic() + 60.0
+            while not run.stop and time.monotonic() < until_s:
+                time.sleep(0.01)
+        return TrainReport("m", 3, 0.1, 24, 0.1, 4.0, 20, 4, 3, False, {})
+
+    def benchmark(config):
+        train(config)
+        raise KeyboardInterrupt
+
+    def again(config):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kd_planner_ros.record.record.record", record)
+    assert cli.main(["record", "--out", str(tmp_path)]) == status
+    for work in (train, benchmark):
+        monkeypatch.setattr("kd_planner_ros.distill.train.train", work)
+        assert cli.main(["train", "--bags", "b"]) == status
+    monkeypatch.setattr("kd_planner_ros.distill.train.train", again)
+    assert cli.main(["train", "--bags", "b"]) == 130, "an earlier command's signal is forgotten"
+    assert capsys.readouterr().err.count("stopped") == 4
+
+
+def test_workers_that_the_signal_ended_too_are_no_fault(tmp_path):
+    """A service manager sends SIGTERM to the whole group; what they had finished is reported."""
+    class News(queue.Queue):
+        def get(self, *args, **kwargs):
+            if not tries.append(0) and len(tries) == 2:
+                raise KeyboardInterrupt
+            return super().get(block=False)
+
+    tries, news, stop = [], News(), SimpleNamespace(set=lambda: None)
+    news.put(("frames", 5))
+    dead = [SimpleNamespace(exitcode=-15), SimpleNamespace(exitcode=-15)]
+    tally = _listen(RecordConfig(out=tmp_path, progress=False), 3, dead, None, news, stop)
+    assert tally.finished is False and tally.frames == 5
+    tries.extend([0] * 9)
+    with pytest.raises(BagError, match="exit code -15"):
+        _listen(RecordConfig(out=tmp_path, progress=False), 3, dead, None, news, stop)
 
 
 @pytest.mark.parametrize(("words", "names"), [

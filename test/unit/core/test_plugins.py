@@ -4,7 +4,7 @@ import pytest
 from support.plugins import distribution
 
 from kd_planner_ros.core.errors import PlannerError, PluginError
-from kd_planner_ros.core.plugins import plugins, report, reported
+from kd_planner_ros.core.plugins import plugins
 
 GROUP = "kd_planner_ros.test_extensions"
 
@@ -46,10 +46,3 @@ def test_a_plugin_with_a_built_in_name_is_refused(tmp_path, monkeypatch):
     with pytest.raises(PluginError, match="kd_planner_ros and pl-shadow"):
         plugins(GROUP, builtin=("tcp",))["tcp"].load()
     assert plugins(GROUP)["tcp"].load()
-
-
-def test_a_problem_is_printed_once(capsys):
-    report("something of test_plugins is broken")
-    report("something of test_plugins is broken")
-    assert capsys.readouterr().err == "kd_planner_ros: warning: something of test_plugins is broken\n"
-    assert reported()[-1] == "something of test_plugins is broken"

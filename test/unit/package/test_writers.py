@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[3] / "kd_planner_ros"
-DIRECT = re.compile(r"\.write_text\(|\.write_bytes\(|np\.savez?(?:_compressed)?\(|\.open\(\"[wa]|torch\.save\(")
+DIRECT = re.compile(r"\.write_text\(|\.write_bytes\(|np\.savez?(?:_compressed)?\(|\.open\(\"[wa]|torch\.save\("
+                    r"|\.savefig\((?:path|target|out)\b|\.part\"")
 ALLOWED = {
     "core/files.py": "the place itself",
     "evaluation/run_folder.py": "rows that are written as they happen",
@@ -16,8 +17,7 @@ ALLOWED = {
     "distill/methods/plankd/scene_cache.py": "inside whole_file", "world/sumo_tools.py": "in a temporary folder, then renamed",
     "ros/graph/launching.py": "in the temporary folder of a launch", "ros/graph/prepare.py": "in the temporary folder of a launch",
     "bags/bag_file.py": "in a temporary folder", "world/map_files.py": "in a temporary folder",
-    "evaluation/benchmark/ray_drive.py": "in a temporary folder of a worker",
-    "cli/reference.py": "pages of the source tree"}
+    "evaluation/benchmark/ray_drive.py": "in a temporary folder of a worker"}
 
 
 def test_whole_files_are_written_at_one_place():

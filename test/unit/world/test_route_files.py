@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from kd_planner_ros.cli.main import main
 from kd_planner_ros.core.errors import KdPlannerError, RouteError
-from kd_planner_ros.core.plugins import reported
+from kd_planner_ros.core.notices import reported
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.weather_course import WeatherCourse, course
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig, plan_drives
