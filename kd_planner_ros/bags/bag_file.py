@@ -16,7 +16,7 @@ from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from kd_planner_ros.bags.files import PACKED, bag_files, custom_data_of, parse_metadata
+from kd_planner_ros.bags.files import PACKED, ROS1_REMEDY, bag_files, custom_data_of, parse_metadata
 from kd_planner_ros.bags.messages import STORES, Field, fields_of, known_fields, typestore
 from kd_planner_ros.bags.storage import NO_DEFINITION, Link, Storage, open_storage
 from kd_planner_ros.core.errors import BagError
@@ -243,8 +243,8 @@ def _require_cdr_topics(path: Path, encodings: Collection[str]) -> None:
     """Refuse a file that holds nothing of ROS 2; one without topics passes."""
     if encodings and not set(encodings) & set(CDR):
         raise BagError(f"messages serialised by CDR in {path}", f"{', '.join(sorted(encodings))} alone",
-                       "convert the .bag that it was made of with 'rosbags-convert --src FILE --dst FOLDER'" if "ros1" in encodings
-                       else "record the topics with 'ros2 bag record'")
+                       f"find the .bag that it was made of, and {ROS1_REMEDY}" if "ros1" in encodings else
+                       "record the topics with 'ros2 bag record'")
 
 
 def _unpacked(path: Path, folder: Path) -> Path:

@@ -14,6 +14,7 @@ from kd_planner_ros.core.errors import BagError
 
 DATA = (".mcap", ".db3")
 PACKED = ".zstd"
+ROS1_REMEDY = "convert this ROS 1 recording with 'rosbags-convert --src FILE --dst FOLDER'"
 PARTIAL = ".partial"
 """What an interrupted run of our own recorder leaves ends with this."""
 _LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -83,7 +84,7 @@ def _folder(path: Path) -> BagFiles:
 
 def _file(path: Path) -> BagFiles:
     if path.suffix not in DATA:
-        remedies = {".bag": "convert this ROS 1 recording with 'rosbags-convert --src FILE --dst FOLDER'",
+        remedies = {".bag": ROS1_REMEDY,
                     PACKED: "name its folder, or unpack it with 'zstd -d'", ".yaml": "name its folder"}
         raise BagError(f"a rosbag2 folder, or a .mcap or .db3 file, at {path}", "a file of another kind",
                        remedies.get(path.suffix, "check the path; 'kd-planner record' writes some"))
