@@ -45,11 +45,12 @@ DENSE = """\
 example:
   kd-planner evaluate dense --bag recordings/default_drawn_0-0_WetSunset_s0 --model MODEL --out runs/dense
 
-Compares a perception model's depth with recorded depth (Abs Rel, Sq Rel, RMSE, RMSE of the logarithm, share of pixels within
-1.25, 1.25^2 and 1.25^3; as predicted, and after median scaling) and its classes with recorded ones (IoU of each class, their
-mean, accuracy). A baseline without pictures is fitted to the first half of the recordings and compared with the
-model over the second half. Pixels and frames that are left out are counted. --out writes dense.json, dense.md and
-strip.png."""
+Compares everything that a perception model gives with labels, by the kind of output: depth (Abs Rel, Sq Rel, RMSE, RMSE of the
+logarithm, share of pixels within 1.25, 1.25^2 and 1.25^3; as predicted, and after median scaling), classes (IoU), panoptic segments
+(PQ, SQ, RQ), instances (AP 0.50:0.95), drivable area and lane markings (IoU; lines one pixel wider), 3D flow (end-point error of
+static and moving pixels, and the photometric error of the picture before, warped by it), motion mask (IoU, F1), the camera's motion
+(rotation, translation, ATE) and steering (MSE). Baselines without pictures are fitted to the first half of the frames and compared
+with the model over the second half. Pixels and frames that are left out are counted. --out writes dense.json, dense.md and strip.png."""
 
 STEERING = """\
 example:
@@ -64,7 +65,7 @@ stopped."""
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the kinds of evaluation."""
-    from kd_planner_ros.evaluation.dense import DenseConfig
+    from kd_planner_ros.evaluation.dense.config import DenseConfig
     from kd_planner_ros.evaluation.drives import ClosedLoopConfig
     from kd_planner_ros.evaluation.latency_sweep import SweepConfig
     from kd_planner_ros.evaluation.open_loop import OpenLoopConfig
@@ -76,7 +77,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             ("closed-loop", ClosedLoopConfig, _closed, CLOSED, "drive routes in the built-in world and score them"),
             ("latency-sweep", SweepConfig, _sweep, SWEEP, "drive models with increasing plan latency"),
             ("open-loop", OpenLoopConfig, _open, OPEN, "compare plans with what a recording's driver did"),
-            ("dense", DenseConfig, _dense, DENSE, "compare a perception model's depth and classes with recorded labels"),
+            ("dense", DenseConfig, _dense, DENSE, "compare everything a perception model gives with labels"),
             ("steering", SteeringConfig, _steering, STEERING, "compare encoders by the steering that a head learns from them")):
         way = ways.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=epilog)
         add_fields(way, config)
@@ -137,18 +138,25 @@ def _print_notes(result: dict) -> None:
 
 
 def _dense(args: argparse.Namespace) -> dict:
-    from kd_planner_ros.evaluation.dense import DenseConfig, run, table
+    from kd_planner_ros.evaluation.dense.config import DenseConfig
+    from kd_planner_ros.evaluation.dense.run import run
+    from kd_planner_ros.evaluation.dense.table import left_out, recordings_table, table
 
     result = run(from_args(DenseConfig, args))
     print("\n".join(table(result)))
+    if len(result["recordings"]) > 1:
+        print("\n".join(["", *recordings_table(result)]))
     for name, one in result["outputs"].items():
-        left = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in one["left_out"].items() if count)
-        print(f"{name}: {one['frames']} frames, {one['pixels']} pixels; left out: {left or 'nothing'}")
-        print(f"{name}: baseline: {one['second_half']['baseline']['rule']}")
+        pixels = f", {one['pixels']} pixels" if isinstance(one.get("pixels"), int) else ""
+        print(f"{name}: {one['frames']} frames{pixels}; left out: {left_out(one)}")
+        for text, trivial in one["second_half"]["baselines"].items():
+            print(f"{name}: baseline {text}: {trivial['rule']}")
     for name, reason in result["not_scored"].items():
         print(f"{name}: not scored: {reason}")
+    speed = result["speed"]
     print(f"{result['frames']} frames of {result['bags']} recordings; {result['incomplete']} instants incomplete, "
-          f"{result['unlabelled']} frames without labels")
+          f"{result['unlabelled']} frames without labels; {speed['frames_per_s']:.1f} frames/s")
+    print("milliseconds a frame: " + ", ".join(f"{part} {speed[part + '_ms']:.1f}" for part in ("reading", "network", "judging")))
     _print_notes(result)
     if args.out is not None:
         print(f"details: {args.out / 'dense.json'}, dense.md and strip.png beside it")

@@ -111,7 +111,9 @@ DENSE_KINDS: Mapping[str, tuple[tuple[str, ...], int]] = {
     "probability": (("f4",), 2),
 }
 """Kind of a dense output -> (element types, dimensions): depth [H, W] in metres, NaN unknown; classes [H, W] class ids, 255 unknown; ids
-[H, W] of instances or panoptic segments; mask [H, W]; flow [H, W, 3], motion in metres; probability [H, W] in [0, 1]."""
+[H, W] of instances or panoptic segments, (class + 1) * 1000 + number within the class, 0 none; mask [H, W]; flow [H, W, 3], where each
+point was at the frame before minus where it is, in metres along the camera's axes now (x right, y down, z forward); probability [H, W] in
+[0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,11 @@ class DenseOutput:
 
     Args:
         kind: one of ``DENSE_KINDS``, which gives the element type and the shape of ``array``.
-        labels: names of the classes in order of their ids; empty for other kinds.
-        meta: further facts by name, for example the unit or the reference frame of a flow.
+        labels: names of the classes in order of their ids, of classes and ids; empty for other kinds.
+        meta: further facts by name: ``over_s`` of a flow (seconds since the frame before, nan: there is none) and ``part``
+            (``independent``: what the points move by themselves, without what the camera's motion makes of it), ``segments`` of ids
+            (``panoptic`` or ``instances``), ``of`` of a mask or a probability (tags joined by +, or ``motion``).
+        scores: confidence in [0, 1] of each id, where the network tells it.
 
     Raises:
         PlannerError: an unknown kind, or an array of another type or shape.
@@ -131,6 +136,7 @@ class DenseOutput:
     array: np.ndarray
     labels: tuple[str, ...] = ()
     meta: Mapping[str, str] = field(default_factory=dict)
+    scores: Mapping[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _require(self.kind in DENSE_KINDS, f"a dense output of kind {', '.join(DENSE_KINDS)}", repr(self.kind))
@@ -150,7 +156,9 @@ class Perception:
         camera: id of the camera whose picture the dense outputs lie over.
         outputs: dense output by name; several may have one kind.
         calibration: the camera at the size of the dense outputs; None where unknown.
-        scalars: further numbers by name in SI units, for example ``steer`` (positive LEFT) or components of the ego twist.
+        scalars: further numbers by name in SI units, for example ``steer`` (positive LEFT). The camera's motion since the frame before:
+            ``forward_mps``, ``left_mps``, ``up_mps`` along its axes then, and its turn as axis times angle over time, ``roll_rate_rps``,
+            ``pitch_rate_rps``, ``yaw_rate_rps`` about the same axes; NaN, or ``motion_ready`` 0, where it is not known.
         inference_ms: time from pixels to outputs.
         spent_ms: the same by step: ``encode``, each part of the network that ran, ``decode``.
         unknown: outputs and scalars of which nothing is known in this frame (NaN, no id), each with the reason.

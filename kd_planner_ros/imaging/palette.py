@@ -25,6 +25,9 @@ TAGS = (
 )
 """(name, RGB) by id, CARLA 0.9.14 and later."""
 
+THINGS = ("Pedestrian", "Rider", "Car", "Truck", "Bus", "Train", "Motorcycle", "Bicycle")
+"""Tags of what is counted one by one; a class of them is a thing."""
+
 OLD_COLOURS = {"Fence": (100, 40, 40), "Terrain": (145, 170, 100)}
 """RGB of the classes that looked otherwise before CARLA 0.9.14."""
 

@@ -11,7 +11,7 @@ from kd_planner_ros.evaluation.benchmark import outcomes
 from kd_planner_ros.evaluation.benchmark.suites import Suite
 
 EVALUATIONS = {"open_loop": ("kd_planner_ros.evaluation.open_loop", "OpenLoopConfig", "planner", "plans"),
-               "dense": ("kd_planner_ros.evaluation.dense", "DenseConfig", "model", "frames")}
+               "dense": ("kd_planner_ros.evaluation.dense.run", "DenseConfig", "model", "frames")}
 """By kind: the module with ``run``, its config, the config's field for the model, and the result's key for what was counted."""
 
 

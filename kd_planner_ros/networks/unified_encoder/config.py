@@ -9,7 +9,7 @@ import numpy as np
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
-from kd_planner_ros.imaging.palette import TAGS
+from kd_planner_ros.imaging.palette import TAGS, THINGS
 
 ROLE = "perceiver"
 BFLOAT16 = False
@@ -22,8 +22,6 @@ CITYSCAPES = ("Road+RoadLine", "Sidewalk", "Building", "Wall", "Fence+GuardRail"
 WORLD = ("Road", "RoadLine", "Sidewalk", "Building+Wall+Fence+GuardRail+Bridge", "Pole", "TrafficLight", "Sign",
          "Vegetation+Terrain+Ground+Water", "Sky", "Pedestrian", "Rider+Motorcycle+Bicycle", "Car+Truck+Bus+Train")
 """The classes of the small student: lane markings are a class of their own."""
-THINGS = ("Pedestrian", "Rider", "Car", "Truck", "Bus", "Train", "Motorcycle", "Bicycle")
-"""Tags of what is counted one by one; a class of them is a thing."""
 VOID = 255
 """Class id of a pixel that no class stands for, or that the network does not see."""
 HORIZON = 0.4

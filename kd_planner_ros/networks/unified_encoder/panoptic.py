@@ -31,7 +31,12 @@ def upsampled(logits: Tensor, height: int, width: int) -> Tensor:
 
 
 def panoptic(class_logits: Tensor, mask_logits: Tensor, things: np.ndarray, score: float = SCORE) -> np.ndarray:
-    """Panoptic ids int32 [H, W] of one picture (``PER_CLASS``), 0 where no segment is.
+    """The ids of ``segments``."""
+    return segments(class_logits, mask_logits, things, score)[0]
+
+
+def segments(class_logits: Tensor, mask_logits: Tensor, things: np.ndarray, score: float = SCORE) -> tuple[np.ndarray, dict[int, float]]:
+    """Panoptic ids int32 [H, W] of one picture (``PER_CLASS``), 0 where no segment is, and the class probability of each thing.
 
     Args:
         class_logits: [Q, K + 1].
@@ -41,19 +46,24 @@ def panoptic(class_logits: Tensor, mask_logits: Tensor, things: np.ndarray, scor
     scores, classes = class_logits.softmax(-1).max(-1)
     keep = (classes != class_logits.shape[-1] - 1) & (scores > score)
     found = np.zeros(mask_logits.shape[-2:], np.int32)
+    told: dict[int, float] = {}
     if not keep.any():
-        return found
+        return found, told
     masks = mask_logits[keep].sigmoid()
     winner = (scores[keep][:, None, None] * masks).argmax(0).cpu().numpy()
     own = (masks >= 0.5).cpu().numpy()
     numbers = np.zeros(len(things), np.int32)
+    sure = scores[keep].tolist()
     for query, kind in enumerate(classes[keep].tolist()):
         won = (winner == query) & own[query]
         if not won.any() or won.sum() < KEPT * own[query].sum():
             continue
-        found[won] = (kind + 1) * PER_CLASS + numbers[kind]
+        number = (kind + 1) * PER_CLASS + int(numbers[kind])
+        found[won] = number
+        if things[kind]:
+            told[number] = sure[query]
         numbers[kind] += int(things[kind])
-    return found
+    return found, told
 
 
 def instances_of(ids: np.ndarray, things: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from kd_planner_ros.networks.planner import Processor
 from kd_planner_ros.networks.unified_encoder.config import GAP_S, VOID, UnifiedEncoderConfig, named, things
 from kd_planner_ros.networks.unified_encoder.geometry import points, rigid_flow, rotation, transform
 from kd_planner_ros.networks.unified_encoder.model import BEFORE, FEATURES, feature_shapes
-from kd_planner_ros.networks.unified_encoder.panoptic import instances_of, panoptic, semantic, upsampled
+from kd_planner_ros.networks.unified_encoder.panoptic import instances_of, segments, semantic, upsampled
 from kd_planner_ros.networks.unified_encoder.segmentation import task_ids
 from kd_planner_ros.networks.unified_encoder.selfsup import ground_plane
 
@@ -156,7 +156,8 @@ class UnifiedEncoderProcessor(Processor[Perception]):
         if {"flow", "motion", "pose", "depth"} <= set(known):
             rigid = rigid_flow(transform(known["pose"]), points(known["depth"], torch.from_numpy(self.config.intrinsics)[None]))[0]
             fields["independent_flow"] = known["motion"].sigmoid() * (known["flow"][0] - rigid)
-        found = {name: DenseOutput("flow", self._padded(scale * _array(one.permute(1, 2, 0)), np.nan), meta=meta)
+        parts: dict[str, dict[str, str]] = {"independent_flow": {"part": "independent"}}
+        found = {name: DenseOutput("flow", self._padded(scale * _array(one.permute(1, 2, 0)), np.nan), meta=meta | parts.get(name, {}))
                  for name, one in fields.items()}
         if "motion" in known:
             chance = _array(known["motion"][0].sigmoid())
@@ -191,11 +192,11 @@ class UnifiedEncoderProcessor(Processor[Perception]):
         masks = outputs["mask_logits"][:1].float()
         size = self.config.input_height, self.config.input_width
         best = upsampled(semantic(classes, masks), *size)[0].argmax(0).cpu().numpy().astype(np.uint8)
-        ids = panoptic(classes[0], upsampled(masks, *size)[0], self.things)
+        ids, scores = segments(classes[0], upsampled(masks, *size)[0], self.things)
         drivable, lane = named(names, "Road", "RoadLine"), named(names, "RoadLine") & ~named(names, "Road")
         return {"classes": DenseOutput("classes", self._padded(best, VOID), names),
-                "panoptic": DenseOutput("ids", self._padded(ids, 0), meta={"id": "(class + 1) * 1000 + number, 0: none"}),
-                "instances": DenseOutput("ids", self._padded(instances_of(ids, self.things), 0)),
+                "panoptic": DenseOutput("ids", self._padded(ids, 0), (), {"segments": "panoptic"}, scores),
+                "instances": DenseOutput("ids", self._padded(instances_of(ids, self.things), 0), (), {"segments": "instances"}, scores),
                 "drivable": DenseOutput("mask", self._padded(drivable[best], False)),
                 "lane_marking": DenseOutput("mask", self._padded(lane[best], False))}
 
@@ -212,20 +213,21 @@ def _array(tensor: Tensor) -> np.ndarray:
 def _unknown(dense: Mapping[str, DenseOutput], scalars: Mapping[str, float], after_s: float, scale: float) -> dict[str, str]:
     """Why nothing is known of an output or a number."""
     moving = [name for name in ("flow", "independent_flow", "motion", "moving") if name in dense]
-    moving += [name for name in ("forward_mps", "left_mps", "yaw_rate_rps") if name in scalars]
+    moving += [name for name in scalars if name.endswith(("_mps", "_rps"))]
     why = {} if np.isfinite(after_s) else dict.fromkeys(moving, f"not ready: no frame within {GAP_S:g} s before this one")
     if not np.isfinite(scale):
         metres = [name for name in ("depth", "flow", "independent_flow") if name in dense]
-        metres += [name for name in ("forward_mps", "left_mps") if name in scalars]
+        metres += [name for name in scalars if name.endswith("_mps")]
         why |= dict.fromkeys(metres, "scale unknown: no flat ground in the lower rows of the picture")
     return why
 
 
 def _ego_motion(pose: Tensor, over_s: float, scale: float) -> dict[str, float]:
-    """Velocity of the camera along its axes and turn rate, as the car has them: forward and left in m/s, yaw in rad/s."""
+    """Velocity of the camera along its axes then and turn rate (``Perception.scalars``)."""
     pose = pose.detach().float().cpu()
     shift = -scale * (rotation(pose[None, :3])[0].T @ pose[3:])  # place of the target's camera in the source's
-    motion = {"forward_mps": float(shift[2]), "left_mps": -float(shift[0]), "yaw_rate_rps": float(pose[1])}
+    motion = {"forward_mps": float(shift[2]), "left_mps": -float(shift[0]), "up_mps": -float(shift[1]),
+              "roll_rate_rps": -float(pose[2]), "pitch_rate_rps": float(pose[0]), "yaw_rate_rps": float(pose[1])}
     return {"motion_ready": float(np.isfinite(over_s)), **{name: value / over_s for name, value in motion.items()}}
 
 

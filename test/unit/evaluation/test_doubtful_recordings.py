@@ -12,7 +12,8 @@ from kd_planner_ros.bags.stamps import header_stamp
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.distill.train import train
-from kd_planner_ros.evaluation import dense, explain, open_loop
+from kd_planner_ros.evaluation import explain, open_loop
+from kd_planner_ros.evaluation.dense.instants import bag_instants
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.ros.graph.replay import needed_topics
 
@@ -28,7 +29,7 @@ def _train(bag):
 def _dense(bag):
     config = find_network("tcp").config({"input_height": HEIGHT, "input_width": WIDTH})
     with open_bag(bag) as recording:
-        list(dense._instants(SimpleNamespace(rig=SensorRig(config.rig.cameras)), recording))
+        list(bag_instants(SimpleNamespace(rig=SensorRig(config.rig.cameras)), recording, "b"))
 
 
 def _explain(bag):

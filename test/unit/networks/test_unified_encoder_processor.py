@@ -73,7 +73,8 @@ def test_the_first_frame_and_gaps_are_not_ready(see):
         return bool(known)
 
     first = see(frame(0))
-    assert set(first.unknown) == {"flow", "independent_flow", "motion", "moving", "forward_mps", "left_mps", "yaw_rate_rps"}
+    numbers = {f"{name}_mps" for name in ("forward", "left", "up")} | {f"{name}_rate_rps" for name in ("roll", "pitch", "yaw")}
+    assert set(first.unknown) == {"flow", "independent_flow", "motion", "moving", *numbers}
     assert set(first.unknown.values()) == {"not ready: no frame within 0.25 s before this one"} and not first.outputs["moving"].array.any()
     see.processor.reset()
     steps = [0, STEP_NS, 4 * STEP_NS, 5 * STEP_NS, 5 * STEP_NS, 3 * STEP_NS, 4 * STEP_NS]
@@ -157,7 +158,8 @@ def test_a_network_without_metres_takes_them_from_the_ground(model):
     seen = look(2 * STEP_NS, rough)
     assert np.isnan(seen.scalars["forward_mps"]) and seen.scalars["motion_ready"] == 1.0
     assert np.isnan(seen.outputs["depth"].array).all() and np.isnan(seen.outputs["flow"].array).all()
-    assert set(seen.unknown) == {"depth", "flow", "independent_flow", "forward_mps", "left_mps"} and "flat ground" in seen.unknown["depth"]
+    assert set(seen.unknown) == {"depth", "flow", "independent_flow", "forward_mps", "left_mps", "up_mps"}
+    assert "flat ground" in seen.unknown["depth"]
 
 
 def segments():

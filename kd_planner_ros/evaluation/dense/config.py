@@ -1,0 +1,31 @@
+"""What to compare with what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP
+
+SOURCES = ("bag",)
+
+
+@dataclass(frozen=True)
+class DenseConfig:
+    """What to compare. Each field is an option of ``kd-planner evaluate dense``."""
+
+    model: str = field(metadata={"help": "a perception model: a folder of models/, a path to one, or auto (the best shipped one)"})
+    bag: Path | None = field(default=None, metadata={"help": "a rosbag2 folder with recorded labels, or a folder of them"})
+    out: Path | None = field(default=None, metadata={"help": "folder for dense.json, dense.md and strip.png (default: nothing is written)"})
+    max_depth_m: float = field(default=80.0, metadata={
+        "help": "truth farther away than this is left out, and predictions are limited to it, metres", "above": 1.0, "high": 1000.0})
+    further_depth_m: tuple[float, ...] = field(default=(60.0,), metadata={
+        "help": "further limits of depth, each with figures of its own, metres; several are separated by blanks"})
+    min_pixels: int = field(default=0, metadata={
+        "help": "things of fewer pixels need not be found (they count as crowds in PQ and AP)", "low": 0})
+    pictures: int = field(default=4, metadata={"help": "frames in strip.png; 0: no strip", "low": 0, "high": 50})
+    device: str = field(default="cpu", metadata={"help": "where the network runs: cpu, cuda, cuda:1 ..."})
+    engine: str = field(default="auto", metadata={"help": "inference engine", "choices": ("auto", "torch", "openvino", "onnxruntime")})
+    models_dir: Path | None = field(default=None, metadata={"help": "folder of models (default: the shipped ones)"})
+    role_name: str | None = field(default=None, metadata={"help": ROLE_HELP})
+    camera: tuple[str, ...] = field(default=(), metadata={"help": CAMERA_HELP, "metavar": "NAME=RECORDED"})

@@ -1,0 +1,107 @@
+"""Average precision of instance masks as COCO counts it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kd_planner_ros.evaluation.dense.measure import Counts, Measure, known_mean
+from kd_planner_ros.evaluation.dense.segments import Segments, found_segments, overlaps, true_segments
+from kd_planner_ros.evaluation.dense.vocabulary import Classes
+
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0.0, 1.0, 101)
+MOST = 100
+"""Instances of one class that count in one picture, those with the highest scores."""
+
+
+class InstanceMeasure(Measure):
+    """``ap`` over IoU 0.50 to 0.95 in steps of 0.05, ``ap_50`` and ``ap_75``: means over the classes of things that occur; ``ap_by_class``.
+
+    Args:
+        least: true things of fewer pixels are treated as crowds.
+    """
+
+    kind = "instances"
+
+    def __init__(self, classes: Classes, least: int = 0):
+        self.classes, self._least = classes, least
+
+    def counts(self, found: tuple[np.ndarray, Mapping[int, float]], truth: Any) -> Counts:
+        """``found``: (ids int32 [H, W], confidence by id); ``truth`` as in ``PanopticMeasure``."""
+        ids, scores = found
+        there = true_segments(truth.tags, truth.single, self.classes, truth.seen, self._least)
+        there = there.only(self.classes.things[there.classes])
+        said, strange = found_segments(ids, self.classes, dict(scores), truth.seen)
+        said = said.only(self.classes.things[said.classes])
+        table = overlaps(there, said)
+        real = np.bincount(there.classes[~there.crowd], minlength=len(self.classes.labels))
+        rows = [row for kind in np.unique(said.classes) for row in _matched(kind, there, said, table)]
+        return {"frames": 1, "real": real, "crowds": int(there.crowd.sum()), "found": rows, "strange": strange,
+                "without_score": 0 if scores else len(said)}
+
+    def figures(self, sums: Mapping[str, Any]) -> dict[str, Any]:
+        """As the class says, with ``frames``, ``instances`` (true ones), ``found`` and ``left_out``."""
+        labels, rows = self.classes.labels, sums.get("found", [])
+        real = sums.get("real", np.zeros(len(labels), np.int64))
+        kinds = np.array([kind for kind, *_ in rows], np.int64)
+        scores = np.array([score for _, score, *_ in rows], float)
+        hits, ignored = (np.array([row[place] for row in rows], bool).reshape(len(rows), len(THRESHOLDS)) for place in (2, 3))
+        by_class = {}
+        for kind, label in enumerate(labels):
+            if real[kind]:
+                own = kinds == kind
+                by_class[label] = average_precision(scores[own], hits[own], ignored[own], int(real[kind]))
+
+        def over(at: slice | int) -> float | None:
+            return known_mean([float(np.mean(one[at])) for one in by_class.values()])
+
+        return {"frames": int(sums.get("frames", 0)), "instances": int(real.sum()), "found": len(rows),
+                "left_out": {"crowds": int(sums.get("crowds", 0)), "ids_without_class": int(sums.get("strange", 0)),
+                             "scores_taken_as_1": int(sums.get("without_score", 0))},
+                "ap": over(slice(None)), "ap_50": over(0), "ap_75": over(5),
+                "ap_by_class": {label: float(by_class[label].mean()) if label in by_class else None
+                                for label, thing in zip(labels, self.classes.things, strict=True) if thing}}
+
+
+def _matched(kind: int, there: Segments, said: Segments, table: np.ndarray) -> list[tuple[int, float, np.ndarray, np.ndarray]]:
+    """(class, score, hits bool [10], ignored bool [10]) of each found instance of ``kind``: the best first takes what it covers best."""
+    mine, own = np.nonzero(said.classes == kind)[0], np.nonzero(there.classes == kind)[0]
+    mine = mine[np.argsort(-said.scores[mine], kind="stable")][:MOST]
+    own = own[np.argsort(there.crowd[own], kind="stable")]  # crowds last
+    crowd, shared = there.crowd[own], table[np.ix_(own + 1, mine + 1)].T
+    area, size = table[:, mine + 1].sum(0)[:, None], table[own + 1].sum(1)[None]
+    iou = shared / np.maximum(np.where(crowd[None], area, area + size - shared), 1)
+    hits, ignored = (np.zeros((len(mine), len(THRESHOLDS)), bool) for _ in range(2))
+    for column, threshold in enumerate(THRESHOLDS):
+        free = np.ones(len(own), bool)
+        for row in range(len(mine)):
+            fits = (iou[row] >= min(threshold, 1.0 - 1e-10)) & (free | crowd)
+            singles = np.nonzero(fits & ~crowd)[0]
+            if len(singles):
+                best = singles[len(singles) - 1 - int(iou[row, singles][::-1].argmax())]  # of equals the last, as COCO's loop
+                free[best] = False
+                hits[row, column] = True
+            else:
+                ignored[row, column] = bool((fits & crowd).any())
+    return [(int(kind), float(said.scores[one]), hits[row], ignored[row]) for row, one in enumerate(mine)]
+
+
+def average_precision(scores: np.ndarray, hits: np.ndarray, ignored: np.ndarray, real: int) -> np.ndarray:
+    """Average precision at each threshold, float64 [10]: the mean over 101 recalls of the best precision at that recall or beyond.
+
+    Args:
+        scores: [N]. hits, ignored: bool [N, 10]. real: true instances, at least one.
+    """
+    order = np.argsort(-scores, kind="stable")
+    right, wrong = (np.cumsum(one[order], axis=0) for one in (hits, ~hits & ~ignored))
+    out = np.zeros(len(THRESHOLDS))
+    for column in range(len(THRESHOLDS)):
+        recall = right[:, column] / real
+        precision = right[:, column] / np.maximum(right[:, column] + wrong[:, column], np.spacing(1))
+        best = np.maximum.accumulate(precision[::-1])[::-1]
+        places = np.searchsorted(recall, RECALLS, side="left")
+        out[column] = np.concatenate([best, [0.0]])[places].mean()
+    return out

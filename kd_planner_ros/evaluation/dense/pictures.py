@@ -1,0 +1,142 @@
+"""A strip of pictures: of each frame a row with the camera's picture and what was recorded, and below it what the network gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kd_planner_ros.core.files import whole_file
+from kd_planner_ros.core.outputs import DenseOutput
+from kd_planner_ros.evaluation.dense.claims import Claim
+from kd_planner_ros.evaluation.dense.classes import ClassMeasure
+from kd_planner_ros.evaluation.dense.depth import DepthMeasure
+from kd_planner_ros.evaluation.dense.flow import FlowMeasure, FoundMotion
+from kd_planner_ros.evaluation.dense.instances import InstanceMeasure
+from kd_planner_ros.evaluation.dense.instants import Instant
+from kd_planner_ros.evaluation.dense.masks import MaskMeasure, MotionMeasure
+from kd_planner_ros.evaluation.dense.measure import Measure
+from kd_planner_ros.evaluation.dense.panoptic import PanopticMeasure
+from kd_planner_ros.evaluation.dense.segments import Segments, found_segments, merged_stuff, true_segments
+from kd_planner_ros.evaluation.dense.vocabulary import IGNORED, Classes
+from kd_planner_ros.imaging.dense_overlay import overlay, paint
+from kd_planner_ros.imaging.palette import colour_ids
+from kd_planner_ros.imaging.resize import resize_rgb
+
+Panel = tuple[str, np.ndarray]
+"""Caption and RGB uint8 [H, W, 3]."""
+_HEAD_PX = 16
+_WIDTH_PX = 256
+_UNKNOWN = (40, 40, 40)
+
+
+def paint_depth(depth_m: np.ndarray, max_m: float) -> np.ndarray:
+    """RGB uint8 [H, W, 3] of depth [H, W] on a logarithmic scale: near bright, ``max_m`` and farther dark, unknown grey."""
+    import matplotlib
+
+    known = np.isfinite(depth_m)
+    near = np.clip(np.where(known, depth_m, max_m), 1.0, max_m)
+    share = 1.0 - np.log(near) / np.log(max_m)
+    rgb = (matplotlib.colormaps["magma"](share)[..., :3] * 255.0).round().astype(np.uint8)
+    rgb[~known] = _UNKNOWN
+    return rgb
+
+
+def paint_classes(classes: np.ndarray, class_of_tag: np.ndarray) -> np.ndarray:
+    """RGB uint8 [H, W, 3] of a network's class ids [H, W], each in the palette's colour of the first tag that it stands for."""
+    tag_of_class = np.zeros(256, np.uint8)
+    for tag in range(255, -1, -1):
+        if class_of_tag[tag] != IGNORED:
+            tag_of_class[class_of_tag[tag]] = tag
+    rgb = colour_ids(tag_of_class[classes])
+    rgb[classes == IGNORED] = _UNKNOWN
+    return rgb
+
+
+def paint_segments(segments: Segments, classes: Classes) -> np.ndarray:
+    """RGB uint8 [H, W, 3]: segments in the colours of their classes, things of one class in different tints, no segment grey."""
+    colours = paint_classes(segments.classes.astype(np.uint8)[None], classes.of_tag)[0].astype(float)
+    tints = 0.45 + 0.55 * ((np.arange(len(segments)) * 0.618034) % 1.0)
+    thing = classes.things[segments.classes]
+    colours[thing] = np.minimum(colours[thing] * tints[thing, None] + 70.0 * (1.0 - tints[thing, None]), 255.0)
+    return np.concatenate([[_UNKNOWN], colours]).round().astype(np.uint8)[segments.index]
+
+
+def panels(instant: Instant, claims: Sequence[Claim], measures: Mapping[str, Measure], max_m: float) -> list[list[Panel]]:
+    """Two rows: the camera's picture with everything that was recorded, the picture before with everything that was found."""
+    labels = instant.labels
+    image = instant.frame.images[instant.camera]
+    ground = image if labels is None or labels.rgb is None else labels.rgb
+    before = ground if labels is None or labels.before is None else labels.before.rgb
+    top, bottom = [(f"{instant.camera}, {instant.frame.stamp_ns / 1e9:.2f} s", ground)], [("the frame before", before)]
+    for one in claims:
+        pair = _pair(one, measures[one.name], ground, max_m)
+        if pair is not None:
+            top.append((f"{one.name}: recorded", pair[0]))
+            bottom.append((f"{one.name}: network", pair[1]))
+    return [top, bottom]
+
+
+def _pair(one: Claim, measure: Measure, ground: np.ndarray, max_m: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """(recorded, found) RGB of the same size; None for numbers."""
+    found, truth = one.found, one.truth
+    if isinstance(measure, DepthMeasure):
+        return paint_depth(truth, max_m), paint_depth(found, max_m)
+    if isinstance(measure, ClassMeasure):
+        return paint_classes(truth, measure.classes.of_tag), paint_classes(found, measure.classes.of_tag)
+    if isinstance(measure, MaskMeasure):
+        return _over(ground, truth[0] & truth[1]), _over(ground, found & truth[1])
+    if isinstance(measure, (PanopticMeasure, InstanceMeasure)):
+        return _segments(measure, found, truth)
+    if isinstance(measure, FlowMeasure):
+        return _flow(found, truth, measure.independent)
+    return _moving(found, truth, ground) if isinstance(measure, MotionMeasure) else None
+
+
+def _segments(measure: PanopticMeasure | InstanceMeasure, found: Any, truth: Any) -> tuple[np.ndarray, np.ndarray]:
+    classes, single = measure.classes, isinstance(measure, InstanceMeasure)
+    there = true_segments(truth.tags, truth.single, classes, truth.seen)
+    said, _ = found_segments(found[0] if single else found, classes, None, truth.seen)
+    both = [one.only(classes.things[one.classes]) if single else merged_stuff(one, classes) for one in (there, said)]
+    return paint_segments(both[0], classes), paint_segments(both[1], classes)
+
+
+def _flow(found: FoundMotion | None, truth: Any, independent: bool) -> tuple[np.ndarray, np.ndarray]:
+    nothing, flow = np.full_like(truth.flow, np.nan), truth.flow - truth.rigid if independent else truth.flow
+    there, said = np.where(truth.known[..., None], flow, nothing), nothing if found is None else found.flow
+    return _painted("flow", there), _painted("flow", said)
+
+
+def _moving(found: np.ndarray, truth: Any, ground: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return _over(ground, truth.moving & truth.moving_known), _painted("probability", found.astype(np.float32))
+
+
+def _over(ground: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return overlay(resize_rgb(ground, *mask.shape), DenseOutput("mask", mask))
+
+
+def _painted(kind: str, array: np.ndarray) -> np.ndarray:
+    colours, known = paint(DenseOutput(kind, array))
+    return np.where(known[..., None], colours, np.array(_UNKNOWN, np.uint8))
+
+
+def write_strip(path: Path, rows: Sequence[Sequence[Panel]]) -> None:
+    """Write a PNG to ``path``: each of ``rows`` holds (caption, RGB uint8 [H, W, 3]) panels."""
+    from PIL import Image, ImageDraw
+
+    sizes = [round(_WIDTH_PX * row[0][1].shape[0] / row[0][1].shape[1]) for row in rows]
+    width = _WIDTH_PX * max(len(row) for row in rows)
+    strip = Image.new("RGB", (width, sum(size + _HEAD_PX for size in sizes)), "white")
+    pen, top = ImageDraw.Draw(strip), 0
+    for row, size in zip(rows, sizes, strict=True):
+        for column, (caption, rgb) in enumerate(row):
+            pen.text((column * _WIDTH_PX + 4, top + 2), caption, fill="black")
+            picture = Image.fromarray(resize_rgb(np.ascontiguousarray(rgb), size, _WIDTH_PX))
+            strip.paste(picture, (column * _WIDTH_PX, top + _HEAD_PX))
+            pen.line([((column + 1) * _WIDTH_PX - 1, top), ((column + 1) * _WIDTH_PX - 1, top + size + _HEAD_PX)], fill="white", width=3)
+        top += size + _HEAD_PX
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part:
+        strip.save(part, "PNG")
