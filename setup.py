@@ -18,6 +18,13 @@ def share(folder):
     return list(by_target.items())
 
 
+def node_programs():
+    """An executable for each node that ``ros/specs`` declares and that has a program of its own in ``ros/nodes``."""
+    ros = HERE / NAME / "ros"
+    names = sorted(path.stem for path in (ros / "specs").glob("*.py") if (ros / "nodes" / f"{path.stem}_node.py").is_file())
+    return [f"{name} = {NAME}.ros.nodes.{name}_node:main" for name in names]
+
+
 setup(
     name=NAME,
     version="0.1.0",
@@ -38,12 +45,8 @@ setup(
     ],
     entry_points={"console_scripts": [
         "kd-planner = kd_planner_ros.cli.main:entry",
-        "world = kd_planner_ros.ros.nodes.world_node:main",
-        "planner = kd_planner_ros.ros.nodes.planner_node:main",
-        "perception = kd_planner_ros.ros.nodes.perception_node:main",
-        "controller = kd_planner_ros.ros.nodes.controller_node:main",
         "describe_graph = kd_planner_ros.ros.graph.prepare:main",
         "watch = kd_planner_ros.ros.graph.watch:main",
-        "trainer = kd_planner_ros.ros.nodes.trainer_node:main",
+        *node_programs(),
     ]},
 )

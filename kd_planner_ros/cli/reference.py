@@ -34,10 +34,12 @@ def topics() -> str:
     qos = "\n".join(f"- {name}: {text}" for name, text in QOS_TEXTS.items())
     parts = [
         "# Topics\n\nA port is the name in the code. A profile of `config/profiles/` gives each port its topic; here the topics of "
-        "`carla_bridge`. Relative names lie in `/carla/<role_name>`. Ports with `<camera>`, `<lidar>` or `<output>` keep their names.\n\n"
+        "`carla_bridge`. Relative names lie in `/carla/<role_name>`. Ports with `<camera>`, `<lidar>`, `<station>` or `<output>` keep "
+        "their names, and so do those with a slash and those of the trainer, which has no profile.\n\n"
         f"Quality of service, which `qos_overrides` in YAML changes for each port:\n\n{qos}\n"]
     for spec in node_specs().values():
-        rows = [(f"`{port.name}`", f"`{names.get(port.name, port.name)}`", port.direction, port.kind, port.qos, port.text)
+        own = names if spec.place is not None else {}
+        rows = [(f"`{port.name}`", f"`{own.get(port.name, port.name)}`", port.direction, port.kind, port.qos, port.text)
                 for port in spec.ports]
         parts.append(f"## {spec.name}\n\n{spec.text}\n\n" + _table(("Port", "Topic", "", "Type", "QoS", "What"), rows))
     return "\n".join(parts)

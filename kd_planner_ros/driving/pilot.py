@@ -89,6 +89,11 @@ class Pilot:
         """Whether a plan is later than ``stamp_ns``: then time was set back, and all that is known is of another time."""
         return any(plan is not None and plan.stamp_ns > stamp_ns for plan in (self.plan, self._slower))
 
+    @property
+    def failed(self) -> bool:
+        """Whether the planner has said, or was found, to have no plan since its last one."""
+        return bool(self._failed)
+
     def fail(self, reason: str) -> None:
         """Fall back, or stop, for ``reason`` until the next plan comes."""
         self._failed = reason

@@ -1,8 +1,12 @@
 """An install space as colcon leaves it, made in a moment: the package's executables and its mark in the ament index."""
 
 import re
+import runpy
 import sys
 from pathlib import Path
+from unittest import mock
+
+import setuptools
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "kd_planner_ros"
@@ -10,8 +14,10 @@ PACKAGE = "kd_planner_ros"
 
 def executables():
     """(name, module, function) of every console script of setup.py."""
-    text = (ROOT / "setup.py").read_text()
-    return re.findall(r'"([\w-]+) = ([\w.]+):(\w+)"', text)
+    told = {}
+    with mock.patch.object(setuptools, "setup", told.update):
+        runpy.run_path(str(ROOT / "setup.py"))
+    return [re.fullmatch(r"([\w-]+) = ([\w.]+):(\w+)", text).groups() for text in told["entry_points"]["console_scripts"]]
 
 
 def install_space(folder: Path) -> Path:

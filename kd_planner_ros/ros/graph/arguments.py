@@ -1,15 +1,25 @@
-"""The arguments of the launch files: name, default, text, choices. Imports neither launch nor anything of the graph.
+"""The arguments of the launch files: name, default, text, choices. Imports neither launch nor rclpy; a node's own arguments stand in its
+file of ``ros/specs``.
 
 An argument whose default is "" and that is not given leaves its parameter to the parameter files (``config/nodes/``, ``params_file``).
 """
 
 from __future__ import annotations
 
-Argument = tuple[str, "str | None", str, "list[str] | None"]
+from kd_planner_ros.ros.specs import graph_specs, node_specs
+from kd_planner_ros.ros.specs.base import Argument
+
 LOG_LEVELS = ["", "debug", "info", "warn", "error", "fatal"]
+
+
+def _own(node: str) -> tuple[Argument, ...]:
+    """The arguments of node ``node`` itself."""
+    place = node_specs()[node].place
+    return place.arguments if place else ()
+
+
 _MODEL: tuple[Argument, ...] = (
-    ("planner", "", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model; empty: the parameter "
-                    "files', else auto", None),
+    *_own("planner"),
     ("role_name", "", "CARLA role name of the ego vehicle, part of every topic; empty: the profile's", None),
     ("carla_profile", "", "outside system: topic names and message types, a file of config/profiles/ or a path to one; empty: carla_bridge",
      None),
@@ -26,32 +36,19 @@ _NAMESPACE: tuple[Argument, ...] = (
     ("use_sim_time", "", "whether planner, perception and controller take their time from /clock; empty: the parameter files', else true",
      ["", "true", "false"]),
 )
-_BUILTIN: tuple[Argument, ...] = tuple((name, "", f"built-in world: {text}", choices) for name, text, choices in (
-    ("map", "default, generated:SEED, or a path to a .net.xml or .xodr file, or packed with .gz; "
-            "empty: the parameter files', else default", None),
-    ("route", "number of a default route (0 to 999), a route file, or FILE:ID for one of it; empty: the parameter files', else 6", None),
-    ("snap", "true: take key points of a route file farther than 60 m from every lane to the nearest lane; empty: the parameter files'",
-     ["", "true", "false"]),
-    ("stations", "stations file (YAML or JSON) in place of the map's own roadside stations", None),
-    ("seed", "seed of traffic, walkers and scenarios; empty: the parameter files', else 0", None),
-    ("vehicles", "vehicles on the map; empty: the parameter files'", None),
-    ("walkers", "walkers on the map; empty: the parameter files'", None),
-    ("scenarios", "scenario actors, such as a pedestrian stepping out; empty: the parameter files'", ["", "true", "false"]),
-    ("weather", "benchmark, an id from 0 to 20, or a name such as WetNoon; empty: the parameter files'", None),
-    ("time", "simulated seconds to drive; empty or 0: to the end of the route", None),
-    ("run_dir", "folder for statistics, telemetry, plans and pictures; empty: none", None)))
-BUILTIN = tuple(name for name, *_ in _BUILTIN)
+BUILTIN = tuple(name for name, *_ in _own("world"))
+"""Arguments of the built-in world alone."""
+OWN = tuple(name for spec in graph_specs() for name, *_ in _own(spec.name))
+"""Arguments that belong to one node."""
 DRIVE: tuple[Argument, ...] = (
     ("world", "builtin", "builtin: start the built-in world; carla: CARLA and its bridge run elsewhere; none: a bag",
      ["builtin", "carla", "none"]),
     *_MODEL,
     ("carla_version", "", "CARLA version, shown in the diagnostics; all versions are read alike; empty: the profile's", None),
-    ("perception", "false", "true: run a perception node beside the planner", ["true", "false"]),
-    ("perceiver", "", "with perception:=true: folder of models/, a path to one, or auto: the first perceiver among the models; empty: the "
-                      "parameter files', else auto", None),
+    *(argument for spec in graph_specs() if spec.name not in ("planner", "world") for argument in _own(spec.name)),
     ("threads", "", "threads of the inference engine; empty: the parameter files'", None),
     ("sensors_file", "", "where to write the sensor file for carla_spawn_objects; empty: a temporary folder", None),
-    *_NODES, *_NAMESPACE, *_BUILTIN)
+    *_NODES, *_NAMESPACE, *_own("world"))
 REPLAY: tuple[Argument, ...] = (
     ("bag", None, "recording to play: folder of a rosbag2 recording (mcap or sqlite3)", None),
     ("rate", "", "times real time; empty or 0: lock-step, as fast as the planner answers", None),

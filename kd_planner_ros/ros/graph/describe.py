@@ -14,11 +14,11 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.files import write_text
 from kd_planner_ros.ros.graph.settings import SECTION, Section, known_parameters, read_parameter_file, values_for
 from kd_planner_ros.ros.profiles import Profile
-from kd_planner_ros.ros.specs import node_specs
+from kd_planner_ros.ros.specs import graph_specs
 from kd_planner_ros.ros.specs.base import NodeSpec
 from kd_planner_ros.runtime.paths import config_folder
 
-PATIENT_PLAN_S, PATIENT_CONTROL_S = 4.0, 5.0
+PATIENT_PLAN_S = 4.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class NodeProcess:
     name: str
     namespace: str
     module: str
+    executable: str
     defaults: Mapping[str, Any]
     parameter_files: tuple[Path, ...]
     parameters: Mapping[str, Any]
@@ -68,8 +69,9 @@ class NodeProcess:
 @dataclass(frozen=True)
 class GraphConfig:
     """What the graph is made of. ``world`` is builtin, carla (CARLA and its bridge run elsewhere) or none (a bag, or
-    anything else that speaks the profile). ``perceiver`` is the model of a perception node beside the planner; "" starts none. The planner
-    lies in ``models_dir``, the perceiver in ``perceiver_dir``.
+    anything else that speaks the profile). ``perceiver`` is the model of a perception node beside the planner, ``fallback_planner`` that of
+    a second planner; "" starts none. The planner lies in ``models_dir``, the others in ``perceiver_dir`` and ``fallback_dir``. ``asked``
+    holds the launch arguments, for the places of nodes that need more (``ros/specs``).
 
     What is empty or None is left to the parameter files. ``params_file`` is the user's own. ``world_defaults`` and
     ``world_parameters`` go to the built-in world alone; the former give way to the files.
@@ -88,6 +90,9 @@ class GraphConfig:
     engine: str = ""
     models_dir: str = ""
     perceiver_dir: str = ""
+    fallback_planner: str = ""
+    fallback_dir: str = ""
+    fallback_period_s: float = 0.0
     threads: int | None = None
     lockstep: bool | None = None
     use_sim_time: bool | None = None
@@ -95,6 +100,7 @@ class GraphConfig:
     params_file: Path | None = None
     world_defaults: Mapping[str, Any] = field(default_factory=dict)
     world_parameters: Mapping[str, Any] = field(default_factory=dict)
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
 
 def describe(config: GraphConfig) -> list[NodeProcess]:
@@ -103,21 +109,22 @@ def describe(config: GraphConfig) -> list[NodeProcess]:
     Raises:
         ConfigError: the profile gives a port of one of them no topic, or a parameter that the node does not have.
     """
+    shared, derived = _shared(config), _derived(config)
+    return [_process(config, spec, shared, derived) for spec in graph_specs() if spec.place is not None and spec.place.runs(config)]
+
+
+def _shared(config: GraphConfig) -> dict[str, Any]:
+    """What was given for all nodes, by parameter; each node gets those that it has."""
     profile = config.profile
-    common = {"role_name": profile.role_name, "carla_profile": profile.name, "carla_version": profile.carla_version}
-    timed = common if config.use_sim_time is None else {**common, "use_sim_time": config.use_sim_time}
-    model = {**timed, **_given({"device": config.device, "engine": config.engine, "threads": config.threads})}
-    begin = {"use_sim_time": True, "autostart": True}
-    waits = _waits(config)
-    driving = {**begin, "plan_period_s": config.plan_period_s, **({"plan_timeout_s": PATIENT_PLAN_S} if waits else {})}
-    modelled = {**begin, **({"max_latency_s": PATIENT_PLAN_S} if waits else {})}  # later ones are given up
-    running = {"planner": (modelled, {**model, "planner": config.planner, **_given({"models_dir": config.models_dir})})}
-    if config.perceiver:
-        running["perception"] = (modelled, {**model, "perceiver": config.perceiver, **_given({"models_dir": config.perceiver_dir})})
-    running["controller"] = (driving, {**timed, **_given({"lockstep": config.lockstep})})
-    if config.world == "builtin":
-        running["world"] = ({"control_timeout_s": PATIENT_CONTROL_S, **config.world_defaults}, {**common, **config.world_parameters})
-    return [_process(config, node_specs()[name], *values) for name, values in running.items()]
+    return _given({"role_name": profile.role_name, "carla_profile": profile.name, "carla_version": profile.carla_version,
+                   "use_sim_time": config.use_sim_time, "device": config.device, "engine": config.engine, "threads": config.threads,
+                   "lockstep": config.lockstep})
+
+
+def _derived(config: GraphConfig) -> dict[str, Any]:
+    """What follows from the graph for all nodes and gives way to the parameter files."""
+    waits = {"plan_timeout_s": PATIENT_PLAN_S, "max_latency_s": PATIENT_PLAN_S} if _waits(config) else {}  # later ones are given up
+    return {"use_sim_time": True, "autostart": True, **waits}
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,14 +139,21 @@ def _waits(config: GraphConfig) -> bool:
     return lockstep is not False and (config.world == "builtin" or config.lockstep is True)
 
 
-def _process(config: GraphConfig, spec: NodeSpec, defaults: Mapping[str, Any], parameters: Mapping[str, Any]) -> NodeProcess:
-    profile = config.profile
+def _process(config: GraphConfig, spec: NodeSpec, shared: Mapping[str, Any], derived: Mapping[str, Any]) -> NodeProcess:
+    profile, place = config.profile, spec.place
+    assert place is not None, f"node {spec.name} has no place in the graph"
     profile.require(spec)
-    if unknown := sorted({*defaults, *parameters} - known_parameters(spec)):
+    known = known_parameters(spec)
+    common = known if place.clocked else known - {"use_sim_time"}
+    defaults, parameters = place.defaults(config), _given(place.parameters(config))
+    if unknown := sorted({*defaults, *parameters} - known):
         raise ConfigError(f"parameters of node {spec.name}", ", ".join(unknown), f"declare them in ros/specs/{spec.name}.py")
     files = [node_file(spec.name), *([config.params_file] if config.params_file else [])]
-    return NodeProcess(spec.name, profile.namespace, spec.module, defaults, tuple(files), parameters, tuple(profile.remappings()),
-                       config.log_level)
+    defaults = {**{name: value for name, value in derived.items() if name in common}, **defaults}
+    parameters = {**{name: value for name, value in shared.items() if name in common}, **parameters}
+    remappings = {**dict(profile.remappings()), **dict(spec.remaps)}
+    return NodeProcess(spec.name, profile.namespace, spec.module, spec.executable, defaults, tuple(files), parameters,
+                       tuple(remappings.items()), config.log_level)
 
 
 def node_file(name: str) -> Path:

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypedDict
@@ -16,11 +16,13 @@ from kd_planner_ros.core.errors import ConfigError, PlannerError
 from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.files import write_text
 from kd_planner_ros.evaluation.run_folder import require_free
+from kd_planner_ros.networks.planner import PLANNER
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph.checks import check_nodes
 from kd_planner_ros.ros.graph.describe import GraphConfig, describe
 from kd_planner_ros.ros.graph.environment import graph_environment, require_graph
 from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
+from kd_planner_ros.ros.graph.spares import SPARES, drives_on
 from kd_planner_ros.ros.params import SHOW_ROUTE, checked
 from kd_planner_ros.ros.profiles import load_profile
 from kd_planner_ros.ros.specs.planner import PlannerParams
@@ -41,6 +43,8 @@ class DriveConfig:
     """What to drive, where and for how long."""
 
     planner: str = _option("auto", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model")
+    fallback_planner: str = _option("", "second planner, whose plans are followed while the planner is silent and its last plan is stale: "
+                                        "folder of models/, a path to one, or constant_velocity; empty: none")
     perception: str = _option("", "perceiver to run beside the planner: folder of models/, a path to one, or auto; empty: none")
     map: str = _option("default", "default, generated:SEED, or a path to a .net.xml or .xodr file, also with .gz")
     route: str = _option(SHOW_ROUTE, "number of a default route (0 to 999), a route file (its first route on the map), or FILE:ID")
@@ -94,7 +98,8 @@ def drive(config: DriveConfig) -> DriveReport:
     perceiver, seen = perceiver_facts(config.perception, models_dir)
     profile = load_profile(config.carla_profile, config.role_name)
     run_dir = Path(config.out or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}").resolve()
-    rig = rig_to_mount(facts.rig, seen.rig if seen else None)
+    second_name, second = perceiver_facts(config.fallback_planner, config.models_dir, PLANNER)
+    rig = rig_to_mount(facts.rig, seen.rig if seen else None, fallback=second.rig if second else None)
     environment = graph_environment(rig)
     world = {"objects_definition_file": str(run_dir / "sensors.json"), "map": config.map, "route": config.route, "snap": config.snap,
              "stations": config.stations and str(Path(config.stations).resolve()), "seed": config.seed,
@@ -105,7 +110,9 @@ def drive(config: DriveConfig) -> DriveReport:
     checked(WorldParams, world)
     checked(PlannerParams, {"planner": planner, "device": config.device, "engine": config.engine, "threads": config.threads})
     nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, perceiver=perceiver, device=config.device, engine=config.engine,
-                                 models_dir=models_dir, threads=config.threads, world_parameters=world))
+                                 models_dir=models_dir, fallback_planner=second_name, fallback_dir=models_dir,
+                                 fallback_period_s=1.0 / second.rate_hz if second else 0.0, threads=config.threads,
+                                 world_parameters=world, asked=asdict(config)))
     check_nodes(nodes)
     require_free(run_dir, "drive", DRIVE_FILES)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -117,6 +124,7 @@ def drive(config: DriveConfig) -> DriveReport:
 @dataclass
 class _Outcome:
     failure: PlannerError | None = None
+    lost: PlannerError | None = None
     interrupted: bool = False
     sim_per_wall: float = 0.0
     unanswered: int = 0
@@ -139,7 +147,7 @@ def _run(nodes: list, run_dir: Path, environment: dict[str, str], diagnostics: s
     processes = Processes(nodes, run_dir / "graph", environment)
     try:
         with processes:
-            outcome.failure = _watch(monitor, processes, watch, {**os.environ, **environment})
+            outcome.failure = _watch(monitor, processes, watch, {**os.environ, **environment}, outcome)
             monitor.spin(0.3)  # the world's last words
     except KeyboardInterrupt:
         outcome.interrupted = True
@@ -153,8 +161,9 @@ def _run(nodes: list, run_dir: Path, environment: dict[str, str], diagnostics: s
     return outcome
 
 
-def _watch(monitor: Any, processes: Any, watch: Any, environment: Mapping[str, str]) -> PlannerError | None:
-    """Wait for the world to finish; None then, else what ended the drive before: a node that died, or a graph that is silent."""
+def _watch(monitor: Any, processes: Any, watch: Any, environment: Mapping[str, str], outcome: _Outcome) -> PlannerError | None:
+    """Wait for the world to finish; None then, else what ended the drive before: a node that died, or a graph that is silent. Where one of
+    two planners dies the other drives on, and ``outcome.lost`` says so."""
     shown_s, shown = 0.0, ""
     while True:
         monitor.spin(0.2)
@@ -164,15 +173,27 @@ def _watch(monitor: Any, processes: Any, watch: Any, environment: Mapping[str, s
         ended = processes.ended()
         if ended.get("world") == 0:
             return None
-        if ended:
-            name, status = next(iter(ended.items()))
+        if len(ended) == 1 and drives_on(*next(iter(ended.items())), processes.running):
+            outcome.lost = outcome.lost or _lose(processes, *next(iter(ended.items())))
+        elif ended:
             _await_standstill(monitor, "world" in ended)
-            how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-            return PlannerError("every node of the graph to run until the end of the route",
-                                f"{name} {how}: {processes.last_line(name) or 'no message'}",
-                                f"see {processes.log(name)}; what was driven is kept")
+            return _death(processes, *next(iter(ended.items())))
         if watch.silent(processes.begun()):
             return watch.error(processes.last_lines(), environment)
+
+
+def _death(processes: Any, name: str, status: int) -> PlannerError:
+    how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    return PlannerError("every node of the graph to run until the end of the route",
+                        f"{name} {how}: {processes.last_line(name) or 'no message'}",
+                        f"see {processes.log(name)}; what was driven is kept")
+
+
+def _lose(processes: Any, name: str, status: int) -> PlannerError:
+    """Say that node ``name`` has died and who drives on."""
+    death = _death(processes, name, status)
+    _say(f"{death.got}; {SPARES[name]} drives on")
+    return death
 
 
 def _await_standstill(monitor: Any, world_gone: bool, longest_s: float = 10.0) -> None:
@@ -208,6 +229,8 @@ def _conclude(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> DriveRep
     how = {"Started": "stopped before the end"}.get(record.status, record.status)
     _say(f"{how}: route {record.score_route:.1f} %, driving score {record.score_composed:.1f}; "
          f"{report or run_dir}")
+    if outcome.lost is not None:
+        raise outcome.lost
     return result
 
 

@@ -25,6 +25,7 @@ from launch_ros.actions import Node
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.ros.graph.arguments import DRIVE, REPLAY, TRAIN, Argument
+from kd_planner_ros.ros.graph.spares import SPARES, drives_on
 from kd_planner_ros.ros.guard import PARENT
 from kd_planner_ros.ros.together import PROCESSES
 
@@ -97,7 +98,7 @@ def _environment() -> dict[str, str]:
 
 
 def _node(spec: dict[str, Any], log_level: str, stop_s: str = NODE_STOP_S) -> Node:
-    return Node(package=PACKAGE, executable=spec["name"], name=spec["name"], namespace=spec["namespace"], parameters=spec["files"],
+    return Node(package=PACKAGE, executable=spec["executable"], name=spec["name"], namespace=spec["namespace"], parameters=spec["files"],
                 remappings=[tuple(pair) for pair in spec["remappings"]], ros_arguments=_log_words(log_level), output="screen",
                 additional_env=_environment(), sigterm_timeout=stop_s, sigkill_timeout=stop_s)
 
@@ -132,7 +133,7 @@ def train_actions(context: Any) -> list[Any]:
     values = _values(context, TRAIN)
     answer = _ask("train", values)
     if values["processes"] == "1":
-        spec = {"name": "trainer", "namespace": answer["namespace"], "files": answer["files"], "remappings": []}
+        spec = {"name": "trainer", "executable": "trainer", "namespace": answer["namespace"], "files": answer["files"], "remappings": []}
         return _together({"trainer": _node(spec, values["log_level"], TRAINER_STOP_S)}, "trainer")
     words = [PROCESSES, values["processes"], "--ros-args"] + [word for path in answer["files"] for word in ("--params-file", path)]
     words += ["-r", f"__ns:={answer['namespace'] or '/'}", *_log_words(values["log_level"])]
@@ -143,18 +144,26 @@ def train_actions(context: Any) -> list[Any]:
 
 def _together(actions: dict[str, Any], finishing: str) -> list[Any]:
     """``actions`` by name, and a handler for each: when the first of them ends, the launch ends. Its exit status is 0 where that was
-    ``finishing``, or a process that was asked to end, and 1 else. A second shutdown event would be an error of launch_ros."""
+    ``finishing``, or a process that was asked to end, and 1 else. A second shutdown event would be an error of launch_ros. Where one of
+    two planners ends, the other drives on (``spares.py``); the exit status is 1 at the end."""
     ended: list[str] = []
+    lost: list[str] = []
 
     def handler(name: str) -> Any:
         def end(event: Any, context: Any) -> list[Any]:
+            early = finishing in actions and name != finishing
+            how = (f"{name} ended with status {event.returncode}" + (f" before {finishing} had finished" if early else "")
+                   + ": its last lines above say why")
+            if not ended and not context.is_shutdown and drives_on(name, event.returncode, actions.keys() - lost):
+                lost.append(name)
+                return [LogInfo(msg=f"{how}; {SPARES[name]} drives on")]
             ended.append(name)
             if len(ended) > 1 or context.is_shutdown:
                 return []
-            early = finishing in actions and name != finishing
             if event.returncode not in ENDED_WELL or early:
-                raise RuntimeError(f"{name} ended with status {event.returncode}" + (f" before {finishing} had finished" if early else "")
-                                   + ": its last lines above say why")
+                raise RuntimeError(how)
+            if lost:
+                raise RuntimeError(f"{lost[0]} ended before {name} had: its last lines above say why; {SPARES[lost[0]]} drove to the end")
             return [EmitEvent(event=Shutdown(reason=f"{name} has ended"))]
         return end
 

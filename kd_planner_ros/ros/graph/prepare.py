@@ -19,6 +19,7 @@ import yaml
 
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError
 from kd_planner_ros.evaluation.run_folder import require_free
+from kd_planner_ros.networks.planner import PLANNER
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph.arguments import BUILTIN
 from kd_planner_ros.ros.graph.checks import check_nodes
@@ -53,11 +54,14 @@ def prepare_drive(a: Mapping[str, str], folder: Path) -> Answer:
     facts = planner_facts(planner, models_dir)
     perceiver, perceiver_dir = site.perceiver(profile) if a["perception"] == "true" else ("", "")
     perceiver, seen = perceiver_facts(perceiver, perceiver_dir)
-    rig = rig_to_mount(facts.rig, seen.rig if seen else None, pictures=a["world"] == "builtin")
+    fallback, fallback_dir = site.fallback_planner(profile)
+    fallback, second = perceiver_facts(fallback, fallback_dir, PLANNER)
+    rig = rig_to_mount(facts.rig, seen.rig if seen else None, a["world"] == "builtin", second.rig if second else None)
     sensors = Path(a["sensors_file"] or folder / "sensors.json").absolute()
     nodes = describe(GraphConfig(
         profile, planner, 1.0 / facts.rate_hz, world=a["world"], perceiver=perceiver, device=a["device"], engine=a["engine"],
-        models_dir=models_dir, perceiver_dir=perceiver_dir, threads=_number(a, "threads", int),
+        models_dir=models_dir, perceiver_dir=perceiver_dir, fallback_planner=fallback, fallback_dir=fallback_dir,
+        fallback_period_s=1.0 / second.rate_hz if second else 0.0, asked=a, threads=_number(a, "threads", int),
         use_sim_time=TRUE_FALSE.get(a["use_sim_time"]), params_file=params_file, world_parameters=_world_parameters(a),
         world_defaults=_world_defaults(site, profile, facts, own_folder(planner, models_dir), sensors)))
     check_nodes(nodes, params_file)
@@ -101,7 +105,7 @@ def _claim(run_dir: Path) -> None:
 
 
 def _node(node: NodeProcess, folder: Path) -> dict[str, Any]:
-    return {"name": node.name, "namespace": node.namespace, "full_name": node.full_name,
+    return {"name": node.name, "executable": node.executable, "namespace": node.namespace, "full_name": node.full_name,
             "files": [str(path) for path in node.write(folder)], "remappings": [list(pair) for pair in node.remappings]}
 
 

@@ -23,10 +23,11 @@ from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.graph.arguments import LOG_LEVELS
 from kd_planner_ros.ros.graph.checks import check_nodes
-from kd_planner_ros.ros.graph.describe import PATIENT_CONTROL_S, GraphConfig, describe
+from kd_planner_ros.ros.graph.describe import GraphConfig, describe
 from kd_planner_ros.ros.graph.environment import graph_environment, require_graph, transport_environment
 from kd_planner_ros.ros.graph.site import Site
 from kd_planner_ros.ros.profiles import Profile
+from kd_planner_ros.ros.specs.world import PATIENT_CONTROL_S
 from kd_planner_ros.runtime.facts import ModelFacts, planner_facts
 from kd_planner_ros.wire.topics import TRUTH_OBJECTS
 

@@ -14,24 +14,27 @@ PICTURE_CAMERA = CameraSpec("report_front", Pose(x=-1.5, z=2.0), 448, 128, 100.0
 """Mounted where no model has a camera, so that there is something to look at."""
 
 
-def perceiver_facts(name: str, models_dir: str = "") -> tuple[str, ModelFacts | None]:
-    """(perceiver with ``auto`` resolved, its facts) for the perception node; ("", None) where no perceiver is named.
+def perceiver_facts(name: str, models_dir: str = "", role: str = PERCEIVER) -> tuple[str, ModelFacts | None]:
+    """(model with ``auto`` resolved, its facts) of a node that may be left out: the perception node, or with ``role`` PLANNER the fallback
+    planner's; ("", None) where no model is named.
 
     Raises:
-        ConfigError: ``auto`` finds no perceiver.
-        PlannerError: nothing of that name, or a planner.
+        ConfigError: ``auto`` finds no model of ``role``.
+        PlannerError: nothing of that name, or a model of the other role.
     """
     if not name:
         return "", None
-    name, models_dir = resolve_model(name, models_dir, PERCEIVER)
-    return name, model_facts(name, models_dir, PERCEIVER)
+    name, models_dir = resolve_model(name, models_dir, role)
+    return name, model_facts(name, models_dir, role)
 
 
-def rig_to_mount(planner: SensorRig, perceiver: SensorRig | None = None, pictures: bool = True) -> SensorRig:
+def rig_to_mount(planner: SensorRig, perceiver: SensorRig | None = None, pictures: bool = True,
+                 fallback: SensorRig | None = None) -> SensorRig:
     """What the models ask for together (``merge_rigs``); ``PICTURE_CAMERA`` where there is no camera and ``pictures`` are wanted.
 
     Raises:
         ConfigError: two models declare a sensor of one id, and differently.
     """
-    rig = merge_rigs({"planner": planner, **({} if perceiver is None else {"perceiver": perceiver})})
+    others = {"fallback planner": fallback, "perceiver": perceiver}
+    rig = merge_rigs({"planner": planner, **{name: one for name, one in others.items() if one is not None}})
     return rig if rig.cameras or not pictures else replace(rig, cameras=(PICTURE_CAMERA,))

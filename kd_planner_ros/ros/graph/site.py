@@ -55,6 +55,11 @@ class Site:
         """(perceiver, its models_dir) of the perception node; ``auto`` is left as it is."""
         return self._model("perceiver", "perception", profile)
 
+    def fallback_planner(self, profile: Profile) -> tuple[str, str]:
+        """(fallback planner, its models_dir); ("", "") where none was asked for."""
+        name = self._given.get("fallback_planner", "")
+        return (name, self.value("models_dir", "fallback_planner", profile.namespace)) if name else ("", "")
+
     def _model(self, name: str, node: str, profile: Profile) -> tuple[str, str]:
         return self.value(name, node, profile.namespace) or "auto", self.value("models_dir", node, profile.namespace)
 

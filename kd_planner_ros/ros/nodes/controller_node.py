@@ -18,7 +18,7 @@ from kd_planner_ros.ros.messages import find_type
 from kd_planner_ros.ros.params import declare
 from kd_planner_ros.ros.plan_gate import CLOCK_MISSING, ODOMETRY_STALE, PlanGate
 from kd_planner_ros.ros.ports.controller_outputs import ControllerOutputs
-from kd_planner_ros.ros.ports.plan_ports import PlanSubscription
+from kd_planner_ros.ros.ports.plan_inputs import PlanInputs
 from kd_planner_ros.ros.profiles import make_adapter
 from kd_planner_ros.ros.qos import LATCHED, STATE, advertise, subscribe
 from kd_planner_ros.ros.specs.controller import ControllerParams
@@ -35,11 +35,13 @@ class ControllerNode(ManagedNode):
         self.adapter.max_steer_rad = p.max_steer_rad
         self.health = Health(self, self._values)
         self._watch = InputWatch(self, self.health, p.unseen_after_s, self._time_jump)
-        pilot = pilot_for(p.plan_period_s, p.plan_latency_s, p.max_plan_age_s, full_lock_rad=p.max_steer_rad)
-        self._gate = PlanGate(pilot, p.plan_period_s, p.lockstep, p.plan_timeout_s, lambda control, ego: self._outputs.send(control, ego))
+        pilot = pilot_for(p.plan_period_s, p.plan_latency_s, p.max_plan_age_s, full_lock_rad=p.max_steer_rad,
+                          slower_period_s=p.fallback_period_s, slower_latency_s=p.fallback_latency_s)
+        self._gate = PlanGate(pilot, p.plan_period_s, p.lockstep, p.plan_timeout_s,
+                              lambda control, ego: self._outputs.send(control, ego), slower_period_s=p.fallback_period_s)
         self._ego: EgoState | None = None
-        self._active = self._planner_ready = False
-        self._told_ready, self._outputs, self._ports = None, None, []
+        self._active = False
+        self._told_ready, self._outputs, self._plans, self._ports = None, None, None, []
         self._status = advertise(self, Bool, "status", LATCHED)
         self.health.set("state", WARN, "unconfigured")
         self.create_timer(0.05, self._watchdog, clock=self.health.clock)
@@ -52,12 +54,10 @@ class ControllerNode(ManagedNode):
         def port(kind: type, topic: str, work: Any, profile: Any, on_fault: Any = None) -> Any:
             return subscribe(self, kind, topic, guarded(self.health, work, on_fault, topic), profile, mismatch)
 
-        self._plans = PlanSubscription(self, lambda work, name: guarded(self.health, work, name=name),
-                                       self._gate.take, self._gate.fail, mismatch)
+        self._plans = PlanInputs(self, self.health, self._gate, self.params.fallback_period_s > 0.0, self._tell_ready)
         reports = {name: (find_type(kind), take) for name, (kind, take) in self.adapter.reports.items()}
         self._ports = [*self._plans.subscriptions, *(port(kind, name, take, STATE) for name, (kind, take) in reports.items() if kind),
-                       port(Odometry, "odometry", self._take_odometry, STATE, self._bad_odometry),
-                       port(Bool, "planner_ready", self._take_ready, LATCHED)]
+                       port(Odometry, "odometry", self._take_odometry, STATE, self._bad_odometry)]
         self.health.set("state", WARN, "inactive")
         return SUCCESS
 
@@ -88,14 +88,10 @@ class ControllerNode(ManagedNode):
             self._outputs.close()
         self._ports, self._outputs = [], None
 
-    def _take_ready(self, message: Bool) -> None:
-        self._planner_ready = message.data
-        self._tell_ready()
-
     def _tell_ready(self) -> None:
-        ready = self._active and self._planner_ready
+        ready = self._active and self._plans is not None and self._plans.ready
         self.health.set("state", OK if ready else WARN, "driving" if ready else
-                        "waiting for the planner" if self._active else "inactive")
+                        f"waiting for the {self._plans.missing}" if self._active and self._plans else "inactive")
         if ready != self._told_ready:
             self._told_ready = ready
             self._status.publish(Bool(data=ready))
@@ -136,7 +132,7 @@ class ControllerNode(ManagedNode):
 
     def _values(self) -> dict[str, Any]:
         return {**self.adapter.notes(), **(self._outputs.values() if self._outputs else {}), **self._gate.values(),
-                "lockstep": self.params.lockstep, "plans dropped for a missing part": self._plans.incomplete if self._ports else 0}
+                "lockstep": self.params.lockstep, **(self._plans.values() if self._ports else {})}
 
 
 def main() -> None:

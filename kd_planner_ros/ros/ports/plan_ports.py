@@ -24,16 +24,18 @@ class PlanSubscription:
             busy.
         on_fault: gets (stamp_ns, error's class name) when the planner says that there is no plan.
         attention: whether to listen to the attention too.
+        within: what stands before the ports' names: ``fallback_planner/`` for the plans of that planner.
     """
 
     def __init__(self, node: Any, guard: Callable[[Callable, str], Callable], on_plan: Callable[[Plan], None] | None,
-                 on_fault: Callable[[int, str], None], on_mismatch: Callable[[str], None] | None = None, attention: bool = False):
+                 on_fault: Callable[[int, str], None], on_mismatch: Callable[[str], None] | None = None, attention: bool = False,
+                 within: str = ""):
         self._on_plan, self._on_fault, self._join = on_plan, on_fault, PlanJoin()
         works = {"plan": self._take_plan}
         works |= {name: partial(self._take_part, name) for name in (*PARTS, *(("attention",) if attention else ()))}
         profile = EVERY_COMMAND if on_plan is None else COMMAND
         self.subscriptions = [
-            subscribe(node, find_type(find_channel(name).kind), name, guard(work, name), profile, on_mismatch)
+            subscribe(node, find_type(find_channel(name).kind), within + name, guard(work, within + name), profile, on_mismatch)
             for name, work in works.items()]
 
     @property

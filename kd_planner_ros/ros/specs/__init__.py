@@ -21,6 +21,12 @@ def node_specs() -> dict[str, NodeSpec]:
     return {spec.name: spec for spec in found}
 
 
+def graph_specs() -> list[NodeSpec]:
+    """The nodes that have a place in the driving graph, in the order in which they start."""
+    placed = [(spec.place.order, spec.name, spec) for spec in node_specs().values() if spec.place is not None]
+    return [spec for *_, spec in sorted(placed, key=lambda row: row[:2])]
+
+
 def known_ports() -> tuple[str, ...]:
     """Names of all ports that a profile may give a topic, each once."""
     return tuple(dict.fromkeys(port.name for spec in node_specs().values() for port in spec.ports if port.mapped))

@@ -1,14 +1,19 @@
-"""What a declaration consists of: ports, and a node with its parameters."""
+"""What a declaration consists of: ports, and a node with its parameters and its place in the graph."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 IN, OUT = "in", "out"
-SENSOR, STATE, COMMAND, LATCHED, STATIC = "sensor", "state", "command", "latched", "static"
+SENSOR, STATE, COMMAND, LATCHED, STATIC, ROADSIDE = "sensor", "state", "command", "latched", "static", "roadside"
 QOS_TEXTS = {SENSOR: "reliable; depth 5 to publish, 1 to subscribe", STATE: "reliable, depth 10", COMMAND: "reliable, depth 1",
-             LATCHED: "reliable, depth 1, transient local", STATIC: "reliable, depth 100, transient local"}
+             LATCHED: "reliable, depth 1, transient local", STATIC: "reliable, depth 100, transient local",
+             ROADSIDE: "best effort, depth 5: nobody waits for a lost message"}
 """Quality of service by its name (``ros/qos.py``). Every port may be overridden by ``qos_overrides`` in YAML."""
+Argument = tuple[str, "str | None", str, "list[str] | None"]
+"""An argument of a launch file: name, default, text, choices."""
 
 
 @dataclass(frozen=True)
@@ -16,8 +21,8 @@ class Port:
     """One topic of a node.
 
     Args:
-        name: its name in the code. ``<camera>``, ``<lidar>`` and ``<output>`` stand for ids that a model declares; ``~/`` begins
-            a name below the node's own.
+        name: its name in the code. ``<camera>``, ``<lidar>`` and ``<output>`` stand for ids that a model declares, ``<station>`` for
+            those of the map's stations; ``~/`` begins a name below the node's own.
         direction: ``in`` or ``out``.
         kind: message type, or several of which the first that is installed is used.
         qos: a key of ``QOS_TEXTS``.
@@ -32,8 +37,34 @@ class Port:
 
     @property
     def mapped(self) -> bool:
-        """Whether a profile gives it a topic; names with an id and private names keep their own."""
-        return not self.name.startswith("~") and "<" not in self.name
+        """Whether a profile gives it a topic; names with a slash, with an id, and private names keep their own."""
+        return not self.name.startswith("~") and "<" not in self.name and "/" not in self.name
+
+
+def _nothing(graph: Any) -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Place:
+    """When a node is part of the graph that ``drive``, ``replay`` and ``drive.launch.py`` start, and what the graph tells it. The functions
+    are asked with the graph's ``GraphConfig`` (``ros/graph/describe.py``).
+
+    Args:
+        order: nodes start by it, the lowest first.
+        runs: whether the node is started.
+        defaults: parameters that give way to the parameter files.
+        parameters: parameters that win over the files; those that all nodes share come by themselves.
+        arguments: the node's own arguments of ``drive.launch.py``; ``GraphConfig.asked`` holds their values.
+        clocked: whether it takes its time from /clock.
+    """
+
+    order: int
+    runs: Callable[[Any], bool]
+    defaults: Callable[[Any], Mapping[str, Any]] = _nothing
+    parameters: Callable[[Any], Mapping[str, Any]] = _nothing
+    arguments: tuple[Argument, ...] = ()
+    clocked: bool = True
 
 
 @dataclass(frozen=True)
@@ -45,17 +76,42 @@ class NodeSpec:
         text: what it does, one sentence.
         params: the dataclass of its parameters (``ros/params.py``); None where another command's options are its parameters.
         ports: every topic that it reads or writes.
+        place: its place in the driving graph; None: it has none.
+        program: the node whose program it runs, where it has none of its own.
+        remaps: (name in that program's code, name of the port), for ports that must not have the program's own topics.
     """
 
     name: str
     text: str
     params: type | None
     ports: tuple[Port, ...]
+    place: Place | None = None
+    program: str = ""
+    remaps: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def executable(self) -> str:
+        """The installed executable that runs it."""
+        return self.program or self.name
 
     @property
     def module(self) -> str:
         """The module that runs it as a process."""
-        return f"kd_planner_ros.ros.nodes.{self.name}_node"
+        return f"kd_planner_ros.ros.nodes.{self.executable}_node"
 
 
 DIAGNOSTICS = Port("diagnostics", OUT, "diagnostic_msgs/DiagnosticArray", STATE, "once a second and on every change")
+STATIONS = "/carla/stations"
+MODEL_INPUTS = (
+    Port("<camera>/image", IN, "sensor_msgs/Image", SENSOR, "each camera that the model declares"),
+    Port("<camera>/camera_info", IN, "sensor_msgs/CameraInfo", SENSOR,
+         "compared with the model's declaration; replaces it with parameter `camera_info`"),
+    Port("tf_static", IN, "tf2_msgs/TFMessage", STATIC,
+         "the sensors' mountings, compared with the model's; only where tf2_msgs is installed"),
+    Port("tf", IN, "tf2_msgs/TFMessage", STATE, "the same, from a bridge that sends the sensors' frames here"),
+    Port("<lidar>", IN, "sensor_msgs/PointCloud2", SENSOR, "each LiDAR that the model declares"),
+    Port(STATIONS, IN, "std_msgs/String", LATCHED, "JSON: where the stations stand; only where the model asks for roadside views"),
+    Port("/carla/<station>/<camera>/image", IN, "sensor_msgs/Image", ROADSIDE, "each camera of the stations that were named"),
+    Port("/carla/<station>/objects", IN, "sensor_msgs/PointCloud2", ROADSIDE,
+         "table of road users (ACTOR_DTYPE) in `map`; only where the model asks for object lists"))
+"""What every node with a model reads of sensors."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_planner_ros.ros.params import CommonParams, param
-from kd_planner_ros.ros.specs.base import COMMAND, DIAGNOSTICS, IN, LATCHED, OUT, STATE, NodeSpec, Port
+from kd_planner_ros.ros.specs.base import COMMAND, DIAGNOSTICS, IN, LATCHED, OUT, STATE, NodeSpec, Place, Port
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,10 @@ class ControllerParams(CommonParams):
                                   low=0.0, high=30.0)
     plan_latency_s: float = param(0.0, "time that a plan is expected to take, s; counts in the derived plan age limit only",
                                   low=0.0, high=10.0)
+    fallback_period_s: float = param(0.0, "time between plans of a fallback planner, s; from the planner's rate; 0: there is none",
+                                     low=0.0, high=2.0)
+    fallback_latency_s: float = param(0.0, "time that a plan of the fallback planner is expected to take, s; counts in its plan age "
+                                           "limit only, 2.5 periods and two latencies, at least 0.5", low=0.0, high=10.0)
     plan_timeout_s: float = param(0.8, "longest wait for a due plan, wall time, s; then a safe stop",
                                   low=0.05, high=10.0)
     odometry_timeout_s: float = param(0.5, "odometry older than this on the clock leads to a safe stop, s",
@@ -34,6 +38,10 @@ NODE = NodeSpec("controller", "Follows plans, supervises them and brakes where t
     Port("detections", IN, "sensor_msgs/PointCloud2", COMMAND, "part of the plan of the same stamp"),
     Port("lines", IN, "sensor_msgs/PointCloud2", COMMAND, "part of the plan of the same stamp"),
     Port("planner_ready", IN, "std_msgs/Bool", LATCHED, "whether plans come"),
+    *(Port(f"fallback_planner/{name}", IN, "sensor_msgs/PointCloud2", COMMAND, f"the fallback planner's {what}; only with parameter "
+           "`fallback_period_s`") for name, what in (("plan", "plan"), ("candidates", "part of it"), ("detections", "part of it"),
+                                                     ("lines", "part of it"))),
+    Port("fallback_planner/ready", IN, "std_msgs/Bool", LATCHED, "whether its plans come; driving begins when it was true once"),
     Port("velocity_status", IN, "autoware_vehicle_msgs/VelocityReport", STATE,
          "profile `autoware`: the vehicle's speed wins over odometry's"),
     Port("steering_status", IN, "autoware_vehicle_msgs/SteeringReport", STATE, "profile `autoware`: for the diagnostics"),
@@ -42,4 +50,5 @@ NODE = NodeSpec("controller", "Follows plans, supervises them and brakes where t
     Port("steering", OUT, "ackermann_msgs/AckermannDriveStamped", COMMAND, "radians, positive LEFT; only where it is installed"),
     Port("control_reason", OUT, "std_msgs/String", LATCHED, "why the control is not the planner's wish, on change"),
     Port("status", OUT, "std_msgs/Bool", LATCHED, "the agent is ready (the Leaderboard's topic)"),
-    DIAGNOSTICS))
+    DIAGNOSTICS),
+    Place(3, lambda graph: True, lambda graph: {"plan_period_s": graph.plan_period_s, "fallback_period_s": graph.fallback_period_s}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_planner_ros.ros.params import ModelParams, param
-from kd_planner_ros.ros.specs.base import DIAGNOSTICS, IN, LATCHED, OUT, SENSOR, STATE, STATIC, NodeSpec, Port
+from kd_planner_ros.ros.specs.base import DIAGNOSTICS, IN, LATCHED, MODEL_INPUTS, OUT, SENSOR, STATE, NodeSpec, Place, Port
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,7 @@ class PerceptionParams(ModelParams):
 
 
 NODE = NodeSpec("perception", "Runs a perceiver on the newest set of sensor data and publishes each of its outputs.", PerceptionParams, (
-    Port("<camera>/image", IN, "sensor_msgs/Image", SENSOR, "each camera that the model declares"),
-    Port("<camera>/camera_info", IN, "sensor_msgs/CameraInfo", SENSOR,
-         "compared with the model's declaration; replaces it with parameter `camera_info`"),
-    Port("tf_static", IN, "tf2_msgs/TFMessage", STATIC,
-         "the sensors' mountings, compared with the model's; only where tf2_msgs is installed"),
-    Port("tf", IN, "tf2_msgs/TFMessage", STATE, "the same, from a bridge that sends the sensors' frames here"),
-    Port("<lidar>", IN, "sensor_msgs/PointCloud2", SENSOR, "each LiDAR that the model declares"),
+    *MODEL_INPUTS,
     Port("odometry", IN, "nav_msgs/Odometry", STATE, "the ego's motion; only with parameter `odometry`"),
     Port("perception/<output>", OUT, "sensor_msgs/Image", SENSOR,
          "depth and probability `32FC1`, classes and masks `mono8`, ids `32SC1`, flow `32FC3`; stamp and frame of the picture"),
@@ -35,4 +29,9 @@ NODE = NodeSpec("perception", "Runs a perceiver on the newest set of sensor data
     Port("perception_camera_info", OUT, "sensor_msgs/CameraInfo", SENSOR, "calibration at the outputs' size, with every set of outputs"),
     Port("perception_scalars", OUT, "sensor_msgs/JointState", STATE, "the model's named numbers, where it gives any"),
     Port("perception_ready", OUT, "std_msgs/Bool", LATCHED, "whether outputs come"),
-    DIAGNOSTICS))
+    DIAGNOSTICS),
+    Place(2, lambda graph: bool(graph.perceiver),
+          parameters=lambda graph: {"perceiver": graph.perceiver, "models_dir": graph.perceiver_dir}, arguments=(
+              ("perception", "false", "true: run a perception node beside the planner", ["true", "false"]),
+              ("perceiver", "", "with perception:=true: folder of models/, a path to one, or auto: the first perceiver among the models; "
+                                "empty: the parameter files', else auto", None))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_planner_ros.ros.params import ModelParams, param
-from kd_planner_ros.ros.specs.base import COMMAND, DIAGNOSTICS, IN, LATCHED, OUT, SENSOR, STATE, STATIC, NodeSpec, Port
+from kd_planner_ros.ros.specs.base import COMMAND, DIAGNOSTICS, IN, LATCHED, MODEL_INPUTS, OUT, STATE, NodeSpec, Place, Port
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,7 @@ class PlannerParams(ModelParams):
 
 
 NODE = NodeSpec("planner", "Runs a planner on the newest set of sensor data.", PlannerParams, (
-    Port("<camera>/image", IN, "sensor_msgs/Image", SENSOR, "each camera that the model declares"),
-    Port("<camera>/camera_info", IN, "sensor_msgs/CameraInfo", SENSOR,
-         "compared with the model's declaration; replaces it with parameter `camera_info`"),
-    Port("tf_static", IN, "tf2_msgs/TFMessage", STATIC,
-         "the sensors' mountings, compared with the model's; only where tf2_msgs is installed"),
-    Port("tf", IN, "tf2_msgs/TFMessage", STATE, "the same, from a bridge that sends the sensors' frames here"),
-    Port("<lidar>", IN, "sensor_msgs/PointCloud2", SENSOR, "each LiDAR that the model declares"),
+    *MODEL_INPUTS,
     Port("odometry", IN, "nav_msgs/Odometry", STATE, "steps the route's follower"),
     Port("route", IN, "carla_msgs/CarlaRoute, else sensor_msgs/PointCloud2", LATCHED, "only where the model needs a route"),
     Port("waypoints", IN, "nav_msgs/Path", LATCHED, "followed without turn commands where nobody publishes the route"),
@@ -43,4 +37,7 @@ NODE = NodeSpec("planner", "Runs a planner on the newest set of sensor data.", P
     Port("markers", OUT, "visualization_msgs/MarkerArray", COMMAND, "for RViz and Foxglove"),
     Port("attention", OUT, "sensor_msgs/Image", COMMAND, "`32FC1`, sums to 1"),
     Port("planner_ready", OUT, "std_msgs/Bool", LATCHED, "whether plans come"),
-    DIAGNOSTICS))
+    DIAGNOSTICS),
+    Place(0, lambda graph: True, parameters=lambda graph: {"planner": graph.planner, "models_dir": graph.models_dir}, arguments=(
+        ("planner", "", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model; empty: the parameter "
+                        "files', else auto", None),)))

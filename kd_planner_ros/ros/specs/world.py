@@ -5,7 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_planner_ros.ros.params import SHOW_ROUTE, CommonParams, param
-from kd_planner_ros.ros.specs.base import COMMAND, DIAGNOSTICS, IN, LATCHED, OUT, SENSOR, STATE, STATIC, NodeSpec, Port
+from kd_planner_ros.ros.specs.base import (
+    COMMAND,
+    DIAGNOSTICS,
+    IN,
+    LATCHED,
+    OUT,
+    ROADSIDE,
+    SENSOR,
+    STATE,
+    STATIC,
+    STATIONS,
+    Argument,
+    NodeSpec,
+    Place,
+    Port,
+)
+
+PATIENT_CONTROL_S = 5.0
+"""Longest wait for a control where the graph is the world's own: a slow machine slows the simulation down."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +55,32 @@ class WorldParams(CommonParams):
     planner_engine: str = param("", "inference engine of the planner, for the run folder")
 
 
+_ARGUMENTS: tuple[Argument, ...] = tuple((name, "", f"built-in world: {text}", choices) for name, text, choices in (
+    ("map", "default, generated:SEED, or a path to a .net.xml or .xodr file, or packed with .gz; "
+            "empty: the parameter files', else default", None),
+    ("route", "number of a default route (0 to 999), a route file, or FILE:ID for one of it; empty: the parameter files', else 6", None),
+    ("snap", "true: take key points of a route file farther than 60 m from every lane to the nearest lane; empty: the parameter files'",
+     ["", "true", "false"]),
+    ("stations", "stations file (YAML or JSON) in place of the map's own roadside stations", None),
+    ("seed", "seed of traffic, walkers and scenarios; empty: the parameter files', else 0", None),
+    ("vehicles", "vehicles on the map; empty: the parameter files'", None),
+    ("walkers", "walkers on the map; empty: the parameter files'", None),
+    ("scenarios", "scenario actors, such as a pedestrian stepping out; empty: the parameter files'", ["", "true", "false"]),
+    ("weather", "benchmark, an id from 0 to 20, or a name such as WetNoon; empty: the parameter files'", None),
+    ("time", "simulated seconds to drive; empty or 0: to the end of the route", None),
+    ("run_dir", "folder for statistics, telemetry, plans and pictures; empty: none", None)))
+
 NODE = NodeSpec("world", "The built-in world: traffic, sensors and the lock-step of CARLA's ROS bridge.", WorldParams, (
     Port("clock", OUT, "rosgraph_msgs/Clock", STATE, "every tick"),
     Port("<camera>/image", OUT, "sensor_msgs/Image", SENSOR, "`bgra8`, each camera at its own rate"),
     Port("<camera>/camera_info", OUT, "sensor_msgs/CameraInfo", SENSOR, "with each picture"),
     Port("<lidar>", OUT, "sensor_msgs/PointCloud2", SENSOR, "x, y, z, intensity; half a turn a tick, as CARLA's"),
     Port("odometry", OUT, "nav_msgs/Odometry", STATE, "every tick, as its last message; its stamp is the tick's"),
+    Port(STATIONS, OUT, "std_msgs/String", LATCHED, "JSON: where the stations stand; only where a model asks for roadside views"),
+    Port("/carla/<station>/<camera>/image", OUT, "sensor_msgs/Image", ROADSIDE, "`bgra8`; of the stations near the car"),
+    Port("/carla/<station>/<camera>/camera_info", OUT, "sensor_msgs/CameraInfo", ROADSIDE, "with each picture"),
+    Port("/carla/<station>/objects", OUT, "sensor_msgs/PointCloud2", ROADSIDE,
+         "table of all road users but the car (ACTOR_DTYPE) in `map`; where a model asks for object lists"),
     Port("speedometer", OUT, "std_msgs/Float32", STATE, "every tick"),
     Port("imu", OUT, "sensor_msgs/Imu", STATE, "every tick"),
     Port("gnss", OUT, "sensor_msgs/NavSatFix", STATE, "every tick"),
@@ -59,9 +97,12 @@ NODE = NodeSpec("world", "The built-in world: traffic, sensors and the lock-step
     Port("control", IN, "carla_msgs/CarlaEgoVehicleControl, else sensor_msgs/JointState", COMMAND,
          "throttle, steer, brake; steer positive RIGHT; one a tick"),
     Port("status", IN, "std_msgs/Bool", LATCHED, "the agent is ready"),
+    Port("control_reason", IN, "std_msgs/String", LATCHED, "reasons for the run folder, where the control message has no room for one"),
     Port("plan", IN, "sensor_msgs/PointCloud2", COMMAND, "plans for the run folder"),
     Port("candidates", IN, "sensor_msgs/PointCloud2", COMMAND, "plans for the run folder"),
     Port("detections", IN, "sensor_msgs/PointCloud2", COMMAND, "plans for the run folder"),
     Port("lines", IN, "sensor_msgs/PointCloud2", COMMAND, "plans for the run folder"),
     Port("attention", IN, "sensor_msgs/Image", COMMAND, "attention for the run folder"),
-    DIAGNOSTICS))
+    DIAGNOSTICS),
+    Place(4, lambda graph: graph.world == "builtin", lambda graph: {"control_timeout_s": PATIENT_CONTROL_S, **graph.world_defaults},
+          lambda graph: graph.world_parameters, _ARGUMENTS, clocked=False))

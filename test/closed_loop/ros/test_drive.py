@@ -105,6 +105,39 @@ def test_a_killed_planner_stops_the_car_and_is_reported(tmp_path, monkeypatch):
     assert (tmp_path / "statistics.json").is_file()
 
 
+@pytest.mark.long
+def test_a_killed_planner_leaves_the_car_to_the_fallback_planner(tmp_path, monkeypatch):
+    """Four seconds later that one is killed too: the end of the chain, and of the drive."""
+    from kd_planner_ros.ros.graph.processes import Processes
+
+    real, killed, started, enter = drive_module._status, {}, {}, Processes.__enter__
+    monkeypatch.setattr(Processes, "__enter__", lambda self: started.setdefault("p", enter(self)))
+    monkeypatch.setattr(drive_module, "QUIET_S", 0.2)
+
+    def kill(line):
+        real(line)
+        if "m/s" not in line:
+            return
+        sim_s, speed_mps = float(line.split(" s ")[0]), float(line.split("m/s")[0].split()[-1])
+        if "planner" not in killed and speed_mps > 2.0 or "planner" in killed and sim_s > killed["planner"] + 4.0 and len(killed) == 1:
+            name = "fallback_planner" if killed else "planner"
+            killed[name] = sim_s
+            started["p"].running[name].kill()
+
+    monkeypatch.setattr(drive_module, "_status", kill)
+    with pytest.raises(PlannerError, match="planner was killed by signal 9"):
+        drive(DriveConfig(planner="constant_velocity", fallback_planner="constant_velocity", out=str(tmp_path), report=False, **SETTINGS))
+    rows = telemetry(tmp_path)
+    reasons = [row["reason"] for row in rows]
+    fallen = reasons[reasons.index("last_plan"):]
+    order = [reason for reason, before in zip(fallen, [None, *fallen], strict=False) if reason != before and reason != "limited"]
+    chain = ["last_plan", "slower_plan", "comfortable_stop", "plan_late", "deactivated"]
+    assert order in (chain, chain[:4]), order
+    assert set(killed) == {"planner", "fallback_planner"} and fallen.count("slower_plan") >= 60
+    assert float(rows[-1]["speed_mps"]) < 0.5
+    assert (tmp_path / "graph" / "fallback_planner.log").is_file()
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is absent: run the test on Linux")
 def test_a_disk_that_runs_full_is_the_one_sentence(tmp_path, monkeypatch):
     """The file of the telemetry lies on a full disk: the world ends in its first tick. No report: whoever reads /dev/full never ends."""

@@ -1,5 +1,6 @@
 """The parameter tables, the YAML files and the graph's description say the same thing."""
 
+import importlib
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -12,6 +13,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned envi
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError
 from kd_planner_ros.ros.graph.checks import check_nodes
 from kd_planner_ros.ros.graph.describe import GraphConfig, describe
+from kd_planner_ros.ros.graph.spares import drives_on
 from kd_planner_ros.ros.lifecycle import autostart
 from kd_planner_ros.ros.nodes.controller_node import ControllerNode
 from kd_planner_ros.ros.profiles import load_profile
@@ -55,6 +57,74 @@ def test_the_description_holds_what_the_nodes_declare(tmp_path):
         written = own[-1]
         assert (own[0], written) == (dict(node.defaults), dict(node.parameters)) and files[1:-1] == list(node.parameter_files)
     assert written["route"] == "0", "a number in a string must stay a string"
+
+
+NEW_NODE = """
+from dataclasses import dataclass
+from kd_planner_ros.ros.params import CommonParams, param
+from kd_planner_ros.ros.specs.base import DIAGNOSTICS, NodeSpec, Place
+
+@dataclass(frozen=True)
+class Params(CommonParams):
+    gateway: str = param("", "address of the gateway")
+    autostart: bool = param(False, "configure and activate without a lifecycle manager")
+
+NODE = NodeSpec("listener", "Listens.", Params, (DIAGNOSTICS,),
+                Place(3, lambda graph: bool(graph.asked.get("gateway")), parameters=lambda graph: {"gateway": graph.asked["gateway"]},
+                      arguments=(("gateway", "", "address of the gateway; empty: no listener", None),)))
+"""
+
+
+def test_a_new_node_is_one_file_of_specs(tmp_path, monkeypatch):
+    """The graph and the launch arguments are made of what ros/specs holds."""
+    from kd_planner_ros.ros import specs
+    from kd_planner_ros.ros.graph import arguments
+
+    (tmp_path / "listener.py").write_text(NEW_NODE)
+    try:
+        monkeypatch.setattr(specs, "__path__", [*specs.__path__, str(tmp_path)])
+        specs.node_specs.cache_clear()
+        nodes = graph(asked={"gateway": "10.0.0.1"}, use_sim_time=False)
+        assert [node.name for node in nodes] == ["planner", "controller", "listener", "world"]
+        assert dict(nodes[2].parameters) == {"role_name": "hero", "carla_profile": "carla_bridge", "carla_version": "0.9.13",
+                                             "use_sim_time": False, "gateway": "10.0.0.1"}
+        assert nodes[2].defaults == {"use_sim_time": True, "autostart": True} and len(graph()) == 3
+        assert "gateway" in [name for name, *_ in importlib.reload(arguments).DRIVE]
+    finally:
+        monkeypatch.undo()
+        sys.modules.pop("kd_planner_ros.ros.specs.listener", None)
+        specs.node_specs.cache_clear()
+        importlib.reload(arguments)
+
+
+def test_every_node_with_a_program_of_its_own_has_an_executable():
+    from support.workspace import executables
+
+    own = {name: module for name, module, _ in executables()}
+    for name, spec in node_specs().items():
+        assert own[spec.executable] == spec.module and (name in own) == (not spec.program)
+
+
+def test_a_fallback_planner_is_a_second_planner_with_topics_of_its_own(tmp_path):
+    nodes = {node.name: node for node in graph(fallback_planner="constant_velocity", fallback_period_s=0.5, device="cpu", engine="torch")}
+    assert list(nodes) == ["planner", "fallback_planner", "controller", "world"]
+    second, topics = nodes["fallback_planner"], dict(nodes["fallback_planner"].remappings)
+    assert (second.module, second.executable) == (nodes["planner"].module, "planner") and second.parameters["engine"] == "torch"
+    own = {"plan": "fallback_planner/plan", "planner_ready": "fallback_planner/ready", "diagnostics": "/diagnostics"}
+    assert {port: topics[port] for port in own} == own
+    assert "__node:=fallback_planner" in second.command(tmp_path) and "plan:=fallback_planner/plan" in second.command(tmp_path)
+    assert dict(nodes["planner"].remappings)["plan"] == "planner/plan"
+    assert nodes["controller"].defaults["fallback_period_s"] == 0.5 and graph()[1].defaults["fallback_period_s"] == 0.0
+    sent = {port.name for port in node_specs()["fallback_planner"].ports}
+    heard = {port.name for port in node_specs()["controller"].ports if port.name.startswith("fallback_planner/")}
+    assert heard <= sent, "what the controller hears is what that node sends"
+
+
+@pytest.mark.parametrize("name, status, alive, goes_on", [
+    ("planner", -9, ["fallback_planner", "world"], True), ("fallback_planner", 1, ["planner"], True), ("planner", -9, ["world"], False),
+    ("controller", -9, ["planner", "fallback_planner"], False), ("planner", 2, ["fallback_planner"], False)])
+def test_who_may_end_without_the_end_of_the_drive(name, status, alive, goes_on):
+    assert drives_on(name, status, alive) is goes_on
 
 
 @pytest.mark.parametrize("world, names", [("carla", ["planner", "controller"]), ("none", ["planner", "controller"])])

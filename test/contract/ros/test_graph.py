@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned envi
 
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool
 from support.fakes import CAMERA, LIDAR, FakePlanner, FakeWorld, scene_at, straight_route
 from support.graph import wait_for
 
-from kd_planner_ros.core.records import Control, Frame
+from kd_planner_ros.core.records import Control, Frame, Trajectory
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.driving.driver import Driver
@@ -23,6 +25,8 @@ from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.diagnostics import ERROR
 from kd_planner_ros.ros.lifecycle import autostart
 from kd_planner_ros.ros.nodes import controller_node, planner_node, world_node
+from kd_planner_ros.ros.qos import LATCHED
+from kd_planner_ros.ros.specs.fallback_planner import NODE
 from kd_planner_ros.ros.stop import StopFlag
 
 CAMERA_RIG, FULL_RIG = SensorRig((CAMERA,)), SensorRig((CAMERA,), (LIDAR,))
@@ -31,10 +35,10 @@ CAMERA_RIG, FULL_RIG = SensorRig((CAMERA,)), SensorRig((CAMERA,), (LIDAR,))
 class Loop:
     """World, planner and controller nodes around a FakeWorld and a FakePlanner."""
 
-    def __init__(self, graph, monkeypatch, tmp_path, rig=CAMERA_RIG, ticks=60, controller=None, world=None):
+    def __init__(self, graph, monkeypatch, tmp_path, rig=CAMERA_RIG, ticks=60, controller=None, world=None, fallback=None):
         self.graph, self.planner, self.world = graph, FakePlanner(rig), FakeWorld(rig, ticks)
-        self.sentences, self.folder = [], tmp_path / "run"
-        monkeypatch.setattr(planner_node, "load", lambda *a, **k: self.planner)
+        self.sentences, self.folder, self.fallback = [], tmp_path / "run", fallback
+        monkeypatch.setattr(planner_node, "load", lambda name, *a, **k: fallback if name == "second" else self.planner)
         monkeypatch.setattr(world_node, "make_world", lambda params, rig: (
             self.world, straight_route(), self.world.state, Weather()))
         write_objects(tmp_path / "sensors.json", rig, "ego_vehicle")
@@ -45,7 +49,8 @@ class Loop:
             "objects_definition_file": str(tmp_path / "sensors.json"), "run_dir": str(self.folder),
             "planner_name": "fake", **(world or {})})
         self._listen()
-        for node in (self.planner_node, self.controller_node):
+        more = [graph.start(planner_node.PlannerNode, {**timed, "planner": "second"}, spec=NODE)] if fallback else []
+        for node in (self.planner_node, self.controller_node, *more):
             assert autostart(node)
             graph.spin_in_thread(node)
         self.stop, self.status = StopFlag(), None
@@ -173,6 +178,45 @@ def test_a_planner_that_hangs_costs_one_wait_and_stops_the_car(graph, monkeypatc
     assert time.monotonic() - started < 25.0  # one wait each tick would take longer than the planner hangs
     assert "plan_late" in loop.reasons and loop.controller_node._gate.waits_missed == 1
     assert loop.world.state.ego.speed_mps == 0.0
+
+
+class SlowPlanner(FakePlanner):
+    """Two plans a second, each four seconds long."""
+
+    rate_hz = 2.0
+
+    def plan(self, frame):
+        times = 0.5 * np.arange(1, 9)
+        return replace(super().plan(frame), trajectory=Trajectory(frame.stamp_ns, np.stack([5.0 * times, 0.0 * times], 1), times))
+
+
+def test_a_planner_that_hangs_has_its_fallback_planner_followed(graph, monkeypatch, tmp_path):
+    """Two planner nodes. The first hangs at tick 40, the second (2 Hz) at tick 100: each step of the chain in its order."""
+    second, release = SlowPlanner(), threading.Event()
+    loop = Loop(graph, monkeypatch, tmp_path, ticks=220, fallback=second, controller={"plan_timeout_s": 1.0, "fallback_period_s": 0.5})
+    loop.at(40, lambda: setattr(loop.planner, "delay", lambda frame: release.wait(60.0)))
+    loop.at(100, lambda: setattr(second, "delay", lambda frame: release.wait(60.0))).drive()
+    release.set()
+    reasons = [row for row in read_run(loop.folder).telemetry["reason"] if row not in ("", "limited")]
+    order = [reason for reason, before in zip(reasons, [None, *reasons]) if reason != before]
+    assert order == ["last_plan", "slower_plan", "comfortable_stop", "plan_late"], order
+    assert 40 <= reasons.count("slower_plan") <= 80 and loop.world.state.ego.speed_mps == 0.0
+    gate, node = loop.controller_node._gate, loop.controller_node
+    assert (gate.waits_missed, gate.slower_missed) == (1, 1) and node._plans.faults == 0
+    assert {(frame.stamp_ns - second.frames[0].stamp_ns) % 500_000_000 for frame in second.frames} == {0}
+
+
+def test_driving_begins_when_both_planners_are_ready(graph, monkeypatch, tmp_path):
+    node = graph.start(controller_node.ControllerNode, {"fallback_period_s": 0.5})
+    assert autostart(node)
+    graph.spin_in_thread(node)
+    first, second = (graph.node.create_publisher(Bool, topic, LATCHED) for topic in ("planner/ready", "fallback_planner/ready"))
+    first.publish(Bool(data=True))
+    assert wait_for(lambda: node.health.get("state") == "waiting for the fallback planner")
+    second.publish(Bool(data=True))
+    assert wait_for(lambda: node.health.get("state") == "driving")
+    second.publish(Bool(data=False))
+    assert wait_for(lambda: node.health.get("fallback") == "no fallback planner is ready") and node.health.get("state") == "driving"
 
 
 def test_a_camera_that_stops_stops_the_car(graph, monkeypatch, tmp_path):

@@ -44,7 +44,7 @@ def launch(script, *words, timeout=120):
                           timeout=timeout, env=ENVIRONMENT)
 
 
-def launch_until(wanted, *words, seconds=150, act=lambda process: process.send_signal(signal.SIGINT)):
+def launch_until(wanted, *words, seconds=150, act=lambda process: process.send_signal(signal.SIGINT), end_s=20.0):
     """Run a launch file until every text of ``wanted`` was printed, then ``act`` (Ctrl-C); gives back (output, status)."""
     process = subprocess.Popen([sys.executable, "-c", RUN, *map(str, words)], cwd="/", text=True, env=ENVIRONMENT,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -58,7 +58,7 @@ def launch_until(wanted, *words, seconds=150, act=lambda process: process.send_s
                 act(process)
                 break
         text += process.stdout.read()
-        return text, process.wait(20.0)
+        return text, process.wait(end_s)
     finally:
         watchdog.cancel()
         process.kill()
@@ -171,6 +171,7 @@ WRONG = {
         "stations:=/nowhere": "expected a stations file", "seed:=x": "got 'x'", "vehicles:=501": "got 501", "walkers:=-1": "got -1",
         "scenarios:=some": "valid options", "weather:=Sunny": "got 'sunny'", "time:=long": "got 'long'",
         "run_dir:=/proc/no": "expected to use /proc/no", "perceiver:=nobody perception:=true": "got 'nobody'",
+        "fallback_planner:=nobody": "got 'nobody'",
     },
     REPLAY: {
         "bag:=/nowhere": "expected a rosbag2 folder or file", "rate:=fast": "invalid float value: 'fast'", "rate:=-1": "got -1.0 and",
@@ -215,6 +216,21 @@ def test_a_node_that_dies_ends_the_launch_with_status_1():
     text, status = launch_until(["[carla.ego_vehicle.planner]: waiting for the route"], DRIVE, "world:=none",
                                 "planner:=constant_velocity", act=kill)
     assert status == 1 and "planner ended with status -9" in text, text
+
+
+def test_a_planner_that_dies_beside_a_fallback_planner_does_not_end_the_launch(tmp_path):
+    """The world drives on to its end; the exit status is 1 then."""
+    def kill(process):
+        planner = subprocess.run(["pgrep", "-P", str(process.pid), "-f", "lib/kd_planner_ros/planner.*__node:=planner"],
+                                 capture_output=True, text=True).stdout.split()
+        os.kill(int(planner[0]), signal.SIGKILL)
+
+    text, status = launch_until(["[carla.ego_vehicle.controller]: driving"], DRIVE, "planner:=constant_velocity",
+                                "fallback_planner:=constant_velocity", "time:=6", "vehicles:=0", "walkers:=0", "scenarios:=false",
+                                f"run_dir:={tmp_path}", act=kill, end_s=120.0)
+    assert status == 1 and "fallback_planner drives on" in text and "fallback_planner drove to the end" in text, text
+    rows = (tmp_path / "telemetry.csv").read_text().splitlines()
+    assert len(rows) == 121 and "slower_plan" in rows[-1]
 
 
 def test_no_node_outlives_a_launch_that_was_killed():

@@ -62,6 +62,20 @@ def test_a_perceiver_is_looked_for_where_its_own_section_says(tmp_path, monkeypa
     assert nodes["perception"]["models_dir"] == str(models) and "models_dir" not in nodes["planner"]
 
 
+def test_a_fallback_planner_stands_by(tmp_path):
+    """The name is the argument's alone; its own section gives the folder of models and whatever else a planner has."""
+    (tmp_path / "mine.yaml").write_text("/**/planner: {ros__parameters: {planner: tcp64_3m1_imitation}}\n"
+                                        "/**/fallback_planner: {ros__parameters: {threads: 2}}\n")
+    answer, nodes = drive(tmp_path / "a", f"params_file:={tmp_path / 'mine.yaml'}", "planner:=", "fallback_planner:=constant_velocity")
+    assert [(node["name"], node["executable"]) for node in answer["nodes"]] == [
+        ("planner", "planner"), ("fallback_planner", "planner"), ("controller", "controller"), ("world", "world")]
+    assert nodes["planner"]["planner"] == "tcp64_3m1_imitation" and nodes["planner"]["threads"] == 1
+    assert (nodes["fallback_planner"]["planner"], nodes["fallback_planner"]["threads"]) == ("constant_velocity", 2)
+    assert nodes["controller"]["fallback_period_s"] == pytest.approx(0.1)
+    with pytest.raises(KdPlannerError, match="nobody"):
+        drive(tmp_path / "b", "fallback_planner:=nobody")
+
+
 def test_what_all_nodes_share_is_not_said_for_one_of_them(tmp_path):
     (tmp_path / "mine.yaml").write_text("/**/world: {ros__parameters: {role_name: mule}}\n")
     with pytest.raises(KdPlannerError, match="role_name of all nodes.*got 'mule' for /carla/ego_vehicle/world"):

@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from support.plans import TICK_NS, ego, plan
+from support.plans import TICK_NS, TIMES, ego, plan, straight
 
 from kd_planner_ros.core.records import Control
 from kd_planner_ros.driving.driver import Pilot
@@ -22,10 +22,10 @@ def plan_of(n):
 
 
 class Bench:
-    def __init__(self, lockstep=True):
+    def __init__(self, lockstep=True, slower_period_s=0.0):
         self.sent, self.now_s = [], 0.0
         self.gate = PlanGate(Pilot(), 0.1, lockstep, 0.8, lambda control, ego: self.sent.append(control),
-                             now_s=lambda: self.now_s)
+                             now_s=lambda: self.now_s, slower_period_s=slower_period_s)
 
     @property
     def stamps(self):
@@ -43,6 +43,79 @@ def test_a_due_tick_waits_for_its_plan_and_the_next_does_not():
     assert b.stamps == [10, 11]
     b.gate.take(plan_of(12))
     assert b.stamps == [10, 11, 12] and all(not control.reason for control in b.sent)
+
+
+def lost(bench, until):
+    """A planner that gave the plan of tick 0 and none later, beside a fallback planner with a plan of 0; ``until`` ticks are answered."""
+    bench.gate.take(straight(4.0))
+    bench.gate.take_slower(straight(4.0, 2.0 * TIMES))
+    for n in range(until):
+        bench.gate.tick(ego_at(n))
+        if n == 2:
+            bench.now_s += 1.0
+            assert bench.gate.expire()
+    assert bench.stamps == list(range(until))
+
+
+def test_a_lost_planner_makes_the_fallback_planner_waited_for_at_its_own_period():
+    """Two plans a second: waited for at ticks 10 and 20 and at none between; an older plan than the due one does not answer."""
+    b = Bench(slower_period_s=0.5)
+    lost(b, 10)
+    b.gate.tick(ego_at(10))
+    assert b.stamps[-1] == 9
+    b.gate.take_slower(straight(4.0, 2.0 * TIMES, stamp_ns=0))
+    assert b.stamps[-1] == 9, "that planner was still busy with an older picture"
+    b.gate.take_slower(straight(4.0, 2.0 * TIMES, stamp_ns=10 * TICK_NS))
+    for n in range(11, 20):
+        b.gate.tick(ego_at(n))
+    assert b.stamps == list(range(20)) and {control.reason for control in b.sent[11:]} == {"slower_plan"}
+    assert [control.reason for control in b.sent[:11]] == ["", ""] + ["last_plan"] * 9
+
+
+def test_a_fallback_planner_that_hangs_too_costs_one_wait():
+    b = Bench(slower_period_s=0.5)
+    lost(b, 10)
+    b.gate.tick(ego_at(10))
+    b.now_s += 1.0
+    assert b.gate.expire() and b.stamps[-1] == 10
+    for n in range(11, 40):
+        b.gate.tick(ego_at(n))
+    assert b.stamps == list(range(40)) and b.gate.values()["fallback plans late"] == 1 and b.gate.waits_missed == 1
+    order = [reason for reason, before in zip((c.reason for c in b.sent), [None, *(c.reason for c in b.sent)]) if reason != before]
+    assert order == ["", "last_plan", "slower_plan", "comfortable_stop"]
+
+
+def test_a_planner_that_fails_in_each_tick_has_its_fallback_waited_for_and_its_return_answers():
+    b = Bench(slower_period_s=0.1)
+    b.gate.take(straight(4.0))
+    b.gate.tick(ego_at(0))
+    b.gate.tick(ego_at(2))
+    b.gate.fail(2 * TICK_NS, "RuntimeError")
+    assert b.stamps == [0], "the fallback planner has not said anything about tick 2 yet"
+    b.gate.fail_slower(2 * TICK_NS, "RuntimeError")
+    assert b.stamps == [0, 2] and b.sent[-1].reason == "last_plan"
+    b.gate.tick(ego_at(4))
+    b.gate.fail(4 * TICK_NS, "RuntimeError")
+    b.gate.take(straight(4.0, stamp_ns=4 * TICK_NS))
+    assert b.stamps == [0, 2, 4] and b.sent[-1].reason == ""
+    assert not b.gate.expire()
+
+
+def test_while_the_planner_plans_nobody_waits_for_the_fallback_planner():
+    b = Bench(slower_period_s=0.5)
+    for n in range(0, 40, 2):
+        b.gate.take(straight(4.0, stamp_ns=n * TICK_NS))
+        b.gate.tick(ego_at(n))
+    assert b.stamps == list(range(0, 40, 2)) and {control.reason for control in b.sent} == {""}
+
+
+def test_a_fallback_plan_from_before_time_was_set_back_is_forgotten():
+    b = Bench(slower_period_s=0.5)
+    b.gate.take_slower(straight(4.0, stamp_ns=400 * TICK_NS))
+    b.gate.tick(ego_at(10))
+    assert b.gate.pilot._slower is None
+    b.gate.take_slower(straight(4.0, stamp_ns=400 * TICK_NS))
+    assert b.gate.pilot._slower is None, "from the future of this time"
 
 
 def test_a_plan_that_is_there_first_is_not_waited_for():
