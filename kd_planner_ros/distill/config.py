@@ -22,7 +22,7 @@ from kd_planner_ros.distill.names import require_name, require_section
 from kd_planner_ros.networks.registry import find_training
 from kd_planner_ros.networks.training import Stage
 
-RESUMABLE = ("epochs", "max_minutes", "checkpoint_minutes", "validate_minutes", "threads", "models_dir", "runs_dir",
+RESUMABLE = ("epochs", "max_minutes", "checkpoint_minutes", "validate_minutes", "validate_samples", "threads", "models_dir", "runs_dir",
              "cache", "device", "compile", "fresh", "progress", "allow_leak", "bags")
 """Fields that may differ when a run is resumed; all others belong to the recipe."""
 
@@ -49,7 +49,8 @@ class TrainConfig:
     batch: int = _field(24, "samples a step, over all processes", low=1)
     lr: float = _field(1e-4, "peak learning rate", above=0.0)
     schedule: str = _field("onecycle", "onecycle: up to lr in the first 5 %%, then cosine to lr/100; cosine: without the "
-                           "rise; constant", choices=("onecycle", "cosine", "constant"))
+                           "rise; hold: up to lr in the first 1 %%, cosine to lr/100 in the last quarter, so that a run can be "
+                           "made longer until then; constant", choices=("onecycle", "cosine", "hold", "constant"))
     optimiser: str = _field("network", "network: the network's own",
                             choices=("network", "adam", "adamw"))
     backbone_rate: float = _field(-1.0, "learning rate of the camera backbone as a share of the others'; negative: the network's")
@@ -87,6 +88,8 @@ class TrainConfig:
     threads: int = _field(0, "CPU threads for training; 0: one for each core", low=0)
     checkpoint_minutes: float = _field(5.0, "minutes between checkpoints", low=0.0)
     validate_minutes: float = _field(10.0, "minutes between validations, besides the one at the end of each epoch; 0: none", low=0.0)
+    validate_samples: int = _field(0, "at most this many held-out samples in a validation, evenly spaced over the held-out routes; 0: "
+                                   "all. A recurrent network reads all of them", low=0)
     models_dir: Path | None = _field(None, "where models live (default: the installed models folder)")
     runs_dir: Path = _field(Path("runs/train"), "where checkpoints and logs go, in a folder named after the model")
     cache: Path = _field(Path("recordings/cache"), "where the samples made from recordings are kept")

@@ -209,8 +209,8 @@ class Learner:
         if self.heads is not None:
             self.heads.eval()
         try:
-            return validate(self.shipped.eval(), self.task, samples, batch, self.tensors,
-                            lambda: autocast(self.config.precision, self.group.device)) if len(samples) else {}
+            return validate(self.shipped.eval(), self.task, samples, batch, self.tensors, lambda: autocast(
+                self.config.precision, self.group.device), self.config.validate_samples) if len(samples) else {}
         finally:
             self._train_mode()
 

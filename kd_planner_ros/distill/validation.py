@@ -18,8 +18,10 @@ from kd_planner_ros.samples.rows import begins
 @torch.no_grad()
 def validate(model: nn.Module, task: LearningTask, samples: Samples, batch: int,
              tensors: Callable[[Batch], tuple[Mapping[str, Tensor], Mapping[str, Tensor]]],
-             context: Callable[[], AbstractContextManager[Any]]) -> dict[str, float]:
+             context: Callable[[], AbstractContextManager[Any]], most: int = 0) -> dict[str, float]:
     """The mean of every figure over what is known, and ``samples``, their number.
+
+    ``most``: at most so many samples, evenly spaced; 0: all. A recurrent task reads all of them.
 
     ``tensors`` gives a batch's inputs and targets, ``context`` is the forward pass's precision. A recurrent task sees one recording
     after the other, in order, one sample a step, and forgets at each gap, as in training; its memory is put back afterwards.
@@ -29,7 +31,9 @@ def validate(model: nn.Module, task: LearningTask, samples: Samples, batch: int,
     memory = task.memory()
     if is_recurrent(task):
         task.restore_memory(None)
-    for index, first in _batches(samples, 1 if is_recurrent(task) else batch, is_recurrent(task)):
+    read = 0
+    for index, first in _batches(samples, 1 if is_recurrent(task) else batch, is_recurrent(task), most):
+        read += len(index)
         chunk = samples.fetch(index, np.full(len(index), first or not is_recurrent(task)))
         if first:
             task.restore_memory(None)
@@ -41,14 +45,17 @@ def validate(model: nn.Module, task: LearningTask, samples: Samples, batch: int,
             sums[name] = sums.get(name, 0.0) + float(total)
             counts[name] = counts.get(name, 0.0) + float(count)
     task.restore_memory(memory)
-    return {**{name: sums[name] / max(counts[name], 1.0) for name in sums}, "samples": float(len(samples))}
+    return {**{name: sums[name] / max(counts[name], 1.0) for name in sums}, "samples": float(read)}
 
 
-def _batches(samples: Samples, batch: int, whole: bool) -> Iterator[tuple[np.ndarray, bool]]:
+def _batches(samples: Samples, batch: int, whole: bool, most: int) -> Iterator[tuple[np.ndarray, bool]]:
     """Numbers of the samples of each batch, and whether a stretch without a gap begins with it, where they are taken one by one."""
     firsts = np.concatenate([begins(shard.rows["stamp"]) for shard in samples.shards]) if whole and samples.shards else None
-    for first in range(0, len(samples), batch):
-        yield np.arange(first, min(first + batch, len(samples))), firsts is not None and bool(firsts[first])
+    chosen = np.arange(len(samples))
+    if most and not whole and most < len(samples):
+        chosen = np.linspace(0, len(samples) - 1, most).round().astype(int)
+    for first in range(0, len(chosen), batch):
+        yield chosen[first:first + batch], firsts is not None and bool(firsts[first])
 
 
 def _scores(task: LearningTask, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor],

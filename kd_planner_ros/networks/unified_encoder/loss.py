@@ -14,6 +14,7 @@ from kd_planner_ros.networks.unified_encoder.model import SCALES
 SEGMENTATION = ("class", "mask", "dice")
 WEIGHTS = {"depth": 10.0, "class": 2.0, "mask": 5.0, "dice": 5.0, "rotation": 100.0, "translation": 10.0, "flow": 10.0, "flow_moving": 10.0,
            "motion": 2.0}
+"""Those of the segmentation are OneFormer's."""
 NEAREST_M, FARTHEST_M = 1.0, 90.0
 """Depth is taught between these limits; the sky counts as the farthest."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
 from kd_planner_ros.networks.unified_encoder.depth import DepthDecoder, depth_of
 from kd_planner_ros.networks.unified_encoder.motion import MotionDecoder, PoseDecoder
+from kd_planner_ros.networks.unified_encoder.precision import unrounded
 from kd_planner_ros.networks.unified_encoder.segmentation import build_segmentation, task_ids
 
 FEATURES = ("features_1", "features_2", "features_3", "features_4")
@@ -20,17 +22,26 @@ SCALES = (0, 1, 2, 3)
 
 
 class UnifiedEncoder(nn.Module):
-    """Depth and segmentation of a picture; pose, flow and motion between it and a source, as a rule the picture before."""
+    """Depth and segmentation of a picture; pose, flow and motion between it and a source, as a rule the picture before.
+
+    Under autocast the segmentation and the pose stay in float32: a rounded mask changes where the queries look, and a turn between two
+    frames is a few thousandths.
+
+    Attributes:
+        learns_from_sources: whether the encoder gets a gradient through sources whose features are computed here. Without it, a
+            step saves their backward pass; what the decoders say of a pair still reaches the encoder through the target.
+    """
 
     def __init__(self, config: UnifiedEncoderConfig):
         super().__init__()
         widths, channels = config.widths, config.widths.swin.channels
         self.metres = config.metres_per_unit
         self.encoder, self.segmentation = build_segmentation(widths)
-        self.depth = DepthDecoder(channels, widths.depth)
+        self.depth = DepthDecoder(channels, widths.depth, published=config.size == "full")
         self.pose = PoseDecoder(channels, widths.pose, widths.pose_head)
         self.flow = MotionDecoder(channels, widths.motion_half, widths.motion_cap, 3)
         self.motion = MotionDecoder(channels, widths.motion_half, widths.motion_cap, 1)
+        self.learns_from_sources = True
 
     def forward(self, image: Tensor, before: Tensor, before_1: Tensor, before_2: Tensor, before_3: Tensor, before_4: Tensor,
                 task: Tensor, features: bool = False) -> dict[str, Tensor]:
@@ -48,27 +59,41 @@ class UnifiedEncoder(nn.Module):
             task: word ids of the segmentation's task, float [B, L].
             features: give the maps by the names of stages too (``stage1`` to ``stage4``).
         """
-        known = (before_1, before_2, before_3, before_4)
+        known: tuple[Tensor, ...] = (before_1, before_2, before_3, before_4)
         if before_1.numel():
             seen = self.encoder(image)
         else:
-            both = self.encoder(torch.cat([image, before]))
-            seen, known = tuple(one[:len(image)] for one in both), tuple(one[len(image):] for one in both)
+            seen, known = self._both(image, before)
         disparities = self.depth(seen)
         found = {"depth": self.metres * depth_of(disparities[0])[:, 0], **_scaled("disparity", disparities),
-                 **self.segmentation(seen, task), **dict(zip(FEATURES, seen, strict=True))}
+                 **_unrounded(self.segmentation, seen, task), **dict(zip(FEATURES, seen, strict=True))}
         found |= self._pair(image, seen, before, known)
         return found | ({f"stage{number}": one for number, one in enumerate(seen, 1)} if features else {})
+
+    def _both(self, image: Tensor, before: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """The features of the target and of the sources."""
+        if self.learns_from_sources or not torch.is_grad_enabled():
+            both = self.encoder(torch.cat([image, before]))
+            return tuple(one[:len(image)] for one in both), tuple(one[len(image):] for one in both)
+        with torch.no_grad():
+            known = self.encoder(before)
+        return self.encoder(image), known
 
     def _pair(self, image: Tensor, seen: Sequence[Tensor], before: Tensor, known: Sequence[Tensor]) -> dict[str, Tensor]:
         sources = before.shape[0] // image.shape[0]
         pairs = [torch.cat([one, other.repeat(sources, 1, 1, 1)], dim=1) for one, other in zip(known, seen, strict=True)]
         images = torch.cat([before, image.repeat(sources, 1, 1, 1)], dim=1)
-        pose = self.pose(pairs)
+        pose = _unrounded(self.pose, pairs)
         flow = [self.metres * one for one in self.flow(images, pairs, pose)]
         motion = self.motion(images, pairs, pose)
         return {"pose": torch.cat([pose[:, :3], self.metres * pose[:, 3:]], dim=1), "flow": flow[0], **_scaled("flow", flow),
                 "motion": motion[0][:, 0], **_scaled("motion", motion)}
+
+
+def _unrounded(module: nn.Module, features: Sequence[Tensor], *others: Tensor) -> Any:
+    """``module`` of ``features`` in float32, also under autocast."""
+    with unrounded(features[0].device.type):
+        return module([one.float() for one in features], *others)
 
 
 def _scaled(name: str, maps: Sequence[Tensor]) -> dict[str, Tensor]:

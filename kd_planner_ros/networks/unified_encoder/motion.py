@@ -79,8 +79,8 @@ class MotionDecoder(nn.Module):
         super().__init__()
         levels = [*(2 * one for one in reversed(channels)), half, 6]
         wide = [min(one, cap) if cap else one for one in levels]
-        self.finer = nn.Sequential(
-            nn.Conv2d(2 * channels[0], half, 1), ResidualBlock(half, half, end=elu), ResidualBlock(half, half, end=elu))
+        self.narrow = nn.Conv2d(2 * channels[0], half, 1)
+        self.finer = nn.Sequential(ResidualBlock(half, half, end=elu), ResidualBlock(half, half, end=elu))
         self.seed = nn.Conv2d(6, out, 1)
         self.look = nn.ModuleList(nn.Conv2d(level + out, width, 3, padding=1) for level, width in zip(levels, wide, strict=True))
         self.again = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in wide)
@@ -94,7 +94,8 @@ class MotionDecoder(nn.Module):
             pairs: as for the pose decoder.
             pose: [B, 6]; no gradient reaches it.
         """
-        half = self.finer(interpolate(pairs[0].detach(), scale_factor=2, mode="bilinear", align_corners=False))
+        # The 1x1 convolution gives the same behind the interpolation, whose weights sum to 1; before it, it costs a quarter.
+        half = self.finer(interpolate(self.narrow(pairs[0].detach()), scale_factor=2, mode="bilinear", align_corners=False))
         field = self.seed(SEED_SCALE * pose.detach().roll(3, 1)[..., None, None])
         found = []
         for level, look, again, step in zip([*pairs[::-1], half, images], self.look, self.again, self.step, strict=True):

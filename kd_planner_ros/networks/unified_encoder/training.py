@@ -196,10 +196,14 @@ class UnifiedEncoderTask(LearningTask):
         taught = [segments(classes, objects, name, self.processor.things)
                   for classes, objects, name in zip(targets["classes"], targets["objects"], names, strict=True)]
         self._criterion.to(task.device)
-        return segmentation_losses(self._criterion, outputs, [masks for masks, _ in taught], [kinds for _, kinds in taught])
+        parts = segmentation_losses(self._criterion, outputs, [masks for masks, _ in taught], [kinds for _, kinds in taught])
+        # As sums over the layers they would be 54 of 77 at the start of learning from truth: the encoder would learn for them alone.
+        layers = 1 if self._video else 1 + len(outputs["earlier_classes"])
+        return {name: part / layers for name, part in parts.items()}
 
     def modules(self, model: nn.Module) -> nn.Module | None:
-        """The text branch; it is not shipped."""
+        """The text branch; it is not shipped. Exact labels teach the encoder through the target picture alone."""
+        setattr(model, "learns_from_sources", self._video)  # noqa: B010 - torch's modules type their attributes as tensors
         self._text = TextBranch(self.processor.config.widths) if self.options.contrast_weight else None
         return self._text
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -58,6 +59,18 @@ def test_overfits_sixteen_frames(config):
     scores = learner.validate(Samples(shards), 16)
     assert scores["l2_m"] < 0.5 and scores["steer_mae"] < 0.1, scores  # left and right differ by 4.9 m at 2 s
     assert card.training["data"]["maps"] == ["Town01"] and card.training["seed"] == 1
+
+
+def test_a_validation_reads_at_most_the_samples_that_it_may(config):
+    """Evenly spaced, the first and the last among them; 0 reads all."""
+    learner = Learner(but(config, validate_samples=5), join("cpu"))
+    fetch, read = Samples.fetch, []
+    samples = Samples(build_shards(find_bags(config.bags), config.cache, learner.task, progress=False))
+    with mock.patch.object(Samples, "fetch", lambda samples, index, *others: read.append(index) or fetch(samples, index, *others)):
+        assert learner.validate(samples, 4)["samples"] == 5
+    assert np.concatenate(read).tolist() == np.linspace(0, len(samples) - 1, 5).round().tolist()
+    learner.config = but(config, validate_samples=0)
+    assert learner.validate(samples, 4)["samples"] == len(samples)
 
 
 @pytest.mark.slow
@@ -308,6 +321,8 @@ def test_schedules():
     assert learning_rate("onecycle", 1.0, 1.0) == pytest.approx(0.01)
     assert learning_rate("cosine", 1.0, 0.5) == pytest.approx(0.505)
     assert learning_rate("constant", 0.3, 0.9) == 0.3
+    held = [learning_rate("hold", 1.0, progress) for progress in (0.0, 0.01, 0.3, 0.75, 0.875, 1.0)]
+    assert held == pytest.approx([0.1, 1.0, 1.0, 1.0, 0.505, 0.01])
 
 
 def test_ctrl_c_while_the_last_validation_runs_loses_nothing(config, monkeypatch):

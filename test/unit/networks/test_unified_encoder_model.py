@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.networks.unified_encoder.config import CITYSCAPES, VOID, WORLD, UnifiedEncoderConfig, class_of_tag, named, things
-from kd_planner_ros.networks.unified_encoder.depth import depth_of
+from kd_planner_ros.networks.unified_encoder.depth import DepthDecoder, depth_of
 from kd_planner_ros.networks.unified_encoder.model import BEFORE, FEATURES, INPUTS, OUTPUTS, build_model, example_inputs, feature_shapes
 from kd_planner_ros.networks.unified_encoder.segmentation import TASKS, TextBranch, task_ids, text_ids
 from kd_planner_ros.networks.unified_encoder.steering import WINDOW, build_steering
@@ -135,6 +135,43 @@ def test_no_gradient_of_the_flow_reaches_the_pose(tiny):
     assert all(one.grad is None for one in tiny.pose.parameters())
     assert any(one.grad is not None and one.grad.abs().sum() > 0 for one in tiny.encoder.parameters())
     tiny.zero_grad(set_to_none=True)
+
+
+def test_the_order_of_interpolation_and_convolution_changes_nothing():
+    torch.manual_seed(0)
+    ours, published = (DepthDecoder((8, 16, 32, 64), (16, 16, 12, 8, 8), published=one) for one in (False, True))
+    published.load_state_dict(ours.state_dict())
+    features = [torch.randn(1, channels, 16 >> level, 24 >> level) for level, channels in enumerate((8, 16, 32, 64))]
+    with torch.no_grad():
+        for one, other in zip(ours(features), published(features), strict=True):
+            assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_sources_can_be_left_out_of_the_encoders_gradient(tiny):
+    """The target's picture still gets one from what is said of the pair."""
+    inputs = without_features(noise(TINY))
+    shown = {name: inputs[name].clone().requires_grad_() for name in ("image", "before")}
+    tiny.learns_from_sources = False
+    try:
+        tiny(**(inputs | shown))["pose"].sum().backward()
+        found = tiny(**inputs)["flow"].detach()
+    finally:
+        tiny.learns_from_sources = True
+    assert shown["image"].grad is not None and shown["before"].grad is None
+    assert torch.allclose(found, tiny(**inputs)["flow"], atol=1e-5)
+    tiny.zero_grad(set_to_none=True)
+
+
+def test_autocast_leaves_segmentation_and_pose_in_float32(tiny):
+    rounded = set()
+    hooks = [module.register_forward_hook(lambda _, __, out, part=name.split(".")[0]: rounded.add((part, out.dtype)))
+             for name, module in tiny.named_modules() if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear))]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = tiny(**without_features(noise(TINY)))
+    for hook in hooks:
+        hook.remove()
+    assert {part for part, kind in rounded if kind == torch.bfloat16} == {"encoder", "depth", "flow", "motion"}
+    assert all(found[name].dtype == torch.float32 for name in ("mask_logits", "class_logits", "pose", "depth"))
 
 
 def test_encoder_and_decoders_hold_each_weight_once(tiny):
