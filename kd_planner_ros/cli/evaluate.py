@@ -54,7 +54,7 @@ with the model over the second half. Pixels and frames that are left out are cou
 
 STEERING = """\
 example:
-  kd-planner evaluate steering --bag recordings/shared --models unified_nano segmentation_nano --out runs/steering
+  kd-planner evaluate steering --bag recordings/shared --models MODEL --out runs/steering
 
 Trains a steering head on windows of 16 pictures behind each frozen encoder, behind one with random weights, and with the first
 encoder fine-tuned, and tests it on parts of the recordings that it has not seen: folds of whole blocks of time. Prints the mean

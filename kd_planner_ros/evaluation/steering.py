@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,6 +18,7 @@ from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP, find_sources
 from kd_planner_ros.core.errors import CardError, ConfigError
 from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.files import write_text
+from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.evaluation.run_folder import lock_settings
 from kd_planner_ros.evaluation.steering_folds import Fold, folds, time_blocks
 from kd_planner_ros.networks.unified_encoder.steering import READINGS, WINDOW
@@ -168,13 +170,14 @@ class _Cells:
             if not path.is_file():
                 path.parent.mkdir(exist_ok=True)
                 write_text(path, json.dumps(self._cell(model, own, windows, parts[number], tuned, number), indent=1))
-            self.found.setdefault(name, {})[number] = json.loads(path.read_text())
+            self.found.setdefault(name, {})[number] = _read_cell(path)
             if self._progress:
                 print(f"{name}, fold {number + 1}: {self.found[name][number]['test_mse']:.3f}", file=sys.stderr)
         for baseline in (MEAN, LAST):
             self.found.setdefault(baseline, {number: _trivial(baseline, windows.degrees, part) for number, part in enumerate(parts)})
+        unknown = sum(map(len, blocks.samples)) - sum(map(len, known))
         return {"samples": len(samples), "blocks": len(kept), "left_out": {
-            "window not whole": blocks.left_out, "steering unknown": sum(map(len, blocks.samples)) - sum(map(len, known))}}
+            "second copy of a recording": blocks.repeated, "window not whole": blocks.left_out, "steering unknown": unknown}}
 
     def _windows(self, model: nn.Module, own: Any, tuned: bool) -> tuple[Samples, Windows]:
         """The recordings' samples: features of the encoder of ``model``, or pictures for one that is ``tuned``."""
@@ -185,6 +188,7 @@ class _Cells:
         from kd_planner_ros.networks.unified_driver.training import UnifiedDriverTask
         from kd_planner_ros.samples.arrays import allow_open_files
         from kd_planner_ros.samples.dataset import Samples
+        from kd_planner_ros.samples.report import lines
         from kd_planner_ros.samples.shards import build_shards
 
         allow_open_files()
@@ -192,6 +196,8 @@ class _Cells:
         task = (PictureTask if tuned else UnifiedDriverTask)(find_network(DRIVER).build_processor(driver))
         task.modules(nn.ModuleDict({"perception": model.to(self.config.device)}))
         shards = build_shards(self._sources, self.config.cache, task, self._progress)
+        if self._progress and not self.found:
+            print("\n".join(lines(shards)), file=sys.stderr)
         samples = Samples(shards)
         return samples, Windows(samples, array_of(task), driver.full_lock_deg, self.config.device)
 
@@ -211,6 +217,19 @@ class _Cells:
         errors = {f"{one}_mse": square_error(probe, windows, index, config.batch)
                   for one, index in (("train", part.train[::config.stride]), ("test", part.test))}
         return {**errors, **asdict(fitted), "train_samples": len(part.train), "test_samples": len(part.test)}
+
+
+def _read_cell(path: Path) -> dict[str, float]:
+    """The figures of a fold that was measured.
+
+    Raises:
+        ConfigError: the file is broken.
+    """
+    with reading(ConfigError, f"the figures of a fold in {path}", "delete the file; the same command measures the fold again"):
+        found = json.loads(path.read_text())
+        if not all(math.isfinite(found[name]) for name in ("train_mse", "test_mse")):
+            raise ValueError("an error that is no number")
+    return found
 
 
 def _digest(model: nn.Module) -> str:

@@ -23,19 +23,26 @@ class Fold:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Sample numbers [K] of each block of time, and how many samples have no whole window in their block."""
+    """Sample numbers [K] of each block of time; how many samples have no whole window in their block, and how many belong to a second
+    copy of a recording: a copy in another fold would be tested on what was trained on."""
 
     samples: list[np.ndarray]
     names: list[str]
     left_out: int
+    repeated: int = 0
 
 
 def time_blocks(samples: Samples, block_s: float, window: int) -> Blocks:
     """Each recording cut into blocks of ``block_s`` seconds. A block keeps the samples whose ``window`` pictures lie within it,
     without a gap: so no picture of one block is seen by a window of another."""
-    found, names, left_out, first = [], [], 0, 0
+    found, names, left_out, repeated, first = [], list[str](), 0, 0, 0
+    seen: set[str] = set()
     for shard in samples.shards:
         stamps = shard.rows["stamp"]
+        if not len(stamps) or shard.facts["content"] in seen:
+            repeated, first = repeated + len(stamps), first + len(stamps)
+            continue
+        seen.add(shard.facts["content"])
         number = ((stamps - stamps[0]) // round(block_s * 1e9)).astype(int)
         new = begins(stamps) | np.concatenate([[True], np.diff(number) > 0])
         since = np.arange(len(stamps)) - np.flatnonzero(new)[np.cumsum(new) - 1]
@@ -45,7 +52,7 @@ def time_blocks(samples: Samples, block_s: float, window: int) -> Blocks:
             found.append(first + np.flatnonzero(whole & (number == one)))
             names.append(f"{shard.facts['content']}/{one}")
         first += len(stamps)
-    return Blocks(found, names, left_out)
+    return Blocks(found, names, left_out, repeated)
 
 
 def folds(blocks: Blocks, count: int) -> list[Fold]:

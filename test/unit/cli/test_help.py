@@ -20,6 +20,7 @@ CONFIGS = {
     ("evaluate", "closed-loop"): "kd_planner_ros.evaluation.drives.ClosedLoopConfig",
     ("evaluate", "open-loop"): "kd_planner_ros.evaluation.open_loop.OpenLoopConfig",
     ("evaluate", "dense"): "kd_planner_ros.evaluation.dense.config.DenseConfig",
+    ("evaluate", "steering"): "kd_planner_ros.evaluation.steering.SteeringConfig",
     ("benchmark",): "kd_planner_ros.evaluation.benchmark.config.BenchmarkConfig",
     ("explain",): "kd_planner_ros.evaluation.explain.ExplainConfig",
 }

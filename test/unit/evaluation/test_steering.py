@@ -37,6 +37,14 @@ def test_a_window_lies_within_its_block():
     assert blocks.left_out == 60 - sum(map(len, blocks.samples)) and len(set(blocks.names)) == 4
 
 
+def test_a_second_copy_of_a_recording_and_an_empty_one_are_left_out():
+    recordings = Shards(np.arange(20) / 10, [], np.arange(20) / 10, np.arange(10) / 10)
+    recordings.shards[2].facts = recordings.shards[0].facts
+    blocks = time_blocks(recordings, 2.0, 4)
+    assert [one.tolist() for one in blocks.samples] == [list(range(3, 20)), list(range(43, 50))]
+    assert blocks.repeated == 20
+
+
 @pytest.mark.parametrize("count", [2, 3, 10])
 def test_test_parts_are_disjoint_and_everything(count):
     rng = np.random.default_rng(0)
@@ -169,6 +177,13 @@ def test_a_stopped_comparison_goes_on(place, result, monkeypatch):
     assert run(config_in(place), progress=False) == result and len(trained) == 1
     with pytest.raises(ConfigError, match="give another --out"):
         run(config_in(place, rounds=3), progress=False)
+    cell = place / "out/folds/two_1.json"
+    whole = cell.read_text()
+    for broken in ("{", "{}", whole.replace(": ", ": NaN, \"x\": ")):
+        cell.write_text(broken)
+        with pytest.raises(ConfigError, match=r"two_1.json; got .*; delete the file"):
+            run(config_in(place), progress=False)
+    cell.write_text(whole)
 
 
 def test_the_command_prints_the_table(place, result, capsys):
