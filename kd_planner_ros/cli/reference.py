@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import kd_planner_ros
@@ -48,18 +48,18 @@ def topics() -> str:
 def parameters() -> str:
     """The page of parameters: those of every node first, then a table a node."""
     common = {one.name for one in dataclasses.fields(CommonParams)}
-    parts = ["# Parameters\n\nAll parameters are read-only while a node runs. A site's choices stand in `config/nodes/`; what a launch "
-             "file or a command gives wins.\n\n## every node\n\n" + _parameter_table(CommonParams, set())]
+    parts = ["# Parameters\n\nAll parameters are read-only while a node runs but those that say otherwise. A site's choices stand in "
+             "`config/nodes/`; what a launch file or a command gives wins.\n\n## every node\n\n" + _parameter_table(CommonParams, set())]
     for spec in node_specs().values():
         if spec.params is not None:
-            parts.append(f"## {spec.name}\n\n{spec.text}\n\n" + _parameter_table(spec.params, common))
+            parts.append(f"## {spec.name}\n\n{spec.text}\n\n" + _parameter_table(spec.params, common, spec.families))
         else:
             parts.append(f"## {spec.name}\n\n{spec.text}\n")
     return "\n".join(parts)
 
 
-def _parameter_table(params: type, left_out: set[str]) -> str:
-    rows = []
+def _parameter_table(params: type, left_out: set[str], families: Sequence[tuple[str, str, str, str]] = ()) -> str:
+    rows = [(f"`{start}NAME`", f"`{default}`", limits, text) for start, default, limits, text in families]
     for one in dataclasses.fields(params):
         if one.name in left_out:
             continue

@@ -147,6 +147,10 @@ class DenseOutput:
                  f"{self.array.dtype} {list(shape)}")
 
 
+TWIST = ("forward_mps", "left_mps", "yaw_rate_rps")
+"""Names of a perception's numbers that are the camera's motion along the car's axes: m/s forward and to the left, rad/s to the left."""
+
+
 @dataclass(frozen=True)
 class Perception:
     """What a perception network gives back for one frame.

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from kd_planner_ros.core.outputs import DenseOutput
+from kd_planner_ros.imaging.colormaps import TURBO
 from kd_planner_ros.imaging.resize import resize_rgb
 
 DEPTH_END_M = 80.0
@@ -16,18 +17,22 @@ SHARE = 0.55
 """Share of the colours in the mixture."""
 
 
-def overlay(picture: np.ndarray, output: DenseOutput) -> np.ndarray:
+def overlay(picture: np.ndarray, output: DenseOutput, colormap: str = TURBO) -> np.ndarray:
     """RGB uint8 [H, W, 3] of the output's size: the output in colours mixed with ``picture`` (RGB uint8, any size). Where nothing
     is known (NaN depth), nothing is set (mask) or nothing is seen (id 0), the picture shows."""
     height, width = output.array.shape[:2]
     ground = resize_rgb(picture, height, width)
-    colours, shown = paint(output)
+    colours, shown = paint(output, colormap)
     mixed = np.rint(SHARE * colours + (1.0 - SHARE) * ground).astype(np.uint8)
     return np.where(shown[..., None], mixed, ground)
 
 
-def paint(output: DenseOutput) -> tuple[np.ndarray, np.ndarray]:
-    """RGB uint8 [H, W, 3] of an output, and bool [H, W]: where it says something."""
+def paint(output: DenseOutput, colormap: str = TURBO) -> tuple[np.ndarray, np.ndarray]:
+    """RGB uint8 [H, W, 3] of an output, and bool [H, W]: where it says something.
+
+    Args:
+        colormap: one of ``COLORMAPS``, for depth (near is bright), flow and probabilities.
+    """
     array = output.array
     if output.kind in ("classes", "ids"):
         return _palette(array), np.ones(array.shape, bool) if output.kind == "classes" else array != 0
@@ -40,7 +45,10 @@ def paint(output: DenseOutput) -> tuple[np.ndarray, np.ndarray]:
     known = np.isfinite(array)
     levels = np.rint(255.0 * np.clip(np.where(known, array, 0.0) / end, 0.0, 1.0)).astype(np.uint8)
     near_bright = 255 - levels if output.kind == "depth" else levels
-    return np.asarray(cv2.cvtColor(cv2.applyColorMap(near_bright, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)), known
+    if colormap == "gray":
+        return np.repeat(near_bright[..., None], 3, axis=2), known
+    table = getattr(cv2, f"COLORMAP_{colormap.upper()}")
+    return np.asarray(cv2.cvtColor(cv2.applyColorMap(near_bright, table), cv2.COLOR_BGR2RGB)), known
 
 
 def _palette(ids: np.ndarray) -> np.ndarray:

@@ -14,10 +14,11 @@ import numpy as np
 
 from kd_planner_ros.core.errors import KdPlannerError
 from kd_planner_ros.core.frames import make_frame
+from kd_planner_ros.core.notices import reported
 from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
 from kd_planner_ros.networks.planner import PERCEIVER, PLANNER, Model, require_model
-from kd_planner_ros.networks.registry import build_weightless, is_weightless
-from kd_planner_ros.ros.diagnostics import ERROR, Health
+from kd_planner_ros.networks.registry import build_weightless, folders, is_weightless
+from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.ros.latency import LatencyHealth
 from kd_planner_ros.ros.worker import Worker
 from kd_planner_ros.runtime.bench import noise_views
@@ -40,6 +41,13 @@ def load(name: str, role: str, device: str, engine: str, models_dir: str, thread
     work_of(model)(blank_frame(model))
     model.reset()
     return model
+
+
+def tell_plugins(health: Health) -> None:
+    """Report each plugin that cannot be used, whether or not it is the one that is asked for."""
+    folders()
+    if reported():
+        health.set("plugins", WARN, "; ".join(reported()))
 
 
 def work_of(model: Any) -> Callable[[Frame], Any]:
@@ -68,17 +76,18 @@ class Inference:
 
     Args:
         make_frame: unpacks a set; called on the worker thread.
+        work: what is done with a frame; called on the worker thread.
         on_result, on_fault: called on the worker thread with (result, frame) and (stamp_ns, error's class name).
         on_reset: called on the worker thread when the model is reset.
         max_latency_s: processing time above which a result is late, 0: the model's period; ``max_late`` such results in a row are
             an error.
     """
 
-    def __init__(self, model: Any, health: Health, make_frame: Callable[[AlignedSet], Frame],
+    def __init__(self, model: Any, health: Health, make_frame: Callable[[AlignedSet], Frame], work: Callable[[Frame], Any],
                  on_result: Callable[[Any, Frame], None], on_fault: Callable[[int, str], None],
                  on_reset: Callable[[], None] = lambda: None, max_latency_s: float = 0.0, max_late: int = 10):
         self.model, self._health, self._make_frame = model, health, make_frame
-        self._run, self._role = work_of(model), getattr(model, "role", PLANNER)
+        self._run, self._role = work, getattr(model, "role", PLANNER)
         self._on_result, self._on_fault, self._on_reset = on_result, on_fault, on_reset
         self.results = self.faults = 0
         self._latencies_ms: deque[float] = deque(maxlen=200)

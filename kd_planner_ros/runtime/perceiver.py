@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from kd_planner_ros.core.card import ModelCard
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.outputs import Perception
+from kd_planner_ros.core.outputs import DenseOutput, Perception
 from kd_planner_ros.core.records import Frame
+from kd_planner_ros.imaging.road_masks import road_masks
 from kd_planner_ros.networks.parts import WHOLE, Part
 from kd_planner_ros.networks.planner import Perceiver, Processor
 from kd_planner_ros.runtime.engines import Engine
@@ -38,4 +39,12 @@ class NetworkPerceiver(NetworkModel[Perception], Perceiver):
                 raise SensorError(f"a picture with light in it from camera '{name}'", f"none above {BLACK} of 255",
                                   "uncover the camera, or check its exposure and driver")
         found, spent_ms = self.run(frame, self.due)
-        return replace(found, inference_ms=sum(spent_ms.values()), spent_ms=spent_ms)
+        return replace(found, outputs=_with_masks(found.outputs), inference_ms=sum(spent_ms.values()), spent_ms=spent_ms)
+
+
+def _with_masks(outputs: Mapping[str, DenseOutput]) -> Mapping[str, DenseOutput]:
+    """``outputs`` with the masks that the labels of its classes tell, where the network gives none of that name itself."""
+    for output in outputs.values():
+        if output.kind == "classes":
+            outputs = {**outputs, **{name: mask for name, mask in road_masks(output).items() if name not in outputs}}
+    return outputs

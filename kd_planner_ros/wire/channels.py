@@ -90,6 +90,8 @@ CHANNELS = {
     "lines": Channel("/carla/{role}/planner/lines", tables.TABLE, plans.lines, plans.lines_of),
     "attention": Channel("/carla/{role}/planner/attention", pictures.IMAGE, pictures.weights, plans.attention_of, "{sensor}"),
     **{f"dense_{kind}": _dense(kind) for kind in dense.DENSE_ENCODINGS},
+    "perception_twist": Channel("/carla/{role}/perception/twist", motion.TWIST, motion.twist, motion.twist_of),
+    "perception_points": Channel("/carla/{role}/perception/points", tables.TABLE, tables.coloured, tables.coloured_of, "{sensor}"),
     "scalars": Channel("/carla/{role}/perception/scalars", motion.NAMED, motion.named, motion.named_of),
 }
 """Port -> topic."""

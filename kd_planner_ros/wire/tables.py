@@ -22,6 +22,8 @@ Field = tuple[str, int, int, int]
 """(name, byte offset, PointField datatype, numbers a row)."""
 
 ROUTE_DTYPE = np.dtype([("x", "<f8"), ("y", "<f8"), ("z", "<f8"), ("yaw", "<f8"), ("command", "<i1")])
+COLOURED_DTYPE = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<f4")])
+"""``rgb`` holds the bytes B, G, R, 0, as PCL and RViz read them."""
 CLOUD_DTYPE = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("intensity", "<f4")])
 
 

@@ -26,6 +26,8 @@ DEFINITIONS = {
     "vision_msgs/msg/BoundingBox3D": "geometry_msgs/Pose center\ngeometry_msgs/Vector3 size\n",
     "vision_msgs/msg/Detection3D":
         "std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\nvision_msgs/BoundingBox3D bbox\nstring id\n",
+    "vision_msgs/msg/VisionClass": "uint16 class_id\nstring class_name\n",
+    "vision_msgs/msg/LabelInfo": "std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold\n",
     "vision_msgs/msg/Detection3DArray": "std_msgs/Header header\nvision_msgs/Detection3D[] detections\n",
     "autoware_planning_msgs/msg/TrajectoryPoint":
         "builtin_interfaces/Duration time_from_start\ngeometry_msgs/Pose pose\nfloat32 longitudinal_velocity_mps\n"

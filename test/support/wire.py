@@ -15,6 +15,7 @@ from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.wire.codec.motion import Fix, ImuSample, Mount
 from kd_planner_ros.wire.codec.plans import Candidates, Fault, PlanHead
+from kd_planner_ros.wire.tables import COLOURED_DTYPE
 
 STAMP = 1_234_567_890_123
 _rng = np.random.default_rng(7)
@@ -98,6 +99,8 @@ SAMPLES = {
     "lines": [_FULL.lines, _lines(1, 1), _lines(0, 20)],
     "attention": [(_METRES / _METRES.sum()).astype(np.float32)],
     **{f"dense_{kind}": [DenseOutput(kind, array)] for kind, array in _DENSE.items()},
+    "perception_twist": [(5.0, -0.25, 0.125)],
+    "perception_points": [np.array([(1.0, 2.0, 3.0, 0.5), (np.nan, 0.0, -1.0, 0.0)], COLOURED_DTYPE)],
     "scalars": [{"steer": 0.1, "yaw_rate_rps": -0.02}],
 }
 """Records by channel."""

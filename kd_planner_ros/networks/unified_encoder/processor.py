@@ -14,9 +14,10 @@ from kd_planner_ros.core.outputs import DenseOutput, Perception
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.imaging.resize import resize_labels, resize_rgb
+from kd_planner_ros.imaging.road_masks import road_masks
 from kd_planner_ros.networks.blocks.inputs import normalise
 from kd_planner_ros.networks.planner import Processor
-from kd_planner_ros.networks.unified_encoder.config import GAP_S, VOID, UnifiedEncoderConfig, named, things
+from kd_planner_ros.networks.unified_encoder.config import GAP_S, VOID, UnifiedEncoderConfig, things
 from kd_planner_ros.networks.unified_encoder.geometry import points, rigid_flow, rotation, transform
 from kd_planner_ros.networks.unified_encoder.model import BEFORE, FEATURES, feature_shapes
 from kd_planner_ros.networks.unified_encoder.panoptic import instances_of, segments, semantic, upsampled
@@ -193,12 +194,11 @@ class UnifiedEncoderProcessor(Processor[Perception]):
         size = self.config.input_height, self.config.input_width
         best = upsampled(semantic(classes, masks), *size)[0].argmax(0).cpu().numpy().astype(np.uint8)
         ids, scores = segments(classes[0], upsampled(masks, *size)[0], self.things)
-        drivable, lane = named(names, "Road", "RoadLine"), named(names, "RoadLine") & ~named(names, "Road")
-        return {"classes": DenseOutput("classes", self._padded(best, VOID), names),
+        seen = DenseOutput("classes", self._padded(best, VOID), names)
+        return {"classes": seen,
                 "panoptic": DenseOutput("ids", self._padded(ids, 0), (), {"segments": "panoptic"}, scores),
                 "instances": DenseOutput("ids", self._padded(instances_of(ids, self.things), 0), (), {"segments": "instances"}, scores),
-                "drivable": DenseOutput("mask", self._padded(drivable[best], False)),
-                "lane_marking": DenseOutput("mask", self._padded(lane[best], False))}
+                **road_masks(seen)}
 
     def _padded(self, array: np.ndarray, unknown: float) -> np.ndarray:
         """``array`` [H, W, ...] over the camera's whole picture at the network's width."""

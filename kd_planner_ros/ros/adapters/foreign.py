@@ -16,6 +16,7 @@ FOREIGN: dict[str, tuple[str, Callable[..., Any]]] = {
     "objects": (carla.OBJECTS, carla.object_array),
     "traffic_lights": (carla.LIGHT_STATES, carla.light_states),
     "traffic_lights_info": (carla.LIGHT_INFOS, carla.light_infos),
+    "label_info": (vision.LABEL_INFO, vision.label_info),
     "detections_3d": (vision.DETECTIONS_3D, vision.detections_3d),
     "autoware_trajectory": (autoware.TRAJECTORY, autoware.trajectory),
     "autoware_candidates": (autoware.CANDIDATES, autoware.candidates),
@@ -24,13 +25,14 @@ FOREIGN: dict[str, tuple[str, Callable[..., Any]]] = {
 
 
 class ForeignPort:
-    """A publisher of a type of ``FOREIGN``; closed where its package is not importable."""
+    """A publisher of a type of ``FOREIGN``; closed where its package is not importable. ``topic`` is its port where one type has
+    several."""
 
-    def __init__(self, node: Any, name: str, profile: Any, lifecycle: bool = False):
+    def __init__(self, node: Any, name: str, profile: Any, lifecycle: bool = False, topic: str = ""):
         self._kind, self._encode = FOREIGN[name]
         found = find_type(self._kind)
         self._node, self._lifecycle = node, lifecycle
-        self._publisher = None if found is None else advertise(node, found, name, profile, lifecycle)
+        self._publisher = None if found is None else advertise(node, found, topic or name, profile, lifecycle)
 
     @property
     def wanted(self) -> bool:

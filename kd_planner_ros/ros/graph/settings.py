@@ -93,15 +93,21 @@ def refuse_unknown(sections: Sequence[Section], nodes: Mapping[str, frozenset[st
                               f"'{section.nodes.removeprefix('/')}', which is none of them",
                               "write '/**' for all nodes, or '/**/NAME' for one")
         unknown = [name for name in section.values
-                   if not name.startswith("qos_overrides.") and not any(name in names for names in fitting)]
+                   if not name.startswith("qos_overrides.") and not any(_holds(names, name) for names in fitting)]
         if unknown:
             raise ConfigError(f"parameters that node {section.nodes} has in {path}", ", ".join(unknown),
                               "correct the name; docs/reference/parameters.md lists them all")
 
 
+def _holds(names: frozenset[str], name: str) -> bool:
+    """Whether ``name`` is one of ``names``, or completes one that ends with a dot."""
+    return name in names or any(name.startswith(one) for one in names if one.endswith("."))
+
+
 def known_parameters(spec: NodeSpec) -> frozenset[str]:
-    """Names of all parameters of a node."""
-    return frozenset({*(one.name for one in fields(spec.params)), *EVERY_NODE}) if spec.params else frozenset(EVERY_NODE)
+    """Names of all parameters of a node; those that a model completes end with a dot."""
+    own = (one.name for one in fields(spec.params)) if spec.params else ()
+    return frozenset({*own, *(family[0] for family in spec.families), *EVERY_NODE})
 
 
 def checked_parameters(spec: NodeSpec, values: Mapping[str, Any]) -> Any:

@@ -53,7 +53,8 @@ class Site:
 
     def perceiver(self, profile: Profile) -> tuple[str, str]:
         """(perceiver, its models_dir) of the perception node; ``auto`` is left as it is."""
-        return self._model("perceiver", "perception", profile)
+        name, models_dir = self._model("perceiver", "perception", profile)
+        return self._given.get("perceiver") or self.value("model", "perception", profile.namespace) or name, models_dir
 
     def fallback_planner(self, profile: Profile) -> tuple[str, str]:
         """(fallback planner, its models_dir); ("", "") where none was asked for."""

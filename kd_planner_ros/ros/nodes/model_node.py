@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from std_msgs.msg import Bool
 
 from kd_planner_ros.core.errors import KdPlannerError
-from kd_planner_ros.core.notices import reported
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.networks.planner import Model
-from kd_planner_ros.networks.registry import folders
 from kd_planner_ros.ros.clock import InputWatch
 from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
-from kd_planner_ros.ros.inference import Inference, needs_route
+from kd_planner_ros.ros.inference import Inference, needs_route, tell_plugins, work_of
 from kd_planner_ros.ros.lifecycle import FAILURE, SUCCESS
 from kd_planner_ros.ros.managed import ManagedNode
 from kd_planner_ros.ros.params import declare
@@ -57,6 +56,10 @@ class ModelNode(ManagedNode):
     def open_outputs(self, model: Model) -> Any:
         """The publishers of the model's results."""
 
+    def open_work(self, model: Any) -> Callable[[Frame], Any]:
+        """What is done with each frame."""
+        return work_of(model)
+
     def input_options(self) -> dict[str, Any]:
         """Further arguments of ``ModelInputs``."""
         p = self.params
@@ -64,12 +67,10 @@ class ModelNode(ManagedNode):
 
     def on_configure(self, state: Any) -> Any:
         """Load the model, run it once, open the ports."""
-        folders()  # a plugin that cannot be used is reported here, whether or not it is the one that is asked for
-        if reported():
-            self.health.set("plugins", WARN, "; ".join(reported()))
+        tell_plugins(self.health)
         try:
             model = self.load_model()
-            self._outputs = self.open_outputs(model)
+            work, self._outputs = self.open_work(model), self.open_outputs(model)
         except KdPlannerError as error:
             self.health.set("configure", ERROR, str(error))
             self.give_back()
@@ -78,7 +79,7 @@ class ModelNode(ManagedNode):
         self._inputs = ModelInputs(self, self.adapter, model.rig, 1.0 / model.rate_hz, self.params.max_skew_s, self.health,
                                    on_set=self._take_set, on_jump=self._forget, mark=self._watch.mark, route=route,
                                    **self.input_options())
-        self._inference = Inference(model, self.health, self._inputs.frame, self._send, self._outputs.fault,
+        self._inference = Inference(model, self.health, self._inputs.frame, work, self._send, self._outputs.fault,
                                     self._inputs.forget_frames, self.params.max_latency_s, self.params.max_late_results)
         self.health.clear("configure")
         self.health.set("state", WARN, "inactive")

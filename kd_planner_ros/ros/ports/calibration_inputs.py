@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from sensor_msgs.msg import CameraInfo
 
 from kd_planner_ros.core.errors import SensorError
@@ -24,6 +25,9 @@ from kd_planner_ros.wire.channels import find_channel
 from kd_planner_ros.wire.codec.base import MAP_FRAME
 from kd_planner_ros.wire.codec.motion import Mount
 from kd_planner_ros.wire.codec.pictures import camera_of
+
+PATIENT_FRAMES = 20
+"""Pictures without a camera_info after which its absence is told."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,13 @@ class CalibrationInputs:
 
     Args:
         replaces: whether the intrinsics in ``camera_info`` replace the declared ones. The model was not trained for others: a
-            difference is told all the same.
+            difference is told all the same, and so is a camera without ``camera_info``.
+        on_change: called when the intrinsics that replace the declared ones change, after the first that came.
     """
 
-    def __init__(self, node: Any, adapter: Any, rig: SensorRig, health: Health, limits: Limits, replaces: bool):
+    def __init__(self, node: Any, adapter: Any, rig: SensorRig, health: Health, limits: Limits, replaces: bool,
+                 on_change: Callable[[], None] = lambda: None):
+        self._replaces, self._on_change, self._frames_seen = replaces, on_change, 0
         self._node, self._adapter, self._health, self._limits = node, adapter, health, limits
         self.specs: Mapping[str, CameraSpec] = {spec.id: spec for spec in rig.cameras}
         self._tree, self._seen = FrameTree(), {spec.id: "" for spec in rig.cameras}
@@ -61,6 +68,26 @@ class CalibrationInputs:
             self._subscriptions += [self._port(kind, "tf_static", self._take_static, STATIC),
                                     self._port(kind, "tf", self._take_moving, STATE)]
 
+    def specs_of(self, images: Mapping[str, np.ndarray]) -> Mapping[str, CameraSpec]:
+        """The cameras of a frame with these pictures.
+
+        Raises:
+            SensorError: a camera's ``camera_info`` is of pictures of another size.
+        """
+        specs = self.specs
+        for name, image in images.items():
+            size, told = image.shape[1::-1], (specs[name].width, specs[name].height)
+            if size != told:
+                raise SensorError(f"camera_info of {size[0]}x{size[1]} pixels, as the pictures of camera '{name}'", f"{told[0]}x{told[1]}",
+                                  "let the camera's driver or the node that scales its pictures send the camera_info that belongs to them")
+        self._frames_seen += 1
+        if self._replaces and self._subscriptions and self._frames_seen == PATIENT_FRAMES:
+            for name in (one for one, text in self._seen.items() if not text):
+                self._health.set(f"camera_info of {name}", WARN, f"sensor {name}: no message on "
+                                 f"{self._node.resolve_topic_name(f'{name}/camera_info')} beside {PATIENT_FRAMES} pictures: "
+                                 "the model's calibration is used")
+        return specs
+
     def values(self) -> dict[str, Any]:
         """Facts for the diagnostics."""
         return {"camera_info compared": sum(1 for one in self._seen.values() if one),
@@ -71,7 +98,7 @@ class CalibrationInputs:
         for one in self._subscriptions:
             self._node.destroy_subscription(one)
         for sensor in self._frames:
-            for kind in ("intrinsics", "mounting"):
+            for kind in ("intrinsics", "mounting", "camera_info", "change"):
                 self._health.clear(f"{kind} of {sensor}")
 
     def _port(self, kind: type, topic: str, work: Callable[[Any], None], profile: Any) -> Any:
@@ -81,14 +108,24 @@ class CalibrationInputs:
     def _info_callback(self, declared: CameraSpec, replaces: bool) -> Callable[[Any], None]:
         def take(message: CameraInfo) -> None:
             told = repr((list(message.k), list(message.d), message.width, message.height))
-            if told == self._seen[declared.id]:
+            before = self._seen[declared.id]
+            if told == before:
                 return
             self._seen[declared.id] = told
+            self._health.clear(f"camera_info of {declared.id}")
             self._tell(declared.id, "intrinsics", intrinsics_gap(declared, message, self._limits.focal_share))
             if replaces:  # a new dictionary: the worker thread may be reading the old one
                 self.specs = {**self.specs, declared.id: calibrated(declared, message)}
+                if before:
+                    self._tell_change(declared.id, message)
 
         return take
+
+    def _tell_change(self, sensor: str, message: CameraInfo) -> None:
+        """A pair of pictures through two lenses is none: the model begins anew."""
+        self._health.set(f"change of {sensor}", WARN, f"sensor {sensor}: camera_info changed while the node runs, to {message.width}x"
+                         f"{message.height} pixels and focal lengths {message.k[0]:.1f} and {message.k[4]:.1f} px; the model began anew")
+        self._on_change()
 
     def _take_static(self, message: Any) -> None:
         self._take_frames("tf_static", find_channel("tf_static").decode(message))

@@ -58,7 +58,7 @@ class ModelInputs:
         self._silent_after_s = max(SILENT_AFTER_S, 3.0 * period_s)
         sensors = [spec.id for spec in (*rig.cameras, *rig.lidars)]
         self._odometry = odometry or not sensors
-        self._calibration = CalibrationInputs(node, adapter, rig, health, limits, camera_info)
+        self._calibration = CalibrationInputs(node, adapter, rig, health, limits, camera_info, on_jump)
         self._topics = {spec.id: node.resolve_topic_name(f"{spec.id}/image") for spec in rig.cameras}
         self._topics |= {spec.id: node.resolve_topic_name(spec.id) for spec in rig.lidars}
         self._trigger = sensors[0] if sensors else EGO
@@ -145,11 +145,20 @@ class ModelInputs:
             SensorError: an image or a cloud that cannot be used.
         """
         ego, goal = inputs.items[EGO] if self._odometry else unknown_ego(inputs.stamp_ns)
+        self._tell_grey(inputs)
         images = {spec.id: self._adapter.image_from_msg(inputs.items[spec.id], spec) for spec in self._rig.cameras}
         clouds = {spec.id: self._adapter.cloud_from_msg(inputs.items[spec.id], spec.id) for spec in self._rig.lidars}
         decode = {} if self._roadside is None else self._roadside.decoders
         frame = self._maker.make(ego, goal, images, clouds, inputs.ages_s, stamp_ns=inputs.stamp_ns, **decode)
-        return replace(frame, calibrations=self._calibration.specs)
+        return replace(frame, calibrations=self._calibration.specs_of(images))
+
+    def _tell_grey(self, inputs: AlignedSet) -> None:
+        for spec in self._rig.cameras:
+            if getattr(inputs.items[spec.id], "encoding", "") == "mono8":
+                self._health.set(f"colours of {spec.id}", WARN, f"camera {spec.id} sends grey pictures (mono8): the model has learnt from "
+                                                                "colours and may see less")
+            else:
+                self._health.clear(f"colours of {spec.id}")
 
     def forget_frames(self) -> None:
         """Forget the earlier frames and the roadside messages that the model declares. Call it from the worker thread alone."""

@@ -79,6 +79,7 @@ class NodeSpec:
         place: its place in the driving graph; None: it has none.
         program: the node whose program it runs, where it has none of its own.
         remaps: (name in that program's code, name of the port), for ports that must not have the program's own topics.
+        families: parameters whose names the model completes: (beginning of the name, default, range, meaning).
     """
 
     name: str
@@ -88,6 +89,7 @@ class NodeSpec:
     place: Place | None = None
     program: str = ""
     remaps: tuple[tuple[str, str], ...] = ()
+    families: tuple[tuple[str, str, str, str], ...] = ()
 
     @property
     def executable(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kd_planner_ros.imaging.colormaps import COLORMAPS, TURBO
 from kd_planner_ros.ros.params import ModelParams, param
 from kd_planner_ros.ros.specs.base import DIAGNOSTICS, IN, LATCHED, MODEL_INPUTS, OUT, SENSOR, STATE, NodeSpec, Place, Port
 
@@ -13,9 +14,13 @@ class PerceptionParams(ModelParams):
     """Parameters of the perception node."""
 
     perceiver: str = param("auto", "model folder name, a path to one, or auto: the first perceiver among the models")
+    model: str = param("", "another name of `perceiver`; empty: `perceiver` says it")
     camera_info: bool = param(True, "take the cameras' calibration from camera_info instead of the model's declaration")
     odometry: bool = param(True, "wait for the odometry of each picture; false: the perceiver gets no ego motion")
     overlay: bool = param(True, "offer a picture of each output over the camera's; built only while somebody subscribes")
+    colormap: str = param(TURBO, "colours of depth, flow and probabilities in the overlays", choices=COLORMAPS)
+    points: bool = param(False, "offer coloured points of the depth output; built only while somebody subscribes")
+    points_stride: int = param(2, "every n-th pixel of every n-th row is a point", low=1, high=64)
 
 
 NODE = NodeSpec("perception", "Runs a perceiver on the newest set of sensor data and publishes each of its outputs.", PerceptionParams, (
@@ -24,14 +29,26 @@ NODE = NodeSpec("perception", "Runs a perceiver on the newest set of sensor data
     Port("perception/<output>", OUT, "sensor_msgs/Image", SENSOR,
          "depth and probability `32FC1`, classes and masks `mono8`, ids `32SC1`, flow `32FC3`; stamp and frame of the picture"),
     Port("perception/<output>/labels", OUT, "std_msgs/String", LATCHED, "JSON object: class id to name; of classes alone"),
+    Port("perception/<output>/label_info", OUT, "vision_msgs/LabelInfo", LATCHED,
+         "names of classes; of classes alone, and only where vision_msgs is installed"),
     Port("perception/<output>/overlay", OUT, "sensor_msgs/Image", SENSOR,
          "`bgra8`, the output in colours over the picture; only with parameter `overlay`"),
     Port("perception_camera_info", OUT, "sensor_msgs/CameraInfo", SENSOR, "calibration at the outputs' size, with every set of outputs"),
     Port("perception_scalars", OUT, "sensor_msgs/JointState", STATE, "the model's named numbers, where it gives any"),
+    Port("perception_points", OUT, "sensor_msgs/PointCloud2", SENSOR,
+         "x, y, z in metres in the camera's frame, and rgb; only with parameter `points` and an output of depth"),
+    Port("perception_twist", OUT, "geometry_msgs/TwistStamped", STATE,
+         "velocity and turn rate of `base_link` along its axes, where the model gives `forward_mps`, `left_mps` and `yaw_rate_rps`; sent "
+         "while they are known"),
+    Port("perception_steering", OUT, "ackermann_msgs/AckermannDriveStamped", STATE,
+         "steering angle in radians, positive left, where the model gives `steer`; only where ackermann_msgs is installed, else the number "
+         "`steer` of `perception_scalars` (-1 to 1, positive left) is all there is"),
     Port("perception_ready", OUT, "std_msgs/Bool", LATCHED, "whether outputs come"),
     DIAGNOSTICS),
     Place(2, lambda graph: bool(graph.perceiver),
           parameters=lambda graph: {"perceiver": graph.perceiver, "models_dir": graph.perceiver_dir}, arguments=(
               ("perception", "false", "true: run a perception node beside the planner", ["true", "false"]),
               ("perceiver", "", "with perception:=true: folder of models/, a path to one, or auto: the first perceiver among the models; "
-                                "empty: the parameter files', else auto", None))))
+                                "empty: the parameter files', else auto", None))), families=(
+        ("rate_divider.", "1", "0 to 1000", "of each part of the model that can be left out, such as `rate_divider.depth`: it runs on "
+         "every n-th frame, 0: never. May be set while the node runs"),))

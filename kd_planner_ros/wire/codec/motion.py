@@ -17,6 +17,7 @@ REASON = "reason/"
 """Where a control travels as named values, one more name says why it is not the planner's wish."""
 CLOCK, ODOMETRY, IMU, GNSS = "rosgraph_msgs/msg/Clock", "nav_msgs/msg/Odometry", "sensor_msgs/msg/Imu", "sensor_msgs/msg/NavSatFix"
 SPEED, SPEEDOMETER, NAMED = "std_msgs/msg/Float32", "carla_msgs/msg/CarlaSpeedometer", "sensor_msgs/msg/JointState"
+TWIST = "geometry_msgs/msg/TwistStamped"
 CONTROL, TRANSFORMS = "carla_msgs/msg/CarlaEgoVehicleControl", "tf2_msgs/msg/TFMessage"
 
 
@@ -42,6 +43,18 @@ class Mount(NamedTuple):
     parent: str
     child: str
     pose: Pose
+
+
+def twist(make: Make, speeds: tuple[float, float, float], stamp_ns: int, frame: str) -> Any:
+    """geometry_msgs/TwistStamped of (forward m/s, left m/s, turn rate to the left rad/s) in ``frame``, the vehicle's."""
+    forward, left, turn = speeds
+    return make(TWIST, header=header(make, stamp_ns, frame),
+                twist=make("geometry_msgs/msg/Twist", linear=vector(make, forward, left, 0.0), angular=vector(make, 0.0, 0.0, turn)))
+
+
+def twist_of(message: Any) -> tuple[float, float, float]:
+    """(forward m/s, left m/s, turn rate to the left rad/s)."""
+    return float(message.twist.linear.x), float(message.twist.linear.y), float(message.twist.angular.z)
 
 
 def clock(make: Make, record: None, stamp_ns: int, frame: str = "") -> Any:

@@ -12,7 +12,16 @@ from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE
 from kd_planner_ros.wire.codec.base import MAP_FRAME, Make, header, planar_pose, pose_of
 from kd_planner_ros.wire.codec.carla import actors_from_objects
-from kd_planner_ros.wire.tables import CLOUD_DTYPE, ROUTE_DTYPE, cast_table, read_table, require_columns, table_bytes, table_fields
+from kd_planner_ros.wire.tables import (
+    CLOUD_DTYPE,
+    COLOURED_DTYPE,
+    ROUTE_DTYPE,
+    cast_table,
+    read_table,
+    require_columns,
+    table_bytes,
+    table_fields,
+)
 
 TABLE, CARLA_ROUTE, PATH = "sensor_msgs/msg/PointCloud2", "carla_msgs/msg/CarlaRoute", "nav_msgs/msg/Path"
 CLOUD_COLUMNS = ("x", "y", "z", "intensity")
@@ -73,6 +82,22 @@ def cloud_of(message: Any) -> np.ndarray:
         points[:, column] = rows[name]
     finite = np.isfinite(points).all(1)
     return points if finite.all() else points[finite]
+
+
+def coloured(make: Make, rows: np.ndarray, stamp_ns: int, frame: str) -> Any:
+    """Coloured points COLOURED_DTYPE [N] of a camera's frame (x right, y down, z forward)."""
+    return table(make, rows, stamp_ns, frame)
+
+
+def coloured_of(message: Any) -> np.ndarray:
+    """Coloured points COLOURED_DTYPE [N].
+
+    Raises:
+        SensorError: a column is missing, or as ``rows_of``.
+    """
+    rows = rows_of(message)
+    require_columns(rows, ("x", "y", "z", "rgb"))
+    return cast_table(rows, COLOURED_DTYPE)
 
 
 def route(make: Make, plan: Route, stamp_ns: int = 0, frame: str = MAP_FRAME) -> Any:

@@ -1,7 +1,8 @@
-"""Detected road users as vision_msgs/Detection3DArray."""
+"""Detected road users as vision_msgs/Detection3DArray, names of classes as vision_msgs/LabelInfo."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.wire.codec.base import Make, header, pose, vector
 
+LABEL_INFO = "vision_msgs/msg/LabelInfo"
 DETECTIONS_3D = "vision_msgs/msg/Detection3DArray"
 
 
@@ -18,6 +20,12 @@ def detections_3d(make: Make, found: Detections, stamp_ns: int, frame: str) -> A
     """``found`` in ``frame`` (the vehicle's). A box's centre is half its height above the ground. The class is ActorKind's name in
     lower case; an unknown height is 0, as the message has no other word for it."""
     return make(DETECTIONS_3D, header=header(make, stamp_ns, frame), detections=[_one(make, row, stamp_ns, frame) for row in found.rows])
+
+
+def label_info(make: Make, labels: Sequence[str], stamp_ns: int, frame: str) -> Any:
+    """Names of classes in the order of their ids, for ``mono8`` pictures of class ids."""
+    classes = [make("vision_msgs/msg/VisionClass", class_id=number, class_name=name) for number, name in enumerate(labels)]
+    return make(LABEL_INFO, header=header(make, stamp_ns, frame), class_map=classes, threshold=0.0)
 
 
 def _one(make: Make, row: np.void, stamp_ns: int, frame: str) -> Any:

@@ -345,7 +345,7 @@ def test_a_fault_from_before_the_planner_was_told_to_forget_is_left_out():
             raise RuntimeError("late")
 
     health = SimpleNamespace(set=lambda *words: faults.append(words), clear=lambda name: None)
-    inference = Inference(Failing(), health, lambda inputs: inputs, lambda *plan: None, lambda *words: faults.append(words))
+    inference = Inference(Failing(), health, lambda inputs: inputs, Failing().plan, lambda *plan: None, lambda *words: faults.append(words))
     inference.put(SimpleNamespace(stamp_ns=1))
     assert begun.wait(10.0)
     inference.forget()

@@ -13,20 +13,19 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned envi
 
 from geometry_msgs.msg import Point, PoseStamped
 from geometry_msgs.msg import Pose as RosPose
-from nav_msgs.msg import Odometry, Path
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from rosgraph_msgs.msg import Clock
+from nav_msgs.msg import Path
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Bool, Header, String
 from support.fakes import CAMERA, FakePerceiver, FakePlanner
 from support.graph import wait_for
 from support.perception import install_network, save_tiny
+from support.perception_node import LATCHED, START, TICK, Source, collect, connected, play, start
 from support.plugins import distribution
 
 from kd_planner_ros.bags.messages import make
 from kd_planner_ros.core.outputs import DenseOutput
 from kd_planner_ros.core.plugins import NETWORKS
-from kd_planner_ros.core.records import Command, EgoState, NavigationGoal, Pose
+from kd_planner_ros.core.records import Command, NavigationGoal, Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.geometry.attitude import optical
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter
@@ -35,67 +34,10 @@ from kd_planner_ros.ros.lifecycle import autostart
 from kd_planner_ros.ros.messages import make as ros_make
 from kd_planner_ros.ros.nodes import perception_node, planner_node
 from kd_planner_ros.ros.ports import calibration_inputs
-from kd_planner_ros.ros.stamps import from_stamp, to_stamp
+from kd_planner_ros.ros.stamps import from_stamp
 from kd_planner_ros.wire.codec.base import pose_of, quaternion
 from kd_planner_ros.wire.codec.dense import DENSE_ENCODINGS, dense_of
 from kd_planner_ros.wire.codec.motion import Mount, transforms
-
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-START, TICK = 10**9, 50_000_000
-
-
-class Source:
-    """Plays clock, pictures, calibration and (where wanted) odometry."""
-
-    def __init__(self, graph, odometry=True, infos=False):
-        self.adapter, node = Adapter(), graph.node
-        self.clock = node.create_publisher(Clock, "/clock", 10)
-        self.image = node.create_publisher(Image, "front/image", 5)
-        self.infos = node.create_publisher(CameraInfo, "front/camera_info", 5) if infos else None
-        self.odometry = node.create_publisher(Odometry, "odometry", 10) if odometry else None
-
-    def tick(self, n):
-        stamp = START + n * TICK
-        self.clock.publish(Clock(clock=to_stamp(stamp)))
-        self.image.publish(self.adapter.image_to_msg(np.full((32, 64, 3), n % 256, np.uint8), stamp, "front"))
-        if self.odometry is not None:
-            self.odometry.publish(self.adapter.odometry_to_msg(EgoState(stamp, Pose(), 5.0)))
-
-    @property
-    def heard(self):
-        return self.image.get_subscription_count() and self.clock.get_subscription_count() and (
-            self.odometry is None or self.odometry.get_subscription_count())
-
-
-def start(graph, monkeypatch, eye=None, **parameters):
-    """An active perception node with ``eye`` (or with a model by name), and the perceiver."""
-    if eye is not None:
-        monkeypatch.setattr(perception_node, "load", lambda *a, **k: eye)
-    node = graph.start(perception_node.PerceptionNode, {"use_sim_time": True, "unseen_after_s": 0.6, **parameters})
-    assert autostart(node), node.health.worst
-    graph.spin_in_thread(node)
-    return node
-
-
-def collect(graph, kind, topic, qos=10):
-    found = []
-    graph.node.create_subscription(kind, topic, found.append, qos)
-    return found
-
-
-def play(source, eye, ticks):
-    """Publish ticks and wait for the perception of every second one (10 Hz)."""
-    assert wait_for(lambda: source.heard)
-    for n in ticks:
-        seen = len(eye.frames)
-        source.tick(n)
-        assert wait_for(lambda: len(eye.frames) > seen or n % 2), f"nothing was made of tick {n}"
-        time.sleep(0.01)
-
-
-def connected(node, *topics):
-    found = {one.topic_name.rsplit("/perception/", 1)[-1]: one for one in node.publishers}
-    return all(found[topic].get_subscription_count() for topic in topics)
 
 
 def test_every_kind_of_output_arrives_exactly(graph, monkeypatch):
@@ -313,7 +255,7 @@ def test_a_strangers_network_runs_as_a_node_and_a_broken_one_is_named(graph, mon
     source, depths = Source(graph), collect(graph, Image, "perception/depth")
     node = start(graph, monkeypatch, perceiver="auto", models_dir=str(tmp_path / "models"))
     assert wait_for(lambda: source.heard and connected(node, "depth"))
-    source.tick(0)
+    source.tick(20)
     assert wait_for(lambda: depths) and (depths[0].width, depths[0].encoding) == (64, "32FC1")
     assert node.health.get("state") == "perceiving with eye"
     assert "plugin 'node_broken'" in node.health.get("plugins") and "node-broken" in node.health.get("plugins")

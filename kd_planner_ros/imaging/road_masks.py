@@ -1,0 +1,34 @@
+"""Masks of the road, derived from classes by the names of their labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from kd_planner_ros.core.outputs import DenseOutput
+
+ROAD = ("road", "drivable", "drivablearea")
+MARKING = ("roadline", "roadlines", "lanemarking", "lanemarkings", "lane", "marking", "laneline")
+"""Names of labels, in lower case and without spaces, - and _. A label may join several by ``+``."""
+
+
+def road_masks(classes: DenseOutput) -> dict[str, DenseOutput]:
+    """``drivable`` (road and its markings) and ``lane_marking`` of an output of kind ``classes``; only those that its labels can tell: a
+    label that joins the road with its markings tells no lane marking."""
+    road, line = _named(classes.labels, ROAD), _named(classes.labels, MARKING)
+    table = {"drivable": road | line if road.any() else np.zeros_like(road), "lane_marking": line & ~road}
+    found = {}
+    for name, members in table.items():
+        if members.any():
+            ids = np.zeros(256, bool)
+            ids[: len(members)] = members
+            found[name] = DenseOutput("mask", ids[classes.array])
+    return found
+
+
+def _named(labels: Sequence[str], words: Sequence[str]) -> np.ndarray:
+    """bool [K]: which labels stand for one of ``words``."""
+    parts = [{re.sub(r"[\s_-]", "", one).lower() for one in label.split("+")} for label in labels]
+    return np.array([bool(one & set(words)) for one in parts], bool)

@@ -1,0 +1,102 @@
+"""Rate dividers of a perceiver's parts as ROS parameters that may change while the node runs, and the parts' times."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Any
+
+from rcl_interfaces.msg import IntegerRange, ParameterDescriptor, SetParametersResult
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.outputs import Perception
+from kd_planner_ros.core.records import Frame
+from kd_planner_ros.networks.parts import MOST, Schedule
+from kd_planner_ros.networks.planner import Perceiver
+from kd_planner_ros.ros.diagnostics import WARN, Health
+
+PREFIX = "rate_divider."
+"""Begins the parameter of each part that has a switch."""
+_SHOWN = 50
+"""Frames over which the times are shown."""
+
+
+class RateDividers:
+    """Runs a perceiver's parts at the rates of the parameters ``rate_divider.PART``: 1 every frame, n every n-th, 0 never.
+
+    Raises:
+        ConfigError: a value out of range, or a parameter for a part that the perceiver does not have.
+    """
+
+    def __init__(self, node: Any, perceiver: Perceiver, health: Health):
+        self._node, self._perceiver, self._health = node, perceiver, health
+        self.schedule = Schedule(perceiver.parts)
+        self._times_ms: dict[str, deque[float]] = {}
+        self._declare()
+        self._tell_blocked()
+        self._check: Callable[[Sequence[Any]], SetParametersResult] = self._take
+        node.add_on_set_parameters_callback(self._check)
+
+    def _declare(self) -> None:
+        switches = self.schedule.switches
+        known = [f"{PREFIX}{name}" for name in switches]
+        given = getattr(self._node, "_parameter_overrides", ())
+        if unknown := sorted({name for name in given if name.startswith(PREFIX)} - set(known)):
+            raise ConfigError(f"parameters out of {', '.join(known)} for '{self._perceiver.name}'", ", ".join(unknown), "correct the name")
+        for name, parameter in zip(switches, known, strict=True):
+            if not self._node.has_parameter(parameter):
+                text = f"'{name}' runs on every n-th frame; 0: never. May be set while the node runs"
+                self._node.declare_parameter(parameter, 1, ParameterDescriptor(
+                    description=text, integer_range=[IntegerRange(from_value=0, to_value=MOST, step=1)]))
+            self.schedule.set_rates({name: self._node.get_parameter(parameter).value})
+
+    def _take(self, parameters: Sequence[Any]) -> SetParametersResult:
+        rates = {one.name.removeprefix(PREFIX): one.value for one in parameters if one.name.startswith(PREFIX)}
+        if not rates:
+            return SetParametersResult(successful=True)
+        try:
+            self.schedule.set_rates(rates)
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self._tell_blocked()
+        return SetParametersResult(successful=True)
+
+    def _tell_blocked(self) -> None:
+        blocked = self.schedule.blocked()
+        if not blocked:
+            self._health.clear("rate_divider")
+            return
+        found = (f"'{name}' does not run: it needs {' and '.join(needs)}, switched off by {', '.join(PREFIX + one for one in needs)} 0"
+                 for name, needs in blocked.items())
+        self._health.set("rate_divider", WARN, "; ".join(found))
+
+    def perceive(self, frame: Frame) -> Perception:
+        """What the parts that are due see in ``frame``; nothing where none is.
+
+        Raises:
+            SensorError: as the perceiver's ``perceive``.
+        """
+        due = self.schedule.next()
+        if not due:
+            return Perception(frame.stamp_ns, "")
+        self._perceiver.due = due
+        start = time.perf_counter()
+        seen = self._perceiver.perceive(frame)
+        whole = {self._perceiver.parts[0].name: (time.perf_counter() - start) * 1e3}
+        for name, took in (seen.spent_ms or whole).items():
+            self._times_ms.setdefault(name, deque(maxlen=_SHOWN)).append(took)
+        return seen
+
+    def values(self) -> dict[str, Any]:
+        """Times of the steps and parts in milliseconds (median), and the dividers that are not 1, for the diagnostics."""
+        times = {f"{name} ms": f"{median(list(took)):.1f}" for name, took in list(self._times_ms.items())}
+        return times | {f"{PREFIX}{name}": rate for name, rate in self.schedule.rates.items() if rate != 1}
+
+    def close(self) -> None:
+        """Give back the parameters."""
+        self._node.remove_on_set_parameters_callback(self._check)
+        self._health.clear("rate_divider")
+        for name in self.schedule.switches:
+            self._node.undeclare_parameter(f"{PREFIX}{name}")
