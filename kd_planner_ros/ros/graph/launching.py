@@ -144,15 +144,15 @@ def train_actions(context: Any) -> list[Any]:
 
 def _together(actions: dict[str, Any], finishing: str) -> list[Any]:
     """``actions`` by name, and a handler for each: when the first of them ends, the launch ends. Its exit status is 0 where that was
-    ``finishing``, or a process that was asked to end, and 1 else. A second shutdown event would be an error of launch_ros. Where one of
+    ``finishing`` or the launch was asked to end (Ctrl-C), and 1 else: beside CARLA nothing finishes by itself. A second shutdown event would be an error of launch_ros. Where one of
     two planners ends, the other drives on (``spares.py``); the exit status is 1 at the end."""
     ended: list[str] = []
     lost: list[str] = []
 
     def handler(name: str) -> Any:
         def end(event: Any, context: Any) -> list[Any]:
-            early = finishing in actions and name != finishing
-            how = (f"{name} ended with status {event.returncode}" + (f" before {finishing} had finished" if early else "")
+            early, until = name != finishing, f"{finishing} had finished" if finishing in actions else "the launch was asked to end"
+            how = (f"{name} ended with status {event.returncode}" + (f" before {until}" if early else "")
                    + ": its last lines above say why")
             if not ended and not context.is_shutdown and drives_on(name, event.returncode, actions.keys() - lost):
                 lost.append(name)

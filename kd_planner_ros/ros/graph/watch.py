@@ -34,6 +34,7 @@ class HeartbeatWatch:
         self._names, self._now_s = tuple(names), now_s
         self._heard_s = self._looked_s = now_s()
         self._any = False
+        self._limit_s = SILENCE_S
 
     def take(self, name: str) -> bool:
         """A heartbeat of the node with the full name ``name`` has come; whether it is one of these nodes."""
@@ -49,13 +50,14 @@ class HeartbeatWatch:
         if now_s - self._looked_s > AWAY_S:
             self._heard_s = now_s
         self._looked_s = now_s
-        return now_s - self._heard_s > (SILENCE_S if begun or self._any else START_S)
+        self._limit_s = SILENCE_S if begun or self._any else START_S
+        return now_s - self._heard_s > self._limit_s
 
     def error(self, last_lines: Mapping[str, str], environment: Mapping[str, str]) -> PlannerError:
         """One sentence: who is silent, each node's last log lines by its name, and the variables of ``environment`` that decide."""
         said = "".join(f"; {name} wrote {line!r}" for name, line in last_lines.items())
         names = ", ".join(name.rsplit("/", 1)[-1] for name in self._names)
-        return PlannerError(f"a heartbeat of {names} within {SILENCE_S:g} s",
+        return PlannerError(f"a heartbeat of {names} within {self._limit_s:g} s",
                             f"none{said}; the variables of ROS 2 are {variables_text(environment)}",
                             "unset those of them that you do not need, or look at the firewall and at multicast on this machine")
 

@@ -208,14 +208,15 @@ def test_a_wrong_argument_ends_the_launch_with_one_line_and_status_1(path, given
     assert not leftovers()
 
 
-def test_a_node_that_dies_ends_the_launch_with_status_1():
+@pytest.mark.parametrize(("sent", "status_of_node"), [(signal.SIGKILL, "-9"), (signal.SIGTERM, "0 before the launch was asked to end")])
+def test_a_node_that_dies_or_is_ended_ends_the_launch_with_status_1(sent, status_of_node):
     def kill(process):
         planner = subprocess.run(["pgrep", "-P", str(process.pid), "-f", "planner"], capture_output=True, text=True).stdout.split()
-        os.kill(int(planner[0]), signal.SIGKILL)
+        os.kill(int(planner[0]), sent)
 
     text, status = launch_until(["[carla.ego_vehicle.planner]: waiting for the route"], DRIVE, "world:=none",
                                 "planner:=constant_velocity", act=kill)
-    assert status == 1 and "planner ended with status -9" in text, text
+    assert status == 1 and f"planner ended with status {status_of_node}" in text, text
 
 
 def test_a_planner_that_dies_beside_a_fallback_planner_does_not_end_the_launch(tmp_path):
