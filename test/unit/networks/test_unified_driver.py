@@ -111,9 +111,12 @@ def test_a_car_can_stop_behind_what_is_ahead(gap_m, leading_mps, mps):
     ([(9, 4.0, 0.0, 1.0, "car")], 0.1, "obstacle", 0.0),
     ([(9, 12.0, 0.0, 1.0, "car")], 0.1, "curve", 5.0),  # the arc leads past it
     ([(9, 8.4147, 4.597, 1.0, "car")], 0.1, "obstacle", stopping_speed(4.5, 0.0)),  # 10 m along the arc
-    ([(2, 30.0, 0.0, 5.0, "red")], 0.0, "light", stopping_speed(7.5, 0.0)),
+    ([(2, 36.0, 0.0, 5.0, "red")], 0.0, "light", stopping_speed(6.5, 0.0)),
+    ([(2, 29.0, 0.0, 5.0, "red")], 0.0, "light", 0.0),
+    ([(2, 29.0, 0.0, 5.0, "red")], 0.03, "light", 0.0),  # the wheels are turned, the lamp hangs straight ahead
+    ([(2, 27.0, 11.4, 5.0, "red")], 0.025, "light", 1.1155),  # and one over the arc
     ([(2, 30.0, 3.0, 5.0, "red")], 0.0, "limit", 6.5),  # the next lane's
-    ([(2, 9.0, 0.0, 5.0, "red")], 0.0, "limit", 6.5),  # the line has been passed
+    ([(2, 20.0, 0.0, 5.0, "red")], 0.0, "limit", 6.5),  # the line has been passed
 ])
 def test_the_speed_rule(ahead, bend, reason, mps):
     found = speed(scene(*ahead), bend, 6.5)
