@@ -16,9 +16,10 @@ from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.ros.lifecycle import guarded
 from kd_planner_ros.ros.ports.calibration_inputs import CalibrationInputs, Limits
+from kd_planner_ros.ros.ports.past_frames import PastFrames
 from kd_planner_ros.ros.ports.roadside_inputs import RoadsideInputs
 from kd_planner_ros.ros.ports.route_inputs import RouteInputs
-from kd_planner_ros.ros.qos import SENSOR_IN, STATE, subscribe
+from kd_planner_ros.ros.qos import SENSOR_IN, SENSOR_OUT, STATE, subscribe
 from kd_planner_ros.ros.stamps import from_stamp
 from kd_planner_ros.ros.sync import make_aligner
 from kd_planner_ros.sync.aligner import JUMP_NS, AlignedSet, InputSpec
@@ -54,7 +55,7 @@ class ModelInputs:
         self._on_jump = on_jump
         self.newest_ns: int | None = None
         self._cadence = Cadence(period_s)
-        self._maker = FrameMaker(rig)
+        self._maker = FrameMaker(replace(rig, history_s=()))  # the past has a place of its own
         self._silent_after_s = max(SILENT_AFTER_S, 3.0 * period_s)
         sensors = [spec.id for spec in (*rig.cameras, *rig.lidars)]
         self._odometry = odometry or not sensors
@@ -63,7 +64,8 @@ class ModelInputs:
         self._topics |= {spec.id: node.resolve_topic_name(spec.id) for spec in rig.lidars}
         self._trigger = sensors[0] if sensors else EGO
         specs = [InputSpec(name, max_age_s=max_skew_s) for name in (*sensors, *([EGO] if self._odometry else []))]
-        self.aligner = make_aligner(specs, self._trigger, on_set)
+        self._past = PastFrames(rig, specs, self._trigger, self._unpack)
+        self.aligner = make_aligner(specs, self._trigger, lambda found: on_set(self._past.with_past(found)))
         buffer = self._maker.roadside
         self._roadside = None if buffer is None else RoadsideInputs(node, adapter, buffer, health)
         self._subscriptions = self._subscribe(node)
@@ -85,11 +87,12 @@ class ModelInputs:
         def port(kind: type, topic: str, work: Callable[[Any], None], profile: Any) -> Any:
             return subscribe(node, kind, topic, guarded(self._health, work, name=topic), profile, warn)
 
+        sensor = SENSOR_IN if self._past.memory is None else SENSOR_OUT  # a history needs each picture, not the newest alone
         ports = [port(Odometry, EGO, self._take_odometry, STATE)] if self._odometry else []
         for spec in self._rig.cameras:
-            ports.append(port(Image, f"{spec.id}/image", self._sensor_callback(spec.id, f"{spec.id}/image"), SENSOR_IN))
+            ports.append(port(Image, f"{spec.id}/image", self._sensor_callback(spec.id, f"{spec.id}/image"), sensor))
         for spec in self._rig.lidars:
-            ports.append(port(PointCloud2, spec.id, self._sensor_callback(spec.id, spec.id), SENSOR_IN))
+            ports.append(port(PointCloud2, spec.id, self._sensor_callback(spec.id, spec.id), sensor))
         return ports
 
     def _take_odometry(self, message: Odometry) -> None:
@@ -117,6 +120,8 @@ class ModelInputs:
 
     def _offer(self, name: str, stamp_ns: int, item: Any) -> None:
         self._see(stamp_ns)
+        if self._past.memory is not None:
+            self._past.memory.add(name, stamp_ns, item)
         if name == self._trigger:
             if not self._cadence.due(stamp_ns):
                 return
@@ -139,11 +144,14 @@ class ModelInputs:
         self._health.set("silent", ERROR, self._health.get("silent") or ", ".join(topics))
 
     def frame(self, inputs: AlignedSet) -> Frame:
-        """The Frame of ``inputs``. Call it from the worker thread alone.
+        """The Frame of ``inputs``, with the history that the model declares. Call it from the worker thread alone.
 
         Raises:
             SensorError: an image or a cloud that cannot be used.
         """
+        return self._past.frame(inputs)
+
+    def _unpack(self, inputs: AlignedSet) -> Frame:
         ego, goal = inputs.items[EGO] if self._odometry else unknown_ego(inputs.stamp_ns)
         self._tell_grey(inputs)
         images = {spec.id: self._adapter.image_from_msg(inputs.items[spec.id], spec) for spec in self._rig.cameras}
@@ -163,6 +171,7 @@ class ModelInputs:
     def forget_frames(self) -> None:
         """Forget the earlier frames and the roadside messages that the model declares. Call it from the worker thread alone."""
         self._maker.reset()
+        self._past.forget()
 
     def values(self, now_ns: int | None) -> dict[str, Any]:
         """Counts and ages for the diagnostics."""
@@ -170,12 +179,15 @@ class ModelInputs:
         ages = {} if now_ns is None else self.aligner.ages_s(now_ns)
         return {"synchroniser": type(self.aligner).__name__, "sets": counters.sets, "sync misses": counters.missed,
                 "late messages": counters.late, **self._calibration.values(), **({} if self._roadside is None else self._roadside.values()),
+                **({} if self._past.memory is None else {"frames without their whole history": self._past.incomplete}),
                 **{f"age of {name} s": f"{age:.3f}" for name, age in ages.items()}}
 
     def reset(self) -> None:
         """Forget every sample and begin the route anew: time was set back."""
         self.newest_ns = None
         self.aligner.reset()
+        if self._past.memory is not None:
+            self._past.memory.reset()
         self._cadence.reset()
         if self.route is not None:
             self.route.reset()

@@ -8,7 +8,8 @@ from typing import Any
 
 IN, OUT = "in", "out"
 SENSOR, STATE, COMMAND, LATCHED, STATIC, ROADSIDE = "sensor", "state", "command", "latched", "static", "roadside"
-QOS_TEXTS = {SENSOR: "reliable; depth 5 to publish, 1 to subscribe", STATE: "reliable, depth 10", COMMAND: "reliable, depth 1",
+QOS_TEXTS = {SENSOR: "reliable; depth 5 to publish, 1 to subscribe, 5 where the model declares a history", STATE: "reliable, depth 10",
+             COMMAND: "reliable, depth 1",
              LATCHED: "reliable, depth 1, transient local", STATIC: "reliable, depth 100, transient local",
              ROADSIDE: "best effort, depth 5: nobody waits for a lost message"}
 """Quality of service by its name (``ros/qos.py``). Every port may be overridden by ``qos_overrides`` in YAML."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import threading
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -79,6 +80,53 @@ def test_a_frame_has_no_goal_and_holds_the_declared_history(graph, monkeypatch):
     play(source, eye, [100])
     play(source, eye, [0])  # time is set back: nothing from before may count
     assert eye.resets > resets and eye.frames[-1].history == (None, None)
+
+
+SPEC_20_HZ = replace(CAMERA, period_s=0.05)
+
+
+@pytest.mark.parametrize("rate_hz, history_s", [(2.0, (0.1, 0.05)), (10.0, (0.15,))])
+def test_a_model_gets_pictures_of_its_history_on_which_it_did_not_run(graph, monkeypatch, rate_hz, history_s):
+    """20 pictures a second; the model runs on one of ten, or of two. Every other one may be part of a history."""
+    eye, source = FakePerceiver(SensorRig((SPEC_20_HZ,), history_s=history_s)), Source(graph)
+    eye.rate_hz = rate_hz
+    node = start(graph, monkeypatch, eye)
+    eye.frames.clear()
+    assert wait_for(lambda: source.heard)
+    period = round(20 / rate_hz)
+    for n in range(31):
+        source.tick(n)
+        assert wait_for(lambda: len(eye.frames) == n // period + 1), n
+        wait_for(lambda: node._inputs.newest_ns == START + n * TICK)
+    assert eye.frames[0].history == (None,) * len(history_s)
+    whole = [frame for frame in eye.frames if frame.stamp_ns - START > 0.15e9]
+    assert [tuple((frame.stamp_ns - past.stamp_ns) / 1e9 for past in frame.history) for frame in whole] == [history_s] * len(whole)
+    for frame in whole:
+        for past in frame.history:
+            assert past.images["front"][0, 0, 0] == round((past.stamp_ns - START) / TICK) and past.history == ()
+            assert past.calibrations == frame.calibrations and past.ego.stamp_ns == past.stamp_ns
+    assert node._inputs.values(None)["frames without their whole history"] == len(eye.frames) - len(whole)
+
+
+def test_a_busy_model_gets_pictures_of_its_history_that_its_slot_dropped(graph, monkeypatch):
+    """Three ticks and more of latency: pictures come while the model works; those that it never runs on are remembered all the same."""
+    eye, source, release = FakePerceiver(SensorRig((SPEC_20_HZ,), history_s=(0.1,))), Source(graph), threading.Event()
+    real = eye.perceive
+    eye.perceive = lambda frame: (release.wait(20.0), real(frame))[1]
+    release.set()
+    node = start(graph, monkeypatch, eye)
+    eye.frames.clear()
+    release.clear()
+    assert wait_for(lambda: source.heard)
+    for n in range(8):
+        source.tick(n)
+        assert wait_for(lambda: node._inputs.newest_ns == START + n * TICK)
+        assert wait_for(lambda: node._inputs.aligner.counters.sets == n // 2 + 1)
+    release.set()
+    assert wait_for(lambda: len(eye.frames) == 2)
+    assert [round((frame.stamp_ns - START) / TICK) for frame in eye.frames] == [0, 6], "2 and 4 waited in the slot and were dropped"
+    past, = eye.frames[-1].history
+    assert past.images["front"][0, 0, 0] == 4 and past.stamp_ns == eye.frames[-1].stamp_ns - 2 * TICK
 
 
 def test_the_calibration_comes_from_camera_info(graph, monkeypatch):

@@ -57,8 +57,16 @@ def fallback_planner(graph, monkeypatch, tmp_path):
     return model_node(graph, monkeypatch, planner_node, planner_node.PlannerNode, FakePlanner(RIG), node_specs()["fallback_planner"])
 
 
+class Moved(FakePerceiver):
+    """Knows how the car moves, too."""
+
+    def perceive(self, frame):
+        found = super().perceive(frame)
+        return replace(found, scalars={**found.scalars, "forward_mps": 5.0, "left_mps": 0.0, "yaw_rate_rps": 0.1})
+
+
 def perception(graph, monkeypatch, tmp_path):
-    return model_node(graph, monkeypatch, perception_node, perception_node.PerceptionNode, FakePerceiver(RIG))
+    return model_node(graph, monkeypatch, perception_node, perception_node.PerceptionNode, Moved(RIG), points=True)
 
 
 def controller(graph, monkeypatch, tmp_path):
