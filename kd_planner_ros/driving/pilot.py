@@ -14,6 +14,9 @@ from kd_planner_ros.driving.roll import EgoTrack, roll_forward
 from kd_planner_ros.driving.supervisor import SILENCES, Limits, Reason, Supervisor, plan_age_limit_s
 from kd_planner_ros.geometry.frames import from_base
 
+MADE_FOR_LOCK_RAD = StopSettings.full_lock_rad
+"""Wheel angle at full lock of CARLA's default car: networks learn, and controllers are tuned, in shares of it."""
+
 
 class Pilot:
     """One ``step`` a tick: what is followed is the first of
@@ -124,7 +127,14 @@ class Pilot:
             if rolled is None:
                 return None
             plan = rolled
-        return controller.step(plan, ego)
+        return self._at_this_lock(controller.step(plan, ego))
+
+    def _at_this_lock(self, wish: Control) -> Control:
+        """``wish`` with the same wheel angle in a car of another lock than the one that plans and controllers are made for."""
+        lock_rad = self._stop_settings.full_lock_rad
+        if lock_rad == MADE_FOR_LOCK_RAD:
+            return wish
+        return replace(wish, steer=float(np.clip(wish.steer * MADE_FOR_LOCK_RAD / lock_rad, -1.0, 1.0)))
 
     def _fall_back(self, ego: EgoState, now_ns: int) -> Control | None:
         """Steps 2 to 4 of the chain; None where the safe stop must take over."""

@@ -144,8 +144,9 @@ def train_actions(context: Any) -> list[Any]:
 
 def _together(actions: dict[str, Any], finishing: str) -> list[Any]:
     """``actions`` by name, and a handler for each: when the first of them ends, the launch ends. Its exit status is 0 where that was
-    ``finishing`` or the launch was asked to end (Ctrl-C), and 1 else: beside CARLA nothing finishes by itself. A second shutdown event would be an error of launch_ros. Where one of
-    two planners ends, the other drives on (``spares.py``); the exit status is 1 at the end."""
+    ``finishing`` or the launch was asked to end (Ctrl-C), and 1 else: beside CARLA nothing finishes by itself.
+    A second shutdown event would be an error of launch_ros. Where one of two planners ends, the other drives on (``spares.py``); the exit
+    status is 1 at the end."""
     ended: list[str] = []
     lost: list[str] = []
 

@@ -26,8 +26,8 @@ class ControllerParams(CommonParams):
                                   low=0.05, high=10.0)
     odometry_timeout_s: float = param(0.5, "odometry older than this on the clock leads to a safe stop, s",
                                       low=0.1, high=10.0)
-    max_steer_rad: float = param(1.22, "steering angle of the wheels at full lock, rad (CARLA's default car: 70 deg)",
-                                 low=0.1, high=1.57)
+    max_steer_rad: float = param(1.22, "steering angle of the wheels at full lock, rad; plans are made for CARLA's default car (1.22, "
+                                 "which is 70 deg) and scaled to the same wheel angle", low=0.1, high=1.57)
     autostart: bool = param(False, "configure and activate without a lifecycle manager")
 
 

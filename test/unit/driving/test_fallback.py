@@ -70,6 +70,17 @@ def test_the_stop_steers_by_the_cars_own_lock():
     assert 0.02 < 2.0 * steers[0] == pytest.approx(steers[1])
 
 
+def test_a_plan_turns_the_wheels_as_far_in_a_car_of_another_lock():
+    """A plan that bends to the left: wheels that turn two thirds as far must be turned by half as much again."""
+    bend = plan(np.stack([2.0 * np.arange(1, 5), 0.05 * np.arange(1, 5) ** 2], 1), target=(20.0, 2.0))
+    steers = []
+    for lock_rad in (1.22, 1.22 / 1.5, 0.1):
+        pilot = pilot_for(0.1, full_lock_rad=lock_rad)
+        pilot.take(bend)
+        steers.append(pilot.step(EgoState(0, Pose(), 5.0)).steer)
+    assert 0.01 < 1.5 * steers[0] == pytest.approx(steers[1]) and steers[1] < steers[2] <= 1.0
+
+
 @pytest.mark.parametrize("reason", [Reason.PLAN_LATE, Reason.INPUT_FAILED])
 def test_other_silences_take_the_same_way(reason):
     pilot, car = Pilot(), Car()
