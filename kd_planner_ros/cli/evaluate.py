@@ -42,15 +42,18 @@ recorded actor until then, minADE over the candidates of planners that give seve
 recorded expert (share of full lock)."""
 
 DENSE = """\
-example:
+examples:
   kd-planner evaluate dense --bag recordings/default_drawn_0-0_WetSunset_s0 --model MODEL --out runs/dense
+  kd-planner evaluate dense --kitti KITTI_RAW --split eigen/test_files.txt --model MODEL --out runs/kitti
+  kd-planner evaluate dense --cityscapes CITYSCAPES --model MODEL --out runs/cityscapes
 
 Compares everything that a perception model gives with labels, by the kind of output: depth (Abs Rel, Sq Rel, RMSE, RMSE of the
 logarithm, share of pixels within 1.25, 1.25^2 and 1.25^3; as predicted, and after median scaling), classes (IoU), panoptic segments
 (PQ, SQ, RQ), instances (AP 0.50:0.95), drivable area and lane markings (IoU; lines one pixel wider), 3D flow (end-point error of
 static and moving pixels, and the photometric error of the picture before, warped by it), motion mask (IoU, F1), the camera's motion
 (rotation, translation, ATE) and steering (MSE). Baselines without pictures are fitted to the first half of the frames and compared
-with the model over the second half. Pixels and frames that are left out are counted. --out writes dense.json, dense.md and strip.png."""
+with the model over the second half. Pixels and frames that are left out are counted. --out writes dense.json, dense.md and strip.png.
+docs/guides/evaluate_a_perception_network.md says what each figure means."""
 
 STEERING = """\
 example:

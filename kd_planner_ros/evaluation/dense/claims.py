@@ -128,7 +128,12 @@ class Reading:
         if self.labels.depth is None:
             yield self.lacks(name, "depth")
             return
-        yield Claim(name, lambda: DepthMeasure(config.max_depth_m, config.further_depth_m), self.lifted(name, output), self.labels.depth)
+        if self.labels.smooth:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                found = 1.0 / self.labels.grid.lift_smooth(1.0 / output.array, name)
+        else:
+            found = self.lifted(name, output)
+        yield Claim(name, lambda: DepthMeasure(config.max_depth_m, config.further_depth_m), found, self.labels.depth)
 
     def classes(self, name: str, output: DenseOutput) -> Iterator[Claim]:
         """Classes against tags; and the masks that they imply, where the network gives none."""

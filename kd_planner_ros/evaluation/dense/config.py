@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP
 
-SOURCES = ("bag",)
+SOURCES = ("bag", "kitti", "cityscapes")
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,13 @@ class DenseConfig:
 
     model: str = field(metadata={"help": "a perception model: a folder of models/, a path to one, or auto (the best shipped one)"})
     bag: Path | None = field(default=None, metadata={"help": "a rosbag2 folder with recorded labels, or a folder of them"})
+    kitti: Path | None = field(default=None, metadata={
+        "help": "folder of KITTI's raw data (2011_09_26/2011_09_26_drive_0002_sync/image_02/data/*.png): depth against the LiDAR"})
+    cityscapes: Path | None = field(default=None, metadata={
+        "help": "folder of Cityscapes (leftImg8bit/, gtFine/, and for depth disparity/ and camera/)"})
+    split: str = field(default="", metadata={
+        "help": "of --kitti: a file with a frame a line, as Eigen's test_files.txt (default: every frame with a scan); of --cityscapes: "
+        "train, val or test (default: val)"})
     out: Path | None = field(default=None, metadata={"help": "folder for dense.json, dense.md and strip.png (default: nothing is written)"})
     max_depth_m: float = field(default=80.0, metadata={
         "help": "truth farther away than this is left out, and predictions are limited to it, metres", "above": 1.0, "high": 1000.0})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from kd_planner_ros.core.errors import ConfigError
@@ -64,6 +65,19 @@ class Grid:
             out[:, ~column_ok] = nothing
         return out
 
+    def lift_smooth(self, array: np.ndarray, name: str) -> np.ndarray:
+        """``array`` float32 [h, w] at each label by bilinear interpolation, NaN where the picture does not reach.
+
+        Raises:
+            ConfigError: as ``lift``.
+        """
+        nearest = self.lift(array, np.nan, name)
+        rows, columns = (((np.arange(self.shape[axis]) + 0.5) * self.scale[axis] + self.shift[axis]) * own / self.picture[axis] - 0.5
+                         for axis, own in enumerate(array.shape))
+        x, y = (one.astype(np.float32) for one in np.meshgrid(columns, rows))
+        smooth = cv2.remap(array.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.where(np.isnan(nearest), np.float32(np.nan), smooth)
+
     @cached_property
     def covered(self) -> np.ndarray | None:
         """bool [H, W]: the labels' pixels that lie in the network's picture; None: all of them."""
@@ -88,6 +102,7 @@ class Labels:
         look: for the motion since ``before``.
         steer: the driver's steering, share of full lock, positive LEFT.
         rgb: the picture at the labels' size, where the network gets another one.
+        smooth: found depth is compared after bilinear scaling of its inverse, as published protocols do; else at the nearest pixel.
     """
 
     grid: Grid
@@ -99,6 +114,7 @@ class Labels:
     before: Look | None = None
     steer: float | None = None
     rgb: np.ndarray | None = None
+    smooth: bool = False
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,16 @@ def source_of(config: DenseConfig) -> str:
 
 def _source(config: DenseConfig) -> LabelledFrames:
     kind = source_of(config)
-    return Bags(find_sources([getattr(config, kind)], config.role_name, config.camera))
+    if config.split and kind == "bag":
+        raise ConfigError("--split with --kitti or --cityscapes", "--split with --bag", "leave it out, or name the recordings' folders")
+    if kind == "bag":
+        assert config.bag is not None
+        return Bags(find_sources([config.bag], config.role_name, config.camera))
+    if config.camera or config.role_name:
+        raise ConfigError("--camera and --role-name with --bag", f"one of them with --{kind}", "leave it out")
+    from kd_planner_ros.evaluation.dense.datasets import find_dataset
+
+    return find_dataset(config)
 
 
 class Bags:

@@ -174,7 +174,7 @@ def test_recordings_of_one_name_keep_their_notes_apart(tmp_path):
 
 
 def test_one_source_is_needed(tmp_path):
-    for fields in ({},):
+    for fields in ({}, {"bag": tmp_path, "kitti": tmp_path}, {"bag": tmp_path, "split": "val"}):
         with pytest.raises(ConfigError, match=r"--bag"):
             run(DenseConfig("eye", **fields))
 
