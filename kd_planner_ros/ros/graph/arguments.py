@@ -52,6 +52,8 @@ DRIVE: tuple[Argument, ...] = (
 REPLAY: tuple[Argument, ...] = (
     ("bag", None, "recording to play: folder of a rosbag2 recording (mcap or sqlite3)", None),
     ("rate", "", "times real time; empty or 0: lock-step, as fast as the planner answers", None),
+    ("camera", "", "which recorded camera is which, NAME=RECORDED, several separated by spaces; empty: those of the same names", None),
+    ("max_drops", "", "largest share of frames without a plan that is still scored; empty: 0.02", None),
     *_MODEL, *_NODES)
 TRAIN: tuple[Argument, ...] = (
     ("recipe", "", "YAML file with settings, sections and stages, as 'kd-planner train --recipe' reads it; empty: none", None),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -123,7 +124,8 @@ def drive_actions(context: Any) -> list[Any]:
 def replay_actions(context: Any) -> list[Any]:
     """``kd-planner replay``: the graph without a world, and the process that plays the bag and scores the plans."""
     given = {name: value for name, value in _values(context, REPLAY).items() if value}
-    words = [word for name, value in given.items() for word in ("--" + name.replace("_", "-"), value)]
+    words = [word for name, value in given.items()
+             for word in ("--" + name.replace("_", "-"), *(shlex.split(value) if name == "camera" else (value,)))]
     command = [installed("kd-planner"), "replay", *words, "--json"]
     return _together({"replay": ExecuteProcess(cmd=command, name="replay", output="screen", additional_env=_environment())}, "replay")
 

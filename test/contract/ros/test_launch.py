@@ -108,7 +108,8 @@ def test_replay_launch_hands_on_what_was_given():
     assert words[0].endswith("/lib/kd_planner_ros/kd-planner") and words[1] == "replay" and words[-1] == "--json"
     options = dict(zip(words[2:-1:2], words[3:-1:2], strict=True))
     assert options and all(value == "given_" + option[2:].replace("-", "_") for option, value in options.items())
-    assert {"--bag", "--params-file", "--log-level", "--device"} <= set(options)
+    assert {"--bag", "--params-file", "--log-level", "--device", "--camera", "--max-drops"} <= set(options)
+    assert launch(REPLAYED.replace('+ name for', '+ "a=b c=d" for'), "x").stdout.count("--camera xa=b c=d --") == 1
     assert launch(REPLAYED, "").stdout.split()[1:] == ["replay", "--json"]
 
 
