@@ -43,11 +43,12 @@ def folder_of(shard: Shard, teacher: Teacher) -> Path:
 
 
 def keepable(fields: Mapping[str, Any], picture_bytes: int) -> list[str]:
-    """All names in ``fields`` (of a batch of one) if their arrays are worth keeping, else none; maps of several views
-    never are."""
+    """All names in ``fields`` (of a batch of one) if their arrays are worth keeping, else none; maps of several views and answers with
+    several rows a sample never are."""
     tensors = {name: value for name, value in fields.items() if isinstance(value, Tensor)}
     size = sum((2 if is_map(name) else 4) * value[0].numel() for name, value in tensors.items())
-    return list(fields) if len(tensors) == len(fields) and size <= MOST_BYTES * picture_bytes else []
+    single = len(tensors) == len(fields) and all(len(value) == 1 for value in tensors.values())
+    return list(fields) if single and size <= MOST_BYTES * picture_bytes else []
 
 
 def picture_bytes(shard: Shard) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -65,8 +65,8 @@ class UnifiedEncoder(nn.Module):
         else:
             seen, known = self._both(image, before)
         disparities = self.depth(seen)
-        found = {"depth": self.metres * depth_of(disparities[0])[:, 0], **_scaled("disparity", disparities),
-                 **_unrounded(self.segmentation, seen, task), **dict(zip(FEATURES, seen, strict=True))}
+        found = {"depth": self.metres * depth_of(disparities[0])[:, 0], **scaled("disparity", disparities),
+                 **in_float32(self.segmentation, seen, task), **dict(zip(FEATURES, seen, strict=True))}
         found |= self._pair(image, seen, before, known)
         return found | ({f"stage{number}": one for number, one in enumerate(seen, 1)} if features else {})
 
@@ -83,20 +83,30 @@ class UnifiedEncoder(nn.Module):
         sources = before.shape[0] // image.shape[0]
         pairs = [torch.cat([one, other.repeat(sources, 1, 1, 1)], dim=1) for one, other in zip(known, seen, strict=True)]
         images = torch.cat([before, image.repeat(sources, 1, 1, 1)], dim=1)
-        pose = _unrounded(self.pose, pairs)
-        flow = [self.metres * one for one in self.flow(images, pairs, pose)]
-        motion = self.motion(images, pairs, pose)
-        return {"pose": torch.cat([pose[:, :3], self.metres * pose[:, 3:]], dim=1), "flow": flow[0], **_scaled("flow", flow),
-                "motion": motion[0][:, 0], **_scaled("motion", motion)}
+        pose = in_float32(self.pose, pairs)
+        return motion_outputs(pose, self.flow(images, pairs, pose), self.motion(images, pairs, pose), self.metres)
 
 
-def _unrounded(module: nn.Module, features: Sequence[Tensor], *others: Tensor) -> Any:
+def in_float32(module: Callable[..., Any], features: Sequence[Tensor], *others: Tensor) -> Any:
     """``module`` of ``features`` in float32, also under autocast."""
     with unrounded(features[0].device.type):
         return module([one.float() for one in features], *others)
 
 
-def _scaled(name: str, maps: Sequence[Tensor]) -> dict[str, Tensor]:
+def motion_outputs(pose: Tensor, flow: Sequence[Tensor], motion: Sequence[Tensor], metres: float) -> dict[str, Tensor]:
+    """``pose``, ``flow`` and ``motion`` of the network's outputs, and the last two by scale.
+
+    Args:
+        pose, flow: in the network's units.
+        metres: to a unit.
+    """
+    flow = [metres * one for one in flow]
+    return {"pose": torch.cat([pose[:, :3], metres * pose[:, 3:]], dim=1), "flow": flow[0], **scaled("flow", flow),
+            "motion": motion[0][:, 0], **scaled("motion", motion)}
+
+
+def scaled(name: str, maps: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The maps of scales 0 to 3 by the names of outputs."""
     return {f"{name}_{scale}": one for scale, one in zip(SCALES, maps, strict=True)}
 
 

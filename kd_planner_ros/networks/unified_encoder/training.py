@@ -42,14 +42,18 @@ def _stage(name: str, share: float, trained: tuple[str, ...], losses: tuple[str,
     return Stage(name, share, trained, losses={part: _ALL[part] for part in losses}, ramps={part: _RAMPS[part] for part in ramped})
 
 
-STAGES = (
-    _stage("depth, pose, segmentation", 0.15, ("encoder", "depth", "pose", "segmentation", "task"),
-           ("depth", "rotation", "translation", *SEGMENTATION, "reconstruction", "smooth_disparity")),
-    _stage("flow", 0.10, ("flow",), ("flow", "flow_moving", "reconstruction"), ("smooth_flow",)),
-    _stage("motion", 0.10, ("pose", "flow", "motion"), ("rotation", "translation", "flow", "flow_moving", "motion", "reconstruction"),
-           RAMPED),
-    Stage("joint", 0.65, rate=0.5, ramps=_RAMPS))
-"""The paper's four stages and their shares of its steps. Each names the losses of both ways of learning; a run has those of one."""
+def paper_stages(first: tuple[str, ...], flow: tuple[str, ...], motion: tuple[str, ...]) -> tuple[Stage, ...]:
+    """The paper's four stages and their shares of its steps; the arguments are what the first three train. Each names the losses of both
+    ways of learning; a run has those of one."""
+    return (
+        _stage("depth, pose, segmentation", 0.15, first,
+               ("depth", "rotation", "translation", *SEGMENTATION, "reconstruction", "smooth_disparity")),
+        _stage("flow", 0.10, flow, ("flow", "flow_moving", "reconstruction"), ("smooth_flow",)),
+        _stage("motion", 0.10, motion, ("rotation", "translation", "flow", "flow_moving", "motion", "reconstruction"), RAMPED),
+        Stage("joint", 0.65, rate=0.5, ramps=_RAMPS))
+
+
+STAGES = paper_stages(("encoder", "depth", "pose", "segmentation", "task"), ("flow",), ("pose", "flow", "motion"))
 _WARPED_BY = {STAGES[0].name: RIGID, STAGES[1].name: COMPLETE}
 SHARES = (0.33, 0.66)
 """Limits of the draw between semantic, instance and panoptic segmentation."""
@@ -86,7 +90,7 @@ class UnifiedEncoderTask(LearningTask):
         config = processor.config
         self.cameras = (config.camera_id,)
         self.labels = {config.camera_id: ("depth", "semantic", "instance")}
-        self._video = options.supervision == "self"
+        self._video = options.supervision == "self" or not config.metric  # a teacher's task is made of its config alone
         self.offsets_ns = (-STEP_NS, 0, STEP_NS) if self._video else (-STEP_NS, 0)
         self.pictures = (MAIN, "before", "after") if self._video else (MAIN, "before")
         used = {**VIDEO_WEIGHTS, **{name: WEIGHTS[name] for name in SEGMENTATION}} if self._video else WEIGHTS

@@ -1,5 +1,7 @@
 """The unified encoder in the trainer: a shard by hand, what a stage leaves alone, a smoke schedule of all stages."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -104,6 +106,33 @@ def test_every_stage_learns_from_video_alone(config):
 def test_the_recipe_of_the_small_student_is_one(config):
     made = train_config({"bags": config.bags}, read_recipe(config_folder() / "recipes" / "unified_nano.yaml"))
     assert (made.network, made.size, made.options("unified_encoder").contrast_weight) == ("unified_encoder", "nano", 0.5)
+
+
+@pytest.mark.parametrize("recipe, teacher", [("unified_teacher", ""), ("unified_distilled", "wise")])
+def test_the_recipes_with_a_teacher_are_read(config, recipe, teacher):
+    made = train_config({"bags": config.bags, "teacher": teacher}, read_recipe(config_folder() / "recipes" / f"{recipe}.yaml"))
+    assert made.size == "nano" and made.options(made.network).supervision == "truth"
+    assert [one["name"] for one in made.stages] == ["joint"] and (made.method == "scene_motion") is bool(teacher)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("supervision", ["truth", "self"])
+def test_a_teacher_is_trained_through_every_stage_and_teaches_a_student(config, supervision):
+    """The student reads the teacher's answers from the disk where both learn from labels, and asks for them in each step otherwise."""
+    drives(config, 2, 2.0)
+    config = but(config, supervision=supervision, epochs=1.0)
+    own = dict(config.sections["unified_encoder"])
+    teacher = replace(config, name="wise", network="unified_teacher", sections={"unified_teacher": own})
+    assert train(teacher).finished
+    method = {"scene_motion": {"gain": 10.0, "finest": 1}}
+    distilled = replace(config, method="scene_motion", teacher="wise", sections={"unified_encoder": own, **method})
+    assert train(distilled).finished
+    card = read_card(config.models_dir / "seer")
+    assert card.training["teacher"]["name"] == "wise" and card.training["switches"]["gain"] == 10.0
+    kept = sorted(path.stem for path in config.cache.glob("*.teacher*/*.npy"))
+    names = [f"{kind}_{scale}" for kind in ("flow", "motion") for scale in (1, 2, 3)]
+    assert set(kept) == (set(names) if supervision == "truth" else set())
+    assert len([path for path in config.cache.iterdir() if ".teacher" not in path.name]) == 2  # the teacher reads the student's samples
 
 
 @pytest.mark.long
