@@ -22,6 +22,7 @@ from kd_planner_ros.networks.unified_driver.model import EARLIER, INPUTS
 from kd_planner_ros.networks.unified_driver.processor import UnifiedDriverProcessor, navigation_tensor
 from kd_planner_ros.networks.unified_encoder.selfsup import steering_loss
 from kd_planner_ros.networks.unified_encoder.steering import READINGS
+from kd_planner_ros.networks.unified_encoder.training import recorded_pose
 
 OPTIMISER = OptimiserDefaults("adamw", 0.05)
 STAGES = (Stage("steering", trained=("steering",)),)
@@ -98,8 +99,9 @@ class UnifiedDriverTask(LearningTask):
         """``features`` float16 [C, h, w]; the main picture is empty, because nothing reads it.
 
         Raises:
-            SensorError: as ``UnifiedEncoderProcessor.picture``.
+            SensorError: as ``UnifiedEncoderProcessor.picture`` and ``recorded_pose``.
         """
+        recorded_pose(frames[0], self.processor.config, "unified_driver")
         picture = normalise(self.processor.eyes.picture(frames[0])[None]).to(self._device)
         with torch.inference_mode():
             coarsest = self.encoder(picture)[-1][0]

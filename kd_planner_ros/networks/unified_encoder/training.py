@@ -18,7 +18,7 @@ from kd_planner_ros.imaging.photometric import augment_alike
 from kd_planner_ros.networks.blocks.inputs import normalise
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.networks.training import LearningTask, Loss, OptimiserDefaults, Score, Stage
-from kd_planner_ros.networks.unified_encoder.config import VOID, class_of_tag
+from kd_planner_ros.networks.unified_encoder.config import VOID, UnifiedEncoderConfig, class_of_tag
 from kd_planner_ros.networks.unified_encoder.figures import dense_figures, in_metres
 from kd_planner_ros.networks.unified_encoder.geometry import pose_of
 from kd_planner_ros.networks.unified_encoder.loss import SEGMENTATION, WEIGHTS, truth_losses, weighted
@@ -79,6 +79,22 @@ class TrainOptions:
         "help": "weight of the contrast between object queries and texts, with a text branch that is not shipped; 0: none", "low": 0.0})
 
 
+def recorded_pose(frame: Frame, config: UnifiedEncoderConfig, section: str) -> Pose:
+    """Pose of the camera, which must be the one that the card will name; ``section`` holds the training options that say it.
+
+    Raises:
+        SensorError: it was recorded elsewhere.
+    """
+    wanted, found = config.camera.pose, frame.calibrations.get(config.camera_id, config.camera).pose
+    if found == Pose():  # the recording does not say
+        return wanted
+    if abs(found.x - wanted.x) > POSE_TOLERANCE_M or abs(found.z - wanted.z) > POSE_TOLERANCE_M:
+        raise SensorError(f"camera '{config.camera_id}' at x {wanted.x:g} m, z {wanted.z:g} m", f"x {found.x:g} m, z {found.z:g} m",
+                          f"train with --{section}.camera-x-m {found.x:g} --{section}.camera-z-m {found.z:g}, or "
+                          "give recordings of that camera")
+    return found
+
+
 class UnifiedEncoderTask(LearningTask):
     """A sample: the picture, the one before it, depth, classes, road users and their motion."""
 
@@ -120,7 +136,7 @@ class UnifiedEncoderTask(LearningTask):
             return None
         name, prepared = self.cameras[0], self.processor.prepare_labels
         shot = truth.labels[name]
-        camera = self._camera(now)
+        camera = recorded_pose(now, self.processor.config, "unified_encoder")
         objects, rows = places(prepared(shot.instance), len(truth.actors))
         target, source = (camera_in_map(frame.ego.pose, camera) for frame in (now, before))
         pictures = {name: self.processor.picture(frame) for name, frame in zip(("before", MAIN, "after"), frames, strict=False)}
@@ -128,20 +144,6 @@ class UnifiedEncoderTask(LearningTask):
                 "depth": np.minimum(prepared(shot.depth), DEEPEST_M).astype(np.float16),
                 "classes": self._class_of_tag[prepared(shot.semantic)], "objects": objects,
                 "moves": motions(target, source, truth.actors, tick["earlier"], rows)}
-
-    def _camera(self, frame: Frame) -> Pose:
-        """Pose of the camera, which must be the one that the card will name.
-
-        Raises:
-            SensorError: it was recorded elsewhere.
-        """
-        wanted, found = self.processor.config.camera.pose, frame.calibrations.get(self.cameras[0], self.processor.config.camera).pose
-        if found == Pose():  # the recording does not say
-            return wanted
-        if abs(found.x - wanted.x) > POSE_TOLERANCE_M or abs(found.z - wanted.z) > POSE_TOLERANCE_M:
-            raise SensorError(f"camera '{self.cameras[0]}' at x {wanted.x:g} m, z {wanted.z:g} m", f"x {found.x:g} m, z {found.z:g} m",
-                              f"train with --unified_encoder.camera-x-m {found.x:g} --unified_encoder.camera-z-m {found.z:g}")
-        return found
 
     def augment(self, arrays: Mapping[str, np.ndarray], probability: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """One draw for all pictures."""

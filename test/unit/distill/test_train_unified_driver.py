@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from support.bags import write_bag
 from support.training import but, training
+from support.unified import frame
 
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.card import read_card
-from kd_planner_ros.core.errors import CardError, ConfigError
+from kd_planner_ros.core.errors import CardError, ConfigError, SensorError
+from kd_planner_ros.core.records import Pose
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.recorded import cameras
@@ -100,6 +104,16 @@ def test_windows_are_cut_as_the_planner_fills_them(config):
 def test_a_unified_encoder_of_other_facts_is_refused(config, changes, words):
     with pytest.raises(CardError, match=words):
         learner_of(but(config, warm_start=str(seer(config, "other", **changes))))
+
+
+def test_a_recording_with_the_camera_elsewhere_is_refused(config):
+    """The recordings of these tests do not say where their camera was."""
+    learner = learner_of(config)
+    shown = frame(config=learner.model_config)
+    assert learner.task.record((shown,), None, {})[FEATURES].shape == (64, 1, 2)
+    moved = replace(learner.model_config.camera, pose=Pose(x=1.3, z=2.0))
+    with pytest.raises(SensorError, match="--unified_driver.camera-x-m 1.3"):
+        learner.task.record((replace(shown, calibrations={"front": moved}),), None, {})
 
 
 def test_a_task_without_a_model_makes_no_samples():

@@ -32,7 +32,7 @@ from kd_planner_ros.networks.unified_encoder.loss import WEIGHTS
 from kd_planner_ros.networks.unified_encoder.model import build_model
 from kd_planner_ros.networks.unified_encoder.processor import build_processor
 from kd_planner_ros.networks.unified_encoder.targets import OBJECTS, UNTOLD, camera_in_map, motions, places, segments
-from kd_planner_ros.networks.unified_encoder.training import STAGES, STEP_NS, TrainOptions, build_task
+from kd_planner_ros.networks.unified_encoder.training import STAGES, STEP_NS, TrainOptions, build_task, recorded_pose
 from kd_planner_ros.world.render import Renderer
 
 torch.set_num_threads(1)
@@ -119,11 +119,11 @@ def test_the_final_flow_explains_the_picture(sample, targets):
 
 def test_a_camera_that_was_recorded_elsewhere_is_refused():
     """The card names the camera's place; a recording that does not say where it was is taken as it is."""
-    task = build_task(build_processor(replace(CONFIG, camera_z_m=1.5)))
+    config = replace(CONFIG, camera_z_m=1.5)
     frame = Frame(0, EgoState(0, Pose(), 0.0), None, calibrations={"front": CAMERA})
-    with pytest.raises(SensorError, match="--unified_encoder.camera-z-m 2"):
-        task._camera(frame)
-    assert task._camera(replace(frame, calibrations={"front": replace(CAMERA, pose=Pose())})).z == 1.5
+    with pytest.raises(SensorError, match="--unified_driver.camera-z-m 2"):
+        recorded_pose(frame, config, "unified_driver")
+    assert recorded_pose(replace(frame, calibrations={"front": replace(CAMERA, pose=Pose())}), config, "").z == 1.5
 
 
 def test_only_the_crossing_car_moves(sample, targets):
