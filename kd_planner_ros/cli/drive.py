@@ -20,15 +20,17 @@ number behind the plots."""
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``drive``."""
-    from kd_planner_ros.ros.graph.drive import DriveConfig
+    from kd_planner_ros.ros.graph.drive import DriveConfig, further_arguments
 
     parser.epilog = EPILOG
     add_fields(parser, DriveConfig)
+    for name, default, text, choices in further_arguments():
+        parser.add_argument("--" + name.replace("_", "-"), default=default, help=text, choices=choices, required=default is None)
     add_json(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> Any:
-    from kd_planner_ros.ros.graph.drive import DriveConfig, drive
+    from kd_planner_ros.ros.graph.drive import DriveConfig, drive, further_arguments
 
-    return drive(from_args(DriveConfig, args))
+    return drive(from_args(DriveConfig, args, asked={name: getattr(args, name) for name, *_ in further_arguments()}))

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypedDict
@@ -25,6 +25,8 @@ from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
 from kd_planner_ros.ros.graph.spares import SPARES, drives_on
 from kd_planner_ros.ros.params import SHOW_ROUTE, checked
 from kd_planner_ros.ros.profiles import load_profile
+from kd_planner_ros.ros.specs import graph_specs
+from kd_planner_ros.ros.specs.base import Argument
 from kd_planner_ros.ros.specs.planner import PlannerParams
 from kd_planner_ros.ros.specs.world import WorldParams
 from kd_planner_ros.runtime.facts import own_folder, planner_facts, resolve_planner
@@ -64,6 +66,14 @@ class DriveConfig:
     role_name: str = _option("", "CARLA role name of the ego; empty: the profile's")
     out: str = _option("", "folder to write; empty: runs/<date and time>", metavar="DIR")
     report: bool = _option(True, "write report.html and the animation at the end")
+    asked: Mapping[str, str] = field(default_factory=dict, metadata={"cli": False})  # of further_arguments
+
+
+def further_arguments() -> list[Argument]:
+    """Arguments of nodes that ``DriveConfig`` has no field for: each is an option of the command too, and ``asked`` holds its value."""
+    own = {one.name for one in fields(DriveConfig)}
+    places = [spec.place.arguments for spec in graph_specs() if spec.place is not None]
+    return [argument for arguments in places if not own & {name for name, *_ in arguments} for argument in arguments]
 
 
 class DriveReport(TypedDict):
@@ -112,7 +122,7 @@ def drive(config: DriveConfig) -> DriveReport:
     nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, perceiver=perceiver, device=config.device, engine=config.engine,
                                  models_dir=models_dir, fallback_planner=second_name, fallback_dir=models_dir,
                                  fallback_period_s=1.0 / second.rate_hz if second else 0.0, threads=config.threads,
-                                 world_parameters=world, asked=asdict(config)))
+                                 world_parameters=world, asked=config.asked))
     check_nodes(nodes)
     require_free(run_dir, "drive", DRIVE_FILES)
     run_dir.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,9 @@ import yaml
 
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
+from kd_planner_ros.cli.main import build_parser
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError
+from kd_planner_ros.ros.graph import drive as drive_module
 from kd_planner_ros.ros.graph.checks import check_nodes
 from kd_planner_ros.ros.graph.describe import GraphConfig, describe
 from kd_planner_ros.ros.graph.spares import drives_on
@@ -90,6 +92,10 @@ def test_a_new_node_is_one_file_of_specs(tmp_path, monkeypatch):
                                              "use_sim_time": False, "gateway": "10.0.0.1"}
         assert nodes[2].defaults == {"use_sim_time": True, "autostart": True} and len(graph()) == 3
         assert "gateway" in [name for name, *_ in importlib.reload(arguments).DRIVE]
+        parser = build_parser("drive")
+        monkeypatch.setattr(drive_module, "drive", lambda config: config)
+        args = parser.parse_args(["drive", "--gateway", "10.0.0.1"])
+        assert args.run(args).asked == {"gateway": "10.0.0.1"}, "kd-planner drive has the option too"
     finally:
         monkeypatch.undo()
         sys.modules.pop("kd_planner_ros.ros.specs.listener", None)
