@@ -1,4 +1,4 @@
-"""A planner's cameras in a recording, in which a single camera may have another name."""
+"""A model's cameras in a recording: a single camera may have another name there, and each must be the camera that the model declares."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from dataclasses import replace
 
 from kd_planner_ros.bags.instants import Labels, kinds_of
 from kd_planner_ros.bags.reader import Recording, Sample
-from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.sensors import CameraSpec, SensorRig
+from kd_planner_ros.geometry.calibration import Gap, Limits, intrinsics_gap, mount_gap
+
+REMEDY = "choose a model made for this camera, say which camera is which with --camera NAME=RECORDED, or record with the model's camera"
+TRAIN_REMEDY = "train on recordings of one kind of camera, mounted as the network declares ('kd-planner record --network' does)"
 
 
 def recorded_names(recording: Recording, cameras: tuple[str, ...]) -> tuple[str, ...]:
@@ -22,8 +27,10 @@ def samples_for(recording: Recording, cameras: tuple[str, ...], clouds: tuple[st
     ``labels`` of every camera, or by camera.
 
     Raises:
-        BagError: a topic is missing, or the file is broken.
+        BagError: a topic is missing, a camera has another calibration than ``wants`` declares, or the file is broken.
     """
+    if wants is not None:
+        require_calibration(recording, wants)
     recorded = recorded_names(recording, cameras)
     own = dict(zip(recorded, cameras, strict=True))
     wanted = {name: kinds_of(labels, camera) for name, camera in own.items()}
@@ -34,3 +41,31 @@ def samples_for(recording: Recording, cameras: tuple[str, ...], clouds: tuple[st
         specs = {own[name]: replace(spec, id=own[name]) for name, spec in frame.calibrations.items()}
         truth = replace(sample.truth, labels={own[name]: shot for name, shot in sample.truth.labels.items()})
         yield replace(sample, frame=replace(frame, images=images, ages_s=ages_s, calibrations=specs), truth=truth)
+
+
+def require_calibration(recording: Recording, rig: SensorRig, remedy: str = REMEDY, limits: Limits = Limits()) -> None:
+    """Refuse ``recording`` where a camera of ``rig`` has another calibration there, by its camera_info or by the mounting that our
+    recorder noted; smaller differences go to ``recording.notes``. Cameras that were not recorded are passed over.
+
+    Raises:
+        BagError: a difference above ``limits``, or a calibration that cannot be; camera and both numbers are named.
+    """
+    names = recorded_names(recording, tuple(spec.id for spec in rig.cameras))
+    for declared, name in zip(rig.cameras, names, strict=True):
+        for gap in _gaps(recording, declared, name, limits):
+            if gap.size > 1.0:
+                raise BagError(f"camera '{name}' of {recording.path} as the model declares it", gap.text, remedy)
+            note = f"camera '{name}': {gap.text}"
+            recording.notes += [note] if note not in recording.notes else []
+
+
+def _gaps(recording: Recording, declared: CameraSpec, name: str, limits: Limits) -> Iterator[Gap]:
+    if name not in recording.cameras:
+        return
+    if (found := recording.camera_spec(name)) is not None:  # a network may take pictures that are scaled: the field of view counts
+        own = replace(declared, width=found.width, height=found.height)
+        gap = intrinsics_gap(own, recording.camera_info(name), limits.focal_share)
+        yield from (gap,) if gap is not None else ()
+    if (pose := recording.noted_pose(name)) is not None:
+        gap = mount_gap(declared.pose, pose, limits.mount_m, limits.mount_deg, "the recorder")
+        yield from (gap,) if gap is not None else ()

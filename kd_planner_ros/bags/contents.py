@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import cached_property
 from typing import Any
 
@@ -30,17 +30,26 @@ class Contents(Catalogue):
         Raises:
             BagError: a calibration that cannot be; the topic is named.
         """
-        topic = self.topics.of("camera_info", camera)
-        for _, _, message in self._sound([topic]):
-            spec = decoded(lambda one: camera_of(one, camera), message, topic)
-            return replace(spec, pose=self._noted_poses.get(self.topics.recorded(camera), spec.pose))
-        return None
+        message = self.camera_info(camera)
+        if message is None:
+            return None
+        spec = decoded(lambda one: camera_of(one, camera), message, self.topics.of("camera_info", camera))
+        return replace(spec, pose=self.noted_pose(camera) or spec.pose)
+
+    def camera_info(self, camera: str) -> Any:
+        """The first camera_info (sensor_msgs/CameraInfo) of one camera; None without one."""
+        return next((message for _, _, message in self._sound([self.topics.of("camera_info", camera)])), None)
+
+    def noted_pose(self, camera: str) -> Pose | None:
+        """The pose of one camera in ``base_link`` where our recorder noted it."""
+        return self._noted_poses.get(self.topics.recorded(camera))
 
     @cached_property
     def _noted_poses(self) -> Mapping[str, Pose]:
         try:
-            return {one["id"]: Pose(**one["pose"]) for one in json.loads(self.custom_data["rig"])["cameras"]}
-        except (KeyError, TypeError, json.JSONDecodeError):
+            found = {one["id"]: Pose(**one["pose"]) for one in json.loads(self.custom_data["rig"])["cameras"]}
+            return {name: pose for name, pose in found.items() if np.isfinite(astuple(pose)).all()}
+        except (KeyError, TypeError, ValueError):
             return {}
 
     @cached_property

@@ -48,7 +48,7 @@ class TeacherSource:
         """Make the teacher's samples for those of ``bags`` in the folder ``cache``, and its answers where they are kept."""
         shards = list(bags)
         if not self.shared:
-            shards = build_shards(list(bags.values()), cache, self.task, progress)
+            shards = build_shards(list(bags.values()), cache, self.task, progress, self.teacher.config.rig)
             self._own = {mine: (other, _partner(mine, other)) for mine, other in zip(bags, shards, strict=True)}
         if keep and fields:
             batch = 1 if is_recurrent(self.task) else BATCH

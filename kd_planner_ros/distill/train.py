@@ -65,7 +65,7 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
 def _shards(config: TrainConfig, bags: list[Source], learner: Learner, group: Group) -> list[Shard]:
     """Every recording's samples; the leader builds the cache, the others wait and then find it built."""
     shards = group.leader_first(
-        lambda: build_shards(bags, config.cache, learner.task, config.progress and group.leads))
+        lambda: build_shards(bags, config.cache, learner.task, config.progress and group.leads, learner.model_config.rig))
     if group.leads:
         print("\n".join(lines(shards)), file=sys.stderr)
     leaks = [s.facts["map"] for s in shards if town_of(s.facts["map"]) in EVALUATION_MAPS]

@@ -195,7 +195,7 @@ class _Cells:
         driver = find_network(DRIVER).config({**asdict(own), "route": False})
         task = (PictureTask if tuned else UnifiedDriverTask)(find_network(DRIVER).build_processor(driver))
         task.modules(nn.ModuleDict({"perception": model.to(self.config.device)}))
-        shards = build_shards(self._sources, self.config.cache, task, self._progress)
+        shards = build_shards(self._sources, self.config.cache, task, self._progress, driver.rig)
         if self._progress and not self.found:
             print("\n".join(lines(shards)), file=sys.stderr)
         samples = Samples(shards)

@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from kd_planner_ros.bags.cameras import recorded_names
+from kd_planner_ros.bags.cameras import TRAIN_REMEDY, recorded_names, require_calibration
 from kd_planner_ros.bags.files import bag_files
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.bags.source import Source, as_source
 from kd_planner_ros.core.errors import BagError, TrainingError
 from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.foreign import reading
+from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.networks.samples import MAIN, SampleMaker, require_valid
 from kd_planner_ros.samples.arrays import open_array, put_in_place
 from kd_planner_ros.samples.make import make_samples
@@ -113,11 +114,15 @@ def content_hash(bag: Path) -> str:
     return digest.hexdigest()
 
 
-def build_shards(bags: Sequence[Path | Source], root: Path, maker: SampleMaker, progress: bool = True) -> list[Shard]:
+def build_shards(bags: Sequence[Path | Source], root: Path, maker: SampleMaker, progress: bool = True,
+                 rig: SensorRig = SensorRig()) -> list[Shard]:
     """The shard of each of ``bags`` with the arrays that ``maker`` makes, built where it is not there yet.
 
+    Args:
+        rig: what the network declares; each recording's cameras must be those, also where its shard is there already.
+
     Raises:
-        BagError: a recording is broken, or lacks a topic or a label; shards built before stay.
+        BagError: a recording is broken, lacks a topic or a label, or its cameras are not those of ``rig``; shards built before stay.
         SensorError: a sensor of a recording gives something unfit.
         ConfigError: a declaration of ``maker`` makes no sense.
     """
@@ -128,8 +133,9 @@ def build_shards(bags: Sequence[Path | Source], root: Path, maker: SampleMaker, 
         said = as_source(bag).key
         key = hashlib.sha256(json.dumps([FORMAT, content, *shaped_by, *([said] if said else [])], sort_keys=True).encode())
         folder = Path(root) / key.hexdigest()[:20]
-        if not (folder / "facts.json").is_file():
-            with open_bag(bag) as recording:
+        with open_bag(bag) as recording:
+            require_calibration(recording, rig, TRAIN_REMEDY)
+            if not (folder / "facts.json").is_file():
                 _build(recording, folder, maker, content)
         shards.append(Shard(folder, maker.past))
         _require_actions(shards[-1], maker, bag)

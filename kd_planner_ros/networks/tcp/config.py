@@ -36,7 +36,7 @@ STEP_S = 0.5
 class TCPConfig:
     """One TCP network.
 
-    The camera is TCP's (900 x 256, 100 degrees, 1.5 m behind the centre, 2 m up); pictures are scaled to the input
+    The camera is TCP's (900 x 256, 100 degrees, 1.5 m behind the centre, 2 m up) or the recorded one; pictures are scaled to the input
     size. The attention heads have one output a cell of the last feature map, so only at 256 x 900 are the parameters
     those of the paper.
     """
@@ -50,6 +50,8 @@ class TCPConfig:
     camera_fov_deg: float = 100.0
     camera_id: str = "front"
     rate_hz: float = 10.0
+    camera_x_m: float = -1.5
+    camera_z_m: float = 2.0
 
     def __post_init__(self):
         if self.size not in SIZES:
@@ -80,7 +82,7 @@ class TCPConfig:
     def rig(self) -> SensorRig:
         """The sensors the planner needs: one front camera."""
         return SensorRig(cameras=(CameraSpec(
-            self.camera_id, Pose(x=-1.5, z=2.0), self.camera_width, self.camera_height, self.camera_fov_deg,
+            self.camera_id, Pose(x=self.camera_x_m, z=self.camera_z_m), self.camera_width, self.camera_height, self.camera_fov_deg,
             period_s=1.0 / self.rate_hz),))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kd_planner_ros.core.records import Frame
+from kd_planner_ros.core.records import Frame, Pose
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import base_to_planner
 from kd_planner_ros.networks.blocks.auxiliary import WithAuxiliaryHeads
@@ -110,6 +110,8 @@ def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, o
     fields = {"size": size, "input_height": options.input_height, "input_width": options.input_width}
     if camera is not None:
         fields |= {"camera_width": camera.width, "camera_height": camera.height, "camera_fov_deg": camera.fov_deg}
+    if camera is not None and camera.pose != Pose():  # where the recorder noted it
+        fields |= {"camera_x_m": camera.pose.x, "camera_z_m": camera.pose.z}
     return fields
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from kd_planner_ros.bags.cameras import recorded_names
+from kd_planner_ros.bags.cameras import recorded_names, require_calibration
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.bags.roadside import roadside_topics
 from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP, Source, read_cameras
@@ -113,7 +113,7 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
     among them where the planner asks for views, and missing where it was not recorded.
 
     Raises:
-        BagError: one of them was not recorded, a camera's pictures have another size, or there is no route.
+        BagError: one of them was not recorded, a camera's pictures have another size or calibration, or there is no route.
     """
     names = _cameras(recording, rig)
     cameras = [recording.image_topic(name) for name in names]
@@ -128,6 +128,7 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
         if found is not None and (found.width, found.height) != (spec.width, spec.height):
             raise BagError(f"pictures of {spec.width}x{spec.height} from camera '{name}' in {recording.path}",
                            f"{found.width}x{found.height}", "choose a planner made for them, or record with --width and --height")
+    require_calibration(recording, rig)
     if recording.route is None and rig.needs_route:
         raise BagError(f"{recording.topics.route} in {recording.path}", "no route",
                        "record the route too, or choose a planner that needs none")

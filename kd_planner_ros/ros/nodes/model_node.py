@@ -10,6 +10,7 @@ from std_msgs.msg import Bool
 
 from kd_planner_ros.core.errors import KdPlannerError
 from kd_planner_ros.core.records import Frame
+from kd_planner_ros.geometry.calibration import Limits
 from kd_planner_ros.networks.planner import Model
 from kd_planner_ros.ros.clock import InputWatch
 from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
@@ -17,7 +18,6 @@ from kd_planner_ros.ros.inference import Inference, needs_route, tell_plugins, w
 from kd_planner_ros.ros.lifecycle import FAILURE, SUCCESS
 from kd_planner_ros.ros.managed import ManagedNode
 from kd_planner_ros.ros.params import declare
-from kd_planner_ros.ros.ports.calibration_inputs import Limits
 from kd_planner_ros.ros.ports.model_inputs import ModelInputs
 from kd_planner_ros.ros.ports.route_inputs import RouteInputs
 from kd_planner_ros.ros.profiles import make_adapter

@@ -7,7 +7,7 @@ off the vehicle count: in ``map`` everything moves.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.geometry.attitude import optical
-from kd_planner_ros.ros.calibration import FrameTree, Gap, intrinsics_gap, mount_gap
+from kd_planner_ros.geometry.calibration import Gap, Limits, intrinsics_gap, mount_gap
 from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
+from kd_planner_ros.ros.frame_tree import FrameTree
 from kd_planner_ros.ros.lifecycle import guarded
 from kd_planner_ros.ros.qos import SENSOR_IN, STATE, STATIC, subscribe
 from kd_planner_ros.wire.channels import find_channel
@@ -28,15 +29,6 @@ from kd_planner_ros.wire.codec.pictures import camera_of
 
 PATIENT_FRAMES = 20
 """Pictures without a camera_info after which its absence is told."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Differences above which the calibration is an error: a share of the focal length, metres, degrees."""
-
-    focal_share: float = 0.05
-    mount_m: float = 0.2
-    mount_deg: float = 3.0
 
 
 class CalibrationInputs:

@@ -13,9 +13,10 @@ from sensor_msgs.msg import Image, PointCloud2
 from kd_planner_ros.core.frames import FrameMaker
 from kd_planner_ros.core.records import EgoState, Frame, NavigationGoal, Pose
 from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.geometry.calibration import Limits
 from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.ros.lifecycle import guarded
-from kd_planner_ros.ros.ports.calibration_inputs import CalibrationInputs, Limits
+from kd_planner_ros.ros.ports.calibration_inputs import CalibrationInputs
 from kd_planner_ros.ros.ports.past_frames import PastFrames
 from kd_planner_ros.ros.ports.roadside_inputs import RoadsideInputs
 from kd_planner_ros.ros.ports.route_inputs import RouteInputs

@@ -1,21 +1,26 @@
 """A recording that cannot be believed is refused by every command with the same sentence, and nothing of it is used."""
 
+import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from support.bags import HEIGHT, RIG, WIDTH, copy_bag
-from support.rewrite import moved, rewrite, stamped
+from support.rewrite import moved, rewrite, stamped, zoomed
 from support.training import training
 
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.stamps import header_stamp
 from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.distill.recorded import require_sensors
 from kd_planner_ros.distill.train import train
 from kd_planner_ros.evaluation import explain, open_loop
 from kd_planner_ros.evaluation.dense.instants import bag_instants
-from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.networks.registry import find_network, find_training
 from kd_planner_ros.ros.graph.replay import needed_topics
+from kd_planner_ros.samples.shards import build_shards
 
 S = 10**9
 STAMPED = ("/odometry", "/front/image", "/imu", "vehicle_control_cmd", "/truth/state", "/truth/objects", "/truth/signals")
@@ -41,6 +46,11 @@ def _explain(bag):
 def _replay(bag):
     with open_bag(bag) as recording:
         needed_topics(recording, RIG)
+
+
+def _open_loop(bag):
+    with open_bag(bag) as recording:
+        open_loop._score_one(recording, SimpleNamespace(rig=RIG, reset=lambda: None, plan=lambda frame: pytest.fail("it was scored")))
 
 
 COMMANDS = {"train": _train, "open-loop": lambda bag: open_loop.run(open_loop.OpenLoopConfig(bag), progress=False), "dense": _dense,
@@ -77,10 +87,44 @@ def test_every_command_refuses_it_in_one_line(recordings, fault, command):
     assert not list(recordings[fault].parent.glob("models/*"))
 
 
+@pytest.mark.parametrize("command", [_open_loop, _dense, _explain, _replay])
+def test_pictures_of_another_field_of_view_are_not_used(tmp_path, command):
+    bag = rewrite(copy_bag(tmp_path / "whole", labels=False, seconds=2.0), tmp_path / "narrow", zoomed(2.06))
+    with pytest.raises(BagError, match=r"camera 'front' of .*narrow as the model declares it; got camera_info has .* 55") as refused:
+        command(bag)
+    assert "\n" not in str(refused.value)
+
+
+def test_recordings_of_two_fields_of_view_are_not_trained_on_together(tmp_path):
+    """Nor where the samples of both lie in the cache, from trainings on each alone."""
+    for name, change in (("a", lambda topic, when, raw: raw), ("b", zoomed(2.06))):
+        rewrite(copy_bag(tmp_path / "whole" / name, labels=False, seconds=4.0), tmp_path / "bags" / name, change)
+    for name, fov_deg in (("a", 100.0), ("b", 60.0)):
+        rig = SensorRig((replace(RIG.cameras[0], fov_deg=fov_deg),))
+        assert build_shards([tmp_path / "bags" / name], tmp_path / "cache", _task(fov_deg), False, rig)[0].facts["samples"]
+    with pytest.raises(BagError, match=r"camera 'front' of .*/b as the model declares it; .* train on recordings of one kind of camera"):
+        _train(tmp_path / "bags")
+    assert not list(tmp_path.glob("models/*"))
+
+
+def _task(fov_deg):
+    config = find_network("tcp").config({"size": "3.1m", "input_height": HEIGHT, "input_width": WIDTH, "camera_height": HEIGHT,
+                                         "camera_width": WIDTH, "camera_fov_deg": fov_deg})
+    return find_training("tcp").build_task(find_network("tcp").build_processor(config), find_training("tcp").options())
+
+
+def test_a_tcp_student_declares_the_camera_where_the_recorder_noted_it(tmp_path):
+    """Its own network's mounting, or that of the shared recordings."""
+    noted = {"rig": json.dumps({"cameras": [{"id": "front", "pose": {"x": 1.3, "z": 2.3}}]})}
+    bag = rewrite(copy_bag(tmp_path / "whole", labels=False, seconds=1.0), tmp_path / "b", custom=noted)
+    config = training(bags=(bag,), size="3.1m", input_height=HEIGHT, input_width=WIDTH)
+    declared = find_network("tcp").config(find_training("tcp").config_fields("3.1m", config.options("tcp"), *require_sensors(config)))
+    assert declared.rig.cameras[0].pose == Pose(1.3, 0.0, 2.3)
+    assert declared.rig.cameras[0].fov_deg == pytest.approx(100.0)
+
+
 def test_what_is_left_out_of_the_samples_is_reported(tmp_path, capsys):
     """One odometry is not finite and one picture came twice: numbers, reasons and notes are printed, and training goes on."""
-    from dataclasses import replace
-
     from kd_planner_ros.bags.messages import typestore
 
     def change(topic, when, raw):

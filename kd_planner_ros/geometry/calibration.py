@@ -1,4 +1,4 @@
-"""The calibration that a vehicle tells against the one that a model declares. Pure comparisons; no ROS.
+"""The calibration that a vehicle or a recording tells against the one that a model declares. Pure comparisons.
 
 A model sees through the cameras that it was trained with: another field of view or mounting makes its distances wrong in silence.
 """
@@ -6,7 +6,6 @@ A model sees through the cameras that it was trained with: another field of view
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +14,18 @@ import numpy as np
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import rotation_3d
-from kd_planner_ros.wire.codec.motion import Mount
 
 SAME_SHARE, SAME_M, SAME_DEG = 0.005, 0.01, 0.1
 """Differences up to these are rounding."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Differences above which the calibration is an error: a share of the focal length, metres, degrees."""
+
+    focal_share: float = 0.05
+    mount_m: float = 0.2
+    mount_deg: float = 3.0
 
 
 @dataclass(frozen=True)
@@ -63,35 +70,3 @@ def mount_gap(declared: Pose, told: Pose, max_m: float, max_deg: float, topic: s
 def _text(pose: Pose) -> str:
     angles = ", ".join(f"{math.degrees(one):.1f}" for one in (pose.yaw, pose.pitch, pose.roll))
     return f"({pose.x:.2f}, {pose.y:.2f}, {pose.z:.2f}) m and yaw, pitch, roll ({angles}) degrees"
-
-
-class FrameTree:
-    """Frames by their names, as ``/tf_static`` and ``/tf`` tell them one after another."""
-
-    def __init__(self) -> None:
-        self._parents: dict[str, Mount] = {}
-
-    def add(self, mounts: Iterable[Mount]) -> None:
-        """Take ``mounts``; a newer one of a child replaces the older."""
-        self._parents.update({mount.child.lstrip("/"): mount for mount in mounts})
-
-    def find(self, child: str, root: str) -> Pose | None:
-        """The pose of ``child`` in ``root``; None where no chain of frames leads there."""
-        turn, place, frame = np.eye(3), np.zeros(3), child
-        for _ in range(len(self._parents)):
-            mount = self._parents.get(frame)
-            if mount is None:
-                return None
-            step, frame = rotation_3d(mount.pose), mount.parent.lstrip("/")
-            place = step @ place + [mount.pose.x, mount.pose.y, mount.pose.z]
-            turn = step @ turn
-            if frame == root:
-                return _pose(turn, place)
-        return None
-
-
-def _pose(turn: np.ndarray, place: np.ndarray) -> Pose:
-    """The pose of a rotation matrix Rz(yaw) Ry(pitch) Rx(roll) [3, 3] and a place [3]."""
-    pitch = math.asin(min(max(-float(turn[2, 0]), -1.0), 1.0))
-    yaw, roll = math.atan2(turn[1, 0], turn[0, 0]), math.atan2(turn[2, 1], turn[2, 2])
-    return Pose(*place.tolist(), yaw, pitch, roll)

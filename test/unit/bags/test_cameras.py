@@ -1,0 +1,95 @@
+"""A recording's cameras must be those that a model declares: by its camera_info, and by the mounting that the recorder noted."""
+
+import json
+import re
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from support.bags import RIG, copy_bag
+from support.rewrite import edited, rewrite, zoomed
+
+from kd_planner_ros.bags.cameras import require_calibration, samples_for
+from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.sensors import SensorRig
+
+FRONT = RIG.cameras[0]
+INFO = "/camera_info", "sensor_msgs/msg/CameraInfo"
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory):
+    return copy_bag(tmp_path_factory.mktemp("cameras") / "bag", labels=False, seconds=1.0)
+
+
+def centred(x):
+    def edit(info):
+        k = info.k.copy()
+        k[2] = x
+        return replace(info, k=k)
+
+    return edited(*INFO, edit)
+
+
+def bent(d):
+    return edited(*INFO, lambda info: replace(info, d=np.array(d)))
+
+
+def mounted(pose):
+    return {"rig": json.dumps({"cameras": [{"id": "front", "pose": asdict(pose)}]})}
+
+
+SOUND = [("as declared", None, {}), ("rounding", zoomed(1.004), {}), ("mounted as declared", None, mounted(FRONT.pose)),
+         ("a mounting of no numbers", None, {"rig": '{"cameras": [{"id": "front", "pose": {"x": "far"}}]}'})]
+ODD = [("a little longer", zoomed(1.03), {}, "focal lengths 27.7 and 27.7 px.*declares 26.9 px"),
+       ("bent", bent([0.1] * 5), {}, "distortion"),
+       ("a little higher", None, mounted(replace(FRONT.pose, z=2.1)), r"recorder has .*2\.10.*declares .*2\.00.*0\.10 m")]
+WRONG = [("60 degrees", zoomed(2.06), {}, r"camera 'front' of .* as the model declares it; got .* 55\.3 and 55\.3 px.*declares 26\.9 px"),
+         ("off centre", centred(40.0), {}, r"centre \(40\.0"),
+         ("higher", None, mounted(replace(FRONT.pose, z=2.3)), "0.30 m and 0.0 degrees apart"),
+         ("turned", None, mounted(replace(FRONT.pose, yaw=0.1)), "0.00 m and 5.7 degrees apart"),
+         ("of another network", None, mounted(Pose(1.3, 0.0, 2.3)), "2.82 m")]
+
+
+def changed(bag, home, change, custom):
+    return rewrite(bag, home / "b", *([] if change is None else [change]), custom=custom)
+
+
+@pytest.mark.parametrize("change, custom", [one[1:] for one in SOUND], ids=[one[0] for one in SOUND])
+def test_the_declared_camera_is_taken(bag, tmp_path, change, custom):
+    with open_bag(changed(bag, tmp_path, change, custom)) as recording:
+        assert len(list(samples_for(recording, ("front",), (), RIG))) == 2
+        assert recording.notes == []
+
+
+@pytest.mark.parametrize("change, custom, told", [one[1:] for one in ODD], ids=[one[0] for one in ODD])
+def test_a_difference_below_the_limit_is_told_once(bag, tmp_path, change, custom, told):
+    with open_bag(changed(bag, tmp_path, change, custom)) as recording:
+        for _ in range(2):
+            assert len(list(samples_for(recording, ("front",), (), RIG))) == 2
+        assert len(recording.notes) == 1
+        assert re.search(told, recording.notes[0])
+
+
+@pytest.mark.parametrize("change, custom, told", [one[1:] for one in WRONG], ids=[one[0] for one in WRONG])
+def test_another_camera_is_refused_with_both_numbers(bag, tmp_path, change, custom, told):
+    with open_bag(changed(bag, tmp_path, change, custom)) as recording, pytest.raises(BagError, match=told) as refused:
+        list(samples_for(recording, ("front",), (), RIG))
+    assert "\n" not in str(refused.value)
+
+
+def test_pictures_that_are_scaled_have_the_field_of_view_of_the_declared_ones(bag):
+    """TCP takes a picture that has its input's size already: half of the camera's, for example."""
+    large = replace(FRONT, width=2 * FRONT.width, height=2 * FRONT.height)
+    with open_bag(bag) as recording:
+        require_calibration(recording, SensorRig((large,)))
+        assert recording.notes == []
+
+
+def test_what_was_not_recorded_is_not_compared(bag):
+    rig = SensorRig((FRONT, replace(FRONT, id="rear", fov_deg=20.0)))
+    with open_bag(bag) as recording:
+        require_calibration(recording, rig)
+        assert recording.notes == []
