@@ -13,7 +13,7 @@ from kd_planner_ros.wire.channels import CHANNELS, find_channel
 from kd_planner_ros.wire.codec.base import MAP_FRAME
 
 CLOCK = CHANNELS["clock"].topic
-TF = CHANNELS["tf"].topic
+TF, TF_STATIC = CHANNELS["tf"].topic, CHANNELS["tf_static"].topic
 WORLD_INFO = "/carla/world_info"
 CARLA_OBJECTS = "/carla/objects"
 LIGHT_STATUS, LIGHT_INFO = "/carla/traffic_lights/status", "/carla/traffic_lights/info"
@@ -22,8 +22,8 @@ TRUTH_SIGNALS = CHANNELS["traffic_lights"].topic
 TRUTH_STATE = CHANNELS["state"].topic
 MAP_LINES = CHANNELS["map_lines"].topic
 LABELS = ("depth", "semantic", "instance")
-__all__ = ["CARLA_OBJECTS", "CLOCK", "LABELS", "LIGHT_INFO", "LIGHT_STATUS", "MAP_FRAME", "MAP_LINES", "TF", "TRUTH_OBJECTS",
-           "TRUTH_SIGNALS", "TRUTH_STATE", "WORLD_INFO", "Topics", "require_role_name"]
+__all__ = ["CARLA_OBJECTS", "CLOCK", "LABELS", "LIGHT_INFO", "LIGHT_STATUS", "MAP_FRAME", "MAP_LINES", "TF", "TF_STATIC",
+           "TRUTH_OBJECTS", "TRUTH_SIGNALS", "TRUTH_STATE", "WORLD_INFO", "Topics", "require_role_name"]
 
 
 def require_role_name(role: str) -> str:

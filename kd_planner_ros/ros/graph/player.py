@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import rclpy
@@ -22,18 +23,22 @@ from kd_planner_ros.bags.instants import LONGEST_NS
 from kd_planner_ros.bags.reader import Recording
 from kd_planner_ros.bags.stamps import header_stamp
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Control, Plan
+from kd_planner_ros.core.records import Control, Plan, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.ros.messages import make
 from kd_planner_ros.ros.ports.plan_ports import PlanSubscription
 from kd_planner_ros.ros.profiles import Profile, make_adapter
-from kd_planner_ros.ros.qos import CLOCK, LATCHED, SENSOR_OUT, STATE, advertise, subscribe
+from kd_planner_ros.ros.qos import CLOCK, LATCHED, SENSOR_OUT, STATE, STATIC, advertise, subscribe
 from kd_planner_ros.ros.stamps import to_stamp
 from kd_planner_ros.wire.codec.base import stamp_of
+from kd_planner_ros.wire.codec.motion import Mount
 from kd_planner_ros.wire.codec.pictures import COMPRESSED, rgb, rgb_of
-from kd_planner_ros.wire.topics import Topics
+from kd_planner_ros.wire.topics import TF, TF_STATIC, Topics
 
+CALIBRATION = ("camera_info compared", "mounts compared", "condition intrinsics of ", "condition mounting of ")
+"""What a planner's diagnostics say of the calibration."""
+_QOS = {TF: STATE, TF_STATIC: STATIC}
 SETTLE_NS = 100_000_000
 """Messages of one instant lie at most this far apart in a recording, beyond what its topics are apart."""
 
@@ -42,8 +47,9 @@ class Player:
     """A node in its own context that publishes recorded messages as they are, byte for byte; compressed pictures are unpacked.
 
     ``plans`` maps a stamp to the plan that came for it; ``controls`` a stamp to the control; ``unanswered`` counts
-    ticks without a control in lock-step, ``unreadable`` compressed pictures that hold none and are left out. ``on_heartbeat`` is
-    called with a node's full name for each of its diagnostics.
+    ticks without a control in lock-step, ``unreadable`` compressed pictures that hold none and are left out; ``calibration`` has what
+    the planner said last of the calibration that was played, at ``told_ns``. ``on_heartbeat`` is called with a node's full name for each
+    of its diagnostics.
     """
 
     def __init__(self, profile: Profile, domain_id: int, on_heartbeat: Callable[[str], object] = lambda name: None):
@@ -59,6 +65,8 @@ class Player:
         self.faults: dict[int, str] = {}
         self.unanswered = self.unreadable = 0
         self.ready = False
+        self.calibration: dict[str, str] = {}
+        self.told_ns, self._on_heartbeat = -1, on_heartbeat
         self._clock = advertise(self.node, Clock, "clock", CLOCK)
         self._route = advertise(self.node, self.adapter.route_type, "route", LATCHED)
         self._publishers: dict[str, Any] = {}
@@ -67,7 +75,7 @@ class Player:
             PlanSubscription(self.node, lambda work, name: work, self._take_plan, self.faults.__setitem__),
             subscribe(self.node, self.adapter.control_type, "control", self._take_control, STATE),
             subscribe(self.node, Bool, "status", self._take_status, LATCHED),
-            subscribe(self.node, DiagnosticArray, "diagnostics", lambda array: [on_heartbeat(one.name) for one in array.status], STATE)]
+            subscribe(self.node, DiagnosticArray, "diagnostics", self._take_diagnostics, STATE)]
 
     def _take_plan(self, plan: Plan) -> None:
         self.plans[plan.stamp_ns] = plan
@@ -79,9 +87,23 @@ class Player:
     def _take_status(self, message: Bool) -> None:
         self.ready = message.data
 
-    def open(self, kinds: dict[str, str], route: Route | None, stations: Sequence[Station] = ()) -> None:
+    def _take_diagnostics(self, array: DiagnosticArray) -> None:
+        for status in array.status:
+            self._on_heartbeat(status.name)
+            told = {one.key: one.value for one in status.values if one.key.startswith(CALIBRATION)}
+            if told:
+                self.calibration, self.told_ns = told, stamp_of(array)
+
+    @property
+    def has_transforms(self) -> bool:
+        """Whether transforms can be played: their package is installed."""
+        return self.adapter.type_of("tf_static") is not None
+
+    def open(self, kinds: dict[str, str], route: Route | None, stations: Sequence[Station] = (),
+             renamed: Mapping[str, str] = MappingProxyType({})) -> None:
         """Advertise topics (name -> type), send the route if there is one, and where ``stations`` stand. A topic of compressed pictures is
-        played as plain pictures under the plain name: nodes read those."""
+        played as plain pictures under the plain name: nodes read those. Cameras that are ``renamed`` (name -> recorded one) get frames of
+        their own where the recorded ones are."""
         if stations:
             self._stations = advertise(self.node, String, Topics().of("stations"), LATCHED)
             self._stations.publish(self.adapter.to_msg("stations", stations, 0))
@@ -92,10 +114,15 @@ class Player:
                 continue
             package, _, name = kind.split("/")
             message = getattr(importlib.import_module(f"{package}.msg"), name)
-            profile = STATE if topic.endswith("/odometry") else SENSOR_OUT
+            profile = _QOS.get(topic, STATE if topic.endswith("/odometry") else SENSOR_OUT)
             self._publishers[topic] = advertise(self.node, message, topic, profile)
         if route is not None:
             self._route.publish(self.adapter.route_to_msg(route))
+        if renamed and self.has_transforms:
+            self._frames = advertise(self.node, self.adapter.type_of("tf_static"), TF_STATIC, STATIC)
+            frame = self.adapter.frame_id
+            mounts = [Mount(frame(own), frame(name), Pose()) for name, own in renamed.items()]
+            self._frames.publish(self.adapter.to_msg("tf_static", mounts, 0))
 
     def spin(self, seconds: float) -> None:
         """Take messages for at most this long."""
@@ -139,28 +166,61 @@ def plain(raw: bytes) -> Image:
 
 def instants(recording: Recording, topics: set[str]) -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
     """The messages of ``recording`` on ``topics`` as (header stamp, [(topic, CDR bytes)]), oldest stamp first; of one topic's messages
-    with one stamp the first. Messages of roadside stations come as late as they were recorded, with the car's of that time.
+    with one stamp the first. Messages of roadside stations, calibrations and transforms come as they were recorded, with the car's newest
+    of that time.
     ``recording.notes`` says how many came too late to be played.
 
     Raises:
         BagError: a broken file, or a message without a readable header.
     """
-    pending: dict[int, dict[str, bytes]] = defaultdict(dict)
-    hold_ns, newest_ns, played_ns, late = min(recording.spread_ns(topics), LONGEST_NS) + SETTLE_NS, -1, -1, 0
+    ticks = _Ticks(min(recording.spread_ns(topics), LONGEST_NS) + SETTLE_NS)
     for topic, _, raw in recording.raw(topics):
-        stamp_ns = header_stamp(raw, topic)
-        if topic not in recording.timed:
-            stamp_ns = max(stamp_ns, newest_ns)
-        newest_ns = max(stamp_ns, newest_ns)
-        if stamp_ns <= played_ns:
-            late += 1
-            continue
-        pending[stamp_ns].setdefault(topic, bytes(raw))
-        for due_ns in sorted(one for one in pending if one < stamp_ns - hold_ns):
-            yield due_ns, list(pending.pop(due_ns).items())
-            played_ns = due_ns
-    for stamp_ns in sorted(pending):
-        yield stamp_ns, list(pending[stamp_ns].items())
-    if late:
-        recording.notes.append(f"{late} messages came more than {hold_ns / 1e9:.1f} s late, or again, and were not played")
+        if topic in recording.timed:
+            ticks.take(header_stamp(raw, topic), topic, raw)
+        else:
+            ticks.accompany(None if topic in _QOS else header_stamp(raw, topic), topic, raw)
+        yield from ticks.due()
+    yield from ticks.rest()
+    if ticks.late:
+        recording.notes.append(f"{ticks.late} messages came more than {ticks.hold_ns / 1e9:.1f} s late, or again, and were not played")
 
+
+class _Ticks:
+    """Messages by stamp, held for ``hold_ns`` of the newest one, in which others may still come. ``late`` counts what came after that."""
+
+    def __init__(self, hold_ns: int):
+        self.hold_ns, self.late = hold_ns, 0
+        self._pending: dict[int, list[tuple[str, bytes]]] = defaultdict(list)
+        self._newest_ns = self._played_ns = -1
+        self._early: list[tuple[int | None, str, bytes]] = []
+
+    def take(self, stamp_ns: int, topic: str, raw: bytes) -> None:
+        """A message of the car; one that came twice counts once."""
+        self._newest_ns = max(stamp_ns, self._newest_ns)
+        for one in self._early:
+            self.accompany(*one)
+        self._early.clear()
+        if stamp_ns > self._played_ns and all(topic != other for other, _ in self._pending[stamp_ns]):
+            self._pending[stamp_ns].append((topic, bytes(raw)))
+        self.late += stamp_ns <= self._played_ns
+
+    def accompany(self, stamp_ns: int | None, topic: str, raw: bytes) -> None:
+        """A message that goes with the car's newest of its time, unless it is a little newer. The first ones wait for the car's first."""
+        if self._newest_ns < 0:
+            self._early.append((stamp_ns, topic, bytes(raw)))
+            return
+        ahead = stamp_ns is not None and self._newest_ns < stamp_ns <= self._newest_ns + self.hold_ns  # else late, or of another clock
+        self._pending[stamp_ns if stamp_ns is not None and ahead else self._newest_ns].append((topic, bytes(raw)))
+
+    def due(self) -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
+        """The instants to which nothing can come any more."""
+        for stamp_ns in sorted(one for one in self._pending if one < self._newest_ns - self.hold_ns):
+            yield stamp_ns, self._pending.pop(stamp_ns)
+            self._played_ns = stamp_ns
+
+    def rest(self) -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
+        """All that is left; what only accompanies has stamps of its own where the car sent nothing."""
+        for stamp_ns, topic, raw in self._early:
+            if stamp_ns is not None:
+                self._pending[stamp_ns].append((topic, raw))
+        yield from sorted(self._pending.items())

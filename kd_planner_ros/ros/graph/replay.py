@@ -25,13 +25,16 @@ from kd_planner_ros.ros.graph.arguments import LOG_LEVELS
 from kd_planner_ros.ros.graph.checks import check_nodes
 from kd_planner_ros.ros.graph.describe import GraphConfig, describe
 from kd_planner_ros.ros.graph.environment import graph_environment, require_graph, transport_environment
+from kd_planner_ros.ros.graph.pacing import Asked, paced
 from kd_planner_ros.ros.graph.site import Site
 from kd_planner_ros.ros.profiles import Profile
 from kd_planner_ros.ros.specs.world import PATIENT_CONTROL_S
 from kd_planner_ros.runtime.facts import ModelFacts, planner_facts
-from kd_planner_ros.wire.topics import TRUTH_OBJECTS
+from kd_planner_ros.sync.cadence import Cadence
+from kd_planner_ros.wire.codec.motion import TRANSFORMS
+from kd_planner_ros.wire.topics import TF, TF_STATIC, TRUTH_OBJECTS
 
-START_S = 240.0
+START_S, DIAGNOSTICS_S = 240.0, 3.0
 GIVEN = ("planner", "models_dir", "carla_profile", "role_name")
 """Options that a parameter file may say instead."""
 
@@ -63,7 +66,8 @@ class ReplayConfig:
 
 def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
     """Play the recording and give back ``evaluation.metrics.score_plans``' figures, with ``frames``, ``dropped``
-    (frames without a plan), ``unanswered`` (ticks without a control in time), ``refused`` and ``wall_s``.
+    (frames without a plan), ``extra`` (plans at stamps that no frame has; they are scored too), ``unanswered`` (ticks without a control
+    in time), ``refused``, ``wall_s`` and ``calibration`` (what the planner said of the calibration that was played).
 
     Raises:
         BagError: no recording, a broken one, or one that lacks the route or a sensor of the planner.
@@ -110,7 +114,8 @@ def _require_heard(profile: Profile, recording: Recording) -> None:
 
 def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str], str]:
     """Types of the topics that the graph reads, by name, and the topic whose messages trigger plans. What stations sent is
-    among them where the planner asks for views, and missing where it was not recorded.
+    among them where the planner asks for views; those, the cameras' calibrations and the transforms are missing where they were not
+    recorded.
 
     Raises:
         BagError: one of them was not recorded, a camera's pictures have another size or calibration, or there is no route.
@@ -132,7 +137,8 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
     if recording.route is None and rig.needs_route:
         raise BagError(f"{recording.topics.route} in {recording.path}", "no route",
                        "record the route too, or choose a planner that needs none")
-    heard = roadside_topics(recording.stations, recording.held) if rig.roadside is not None else {}
+    heard = [*(recording.topics.of("camera_info", name) for name in names), TF, TF_STATIC]
+    heard += roadside_topics(recording.stations, recording.held) if rig.roadside is not None else ()
     return {topic: recording.kinds[topic] for topic in (*wanted, *filter(recording.usable, heard))}, wanted[0]
 
 
@@ -143,8 +149,9 @@ def _cameras(recording: Recording, rig: SensorRig) -> tuple[str, ...]:
 def _with_cameras(profile: Profile, recording: Recording, rig: SensorRig) -> Profile:
     """``profile`` in which the cameras of ``rig`` have the topics that they were recorded under."""
     names = map(recording.topics.recorded, _cameras(recording, rig))
-    pictures = {f"{spec.id}/image": f"{name}/image" for spec, name in zip(rig.cameras, names, strict=True)}
-    return replace(profile, topics={**profile.topics, **pictures})
+    own = {f"{spec.id}/{topic}": f"{name}/{topic}" for spec, name in zip(rig.cameras, names, strict=True)
+           for topic in ("image", "camera_info")}
+    return replace(profile, topics={**profile.topics, **own})
 
 
 def _period_s(recording: Recording, trigger: str) -> float:
@@ -178,39 +185,54 @@ def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any,
     from kd_planner_ros.ros.graph.player import Player, instants
     from kd_planner_ros.ros.graph.processes import Processes
     from kd_planner_ros.ros.graph.watch import HeartbeatWatch
-    from kd_planner_ros.sync.cadence import Cadence
 
     watch = HeartbeatWatch([node.full_name for node in nodes])
     with _transport(facts.rig):
         player = Player(profile, int(environment["ROS_DOMAIN_ID"]), watch.take)
     player.adapter.max_steer_rad = next(node.effective()["max_steer_rad"] for node in nodes if node.name == "controller")
-    cadence, frames = Cadence(1.0 / facts.rate_hz), []
+    asked, stamp_ns = Asked(Cadence(1.0 / facts.rate_hz)), 0
     try:
         with Processes(nodes, folder, environment) as processes:
-            player.open(topics, recording.route, recording.stations if facts.rig.roadside is not None else ())
+            topics = _playable(topics, player, recording)
+            player.open(topics, recording.route, recording.stations if facts.rig.roadside is not None else (),
+                        _renamed(recording, facts.rig))
             _await_agent(player, processes, watch, environment)
             require_only_clock(player.node)
-            first_ns = first_s = None
-            for stamp_ns, group in tqdm(instants(recording, set(topics)), unit="tick", disable=not progress,
-                                        dynamic_ncols=True, file=sys.stderr):
-                if first_ns is None:
-                    first_ns, first_s = stamp_ns, time.monotonic()
-                while config.rate and (left_s := (stamp_ns - first_ns) / 1e9 / config.rate - (
-                        time.monotonic() - first_s)) > 0.0:
-                    player.spin(left_s)
+            bar = tqdm(instants(recording, set(topics)), unit="tick", disable=not progress, dynamic_ncols=True, file=sys.stderr)
+            for stamp_ns, group in paced(bar, config.rate, player.spin):
                 names = {topic for topic, _ in group}
-                if trigger in names and cadence.due(stamp_ns):
-                    cadence.mark(stamp_ns)
-                    frames.append(stamp_ns)
+                if trigger in names:
+                    asked.take(stamp_ns, max(player.plans, default=0))
                 player.tick(stamp_ns, group)
                 if config.rate == 0.0 and recording.topics.odometry in names:
                     player.await_control(stamp_ns, PATIENT_CONTROL_S)
                 _require_alive(processes, watch, environment)
             for _ in range(20):
                 player.spin(0.05)
+            _await_diagnostics(player, stamp_ns)
     finally:
         player.close()
-    return player, frames
+    return player, asked.frames
+
+
+def _playable(topics: dict[str, str], player: Any, recording: Recording) -> dict[str, str]:
+    """``topics`` that can be played here: transforms where their package is installed."""
+    lost = [topic for topic, kind in topics.items() if kind == TRANSFORMS and not player.has_transforms]
+    recording.notes += [f"{topic} is not played: {TRANSFORMS} is not installed, mountings are not compared" for topic in lost]
+    return {topic: kind for topic, kind in topics.items() if topic not in lost}
+
+
+def _renamed(recording: Recording, rig: SensorRig) -> dict[str, str]:
+    """The recorded names of the cameras of ``rig`` that have another one."""
+    names = zip(rig.cameras, map(recording.topics.recorded, _cameras(recording, rig)), strict=True)
+    return {spec.id: name for spec, name in names if spec.id != name}
+
+
+def _await_diagnostics(player: Any, stamp_ns: int) -> None:
+    """Wait until the planner has said what it compared up to ``stamp_ns``, as it does once a second."""
+    until_s, player.told_ns = time.monotonic() + DIAGNOSTICS_S, -1
+    while player.told_ns < stamp_ns and (left_s := until_s - time.monotonic()) > 0.0:
+        player.spin(left_s)
 
 
 def _await_agent(player: Any, processes: Any, watch: Any, environment: dict[str, str]) -> None:
@@ -236,8 +258,7 @@ def _score(config: ReplayConfig, recording: Recording, player: Any, frames: list
     from kd_planner_ros.evaluation.metrics import score_plans
     from kd_planner_ros.evaluation.open_loop import LEGAL_REASONS, recorded
 
-    answered = sorted(player.plans)  # after a lost tick the planner may answer the ticks between ours: they count too
-    dropped = max(0, len(frames) - len(answered))
+    answered, dropped = sorted(player.plans), sum(stamp not in player.plans for stamp in frames)
     if not frames or dropped > config.max_drops * len(frames):
         why = f"; the planner said {sorted(set(player.faults.values()))}" if player.faults else ""
         raise ConfigError(f"at most {100 * config.max_drops:g} % of the frames without a plan",
@@ -247,9 +268,10 @@ def _score(config: ReplayConfig, recording: Recording, player: Any, frames: list
     steers = [None if one is None or one.reason not in LEGAL_REASONS else one.steer for one in controls]
     score = score_plans([player.plans[stamp].trajectory for stamp in answered], steers,
                         recorded(recording, list(_actors(recording))))
-    return {**score, "frames": len(frames), "dropped": dropped, "unanswered": player.unanswered, "unreadable": player.unreadable,
+    return {**score, "frames": len(frames), "dropped": dropped, "extra": len(set(answered) - set(frames)),
+            "unanswered": player.unanswered, "unreadable": player.unreadable,
             **({"notes": recording.notes} if recording.notes else {}),
-            "refused": sum(steer is None for steer in steers)}
+            "calibration": player.calibration, "refused": sum(steer is None for steer in steers)}
 
 
 def _actors(recording: Recording) -> Any:

@@ -1,5 +1,6 @@
 """`kd-planner replay`: a recording through real processes, compared with the evaluation that needs no graph."""
 
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,18 +10,23 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
 from support.bags import write_bag
-from support.rewrite import rewrite
+from support.rewrite import moved, rewrite, zoomed
 
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.errors import BagError, ConfigError, KdPlannerError, PlannerError
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.records import Pose, Trajectory
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig, Station
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.evaluation.open_loop import OpenLoopConfig, run
 from kd_planner_ros.ros.graph import replay as module
+from kd_planner_ros.ros.graph.pacing import Asked
 from kd_planner_ros.ros.graph.player import header_stamp, instants, plain
 from kd_planner_ros.ros.graph.replay import ReplayConfig, _score, needed_topics, replay
+from kd_planner_ros.sync.cadence import Cadence
+from kd_planner_ros.wire.codec.motion import TRANSFORMS
+
+FRONT = (CameraSpec("front", Pose(), 64, 32, 100.0),)
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +48,49 @@ def test_lockstep_gives_the_figures_of_the_offline_evaluation(model, tmp_path, c
     assert ours["frames"] == theirs["plans"] == 12 and ours["dropped"] == 0
     for name, value in theirs["l2_m"].items():
         assert ours["l2_m"][name] == pytest.approx(value, rel=1e-5)
-    assert ours["collision_rate"] == theirs["collision_rate"] and ours["unmatched"] == 0
+    assert ours["collision_rate"] == theirs["collision_rate"] and ours["unmatched"] == ours["extra"] == 0
+    assert ours["calibration"]["camera_info compared"] == "1" and not [key for key in ours["calibration"] if "condition" in key]
 
 
-def test_compressed_pictures_are_played_as_plain_ones(model, tmp_path):
-    bag = write_bag(tmp_path / "arc", seconds=3.0, compact=True)
+@pytest.mark.parametrize("topic", ["/tf", "/tf_static"])
+def test_transforms_are_played_with_the_instants_they_came_with_and_none_is_lost(bag, tmp_path, topic):
+    """They have no header, several come at once, and the first ones come before everything else."""
+    path = rewrite(bag, tmp_path / "b", lambda name, when, raw: [(when - 500_000_003 if name == "/tf" else when, raw)],
+                   lambda name: topic if name == "/tf" else name)
+    with open_bag(path) as recording:
+        asked, trigger = needed_topics(recording, SensorRig(FRONT))
+        assert set(asked) == {trigger, "/carla/ego_vehicle/odometry", "/carla/ego_vehicle/front/camera_info", topic}
+        found = list(instants(recording, set(asked)))
+        counts = {one: recording._file.counts[one] for one in asked}
+    assert [stamp for stamp, _ in found] == [10**9 + n * 50_000_000 for n in range(120)]
+    assert Counter(one for _, group in found for one, _ in group) == counts and counts[topic] > 12
+
+
+def test_a_calibration_of_another_clock_never_moves_the_clock(bag, tmp_path):
+    path = rewrite(bag, tmp_path / "b", moved("/camera_info", lambda stamp: stamp + 1_700_000_000 * 10**9))
+    with open_bag(path) as recording:
+        asked, _ = needed_topics(recording, SensorRig(FRONT))
+        found = list(instants(recording, set(asked)))
+        assert not recording.notes
+    assert [stamp for stamp, _ in found] == [10**9 + n * 50_000_000 for n in range(120)]
+    assert sum(topic.endswith("camera_info") for _, group in found for topic, _ in group) == 12
+
+
+def test_transforms_that_cannot_be_played_here_are_told(bag):
+    topics = {"/tf": TRANSFORMS, "/x": "y"}
+    with open_bag(bag) as recording:
+        assert module._playable(topics, SimpleNamespace(has_transforms=True), recording) == topics and not recording.notes
+        assert module._playable(topics, SimpleNamespace(has_transforms=False), recording) == {"/x": "y"}
+        assert recording.notes == ["/tf is not played: tf2_msgs/msg/TFMessage is not installed, mountings are not compared"]
+
+
+def test_compressed_pictures_are_played_as_plain_ones_and_the_planner_compares_their_calibration(model, tmp_path):
+    bag = rewrite(write_bag(tmp_path / "arc", seconds=3.0, compact=True), tmp_path / "b", zoomed(1.03))
     ours = replay(ReplayConfig(bag=bag, planner=model, engine="torch"), progress=False)
     theirs = run(OpenLoopConfig(bag=bag, planner=model, engine="torch"), progress=False)
     assert ours["frames"] == theirs["plans"] == 6 and ours["dropped"] == ours["unreadable"] == 0
+    told = ours["calibration"]["condition intrinsics of front"]
+    assert told.startswith("warn: sensor front: camera_info has focal lengths 27.7 and 27.7 px")
     for name, value in theirs["l2_m"].items():
         assert ours["l2_m"][name] == (None if value is None else pytest.approx(value, rel=1e-5))
 
@@ -59,10 +100,9 @@ def test_what_stations_sent_is_played_where_the_planner_asks_for_it(tmp_path):
     station = Station("rsu", Pose(x=10.0), (camera,))
     view = RoadsideView("rsu", camera, np.full((8, 16, 3), 90, np.uint8), np.zeros(2, ACTOR_DTYPE), 0, 0.0)
     bag = write_bag(tmp_path / "arc", seconds=1.0, compact=True, views=(view,), stations=(station,))
-    front = (CameraSpec("front", Pose(), 64, 32, 100.0),)
     with open_bag(bag) as recording:
-        asked, trigger = needed_topics(recording, SensorRig(front, roadside=RoadsideWish(objects=True)))
-        plain_rig, _ = needed_topics(recording, SensorRig(front))
+        asked, trigger = needed_topics(recording, SensorRig(FRONT, roadside=RoadsideWish(objects=True)))
+        plain_rig, _ = needed_topics(recording, SensorRig(FRONT))
     assert set(asked) - set(plain_rig) == {"/carla/rsu/north/image/compressed", "/carla/rsu/objects"}
     assert trigger == "/carla/ego_vehicle/front/image/compressed"
     with open_bag(bag) as recording:
@@ -82,6 +122,27 @@ def test_too_many_drops_are_refused(bag):
     silent = SimpleNamespace(plans={}, controls={}, faults={5: "SensorError"}, unanswered=0)
     with open_bag(bag) as recording, pytest.raises(ConfigError, match="3 of 3; the planner said.*SensorError"):
         _score(ReplayConfig(bag=bag), recording, silent, [1, 2, 3])
+
+
+def test_plans_at_other_stamps_do_not_stand_for_frames_that_were_lost(bag):
+    """Five of ten frames have no plan, and five plans came for the ticks between the others."""
+    frames = [10**9 + n * 100_000_000 for n in range(10)]
+    plans = {stamp: SimpleNamespace(trajectory=Trajectory(stamp, np.zeros((2, 2)), np.array([0.5, 1.0])))
+             for frame in frames[5:] for stamp in (frame, frame + 50_000_000)}
+    some = SimpleNamespace(plans=plans, controls={}, faults={}, unanswered=0, unreadable=0, calibration={})
+    with open_bag(bag) as recording:
+        with pytest.raises(ConfigError, match="5 of 10"):
+            _score(ReplayConfig(bag=bag), recording, some, frames)
+        found = _score(ReplayConfig(bag=bag, max_drops=0.5), recording, some, frames)
+    assert (found["frames"], found["dropped"], found["extra"], found["plans"]) == (10, 5, 5, 10)
+
+
+def test_frames_are_counted_from_where_the_planner_plans():
+    """It lost the frame at 200 ms and planned at 250 ms; from there it plans each 100 ms, and so are frames counted."""
+    asked, ms = Asked(Cadence(0.1)), 1_000_000
+    for tick, planned in ((0, 0), (50, 0), (100, 0), (150, 100), (200, 100), (250, 100), (300, 250), (350, 250), (400, 350), (450, 350)):
+        asked.take(tick * ms, planned * ms)
+    assert [stamp // ms for stamp in asked.frames] == [0, 100, 200, 350, 450]
 
 
 def test_bad_recordings_are_one_line(bag, tmp_path):
