@@ -16,11 +16,14 @@ from typing import Any
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.foreign import reading
+from kd_planner_ros.core.plugins import report
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish, SensorRig, Station
 
 CAMERA, LIDAR = "sensor.camera.rgb", "sensor.lidar.ray_cast"
 PSEUDO = ("sensor.pseudo.odom", "sensor.pseudo.speedometer", "sensor.pseudo.tf")
+ALWAYS = (*PSEUDO, "sensor.other.imu", "sensor.other.gnss")
+"""Kinds that the built-in world sends whether or not a file names them."""
 _PSEUDO_IDS = {"sensor.pseudo.odom": "odometry", "sensor.pseudo.speedometer": "speedometer", "sensor.pseudo.tf": "tf"}
 _LIDAR_NAMES = {  # LidarSpec field -> CARLA attribute
     "channels": "channels", "range_m": "range", "rotation_hz": "rotation_frequency",
@@ -49,7 +52,8 @@ def to_objects(rig: SensorRig, role_name: str, vehicle: str = "vehicle.tesla.mod
 
 
 def from_objects(data: dict[str, Any], role_name: str) -> SensorRig:
-    """The rig in a sensor file's content; sensors of other kinds and those of roadside stations are left out.
+    """The rig in a sensor file's content. Sensors of kinds that the built-in world lacks are left out and reported; those of roadside
+    stations are the map's business.
 
     Raises:
         ConfigError: no object of this role, or a sensor without a needed attribute.
@@ -120,4 +124,7 @@ def _sensors(objects: list[dict[str, Any]],
                    for field, name in _LIDAR_NAMES.items() if name in one}
             lidars.append(LidarSpec(one["id"], _pose(one["spawn_point"]), **own,
                                     period_s=float(periods.get(one["id"], period))))
+        elif one["type"] not in ALWAYS:
+            report(f"sensor {one['id']} ({one['type']}) of the sensor file is left out: the built-in world has {CAMERA}, {LIDAR}, "
+                   "imu and gnss")
     return tuple(cameras), tuple(lidars)

@@ -25,6 +25,10 @@ class Handshake:
         self.second = self.late = self.unanswered = 0
         self._stamp_ns = 0
 
+    def values(self) -> dict[str, int]:
+        """Counts for the diagnostics."""
+        return {"second controls": self.second, "late controls": self.late, "unanswered ticks": self.unanswered}
+
     def open(self, stamp_ns: int) -> None:
         """A new tick waits for its command."""
         self._stamp_ns, self.answered = stamp_ns, False

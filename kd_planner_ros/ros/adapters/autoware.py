@@ -28,7 +28,7 @@ class Adapter(carla_bridge.Adapter):
         super().__init__(role_name, carla_version)
         self._velocity: autoware.Motion | None = None
         self._steering_rad: float | None = None
-        self._speed_mps = 0.0
+        self._speed_mps, self._speed_source = 0.0, "none yet"
         if (kind := find_type(autoware.CONTROL)) is not None:
             self.control_type = kind
 
@@ -40,6 +40,7 @@ class Adapter(carla_bridge.Adapter):
         """What the diagnostics say about the message types in use, and the steering angle that the vehicle reports."""
         facts = super().notes()
         facts.pop("carla_msgs", None)
+        facts["speed from"] = self._speed_source
         if find_type(autoware.CONTROL) is None:
             facts["autoware_control_msgs"] = missing_sentence(
                 "autoware_control_msgs", "control travels as sensor_msgs/JointState, which Autoware does not read")
@@ -83,7 +84,9 @@ class Adapter(carla_bridge.Adapter):
         twist = message.twist.twist
         ego = replace(self.from_msg("odometry", message), speed_mps=float(twist.linear.x), lateral_mps=float(twist.linear.y))
         told = self._velocity
+        self._speed_source = "odometry" if told is None else "odometry: the newest VelocityReport is not of its time"
         if told is not None and abs(told.stamp_ns - ego.stamp_ns) <= FRESH_NS:
+            self._speed_source = "velocity_status"
             ego = replace(ego, speed_mps=told.speed_mps, lateral_mps=told.lateral_mps, yaw_rate_rps=told.yaw_rate_rps)
         self._speed_mps = require_finite(ego).speed_mps
         return ego

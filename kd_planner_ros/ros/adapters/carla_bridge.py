@@ -7,6 +7,7 @@ How messages become records is the codec's business (``wire/channels.py``): ``to
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -100,12 +101,15 @@ class Adapter:
         return self.to_msg("control", control, control.stamp_ns)
 
     def control_from_msg(self, message: Any) -> Control:
-        """The command in ``message``, steer positive LEFT.
+        """The command in ``message``, steer positive LEFT. A hand brake counts as the whole brake.
 
         Raises:
-            SensorError: a JointState without throttle, steer and brake.
+            SensorError: a JointState without throttle, steer and brake, or throttle in reverse: forward would be the wrong way.
         """
-        return control_of(message)
+        control = control_of(message)
+        if getattr(message, "reverse", False) and control.throttle > 0.0:
+            raise SensorError("a control that drives forward", "throttle in reverse", "send one with reverse false")
+        return replace(control, brake=1.0) if getattr(message, "hand_brake", False) else control
 
     def odometry_to_msg(self, ego: EgoState) -> Any:
         """Odometry as the bridge sends it."""

@@ -120,7 +120,7 @@ def drive(config: DriveConfig) -> DriveReport:
     checked(WorldParams, world)
     checked(PlannerParams, {"planner": planner, "device": config.device, "engine": config.engine, "threads": config.threads})
     nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, perceiver=perceiver, device=config.device, engine=config.engine,
-                                 models_dir=models_dir, fallback_planner=second_name, fallback_dir=models_dir,
+                                 models_dir=models_dir, perceiver_dir=models_dir, fallback_planner=second_name, fallback_dir=models_dir,
                                  fallback_period_s=1.0 / second.rate_hz if second else 0.0, threads=config.threads,
                                  world_parameters=world, asked=config.asked))
     check_nodes(nodes)

@@ -7,6 +7,7 @@ and nodes are started as installed executables, in the Python that they were ins
 from __future__ import annotations
 
 import atexit
+import difflib
 import json
 import os
 import shlex
@@ -59,7 +60,20 @@ def train_arguments() -> list[DeclareLaunchArgument]:
     return _declare(TRAIN)
 
 
-def _values(context: Any, table: Sequence[Argument]) -> dict[str, str]:
+def _values(context: Any, kind: str, table: Sequence[Argument]) -> dict[str, str]:
+    """The arguments of launch file ``kind`` by name.
+
+    Raises:
+        ConfigError: the command line has another one; launch passes over it in silence.
+    """
+    names = [name for name, *_ in table]
+    if any(Path(word).name == f"{kind}.launch.py" for word in sys.argv):  # not where another launch file includes it
+        given = [word.partition(":=")[0] for word in sys.argv if ":=" in word]
+        if unknown := [name for name in given if name not in names]:
+            near = difflib.get_close_matches(unknown[0], names, 1)
+            settings = "settings of training go into args; " if kind == "train" else ""
+            where = f"the nearest to '{unknown[0]}' is '{near[0]}'; " if near else settings
+            raise ConfigError(f"arguments that {kind}.launch.py has", ", ".join(unknown), f"{where}see --show-args")
     return {name: context.launch_configurations[name] for name, *_ in table}
 
 
@@ -110,7 +124,7 @@ def _log_words(level: str) -> list[str]:
 
 def drive_actions(context: Any) -> list[Any]:
     """The graph of drive.launch.py. When one node of it ends, the launch ends: no car without a controller."""
-    values = _values(context, DRIVE)
+    values = _values(context, "drive", DRIVE)
     answer = _ask("drive", values)
     before = [SetEnvironmentVariable(name, value) for name, value in answer["environment"].items()]
     nodes = {spec["name"]: _node(spec, values["log_level"]) for spec in answer["nodes"]}
@@ -123,7 +137,7 @@ def drive_actions(context: Any) -> list[Any]:
 
 def replay_actions(context: Any) -> list[Any]:
     """``kd-planner replay``: the graph without a world, and the process that plays the bag and scores the plans."""
-    given = {name: value for name, value in _values(context, REPLAY).items() if value}
+    given = {name: value for name, value in _values(context, "replay", REPLAY).items() if value}
     words = [word for name, value in given.items()
              for word in ("--" + name.replace("_", "-"), *(shlex.split(value) if name == "camera" else (value,)))]
     command = [installed("kd-planner"), "replay", *words, "--json"]
@@ -132,7 +146,7 @@ def replay_actions(context: Any) -> list[Any]:
 
 def train_actions(context: Any) -> list[Any]:
     """The trainer node, or one of them with helpers under torchrun."""
-    values = _values(context, TRAIN)
+    values = _values(context, "train", TRAIN)
     answer = _ask("train", values)
     if values["processes"] == "1":
         spec = {"name": "trainer", "executable": "trainer", "namespace": answer["namespace"], "files": answer["files"], "remappings": []}

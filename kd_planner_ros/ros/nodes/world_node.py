@@ -39,8 +39,7 @@ class WorldNode(Node):
         self.health = Health(self, self._values, lambda: self._scene and self._scene.stamp_ns + CLOCK_START_NS)
         self._rig = read_objects(Path(p.objects_definition_file), p.role_name) if p.objects_definition_file else SensorRig()
         self._world, self._recorder, self._stages, self._agent_ready = None, None, Stages(), False
-        self._handshake = Handshake(self.get_logger().warning)
-        self._outputs = WorldOutputs(self, self.adapter, self._rig)
+        self._handshake, self._outputs = Handshake(self.get_logger().warning), WorldOutputs(self, self.adapter, self._rig)
         self._subscriptions_kept = [
             subscribe(self, self.adapter.control_type, "control", self._guard(self._take_control, "control"), COMMAND),
             subscribe(self, Bool, "status", self._guard(self._take_status, "status"), LATCHED)]
@@ -54,6 +53,8 @@ class WorldNode(Node):
 
     def _take_status(self, message: Bool) -> None:
         self._agent_ready = message.data
+        if message.data:
+            self.health.clear("agent")
 
     def run(self, executor: Any, stop: Any) -> int:
         """Drive one route. Gives back the exit status."""
@@ -125,8 +126,7 @@ class WorldNode(Node):
         wall_s = max(time.monotonic() - self._first_s, 1e-6)
         shakes = self._handshake
         values = {"map": self.params.map, "ticks": self._ticks, "sim time s": round(self._ticks * TICK_S, 2),
-                  "sim / wall": round(self._ticks * TICK_S / wall_s, 3), "second controls": shakes.second,
-                  "late controls": shakes.late, "unanswered ticks": shakes.unanswered,
+                  "sim / wall": round(self._ticks * TICK_S / wall_s, 3), **shakes.values(),
                   **self._stages.values(self._ticks), **self.adapter.notes(), **(self._recorder.values() if self._recorder else {})}
         if self._scene is not None:
             monitor = self._world.monitor

@@ -241,6 +241,29 @@ def test_the_world_sends_static_frames_once_and_the_vehicle_every_tick(monkeypat
     assert len(moving) == 3 and [mount.child for mount in moving[0]] == ["ego_vehicle"]
 
 
+@pytest.mark.parametrize("profile", ["carla_bridge", "autoware"])
+def test_reverse_and_hand_brake_of_another_controller_are_not_passed_over(profile):
+    adapter = make_adapter(profile, "hero", "0.9.15")
+
+    def read(**more):
+        plain = {"throttle": 0.5, "steer": -0.25, "brake": 0.0, "hand_brake": False, "reverse": False}
+        return adapter.control_from_msg(SimpleNamespace(**{"header": base.header(foreign.make, 5, ""), **plain, **more}))
+
+    assert read() == Control(5, 0.5, 0.25, 0.0) and read(hand_brake=True) == Control(5, 0.5, 0.25, 1.0)
+    assert read(reverse=True, throttle=0.0, brake=1.0).brake == 1.0
+    with pytest.raises(SensorError, match="drives forward; got throttle in reverse"):
+        read(reverse=True)
+
+
+def test_sensors_that_the_built_in_world_lacks_are_reported(capsys):
+    content = carla_objects.to_objects(SensorRig((CameraSpec("front", Pose(), 64, 32, 90.0),)), "hero")
+    carla_objects.from_objects(content, "hero")
+    assert capsys.readouterr().err == ""
+    content["objects"][0]["sensors"].append({"type": "sensor.other.radar", "id": "nose"})
+    assert len(carla_objects.from_objects(content, "hero").cameras) == 1
+    assert "sensor nose (sensor.other.radar) of the sensor file is left out" in capsys.readouterr().err
+
+
 def test_the_sensor_file_there_and_back():
     rig = SensorRig((CameraSpec("front", Pose(x=1.3, z=2.3, yaw=math.radians(60)), 400, 300, 100.0, 0.1),),
                     (LidarSpec("lidar", Pose(z=2.5), channels=32, period_s=0.1),), roadside=RoadsideWish(2, 90.0, objects=True))
@@ -313,7 +336,9 @@ def test_autowares_profile_and_adapter(monkeypatch):
     with pytest.raises(SensorError, match="VelocityReport in base_link; got one in 'map'"):
         take(report)
     message.header.stamp = to_stamp(8 * 10**9)
+    assert adapter.notes()["speed from"] == "velocity_status"
     assert adapter.odometry_from_msg(message).speed_mps == 9.0, "a report of a second ago is not taken"
+    assert adapter.notes()["speed from"] == "odometry: the newest VelocityReport is not of its time"
     adapter.reports["steering_status"][1](foreign.make(autoware.STEERING, stamp=base.time(foreign.make, 1), steering_tire_angle=0.25))
     assert adapter.notes()["reported steering rad"] == "0.2500"
     adapter.max_steer_rad = 1.0

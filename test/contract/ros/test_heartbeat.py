@@ -11,6 +11,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned envi
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Bool
 from support.fakes import FakeWorld, straight_route
 from support.graph import DOMAIN, PROCESSES_DOMAIN, wait_for
 
@@ -89,6 +90,16 @@ def test_a_world_of_the_same_name_is_another_clock_too(graph, monkeypatch):
         run(second, graph)
     assert wait_for(lambda: first.count_publishers("/clock") == 1)
     assert run(first, graph) == 0  # alone again
+
+
+def test_an_agent_that_comes_late_is_no_error_any_more(graph, monkeypatch):
+    node = make_world(graph, monkeypatch)
+    node.health.set("agent", ERROR, "no agent was ready within 0 s")
+    node._take_status(Bool(data=False))
+    assert node.health.get("agent") is not None
+    node._take_status(Bool(data=True))
+    assert node.health.get("agent") is None
+    node.destroy_node()
 
 
 def test_the_jump_is_shown_for_a_while(graph, monkeypatch):

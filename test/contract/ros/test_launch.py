@@ -4,6 +4,7 @@ Both are on no package index: where they cannot be imported these tests skip; do
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def environment(tmp_path_factory):
 ENVIRONMENT: dict[str, str] = {}
 
 
-def launch(script, *words, timeout=120):
+def launch(script, *words, timeout=300):
     """Run ``script`` to its end."""
     return subprocess.run([sys.executable, "-c", script, *map(str, words)], cwd=tempfile.gettempdir(), capture_output=True, text=True,
                           timeout=timeout, env=ENVIRONMENT)
@@ -132,7 +133,7 @@ def test_drive_launch_refuses_the_builtin_worlds_arguments_beside_carla(tmp_path
 
 def test_drive_launch_drives_the_builtin_world_to_its_end(tmp_path):
     result = launch(RUN, DRIVE, "planner:=constant_velocity", "time:=2",
-                    "vehicles:=5", "walkers:=2", "scenarios:=false", "threads:=2", f"run_dir:={tmp_path}", timeout=300)
+                    "vehicles:=5", "walkers:=2", "scenarios:=false", "threads:=2", f"run_dir:={tmp_path}")
     text = result.stdout + result.stderr
     assert result.returncode == 0, text
     assert text.count("process has finished cleanly") == 4 and "Traceback" not in text
@@ -155,6 +156,13 @@ def test_train_launch_trains_to_its_end(tmp_path):
     assert (tmp_path / "models" / "launched" / "card.json").is_file() and "[trainer-1]" in text
 
 
+@pytest.fixture(autouse=True)
+def clean(environment):
+    """What a launch that was killed has left behind is not the next test's fault."""
+    for path in Path(ENVIRONMENT["TMPDIR"]).glob("kd_planner_ros_*"):
+        shutil.rmtree(path)
+
+
 def leftovers():
     """Folders that a launch has left behind in the temporary folder; launch_ros leaves parameter files of its own."""
     return [path.name for path in Path(ENVIRONMENT["TMPDIR"]).glob("kd_planner_ros_*")]
@@ -171,7 +179,8 @@ WRONG = {
         "map:=nowhere": "got 'nowhere'", "route:=nowhere": "route file at nowhere", "snap:=perhaps": "valid options",
         "stations:=/nowhere": "expected a stations file", "seed:=x": "got 'x'", "vehicles:=501": "got 501", "walkers:=-1": "got -1",
         "scenarios:=some": "valid options", "weather:=Sunny": "got 'sunny'", "time:=long": "got 'long'",
-        "run_dir:=/proc/no": "expected to use /proc/no", "perceiver:=nobody perception:=true": "got 'nobody'",
+        "run_dir:=/proc/no": "expected to use /proc/no", "vehicels:=3": "got vehicels; the nearest to 'vehicels' is 'vehicles'",
+        "perceiver:=nobody perception:=true": "got 'nobody'",
         "fallback_planner:=nobody": "got 'nobody'",
     },
     REPLAY: {
@@ -179,7 +188,7 @@ WRONG = {
         "planner:=nobody": "got 'nobody'", "role_name:=Ego-1": "expected a role name", "carla_profile:=nonsense": "got 'nonsense'",
         "device:=cuda:77": "expected a gpu for device cuda:77", "engine:=tensorrt": "valid options",
         "models_dir:=/nowhere": "a folder of models at /nowhere", "params_file:=/nowhere.yaml": "a parameter file at",
-        "log_level:=loud": "valid options",
+        "log_level:=loud": "valid options", "speed:=2": "got speed; see --show-args",
     },
     TRAIN: {
         "recipe:=/nowhere.yaml": "expected a recipe", "args:=bogus:=1": "got bogus", "args:=epoch:=2": "is 'epochs'",
@@ -187,6 +196,7 @@ WRONG = {
         "params_file:=/nowhere.yaml": "a parameter file at", "autostart:=maybe": "valid options", "args:=init:='": "quotes in pairs",
         "log_level:=loud": "valid options", "namespace:=a-b": "got 'a-b'", "bags:=/nowhere": "expected recordings in",
         "name:=../up": "expected --name", "models_dir:=/proc/no": "expected to use /proc/no",
+        "epochs:=2": "got epochs",
     },
 }
 """Words of the refusal that stand in no argument: a launch prints the command line of a process that died."""
