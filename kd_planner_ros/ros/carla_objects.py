@@ -16,7 +16,7 @@ from typing import Any
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.foreign import reading
-from kd_planner_ros.core.plugins import report
+from kd_planner_ros.core.notices import report
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish, SensorRig, Station
 
