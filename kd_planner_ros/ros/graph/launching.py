@@ -73,7 +73,7 @@ def _values(context: Any, kind: str, table: Sequence[Argument]) -> dict[str, str
             near = difflib.get_close_matches(unknown[0], names, 1)
             settings = "settings of training go into args; " if kind == "train" else ""
             where = f"the nearest to '{unknown[0]}' is '{near[0]}'; " if near else settings
-            raise ConfigError(f"arguments that {kind}.launch.py has", ", ".join(unknown), f"{where}see --show-args")
+            raise ConfigError(f"arguments that {kind}.launch.py has", ", ".join(unknown), f"{where}correct the name")
     return {name: context.launch_configurations[name] for name, *_ in table}
 
 

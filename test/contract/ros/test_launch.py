@@ -188,7 +188,7 @@ WRONG = {
         "planner:=nobody": "got 'nobody'", "role_name:=Ego-1": "expected a role name", "carla_profile:=nonsense": "got 'nonsense'",
         "device:=cuda:77": "expected a gpu for device cuda:77", "engine:=tensorrt": "valid options",
         "models_dir:=/nowhere": "a folder of models at /nowhere", "params_file:=/nowhere.yaml": "a parameter file at",
-        "log_level:=loud": "valid options", "speed:=2": "got speed; see --show-args",
+        "log_level:=loud": "valid options", "speed:=2": "got speed; correct the name",
     },
     TRAIN: {
         "recipe:=/nowhere.yaml": "expected a recipe", "args:=bogus:=1": "got bogus", "args:=epoch:=2": "is 'epochs'",
