@@ -1,4 +1,4 @@
-"""``kd-planner explain``: what a student trained with PlanKD looks at, frame by frame of a recording."""
+"""``kd-planner explain``: what a model sees or looks at, frame by frame of a recording."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ examples:
   kd-planner explain --bag recordings/default_drawn_0-0_WetSunset_s0 --frame 40 --model my_student --out pictures
   kd-planner explain --bag my_bag --stamp 12.5 31 --model my_student --run-dir runs/train/my_student --out pictures
 
-This command is for models trained with PlanKD (kd-planner train --method plankd). For each frame it draws the attention that the
+Of a perceiver it draws a strip a frame (strip_N.png): input, panoptic, instances, classes, depth, motion, independent flow.
+
+Otherwise it is for models trained with PlanKD (kd-planner train --method plankd). For each frame it draws the attention that the
 waypoints get over the bird's-eye scene (attention_N.png), and the parts of the camera picture that the planning states are read
 from (gradcam_N.png). Both need the training run of the model: attention and bottleneck are not shipped with the weights."""
 
@@ -32,6 +34,9 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
 
     result = run(from_args(ExplainConfig, args))
     for one in result["frames"]:
+        if "strip_png" in one:
+            print(f"frame {one['frame']} at {one['stamp_s']:.2f} s: {args.out / one['strip_png']}")
+            continue
         weights = " ".join(f"{weight:.3f}" for weight in one.get("attention", ()))
         pictures = [str(args.out / one[key]) for key in ("attention_png", "gradcam_png") if key in one]
         print(f"frame {one['frame']} at {one['stamp_s']:.2f} s: attention {weights or '-'}; {', '.join(pictures)}")

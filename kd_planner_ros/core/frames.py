@@ -157,6 +157,12 @@ class RoadsideBuffer:
                             self._feet[station])
 
 
+def unknown_ego(stamp_ns: int) -> EgoState:
+    """The ego of a frame without odometry: every number is NaN."""
+    nan = math.nan
+    return EgoState(stamp_ns, Pose(nan, nan, nan, nan, nan, nan), nan, nan, nan, nan)
+
+
 class FrameMaker:
     """Makes one Frame after another for a model with ``rig``: adds the earlier frames and the roadside views that it
     declares. Used by the node, the evaluator and the recorder alike. ``roadside`` is None where the model wants no views."""

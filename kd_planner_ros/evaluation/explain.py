@@ -15,7 +15,7 @@ import torch
 from kd_planner_ros.bags.cameras import samples_for
 from kd_planner_ros.bags.reader import Recording, Sample, open_bag
 from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP, Source, read_cameras
-from kd_planner_ros.core.card import ModelCard
+from kd_planner_ros.core.card import ModelCard, read_card
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.planning_states import STATE_NAMES
@@ -31,7 +31,8 @@ from kd_planner_ros.geometry.frames import base_to_planner
 from kd_planner_ros.imaging.bev_scene import BevView
 from kd_planner_ros.networks.blocks.inputs import IMAGENET_MEAN, IMAGENET_STD, command_index
 from kd_planner_ros.networks.describe import describe
-from kd_planner_ros.networks.registry import find_network, folders, is_weightless
+from kd_planner_ros.networks.planner import PERCEIVER
+from kd_planner_ros.networks.registry import find_network, folders, is_weightless, role_of
 from kd_planner_ros.runtime.find import find_model
 from kd_planner_ros.runtime.store import load_model
 
@@ -41,7 +42,7 @@ class ExplainConfig:
     """What to draw. Each field is an option of ``kd-planner explain``."""
 
     bag: Path = field(metadata={"help": "recording to take the frames from"})
-    model: str = field(metadata={"help": "a model trained with PlanKD: a folder of models/, or a path to one"})
+    model: str = field(metadata={"help": "a model trained with PlanKD, or a perceiver: a folder of models/, or a path to one"})
     out: Path = field(metadata={"help": "folder to write the pictures and explain.json to"})
     frame: tuple[int, ...] = field(default=(), metadata={"help": "frames to draw, counted from 0 (default: the first)"})
     stamp: tuple[float, ...] = field(default=(), metadata={"help": "stamps of the frames to draw, seconds, in place of --frame"})
@@ -67,7 +68,8 @@ class _Subject:
 
 
 def run(config: ExplainConfig) -> dict[str, Any]:
-    """Write ``attention_N.png``, ``gradcam_N.png`` a frame and ``explain.json``; gives back what that file holds.
+    """Write ``attention_N.png``, ``gradcam_N.png`` a frame, of a perceiver ``strip_N.png``, and ``explain.json``; gives back what that
+    file holds.
 
     Raises:
         BagError: the recording is broken, lacks a topic, or has no such frame.
@@ -76,6 +78,8 @@ def run(config: ExplainConfig) -> dict[str, Any]:
     """
     if unknown := sorted(set(config.states) - set(STATE_NAMES)):
         raise ConfigError(f"--states out of {', '.join(STATE_NAMES)}", ", ".join(unknown), "correct them")
+    if role_of(read_card(find_model(config.model, config.models_dir)).network) == PERCEIVER:
+        return _strips(config)
     subject = _subject(config)
     found = []
     with open_bag(Source(config.bag, config.role_name or "", read_cameras(config.camera))) as recording:
@@ -85,6 +89,17 @@ def run(config: ExplainConfig) -> dict[str, Any]:
         notes = list(recording.notes)
     result = {"model": subject.card.name, "weights_sha256": subject.card.weights_sha256, "bag": Path(config.bag).name,
               "frames": found, **({"notes": notes} if notes else {})}
+    write_text(Path(config.out) / "explain.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
+    return result
+
+
+def _strips(config: ExplainConfig) -> dict[str, Any]:
+    from kd_planner_ros.evaluation.perceive.strip import write_strips
+    from kd_planner_ros.runtime.load import load_perceiver
+
+    perceiver = load_perceiver(config.model, models_dir=config.models_dir)
+    found = write_strips(perceiver, config.bag, config.out, config.frame, config.stamp, config.camera, config.role_name or "")
+    result = {"model": perceiver.name, "bag": Path(config.bag).name, "frames": found}
     write_text(Path(config.out) / "explain.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
     return result
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
 from kd_planner_ros.core.outputs import DenseOutput
 from kd_planner_ros.imaging.colormaps import TURBO
+from kd_planner_ros.imaging.palette import TAGS
 from kd_planner_ros.imaging.resize import resize_rgb
 
 DEPTH_END_M = 80.0
 """Depth from which on everything has one colour."""
 FLOW_END_M = 1.0
 """Motion that has the last colour."""
+UNKNOWN_CLASS = 255
 SHARE = 0.55
 """Share of the colours in the mixture."""
 
@@ -34,8 +39,10 @@ def paint(output: DenseOutput, colormap: str = TURBO) -> tuple[np.ndarray, np.nd
         colormap: one of ``COLORMAPS``, for depth (near is bright), flow and probabilities.
     """
     array = output.array
-    if output.kind in ("classes", "ids"):
-        return _palette(array), np.ones(array.shape, bool) if output.kind == "classes" else array != 0
+    if output.kind == "classes":
+        return _class_colours(output.labels)[array], array != UNKNOWN_CLASS
+    if output.kind == "ids":
+        return _palette(array), array != 0
     if output.kind == "mask":
         return np.broadcast_to(np.array([230, 60, 40], np.uint8), (*array.shape, 3)), array.astype(bool)
     if output.kind == "flow":
@@ -51,8 +58,18 @@ def paint(output: DenseOutput, colormap: str = TURBO) -> tuple[np.ndarray, np.nd
     return np.asarray(cv2.cvtColor(cv2.applyColorMap(near_bright, table), cv2.COLOR_BGR2RGB)), known
 
 
+@lru_cache
+def _class_colours(labels: tuple[str, ...]) -> np.ndarray:
+    """RGB uint8 [256, 3] by class id: CARLA's colour of the first tag that a label names, else one of ``_palette``."""
+    known = {name.lower(): colour for name, colour in TAGS}
+    table = _palette(np.arange(256))
+    for number, label in enumerate(labels):
+        table[number] = known.get(re.sub(r"[\s_-]", "", label.split("+")[0]).lower(), table[number])
+    return table
+
+
 def _palette(ids: np.ndarray) -> np.ndarray:
-    """One colour an id, RGB uint8 [H, W, 3]: equal ids have equal colours, neighbouring ids differ clearly."""
+    """One colour an id, RGB uint8 [..., 3] of ids [...]: equal ids have equal colours, neighbouring ids differ clearly."""
     mixed = (ids.astype(np.int64) * 2654435761) & 0xFFFFFFFF  # Knuth's multiplicative hash
     channels = [(mixed >> shift) & 0xFF for shift in (24, 16, 8)]
-    return np.stack([64 + (channel * 3) // 4 for channel in channels], axis=2).astype(np.uint8)
+    return np.stack([64 + (channel * 3) // 4 for channel in channels], axis=-1).astype(np.uint8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Image, PointCloud2
 
-from kd_planner_ros.core.frames import FrameMaker
-from kd_planner_ros.core.records import EgoState, Frame, NavigationGoal, Pose
+from kd_planner_ros.core.frames import FrameMaker, unknown_ego
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.geometry.calibration import Limits
 from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
@@ -153,7 +152,7 @@ class ModelInputs:
         return self._past.frame(inputs)
 
     def _unpack(self, inputs: AlignedSet) -> Frame:
-        ego, goal = inputs.items[EGO] if self._odometry else unknown_ego(inputs.stamp_ns)
+        ego, goal = inputs.items[EGO] if self._odometry else (unknown_ego(inputs.stamp_ns), None)
         self._tell_grey(inputs)
         images = {spec.id: self._adapter.image_from_msg(inputs.items[spec.id], spec) for spec in self._rig.cameras}
         clouds = {spec.id: self._adapter.cloud_from_msg(inputs.items[spec.id], spec.id) for spec in self._rig.lidars}
@@ -202,9 +201,3 @@ class ModelInputs:
             self._roadside.close(node)
         if self.route is not None:
             self.route.close()
-
-
-def unknown_ego(stamp_ns: int) -> tuple[EgoState, NavigationGoal | None]:
-    """The ego of a frame without odometry: every number is NaN."""
-    nan = math.nan
-    return EgoState(stamp_ns, Pose(nan, nan, nan, nan, nan, nan), nan, nan, nan, nan), None

@@ -1,0 +1,1 @@
+"""A perceiver on pictures and recordings from anywhere."""

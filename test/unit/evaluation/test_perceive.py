@@ -1,0 +1,133 @@
+"""``kd-planner perceive`` and the strip of ``explain``: pictures, folders and recordings through a tiny perceiver of one convolution."""
+
+import json
+from contextlib import closing
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.perception import install_network, save_tiny
+from support.recordings import FOLDER
+
+from kd_planner_ros.bags.bag_file import BagFile
+from kd_planner_ros.cli.main import main
+from kd_planner_ros.core.outputs import DenseOutput, Perception
+from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.evaluation.perceive.files import write_outputs
+from kd_planner_ros.evaluation.perceive.unseen import without_unseen
+from kd_planner_ros.imaging.dense_strip import UNKNOWN, strip_panels
+from kd_planner_ros.imaging.fit_camera import fitted
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    install_network(monkeypatch, tmp_path, "perceive_eye_package")
+    return save_tiny(tmp_path / "models", "eye")
+
+
+def save(path, pixels):
+    path.parent.mkdir(exist_ok=True, parents=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def noise(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def perceive(models, out, *words):
+    return main(["perceive", "--model", "eye", "--models-dir", str(models), "--out", str(out), *map(str, words)])
+
+
+def test_a_picture_of_another_camera_is_seen_as_the_models_own():
+    """A field of view of 90 degrees in 100 columns: a focal length of 50 px; the model's 100 px see the inner half."""
+    own = CameraSpec("front", Pose(), 200, 100, 90.0)
+    picture = np.zeros((50, 100, 3), np.uint8)
+    picture[20:30, 45:55] = 200
+    found, shown = fitted(picture, 90.0, own)
+    assert found.shape == (100, 200, 3) and shown.all() and (found[41:59, 91:109] == 200).all() and found[:38].max() == 0
+    narrow, shown = fitted(picture, 2.0 * np.degrees(np.arctan(0.5)), own)
+    assert shown[:, 50:150].sum() == 50 * 100 and not shown[:, :49].any() and not shown[:24].any()
+    assert fitted(found, 90.0, own)[0] is found
+
+
+def test_a_picture_gives_files_that_say_what_was_seen(models, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert perceive(models, out, "--input", save(tmp_path / "street.png", noise(60, 90)), "--fov", 60, "--json") == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result == json.loads((out / "perceive.json").read_text()) and result["pictures"] == 1
+    row = result["frames"][0]
+    assert 0.2 < row["seen_share"] < 0.6 and row["scalars"] == {"steer": 0.25}
+    assert set(row["files"]) == {"depth", "classes", "drivable", "overview"}
+    depth = np.array(Image.open(out / row["files"]["depth"]))
+    assert depth.dtype == np.uint16 and depth.shape == (32, 64) and (depth[:, 0] == 0).all() and (depth[12:20, 28:36] > 0).all()
+    assert (np.array(Image.open(out / row["files"]["classes"]))[:, 0] == 255).all()
+
+
+def test_a_folder_is_a_sequence_and_what_is_no_picture_is_named(models, tmp_path, capsys):
+    for number in range(3):
+        save(tmp_path / "in" / f"{number}.png", noise(32, 64, number))
+    save(tmp_path / "in" / "3.png", np.zeros((32, 64, 3), np.uint8))
+    save(tmp_path / "in" / "deep.png", np.full((32, 64), 900, np.uint16))
+    (tmp_path / "in" / "4.jpg").write_bytes(b"no picture")
+    (tmp_path / "in" / "notes.txt").write_text("x")
+    assert perceive(models, tmp_path / "out", "--input", tmp_path / "in", "--fov", 100, "--rate", 5, "--json") == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [row["stamp_s"] for row in result["frames"]] == [0.0, 0.2, 0.4]
+    assert set(result["left_out"]) == {"4.jpg", "notes.txt", "deep.png"} and "8-bit" in result["left_out"]["deep.png"]
+    assert "a picture with light" in result["refused"]["3"] and not (tmp_path / "out" / "outputs").exists()
+
+
+@pytest.mark.parametrize(("name", "words"), [("nowhere", "got nothing; correct --input"), ("street.png", "expected --fov for pictures")])
+def test_what_cannot_be_used_is_refused(models, tmp_path, capsys, name, words):
+    save(tmp_path / "street.png", noise(32, 64))
+    assert perceive(models, tmp_path / "out", "--input", tmp_path / name) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_recording_gives_a_recording_and_a_strip(models, tmp_path, capsys):
+    assert perceive(models, tmp_path / "out", "--input", FOLDER / "tcp", "--frames", 2) == 0
+    with closing(BagFile(tmp_path / "out" / "outputs")) as bag:
+        topics = [topic for topic, _, _ in bag.raw({f"/carla/ego_vehicle/perception/{name}" for name in (
+            "depth", "classes", "drivable", "scalars", "classes/labels")})]
+    assert {topic.rpartition("perception/")[2]: topics.count(topic) for topic in topics} == {
+        "depth": 2, "classes": 2, "drivable": 2, "scalars": 2, "classes/labels": 1}
+    words = ["--bag", str(FOLDER / "tcp"), "--model", "eye", "--models-dir", str(models), "--out", str(tmp_path / "strips")]
+    assert main(["explain", *words, "--frame", "2"]) == 0
+    strip = np.array(Image.open(tmp_path / "strips" / "strip_2.png"))
+    assert strip.shape[1] == 3 * 256 and "strip_2.png" in capsys.readouterr().out  # input, classes, depth
+    assert main(["explain", *words, "--frame", "999"]) == 2
+    assert "frame 999 in" in capsys.readouterr().err
+
+
+def test_the_strip_has_the_order_of_the_figure_and_shows_what_is_unknown():
+    depth = np.full((4, 8), np.nan, np.float32)
+    depth[2:] = 5.0
+    outputs = {"depth": DenseOutput("depth", depth), "moving": DenseOutput("mask", depth > 0),
+               "panoptic": DenseOutput("ids", np.zeros((4, 8), np.int32)), "other": DenseOutput("probability", depth / 10)}
+    panels = strip_panels(noise(8, 16), outputs)
+    assert [caption for caption, _ in panels] == ["input", "panoptic", "depth", "other"]
+    assert (panels[2][1][:2] == UNKNOWN).all() and (panels[2][1][2:] != UNKNOWN).any() and panels[0][1].shape == (4, 8, 3)
+
+
+def test_every_kind_has_a_file_that_can_be_read_back(tmp_path):
+    grid = np.arange(32).reshape(4, 8)
+    depth = grid.astype(np.float32) * 4.0
+    depth[0, 0] = np.nan
+    outputs = {"depth": DenseOutput("depth", depth), "classes": DenseOutput("classes", (grid % 3).astype(np.uint8)),
+               "ids": DenseOutput("ids", (grid * 1000).astype(np.int32)), "mask": DenseOutput("mask", grid % 2 == 0),
+               "flow": DenseOutput("flow", np.stack([depth] * 3, axis=2)), "chance": DenseOutput("probability", depth / 128)}
+    names = write_outputs(tmp_path, "a", noise(4, 8), Perception(0, "front", outputs))
+    read = {name: np.load(tmp_path / file) if file.endswith(".npy") else np.array(Image.open(tmp_path / file))
+            for name, file in names.items()}
+    assert read["depth"][0, :2].tolist() == [0, 4000] and read["depth"].max() == 65535
+    assert np.array_equal(read["classes"], grid % 3) and np.array_equal(read["ids"], grid * 1000)
+    assert set(np.unique(read["mask"])) == {0, 255}
+    assert np.array_equal(read["flow"], outputs["flow"].array, equal_nan=True)
+    shown = np.ones((4, 8), bool)
+    shown[:, 4:] = False
+    hidden = without_unseen(Perception(0, "front", outputs), shown).outputs
+    assert np.isnan(hidden["flow"].array[:, 4:]).all() and (hidden["classes"].array[:, 4:] == 255).all()
+    assert not hidden["mask"].array[:, 4:].any()
+    assert np.array_equal(hidden["ids"].array[:, :4], outputs["ids"].array[:, :4])
