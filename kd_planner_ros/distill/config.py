@@ -88,8 +88,6 @@ class TrainConfig:
     threads: int = _field(0, "CPU threads for training; 0: one for each core", low=0)
     checkpoint_minutes: float = _field(5.0, "minutes between checkpoints", low=0.0)
     validate_minutes: float = _field(10.0, "minutes between validations, besides the one at the end of each epoch; 0: none", low=0.0)
-    validate_samples: int = _field(0, "at most this many held-out samples in a validation, evenly spaced over the held-out routes; 0: "
-                                   "all. A recurrent network reads all of them", low=0)
     models_dir: Path | None = _field(None, "where models live (default: the installed models folder)")
     runs_dir: Path = _field(Path("runs/train"), "where checkpoints and logs go, in a folder named after the model")
     cache: Path = _field(Path("recordings/cache"), "where the samples made from recordings are kept")
@@ -101,6 +99,9 @@ class TrainConfig:
 
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, metadata={"cli": False})
     """Options of the network and of the method, by their names."""
+    validate_samples: int = _field(0, "at most this many held-out samples in a validation, evenly spaced over the held-out routes; 0: "
+                                   "all. A recurrent network reads all of them", low=0, cli=False)
+    """For recipes alone: the command line has enough options."""
     stages: tuple[Mapping[str, Any], ...] = field(default=(), metadata={"cli": False})
     """Stages instead of the network's own: fields of ``Stage`` each."""
 
