@@ -62,6 +62,8 @@ def check(place: Path | Source, uses: Callable[[Recording], Mapping[str, str]] =
             faults = {topic: why for topic in file.kinds if kinds_of(topic) and topic in recording.held
                       and (why := recording.absent(topic))} | faults
             found |= _vehicle(recording, faults)
+            if not recording.lacks(recording.topics.odometry):
+                _attempt(lambda: recording.timeline, recording.topics.odometry, faults)  # notes what is left out of it
             found["notes"] = list(dict.fromkeys((*recording.notes, *_told(verdicts))))
             found["uses"] = dict(uses(recording))
         faults = {topic: one.fault for topic, one in verdicts.items() if one.fault} | faults

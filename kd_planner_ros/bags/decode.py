@@ -16,10 +16,11 @@ from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraImage
 from kd_planner_ros.core.timeline import POSE_COLUMNS, Series, series
 from kd_planner_ros.wire.codec.motion import control_of, ego_of
-from kd_planner_ros.wire.codec.pictures import label_of
+from kd_planner_ros.wire.codec.pictures import depth_of, label_of
 from kd_planner_ros.wire.codec.tables import actors_of, route_of, signals_of
 from kd_planner_ros.wire.topics import TRUTH_OBJECTS, TRUTH_SIGNALS, Topics
 
+RANGE_SLACK = 0.01
 _SPEED = POSE_COLUMNS.index("speed_mps")
 _ACCELERATION = POSE_COLUMNS.index("acceleration_mps2")
 
@@ -35,6 +36,14 @@ def control_row(message: Any, topic: str) -> list[float]:
     """Throttle, steer (positive LEFT) and brake of a control message."""
     control = decoded(control_of, message, topic)
     return [control.throttle, control.steer, control.brake]
+
+
+def is_forward(message: Any, row: list[float]) -> bool:
+    """Whether a control of ``row`` drives ahead in CARLA's ranges; in reverse gear the same throttle drives back."""
+    if getattr(message, "reverse", False) or getattr(message, "hand_brake", False):
+        return False
+    throttle, steer, brake = row
+    return all(-RANGE_SLACK <= one <= 1.0 + RANGE_SLACK for one in (throttle, brake)) and abs(steer) <= 1.0 + RANGE_SLACK
 
 
 def join_ego(odometry: list[tuple[int, int, list[float]]], speeds: list[tuple[int | None, int, float]], imu: Series,
@@ -87,7 +96,7 @@ def labels(found: Mapping[str, Any], topics: Topics, camera: str, kinds: tuple[s
     arrays = {}
     for kind in kinds:
         topic = topics.ids(camera) if kind == "semantic" and topics.ids(camera) in found else topics.label(camera, kind)
-        arrays[kind] = decoded(label_of, found[topic], topic)
+        arrays[kind] = decoded(depth_of if kind == "depth" else label_of, found[topic], topic)
     return CameraImage(stamp_ns, picture, **arrays)
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from kd_planner_ros.bags.messages import Field, known_fields
 from kd_planner_ros.wire.channels import CHANNELS
 from kd_planner_ros.wire.codec.carla import LIGHT_INFOS, LIGHT_STATES, OBJECTS
-from kd_planner_ros.wire.codec.pictures import COMPRESSED, label_of
+from kd_planner_ros.wire.codec.pictures import COMPRESSED, depth_of, label_of
 from kd_planner_ros.wire.codec.tables import TABLE, actors_of
 from kd_planner_ros.wire.topics import CARLA_OBJECTS, LIGHT_INFO, LIGHT_STATUS, WORLD_INFO
 
@@ -34,7 +34,7 @@ def fits(kind: str, fields: frozenset[Field], wanted: Sequence[str]) -> bool:
 @lru_cache
 def _patterns() -> tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]:
     """A pattern of topic names for each channel and the types there; those that say most come first."""
-    by_decoder: dict[object, list[str]] = {label_of: [COMPRESSED], actors_of: [OBJECTS]}
+    by_decoder: dict[object, list[str]] = {label_of: [COMPRESSED], depth_of: [COMPRESSED], actors_of: [OBJECTS]}
     for channel in CHANNELS.values():
         by_decoder.setdefault(channel.decode, []).extend((channel.kind, *(kind for kind, _ in channel.others)))
     found = []

@@ -75,7 +75,7 @@ CHANNELS = {
     "camera_info": Channel("/carla/{role}/{sensor}/camera_info", pictures.CAMERA_INFO, pictures.camera_info, pictures.camera_of,
                            "{sensor}"),
     "image": _camera("", pictures.rgb, pictures.rgb_of),
-    "depth": _camera("_depth", pictures.depth, pictures.label_of),
+    "depth": _camera("_depth", pictures.depth, pictures.depth_of),
     "semantic": _camera("_semantic", pictures.class_colours, pictures.label_of),
     "instance": _camera("_instance", pictures.instances, pictures.label_of),
     "class_ids": Channel("/truth/{sensor}/semantic", pictures.IMAGE, pictures.classes, pictures.label_of, "{sensor}"),

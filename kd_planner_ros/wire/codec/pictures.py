@@ -102,14 +102,30 @@ def pixels_of(message: Any) -> np.ndarray:
 
 
 def label_of(message: Any) -> np.ndarray:
-    """A label picture [H, W]: depth in metres, class ids or instance ids; colours of CARLA's palette become class ids.
+    """A label picture [H, W]: class ids or instance ids; colours of CARLA's palette become class ids.
 
     Raises:
         SensorError: as ``pixels_of``.
     """
     if getattr(message, "encoding", "") in COLOURS:
         return ids_of_colours(rgb_of(message))
-    return pixels_of(message)
+    pixels = pixels_of(message)
+    return pixels if pixels.ndim == 2 else ids_of_colours(pixels)
+
+
+def depth_of(message: Any) -> np.ndarray:
+    """Planar depth in metres, float32 [H, W], of an Image or a PNG. Millimetres (``16UC1``, REP 118) become metres, with NaN for 0.
+
+    Raises:
+        SensorError: pixels of another kind, as CARLA's raw code in colours, or as ``pixels_of``.
+    """
+    pixels = pixels_of(message)
+    if pixels.ndim != 2 or pixels.dtype not in (np.uint16, np.float32, np.float64):
+        raise SensorError("depth in metres (32FC1) or millimetres (16UC1)", repr(getattr(message, "encoding", str(pixels.dtype))),
+                          "record the depth picture of CARLA's ROS bridge")
+    if pixels.dtype == np.uint16:
+        return np.where(pixels > 0, pixels / np.float32(1000.0), np.float32(np.nan)).astype(np.float32)
+    return pixels.astype(np.float32, copy=False)
 
 
 def coded_depth_of(message: Any) -> np.ndarray:
