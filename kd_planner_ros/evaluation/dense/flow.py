@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 
 from kd_planner_ros.evaluation.dense.measure import Baseline, Counts, Measure, ratio
@@ -54,9 +55,9 @@ class FlowMeasure(Measure):
 
     def counts(self, found: FoundMotion | None, truth: Motion) -> Counts:
         """``found`` None: the network is not ready."""
-        if found is None or not np.isfinite(found.flow).any():
+        if found is None or not np.isfinite(found.flow[..., 0]).any():
             return {"not_ready": 1}
-        used = truth.known & np.isfinite(found.flow).all(-1)
+        used = truth.known & np.isfinite(found.flow[..., 0] + found.flow[..., 1] + found.flow[..., 2])
         if found.depth is not None:
             used &= found.depth > 0.0
         if not used.any():
@@ -95,7 +96,7 @@ class FlowMeasure(Measure):
         """None where ``found`` is, NaN where its flow is."""
         if found is None:
             return None
-        return replace(guess, flow=np.where(np.isfinite(found.flow), guess.flow, np.float32(np.nan)))
+        return replace(guess, flow=np.where(np.isfinite(found.flow[..., :1]), guess.flow, np.float32(np.nan)))
 
 
 def _places(found: FoundMotion, truth: Motion, used: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -115,7 +116,7 @@ def _places(found: FoundMotion, truth: Motion, used: np.ndarray) -> tuple[np.nda
 
 def _length(off: np.ndarray) -> np.ndarray:
     """Lengths [N] of [N, C]; what is not finite counts as the longest of the others."""
-    found = np.sqrt((off * off).sum(-1))
+    found = np.sqrt(np.einsum("nc,nc->n", off, off))
     bad = ~np.isfinite(found)
     if bad.any():
         found[bad] = found[~bad].max(initial=0.0)
@@ -123,7 +124,7 @@ def _length(off: np.ndarray) -> np.ndarray:
 
 
 def _off(truth: Motion, used: np.ndarray, places: np.ndarray) -> np.ndarray:
-    return np.abs(taken(truth.before.rgb, places) - truth.now.rgb[used].astype(np.float32) / 255.0).mean(1)
+    return cv2.absdiff(taken(truth.before.rgb, places), truth.now.rgb[used]) @ np.full(3, 1.0 / (3.0 * 255.0), np.float32)
 
 
 class ZeroFlow(Baseline):

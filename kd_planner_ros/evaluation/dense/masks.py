@@ -133,8 +133,8 @@ class MotionMeasure(Measure):
         some = bool(half[2])
         return {"frames": int(sums.get("frames", 0)), "pixels": int(sums.get("pixels", 0)),
                 "left_out": {"not_ready": int(sums.get("not_ready", 0)), "unknown": int(sums.get("unknown", 0))},
-                "moving_share": ratio(half[2], sums.get("pixels", 0)), **scores(*half), "best_f1": float(f1[best]) if some else None,
-                "best_threshold": best / THRESHOLDS if some else None, "average_precision": _area(hits, said, half[2]) if some else None}
+                **scores(*half), "best_f1": float(f1[best]) if some else None, "best_threshold": best / THRESHOLDS if some else None,
+                "average_precision": _area(hits, said, half[2]) if some else None, "moving_share": ratio(half[2], sums.get("pixels", 0))}
 
     def baselines(self) -> dict[str, Baseline]:
         """Nothing moves; everything that can."""

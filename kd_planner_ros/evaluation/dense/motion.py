@@ -169,22 +169,27 @@ def rigid_flow(move: np.ndarray, points: np.ndarray) -> np.ndarray:
 def projected(points: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
     """Columns and rows float32 [..., 2] of ``points`` [..., 3]; NaN where they lie behind the camera or are unknown."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        z = np.where(points[..., 2:] > 1e-3, points[..., 2:], np.float32(np.nan))
-        scale, centre = intrinsics[[0, 1], [0, 1]].astype(np.float32), intrinsics[:2, 2].astype(np.float32)
-        return points[..., :2] / z * scale + centre
+        over = np.float32(1.0) / np.where(points[..., 2] > 1e-3, points[..., 2], np.float32(np.nan))
+        out = np.empty((*over.shape, 2), np.float32)
+        for axis in range(2):
+            np.multiply(points[..., axis], over, out=out[..., axis])
+            out[..., axis] *= np.float32(intrinsics[axis, axis])
+            out[..., axis] += np.float32(intrinsics[axis, 2])
+        return out
 
 
 def in_picture(places: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """bool [...]: ``places`` [..., 2] (columns and rows) lie between the centres of the outer pixels."""
     with np.errstate(invalid="ignore"):
-        return ((places >= 0.0) & (places <= np.array([shape[1] - 1, shape[0] - 1], np.float32))).all(-1)
+        x, y = places[..., 0], places[..., 1]
+        return (x >= 0.0) & (x <= shape[1] - 1) & (y >= 0.0) & (y <= shape[0] - 1)
 
 
 def taken(rgb: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """``rgb`` uint8 [H, W, 3] at ``places`` float32 [N, 2], bilinear, as float32 [N, 3] in [0, 1]; outside the nearest border counts."""
+    """``rgb`` uint8 [H, W, 3] at ``places`` float32 [N, 2], bilinear: uint8 [N, 3]; outside the nearest border counts."""
     at = np.nan_to_num(places, nan=-1e4, posinf=1e4, neginf=-1e4).clip(-1e4, 1e4).reshape(-1, 1, 2)
     out = [cv2.remap(rgb, part, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for part in _parts(at)]
-    return (np.concatenate(out).reshape(-1, 3) if out else np.zeros((0, 3), np.uint8)).astype(np.float32) / 255.0
+    return np.concatenate(out).reshape(-1, 3) if out else np.zeros((0, 3), np.uint8)
 
 
 def _parts(places: np.ndarray, most: int = 30_000) -> list[np.ndarray]:
