@@ -10,6 +10,8 @@ import yaml
 
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
+from support.perception import install_network, save_tiny
+
 from kd_planner_ros.cli.main import build_parser
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError
 from kd_planner_ros.ros.graph import drive as drive_module
@@ -124,6 +126,22 @@ def test_a_fallback_planner_is_a_second_planner_with_topics_of_its_own(tmp_path)
     sent = {port.name for port in node_specs()["fallback_planner"].ports}
     heard = {port.name for port in node_specs()["controller"].ports if port.name.startswith("fallback_planner/")}
     assert heard <= sent, "what the controller hears is what that node sends"
+
+
+def test_drive_tells_every_model_node_where_its_model_lies(tmp_path, monkeypatch):
+    install_network(monkeypatch, tmp_path, "told_eye_package")
+    models, told = str(save_tiny(tmp_path / "models", "eye")), {}
+
+    def keep(nodes, *rest):
+        told.update({node.name: node.effective() for node in nodes})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(drive_module, "_run", keep)
+    with pytest.raises(KeyboardInterrupt):
+        drive_module.drive(drive_module.DriveConfig(planner="constant_velocity", perception="eye", fallback_planner="constant_velocity",
+                                                    models_dir=models, out=str(tmp_path / "run")))
+    assert {told[name]["models_dir"] for name in ("planner", "fallback_planner", "perception")} == {models}
+    assert told["perception"]["perceiver"] == "eye" and told["controller"]["fallback_period_s"] == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("name, status, alive, goes_on", [
