@@ -105,12 +105,19 @@ def _show(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _latency(args: argparse.Namespace) -> dict[str, Any]:
-    from kd_planner_ros.runtime.bench import bench_latency
+    import resource
+
+    from kd_planner_ros.runtime.bench import bench_latency, noise_frame
+    from kd_planner_ros.runtime.bench_parts import bench_parts
     from kd_planner_ros.runtime.facts import model_place
     from kd_planner_ros.runtime.load import load_model_runner
+    from kd_planner_ros.runtime.perceiver import NetworkPerceiver
 
     model = load_model_runner(model_place(args.planner, args.models_dir), None, args.device, args.engine)
-    return _show(bench_latency(model, args.frames))
+    found = bench_latency(model, args.frames)
+    if isinstance(model, NetworkPerceiver):
+        found |= bench_parts(model, noise_frame(model), args.frames)
+    return _show(found | {"peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0, 1)})
 
 
 def _sizes(args: argparse.Namespace) -> dict[str, Any]:

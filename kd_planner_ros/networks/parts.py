@@ -107,6 +107,10 @@ class Schedule:
         needed = {name: self._closed([name]) & off for name, rate in self._rates.items() if rate and self._parts[name].switch}
         return {name: tuple(one for one in self._parts if one in lacks) for name, lacks in needed.items() if lacks}
 
+    def needed(self, names: Iterable[str]) -> frozenset[str]:
+        """``names`` and everything that they need of the same frame."""
+        return frozenset(self._closed(names))
+
     def next(self) -> frozenset[str]:
         """The parts that run on the next frame; none where everything is off."""
         now, self._frame = self._frame, self._frame + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,6 +12,14 @@ from torch import Tensor
 from kd_planner_ros.networks.parts import NetworkPart, in_order
 from kd_planner_ros.runtime.engines import Engine
 from kd_planner_ros.runtime.network_model import noise_like
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The inputs of each part."""
+
+    parts: Mapping[str, Mapping[str, Tensor]]
+
 
 Build = Callable[[NetworkPart, Mapping[str, Tensor]], Engine]
 """(part, example inputs) -> its engine, checked."""
@@ -38,6 +47,18 @@ class PartsEngine(Engine):
         first = self._engines[parts[0].name]
         self.describe, self.tolerance = f"{first.describe}, {len(parts)} parts", first.tolerance
         self.spent_ms: dict[str, float] = {}
+
+    def ready(self, inputs: Mapping[str, Tensor]) -> Ready:
+        """What each part is given where the network runs on ``inputs``."""
+        known, found = dict(inputs), {}
+        for part in self._parts:
+            found[part.name] = {name: known[name] for name in part.inputs}
+            known |= self._engines[part.name].run(found[part.name])
+        return Ready(found)
+
+    def run_part(self, name: str, ready: Ready) -> dict[str, Tensor]:
+        """The outputs of part ``name`` alone."""
+        return self._engines[name].run(ready.parts[name])
 
     def run(self, inputs: Mapping[str, Tensor], due: Collection[str] | None = None) -> dict[str, Tensor]:
         """The network's outputs that the parts in ``due`` give, all where it is None; ``spent_ms`` has each part's time.

@@ -9,6 +9,8 @@ from support.recordings import FOLDER
 from support.unified import STEP_NS, frame
 
 from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.runtime.bench import noise_frame
+from kd_planner_ros.runtime.bench_parts import bench_parts
 from kd_planner_ros.runtime.load import load_perceiver
 from kd_planner_ros.runtime.store import load_model, save_model
 
@@ -75,6 +77,15 @@ def test_only_what_is_due_runs_and_the_encoder_runs_once_a_frame(models, monkeyp
     assert not see(3, set()).outputs and passes == [1] * 6, passes
     assert not see(4, {"encoder", "pose", "flow"}).unknown, "frame 2, 0.2 s ago, is the frame before"
     assert set(see(7, {"encoder", "pose", "flow"}).unknown) >= {"flow", "forward_mps"}, "frame 4 is 0.3 s old"
+
+
+def test_the_cost_of_each_part_is_measured(models):
+    perceiver = load_perceiver("seer", engine="torch", models_dir=models)
+    found = bench_parts(perceiver, noise_frame(perceiver), 2)
+    assert list(found["parts_ms"]) == ["encoder", "depth", "pixels", "segmentation", "pose", "flow", "motion"]
+    assert min(found["parts_ms"].values()) > 0.0 and 0.0 < found["depth_and_segmentation_share"] < 1.0
+    assert found["shared_saves_ms"] == pytest.approx(4 * found["parts_ms"]["encoder"], abs=0.05), "five decoders share one encoder"
+    assert found["over_the_sum"] > 0.0
 
 
 def test_it_is_judged_by_a_recordings_labels(models):
