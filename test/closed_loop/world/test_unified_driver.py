@@ -43,7 +43,7 @@ def test_it_drives_where_it_is_free_and_stands_where_it_is_not(tmp_path, nearest
     try:
         scene, plans = world.start(route, 0, WEATHERS[0]), []
         for tick in range(ticks):
-            control, plan = side.step(scene, world.sense() if tick % 2 == 0 else None)
+            control, plan = side.step(scene, world.sense() if side.looks(tick) else None)
             assert side._driver.last_error == "" and control.reason == ""
             assert control.steer == pytest.approx(WHEEL_DEG / 70.0, abs=1e-4)
             plans += [] if plan is None else [plan]
