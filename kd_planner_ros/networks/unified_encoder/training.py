@@ -21,7 +21,7 @@ from kd_planner_ros.networks.training import LearningTask, Loss, OptimiserDefaul
 from kd_planner_ros.networks.unified_encoder.config import VOID, UnifiedEncoderConfig, class_of_tag
 from kd_planner_ros.networks.unified_encoder.figures import dense_figures, in_metres
 from kd_planner_ros.networks.unified_encoder.geometry import pose_of
-from kd_planner_ros.networks.unified_encoder.loss import SEGMENTATION, WEIGHTS, truth_losses, weighted
+from kd_planner_ros.networks.unified_encoder.loss import SEGMENTATION, SEGMENTATION_SHARE, WEIGHTS, truth_losses, weighted
 from kd_planner_ros.networks.unified_encoder.model import BEFORE
 from kd_planner_ros.networks.unified_encoder.processor import UnifiedEncoderProcessor
 from kd_planner_ros.networks.unified_encoder.segmentation import TASKS, TextBranch, matching_loss, segmentation_losses
@@ -203,9 +203,7 @@ class UnifiedEncoderTask(LearningTask):
                   for classes, objects, name in zip(targets["classes"], targets["objects"], names, strict=True)]
         self._criterion.to(task.device)
         parts = segmentation_losses(self._criterion, outputs, [masks for masks, _ in taught], [kinds for _, kinds in taught])
-        # As sums over the layers they would be 54 of 77 at the start of learning from truth: the encoder would learn for them alone.
-        layers = 1 if self._video else 1 + len(outputs["earlier_classes"])
-        return {name: part / layers for name, part in parts.items()}
+        return {name: part * (1.0 if self._video else SEGMENTATION_SHARE) for name, part in parts.items()}
 
     def modules(self, model: nn.Module) -> nn.Module | None:
         """The text branch; it is not shipped. Exact labels teach the encoder through the target picture alone."""
