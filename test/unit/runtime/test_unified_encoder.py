@@ -20,7 +20,8 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     network = find_network("unified_encoder")
-    config = network.config({"size": "tiny", "input_height": 64, "input_width": 224, "camera_width": 224, "camera_height": 64})
+    config = network.config({"size": "tiny", "input_height": 64, "input_width": 224, "camera_width": 224, "camera_height": 64,
+                             "camera_x_m": -1.5, "camera_z_m": 2.0})  # as the recording has it
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("models")
     save_model(folder / "seer", "unified_encoder", config, network.build_model(config).state_dict())
