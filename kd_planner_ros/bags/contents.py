@@ -13,6 +13,7 @@ import numpy as np
 from kd_planner_ros.bags import decode
 from kd_planner_ros.bags.catalogue import Catalogue
 from kd_planner_ros.bags.messages import decoded
+from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraSpec, Station
@@ -83,6 +84,16 @@ class Contents(Catalogue):
         found = (decode.only_route(self._sound([topic]), topic, self.path, self.custom_data)
                  for topic in (self.topics.route, self.topics.waypoints))
         return next((route for route in found if route is not None), None)
+
+    @cached_property
+    def usable_route(self) -> Route | None:
+        """``route``; None too where it cannot be read: for uses that need none. ``notes`` says why there is none."""
+        try:
+            found, why = self.route, f"no {self.topics.route}"
+        except BagError as error:
+            found, why = None, str(error)
+        self.notes += [] if found is not None else [f"{why}: frames have no navigation goal"]
+        return found
 
     def _sound(self, topics: Iterable[str]) -> Iterator[tuple[str, int, Any]]:
         """``messages`` of those of ``topics`` whose type can be read; ``notes`` says which cannot."""

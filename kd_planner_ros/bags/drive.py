@@ -17,7 +17,7 @@ def drive_of(recording: Recording) -> Drive:
     Raises:
         BagError: there is no odometry.
     """
-    return Drive(recording.timeline, recording.route, lambda: tracks_of(recording), lambda: recording.map_lines)
+    return Drive(recording.timeline, recording.usable_route, lambda: tracks_of(recording), lambda: recording.map_lines)
 
 
 def tracks_of(recording: Recording) -> Tracks | None:

@@ -60,10 +60,10 @@ class Recording(Contents):
             BagError: there is no odometry that can be believed.
         """
         timeline = read_motion(self)
-        if self.route is None:
-            self.notes.append(f"no {self.topics.route}: frames have no navigation goal")
+        route = self.usable_route
+        if route is None:
             return timeline
-        targets, commands = follow(self.route, timeline)
+        targets, commands = follow(route, timeline)
         return replace(timeline, targets=targets, commands=commands)
 
     def pictures(self, camera: str) -> Iterator[tuple[int, np.ndarray]]:

@@ -17,7 +17,8 @@ from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS
 
 MOST_EQUAL = 3
-"""A topic on which more messages came, all with one stamp, has no stamps. Fewer may be one message that several recorders wrote."""
+"""More messages that all have one stamp have none, where it is 0, and else stand still. Fewer may be one message that several recorders
+wrote."""
 LATE_NS, MOST_LATE = 500_000_000, 2
 """A network may hold up so many messages in a row for so long; more is time that was set back."""
 CLOCK_LIMIT_NS = 2_000_000_000
@@ -159,9 +160,9 @@ def _with(one: Verdict, other: Verdict) -> Verdict:
 
 
 def _has_none(times: Times, reference: Times) -> bool:
-    """Whether the messages have no stamps of their own: all have one, of which a driver that sets none says 0."""
-    first, last = times.span
-    return first == last and (len(times.stamps) > MOST_EQUAL or (first == 0 and reference.span[0] > STAMP_TOLERANCE_NS))
+    """Whether the messages have no stamps of their own: a driver that sets none says 0. Another stamp that stays is of a sensor that
+    stands still, or of one picture that is sent again and again."""
+    return times.span == (0, 0) and (len(times.stamps) > MOST_EQUAL or reference.span[0] > STAMP_TOLERANCE_NS)
 
 
 def _clock_of(times: Mapping[str, Times], verdicts: Mapping[str, Verdict], reference: str, sound: list[str]) -> Times:
@@ -183,6 +184,8 @@ def _placed(times: Times, clock: Times) -> Verdict:
 def _growth(times: Times) -> Verdict:
     """Whether the stamps of one topic grow."""
     stamps = times.stamps
+    if len(stamps) > MOST_EQUAL and stamps.min() == stamps.max():
+        return Verdict(f"stamps that stand still: {_s(stamps[0])} in {len(stamps)} of {len(stamps)} messages")
     newest = np.maximum.accumulate(stamps)
     late = stamps < newest
     starts = np.flatnonzero(np.diff(late.astype(np.int8), prepend=0) == 1)

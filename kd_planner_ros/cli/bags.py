@@ -15,7 +15,9 @@ examples:
   kd-planner bags check my_bag --camera front=rgb_view   what they say with the cameras named so
   kd-planner bags check my_bags --json               the same of every recording in a folder, as one JSON object
 
-Nothing is written. Exit status 2: no recording there can be read."""
+Nothing is written. Exit status 2: a recording there cannot be read; the others are printed all the same."""
+PLANNERS = "front"
+"""The camera that the shipped planners look through."""
 DRIVEN = "evaluate open-loop, replay"
 
 
@@ -54,6 +56,7 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
     print(found)
     if broken and not results:
         raise broken[0]
+    args.status = 2 if broken else 0
     return {"recordings": results, "unreadable": [str(error) for error in broken],
             "left_out": [{"path": str(path), "why": why} for path, why in found.left_out]}
 
@@ -70,14 +73,17 @@ def _with_uses(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _replayable(recording: Any) -> str:
-    from kd_planner_ros.core.errors import KdPlannerError
+    from kd_planner_ros.bags.cameras import recorded_names
+    from kd_planner_ros.core.errors import BagError, KdPlannerError
 
     try:
-        camera = (*recording.cameras, "<camera>")[0]
+        (camera,) = recorded_names(recording, (PLANNERS,))
         recording.require(recording.topics.odometry, "record it too")
-        recording.require(recording.image_topic(camera), "record a camera too")
+        recording.require(recording.image_topic(camera), "record a camera too, or say which one it is with --camera "
+                          f"{PLANNERS}=RECORDED; the recording has the cameras {', '.join(recording.cameras) or 'none'}")
         recording.camera_spec(camera)
-        next(recording.samples((camera,)), None)
+        if next(recording.samples((camera,)), None) is None:
+            raise BagError(f"an instant at which camera '{camera}' and odometry gave something", "none", "look at their stamps")
         missing = f"expected {recording.topics.route}; got no route; planners that need none can be used"
         return missing if recording.route is None else ""
     except KdPlannerError as error:

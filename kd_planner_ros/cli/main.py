@@ -118,7 +118,8 @@ def _guarded(argv: list[str], wanted: str | None) -> int:
 def _run(argv: list[str], wanted: str | None) -> int:
     """Run the subcommand, print its result where ``--json`` asks for it, and give back the exit status.
 
-    A result whose ``finished`` is False comes from a command that Ctrl-C or SIGTERM has ended in order.
+    A command that gives a result beside a fault sets ``args.status``. A result whose ``finished`` is False comes from a command that
+    Ctrl-C or SIGTERM has ended in order.
     """
     parser = build_parser(wanted)
     args, unknown = parser.parse_known_args(argv)
@@ -128,7 +129,7 @@ def _run(argv: list[str], wanted: str | None) -> int:
     if getattr(args, "json", False):
         print(json.dumps(asdict(result) if is_dataclass(result) else result, sort_keys=True, default=str))
     sys.stdout.flush()
-    return _stopped() if getattr(result, "finished", True) is False else 0
+    return _stopped() if getattr(result, "finished", True) is False else getattr(args, "status", 0)
 
 
 def _stopped() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from kd_planner_ros.bags.cameras import recorded_names
+from kd_planner_ros.bags.cameras import TRAIN_REMEDY, recorded_names, require_calibration
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.bags.source import Source, find_sources
 from kd_planner_ros.core.errors import BagError, KdPlannerError
@@ -14,6 +14,7 @@ from kd_planner_ros.distill.config import TrainConfig, stages_of
 from kd_planner_ros.distill.methods.registry import find_method
 from kd_planner_ros.networks.registry import can_be_trained, find_network, find_training, folders, is_weightless
 from kd_planner_ros.networks.training import LearningTask
+from kd_planner_ros.samples.make import first_sample
 from kd_planner_ros.samples.shards import require_topics
 
 CAMERA = "front"
@@ -82,6 +83,25 @@ def _task(name: str, size: str, options: Any) -> LearningTask:
     return training.build_task(network.build_processor(network.config(training.config_fields(size, options, None, {}))), options)
 
 
+def _require_trainable(recording: Recording, name: str) -> None:
+    """Refuse what a training of network ``name`` with its default options refuses, as far as its first sample tells.
+
+    Raises:
+        KdPlannerError: as the training.
+    """
+    network, training = find_network(name), find_training(name)
+    size, options = network.configurations[0].size, training.options()
+    task = _task(name, size, options)
+    require_topics(recording, task)
+    for camera in recorded_names(recording, task.cameras):
+        recording.camera_spec(camera)
+    config = network.config(training.config_fields(size, options, *_cameras(recording)))
+    require_calibration(recording, config.rig, TRAIN_REMEDY)
+    processor = network.build_processor(config)
+    for frame in first_sample(recording, training.build_task(processor, options)):
+        processor.encode([frame])
+
+
 def trainable(recording: Recording) -> dict[str, str]:
     """Why ``kd-planner train`` refuses ``recording``, by network with its default options: "" where it does not."""
     found = {}
@@ -89,10 +109,7 @@ def trainable(recording: Recording) -> dict[str, str]:
         try:
             if is_weightless(name) or not can_be_trained(name):
                 continue
-            task = _task(name, find_network(name).configurations[0].size, find_training(name).options())
-            require_topics(recording, task)
-            for camera in recorded_names(recording, task.cameras):
-                recording.camera_spec(camera)
+            _require_trainable(recording, name)
             found[name] = ""
         except KdPlannerError as error:
             found[name] = str(error)

@@ -11,16 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.bags.cameras import recorded_names, samples_for
+from kd_planner_ros.bags.cameras import recorded_names, require_route, samples_for
 from kd_planner_ros.bags.drive import drive_of
 from kd_planner_ros.bags.neighbours import Window, windows
 from kd_planner_ros.bags.reader import Recording
 from kd_planner_ros.core.errors import BagError, SensorError
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.imaging.class_grid import CELL_PX, UNKNOWN, class_grid
 from kd_planner_ros.networks.samples import MAIN, SampleMaker
 from kd_planner_ros.samples.arrays import ArrayWriter
 from kd_planner_ros.samples.rows import label, sample_dtype
+from kd_planner_ros.wire.topics import TRUTH_STATE
 
 CHUNK = 16
 """So many instants are held in memory before the samples among them are written."""
@@ -47,8 +49,7 @@ def make_samples(recording: Recording, maker: SampleMaker, folder: Path) -> Made
         BagError: a route is needed and there is none, or the file is broken.
         SensorError: a sensor gives something unfit, or the network gives arrays of changing names, shapes or types.
     """
-    if maker.needs_route and recording.timeline.targets is None:
-        raise BagError(f"a route of two points on {recording.topics.route} in {recording.path}", "none", "record it again")
+    _require_goals(recording, maker)
     ticks = maker.per_tick_targets(drive_of(recording))
     maker.begin()
     left_out: Counter[str] = Counter()
@@ -81,6 +82,44 @@ def make_samples(recording: Recording, maker: SampleMaker, folder: Path) -> Made
     return Made(names, frames + left_out[ALONE], kept, reported)
 
 
+def _require_goals(recording: Recording, maker: SampleMaker) -> None:
+    require_route(recording, maker.needs_route)
+    if maker.needs_route and recording.timeline.targets is None:
+        raise BagError(f"a route of two points on {recording.topics.route} in {recording.path}", "none", "record it again")
+
+
+def first_sample(recording: Recording, maker: SampleMaker) -> tuple[Frame, ...]:
+    """The frames of the first sample that ``maker`` could make of ``recording``; its arrays are not made.
+
+    Raises:
+        BagError: it gives no sample: no instant with every sensor and label, none far enough from the end of the drive and from
+            collisions, or none with a known control where ``maker`` needs one; or goals are needed and there is no route.
+    """
+    _require_goals(recording, maker)
+    found = next(_instants(recording, maker, Counter()), None)
+    sensors = ", ".join((*maker.cameras, *maker.clouds))
+    if found is None:
+        raise BagError(f"an instant in {recording.path} at which {sensors}, the labels and odometry gave something", "none",
+                       "look at the stamps, and record again")
+    timeline = recording.timeline
+    times = recording.placed_times(recording.image_topic(recorded_names(recording, maker.cameras)[0]))
+    stamps = np.unique(times.stamps) if times is not None else np.zeros(0, np.int64)
+    rows, keep, why = label(timeline, stamps[timeline.ego.at(stamps) >= 0], maker.steps, round(maker.step_s * 1e9))
+    if not keep.any():
+        left = f"{why['end of route']} end before, {why['collision']} are near a collision"
+        raise BagError(f"a sample in {recording.path} whose next {maker.horizon_s:g} s were recorded", f"none of {len(rows)}; {left}",
+                       "record longer drives")
+    if maker.needs_control and not np.isfinite(rows["actions"][keep][:, 0]).all(1).any():
+        raise no_control(str(recording.path), int(keep.sum()))
+    return found[1]
+
+
+def no_control(place: str, samples: int) -> BagError:
+    """What is wrong with ``samples`` samples of which none knows the control."""
+    return BagError(f"vehicle_control_cmd, or the expert's wish on {TRUTH_STATE}, at the samples of {place}",
+                    f"neither in {samples} samples", "record what the driver did too, in the clock of the sensors")
+
+
 def _reported(name: str, left_out: Mapping[str, int]) -> bool:
     return left_out[name] > 0 or name not in (ALONE, REFUSED)
 
@@ -90,7 +129,7 @@ def _instants(recording: Recording, maker: SampleMaker, left_out: Counter[str]) 
     first, own = maker.cameras[0], recorded_names(recording, maker.cameras)[0]
     if maker.grid and "semantic" not in labels.get(first, ()) and recording.has_label(own, "semantic"):
         labels[first] = (*labels.get(first, ()), "semantic")
-    wants = None if maker.roadside is None else SensorRig(roadside=maker.roadside)
+    wants = None if maker.roadside is None else SensorRig(roadside=maker.roadside, needs_route=maker.needs_route)
     samples = samples_for(recording, maker.cameras, maker.clouds, wants, labels)
     return windows(samples, maker.offsets_ns, lambda: left_out.update({ALONE: 1}))
 

@@ -23,17 +23,17 @@ from kd_planner_ros.bags.cameras import TRAIN_REMEDY, recorded_names, require_ca
 from kd_planner_ros.bags.files import bag_files
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.bags.source import Source, as_source
-from kd_planner_ros.core.errors import BagError, TrainingError
+from kd_planner_ros.core.errors import TrainingError
 from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.networks.samples import MAIN, SampleMaker, require_valid
 from kd_planner_ros.samples.arrays import open_array, put_in_place
-from kd_planner_ros.samples.make import make_samples
+from kd_planner_ros.samples.make import make_samples, no_control
 from kd_planner_ros.samples.rows import begins
 from kd_planner_ros.wire.topics import MAP_LINES, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE
 
-FORMAT = 5
+FORMAT = 6
 """Raise when the meaning of a row changes, or what a recording is refused for: old shards are then built again."""
 TRUTH = {"objects": TRUTH_OBJECTS, "signals": TRUTH_SIGNALS, "tracks": TRUTH_OBJECTS, "lines": MAP_LINES}
 
@@ -145,8 +145,7 @@ def build_shards(bags: Sequence[Path | Source], root: Path, maker: SampleMaker, 
 def _require_actions(shard: Shard, maker: SampleMaker, bag: Path) -> None:
     """Refuse samples that say nothing of the control, for a network that learns it: its branch would stay as it began."""
     if maker.needs_control and shard.facts["samples"] and not shard.known_actions:
-        raise BagError(f"vehicle_control_cmd, or the expert's wish on {TRUTH_STATE}, at the samples of {bag}",
-                       f"neither in {shard.facts['samples']} samples", "record what the driver did too, in the clock of the sensors")
+        raise no_control(str(bag), shard.facts["samples"])
 
 
 def _shaped_by(maker: SampleMaker) -> list[Any]:

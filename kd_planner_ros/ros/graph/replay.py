@@ -134,7 +134,7 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
             raise BagError(f"pictures of {spec.width}x{spec.height} from camera '{name}' in {recording.path}",
                            f"{found.width}x{found.height}", "choose a planner made for them, or record with --width and --height")
     require_calibration(recording, rig)
-    if recording.route is None and rig.needs_route:
+    if rig.needs_route and recording.route is None:
         raise BagError(f"{recording.topics.route} in {recording.path}", "no route",
                        "record the route too, or choose a planner that needs none")
     heard = [*(recording.topics.of("camera_info", name) for name in names), TF, TF_STATIC]
@@ -194,7 +194,7 @@ def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any,
     try:
         with Processes(nodes, folder, environment) as processes:
             topics = _playable(topics, player, recording)
-            player.open(topics, recording.route, recording.stations if facts.rig.roadside is not None else (),
+            player.open(topics, recording.usable_route, recording.stations if facts.rig.roadside is not None else (),
                         _renamed(recording, facts.rig))
             _await_agent(player, processes, watch, environment)
             require_only_clock(player.node)

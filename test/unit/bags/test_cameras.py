@@ -6,14 +6,17 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from support.bags import RIG, copy_bag
+from support.bags import RIG, Pictures, copy_bag
 from support.rewrite import edited, rewrite, zoomed
 
 from kd_planner_ros.bags.cameras import require_calibration, samples_for
+from kd_planner_ros.bags.drive import drive_of
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.ros.graph.replay import needed_topics
+from kd_planner_ros.samples.shards import build_shards
 
 FRONT = RIG.cameras[0]
 INFO = "/camera_info", "sensor_msgs/msg/CameraInfo"
@@ -93,3 +96,41 @@ def test_what_was_not_recorded_is_not_compared(bag):
     with open_bag(bag) as recording:
         require_calibration(recording, rig)
         assert recording.notes == []
+
+
+_shorter = edited("/global_plan", "sensor_msgs/msg/PointCloud2", lambda one: replace(
+    one, width=one.width - 1, row_step=one.row_step - one.point_step, data=one.data[:-one.point_step]))
+
+
+def test_two_routes_are_refused_where_goals_are_wanted_and_told_where_none_are(bag, tmp_path):
+    def change(topic, when, raw):
+        return [(when, raw), (when, _shorter(topic, when, raw))] if topic.endswith("/global_plan") else raw
+
+    path = rewrite(bag, tmp_path / "b", change)
+    with open_bag(path) as recording, pytest.raises(BagError, match="one route on .*global_plan.*2 different ones"):
+        list(samples_for(recording, ("front",), (), RIG))
+    with open_bag(path) as recording:
+        found = list(samples_for(recording, ("front",), (), replace(RIG, needs_route=False)))
+        assert len(found) == 2 and recording.timeline.targets is None
+        (note,) = recording.notes
+        assert "2 different ones" in note and note.endswith("frames have no navigation goal")
+    with open_bag(path) as recording:
+        assert needed_topics(recording, replace(RIG, needs_route=False)) and drive_of(recording).route is None
+    with open_bag(path) as recording, pytest.raises(BagError, match="2 different ones"):
+        needed_topics(recording, RIG)
+
+
+@pytest.mark.parametrize("needs_route", [False, True])
+def test_samples_of_a_network_that_needs_no_route_are_made_beside_two(bag, tmp_path, needs_route):
+    class Maker(Pictures):
+        horizon_s, step_s = 0.0, 0.5
+
+    Maker.needs_route = needs_route
+    path = rewrite(bag, tmp_path / "b", lambda topic, when, raw: [(when, raw), (when, _shorter(topic, when, raw))]
+                   if topic.endswith("/global_plan") else raw)
+    if needs_route:
+        with pytest.raises(BagError, match="2 different ones"):
+            build_shards([path], tmp_path / "cache", Maker(), progress=False)
+    else:
+        (shard,) = build_shards([path], tmp_path / "cache", Maker(), progress=False)
+        assert shard.facts["samples"] == 2 and "2 different ones" in shard.facts["notes"][0]

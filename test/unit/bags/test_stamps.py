@@ -78,10 +78,18 @@ def test_stamps_that_stop_while_odometrys_go_on_are_refused_and_those_of_a_slow_
     assert "while those of t go on" in judge({"ego": ego, "t": Times(np.arange(100) * TICK, ticks(100))}, "ego")["ego"].fault
 
 
-@pytest.mark.parametrize("stamp", [0, 5, 1_700_000_000 * S])
+@pytest.mark.parametrize("stamp", [5, 7 * S, 1_700_000_000 * S])
+@pytest.mark.parametrize("count", [4, 30])
+@pytest.mark.parametrize("beside", [False, True])
+def test_one_stamp_that_stays_is_refused_however_short_the_time(stamp, count, beside):
+    """A dead driver sends its last picture again and again, beside a car that moves on or without any odometry."""
+    found = verdict(np.full(count, stamp), reference=ticks(100, 7 * S) if beside else None)
+    assert found.fault == f"stamps that stand still: {stamp / 1e9:.3f} s in {count} of {count} messages" and found.clock is None
+
+
 @pytest.mark.parametrize("pace", [1, 4])
-def test_messages_without_stamps_are_placed_by_odometrys_at_their_bag_times(stamp, pace):
-    """Whatever the one stamp is, and where simulated time is slower than the bag's."""
+def test_messages_without_stamps_are_placed_by_odometrys_at_their_bag_times(pace, stamp=0):
+    """Also where simulated time is slower than the bag's."""
     ego = Times(10**12 + np.arange(100) * TICK * pace, ticks(100, 7 * S))
     bare = Times(ego.received[10:40] + 3, np.full(30, stamp))
     found = judge({"ego": ego, "t": bare}, "ego")["t"]

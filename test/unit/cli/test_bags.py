@@ -1,10 +1,11 @@
 """``kd-planner bags check``: a user's first command on a foreign recording."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from support.bags import copy_bag
-from support.rewrite import moved, rewrite
+from support.rewrite import edited, moved, rewrite
 
 from kd_planner_ros.cli.main import main
 
@@ -20,7 +21,7 @@ def check(path, capsys, *options):
     status = main(["bags", "check", str(path), "--json", *options])
     out = capsys.readouterr()
     lines = out.out.splitlines()
-    return status, json.loads(lines[-1]) if status == 0 else out.err, "\n".join(lines[:-1])
+    return status, json.loads(lines[-1]) if lines and lines[-1].startswith("{") else out.err, "\n".join(lines[:-1])
 
 
 def test_a_sound_recording_is_told_in_full(bag, capsys):
@@ -80,7 +81,7 @@ def test_of_a_folder_each_recording_and_each_that_is_left_out_is_told(bag, tmp_p
     data = next(broken.glob("*.mcap"))
     data.write_bytes(data.read_bytes()[:3000])
     status, found, text = check(tmp_path, capsys)
-    assert status == 0 and len(found["recordings"]) == 1 and "broken" in found["unreadable"][0]
+    assert status == 2 and len(found["recordings"]) == 1 and "broken" in found["unreadable"][0]
     assert found["left_out"] == [{"path": str(tmp_path / "interrupted.partial"), "why": "it was interrupted"}]
     assert "cannot be read" in text and "2 recordings found; left out: " in text
 
@@ -116,7 +117,7 @@ def test_all_messages_are_read_once(bag, capsys, monkeypatch):
     monkeypatch.setattr(BagFile, "raw", lambda self, topics: (seen.append(one[0]) or one for one in whole(self, topics)))
     _, found, _ = check(bag, capsys)
     (camera,) = (one for one in found["recordings"][0]["topics"] if one["name"] == CAMERA)
-    assert camera["messages"] == 8 <= seen.count(CAMERA) <= 8 + 3  # and the first one: its size, and one sample
+    assert camera["messages"] == 8 <= seen.count(CAMERA) <= 8 + 4  # and the first ones: their size, and a sample for each of two uses
 
 
 def test_where_nothing_can_be_read_the_status_is_two_and_the_sentence_one_line(bag, tmp_path, capsys):
@@ -127,8 +128,6 @@ def test_where_nothing_can_be_read_the_status_is_two_and_the_sentence_one_line(b
 
 
 def test_a_wrong_calibration_is_named(bag, tmp_path, capsys):
-    from dataclasses import replace
-
     import numpy as np
 
     from kd_planner_ros.bags.messages import typestore
@@ -144,3 +143,46 @@ def test_a_wrong_calibration_is_named(bag, tmp_path, capsys):
     assert "fx 0 and fy 0" in one["faults"]["/carla/ego_vehicle/front/camera_info"]
     assert one["cameras"][0]["fov_deg"] is None and "no calibration" in text
     assert "fx 0" in one["uses"]["train --network tcp"] and "fx 0" in one["uses"]["evaluate open-loop, replay"]
+
+
+def _two_routes(topic, when, raw):
+    return [(when, raw), (when, _shorter(topic, when, raw))] if topic.endswith("/global_plan") else raw
+
+
+_shorter = edited("/global_plan", "sensor_msgs/msg/PointCloud2", lambda one: replace(
+    one, width=one.width - 1, row_step=one.row_step - one.point_step, data=one.data[:-one.point_step]))
+
+
+def _lost(odometry):
+    place = replace(odometry.pose.pose.position, x=float("nan"))
+    return replace(odometry, pose=replace(odometry.pose, pose=replace(odometry.pose.pose, position=place)))
+
+
+NOT_USABLE = {
+    "no common instant": (lambda topic, when, raw: None if topic.endswith("/odometry") and when % 500_000_000 == 0 else raw, USES, "none"),
+    "odometry of no numbers": (edited("/odometry", "nav_msgs/msg/Odometry", _lost), USES, ""),
+    "two routes": (_two_routes, USES, "2 different ones"),
+    "no control at the samples": (lambda topic, when, raw: None if topic.endswith(("/truth/state", "vehicle_control_cmd")) and when
+                                  < 4_500_000_000 else raw, USES[1:], "neither in"),
+    "no future": (lambda topic, when, raw: raw if when < 2_500_000_000 else None, USES[1:], "2 s were recorded"),
+    "no calibration and another size": (lambda topic, when, raw: None if topic.endswith("/camera_info") else raw, USES[1:], "900x256"),
+}
+
+
+@pytest.mark.parametrize("fault", NOT_USABLE)
+def test_what_the_commands_would_refuse_is_no(bag, tmp_path, capsys, fault):
+    change, uses, told = NOT_USABLE[fault]
+    _, found, _ = check(rewrite(bag, tmp_path / "b", change), capsys)
+    (one,) = found["recordings"]
+    for use in uses:
+        assert one["uses"][use] and told in one["uses"][use]
+
+
+def test_left_and_right_cameras_are_no_front_camera(bag, tmp_path, capsys):
+    """A planner wants the front one; said which it is, the recording can be used."""
+    path = rewrite(bag, tmp_path / "b", lambda topic, when, raw: [(when, raw)], lambda topic: topic.replace("/front/", "/left/"))
+    two = rewrite(path, tmp_path / "c", silent={"/carla/ego_vehicle/right/image": "sensor_msgs/msg/Image"})
+    _, found, _ = check(two, capsys)
+    assert "--camera front=RECORDED; the recording has the cameras left, right" in found["recordings"][0]["uses"][USES[0]]
+    _, found, _ = check(two, capsys, "--camera", "front=left")
+    assert found["recordings"][0]["uses"][USES[0]] == ""

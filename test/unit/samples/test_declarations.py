@@ -257,7 +257,7 @@ def test_shards_keep_the_names_and_bytes_of_651a085(tmp_path):
     """Hashes of what 651a085 wrote of the same recording; its name there is a hash of format, content, camera and key."""
     bag = write_bag(tmp_path / "bag", rate=0.2, disturbed=(65, 75), storage="sqlite3")
     shard = build(tmp_path, bag, Pictures())
-    name = hashlib.sha256(json.dumps([5, shard.facts["content"], "front", {"as": "recorded"}], sort_keys=True).encode())
+    name = hashlib.sha256(json.dumps([6, shard.facts["content"], "front", {"as": "recorded"}], sort_keys=True).encode())
     assert shard.folder.name == name.hexdigest()[:20]
     facts = json.loads((shard.folder / "facts.json").read_text())
     facts.pop("content")  # of the file, which holds the writer's version
