@@ -5,9 +5,11 @@ import pytest
 from support.bags import copy_bag
 from support.rewrite import rewrite
 
+from kd_planner_ros.bags.decode import join_ego
 from kd_planner_ros.bags.messages import make, typestore
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.errors import BagError, SensorError
+from kd_planner_ros.core.timeline import series
 from kd_planner_ros.wire.codec import pictures
 from kd_planner_ros.wire.codec.motion import CONTROL, ODOMETRY
 
@@ -123,3 +125,14 @@ def test_classes_in_a_packed_picture_are_read_by_their_colours():
     ids = np.array([[0, 1], [7, 14]], np.uint8)
     coloured = pictures.rgb_of(pictures.class_colours(make, ids, S, "front"))
     assert (pictures.label_of(pictures.compressed(make, coloured, S, "front", "png")) == ids).all()
+
+
+@pytest.mark.parametrize("received, speeds, paired", [
+    ((5, 9), [(None, 5, 3.0), (None, 9, 4.0)], [3.0, 4.0]), ((5, 5), [(None, 5, 3.0)], [1.0, 1.0]),
+    ((5, 9), [(None, 5, 3.0), (None, 5, 4.0)], [1.0, 1.0]), ((5, 5), [(0, 5, 3.0), (S, 5, 4.0)], [3.0, 4.0])])
+def test_a_speed_is_paired_by_its_stamp_or_by_a_bag_time_of_its_own(received, speeds, paired):
+    """Two ticks, or two speeds, of one bag time cannot be told apart; odometry's own speed is 1."""
+    rows = [(number * S, bag_ns, [0.0] * 6 + [1.0, 0.0, 0.0, 0.0]) for number, bag_ns in enumerate(received)]
+    notes = []
+    assert join_ego(rows, speeds, series([]), notes, "speedometer").values[:, 6].tolist() == paired
+    assert notes == ([] if paired != [1.0, 1.0] else ["2 of 2 ticks without speedometer: odometry's speed is used there"])
