@@ -50,7 +50,7 @@ def segments(class_logits: Tensor, mask_logits: Tensor, things: np.ndarray, scor
     if not keep.any():
         return found, told
     masks = mask_logits[keep].sigmoid()
-    winner = (scores[keep][:, None, None] * masks).argmax(0).cpu().numpy()
+    winner = (scores[keep][:, None, None] * masks).max(0).indices.cpu().numpy()
     own = (masks >= 0.5).cpu().numpy()
     numbers = np.zeros(len(things), np.int32)
     sure = scores[keep].tolist()
