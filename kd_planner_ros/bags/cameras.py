@@ -32,7 +32,6 @@ def samples_for(recording: Recording, cameras: tuple[str, ...], clouds: tuple[st
     """
     if wants is not None:
         require_calibration(recording, wants)
-        require_route(recording, wants.needs_route)
     recorded = recorded_names(recording, cameras)
     own = dict(zip(recorded, cameras, strict=True))
     wanted = {name: kinds_of(labels, camera) for name, camera in own.items()}
@@ -43,16 +42,6 @@ def samples_for(recording: Recording, cameras: tuple[str, ...], clouds: tuple[st
         specs = {own[name]: replace(spec, id=own[name]) for name, spec in frame.calibrations.items()}
         truth = replace(sample.truth, labels={own[name]: shot for name, shot in sample.truth.labels.items()})
         yield replace(sample, frame=replace(frame, images=images, ages_s=ages_s, calibrations=specs), truth=truth)
-
-
-def require_route(recording: Recording, wanted: bool) -> None:
-    """Where goals are ``wanted``, refuse a recording whose route cannot be read; one without any is another matter.
-
-    Raises:
-        BagError: several different routes on one topic, or a broken one.
-    """
-    if wanted:
-        recording.route  # noqa: B018  reading it is the check
 
 
 def require_calibration(recording: Recording, rig: SensorRig, remedy: str = REMEDY, limits: Limits = Limits()) -> None:

@@ -81,11 +81,14 @@ class Recording(Contents):
             clouds: LiDAR ids.
             labels: of ``depth``, ``semantic``, ``instance``; each camera's, or by camera; into ``truth.labels``.
             wants: rig of a model whose earlier frames and roadside views are wanted too. Those never decide whether an
-                instant counts: what is late, missing or too old is missing in its frame.
+                instant counts: what is late, missing or too old is missing in its frame. A route that cannot be read is refused unless
+                it says that none is needed.
 
         Raises:
             BagError: a topic is missing (it is named, and what still works), or the file is broken.
         """
+        if wants is None or wants.needs_route:
+            self.route  # noqa: B018  one that cannot be read is refused where goals are wanted
         cameras = self.cameras if cameras is None else tuple(cameras)
         wanted = self._wanted(cameras, clouds, labels)
         specs = tuple(spec for spec in map(self.camera_spec, cameras) if spec is not None)

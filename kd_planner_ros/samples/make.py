@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.bags.cameras import recorded_names, require_route, samples_for
+from kd_planner_ros.bags.cameras import recorded_names, samples_for
 from kd_planner_ros.bags.drive import drive_of
 from kd_planner_ros.bags.neighbours import Window, windows
 from kd_planner_ros.bags.reader import Recording
@@ -83,8 +83,7 @@ def make_samples(recording: Recording, maker: SampleMaker, folder: Path) -> Made
 
 
 def _require_goals(recording: Recording, maker: SampleMaker) -> None:
-    require_route(recording, maker.needs_route)
-    if maker.needs_route and recording.timeline.targets is None:
+    if maker.needs_route and (recording.route is None or recording.timeline.targets is None):
         raise BagError(f"a route of two points on {recording.topics.route} in {recording.path}", "none", "record it again")
 
 
@@ -129,7 +128,7 @@ def _instants(recording: Recording, maker: SampleMaker, left_out: Counter[str]) 
     first, own = maker.cameras[0], recorded_names(recording, maker.cameras)[0]
     if maker.grid and "semantic" not in labels.get(first, ()) and recording.has_label(own, "semantic"):
         labels[first] = (*labels.get(first, ()), "semantic")
-    wants = None if maker.roadside is None else SensorRig(roadside=maker.roadside, needs_route=maker.needs_route)
+    wants = SensorRig(roadside=maker.roadside, needs_route=maker.needs_route)
     samples = samples_for(recording, maker.cameras, maker.clouds, wants, labels)
     return windows(samples, maker.offsets_ns, lambda: left_out.update({ALONE: 1}))
 

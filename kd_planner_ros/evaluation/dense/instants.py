@@ -12,6 +12,7 @@ import numpy as np
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.evaluation.dense.motion import Look, Motion, camera_in_map
 from kd_planner_ros.evaluation.dense.vocabulary import tag_numbers
 from kd_planner_ros.imaging.palette import THINGS
@@ -205,7 +206,7 @@ class _Shots:
         from kd_planner_ros.bags.reader import open_bag
 
         self._recording = open_bag(recording.source)  # its own: what it lacks is not counted twice
-        self._samples, self._camera = self._recording.samples((camera,), (), kinds), camera
+        self._samples, self._camera = self._recording.samples((camera,), (), kinds, SensorRig(needs_route=False)), camera
         self._next: Sample | None = next(self._samples, None)
 
     def at(self, stamp_ns: int) -> CameraImage | None:
