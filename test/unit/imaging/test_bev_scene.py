@@ -221,6 +221,7 @@ def test_carlas_topics_in_a_recording(source):
             (objects, message(3, objects=[carla_object(4, 1.0, 1.0)]))]
     recording = SimpleNamespace(kinds=dict.fromkeys((topic for topic, _ in said), ""), topics=Topics(), path="bag",
                                 lacks=lambda topic: "" if topic in dict(said) else "no such topic",
+                                usable=lambda topic: topic in dict(said),
                                 messages=lambda wanted: ((t, 0, m) for t, m in said if t in wanted))
     found = list(scenes(recording))
     assert [stamp for stamp, _, _ in found] == [1_000_000_000, 2_000_000_000, 3_000_000_000]
