@@ -184,10 +184,14 @@ def test_a_folder_that_nobody_can_make_is_refused_before_the_training(config, op
         train(but(config, **{option: Path("/proc/no")}))
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "-x", "a,b", "auto", "expert", "constant_velocity", "a\nb"])
+@pytest.mark.parametrize("name", [" ", "a/b", "..", ".hidden", "-x", "a,b", "auto", "expert", "constant_velocity", "a\nb"])
 def test_a_name_that_no_command_would_find_is_refused(config, name):
     with pytest.raises(ConfigError, match="--name"):
         but(config, name=name)
+
+
+def test_a_model_without_a_name_is_called_after_its_network(config):
+    assert but(config, name="").name == f"{config.network}_student"
 
 
 @pytest.mark.slow
