@@ -19,8 +19,8 @@ def require_name(name: str) -> None:
     Raises:
         ConfigError: it says why.
     """
-    if not name or Path(name).name != name or name == ".." or not name.isprintable():
-        raise ConfigError("--name with the name of a folder", repr(name), "give a name without slashes")
+    if not name or Path(name).name != name or name == ".." or not name.isprintable() or name != name.strip():
+        raise ConfigError("--name with the name of a folder", repr(name), "give a name without slashes, and without blanks at its ends")
     if name[0] in ".-" or "," in name:
         raise ConfigError("--name that begins with a letter or a digit and has no comma (--teacher separates models by commas)", repr(name),
                           "give another --name")
