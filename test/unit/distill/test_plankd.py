@@ -189,9 +189,10 @@ def test_scene_and_coordinate_channels_agree():
 
 
 def test_methods_by_name():
-    assert method_names() == ("imitation", "at", "dpk", "plankd", "reviewkd")
+    assert method_names() == ("imitation", "at", "dpk", "plankd", "reviewkd", "scene_motion")
     for method in method_names():
-        assert distiller(method, "tcp", CONFIG, CONFIG).name == method
+        if method != "scene_motion":  # it is for perceivers: test/unit/distill/test_scene_motion.py
+            assert distiller(method, "tcp", CONFIG, CONFIG).name == method
         with pytest.raises(ConfigError, match="--teacher") if method != "imitation" else pytest.MonkeyPatch.context():
             training(bags=(), method=method)
     with pytest.raises(ConfigError, match="method out of"):

@@ -205,7 +205,7 @@ def test_the_scores_are_put_on_the_card_of_the_weights_that_drove(tmp_path):
 # --- bad input ------------------------------------------------------------------------------------------------------
 
 def test_missing_files_say_which_option_to_give(tmp_path):
-    with pytest.raises(ConfigError, match="Town05.net.xml.*--maps-dir"):
+    with pytest.raises(ConfigError, match="a map of Town05 in .*--maps-dir"):
         find_suite(PLANKD, "town05-short", tmp_path, tmp_path)
     (tmp_path / "Town05.xodr").write_text("")
     with pytest.raises(ConfigError, match="town05_long.xml.*--routes-dir"):
