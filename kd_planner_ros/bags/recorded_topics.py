@@ -34,7 +34,7 @@ class RecordedTopics:
         self.kinds: Mapping[str, str] = self._file.kinds
         self.custom_data = self._file.custom_data
         self.notes = list(self._file.notes)
-        self.role_name = source.role_name or _find_role(self.kinds, self.path)
+        self.role_name = _recorded_role(self.kinds, self.path, source.role_name)
         self.topics = Topics(self.role_name, source.cameras)
         self._require_cameras()
 
@@ -93,15 +93,19 @@ class RecordedTopics:
         return ids if kind == "semantic" and ids in self.held else self.topics.label(camera, kind)
 
 
-def _find_role(kinds: Iterable[str], path: Path) -> str:
-    """The one role name in the names of the topics.
+def _recorded_role(kinds: Iterable[str], path: Path, wanted: str) -> str:
+    """The role name ``wanted``, or where it is "" the one role name in the names of the topics.
 
     Raises:
-        BagError: there is none, or more than one.
+        BagError: no topic of that role; none, or more than one, where none is wanted.
     """
     roles: list[str] = []
     for pattern in (r"/carla/([^/]+)/odometry$", r"/carla/([^/]+)/.+/image(?:/compressed)?$"):
         roles = roles or sorted({m.group(1) for m in (re.match(pattern, topic) for topic in kinds) if m})
+    if wanted and roles and not any(topic.startswith(f"/carla/{wanted}/") for topic in kinds):
+        raise BagError(f"topics of role '{wanted}' in {path}", f"those of {', '.join(roles)}", "correct --role-name, or leave it out")
+    if wanted:
+        return wanted
     if len(roles) == 1:
         return roles[0]
     if roles:

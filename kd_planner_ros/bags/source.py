@@ -46,6 +46,8 @@ def read_cameras(words: Iterable[str]) -> tuple[tuple[str, str], ...]:
     Raises:
         ConfigError: a word of another form, or a name that is given twice on one side.
     """
+    if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) for word in words):
+        raise ConfigError("--camera NAME=RECORDED (camera: [NAME=RECORDED] in a recipe)", repr(words), "correct --camera")
     pairs = [tuple(part.strip() for part in word.partition("=")[::2]) for word in words]
     if wrong := [word for word, pair in zip(words, pairs, strict=True) if not all(pair)]:
         raise ConfigError("--camera NAME=RECORDED, for example --camera front=rgb_front", repr(wrong[0]), "correct --camera")

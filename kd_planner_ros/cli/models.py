@@ -147,7 +147,9 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
 def _sensors(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.ros.carla_objects import to_objects, write_objects
     from kd_planner_ros.runtime.facts import model_facts, resolve_model
+    from kd_planner_ros.wire.topics import require_role_name
 
+    require_role_name(args.role_name)
     rig = model_facts(*resolve_model(args.name, str(args.models_dir or ""))).rig
     if args.out is None:
         print(json.dumps(to_objects(rig, args.role_name), indent=2))

@@ -9,9 +9,9 @@ from kd_planner_ros.cli.options import add_fields, add_json, from_args
 
 EPILOG = """\
 examples:
-  kd-planner perceive --input street.png --fov 90 --model my_eye --out seen
-  kd-planner perceive --input kitti/image_02/data --fov 81 --rate 10 --model my_eye --out seen
-  kd-planner perceive --input recordings/default_drawn_0-0_WetSunset_s0 --frames 50 --model my_eye --out seen
+  kd-planner perceive --input street.png --fov 90 --model MODEL --out seen
+  kd-planner perceive --input kitti/image_02/data --fov 81 --rate 10 --model MODEL --out seen
+  kd-planner perceive --input recordings/default_drawn_0-0_WetSunset_s0 --frames 50 --model MODEL --out seen
 
 Each picture is scaled and cut as the model's own camera would see it; what the picture does not reach is unknown in the outputs.
 Files of picture NAME: NAME_depth.png (16-bit, millimetres, 0 unknown), NAME_classes.png (8-bit ids, 255 unknown), ids as 16-bit PNG,

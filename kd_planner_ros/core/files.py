@@ -56,8 +56,10 @@ def whole_file(path: Path, durable: bool = False) -> Iterator[Path]:
     Raises:
         OSError: as ``writing``.
     """
-    part = path.with_name(f".part-{os.getpid()}-{path.name}")
     with writing(path):
+        if not path.name or path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        part = path.with_name(f".part-{os.getpid()}-{path.name}")
         try:
             yield part
             if durable:

@@ -93,9 +93,11 @@ def read_route_file(path: Path | str) -> RouteFile:
 
 
 def of_another_town(spec: RouteSpec, map_name: str) -> str:
-    """The town of ``spec`` where it is another of CARLA's towns than the map called ``map_name`` shows; else ""."""
-    towns = town_of(spec.town), town_of(map_name)
-    return towns[0] if towns[0] != towns[1] and all(re.fullmatch(r"Town\d+", name) for name in towns) else ""
+    """The town of ``spec`` where it is one of CARLA's and the map called ``map_name`` shows another of them or a generated town; else "":
+    a map file of any other name may be a copy of the town."""
+    town, shown = town_of(spec.town), town_of(map_name)
+    known = re.fullmatch(r"Town\d+|default|generated.*", shown)
+    return town if town != shown and known and re.fullmatch(r"Town\d+", town) else ""
 
 
 def _read_one(path: Path, name: str, node: ElementTree.Element) -> RouteSpec:

@@ -33,8 +33,10 @@ def list_routes(places: Sequence[Path], map_name: str = "", maps_dir: Path | Non
 
     Raises:
         RouteError: a folder holds no route file, or none of the files can be read.
-        MapError: the map ``map_name`` cannot be read.
+        MapError: the map ``map_name`` cannot be read, or ``maps_dir`` is no folder.
     """
+    if maps_dir is not None and not maps_dir.is_dir():
+        raise MapError(f"a folder of maps at {maps_dir}", "a file" if maps_dir.exists() else "no such folder", "correct --maps-dir")
     result: dict[str, Any] = {"routes": [], "left_out": [], "read": 0, "planned": 0, "maps": bool(map_name or maps_dir)}
     roads: Roads = {}
     playable: Counter[str] = Counter()

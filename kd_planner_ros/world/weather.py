@@ -63,7 +63,7 @@ def weather_by(name_or_id: str | int) -> Weather:
     if text == ROUTE_WEATHER.name:
         return ROUTE_WEATHER
     raise ConfigError("a weather id from 0 to 20 or a name such as ClearNoon", repr(name_or_id),
-                      "see world/weather.py for the names")
+                      f"name one of {', '.join(weather.name for weather in WEATHERS)}")
 
 
 def route_weather(route: Route) -> Weather | WeatherCourse:

@@ -27,7 +27,7 @@ BEGUN = {  # command: where the function is that takes long
     "evaluate closed-loop": "kd_planner_ros.evaluation.closed_loop.run", "evaluate latency-sweep":
     "kd_planner_ros.evaluation.latency_sweep.run",
     "evaluate open-loop": "kd_planner_ros.evaluation.open_loop.run", "evaluate dense": "kd_planner_ros.evaluation.dense.run.run",
-    "evaluate steering": "kd_planner_ros.evaluation.steering.run",
+    "evaluate steering": "kd_planner_ros.evaluation.steering.run", "perceive": "kd_planner_ros.evaluation.perceive.run.run",
     "bench world": "kd_planner_ros.world.render.bench.bench_world", "bench record": "kd_planner_ros.record.record.record",
     "bench train": "kd_planner_ros.evaluation.bench_train.bench_train", "bench latency": "kd_planner_ros.runtime.bench.bench_latency",
     "bench sizes": "kd_planner_ros.evaluation.bench_sizes.bench_sizes", "bench drive": "kd_planner_ros.ros.graph.drive.drive",

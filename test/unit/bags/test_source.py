@@ -74,7 +74,7 @@ def test_a_camera_that_was_not_recorded_is_refused_by_name(two):
         open_bag(Source(two, cameras=(("left", "front"),)))
 
 
-@pytest.mark.parametrize("words", [["front"], ["=rgb"], ["front="], ["a=b", "a=c"], ["a=b", "c=b"], [""]])
+@pytest.mark.parametrize("words", [["front"], ["=rgb"], ["front="], ["a=b", "a=c"], ["a=b", "c=b"], [""], 5, "a=b", [5]])
 def test_words_that_say_nothing_are_refused(words):
     with pytest.raises(ConfigError, match="--camera"):
         read_cameras(words)
@@ -96,6 +96,11 @@ def test_two_egos_need_a_role_name(egos):
     with open_bag(Source(egos, role_name="hero")) as recording:
         assert recording.topics.odometry == "/carla/hero/odometry" and len(list(recording.samples(("front",)))) > 10
     assert find_sources([egos.parent], "hero") == [Source(egos, "hero")]
+
+
+def test_a_role_that_was_not_recorded_is_refused_by_its_name(two):
+    with pytest.raises(BagError, match="topics of role 'hero' in .*; got those of ego_vehicle; correct --role-name, or leave it out"):
+        open_bag(Source(two, role_name="hero"))
 
 
 @pytest.mark.parametrize("words", [("evaluate", "open-loop", "--planner", "constant_velocity")], ids=" ".join)

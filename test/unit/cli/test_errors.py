@@ -12,6 +12,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from support.fuzz import ROUTES
 
 from kd_planner_ros.cli import main as cli
 from kd_planner_ros.core.errors import BagError, ConfigError
@@ -155,6 +156,17 @@ def test_a_role_name_that_no_topic_can_have_is_refused_before_the_drive(capsys, 
     pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup')")
     line = _refused(capsys, "drive", "--planner", "constant_velocity", "--role-name", role, "--out", str(tmp_path / "o"))
     assert "role name" in line and repr(role) in line and not (tmp_path / "o").exists()
+
+
+def test_a_role_name_that_no_topic_can_have_is_refused_for_a_sensor_file(capsys, tmp_path):
+    assert "'he ro'" in _refused(capsys, "models", "sensors", "tcp64_7m6", "--role-name", "he ro", "--out", str(tmp_path / "o.json"))
+    assert not (tmp_path / "o.json").exists()
+
+
+def test_maps_of_no_folder_are_refused(capsys, tmp_path):
+    (tmp_path / "r.xml").write_text(ROUTES)
+    line = _refused(capsys, "routes", str(tmp_path / "r.xml"), "--maps-dir", str(tmp_path / "nope"))
+    assert "a folder of maps at" in line and "correct --maps-dir" in line
 
 
 def test_a_role_name_that_no_topic_can_have_is_refused_before_recording(capsys, tmp_path):

@@ -23,6 +23,7 @@ CONFIGS = {
     ("evaluate", "steering"): "kd_planner_ros.evaluation.steering.SteeringConfig",
     ("benchmark",): "kd_planner_ros.evaluation.benchmark.config.BenchmarkConfig",
     ("explain",): "kd_planner_ros.evaluation.explain.ExplainConfig",
+    ("perceive",): "kd_planner_ros.evaluation.perceive.run.PerceiveConfig",
 }
 OTHERS = [("evaluate",), ("bench",), ("models",), ("routes",), ("bags",), ("bags", "check"),
           *(("bench", name) for name in ("world", "record", "train", "latency", "sizes", "drive")),

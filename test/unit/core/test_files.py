@@ -2,6 +2,7 @@
 
 import resource
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,3 +147,13 @@ def test_a_file_is_written_with_its_suffix_and_replaced(tmp_path):
             part.write_text(text)
         assert (tmp_path / "a.txt").read_text() == text
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("place", [".", "folder", "/"])
+def test_a_folder_is_no_file(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError) as raised:
+        write_text(Path(place), "text")
+    assert "got Is a directory" in sentence_of(raised.value) and ".part" not in sentence_of(raised.value)
+    assert list((tmp_path / "folder").iterdir()) == []

@@ -12,7 +12,7 @@ from kd_planner_ros.core.records import Command
 from kd_planner_ros.world.lane_graph import LaneGraph
 from kd_planner_ros.world.lane_index import LaneIndex
 from kd_planner_ros.world.maps import load_map
-from kd_planner_ros.world.route_files import read_route_file
+from kd_planner_ros.world.route_files import of_another_town, read_route_file
 from kd_planner_ros.world.routes import RouteSpec, default_routes, plan_route
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
@@ -42,6 +42,17 @@ def test_route_of_another_town_is_refused(town):
     spec = RouteSpec("r", "Town03", np.array([[0.0, 0.0, 0.0], [30.0, 0.0, 0.0]]))
     with pytest.raises(RouteError, match="Town03"):
         plan_route(replace(town, name="Town05"), spec)
+
+
+@pytest.mark.parametrize("shown", ["default", "generated:7"])
+def test_a_route_of_carlas_town_is_refused_on_a_generated_one(town, shown):
+    """A map file of the user's own name may be a copy of the town."""
+    from dataclasses import replace
+
+    spec = RouteSpec("r", "Town03", np.array([[0.0, 0.0, 0.0], [30.0, 0.0, 0.0]]))
+    with pytest.raises(RouteError, match="the map Town03 for route r"):
+        plan_route(replace(town, name=shown), spec)
+    assert of_another_town(spec, "maps/my_copy.net.xml") == "" == of_another_town(spec, "Carla/Maps/Town03_Opt")
 
 
 def test_default_routes_are_dense_smooth_and_on_the_road(town, routes):
