@@ -160,7 +160,7 @@ def test_shutdown_cleanup_and_destruction_from_the_other_states(graph, monkeypat
             own = set(threading.enumerate()) - threads
             node.destroy_node()
             assert own and wait_for(lambda: not any(one.is_alive() for one in own)), "a thread of the node lives on"
-            assert wait_for(lambda: not graph.node.count_publishers("/diagnostics"))
+            assert list(node.publishers) == [] == list(node.timers)
             assert not [one for one in bench.ready if one.data] and not bench.heard
             continue
         if way == "shutdown" or state == "inactive":
@@ -168,6 +168,7 @@ def test_shutdown_cleanup_and_destruction_from_the_other_states(graph, monkeypat
             assert state_of(node) == {"shutdown": "finalized", "cleanup": "unconfigured"}[way]
         assert sorted(one.topic_name for one in node.publishers) == bare
         assert not [one for one in bench.ready if one.data] and not bench.heard
+        node.destroy_node()  # else its diagnostics are counted beside the next one's: Jazzy's nodes are not collected at once
         node.destroy_node()
 
 

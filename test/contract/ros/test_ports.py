@@ -142,7 +142,7 @@ def test_a_node_has_the_ports_that_it_declares_and_no_others(graph, monkeypatch,
         return [port.name for port, pattern in declared if not may_be_absent(port)
                 and not any(direction == port.direction and pattern.fullmatch(topic) for topic, direction in here)]
 
-    assert wait_for(lambda: absent() == []), absent()
+    assert wait_for(lambda: absent() == [], 30.0), absent()
     found = real(graph, node)
     assert [key for key in found if port_of(*key) is None] == [], "not declared in ros/specs"
     for (topic, direction), (kind, reliable, lasting) in found.items():
