@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
+import sys
+from array import array
 from typing import Any
 
 import numpy as np
@@ -41,7 +44,18 @@ def rgb_by_cv_bridge(message: Any) -> np.ndarray:
                           f"{message.encoding!r} and {error}",
                           "set the camera driver to one of them, or install ros-$ROS_DISTRO-cv-bridge") from None
     try:
-        return np.array(bridge.imgmsg_to_cv2(message, "rgb8"))
+        return np.array(bridge.imgmsg_to_cv2(_in_own_order(message), "rgb8"))
     except Exception as error:  # noqa: BLE001  its own kind of error is known only where it is installed
         raise SensorError(f"an image encoding out of {', '.join(ENCODINGS)}, or one that cv_bridge makes rgb8 of",
                           f"{message.encoding!r}: {error}", "set the camera driver to one of them") from None
+
+
+def _in_own_order(message: Any) -> Any:
+    """``message`` with its values in this machine's byte order: cv_bridge swaps bytes by a method that NumPy 2 does not have."""
+    if bool(message.is_bigendian) == (sys.byteorder == "big"):
+        return message
+    swapped = copy.copy(message)
+    swapped.is_bigendian = int(sys.byteorder == "big")
+    if "16" in message.encoding:
+        swapped.data = array("B", np.frombuffer(message.data, np.uint16).byteswap().tobytes())
+    return swapped

@@ -116,7 +116,25 @@ def test_an_encoding_of_others_goes_through_cv_bridge(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv_bridge", SimpleNamespace(CvBridge=CvBridge))
     assert BRIDGE.image_from_msg(bayer())[1].tolist() == [[4, 4, 4], [5, 5, 5], [6, 6, 6], [7, 7, 7]]
     with pytest.raises(SensorError, match="one that cv_bridge makes rgb8 of; got 'bayer_rggb8': "):
-        BRIDGE.image_from_msg(SimpleNamespace(encoding="bayer_rggb8", width=4, height=2, data=b"123"))
+        BRIDGE.image_from_msg(SimpleNamespace(encoding="bayer_rggb8", width=4, height=2, data=b"123", is_bigendian=0))
+
+
+@pytest.mark.parametrize(("encoding", "step", "data"), [("bayer_rggb8", 4, bytes(range(8))),
+                                                        ("bayer_rggb16", 8, np.arange(8, dtype=">u2").tobytes())], ids=["8 bit", "16 bit"])
+def test_cv_bridge_is_given_this_machines_byte_order(monkeypatch, encoding, step, data):
+    """cv_bridge swaps bytes by a method of arrays that NumPy 2 does not have."""
+    class CvBridge:
+        def imgmsg_to_cv2(self, message, desired_encoding):
+            assert bool(message.is_bigendian) == (sys.byteorder == "big") and message.header.frame_id.endswith("front")
+            seen.append(np.frombuffer(message.data, np.uint16 if "16" in encoding else np.uint8))
+            return np.zeros((message.height, message.width, 3), np.uint8)
+
+    seen = []
+    monkeypatch.setitem(sys.modules, "cv_bridge", SimpleNamespace(CvBridge=CvBridge))
+    message = bayer()
+    message.encoding, message.step, message.is_bigendian, message.data = encoding, step, int(sys.byteorder == "little"), array("B", data)
+    BRIDGE.image_from_msg(message)
+    assert seen[0].tolist() == list(range(8)) and bytes(message.data) == data
 
 
 def test_an_encoding_of_others_without_cv_bridge_is_refused(monkeypatch):
