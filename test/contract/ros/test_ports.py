@@ -99,17 +99,17 @@ def trainer(graph, monkeypatch, tmp_path):
         Parameter(name, value=value) for name, value in values.items()]))
 
 
-def real(graph, node):
-    """(topic, direction) to (type, reliable, transient local) of every endpoint of ``node`` but those that rclpy opens."""
-    ours = node.get_name(), node.get_namespace()
+def real(node):
+    """(topic, direction) to (type, reliable, transient local) of every endpoint of ``node`` but those that rclpy opens.
+
+    They are the node's own lists: under Jazzy the graph may go without the endpoints of a node for good."""
     found = {}
-    for direction, names, infos in ((OUT, node.get_publisher_names_and_types_by_node, node.get_publishers_info_by_topic),
-                                    (IN, node.get_subscriber_names_and_types_by_node, node.get_subscriptions_info_by_topic)):
-        for topic, _ in names(*ours):
-            for info in infos(topic) if not EVERYBODYS.match(topic) else ():
-                if (info.node_name, info.node_namespace) == ours:
-                    found[topic, direction] = (info.topic_type.replace("/msg/", "/"), info.qos_profile.reliability == RELIABLE,
-                                               info.qos_profile.durability == LASTING)
+    for direction, endpoints in ((OUT, node.publishers), (IN, node.subscriptions)):
+        for one in endpoints:
+            kind, qos = one.msg_type, one.qos_profile
+            if not EVERYBODYS.match(one.topic_name):
+                found[one.topic_name, direction] = (f"{kind.__module__.split('.')[0]}/{kind.__name__}", qos.reliability == RELIABLE,
+                                                    qos.durability == LASTING)
     return found
 
 
@@ -138,12 +138,12 @@ def test_a_node_has_the_ports_that_it_declares_and_no_others(graph, monkeypatch,
         return next((port for port, pattern in declared if port.direction == direction and pattern.fullmatch(topic)), None)
 
     def absent():
-        here = real(graph, node)
+        here = real(node)
         return [port.name for port, pattern in declared if not may_be_absent(port)
                 and not any(direction == port.direction and pattern.fullmatch(topic) for topic, direction in here)]
 
     assert wait_for(lambda: absent() == [], 30.0), absent()
-    found = real(graph, node)
+    found = real(node)
     assert [key for key in found if port_of(*key) is None] == [], "not declared in ros/specs"
     for (topic, direction), (kind, reliable, lasting) in found.items():
         port = port_of(topic, direction)
