@@ -55,6 +55,7 @@ def learner_of(config):
     return Learner(config, join("cpu"), others["front"], others)
 
 
+@pytest.mark.slow
 def test_it_learns_to_steer_and_keeps_what_it_sees(config):
     """Left turns look bright on the left, right turns on the right; the labels are +7 and -7 degrees."""
     start = seer(config)

@@ -29,6 +29,7 @@ def test_bad_values_are_refused(capsys):
     assert "expected --tcp.input-height" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_inputs_of_models_params_are_nested(capsys):
     assert main(["models", "params", "interfuser", "--interfuser.front-px", "128"]) == 0
     assert "128x128" in capsys.readouterr().out

@@ -136,6 +136,7 @@ def result(place):
     return run(config_in(place), progress=False)
 
 
+@pytest.mark.slow
 def test_every_encoder_is_tested_on_every_fold(place, result):
     assert {name: len(row["folds"]) for name, row in result["encoders"].items()} == {"one": 3, "two": 3, "random": 3, "fine-tuned": 1}
     assert result["blocks"] == 6 and result["samples"] == 210 and sum(result["left_out"].values()) > 0
@@ -149,12 +150,14 @@ def test_every_encoder_is_tested_on_every_fold(place, result):
     assert (place / "out/steering.md").read_text().splitlines() == table(result)
 
 
+@pytest.mark.slow
 def test_the_trivial_predictors_stand_beside(result):
     """Within a recording the steering never changes; over recordings it does."""
     assert result["baselines"][LAST]["test_mse"]["mean"] == 0.0
     assert result["baselines"][MEAN]["test_mse"]["mean"] > 1.0
 
 
+@pytest.mark.slow
 def test_pairs_are_compared_over_the_folds_that_both_have(result):
     pairs = {(pair["first"], pair["second"]): pair for pair in result["pairs"]}
     assert len(pairs) == 6 and pairs["one", "fine-tuned"]["folds"] == 1 and pairs["one", "random"]["folds"] == 3
@@ -164,6 +167,7 @@ def test_pairs_are_compared_over_the_folds_that_both_have(result):
     assert pairs["one", "two"]["first_better"] == (gaps > 0).sum()
 
 
+@pytest.mark.slow
 def test_a_stopped_comparison_goes_on(place, result, monkeypatch):
     (place / "out/folds/two_1.json").unlink()
     trained = []
@@ -186,6 +190,7 @@ def test_a_stopped_comparison_goes_on(place, result, monkeypatch):
     cell.write_text(whole)
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table(place, result, capsys):
     words = ["evaluate", "steering", "--bag", place / "bags", "--out", place / "out", "--models", "one", "two", "--folds", 3,
              "--block-s", 3.4, "--tuned-folds", 1, "--width", 16, "--rounds", 2, "--steps", 2, "--batch", 4, "--stride", 2,
