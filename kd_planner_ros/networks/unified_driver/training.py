@@ -22,7 +22,8 @@ from kd_planner_ros.networks.unified_driver.model import EARLIER, INPUTS
 from kd_planner_ros.networks.unified_driver.processor import UnifiedDriverProcessor, navigation_tensor
 from kd_planner_ros.networks.unified_encoder.selfsup import steering_loss
 from kd_planner_ros.networks.unified_encoder.steering import READINGS
-from kd_planner_ros.networks.unified_encoder.training import recorded_pose
+from kd_planner_ros.networks.unified_encoder.training import PictureOptions, recorded_pose
+from kd_planner_ros.networks.unified_encoder.training import config_fields as encoder_fields
 
 OPTIMISER = OptimiserDefaults("adamw", 0.05)
 STAGES = (Stage("steering", trained=("steering",)),)
@@ -35,15 +36,9 @@ windows at its start and after gaps, and the past motion alone does not give the
 
 
 @dataclass(frozen=True)
-class TrainOptions:
+class TrainOptions(PictureOptions):
     """The unified driver's own training options."""
 
-    input_height: int = field(default=0, metadata={"help": "height of the network's input in pixels; 0: that of the size", "input": True,
-                                                   "low": 0})
-    input_width: int = field(default=0, metadata={"help": "width of the network's input in pixels; 0: that of the size", "input": True,
-                                                  "low": 0})
-    camera_x_m: float = field(default=1.3, metadata={"help": "place of the recorded front camera ahead of the vehicle's centre, metres"})
-    camera_z_m: float = field(default=2.3, metadata={"help": "height of the recorded front camera, metres", "above": 0.0})
     supervision: str = field(default="truth", metadata={
         "help": "how the unified encoder of --warm-start learnt depth: truth (in metres) or self", "choices": ("truth", "self")})
     route: bool = field(default=True, metadata={
@@ -150,14 +145,8 @@ class UnifiedDriverTask(LearningTask):
 
 def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """The fields of the unified encoder (its ``training.py``), and those of the steering head."""
-    fields: dict[str, Any] = {
-        "size": size, "input_height": options.input_height, "input_width": options.input_width, "camera_x_m": options.camera_x_m,
-        "camera_z_m": options.camera_z_m, "metric": options.supervision == "truth", "route": options.route, "reading": options.reading,
-        "limit_mps": options.limit_mps, "small": size != "full"}
-    camera = others.get("front", camera)
-    if camera is not None:
-        fields |= {"camera_width": camera.width, "camera_height": camera.height, "camera_fov_deg": camera.fov_deg}
-    return fields
+    return {**encoder_fields(size, options, camera, others), "route": options.route, "reading": options.reading,
+            "limit_mps": options.limit_mps, "small": size != "full"}
 
 
 def build_task(processor: UnifiedDriverProcessor, options: TrainOptions = TrainOptions()) -> UnifiedDriverTask:

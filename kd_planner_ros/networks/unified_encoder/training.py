@@ -63,8 +63,8 @@ DEEPEST_M = 200.0
 
 
 @dataclass(frozen=True)
-class TrainOptions:
-    """The unified encoder's own training options."""
+class PictureOptions:
+    """What every network on this encoder says of its picture, and of the unit of its depth."""
 
     input_height: int = field(default=0, metadata={"help": "height of the network's input in pixels; 0: that of the size", "input": True,
                                                    "low": 0})
@@ -75,6 +75,12 @@ class TrainOptions:
     supervision: str = field(default="truth", metadata={
         "help": "truth: depth, pose, flow and motion from exact labels, in metres; self: from three pictures in a row, in lengths of "
         "arbitrary unit, as the paper. The segmentation learns from labels in both", "choices": ("truth", "self")})
+
+
+@dataclass(frozen=True)
+class TrainOptions(PictureOptions):
+    """The unified encoder's own training options."""
+
     contrast_weight: float = field(default=0.5, metadata={
         "help": "weight of the contrast between object queries and texts, with a text branch that is not shipped; 0: none", "low": 0.0})
 
@@ -236,7 +242,7 @@ def _video(arrays: Mapping[str, np.ndarray]) -> Tensor:
     return torch.from_numpy(pictures).permute(0, 1, 4, 2, 3).float() / 255.0
 
 
-def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
+def config_fields(size: str, options: PictureOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """Size, input and the camera that the recordings were made with; its pose is an option, for specs of recordings have none."""
     fields: dict[str, Any] = {"size": size, "input_height": options.input_height, "input_width": options.input_width,
                               "camera_x_m": options.camera_x_m, "camera_z_m": options.camera_z_m, "metric": options.supervision == "truth"}
