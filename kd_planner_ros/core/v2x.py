@@ -1,12 +1,15 @@
-"""What reaches a car from outside it: views of roadside stations."""
+"""What reaches a car from outside it: messages of roadside stations, what a gateway lets through, and views for models."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.records import EgoState, Pose
+from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec
 
 
@@ -33,3 +36,64 @@ class RoadsideView:
     stamp_ns: int
     age_s: float
     foot: Pose | None = None
+
+
+OBJECTS, PICTURE = "objects", "picture"
+"""Kinds of ``RadioMessage``."""
+
+
+@dataclass(frozen=True)
+class RadioMessage:
+    """One message of a roadside station as the radio carries it. Nothing in it is trusted before a gateway has checked it.
+
+    Attributes:
+        station: id of the station that it claims to come from.
+        sequence: its number among the station's messages of every kind, one more each message.
+        kind: OBJECTS (``payload``: rows of ACTOR_DTYPE) or PICTURE (``payload``: a JPEG file).
+        stamp_ns: when the picture was taken or the objects were measured, by the station's clock.
+        payload: the bytes that the signature covers, with station, sequence, kind and stamp.
+        signature: detached; empty: unsigned.
+        received_ns: when it arrived, by the car's clock; 0 before it was sent.
+        camera: id of the station's camera, of a picture.
+    """
+
+    station: str
+    sequence: int
+    kind: str
+    stamp_ns: int
+    payload: bytes
+    signature: bytes = b""
+    received_ns: int = 0
+    camera: str = ""
+
+
+@dataclass(frozen=True)
+class ReportedObjects:
+    """The road users that stations report, as far as a gateway lets them through, for the supervisor.
+
+    Attributes:
+        stamp_ns: the car's time at which they are handed over.
+        rows: ACTOR_DTYPE [N] in ``map``, each where it was when it was measured; one row an object, also where several stations
+            report it. The ego is not among them.
+        ages_s: float64 [N], seconds from each measurement to ``stamp_ns`` by the car's clock.
+        state: the gateway's state; "" where there is none.
+    """
+
+    stamp_ns: int
+    rows: np.ndarray = field(default_factory=lambda: np.zeros(0, ACTOR_DTYPE))
+    ages_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    state: str = ""
+
+
+class ObjectGateway(Protocol):
+    """What stands between the channel and the supervisor. ``counts``: messages by what became of them."""
+
+    counts: Counter[str]
+
+    def reset(self) -> None: ...
+
+    def take(self, message: RadioMessage) -> None:
+        """Judge a message that has arrived. It raises for no content."""
+
+    def objects(self, now_ns: int, ego: EgoState) -> ReportedObjects:
+        """What is known at ``now_ns`` for a car at ``ego``."""
