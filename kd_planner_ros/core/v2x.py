@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Protocol
 
 import numpy as np
@@ -38,8 +40,24 @@ class RoadsideView:
     foot: Pose | None = None
 
 
-OBJECTS, PICTURE = "objects", "picture"
+OBJECTS, PICTURE, PHASES = "objects", "picture", "phases"
 """Kinds of ``RadioMessage``."""
+PHASE_DTYPE = np.dtype([("signal", "<i4"), ("state", "u1"), ("min_end_s", "<f4"), ("stop_x", "<f4"), ("stop_y", "<f4"), ("yaw", "<f4")])
+"""One traffic signal as sent: its LightState, seconds from the stamp until the phase may end (NaN: unknown), the middle of its stop
+line in ``map`` and the direction in which traffic crosses that."""
+
+
+class CoopState(IntEnum):
+    """How much of the roadside takes part, best first."""
+
+    COOP_FULL = 0
+    """Pictures, and object lists where they come."""
+    COOP_OBJECTS = 1
+    """Object lists alone."""
+    EGO_ONLY = 2
+    """Nothing from outside."""
+    MINIMAL_RISK = 3
+    """The car lacks what it needs itself."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +67,7 @@ class RadioMessage:
     Attributes:
         station: id of the station that it claims to come from.
         sequence: its number among the station's messages of every kind, one more each message.
-        kind: OBJECTS (``payload``: rows of ACTOR_DTYPE) or PICTURE (``payload``: a JPEG file).
+        kind: OBJECTS (``payload``: rows of ACTOR_DTYPE), PICTURE (a JPEG file) or PHASES (rows of PHASE_DTYPE).
         stamp_ns: when the picture was taken or the objects were measured, by the station's clock.
         payload: the bytes that the signature covers, with station, sequence, kind and stamp.
         signature: detached; empty: unsigned.
@@ -83,6 +101,31 @@ class ReportedObjects:
     rows: np.ndarray = field(default_factory=lambda: np.zeros(0, ACTOR_DTYPE))
     ages_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
     state: str = ""
+
+
+@dataclass(frozen=True)
+class CooperativePicture:
+    """Everything that a gateway lets through at one instant; no text in it came by radio.
+
+    Attributes:
+        state: how much of the roadside takes part; ``objects.state`` is its name.
+        why: why ``state`` is not COOP_FULL, a sentence; "" where it is.
+        objects: the road users; none in EGO_ONLY and MINIMAL_RISK.
+        stations: ids out of the gateway's own configuration.
+        source: int16 [N], which of ``stations`` reported each row of ``objects``.
+        views: pictures, nearest station first; none in any state but COOP_FULL.
+        phases: PHASE_DTYPE [P], ``min_end_s`` counted from the instant; none where there are no objects.
+        rejected: messages and objects refused since the start, by reason code.
+    """
+
+    state: CoopState
+    why: str
+    objects: ReportedObjects
+    stations: tuple[str, ...] = ()
+    source: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int16))
+    views: tuple[RoadsideView, ...] = ()
+    phases: np.ndarray = field(default_factory=lambda: np.zeros(0, PHASE_DTYPE))
+    rejected: Mapping[str, int] = field(default_factory=dict)
 
 
 class ObjectGateway(Protocol):
