@@ -103,13 +103,15 @@ def _row(folder: Path) -> dict[str, Any]:
 
 
 def _short(scores: dict[str, Any]) -> str:
-    """The card's driving scores in a few words."""
+    """The card's driving scores, or what a perceiver sees, in a few words."""
+    from kd_planner_ros.runtime.zoo import seen
+
     found = []
     for name, value in scores.items():
         number = value.get("driving_score", value.get("value")) if isinstance(value, dict) else value
         if isinstance(number, (int, float)):
             found.append(f"{name} {number:.1f}")
-    return ", ".join(found)
+    return ", ".join((*found, *seen(scores)))
 
 
 def _params(args: argparse.Namespace) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -14,9 +14,13 @@ from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.find import list_models
 
-HEADER = ("model", "take it for", "input", "parameters", "latency", "driving score / route completion")
+HEADER = ("model", "take it for", "input", "parameters", "latency", "driving score / route completion, or what it sees")
 SUITES = {"closed_loop_town05_short": "Town05 Short", "closed_loop_town05_long": "Town05 Long", "closed_loop_default_town": "default town"}
 """Key of a card's scores -> name of the suite in tables."""
+DENSE = "dense_"
+"""Begins the key of a card's scores for a perceiver; the rest is the suite of ``kd-planner benchmark`` or the user's own word."""
+SEEN = {"Abs Rel": "depth/metric/abs_rel", "mIoU": "classes/mean_iou", "drivable IoU": "drivable/iou"}
+"""A perceiver's headline: heading -> the figure's name below ``outputs/`` in ``evaluate dense`` and its benchmarks."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,22 @@ def markdown(rows: Iterable[ZooRow], link: str) -> str:
 
 
 def _row(card: ModelCard) -> ZooRow:
-    suites = [(text, card.scores[key]) for key, text in SUITES.items() if key in card.scores]
+    suites = [f"{text} {_score(card.scores[key])}" for key, text in SUITES.items() if key in card.scores]
     return ZooRow(card.name, card.use, _inputs(card), f"{card.parameters / 1e6:.1f} M", _latency(card.scores.get("latency")),
-                  "; ".join(f"{text} {_score(score)}" for text, score in suites))
+                  "; ".join((*suites, *seen(card.scores))))
+
+
+def seen(scores: Mapping[str, Any]) -> list[str]:
+    """The headline of each suite that a perceiver was judged over: ``town05 Abs Rel 0.118, mIoU 0.551, drivable IoU 0.960``. A figure
+    that the card lacks is left out, and so is a suite without any."""
+    found = []
+    for key, score in scores.items():
+        if not key.startswith(DENSE) or not isinstance(score, Mapping):
+            continue
+        figures = [f"{heading} {score[f'outputs/{name}']:.3f}" for heading, name in SEEN.items() if f"outputs/{name}" in score]
+        if figures:
+            found.append(f"{key.removeprefix(DENSE).replace('_', ' ')} {', '.join(figures)}")
+    return found
 
 
 def _inputs(card: ModelCard) -> str:

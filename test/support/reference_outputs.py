@@ -19,19 +19,27 @@ from support.frames import frame
 from kd_planner_ros.core.outputs import Perception
 from kd_planner_ros.core.records import Plan
 from kd_planner_ros.driving.safety.road_users import road_users
+from kd_planner_ros.networks.planner import PERCEIVER
 from kd_planner_ros.runtime import engines
 from kd_planner_ros.runtime.load import load_model_runner
 from kd_planner_ros.runtime.paths import models_folder
 
 FOLDER = Path(__file__).parents[1] / "data" / "reference_outputs"
 FRAMES, LARGEST, STRIDE = 3, 1000, 3
-"""Arrays of more than LARGEST numbers are thinned: every STRIDE-th number of the flattened array is kept."""
+"""Arrays of more than LARGEST numbers are thinned: every STRIDE-th number of the flattened array is kept, fewer where that would be
+more than LARGEST."""
+TOLERANCE = 1e-4
+"""Absolute and relative. Processors and versions of torch differ by less; on one machine the difference is 0."""
+ALIKE = 0.95
+"""Least share of a perceiver's numbers that are within ``TOLERANCE``: the last bit of a feature may change where a query of its
+segmentation looks, and the class of a pixel between two classes."""
 
 
-def load_float32(name: str):
-    """Model ``name`` on engine torch in float32 with one thread, also where the processor has bfloat16."""
+def load_float32(name: str, folder: Path | None = None):
+    """Model ``name`` of ``folder`` (the shipped ones) on engine torch in float32 with one thread, also where the processor has
+    bfloat16."""
     with mock.patch.object(engines, "fast_bfloat16", lambda device: False):
-        model = load_model_runner(name, device="cpu", engine="torch", models_dir=models_folder(), threads=1)
+        model = load_model_runner(name, device="cpu", engine="torch", models_dir=folder or models_folder(), threads=1)
     assert "float32" in model.engine.describe, model.engine.describe
     return model
 
@@ -42,6 +50,7 @@ def answers(model) -> dict[str, np.ndarray]:
     made-up outputs, because a network may see nothing in made-up frames. Leading axis: the frame."""
     model.reset()
     kept: dict[str, list[np.ndarray]] = {}
+    memory = model.role == PERCEIVER  # its processor remembers the frame before, so made-up outputs have a drive of their own
     for number in range(FRAMES):
         shown = frame(model.rig, number)
         inputs = model.processor.encode([shown])
@@ -51,11 +60,32 @@ def answers(model) -> dict[str, np.ndarray]:
             kept.setdefault(f"input.{name}", []).append(np.array([float(value.mean()), float(value.square().mean())]))
         for name, value in outputs.items():
             kept.setdefault(f"raw.{name}", []).append(_thin(value[0].numpy().astype(np.float32)))
-        for kind, made in (("plan", outputs), ("planted", planted(outputs, number))):
-            for name, array in arrays_of(model.processor.decode(made, shown)).items():
-                ragged = name in RAGGED  # their length differs from frame to frame
-                kept.setdefault(f"{kind}.{name}.{number}" if ragged else f"{kind}.{name}", []).append(array)
+        for kind, made in (("plan", outputs), *([] if memory else [("planted", planted(outputs, number))])):
+            _keep(kept, kind, number, model.processor.decode(made, shown))
+    model.reset()
+    for number in range(FRAMES if memory else 0):
+        shown = frame(model.rig, number)
+        model.processor.encode([shown])
+        _keep(kept, "planted", number, model.processor.decode(planted(outputs, number), shown))
     return {name: values[0] if name.split(".")[1] in RAGGED else np.stack(values) for name, values in kept.items()}
+
+
+def _keep(kept: dict[str, list[np.ndarray]], kind: str, number: int, found: Plan | Perception) -> None:
+    for name, array in arrays_of(found).items():
+        ragged = name in RAGGED  # their length differs from frame to frame
+        kept.setdefault(f"{kind}.{name}.{number}" if ragged else f"{kind}.{name}", []).append(array)
+
+
+def differing(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], role: str) -> list[str]:
+    """Names of the arrays of ``found`` that are not those of ``wanted``: all numbers within ``TOLERANCE``, of a perceiver ``ALIKE``
+    of them. What is unknown (NaN) must be unknown."""
+    share = ALIKE if role == PERCEIVER else 1.0
+    names = set(found) ^ set(wanted)
+    for name in set(found) & set(wanted):
+        one, other = found[name], wanted[name]
+        if one.shape != other.shape or np.isclose(one, other, TOLERANCE, TOLERANCE, equal_nan=True).sum() < share * one.size:
+            names.add(name)
+    return sorted(names)
 
 
 RAGGED = ("objects",)
@@ -100,7 +130,7 @@ def broken_arrays(found: Plan | Perception) -> list[str]:
 
 
 def _thin(array: np.ndarray) -> np.ndarray:
-    return array.reshape(-1)[::STRIDE] if array.size > LARGEST else array
+    return array.reshape(-1)[::max(STRIDE, array.size // LARGEST)] if array.size > LARGEST else array
 
 
 if __name__ == "__main__":
