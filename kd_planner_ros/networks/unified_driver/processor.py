@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kd_planner_ros.core.outputs import Perception
 from kd_planner_ros.core.records import Command, Control, Frame, NavigationGoal, Plan, Trajectory
 from kd_planner_ros.networks.blocks.inputs import COMMANDS, command_index, navigation
 from kd_planner_ros.networks.planner import Processor
@@ -27,6 +28,10 @@ TARGET_SCALE_M, FARTHEST_TARGET = 10.0, 5.0
 """The network sees target points in tens of metres, at most 50 m away along each axis."""
 LEAST_MPS = 0.05
 """A plan to stand is an arc at this speed: its places still say where the wheels point."""
+MOVES_MPS = 0.5
+"""A car that is slower stands."""
+RED_KEPT_NS = 1_000_000_000
+"""For so long a red light is remembered that is not seen any more: a lamp of two pixels is missed now and then."""
 CONTROLLER = "steering"
 """The controller that takes a plan's own steering (``driving/controllers.py``)."""
 
@@ -64,6 +69,7 @@ class UnifiedDriverProcessor(Processor[Plan]):
         self._window: deque[Tensor] = deque(maxlen=EARLIER)
         self._last_ns: int | None = None
         self._given: tuple[int, bool] | None = None
+        self._moved, self._red_ns = False, -RED_KEPT_NS
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """See ``UnifiedEncoderProcessor.prepare``."""
@@ -103,17 +109,28 @@ class UnifiedDriverProcessor(Processor[Plan]):
         Values that are not finite are passed on; the supervisor answers them with a safe stop.
         """
         pictures = self._remember(outputs["features_4"], frame)
+        if pictures == 1:
+            self._moved, self._red_ns = False, frame.stamp_ns - RED_KEPT_NS
         seen = self.eyes.decode(outputs, frame)
         lock, wheel = self.config.full_lock_deg, float(outputs["steer"][0])
         wheel = float(np.clip(wheel, -lock, lock))
         bend = curvature(wheel, self.config.wheelbase_m)
-        pace = speed(self._scene.read(seen, frame), bend, self.config.limit_mps) if np.isfinite(wheel) else Speed(0.0, "blind", 0.0)
+        pace = self._pace(seen, frame, bend) if np.isfinite(wheel) else Speed(0.0, "blind", 0.0)
         points = arc(bend, max(pace.mps, LEAST_MPS), TIMES_S)
         goal = frame.goal if frame.goal is not None else NavigationGoal(points[-1], Command.LANE_FOLLOW)
         notes = {"window": float(pictures), "wheel_deg": wheel, "planned_mps": pace.mps}
         notes |= {"gap_m": pace.gap_m} if np.isfinite(pace.gap_m) else {}
         return Plan(frame.stamp_ns, Trajectory(frame.stamp_ns, points, TIMES_S), goal, control=Control(frame.stamp_ns, steer=wheel / lock),
                     notes=notes, follow=CONTROLLER, mode=pace.reason)
+
+    def _pace(self, seen: Perception, frame: Frame, bend: float) -> Speed:
+        """The speed of ``speed.py`` on the arc ``bend``; remembers whether the car has moved, and the last red light."""
+        mps = frame.ego.speed_mps
+        self._moved = self._moved or mps > MOVES_MPS
+        waits = not self._moved or frame.stamp_ns - self._red_ns < RED_KEPT_NS
+        found = speed(self._scene.read(seen, frame), bend, self.config.limit_mps, now_mps=mps, waits=waits)
+        self._red_ns = frame.stamp_ns if found.red else self._red_ns
+        return found
 
     def _remember(self, features: Tensor, frame: Frame) -> int:
         """Keep the features [B, C, h, w] of ``frame``; how many pictures of its window are real, it included."""

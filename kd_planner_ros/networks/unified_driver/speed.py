@@ -10,17 +10,19 @@ The rule, each step with the parameters of ``SpeedRule``:
 4. The car stays so slow that it can stop ``standstill_m`` behind the obstacle if that brakes as hard as the car (Gipps, "A
    behavioural car-following model", 1981): v = -b t + sqrt(b^2 t^2 + u^2 + 2 b gap), with braking b, reaction time t, obstacle's
    speed u.
-5. A red light over the arc, or straight ahead of a car whose wheels are turned, is an obstacle ``setback_m`` before the lamp, as
-   long as the lamp is further than ``passed_m``: nearer ones are those of a junction that the car is in. Lamps hang beyond the
-   junction, and nothing says where the stop line is; in the shared recordings the expert waits with the lamp 19 to 32 m ahead
-   (median 27 m).
+5. A red light over the arc, or straight ahead of a car whose wheels are turned, is an obstacle ``setback_m`` before the lamp. Lamps
+   hang beyond the junction, and nothing says where the stop line is; in the shared recordings the expert waits with the lamp 19
+   to 32 m ahead (median 27 m). So a car that comes upon a red light goes on where it cannot stand with the lamp further than
+   ``passed_m``, even if it brakes at ``hardest_mps2``: it would stand in the junction. A car that waits for a red light, brakes for
+   one, or has not moved yet does not start because its lamp is near: it heeds lamps down to ``inside_m``, where every stop line of the
+   recordings lies behind the car.
 6. Where depth is unknown ahead, the speed is 0.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,6 +48,8 @@ class SpeedRule:
     lamp_beside_m: float = 2.5
     setback_m: float = 27.0
     passed_m: float = 21.0
+    inside_m: float = 12.0
+    hardest_mps2: float = 6.0
 
 
 @dataclass(frozen=True)
@@ -71,11 +75,13 @@ class Scene:
 
 @dataclass(frozen=True)
 class Speed:
-    """The speed, and why: ``reason`` is limit, curve, obstacle, light or blind; ``gap_m`` to what holds the car, infinite for none."""
+    """The speed, and why: ``reason`` is limit, curve, obstacle, light or blind; ``gap_m`` to what holds the car, infinite for none;
+    ``red``: a red light is heeded, be it the reason or not."""
 
     mps: float
     reason: str
     gap_m: float = math.inf
+    red: bool = False
 
 
 def stopping_speed(gap_m: float, leading_mps: float, rule: SpeedRule = SpeedRule()) -> float:
@@ -85,18 +91,24 @@ def stopping_speed(gap_m: float, leading_mps: float, rule: SpeedRule = SpeedRule
     return max(0.0, math.sqrt(max(inside, 0.0)) - slack)
 
 
-def speed(scene: Scene, curvature_per_m: float, limit_mps: float, rule: SpeedRule = SpeedRule()) -> Speed:
-    """The speed on the arc of ``curvature_per_m`` in ``scene``."""
+def speed(scene: Scene, curvature_per_m: float, limit_mps: float, rule: SpeedRule = SpeedRule(), now_mps: float = 0.0,
+          waits: bool = False) -> Speed:
+    """The speed on the arc of ``curvature_per_m`` in ``scene``.
+
+    Args:
+        now_mps: speed of the car.
+        waits: the car waits or brakes for a red light, or has not moved yet.
+    """
     if scene.known < 0.5:
         return Speed(0.0, "blind", 0.0)
     found = [Speed(limit_mps, "limit")]
     if curvature_per_m:
         found.append(Speed(math.sqrt(rule.lateral_mps2 / abs(curvature_per_m)), "curve"))
     along, aside = along_arc(scene.points[:, :2], curvature_per_m)
-    for one in (_obstacle(scene, along, aside, rule), _light(scene, along, aside, rule)):
-        if one is not None:
-            found.append(one)
-    return min(found, key=lambda one: one.mps)
+    way = rule.reaction_s * now_mps + now_mps ** 2 / (2.0 * rule.hardest_mps2)
+    light = _light(scene, along, aside, rule, rule.inside_m if waits else rule.passed_m + way)
+    found += [one for one in (_obstacle(scene, along, aside, rule), light) if one is not None]
+    return replace(min(found, key=lambda one: one.mps), red=light is not None)
 
 
 def _obstacle(scene: Scene, along: np.ndarray, aside: np.ndarray, rule: SpeedRule) -> Speed | None:
@@ -114,10 +126,10 @@ def _obstacle(scene: Scene, along: np.ndarray, aside: np.ndarray, rule: SpeedRul
     return Speed(stopping_speed(gap, leading, rule), "obstacle", gap)
 
 
-def _light(scene: Scene, along: np.ndarray, aside: np.ndarray, rule: SpeedRule) -> Speed | None:
+def _light(scene: Scene, along: np.ndarray, aside: np.ndarray, rule: SpeedRule, nearest_m: float) -> Speed | None:
     gaps = []
     for way, beside in ((along, aside), (scene.points[:, 0], scene.points[:, 1])):
-        ahead = scene.red & (np.abs(beside) <= rule.lamp_beside_m) & (way > rule.passed_m) & (way < rule.farthest_m)
+        ahead = scene.red & (np.abs(beside) <= rule.lamp_beside_m) & (way > nearest_m) & (way < rule.farthest_m)
         gaps += way[ahead].tolist()
     if not gaps:
         return None

@@ -124,6 +124,19 @@ def test_the_speed_rule(ahead, bend, reason, mps):
     assert 0.0 <= found.mps <= 6.5
 
 
+@pytest.mark.parametrize(("ahead_m", "now_mps", "waits", "red"), [
+    (20.0, 0.0, False, False), (20.0, 0.0, True, True), (12.5, 0.0, True, True), (11.5, 0.0, True, False),
+    (22.0, 0.0, False, True), (27.0, 6.5, False, False), (28.5, 6.5, False, True), (27.0, 6.5, True, True)])
+def test_a_near_lamp_is_heeded_by_a_car_that_waits_and_left_by_one_that_cannot_stop(ahead_m, now_mps, waits, red):
+    found = speed(scene((2, ahead_m, 0.0, 5.0, "red")), 0.0, 6.5, now_mps=now_mps, waits=waits)
+    assert (found.reason, found.mps, found.red) == (("light", 0.0, True) if red else ("limit", 6.5, False))
+
+
+def test_a_red_light_is_told_behind_a_nearer_obstacle_too():
+    found = speed(scene((2, 32.0, 0.0, 5.0, "red"), (9, 5.6, 0.0, 1.0, "car")), 0.0, 6.5)
+    assert (found.reason, found.red) == ("obstacle", True)
+
+
 def test_where_depth_is_unknown_the_car_stands():
     assert speed(scene(known=0.4), 0.0, 6.5) == Speed(0.0, "blind", 0.0)
 
@@ -290,3 +303,18 @@ def test_a_target_that_is_not_finite_is_refused():
 def test_bad_configs_are_refused(fields, words):
     with pytest.raises(ConfigError, match=words):
         UnifiedDriverConfig(**fields)
+
+
+def test_a_waiting_car_does_not_start_at_a_near_red_lamp_and_starts_when_the_red_is_gone(model, monkeypatch):
+    """It waits from its first picture on, through pictures in which the lamp is missed, and is free again once it moves. The speeds
+    of the ego are those of a car that creeps up to the lamp."""
+    processor = build_processor(TINY)
+    script = [(20.0, 0.0), (20.0, 0.0), (None, 0.0), (19.5, 0.6), *[(None, 0.0)] * 11, (19.0, 1.0)]
+    scenes = iter([scene(*([] if lamp is None else [(2, lamp, 0.0, 5.0, "red")])) for lamp, _ in script])
+    monkeypatch.setattr(processor._scene, "read", lambda seen, shown: next(scenes))
+    plans = []
+    for number, (_, mps) in enumerate(script):
+        shown = frame(number, processor.config)
+        shown = replace(shown, ego=replace(shown.ego, speed_mps=mps))
+        plans.append(processor.decode(run(model, processor.encode([shown])), shown).mode)
+    assert plans[:2] == ["light", "light"] and plans[3] == "light" and "light" not in plans[4:]
