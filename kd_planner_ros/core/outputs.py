@@ -6,7 +6,7 @@ that a network does not give is NaN, never zero. The records travel as tables (`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -117,6 +117,38 @@ point was at the frame before minus where it is, in metres along the camera's ax
 
 
 @dataclass(frozen=True)
+class InstanceMasks:
+    """Instances of one picture whose masks may overlap, each with a class and a confidence.
+
+    Args:
+        masks: bool [M, H, W].
+        of: int64 [N], the mask of each instance; two instances of different classes may share one.
+        classes: int64 [N], class ids.
+        scores: float64 [N] in [0, 1].
+
+    Raises:
+        PlannerError: shapes that do not fit together.
+    """
+
+    masks: np.ndarray
+    of: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+
+    def __post_init__(self) -> None:
+        _require(self.masks.dtype == bool and self.masks.ndim == 3, "masks bool [M, H, W] in InstanceMasks",
+                 f"{self.masks.dtype} {list(self.masks.shape)}")
+        for name in ("of", "classes", "scores"):
+            found = np.shape(getattr(self, name))
+            _require(found == (len(self),), f"{name} [{len(self)}] in InstanceMasks", f"{list(found)}")
+        fits = not len(self) or (self.of.min() >= 0 and self.of.max() < len(self.masks))
+        _require(bool(fits), f"masks 0 to {len(self.masks) - 1} in InstanceMasks", f"{list(np.unique(self.of))}")
+
+    def __len__(self) -> int:
+        return len(self.of)
+
+
+@dataclass(frozen=True)
 class DenseOutput:
     """One picture of answers, row 0 at the top.
 
@@ -127,6 +159,8 @@ class DenseOutput:
             (``independent``: what the points move by themselves, without what the camera's motion makes of it), ``segments`` of ids
             (``panoptic`` or ``instances``), ``of`` of a mask or a probability (tags joined by +, or ``motion``).
         scores: confidence in [0, 1] of each id, where the network tells it.
+        masks: of instances, the same before each pixel was given to one of them, at the size of ``array``; made when it is called, for
+            only an evaluation needs it. None: the network has none.
 
     Raises:
         PlannerError: an unknown kind, or an array of another type or shape.
@@ -137,6 +171,7 @@ class DenseOutput:
     labels: tuple[str, ...] = ()
     meta: Mapping[str, str] = field(default_factory=dict)
     scores: Mapping[int, float] = field(default_factory=dict)
+    masks: Callable[[], InstanceMasks] | None = None
 
     def __post_init__(self) -> None:
         _require(self.kind in DENSE_KINDS, f"a dense output of kind {', '.join(DENSE_KINDS)}", repr(self.kind))

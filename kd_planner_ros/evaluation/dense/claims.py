@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.core.outputs import DenseOutput, Perception
+from kd_planner_ros.core.outputs import DenseOutput, InstanceMasks, Perception
 from kd_planner_ros.evaluation.dense.classes import ClassMeasure
 from kd_planner_ros.evaluation.dense.config import DenseConfig
 from kd_planner_ros.evaluation.dense.depth import DepthMeasure
@@ -75,6 +75,12 @@ class Reading:
         """The output at the labels' size."""
         nothing = {"classes": IGNORED, "ids": 0, "mask": 0}.get(output.kind, np.nan)
         return self.labels.grid.lift(output.array, nothing, name)
+
+    def lifted_masks(self, name: str, found: InstanceMasks) -> InstanceMasks:
+        """Overlapping masks at the labels' size."""
+        if not len(found.masks):
+            return found
+        return replace(found, masks=np.moveaxis(self.labels.grid.lift(np.moveaxis(found.masks, 0, 2), False, name), 2, 0))
 
     def only(self, kind: str) -> tuple[str, DenseOutput] | None:
         """The only output of ``kind``, None where there is another number of them."""
@@ -166,7 +172,8 @@ class Reading:
             return
         scene, ids = Scene(tags, single, self.visible), self.lifted(name, output)
         if output.meta.get("segments") == "instances":
-            yield Claim(name, lambda: InstanceMeasure(classes, least), (ids, output.scores), scene)
+            masks = None if output.masks is None else self.lifted_masks(name, output.masks())
+            yield Claim(name, lambda: InstanceMeasure(classes, least), (ids, output.scores, masks), scene)
         else:
             yield Claim(name, lambda: PanopticMeasure(classes, least), ids, scene)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.core.outputs import InstanceMasks
 from kd_planner_ros.evaluation.dense.measure import Counts, Measure, known_mean
 from kd_planner_ros.evaluation.dense.segments import Segments, found_segments, overlaps, true_segments
 from kd_planner_ros.evaluation.dense.vocabulary import Classes
@@ -17,8 +19,25 @@ MOST = 100
 """Instances of one class that count in one picture, those with the highest scores."""
 
 
+@dataclass(frozen=True)
+class Met:
+    """Found instances against true ones, in pixels.
+
+    Attributes:
+        classes, scores: of the found ones [N].
+        shared: of each pair [T, N]. area: of the found ones [N]. size: of the true ones [T].
+    """
+
+    classes: np.ndarray
+    scores: np.ndarray
+    shared: np.ndarray
+    area: np.ndarray
+    size: np.ndarray
+
+
 class InstanceMeasure(Measure):
     """``ap`` over IoU 0.50 to 0.95 in steps of 0.05, ``ap_50`` and ``ap_75``: means over the classes of things that occur; ``ap_by_class``.
+    Masks that overlap are compared as they are, where the network gives such; else each pixel belongs to one instance.
 
     Args:
         least: true things of fewer pixels are treated as crowds.
@@ -29,18 +48,20 @@ class InstanceMeasure(Measure):
     def __init__(self, classes: Classes, least: int = 0):
         self.classes, self._least = classes, least
 
-    def counts(self, found: tuple[np.ndarray, Mapping[int, float]], truth: Any) -> Counts:
-        """``found``: (ids int32 [H, W], confidence by id); ``truth`` as in ``PanopticMeasure``."""
-        ids, scores = found
+    def counts(self, found: tuple[np.ndarray, Mapping[int, float], InstanceMasks | None], truth: Any) -> Counts:
+        """``found``: (ids int32 [H, W], confidence by id, overlapping masks or None); ``truth`` as in ``PanopticMeasure``."""
+        ids, scores, masks = found
         there = true_segments(truth.tags, truth.single, self.classes, truth.seen, self._least)
         there = there.only(self.classes.things[there.classes])
-        said, strange = found_segments(ids, self.classes, dict(scores), truth.seen)
-        said = said.only(self.classes.things[said.classes])
-        table = overlaps(there, said)
+        if masks is None:
+            said, strange = found_segments(ids, self.classes, dict(scores), truth.seen)
+            met = _apart(there, said.only(self.classes.things[said.classes]))
+        else:
+            met, strange = _overlapping(there, masks, self.classes, truth.seen), 0
         real = np.bincount(there.classes[~there.crowd], minlength=len(self.classes.labels))
-        rows = [row for kind in np.unique(said.classes) for row in _matched(kind, there, said, table)]
+        rows = [row for kind in np.unique(met.classes) for row in _matched(kind, there, met)]
         return {"frames": 1, "real": real, "crowds": int(there.crowd.sum()), "found": rows, "strange": strange,
-                "without_score": 0 if scores else len(said)}
+                "without_score": 0 if scores or masks is not None else len(met.classes)}
 
     def figures(self, sums: Mapping[str, Any]) -> dict[str, Any]:
         """As the class says, with ``frames``, ``instances`` (true ones), ``found`` and ``left_out``."""
@@ -66,13 +87,30 @@ class InstanceMeasure(Measure):
                                 for label, thing in zip(labels, self.classes.things, strict=True) if thing}}
 
 
-def _matched(kind: int, there: Segments, said: Segments, table: np.ndarray) -> list[tuple[int, float, np.ndarray, np.ndarray]]:
+def _apart(there: Segments, said: Segments) -> Met:
+    """Instances that share no pixel."""
+    table = overlaps(there, said)
+    return Met(said.classes, said.scores, table[1:, 1:], table[:, 1:].sum(0), table[1:].sum(1))
+
+
+def _overlapping(there: Segments, found: InstanceMasks, classes: Classes, seen: np.ndarray | None) -> Met:
+    """Instances that may share pixels; what lies outside of ``seen`` does not count, nor does an instance without a pixel in it."""
+    count = len(there) + 1
+    inside = found.masks if seen is None else found.masks & seen
+    shared = np.stack([np.bincount(there.index[one], minlength=count) for one in inside] or [np.zeros(count, np.int64)], axis=1)
+    kinds = classes.counted_as[found.classes]
+    kept = classes.things[kinds] & (shared.sum(0)[found.of] > 0) if len(found) else np.zeros(0, bool)
+    own = shared[:, found.of[kept]]
+    return Met(kinds[kept], found.scores[kept], own[1:], own.sum(0), np.bincount(there.index.ravel(), minlength=count)[1:])
+
+
+def _matched(kind: int, there: Segments, met: Met) -> list[tuple[int, float, np.ndarray, np.ndarray]]:
     """(class, score, hits bool [10], ignored bool [10]) of each found instance of ``kind``: the best first takes what it covers best."""
-    mine, own = np.nonzero(said.classes == kind)[0], np.nonzero(there.classes == kind)[0]
-    mine = mine[np.argsort(-said.scores[mine], kind="stable")][:MOST]
+    mine, own = np.nonzero(met.classes == kind)[0], np.nonzero(there.classes == kind)[0]
+    mine = mine[np.argsort(-met.scores[mine], kind="stable")][:MOST]
     own = own[np.argsort(there.crowd[own], kind="stable")]  # crowds last
-    crowd, shared = there.crowd[own], table[np.ix_(own + 1, mine + 1)].T
-    area, size = table[:, mine + 1].sum(0)[:, None], table[own + 1].sum(1)[None]
+    crowd, shared = there.crowd[own], met.shared[np.ix_(own, mine)].T
+    area, size = met.area[mine][:, None], met.size[own][None]
     iou = shared / np.maximum(np.where(crowd[None], area, area + size - shared), 1)
     hits, ignored = (np.zeros((len(mine), len(THRESHOLDS)), bool) for _ in range(2))
     for column, threshold in enumerate(THRESHOLDS):
@@ -86,7 +124,7 @@ def _matched(kind: int, there: Segments, said: Segments, table: np.ndarray) -> l
                 hits[row, column] = True
             else:
                 ignored[row, column] = bool((fits & crowd).any())
-    return [(int(kind), float(said.scores[one]), hits[row], ignored[row]) for row, one in enumerate(mine)]
+    return [(int(kind), float(met.scores[one]), hits[row], ignored[row]) for row, one in enumerate(mine)]
 
 
 def average_precision(scores: np.ndarray, hits: np.ndarray, ignored: np.ndarray, real: int) -> np.ndarray:

@@ -7,10 +7,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from kd_planner_ros.core.outputs import InstanceMasks
+
 SCORE = 0.8
 """A query whose best class has less is no segment."""
 KEPT = 0.8
 """A segment that keeps less than this share of its own mask is dropped."""
+MOST = 150
+"""Instances of one picture: the pairs of a query and a class with the highest scores."""
 PER_CLASS = 1000
 """Panoptic id: (class + 1) * 1000 + number of the segment within its class, from 0; 0 is no segment."""
 
@@ -70,3 +74,24 @@ def instances_of(ids: np.ndarray, things: np.ndarray) -> np.ndarray:
     """The panoptic ``ids`` int32 [H, W] of things, 0 elsewhere."""
     table = np.concatenate([[False], things])
     return np.where(table[np.minimum(ids // PER_CLASS, len(things))], ids, 0).astype(np.int32)
+
+
+def instance_masks(class_logits: Tensor, mask_logits: Tensor, things: np.ndarray, most: int = MOST) -> InstanceMasks:
+    """The instances of one picture by the rule of OneFormer: the ``most`` best pairs of a query and a class, those of things; the score is
+    the class probability times the mean probability inside the mask. Masks overlap; one without a pixel is left out.
+
+    Args:
+        class_logits: [Q, K + 1].
+        mask_logits: [Q, H, W] at the size of the result.
+        things: bool [K].
+    """
+    chance = class_logits.softmax(-1)[:, :-1]
+    best = chance.flatten().topk(min(most, chance.numel())).indices
+    query, kind = best // chance.shape[1], best % chance.shape[1]
+    inside = mask_logits > 0.0
+    area = inside.flatten(1).sum(1)
+    sure = (mask_logits.sigmoid() * inside).flatten(1).sum(1) / area.clamp(min=1)
+    kept = torch.from_numpy(things).to(kind.device)[kind] & (area[query] > 0)
+    query, kind = query[kept], kind[kept]
+    scores = (chance[query, kind] * sure[query]).double()
+    return InstanceMasks(inside.cpu().numpy(), *(one.cpu().numpy() for one in (query, kind, scores)))

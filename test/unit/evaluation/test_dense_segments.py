@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kd_planner_ros.core.outputs import InstanceMasks
 from kd_planner_ros.evaluation.dense.instances import InstanceMeasure
 from kd_planner_ros.evaluation.dense.measure import Judged, Tally
 from kd_planner_ros.evaluation.dense.panoptic import PanopticMeasure
@@ -165,13 +166,40 @@ def slow_ap(shown, least, thresholds):
 def test_average_precision_is_what_loops_find(seed, frames, least):
     random = np.random.default_rng(seed)
     shown = [draw(random, int(random.integers(1, 14)), int(random.integers(1, 14))) for _ in range(frames)]
-    result = scored(InstanceMeasure(CLASSES, least), [((ids, scores), truth) for ids, scores, truth in shown])
+    result = scored(InstanceMeasure(CLASSES, least), [((ids, scores, None), truth) for ids, scores, truth in shown])
     expected = slow_ap(shown, least, np.linspace(0.5, 0.95, 10))
     names = {1: "Car+Bus", 3: "Pedestrian"}
     assert result["ap_by_class"] == pytest.approx({names[kind]: None if one is None else sum(one) / 10 for kind, one in expected.items()})
     known = [one for one in expected.values() if one is not None]
     for name, at in (("ap_50", 0), ("ap_75", 5)):
         assert result[name] == (pytest.approx(sum(one[at] for one in known) / len(known)) if known else None)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(**CASES)
+def test_masks_that_do_not_overlap_are_judged_as_ids_are(seed):
+    random = np.random.default_rng(seed)
+    ids, scores, truth = draw(random, int(random.integers(1, 14)), int(random.integers(1, 14)))
+    found = sorted(int(one) for one in np.unique(ids) if one >= 1000 and one // 1000 - 1 < len(CLASSES.labels))
+    kinds = np.array([one // 1000 - 1 for one in found], np.int64)
+    masks = InstanceMasks(np.stack([ids == one for one in found] or [ids < 0]), np.arange(len(found)), kinds,
+                          np.array([scores.get(one, 1.0) for one in found], float))
+    apart, overlapping = (scored(InstanceMeasure(CLASSES), [((ids, scores, one), truth)]) for one in (None, masks))
+    assert overlapping["ap_by_class"] == pytest.approx(apart["ap_by_class"]) and overlapping["found"] == apart["found"]
+
+
+def test_overlapping_masks_by_hand():
+    """Two cars of two pixels; one mask covers both, one each of them. As ids, the wide mask would take their pixels."""
+    tags, single = [[CAR, CAR, CAR, CAR, SKY]], [[1, 1, 2, 2, 0]]
+    wide, left, right = np.array([[[1, 1, 1, 1, 0]], [[1, 1, 0, 0, 0]], [[0, 0, 1, 1, 0]]], bool)
+    car, nothing = 1, (np.zeros((1, 5), np.int32), {})
+    found = InstanceMasks(np.stack([wide, left, right]), np.array([0, 1, 2, 1]), np.array([car, car, car, 0]),
+                          np.array([0.9, 0.8, 0.7, 1.0]))
+    result = scored(InstanceMeasure(CLASSES), [((*nothing, found), scene(tags, single))])
+    # at IoU 0.5 the wide one takes the last of two equals, the left car stays for its own mask, the right mask finds none free
+    assert result["ap_50"] == 1.0 and result["ap_75"] == pytest.approx(2 / 3) and result["found"] == 3
+    hidden = scene(tags, single, np.array([[True, True, False, False, True]]))
+    assert scored(InstanceMeasure(CLASSES), [((*nothing, found), hidden)])["found"] == 3 - 1
 
 
 def test_panoptic_quality_by_hand():
@@ -191,7 +219,7 @@ def test_a_crowd_needs_no_finder_and_blames_none():
         found = np.array(ids, np.int32)
         result = scored(PanopticMeasure(CLASSES), [(found, scene(tags, single))])
         assert result["pq"] == 1.0 and result["left_out"]["crowds"] == 1
-        assert scored(InstanceMeasure(CLASSES), [((found, {}), scene(tags, single))])["ap"] is None  # no instance is there
+        assert scored(InstanceMeasure(CLASSES), [((found, {}, None), scene(tags, single))])["ap"] is None  # no instance is there
     small = scene([[SKY, SKY, SKY, CAR]], [[0, 0, 0, 1]])
     assert scored(PanopticMeasure(CLASSES, least=2), [(np.array([[3000, 3000, 3000, 0]], np.int32), small)])["pq"] == 1.0
 
@@ -204,7 +232,7 @@ def test_who_finds_everything_has_one():
     panoptic, instances = Judged(PanopticMeasure(CLASSES)), Judged(InstanceMeasure(CLASSES))
     for later in (False, True):
         panoptic.add(ids, scene(tags, single), later, "b")
-        instances.add((ids, {}), scene(tags, single), later, "b")
+        instances.add((ids, {}, None), scene(tags, single), later, "b")
     assert panoptic.result()["pq"] == panoptic.result()["second_half"]["sq"] == instances.result()["ap"] == 1.0
     assert panoptic.result()["second_half"]["baselines"]["row_class"]["pq"] < 0.5
     assert panoptic.of_recording("b")["frames"] == 2 and panoptic.of_recording("c") is None

@@ -12,7 +12,7 @@ from support.unified import STEP_NS, TINY, frame
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.networks.unified_encoder.config import VOID, UnifiedEncoderConfig
 from kd_planner_ros.networks.unified_encoder.model import build_model
-from kd_planner_ros.networks.unified_encoder.panoptic import PER_CLASS, instances_of, panoptic, semantic
+from kd_planner_ros.networks.unified_encoder.panoptic import PER_CLASS, instance_masks, instances_of, panoptic, semantic
 from kd_planner_ros.networks.unified_encoder.processor import build_processor
 
 torch.set_num_threads(1)
@@ -61,6 +61,8 @@ def test_outputs_lie_over_the_whole_picture(see):
     assert np.isnan(depth[:top]).all() and np.isfinite(depth[top:top + 32]).all() and np.isnan(depth[top + 32:]).all()
     assert (classes[:top] == VOID).all() and (classes[top:top + 32] < 12).all()
     assert (found.calibration.width, found.calibration.height) == (64, 48)
+    masks = found.outputs["instances"].masks()
+    assert masks.masks.shape[1:] == (48, 64) and not masks.masks[:, :top].any() and len(masks) > 16
 
 
 def test_the_first_frame_and_gaps_are_not_ready(see):
@@ -179,6 +181,20 @@ def test_panoptic_by_hand():
     wanted[:, :2], wanted[:2, 2:] = PER_CLASS, 2 * PER_CLASS
     assert (ids == wanted).all()
     assert (instances_of(ids, np.array([False, True])) == np.where(wanted == 2 * PER_CLASS, wanted, 0)).all()
+
+
+def test_instance_masks_overlap_and_have_the_scores_of_class_and_mask():
+    classes, masks = segments()
+    masks[3, :2, 2:] = 3.0  # the unsure query covers the thing too
+    found = instance_masks(classes, masks, np.array([False, True]))
+    assert found.of.tolist()[:2] == [2, 3] and found.classes.tolist() == [1, 1, 1, 1]
+    chance, inside = classes.softmax(-1), masks.sigmoid()
+    mean = (4 * inside[3, 2, 2] + 4 * inside[3, 0, 2]) / 8
+    assert found.scores[:2] == pytest.approx([float(chance[2, 1] * inside[2, 0, 2]), float(chance[3, 1] * mean)])
+    assert (found.masks[3] & found.masks[2]).sum() == 4 and found.masks[3].sum() == 8
+    assert instance_masks(classes, masks, np.array([False, True]), most=3).of.tolist() == [2]
+    masks[2] = -9.0
+    assert instance_masks(classes, masks, np.array([False, True])).of.tolist()[:1] == [3]
 
 
 def test_a_segment_that_is_mostly_covered_is_dropped():
