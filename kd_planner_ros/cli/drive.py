@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from kd_planner_ros.cli.options import add_fields, add_json, from_args
+from kd_planner_ros.core.stopping import exit_status
 
 EPILOG = """\
 examples:
@@ -14,8 +15,8 @@ examples:
   kd-planner drive --map Town05.net.xml --route routes.xml --seed 3
 
 A status line shows simulated time, speed and route completion while it runs; Ctrl-C stops the car and still writes
-the report. The folder holds report.html, the animation, statistics.json in the CARLA leaderboard's layout, and every
-number behind the plots."""
+the report; the exit status is 130 then. The folder holds report.html, the animation, statistics.json in the CARLA
+leaderboard's layout, and every number behind the plots."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,4 +34,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> Any:
     from kd_planner_ros.ros.graph.drive import DriveConfig, drive, further_arguments
 
-    return drive(from_args(DriveConfig, args, asked={name: getattr(args, name) for name, *_ in further_arguments()}))
+    result = drive(from_args(DriveConfig, args, asked={name: getattr(args, name) for name, *_ in further_arguments()}))
+    args.status = exit_status() if result["interrupted"] else 0
+    return result

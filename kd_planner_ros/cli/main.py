@@ -48,6 +48,8 @@ start here:
 object as its last line. In a colcon workspace, where kd-planner is not on the PATH, write 'ros2 run kd_planner_ros kd-planner'."""
 
 
+KEEPS = (("record",), ("train",), ("benchmark",), ("evaluate", "closed-loop"), ("evaluate", "latency-sweep"), ("evaluate", "steering"))
+"""Commands that go on where they were stopped."""
 TRACEBACK = "KD_PLANNER_TRACEBACK"
 """Environment variable that lets an unexpected exception through."""
 
@@ -112,7 +114,7 @@ def _guarded(argv: list[str], wanted: str | None) -> int:
         return _refuse(f"{sentence_of(error)}; this is a bug in kd_planner_ros: run the command again with "
                        f"{TRACEBACK}=1 and report the traceback")
     except KeyboardInterrupt:
-        return _stopped()
+        return _stopped(argv)
 
 
 def _run(argv: list[str], wanted: str | None) -> int:
@@ -129,11 +131,12 @@ def _run(argv: list[str], wanted: str | None) -> int:
     if getattr(args, "json", False):
         print(json.dumps(asdict(result) if is_dataclass(result) else result, sort_keys=True, default=str))
     sys.stdout.flush()
-    return _stopped() if getattr(result, "finished", True) is False else getattr(args, "status", 0)
+    return _stopped(argv) if getattr(result, "finished", True) is False else getattr(args, "status", 0)
 
 
-def _stopped() -> int:
-    print("kd-planner: stopped; finished work is kept", file=sys.stderr)
+def _stopped(argv: Sequence[str]) -> int:
+    keeps = any(tuple(argv[:len(words)]) == words for words in KEEPS)
+    print(f"kd-planner: stopped{'; the same command goes on behind the work that is finished' if keeps else ''}", file=sys.stderr)
     return exit_status()
 
 

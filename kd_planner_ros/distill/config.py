@@ -244,8 +244,12 @@ def _stages(given: tuple[Mapping[str, Any], ...]) -> Iterator[Stage]:
 
 def _stage_values(given: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a stage that are lists and mappings in YAML; a single prefix may stand for a list of one."""
-    found: dict[str, Any] = {name: (given[name],) if isinstance(given[name], str) else tuple(map(str, given[name]))
-                             for name in ("trained", "frozen_eval", "untrained") if name in given}
+    found: dict[str, Any] = {}
+    for name in ("trained", "frozen_eval", "untrained"):
+        value = given.get(name, ())
+        if not isinstance(value, str) and not (isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)):
+            raise TypeError(f"a list of names of modules for '{name}', got {value!r}")
+        found |= {name: (value,) if isinstance(value, str) else tuple(value)} if name in given else {}
     if given.get("losses") is not None:
         found["losses"] = {part: float(weight) for part, weight in given["losses"].items()}
     found["ramps"] = {part: (float(first), float(last)) for part, (first, last) in (given.get("ramps") or {}).items()}

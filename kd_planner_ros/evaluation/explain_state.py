@@ -15,6 +15,8 @@ from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.methods.plankd.attention import WaypointAttention
 from kd_planner_ros.distill.methods.plankd.bottleneck import InformationBottleneck
 
+PLANKD = "plankd"
+
 
 @dataclass(frozen=True)
 class TrainedParts:
@@ -33,7 +35,11 @@ def load_parts(run: Path, card: ModelCard) -> TrainedParts:
     """
     state = checkpoint.load(Path(run))
     if state is None:
-        raise ConfigError(f"the checkpoint of a PlanKD run in {run}", "none",
+        method = str(card.training.get("method", PLANKD))
+        if method != PLANKD:
+            raise ConfigError("a perceiver, or a model trained with --method plankd", f"'{card.name}', trained by {method}",
+                              "train one with --method plankd; its attention and bottleneck stay in runs/train/NAME")
+        raise ConfigError(f"the checkpoint of a PlanKD run in {run}, with the attention and the bottleneck that are not shipped", "none",
                           "give --run-dir with the folder that training with --method plankd wrote (runs/train/NAME)")
     shipped = state.get("best", {}).get("sha256", card.weights_sha256)  # older checkpoints lack it
     if shipped != card.weights_sha256:

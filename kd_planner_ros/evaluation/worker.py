@@ -19,6 +19,7 @@ from kd_planner_ros.evaluation import one_route, score
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig, Drive, traffic
 from kd_planner_ros.evaluation.latency import read_latency, settled
 from kd_planner_ros.evaluation.run_folder import RunInfo, RunWriter
+from kd_planner_ros.runtime.facts import tell_same_fallback
 
 EXPERT_RATE_HZ = 10.0
 _setup: Setup | None = None
@@ -112,6 +113,8 @@ def _check_fallback(config: ClosedLoopConfig) -> None:
     if "expert" in (config.planner, config.fallback_planner):
         raise ConfigError("a planner with another planner as its fallback", f"{config.planner} and {config.fallback_planner}",
                           "choose models, or leave --fallback-planner out")
+    models_dir = str(config.models_dir or "")
+    tell_same_fallback((config.planner, models_dir), (config.fallback_planner, models_dir))
 
 
 def _card(planner: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ def choose_route(road: RoadMap, choice: str, snap: bool = False) -> Route:
     from kd_planner_ros.evaluation.drives import EVALUATION_ROUTE_SEED
     from kd_planner_ros.world.routes import default_routes, plan_routes
 
-    if choice.isdecimal():
+    if _is_number(choice):
         number = _number(choice)
         try:
             return default_routes(road, EVALUATION_ROUTE_SEED, max(DEFAULT_ROUTES, number + 1))[number]
@@ -48,8 +49,12 @@ def choose_route(road: RoadMap, choice: str, snap: bool = False) -> Route:
     return planned.routes[0]
 
 
+def _is_number(choice: str) -> bool:
+    return re.fullmatch(r"[+-]?\d+", choice) is not None
+
+
 def _number(choice: str) -> int:
-    if int(choice) >= MOST_ROUTES:
+    if not 0 <= int(choice) < MOST_ROUTES:
         raise RouteError(f"the number of a default route from 0 to {MOST_ROUTES - 1}", choice, "correct --route")
     return int(choice)
 
@@ -105,7 +110,7 @@ def check_world(params: WorldParams) -> None:
     check_map(params.map)
     if params.stations:
         read_stations(params.stations, load_map(params.map))
-    if params.route.isdecimal():
+    if _is_number(params.route):
         _number(params.route)
     else:
         _file_and_id(params.route, params.map)

@@ -11,6 +11,7 @@ from typing import Any
 
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import CardError, ConfigError, PlannerError
+from kd_planner_ros.core.notices import report
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.networks.planner import PLANNER
 from kd_planner_ros.networks.registry import build_weightless, find_config, is_weightless, role_of
@@ -85,6 +86,29 @@ def model_place(name: str, models_dir: str = "", role: str = PLANNER) -> str:
 def planner_place(name: str, models_dir: str = "") -> str:
     """``model_place`` for a planner."""
     return model_place(name, models_dir, PLANNER)
+
+
+def same_model(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether two planners, each (name, models_dir), are one model: the same folder, or the same name of a model without weights.
+
+    Raises:
+        ConfigError, PlannerError: as ``model_place``.
+    """
+    first, second = (model_place(*whose) for whose in (one, other))
+    if first == second:
+        return True
+    has_no_folder = [is_weightless(place) or place == EXPERT for place in (first, second)]
+    return not any(has_no_folder) and find_model(first).resolve() == find_model(second).resolve()
+
+
+def tell_same_fallback(planner: tuple[str, str], fallback: tuple[str, str]) -> None:
+    """Report, once, a fallback planner that is the planner itself; each is (name, its models_dir), an empty name is none.
+
+    Raises:
+        ConfigError, PlannerError: as ``model_place``.
+    """
+    if fallback[0] and same_model(planner, fallback):
+        report(f"the fallback planner is the planner itself, '{fallback[0]}': it helps where the process dies, not where the model fails")
 
 
 def _driving_score(folder: Path) -> float:

@@ -29,6 +29,8 @@ def list_routes(places: Sequence[Path], map_name: str = "", maps_dir: Path | Non
         map_name: the map that all routes are planned on, as ``load_map`` takes it; without it and ``maps_dir`` nothing is planned.
         maps_dir: a folder with a map for each town. Routes of a town that it lacks are left out.
 
+    ``playable`` and ``not_supported`` count the scenarios of the routes that are not left out.
+
     A file that cannot be read, and a map of ``maps_dir`` likewise, are left out with the reason.
 
     Raises:
@@ -49,16 +51,14 @@ def list_routes(places: Sequence[Path], map_name: str = "", maps_dir: Path | Non
             road, why = _road(spec, map_name, maps_dir, roads)
             row = _row(file, spec)
             result["routes"].append(row)
+            if result["maps"]:
+                why = why or _plan(row, road, file, spec, snap)
+                result["planned"] += not why
+                if why:
+                    left_out.append(LeftOut(spec.name, why))
+                    continue
             for scenario in spec.scenarios or ():
                 (playable if scenario.kind in PLAYED else other)[scenario.kind] += 1
-            if road is None:
-                left_out += [LeftOut(spec.name, why)] if result["maps"] else []
-                continue
-            try:
-                _plan(row, *road, file, spec, snap)
-                result["planned"] += 1
-            except RouteError as error:
-                left_out.append(LeftOut(spec.name, str(error)))
         result["left_out"] += [{"file": str(file.path), "route": one.name, "reason": one.reason} for one in left_out]
     return result | {"playable": dict(sorted(playable.items())), "not_supported": dict(sorted(other.items()))}
 
@@ -104,9 +104,15 @@ def _row(file: RouteFile, spec: RouteSpec) -> dict[str, Any]:
             "weathers": len(spec.weathers), "scenarios": dict(sorted(kinds.items())), "notes": notes}
 
 
-def _plan(row: dict[str, Any], road: RoadMap, graph: LaneGraph, file: RouteFile, spec: RouteSpec, snap: bool) -> None:
-    planned = plan_routes(road, file, (spec.name,), snap, graph)
+def _plan(row: dict[str, Any], road: tuple[RoadMap, LaneGraph] | None, file: RouteFile, spec: RouteSpec, snap: bool) -> str:
+    """Plan the route and put what came of it into its ``row``; why it cannot be planned, "" where it can."""
+    assert road is not None, "a map, or why there is none"
+    try:
+        planned = plan_routes(road[0], file, (spec.name,), snap, road[1])
+    except RouteError as error:
+        return str(error)
     row["route_m"] = planned.routes[0].length_m
     row["notes"] += planned.sentences()
     row["notes"] += [f"scenario {one.scenario.name} lies off the route and is not played" for one in asked_scenarios(planned.routes[0])
                      if one.status == OFF]
+    return ""

@@ -29,7 +29,7 @@ from kd_planner_ros.ros.specs import graph_specs
 from kd_planner_ros.ros.specs.base import Argument
 from kd_planner_ros.ros.specs.planner import PlannerParams
 from kd_planner_ros.ros.specs.world import WorldParams
-from kd_planner_ros.runtime.facts import own_folder, planner_facts, resolve_planner
+from kd_planner_ros.runtime.facts import own_folder, planner_facts, resolve_planner, tell_same_fallback
 
 QUIET_S = 10.0
 DRIVE_FILES = ("sensors.json", "graph")
@@ -78,7 +78,8 @@ def further_arguments() -> list[Argument]:
 
 class DriveReport(TypedDict):
     """What came of it. Times in seconds; ``statistics`` is the leaderboard's summary of this route; ``sim_per_wall`` is
-    simulated time over wall time while driving; ``troubles`` lists the error sentences of the diagnostics."""
+    simulated time over wall time while driving; ``troubles`` lists the error sentences of the diagnostics; ``interrupted``: Ctrl-C or
+    SIGTERM ended it."""
 
     run_dir: str
     status: str
@@ -92,6 +93,7 @@ class DriveReport(TypedDict):
     stop_s: float
     troubles: list[str]
     report: str
+    interrupted: bool
 
 
 def drive(config: DriveConfig) -> DriveReport:
@@ -109,6 +111,7 @@ def drive(config: DriveConfig) -> DriveReport:
     profile = load_profile(config.carla_profile, config.role_name)
     run_dir = Path(config.out or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}").resolve()
     second_name, second = perceiver_facts(config.fallback_planner, config.models_dir, PLANNER)
+    tell_same_fallback((planner, models_dir), (second_name, config.models_dir))
     rig = rig_to_mount(facts.rig, seen.rig if seen else None, fallback=second.rig if second else None)
     environment = graph_environment(rig)
     world = {"objects_definition_file": str(run_dir / "sensors.json"), "map": config.map, "route": config.route, "snap": config.snap,
@@ -231,7 +234,7 @@ def _conclude(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> DriveRep
         run_dir=str(run_dir), status=record.status, driving_score=record.score_composed,
         route_completion=record.score_route, infraction_score=record.score_penalty, sim_s=record.duration_game_s,
         wall_s=round(outcome.wall_s, 2), sim_per_wall=outcome.sim_per_wall, unanswered_ticks=outcome.unanswered,
-        stop_s=round(outcome.stop_s, 2), troubles=outcome.troubles, report=report)
+        stop_s=round(outcome.stop_s, 2), troubles=outcome.troubles, report=report, interrupted=outcome.interrupted)
     write_text(run_dir / "drive.json", json.dumps(result, indent=2) + "\n")
     if unreported is not None:
         raise unreported

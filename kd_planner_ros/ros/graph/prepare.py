@@ -30,7 +30,7 @@ from kd_planner_ros.ros.graph.settings import SECTION, read_parameter_file, valu
 from kd_planner_ros.ros.graph.site import Site, in_namespace
 from kd_planner_ros.ros.params import ModelParams
 from kd_planner_ros.ros.profiles import Profile
-from kd_planner_ros.runtime.facts import ModelFacts, own_folder, planner_facts
+from kd_planner_ros.runtime.facts import ModelFacts, own_folder, planner_facts, tell_same_fallback
 
 REQUEST, ANSWER = "request.json", "answer.json"
 TRUE_FALSE = {"true": True, "false": False}
@@ -56,6 +56,7 @@ def prepare_drive(a: Mapping[str, str], folder: Path) -> Answer:
     perceiver, seen = perceiver_facts(perceiver, perceiver_dir)
     fallback, fallback_dir = site.fallback_planner(profile)
     fallback, second = perceiver_facts(fallback, fallback_dir, PLANNER)
+    tell_same_fallback((planner, models_dir), (fallback, fallback_dir))
     rig = rig_to_mount(facts.rig, seen.rig if seen else None, a["world"] == "builtin", second.rig if second else None)
     sensors = Path(a["sensors_file"] or folder / "sensors.json").absolute()
     nodes = describe(GraphConfig(

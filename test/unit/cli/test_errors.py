@@ -121,7 +121,7 @@ def test_ctrl_c_says_so(capsys, monkeypatch):
 
     monkeypatch.setattr("kd_planner_ros.cli.models._list", stop)
     assert cli.main(["models", "list"]) == 130
-    assert "stopped" in capsys.readouterr().err
+    assert capsys.readouterr().err == "kd-planner: stopped\n", "nothing is kept of a list"
 
 
 def test_a_result_that_is_not_finished_ends_with_the_status_of_ctrl_c(capsys, monkeypatch):
@@ -252,7 +252,7 @@ def test_a_folder_with_other_files_is_left_alone(capsys, tmp_path, words, names)
 
 
 @pytest.mark.parametrize(("option", "value", "words"), [
-    ("--route", "1000", "from 0 to 999"),
+    ("--route", "1000", "from 0 to 999"), ("--route", "-1", "the number of a default route from 0 to 999; got -1"),
     ("--stations", "[{id: far, x: 9000, y: 0}]", "station 'far' on map default")])
 def test_a_drive_that_cannot_be_is_refused_before_anything_starts(capsys, tmp_path, option, value, words):
     pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup')")

@@ -74,7 +74,9 @@ def test_without_a_recipe_the_defaults_stay(monkeypatch):
     ("plankd: {rank_los: paper}", "plankd.rank_los.*nearest.*'plankd.rank_loss'"), ("input_height: 64", "tcp.input_height .*old name"),
     ("head_start: 5", "plankd.pretrain_bottleneck"), ("- a", "names with values"),
     ("stages: 5", "a list of mappings under 'stages'"), ("stages: {a: 1}", "a list of mappings"),
-    ("bags: 5", "a list of paths under 'bags'"), ("stages: [{name: a, share: 1, method: [at]}]", "name of a method"), ("a: [", "YAML in")])
+    ("bags: 5", "a list of paths under 'bags'"), ("stages: [{name: a, share: 1, method: [at]}]", "name of a method"),
+    ("stages: [{name: a, share: 1, trained: 5}]", "a list of names of modules for 'trained', got 5"),
+    ("stages: [{name: a, share: 1, frozen_eval: [1]}]", "a list of names of modules for 'frozen_eval'"), ("a: [", "YAML in")])
 def test_what_a_recipe_gets_wrong_is_one_line(tmp_path, text, words):
     path = tmp_path / "recipe.yaml"
     path.write_text(text)

@@ -8,7 +8,15 @@ import pytest
 
 from kd_planner_ros.core.errors import ConfigError, PlannerError
 from kd_planner_ros.networks.planner import ROLES
-from kd_planner_ros.runtime.facts import card_by_name, models_of, own_folder, planner_facts, planner_place, resolve_planner
+from kd_planner_ros.runtime.facts import (
+    card_by_name,
+    models_of,
+    own_folder,
+    planner_facts,
+    planner_place,
+    resolve_planner,
+    same_model,
+)
 from kd_planner_ros.runtime.find import list_models
 
 
@@ -49,6 +57,16 @@ def test_another_folder_of_models_never_gives_a_shipped_one(tmp_path):
     assert planner_place("mine", str(tmp_path)) == str(tmp_path / "mine")
     assert [planner_place(name, str(tmp_path)) for name in ("constant_velocity", "expert")] == ["constant_velocity", "expert"]
     assert planner_place("tcp64_7m6") == "tcp64_7m6"
+
+
+def test_two_names_of_one_model_are_the_same(tmp_path):
+    card(tmp_path / "mine", {"closed_loop": 1.0})
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    mine = ("mine", str(tmp_path))
+    for other in (mine, (str(tmp_path / "mine"), ""), ("link", str(tmp_path))):
+        assert same_model(mine, other)
+    assert same_model(("auto", ""), (resolve_planner("auto")[0], "")) and same_model(("constant_velocity", ""), ("constant_velocity", ""))
+    assert not same_model(mine, ("constant_velocity", "")) and not same_model(mine, ("auto", ""))
 
 
 def test_a_report_finds_the_card_by_name(tmp_path):

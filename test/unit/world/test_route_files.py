@@ -166,8 +166,9 @@ def test_any_text_is_read_or_refused(tmp_path, text):
 def mixed(tmp_path, lane):
     """Five routes: two on the lane, one of another town, one 5 km off the road, one unreadable."""
     far = [(x + 5000.0, y) for x, y in lane]
-    return write(tmp_path / "mixed.xml", old("other", *lane, town="Town03"), old("far", *far), new("here", *lane), '<route id="bad"/>',
-                 old("too", *lane))
+    asks = '<scenario type="Unheard"/>'
+    return write(tmp_path / "mixed.xml", old("other", *lane, town="Town03"), new("far", *far, scenarios=asks),
+                 new("here", *lane), '<route id="bad"/>', old("too", *lane))
 
 
 def test_each_route_is_judged_by_itself(town, mixed):
@@ -258,10 +259,11 @@ def test_the_listing_says_what_is_read_planned_and_left_out(town, mixed, tmp_pat
     assert main(["routes", str(mixed), "--maps-dir", str(tmp_path / "maps"), "--json"]) == 0
     lines = capsys.readouterr().out.splitlines()
     facts = json.loads(lines[-1])
-    assert (facts["read"], facts["planned"]) == (4, 2)
+    assert (facts["read"], facts["planned"], facts["not_supported"]) == (4, 2, {}), "scenarios of a route that is left out do not count"
     reasons = {one["route"]: one["reason"] for one in facts["left_out"]}
     assert reasons["other"].startswith("no map of Town03") and "--snap" in reasons["far"] and "two waypoints" in reasons["bad"]
     assert lines[-2] == "4 routes read, 2 planned on a map, 3 left out"
+    assert [row["scenarios"] for row in facts["routes"] if row["route"] == "far"] == [{"Unheard": 1}]
     (tmp_path / "maps" / "Town03.xodr").write_text("<broken")
     monkeypatch.setattr("kd_planner_ros.world.route_listing.load_map", lambda spec: town if "Town05" in spec else load_map(spec))
     folder = tmp_path / "files"
