@@ -12,7 +12,7 @@ PYPI_NAMES = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"
               "sumo": "eclipse-sumo"}
 """Names on PyPI where they are not the module's."""
 ROSDEP_KEYS = {"numpy": "python3-numpy", "cv2": "python3-opencv", "yaml": "python3-yaml", "PIL": "python3-pil", "jinja2": "python3-jinja2",
-               "matplotlib": "python3-matplotlib", "tqdm": "python3-tqdm"}
+               "matplotlib": "python3-matplotlib", "tqdm": "python3-tqdm", "cryptography": "python3-cryptography"}
 NOT_IN_LOCK = {"torch", "ray", "onnxruntime"}
 """torch stands in the lock by hand, the others are extras."""
 

@@ -1,0 +1,196 @@
+"""Which rows of a station's object list are plausible, and one list out of several stations'.
+
+A row that is refused is left out and counted; the others are used: one bad row must not hide a walker.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from kd_planner_ros.core.records import EgoState, Pose
+from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
+from kd_planner_ros.geometry.boxes import corners, overlap_one
+from kd_planner_ros.v2x import reasons
+from kd_planner_ros.v2x.settings import GatewaySettings
+
+_NUMBERS = ("x", "y", "z", "yaw", "length", "width", "height", "vx", "vy")
+_SIZES: dict[ActorKind, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
+    ActorKind.PEDESTRIAN: ((0.1, 1.5), (0.1, 1.5), (0.4, 2.5)), ActorKind.CAR: ((1.5, 8.0), (1.0, 3.2), (0.8, 3.5)),
+    ActorKind.TRUCK: ((3.0, 26.0), (1.4, 4.0), (1.2, 5.0)), ActorKind.BUS: ((4.0, 26.0), (1.4, 4.0), (1.5, 5.0)),
+    ActorKind.MOTORCYCLE: ((1.0, 4.0), (0.2, 2.0), (0.5, 2.8)), ActorKind.BICYCLE: ((0.8, 3.0), (0.1, 1.5), (0.5, 2.8)),
+    ActorKind.STATIC: ((0.05, 30.0), (0.05, 30.0), (0.05, 10.0))}
+"""Length, width and height, each from and to, in metres. STATIC holds whatever else stands about."""
+_BOUNDS = np.full((256, 3, 2), np.nan)
+for _kind, _limits in _SIZES.items():
+    _BOUNDS[_kind] = _limits
+HEIGHT_M = 30.0
+"""Objects are not farther above or below the foot of the mast."""
+EGO_LENGTH_M, EGO_WIDTH_M, EGO_MARGIN_M = 4.9, 2.1, 1.0
+FREE_MARGIN_M = 1.0
+
+
+@dataclass(frozen=True)
+class FreeSpace:
+    """How far the car itself sees free ground: ``ranges_m`` [K] at equally spaced bearings from (x, y), counter-clockwise from the map's x
+    axis; 0 where it sees nothing."""
+
+    stamp_ns: int
+    x: float
+    y: float
+    ranges_m: np.ndarray
+
+    def covers(self, points: np.ndarray) -> np.ndarray:
+        """Whether each of ``points`` [..., 2] in ``map`` lies in free space, a metre from its edge: bool [...]."""
+        away = points - (self.x, self.y)
+        turn = np.arctan2(away[..., 1], away[..., 0]) / (2.0 * math.pi) * len(self.ranges_m)
+        sector = np.floor(turn).astype(int) % len(self.ranges_m)
+        return np.hypot(away[..., 0], away[..., 1]) + FREE_MARGIN_M < self.ranges_m[sector]
+
+
+def free_space(cloud: np.ndarray, ego: EgoState, sectors: int = 360, ground_m: float = 0.3, roof_m: float = 2.5) -> FreeSpace:
+    """Free space out of a LiDAR's points [N, 3 or more] in ``base_link``: in each sector up to the nearest point above the ground, else up
+    to the farthest point of the ground."""
+    points = cloud[np.isfinite(cloud[:, :3]).all(1)]
+    away = np.hypot(points[:, 0], points[:, 1])
+    sector = np.floor((np.arctan2(points[:, 1], points[:, 0]) + ego.pose.yaw) / (2.0 * math.pi) * sectors).astype(int) % sectors
+    high = (points[:, 2] > ground_m) & (points[:, 2] < roof_m)
+    flat = np.abs(points[:, 2]) <= ground_m
+    nearest, farthest = np.full(sectors, np.inf), np.zeros(sectors)
+    np.minimum.at(nearest, sector[high], away[high])
+    np.maximum.at(farthest, sector[flat], away[flat])
+    return FreeSpace(ego.stamp_ns, ego.pose.x, ego.pose.y, np.minimum(nearest, farthest))
+
+
+class Tracks:
+    """Where the objects of one station were accepted last, by id."""
+
+    def __init__(self) -> None:
+        self.rows = np.zeros(0, ACTOR_DTYPE)
+        self.stamps_ns = np.zeros(0, np.int64)
+
+    def take(self, rows: np.ndarray, stamp_ns: int, oldest_ns: int) -> None:
+        """Accepted rows [N] of distinct ids; tracks older than ``oldest_ns`` are forgotten."""
+        kept = ~np.isin(self.rows["id"], rows["id"]) & (self.stamps_ns >= oldest_ns)
+        merged = np.concatenate([self.rows[kept], rows])
+        order = np.argsort(merged["id"], kind="stable")
+        self.rows = merged[order]
+        self.stamps_ns = np.concatenate([self.stamps_ns[kept], np.full(len(rows), stamp_ns)])[order]
+
+    def find(self, ids: np.ndarray, oldest_ns: int) -> tuple[np.ndarray, np.ndarray]:
+        """(known bool [N], index [N] into ``rows``) of ``ids`` [N]; tracks older than ``oldest_ns`` are unknown."""
+        at = np.minimum(np.searchsorted(self.rows["id"], ids), max(len(self.rows) - 1, 0))
+        if not len(self.rows):
+            return np.zeros(len(ids), bool), at
+        return (self.rows["id"][at] == ids) & (self.stamps_ns[at] >= oldest_ns), at
+
+
+class Plausibility:
+    """The checks of object rows, one after another; each sees what the others left."""
+
+    def __init__(self, settings: GatewaySettings):
+        self._settings = settings
+
+    def sift(self, rows: np.ndarray, stamp_ns: int, foot: Pose, reach_m: float, tracks: Tracks, ego: EgoState | None = None,
+             free: FreeSpace | None = None) -> tuple[np.ndarray, Counter[str]]:
+        """(the plausible rows of ``rows``, ACTOR_DTYPE [N]; how many were refused by reason). ``tracks`` learn the former."""
+        settings = self._settings
+        refused: Counter[str] = Counter()
+        oldest_ns = stamp_ns - round(settings.track_s * 1e9)
+        with np.errstate(all="ignore"):  # any bits may have come as numbers
+            for reason, good in (
+                    (reasons.OBJECT_BROKEN, lambda left: self._whole(left)),
+                    (reasons.OBJECT_TWICE, lambda left: _first_of_id(left)),
+                    (reasons.OBJECT_SIZE, lambda left: _sized(left)),
+                    (reasons.OBJECT_SPEED, lambda left: np.hypot(left["vx"], left["vy"]) <= settings.max_speed_mps),
+                    (reasons.OBJECT_RANGE, lambda left: _near(left, foot, reach_m)),
+                    (reasons.TELEPORT, lambda left: self._on_track(left, stamp_ns, tracks, oldest_ns)),
+                    (reasons.OBJECT_ACCELERATION, lambda left: self._can_change(left, stamp_ns, tracks, oldest_ns)),
+                    (reasons.OVERLAPS_EGO, lambda left: _off_ego(left, stamp_ns, ego)),
+                    (reasons.GHOST, lambda left: self._hidden(left, stamp_ns, free))):
+                if not len(rows):
+                    break
+                kept = good(rows)
+                if not kept.all():
+                    refused[reason] += int((~kept).sum())
+                    rows = rows[kept]
+        tracks.take(rows, stamp_ns, oldest_ns)
+        return rows, refused
+
+    @staticmethod
+    def _whole(rows: np.ndarray) -> np.ndarray:
+        finite = np.isfinite(np.stack([rows[name] for name in _NUMBERS], -1)).all(1)
+        return finite & np.isfinite(_BOUNDS[rows["kind"], 0, 0])
+
+    def _on_track(self, rows: np.ndarray, stamp_ns: int, tracks: Tracks, oldest_ns: int) -> np.ndarray:
+        known, at = tracks.find(rows["id"], oldest_ns)
+        if not known.any():
+            return ~known
+        before, passed_s = tracks.rows[at], (stamp_ns - tracks.stamps_ns[at]) / 1e9
+        off_m = np.hypot(rows["x"] - before["x"] - before["vx"] * passed_s, rows["y"] - before["y"] - before["vy"] * passed_s)
+        manoeuvre_m = 0.5 * self._settings.max_acceleration_mps2 * passed_s ** 2 / 2.0  # two standard deviations reach the limit
+        spread_m = np.sqrt(2.0 * self._settings.sigma_m ** 2 + (self._settings.sigma_mps * passed_s) ** 2 + manoeuvre_m ** 2)
+        return ~known | (off_m <= self._settings.gate * spread_m)
+
+    def _can_change(self, rows: np.ndarray, stamp_ns: int, tracks: Tracks, oldest_ns: int) -> np.ndarray:
+        known, at = tracks.find(rows["id"], oldest_ns)
+        if not known.any():
+            return ~known
+        before, passed_s = tracks.rows[at], (stamp_ns - tracks.stamps_ns[at]) / 1e9
+        change = np.hypot(rows["vx"] - before["vx"], rows["vy"] - before["vy"])
+        noise = self._settings.gate * math.sqrt(2.0) * self._settings.sigma_mps
+        return ~known | (change <= self._settings.max_acceleration_mps2 * passed_s + noise)
+
+    def _hidden(self, rows: np.ndarray, stamp_ns: int, free: FreeSpace | None) -> np.ndarray:
+        """Not wholly in space that the car saw to be free at about the same time."""
+        if free is None or abs(free.stamp_ns - stamp_ns) > self._settings.max_age_s * 1e9:
+            return np.ones(len(rows), bool)
+        points = np.concatenate([corners(boxes_of(rows)), np.stack([rows["x"], rows["y"]], -1)[:, None]], axis=1)
+        return np.logical_not(free.covers(points).all(axis=1))
+
+
+def boxes_of(rows: np.ndarray) -> np.ndarray:
+    """Boxes [N, 5] of ACTOR_DTYPE rows."""
+    return np.stack([rows[name].astype(float) for name in ("x", "y", "yaw", "length", "width")], -1)
+
+
+def _first_of_id(rows: np.ndarray) -> np.ndarray:
+    good = np.zeros(len(rows), bool)
+    good[np.unique(rows["id"], return_index=True)[1]] = True
+    return good
+
+
+def _sized(rows: np.ndarray) -> np.ndarray:
+    bounds = _BOUNDS[rows["kind"]]
+    sizes = np.stack([rows["length"], rows["width"], rows["height"]], -1)
+    return ((sizes >= bounds[..., 0]) & (sizes <= bounds[..., 1])).all(1)
+
+
+def _near(rows: np.ndarray, foot: Pose, reach_m: float) -> np.ndarray:
+    return (np.hypot(rows["x"] - foot.x, rows["y"] - foot.y) <= reach_m) & (np.abs(rows["z"] - foot.z) <= HEIGHT_M)
+
+
+def _off_ego(rows: np.ndarray, stamp_ns: int, ego: EgoState | None) -> np.ndarray:
+    if ego is None:
+        return np.ones(len(rows), bool)
+    back_m = ego.speed_mps * (ego.stamp_ns - stamp_ns) / 1e9
+    box = np.array([ego.pose.x - back_m * math.cos(ego.pose.yaw), ego.pose.y - back_m * math.sin(ego.pose.yaw), ego.pose.yaw,
+                    EGO_LENGTH_M + 2.0 * EGO_MARGIN_M, EGO_WIDTH_M + 2.0 * EGO_MARGIN_M])
+    return ~overlap_one(box, boxes_of(rows))
+
+
+def merge(rows: np.ndarray, ages_s: np.ndarray, source: np.ndarray, same_m: float) -> np.ndarray:
+    """Which of ``rows`` [N] stay, bool [N]: of rows of two sources that mean one object (the same kind, and nearer than ``same_m`` when
+    moved on to now) the younger one stays."""
+    good = np.ones(len(rows), bool)
+    if len(np.unique(source)) < 2:
+        return good
+    now = np.stack([rows["x"] + rows["vx"] * ages_s, rows["y"] + rows["vy"] * ages_s], -1)
+    for one, other in sorted(cKDTree(now).query_pairs(same_m)):
+        if source[one] != source[other] and rows["kind"][one] == rows["kind"][other] and good[one] and good[other]:
+            good[other if ages_s[one] <= ages_s[other] else one] = False
+    return good

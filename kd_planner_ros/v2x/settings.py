@@ -1,0 +1,55 @@
+"""What a gateway accepts: every limit with its default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_OBJECTS, MAX_PHASES = 255, 64
+
+
+@dataclass(frozen=True)
+class GatewaySettings:
+    """Limits of one gateway; seconds, metres, bytes.
+
+    Attributes:
+        range_m: no station farther away is heard, whatever range it has itself.
+        fresh_s, max_age_s: up to the first a message is fresh, up to the second it is used and counted as degraded.
+        early_s: a stamp may be so far in the future.
+        max_offset_s, max_drift_ppm: beyond them a station's clock is not trusted, and its messages are not used.
+        expected_latency_s: what the radio link takes at least; a longer shortest time counts as the clock's offset.
+        pairing_s: a picture farther from the ego's picture than this is counted as unpaired.
+        messages_per_s, bytes_per_s: of one station.
+        max_picture_bytes, max_picture_width: of one picture.
+        reenter_frames, reenter_s: so many good frames over so long lead back to a better state.
+        gap_s: no longer absence than this needs no way back: pictures of 2 Hz leave such gaps.
+        ego_age_s: older odometry means that the car does not know where it is.
+        max_speed_mps, max_acceleration_mps2: of an object.
+        gate: a place off the track's by more standard deviations than this is a teleport.
+        sigma_m, sigma_mps: standard deviation of a reported place and speed.
+        track_s: a track without an accepted place for so long is forgotten.
+        same_m: objects of two stations nearer than this to each other are one.
+    """
+
+    range_m: float = 150.0
+    fresh_s: float = 0.2
+    max_age_s: float = 0.5
+    early_s: float = 0.05
+    max_offset_s: float = 0.1
+    max_drift_ppm: float = 50.0
+    expected_latency_s: float = 0.0
+    pairing_s: float = 0.1
+    messages_per_s: float = 20.0
+    bytes_per_s: float = 1_000_000.0
+    max_picture_bytes: int = 1_000_000
+    max_picture_width: int = 768
+    reenter_frames: int = 3
+    reenter_s: float = 1.5
+    gap_s: float = 0.5
+    ego_age_s: float = 0.5
+    max_speed_mps: float = 70.0
+    max_acceleration_mps2: float = 12.0
+    gate: float = 4.0
+    sigma_m: float = 0.5
+    sigma_mps: float = 0.5
+    track_s: float = 1.0
+    same_m: float = 2.0

@@ -1,0 +1,346 @@
+"""Every reason for which a message or an object is refused, with a message that was made for it; and what comes out."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.v2x import START_NS, Radio, S, actor, ego, picture, station
+
+from kd_planner_ros.core.scene import ActorKind
+from kd_planner_ros.core.v2x import OBJECTS, PHASE_DTYPE, PHASES, PICTURE, CoopState, RadioMessage
+from kd_planner_ros.imaging.compressed import compress
+from kd_planner_ros.v2x import reasons
+from kd_planner_ros.v2x.gateway import Gateway
+from kd_planner_ros.v2x.objects import FreeSpace, free_space
+from kd_planner_ros.v2x.payloads import pack_rows
+from kd_planner_ros.v2x.settings import GatewaySettings
+from kd_planner_ros.v2x.signing import KeyRing, Signer, StationKey
+
+
+def forged(radio):
+    other = Radio()
+    one = radio.message()
+    radio.gateway.take(replace(one, signature=other.signers["north"].sign(one)))
+
+
+def replayed(radio):
+    radio.gateway.take(replace(radio.send(), received_ns=START_NS + S // 10))
+
+
+def replayed_under_a_new_stamp(radio):
+    radio.gateway.take(replace(radio.send(), stamp_ns=START_NS + 1))
+
+
+def reordered(radio):
+    first, second = radio.message(0.0), radio.message(0.1)
+    radio.gateway.take(second)
+    radio.gateway.take(first)
+
+
+def flipped(where):
+    def send(radio):
+        one = radio.message(**({"jpeg": picture()} if where == "jpeg" else {}))
+        data = bytearray(one.signature if where == "signature" else one.payload)
+        data[len(data) // 2] ^= 1
+        radio.gateway.take(replace(one, **{"signature" if where == "signature" else "payload": bytes(data)}))
+
+    return send
+
+
+def flood(radio):
+    for number in range(25):
+        radio.send(number / 1000)
+
+
+def flood_of_forged_ones(radio):
+    for number in range(70):
+        radio.gateway.take(replace(radio.message(number / 1000), signature=bytes(72)))
+
+
+def flood_of_bytes(radio):
+    for number in range(2):
+        radio.send(number / 1000, jpeg=picture(number) + bytes(600_000))
+
+
+def frozen(radio):
+    radio.send(0.0, rows=actor(vx=2.0))
+    radio.send(0.0, jpeg=picture(3))
+    radio.send(0.5, jpeg=picture(3))
+
+
+def in_a_row(*lists):
+    def send(radio):
+        for number, rows in enumerate(lists):
+            radio.send(number / 10, rows=rows)
+
+    return send
+
+
+def ghost(radio):
+    radio.gateway.see(FreeSpace(START_NS, 40.0, 0.0, np.full(360, 30.0)))
+    radio.send(rows=actor(x=50.0, y=3.0))
+
+
+def clock(offset_s=0.0, ppm=0.0, seconds=2):
+    def send(radio):
+        for number in range(seconds * 10):
+            radio.send(number / 10, latency_s=offset_s + ppm * 1e-6 * number / 10)
+
+    return send
+
+
+def moved(radio):
+    one = radio.message()
+    signer = Signer(radio.signers["north"].key, b"elsewher")
+    radio.gateway.take(replace(one, signature=signer.sign(one)))
+
+
+CRAFTED = {
+    "a station that nobody knows": (reasons.UNKNOWN_STATION, lambda radio: radio.gateway.take(replace(radio.message(), station="other"))),
+    "a camera that the station lacks": (reasons.UNKNOWN_STATION, lambda radio: radio.send(jpeg=picture(), camera="second")),
+    "out of range": (reasons.OUT_OF_RANGE, lambda radio: (radio.gateway.locate(ego(x=400.0)), radio.send())),
+    "unsigned": (reasons.UNSIGNED, lambda radio: radio.gateway.take(replace(radio.message(), signature=b""))),
+    "forged": (reasons.FORGED, forged),
+    "signed for another camera": (reasons.FORGED, lambda radio: radio.gateway.take(replace(radio.message(), sequence=9))),
+    "a bit of the signature flipped": (reasons.FORGED, flipped("signature")),
+    "a bit of an object list flipped": (reasons.FORGED, flipped("rows")),
+    "a bit of a picture flipped": (reasons.FORGED, flipped("jpeg")),
+    "signed for another place": (reasons.MOVED_STATION, moved),
+    "replayed": (reasons.REPLAYED, replayed),
+    "replayed under a new stamp": (reasons.FORGED, replayed_under_a_new_stamp),
+    "reordered": (reasons.REORDERED, reordered),
+    "late": (reasons.STALE, lambda radio: radio.send(latency_s=0.6)),
+    "early": (reasons.EARLY, lambda radio: radio.send(latency_s=-0.06)),
+    "a clock behind": (reasons.CLOCK_OFFSET, clock(0.15)),
+    "a clock ahead": (reasons.CLOCK_OFFSET, lambda radio: (clock(-0.12)(radio), radio.gateway.counts.pop(reasons.EARLY),
+                                                           radio.send(2.5, latency_s=0.0))),
+    "a clock that runs fast": (reasons.CLOCK_DRIFT, clock(0.05, ppm=-150.0, seconds=30)),
+    "oversized list": (reasons.OVERSIZED, lambda radio: radio.send(payload=bytes(46 * 256))),
+    "oversized picture": (reasons.OVERSIZED, lambda radio: radio.send(jpeg=bytes(1_000_001))),
+    "half a row": (reasons.MALFORMED, lambda radio: radio.send(payload=bytes(45))),
+    "no JPEG": (reasons.MALFORMED, lambda radio: radio.send(jpeg=b"\x89PNG" + bytes(100))),
+    "a JPEG that ends early": (reasons.UNDECODABLE, lambda radio: radio.send(jpeg=picture()[:300])),
+    "a picture of another camera's shape": (reasons.PICTURE_SIZE, lambda radio: radio.send(jpeg=picture(0, 72, 72))),
+    "a picture too wide": (reasons.PICTURE_SIZE, lambda radio: radio.send(jpeg=picture(0, 1280, 720))),
+    "frozen": (reasons.FROZEN, frozen),
+    "a camera that looks away": (reasons.FACING_AWAY, lambda radio: (radio.gateway.locate(ego(x=-80.0)), radio.send(jpeg=picture()))),
+    "flood": (reasons.FLOOD, flood),
+    "flood of forged messages": (reasons.FLOOD, flood_of_forged_ones),
+    "flood of bytes": (reasons.FLOOD, flood_of_bytes),
+    "an object that is nowhere": (reasons.OBJECT_BROKEN, in_a_row(actor(x=np.nan))),
+    "an object of no kind": (reasons.OBJECT_BROKEN, in_a_row(actor(kind=3))),
+    "an object twice": (reasons.OBJECT_TWICE, in_a_row(np.concatenate([actor(), actor(x=30.0)]))),
+    "a walker of ten metres": (reasons.OBJECT_SIZE, in_a_row(actor(length=10.0))),
+    "an object of 80 m/s": (reasons.OBJECT_SPEED, in_a_row(actor(vx=80.0))),
+    "an object that accelerates at 50 m/s2": (reasons.OBJECT_ACCELERATION, in_a_row(actor(vx=0.0), actor(vx=9.0))),
+    "an object out of the station's range": (reasons.OBJECT_RANGE, in_a_row(actor(x=170.0))),
+    "a teleporting object": (reasons.TELEPORT, in_a_row(actor(), actor(x=35.0))),
+    "the car itself": (reasons.OVERLAPS_EGO, in_a_row(actor(x=40.5, y=0.2, kind=ActorKind.CAR))),
+    "a ghost": (reasons.GHOST, ghost),
+}
+
+
+@pytest.mark.parametrize("reason, send", CRAFTED.values(), ids=CRAFTED)
+def test_a_crafted_message_is_refused_for_its_reason(reason, send, tmp_path):
+    radio = Radio()
+    send(radio)
+    assert radio.gateway.counts[reason] >= 1
+    others = {name for name in radio.gateway.refusals if name != reason}
+    assert not others - ({reasons.FORGED} if send is flood_of_forged_ones else set())
+    rows = [json.loads(line) for line in radio.gateway.evidence.write(tmp_path).read_text().splitlines()]
+    assert reason in {row["reason"] for row in rows}
+
+
+def test_every_reason_can_be_told_and_is_tested():
+    known = {value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)}
+    elsewhere = {reasons.EXPIRED_KEY, reasons.EXPOSURE, reasons.BLURRED}
+    assert set(reasons.TEXTS) == known == {reason for reason, _ in CRAFTED.values()} | elsewhere
+
+
+def test_an_expired_key_is_refused_while_the_gateway_runs():
+    radio = Radio()
+    key, today = radio.keys.keys["north"][0], [1_500.0]
+    keys = KeyRing({"north": (StationKey(key.public, 1_000.0, 2_000.0),)}, now_s=lambda: today[0])
+    radio.gateway = Gateway(radio.stations, keys)
+    radio.send()
+    today[0] = 2_000.0
+    radio.send(0.1)
+    assert radio.gateway.counts == {"accepted": 1, "degraded": 0, reasons.EXPIRED_KEY: 1}
+
+
+@pytest.mark.parametrize("grey, reason", [(0, reasons.EXPOSURE), (128, reasons.EXPOSURE), (255, reasons.EXPOSURE),
+                                          ("slope", reasons.BLURRED)])
+def test_a_picture_that_shows_nothing_is_refused(grey, reason):
+    pixels = np.repeat(np.linspace(60, 200, 128)[None, :, None], 3, 2).repeat(72, 0) if grey == "slope" else np.full((72, 128, 3), grey)
+    radio = Radio()
+    radio.send(jpeg=compress(pixels.astype(np.uint8)).tobytes())
+    assert radio.gateway.refusals == {reason: 1}
+
+
+def test_a_still_scene_is_not_frozen():
+    radio = Radio()
+    for number in range(3):
+        radio.send(number / 2, jpeg=picture(3))
+    assert radio.gateway.refusals == {}
+
+
+def test_a_full_gateway_gives_objects_and_the_view():
+    radio = Radio()
+    answer = radio.run(2.5, rows=lambda t_s: actor(x=20.0 + t_s, vx=1.0))
+    assert answer.state == CoopState.COOP_FULL and answer.why == "" and answer.rejected == {}
+    assert answer.objects.rows["id"].tolist() == [1] and answer.objects.state == "COOP_FULL"
+    assert answer.objects.ages_s == pytest.approx([0.05]) and answer.stations == ("north",) and answer.source.tolist() == [0]
+    (view,) = answer.views
+    assert view.station == "north" and view.image.shape == (72, 128, 3) and view.age_s == pytest.approx(0.45)
+
+
+def test_a_smaller_picture_comes_with_the_camera_of_its_size():
+    radio = Radio()
+    radio.run(2.0)
+    radio.send(2.0, jpeg=picture(99, 64, 36))
+    camera = radio.picture(2.05).views[0].camera
+    assert (camera.width, camera.height, camera.fov_deg) == (64, 36, 90.0)
+
+
+def test_old_messages_are_used_until_half_a_second_and_counted_as_degraded():
+    radio = Radio(settings=GatewaySettings(expected_latency_s=0.3), latency_s=0.3)
+    radio.run(2.0, pictures=False)
+    assert radio.gateway.counts["degraded"] == 20 and radio.picture(2.4).state == CoopState.COOP_OBJECTS
+    assert radio.picture(2.41).state == CoopState.EGO_ONLY and not len(radio.picture(2.41).objects.rows)
+
+
+def test_nothing_newer_than_the_asked_for_instant_is_given():
+    radio = Radio(latency_s=-0.04)
+    radio.send(0.0)
+    assert radio.gateway.counts["accepted"] == 1
+    assert not len(radio.picture(-0.01).objects.rows)
+
+
+def test_a_clock_ahead_makes_a_message_older():
+    radio = Radio(latency_s=-0.04)
+    answer = radio.run(2.0, pictures=False)
+    assert answer.objects.ages_s == pytest.approx([0.09])  # asked 0.05 s after the stamp, which is 0.04 s ahead
+
+
+def test_two_stations_see_one_object_once():
+    radio = Radio(station(), station("south", x=60.0))
+    for tick in range(20):
+        radio.send(tick / 10, rows=np.concatenate([actor(1), actor(2, x=50.0)]))
+        radio.send(tick / 10 - 0.05, rows=np.concatenate([actor(7, x=20.6), actor(8, y=40.0)]), name="south")
+        answer = radio.picture(tick / 10 + 0.05)
+    assert sorted(answer.objects.rows["id"].tolist()) == [1, 2, 8]
+    assert [answer.stations[one] for one in answer.source[np.argsort(answer.objects.rows["id"])]] == ["north", "north", "south"]
+
+
+def test_signal_phases_count_down():
+    radio = Radio()
+    rows = np.zeros(1, PHASE_DTYPE)
+    rows["state"], rows["min_end_s"] = 2, 5.0
+    for tick in range(20):
+        radio.send(tick / 10)
+        radio.send(tick / 10, kind=PHASES, payload=pack_rows(rows, PHASES))
+        answer = radio.picture(tick / 10 + 0.05)
+    assert answer.phases["state"].tolist() == [2] and answer.phases["min_end_s"] == pytest.approx([4.95])
+    rows["state"] = 9
+    radio.send(2.0, kind=PHASES, payload=pack_rows(rows, PHASES))
+    assert radio.gateway.refusals == {reasons.MALFORMED: 1}
+
+
+@pytest.mark.parametrize("attack", [
+    lambda radio, one: replace(one, signature=b""), lambda radio, one: replace(one, signature=bytes(72)),
+    lambda radio, one: replace(one, received_ns=one.received_ns + 2 * S), lambda radio, one: replace(one, station="other")],
+    ids=["unsigned", "forged", "replayed later", "unknown"])
+def test_bad_streams_alone_give_what_no_stream_gives(attack):
+    radio, silent = Radio(), Radio()
+    for tick in range(30):
+        for kind in (None, picture(tick)):
+            radio.gateway.take(attack(radio, radio.message(tick / 10, jpeg=kind)))
+        heard, nothing = radio.picture(tick / 10 + 0.05), silent.picture(tick / 10 + 0.05)
+        assert replace(heard, rejected={}, objects=None, source=None, phases=None) == replace(
+            nothing, objects=None, source=None, phases=None)
+        assert not len(heard.objects.rows) and not len(heard.phases) and heard.objects.state == nothing.objects.state
+    assert sum(radio.gateway.refusals.values()) == 60
+
+
+def test_bad_messages_beside_good_ones_change_nothing():
+    alone, attacked = Radio(), Radio()
+    other = Radio()
+    for tick in range(30):
+        for radio in (alone, attacked):
+            one = radio.send(tick / 10, rows=actor(x=20.0 + tick / 10, vx=1.0))
+        attacked.gateway.take(replace(one, signature=other.signers["north"].sign(one), payload=pack_rows(actor(9, x=42.0, y=4.0))))
+        attacked.gateway.take(one)
+        a, b = alone.picture(tick / 10 + 0.05), attacked.picture(tick / 10 + 0.05)
+        assert a.state == b.state and a.objects.rows.tobytes() == b.objects.rows.tobytes()
+    assert attacked.gateway.refusals == {reasons.FORGED: 30, reasons.REPLAYED: 30}
+
+
+def test_a_stale_or_missing_odometry_is_a_minimal_risk():
+    radio = Radio()
+    assert radio.run(2.0).state == CoopState.COOP_FULL
+    assert radio.gateway.picture(START_NS + 2 * S, None).state == CoopState.MINIMAL_RISK
+    answer = radio.gateway.picture(START_NS + 3 * S, ego(stamp_ns=START_NS + 2 * S))
+    assert answer.state == CoopState.MINIMAL_RISK and "odometry" in answer.why and not len(answer.objects.rows)
+
+
+def test_a_station_out_of_range_is_dropped_before_its_signature_is_read(monkeypatch):
+    radio = Radio(at=ego(x=400.0))
+    monkeypatch.setattr(KeyRing, "check", lambda *_: pytest.fail("it was read"))
+    radio.send()
+    assert radio.gateway.refusals == {reasons.OUT_OF_RANGE: 1}
+
+
+def test_a_teleported_object_is_believed_when_its_old_track_is_over():
+    radio = Radio()
+    radio.run(1.0, rows=actor())
+    radio.run(2.0, rows=actor(x=35.0), from_s=1.0, pictures=False)
+    assert radio.gateway.counts[reasons.TELEPORT] in (10, 11) and radio.picture(3.0).objects.rows["x"].tolist() == [35.0]
+
+
+def test_free_space_out_of_a_cloud():
+    ground = np.array([[x, y, 0.0] for x in np.arange(-20.0, 21.0) for y in np.arange(-20.0, 21.0)])
+    wall = np.array([[10.0, y, 1.0] for y in np.arange(-3.0, 3.1, 0.1)])
+    free = free_space(np.concatenate([ground, wall]), ego(x=100.0, y=0.0), sectors=36)
+    points = np.array([[105.0, 0.5], [109.5, 0.5], [115.0, 0.5], [90.0, 0.5], [60.0, 0.5]])
+    assert free.covers(points).tolist() == [True, False, False, True, False]
+
+
+def test_costs_are_bytes_per_second_as_sent_and_raw():
+    radio = Radio()
+    radio.run(20.0)
+    values = radio.gateway.values(START_NS + 20 * S - 1)
+    sizes = [len(picture(tick)) for tick in range(100, 200, 5)]
+    assert values["bytes/s as sent"] == pytest.approx(10 * (46 + 72) + 2 * (np.mean(sizes) + 72), rel=0.02)
+    assert values["bytes/s raw"] == pytest.approx(10 * 46 + 2 * 128 * 72 * 3, rel=0.01)
+
+
+TEXT = st.one_of(st.text(max_size=80), st.sampled_from(["north", "camera", "", OBJECTS, PICTURE, PHASES]))
+DATA = st.one_of(st.binary(max_size=400), st.binary(min_size=72, max_size=72), st.binary(min_size=46, max_size=46),
+                 st.binary(max_size=300).map(lambda tail: b"\xff\xd8\xff" + tail))
+NUMBER = st.one_of(st.integers(-2**70, 2**70), st.integers(START_NS - S, START_NS + S))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(TEXT, NUMBER, TEXT, NUMBER, DATA, DATA, NUMBER, TEXT), max_size=4))
+def test_nothing_that_comes_unsigned_passes_or_is_raised(messages):
+    radio = Radio()
+    for station_name, sequence, kind, stamp_ns, payload, signature, received_ns, camera in messages:
+        radio.gateway.take(RadioMessage(station_name, sequence, kind, stamp_ns, payload, signature, received_ns, camera))
+    assert radio.gateway.counts["accepted"] == 0 and sum(radio.gateway.refusals.values()) == len(messages)
+    answer = radio.picture(0.1)
+    assert not len(answer.objects.rows) and not answer.views and answer.state == CoopState.EGO_ONLY
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([OBJECTS, PICTURE, PHASES]), DATA), min_size=1, max_size=4), st.binary(min_size=92, max_size=92))
+def test_no_signed_content_is_raised_and_what_passes_is_plausible(contents, two_rows):
+    radio = Radio()
+    for number, (kind, payload) in enumerate([*contents, (OBJECTS, two_rows)]):
+        radio.send(number / 10, kind=kind, payload=payload, camera="camera" if kind == PICTURE else "")
+        answer = radio.picture(number / 10 + 0.05)
+        rows = answer.objects.rows
+        assert np.isfinite(rows["x"]).all() and (np.hypot(rows["vx"], rows["vy"]) <= 70.0).all()
+        assert set(answer.stations) <= {"north"} and {view.station for view in answer.views} <= {"north"}
