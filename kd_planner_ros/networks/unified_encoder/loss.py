@@ -6,14 +6,18 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
+from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits, interpolate, one_hot
 
+from kd_planner_ros.networks.unified_encoder.config import VOID
 from kd_planner_ros.networks.unified_encoder.depth import depth_of
 from kd_planner_ros.networks.unified_encoder.model import SCALES
+from kd_planner_ros.networks.unified_encoder.panoptic import semantic
 
 SEGMENTATION = ("class", "mask", "dice")
-WEIGHTS = {"depth": 10.0, "class": 2.0, "mask": 5.0, "dice": 5.0, "rotation": 30.0, "translation": 5.0, "flow": 10.0, "flow_moving": 10.0,
-           "motion": 2.0}
+COMPOSED = "semantic"
+"""Of the class map that all queries make together; an addition to OneFormer's losses."""
+WEIGHTS = {"depth": 10.0, "class": 2.0, "mask": 5.0, "dice": 5.0, COMPOSED: 5.0, "rotation": 30.0, "translation": 5.0, "flow": 10.0,
+           "flow_moving": 10.0, "motion": 2.0}
 """Those of the segmentation are OneFormer's. An absolute error of the pose pulls at the encoder as hard when it is small: with 100 and 10
 it was next to depth after 120 steps."""
 SEGMENTATION_SHARE = 0.5
@@ -68,12 +72,36 @@ def motion_loss(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) ->
     return torch.stack(parts).mean()
 
 
+def semantic_loss(outputs: Mapping[str, Tensor], classes: Tensor, whole: Tensor) -> Tensor:
+    """Cross entropy of the class map that the queries make together, at the size of the masks; 0 where ``whole`` has no sample.
+
+    A query learns from the set criterion only where it was matched, and a match says little while masks are poor; through the map every
+    query learns at every pixel from the first step. A label is the share of each class in a pixel of the masks, so that thin lines and
+    poles count. A class weighs 1 / sqrt(its share of the batch).
+
+    Args:
+        classes: class ids [B, H, W], long, ``VOID`` unknown.
+        whole: bool [B]: samples whose task names every pixel, which that of instances does not.
+    """
+    scores = semantic(outputs["class_logits"].float(), outputs["mask_logits"].float())[whole]
+    if not len(scores):
+        return outputs["mask_logits"].sum() * 0.0
+    count, taught = scores.shape[1], classes[whole]
+    each = one_hot(torch.where(taught == VOID, count, taught), count + 1)[..., :count].permute(0, 3, 1, 2).float()
+    share = adaptive_avg_pool2d(each, scores.shape[-2:])
+    total = share.sum((0, 2, 3))
+    weight = total.clamp(min=1.0).rsqrt()
+    chance = scores / scores.sum(1, keepdim=True).clamp(min=1e-6)
+    surprise = -(share * chance.clamp(min=1e-6).log()).sum((0, 2, 3))
+    return (weight * surprise).sum() / (weight * total).sum().clamp(min=1e-6)
+
+
 def truth_losses(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], metres: float, weights: Mapping[str, float],
                  segmentation: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Every part of the loss by name, unweighted; ``segmentation`` is asked only where one of its parts has a weight."""
     parts = {"depth": depth_loss(outputs, targets, metres), **pose_losses(outputs, targets), **flow_losses(outputs, targets),
              "motion": motion_loss(outputs, targets)}
-    return parts | (dict(segmentation()) if any(weights.get(name, 0.0) for name in SEGMENTATION) else {})
+    return parts | (dict(segmentation()) if any(weights.get(name, 0.0) for name in (*SEGMENTATION, COMPOSED)) else {})
 
 
 def weighted(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

@@ -21,7 +21,15 @@ from kd_planner_ros.networks.training import LearningTask, Loss, OptimiserDefaul
 from kd_planner_ros.networks.unified_encoder.config import VOID, UnifiedEncoderConfig, class_of_tag
 from kd_planner_ros.networks.unified_encoder.figures import dense_figures, in_metres
 from kd_planner_ros.networks.unified_encoder.geometry import pose_of
-from kd_planner_ros.networks.unified_encoder.loss import SEGMENTATION, SEGMENTATION_SHARE, WEIGHTS, truth_losses, weighted
+from kd_planner_ros.networks.unified_encoder.loss import (
+    COMPOSED,
+    SEGMENTATION,
+    SEGMENTATION_SHARE,
+    WEIGHTS,
+    semantic_loss,
+    truth_losses,
+    weighted,
+)
 from kd_planner_ros.networks.unified_encoder.model import BEFORE
 from kd_planner_ros.networks.unified_encoder.processor import UnifiedEncoderProcessor
 from kd_planner_ros.networks.unified_encoder.segmentation import TASKS, TextBranch, matching_loss, segmentation_losses
@@ -47,7 +55,7 @@ def paper_stages(first: tuple[str, ...], flow: tuple[str, ...], motion: tuple[st
     ways of learning; a run has those of one."""
     return (
         _stage("depth, pose, segmentation", 0.15, first,
-               ("depth", "rotation", "translation", *SEGMENTATION, "reconstruction", "smooth_disparity")),
+               ("depth", "rotation", "translation", *SEGMENTATION, COMPOSED, "reconstruction", "smooth_disparity")),
         _stage("flow", 0.10, flow, ("flow", "flow_moving", "reconstruction"), ("smooth_flow",)),
         _stage("motion", 0.10, motion, ("rotation", "translation", "flow", "flow_moving", "motion", "reconstruction"), RAMPED),
         Stage("joint", 0.65, rate=0.5, ramps=_RAMPS))
@@ -209,7 +217,11 @@ class UnifiedEncoderTask(LearningTask):
                   for classes, objects, name in zip(targets["classes"], targets["objects"], names, strict=True)]
         self._criterion.to(task.device)
         parts = segmentation_losses(self._criterion, outputs, [masks for masks, _ in taught], [kinds for _, kinds in taught])
-        return {name: part * (1.0 if self._video else SEGMENTATION_SHARE) for name, part in parts.items()}
+        if self._video:
+            return parts
+        whole = torch.tensor([name != "instance" for name in names], device=task.device)
+        return {**{name: part * SEGMENTATION_SHARE for name, part in parts.items()},
+                COMPOSED: semantic_loss(outputs, targets["classes"], whole)}
 
     def modules(self, model: nn.Module) -> nn.Module | None:
         """The text branch; it is not shipped. Exact labels teach the encoder through the target picture alone."""

@@ -78,7 +78,7 @@ def test_the_nano_size_costs_less_than_three_gmac_with_every_decoder():
     with torch.device("meta"):
         model = build_model(config)
     assert (config.input_height, config.input_width) == (128, 352)
-    assert 2.0e9 < count_macs(model, example_inputs(config)) <= 3.0e9
+    assert 1.5e9 < count_macs(model, example_inputs(config)) <= 3.0e9
     assert count_parameters(model) * 2 <= 12e6  # bytes in 16 bits
 
 

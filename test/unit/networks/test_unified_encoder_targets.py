@@ -28,7 +28,7 @@ from kd_planner_ros.networks.unified_encoder.geometry import (
     sampled,
     transform,
 )
-from kd_planner_ros.networks.unified_encoder.loss import WEIGHTS
+from kd_planner_ros.networks.unified_encoder.loss import WEIGHTS, semantic_loss
 from kd_planner_ros.networks.unified_encoder.model import build_model
 from kd_planner_ros.networks.unified_encoder.processor import build_processor
 from kd_planner_ros.networks.unified_encoder.targets import OBJECTS, UNTOLD, camera_in_map, motions, places, segments
@@ -207,6 +207,48 @@ def test_each_stage_has_a_loss_and_reaches_what_it_trains(sample):
         reached = {name.split(".")[0] for name, one in model.named_parameters() if one.grad is not None and one.grad.abs().sum() > 0}
         assert {part for part in parts if stage.trains(part)} <= reached, stage.name
     assert sum(stage.share for stage in STAGES) == pytest.approx(1.0)
+
+
+def composed(classes, sure: float, queries: int = 13):
+    """Outputs whose query ``k`` says class ``k`` at its pixels with logits of ``sure``; the last query says none."""
+    logits = torch.full((len(classes), queries, 13), -sure)
+    logits[:, range(queries), range(queries)] = sure
+    masks = torch.stack([torch.where(classes == kind, sure, -sure) for kind in range(queries)], 1)
+    return {"class_logits": logits, "mask_logits": masks}
+
+
+def test_the_loss_of_the_class_map_is_zero_where_it_is_right_and_log_of_the_classes_where_it_says_nothing():
+    classes = torch.arange(2 * 8 * 12).reshape(2, 8, 12) % 12
+    whole = torch.tensor([True, True])
+    assert float(semantic_loss(composed(classes, 30.0), classes, whole)) == pytest.approx(0.0, abs=1e-4)
+    assert float(semantic_loss(composed(classes, 0.0), classes, whole)) == pytest.approx(np.log(12), rel=1e-4)
+    # A mask at a quarter of the size is taught the shares of its pixels.
+    coarse = {name: value[..., ::4, ::4] if name == "mask_logits" else value for name, value in composed(classes, 0.0).items()}
+    assert float(semantic_loss(coarse, classes, whole)) == pytest.approx(np.log(12), rel=1e-4)
+
+
+def test_the_loss_of_the_class_map_leaves_out_unknown_pixels_and_samples_of_instances():
+    classes = torch.zeros(2, 8, 12, dtype=torch.long)
+    classes[:, :, 6:] = 1
+    outputs = composed(classes, 3.0)
+    told = classes.clone()
+    told[0, :, 6:] = VOID
+    outputs["mask_logits"].requires_grad_()
+    semantic_loss(outputs, told, torch.tensor([True, False])).backward()
+    gradient = outputs["mask_logits"].grad
+    assert gradient[0, :, :, :6].abs().sum() > 0 and not gradient[0, :, :, 6:].any() and not gradient[1].any()
+    nothing = semantic_loss(outputs, told, torch.tensor([False, False]))
+    assert float(nothing.detach()) == 0.0 and nothing.requires_grad
+
+
+def test_a_rare_class_weighs_more_a_pixel_in_the_loss_of_the_class_map():
+    classes = torch.zeros(1, 10, 10, dtype=torch.long)
+    classes[0, 0, :4] = 5
+    outputs = composed(classes, 3.0)
+    outputs["mask_logits"].requires_grad_()
+    semantic_loss(outputs, classes, torch.tensor([True])).backward()
+    rare, common = outputs["mask_logits"].grad[0, 5, 0, 0].abs(), outputs["mask_logits"].grad[0, 0, 5, 5].abs()
+    assert float(rare / common) == pytest.approx((96 / 4) ** 0.5, rel=0.05)
 
 
 def test_figures_of_perfect_outputs(sample, targets):
