@@ -88,7 +88,7 @@ def semantic_loss(outputs: Mapping[str, Tensor], classes: Tensor, whole: Tensor)
         return outputs["mask_logits"].sum() * 0.0
     count, taught = scores.shape[1], classes[whole]
     each = one_hot(torch.where(taught == VOID, count, taught), count + 1)[..., :count].permute(0, 3, 1, 2).float()
-    share = adaptive_avg_pool2d(each, scores.shape[-2:])
+    share = adaptive_avg_pool2d(each, (scores.shape[-2], scores.shape[-1]))
     total = share.sum((0, 2, 3))
     weight = total.clamp(min=1.0).rsqrt()
     chance = scores / scores.sum(1, keepdim=True).clamp(min=1e-6)
