@@ -1,0 +1,131 @@
+"""What the network is told in words: a fixed order of slots. Every slot is filled from numbers and enumerations of this package; text
+that came from outside has no way in.
+
+    <TRAJ> veh CAPTION . infra CAPTION . ego X Y HEADING speed S command C goal X Y signal W [object KIND X Y SPEED HEADING ...] plan
+
+The ego's place is that in the station's frame, in steps of 3 m and 3.6 degrees: it says where in the station's picture the car is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kd_planner_ros.core.records import Command, Frame, Pose
+from kd_planner_ros.core.scene import ActorKind
+from kd_planner_ros.core.v2x import RoadsideView
+from kd_planner_ros.geometry.frames import to_base, wrap_angle
+from kd_planner_ros.networks.v2x_vlm.config import CAPTION_WORDS, OBJECTS
+from kd_planner_ros.networks.v2x_vlm.words import FIRST_LOCATION, PAD, Locations, ids_of, number_id, word_id
+
+PLACE_M, PLACE_RANGE_M, SPEED_STEP_MPS = 3.0, 150.0, 0.25
+NUMBERS_A_TURN = 100
+OBJECT_FIELDS = 5
+"""Kind, x, y, speed, heading: metres in ``base_link``, metres a second, radians relative to the car."""
+OBJECT_RANGE_M = 60.0
+KIND_WORDS: dict[int, str] = {ActorKind.PEDESTRIAN: "walker", ActorKind.CAR: "car", ActorKind.TRUCK: "truck", ActorKind.BUS: "bus",
+              ActorKind.MOTORCYCLE: "motorcycle", ActorKind.BICYCLE: "bicycle"}
+_COMMANDS: dict[int, str] = {Command.LEFT: "left", Command.RIGHT: "right", Command.STRAIGHT: "straight",
+                             Command.CHANGE_LANE_LEFT: "lane left", Command.CHANGE_LANE_RIGHT: "lane right"}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the prompt of one sample is made of.
+
+    Attributes:
+        speed_mps: NaN: unknown.
+        command: of ``core/records.py``.
+        target: the route's target point [2], ``base_link``.
+        place: x, y in metres and heading in radians [3] of the car in the station's frame; NaN without a station.
+        objects: [M, 5] of the station's list (``station_objects``).
+        veh, infra: captions, ids of words without an end; None: nobody describes the view.
+        view: whether the station sent what the network reads of it.
+        free: whether the places of the front view's caption are left free for the network's own words.
+    """
+
+    speed_mps: float
+    command: int
+    target: np.ndarray
+    place: np.ndarray
+    objects: np.ndarray
+    veh: Sequence[int] | None = None
+    infra: Sequence[int] | None = None
+    view: bool = False
+    free: bool = False
+
+
+def prompt_ids(told: Told, locations: Locations) -> list[int]:
+    """The prompt in ids of this package's words. Each caption takes CAPTION_WORDS places, that of the front view behind the second word."""
+    veh = [] if told.free else list(told.veh) if told.veh is not None else ids_of("<NO_CAPTION>")
+    infra = list(told.infra) if told.infra is not None else ids_of("<NO_CAPTION>")
+    ids = [*ids_of("<TRAJ> veh"), *_places(veh), word_id("infra"), *_places(infra if told.view else ids_of("<NO_V2X>"))]
+    x, y, heading = (float(one) for one in told.place)
+    ids += [word_id("ego"), number_id((x + PLACE_RANGE_M) / PLACE_M), number_id((y + PLACE_RANGE_M) / PLACE_M), _turn(heading)]
+    ids += [word_id("speed"), number_id(told.speed_mps / SPEED_STEP_MPS)]
+    ids += [word_id("command"), *ids_of(_COMMANDS.get(told.command, "follow"))]
+    ids += [word_id("goal"), *_location(told.target, locations), *ids_of("signal unknown")]
+    for kind, across, left, speed, turn in told.objects:
+        ids += [word_id("object"), word_id(KIND_WORDS[int(kind)]), *_location(np.array([across, left]), locations),
+                number_id(speed / SPEED_STEP_MPS), _turn(turn)]
+    return [*ids, word_id("plan")]
+
+
+def _places(caption: list[int]) -> list[int]:
+    """``caption`` in as many places as the longest one takes: the slots behind it always begin at the same place."""
+    return [*caption, *[PAD] * (CAPTION_WORDS - len(caption))][:CAPTION_WORDS]
+
+
+def _turn(angle_rad: float) -> int:
+    if not math.isfinite(angle_rad):
+        return word_id("unknown")
+    return number_id(round((angle_rad % math.tau) / math.tau * NUMBERS_A_TURN) % NUMBERS_A_TURN)
+
+
+def _location(point: np.ndarray, locations: Locations) -> list[int]:
+    bins, _ = locations.bins(np.asarray(point, float))
+    return [FIRST_LOCATION + int(one) for one in bins]
+
+
+def place_at(station: RoadsideView | None, ego: Pose) -> np.ndarray:
+    """x, y in metres and heading in radians [3] of the car in the frame of the station: its foot, its camera's direction. NaN where it
+    is unknown."""
+    origin = None if station is None else station.foot or (station.camera.pose if station.camera else None)
+    if station is None or origin is None:
+        return np.full(3, np.nan)
+    yaw = station.camera.pose.yaw if station.camera is not None else origin.yaw
+    x, y = to_base(np.array([ego.x, ego.y]), Pose(origin.x, origin.y, yaw=yaw))
+    return np.array([x, y, float(wrap_angle(ego.yaw - yaw))])
+
+
+def station_objects(station: RoadsideView | None, ego: Pose) -> np.ndarray:
+    """The nearest road users of the station's list [M, 5], at most ``OBJECTS``, rolled forward to the frame's stamp at their speed."""
+    if station is None or station.objects is None or not len(station.objects):
+        return np.zeros((0, OBJECT_FIELDS))
+    rows = station.objects[np.isin(station.objects["kind"], list(KIND_WORDS))]
+    now = np.stack([rows["x"] + rows["vx"] * station.age_s, rows["y"] + rows["vy"] * station.age_s], axis=-1).astype(float)
+    places = to_base(now, ego).reshape(-1, 2)
+    away = np.hypot(places[:, 0], places[:, 1])
+    chosen = np.argsort(away, kind="stable")[:OBJECTS]
+    chosen = chosen[away[chosen] <= OBJECT_RANGE_M]
+    speed = np.hypot(rows["vx"], rows["vy"]).astype(float)
+    found = np.stack([rows["kind"].astype(float), places[:, 0], places[:, 1], speed, rows["yaw"].astype(float) - ego.yaw], axis=-1)
+    return found[chosen]
+
+
+def told_of(frame: Frame, wanted: str, free: bool) -> Told:
+    """What the prompt of ``frame`` is made of, at run time: nobody has described the views.
+
+    Args:
+        wanted: the config's ``roadside``.
+        free: the places of the front view's caption are left free.
+    """
+    station = frame.roadside[0] if frame.roadside else None
+    goal, ego = frame.route_goal, frame.ego
+    objects = station_objects(station, ego.pose) if wanted == "objects" else np.zeros((0, OBJECT_FIELDS))
+    view = station is not None and (station.objects if wanted == "objects" else station.image) is not None
+    return Told(ego.speed_mps, int(goal.command), np.asarray(goal.target_point, float), place_at(station, ego.pose), objects, view=view,
+                free=free)
