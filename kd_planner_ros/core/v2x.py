@@ -24,8 +24,8 @@ class RoadsideView:
         camera: the camera that took ``image``, its pose in ``map``; of a station without a picture its first camera,
             None for a station without cameras.
         image: RGB uint8 [H, W, 3]; None where the station sent objects alone.
-        objects: ACTOR_DTYPE [N] in ``map`` at ``stamp_ns``, whole: neither occlusion nor range cuts it; None where not
-            asked for or not received.
+        objects: ACTOR_DTYPE [N] in ``map`` at ``stamp_ns``: the road users in the station's range that its picture shows; None
+            where not asked for or not received.
         stamp_ns: when the picture (without one: the object list) was taken.
         age_s: seconds from then to the stamp of the frame that holds this view, from 0.
         foot: foot of the station's mast in ``map``; None where the reader knows the station.

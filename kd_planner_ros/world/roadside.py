@@ -18,6 +18,7 @@ from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, Station
 from kd_planner_ros.core.stations import STATION_CAMERA_PERIOD_S, stations_from_data
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.geometry.frames import wrap_angle
+from kd_planner_ros.world.roadside_objects import in_range, seen_by
 
 if TYPE_CHECKING:
     from kd_planner_ros.world.render import Renderer
@@ -120,10 +121,25 @@ class StationChoice:
 
 def view_of(scene: SceneState, station: Station, camera: CameraSpec | None, wish: RoadsideWish,
             renderer: Callable[[], Renderer]) -> RoadsideView:
-    """What ``station`` sends at this instant. The object list is whole: every actor of the map, as exact as the truth; the
-    car that receives it is not in it."""
-    image = None if camera is None else renderer().cameras(scene, (camera,), False, roadside=True)[camera.id].rgb
-    return RoadsideView(station.id, camera, image, scene.actors if wish.objects else None, scene.stamp_ns, 0.0, station.pose)
+    """What ``station`` sends at this instant: the picture, and as its object list those actors in its range that this picture shows
+    (``roadside_objects.py``), exact as the truth. A station without cameras reports everybody in its range. The car that receives the
+    list is not in it."""
+    if camera is None:
+        return objects_view(scene, station, camera, renderer)
+    shot = renderer().cameras(scene, (camera,), wish.objects, roadside=True)[camera.id]
+    objects = _reported(scene.actors, station, camera, shot.instance) if shot.instance is not None else None
+    return RoadsideView(station.id, camera, shot.rgb, objects, scene.stamp_ns, 0.0, station.pose)
+
+
+def objects_view(scene: SceneState, station: Station, camera: CameraSpec | None, renderer: Callable[[], Renderer]) -> RoadsideView:
+    """The view of ``view_of`` with the same object list and without the picture, which is not drawn."""
+    instance = None if camera is None else renderer().instances(scene, camera)
+    return RoadsideView(station.id, camera, None, _reported(scene.actors, station, camera, instance), scene.stamp_ns, 0.0, station.pose)
+
+
+def _reported(actors: np.ndarray, station: Station, camera: CameraSpec | None, instance: np.ndarray | None) -> np.ndarray:
+    mask = in_range(actors, station)
+    return actors[mask if camera is None or instance is None else mask & seen_by(actors, camera, instance)]
 
 
 def _period_ticks(camera: CameraSpec | None) -> int:

@@ -80,7 +80,7 @@ NODE = NodeSpec("world", "The built-in world: traffic, sensors and the lock-step
     Port("/carla/<station>/<camera>/image", OUT, "sensor_msgs/Image", ROADSIDE, "`bgra8`; of the stations near the car"),
     Port("/carla/<station>/<camera>/camera_info", OUT, "sensor_msgs/CameraInfo", ROADSIDE, "with each picture"),
     Port("/carla/<station>/objects", OUT, "sensor_msgs/PointCloud2", ROADSIDE,
-         "table of all road users but the car (ACTOR_DTYPE) in `map`; where a model asks for object lists"),
+         "table of the road users that the station sees (ACTOR_DTYPE) in `map`; where a model asks for object lists"),
     Port("speedometer", OUT, "std_msgs/Float32", STATE, "every tick"),
     Port("imu", OUT, "sensor_msgs/Imu", STATE, "every tick"),
     Port("gnss", OUT, "sensor_msgs/NavSatFix", STATE, "every tick"),

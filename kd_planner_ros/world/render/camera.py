@@ -6,7 +6,7 @@ import numpy as np
 
 from kd_planner_ros.core.scene import HEAD_LIGHT, LightState, SceneState
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec
-from kd_planner_ros.world.render.actors import EGO_DIMENSIONS, draw_casters
+from kd_planner_ros.world.render.actors import C_INSTANCE, EGO_DIMENSIONS, draw_casters
 from kd_planner_ros.world.render.materials import GROUND_TAGS
 from kd_planner_ros.world.render.overlay import GLOW_RGB, glow_lamps, glow_vehicles, rain_streaks
 from kd_planner_ros.world.render.scene import StaticScene
@@ -31,16 +31,9 @@ class Camera:
     def take(self, static: StaticScene, scene: SceneState, rows: np.ndarray, rotation: np.ndarray, eye: np.ndarray,
              sees_ego: bool, labels: bool, seed: int) -> CameraImage:
         """One picture. ``rows``: casters with the ego last; ``rotation`` [3, 3] camera to map, ``eye`` [3]."""
-        stage, look = static.stage(scene.weather)
-        view = View(np.ascontiguousarray(rotation), np.ascontiguousarray(eye, np.float64), self.focal, self.width, self.height)
+        (stage, look), shapes = static.stage(scene.weather), static.library.shapes
         seen = rows if sees_ego else rows[:-1]
-        depth = np.empty((self.height, self.width), np.float32)
-        camera_rays(view.rot, view.focal, view.width, view.height, self._directions)
-        first_hits(static.chunks, view, depth, self._surface)
-        self._hit.fill(-1)
-        shapes = static.library.shapes
-        draw_casters(seen, shapes.corners, view.rot, view.eye, view.focal, depth, self._hit, self._share,
-                     np.empty((3, 3)), np.empty(4))
+        view, depth = self._cast(static, seen, rotation, eye)
         air, mask = self._tick(stage.air, scene, rows, look, view)
         rgb = np.empty((self.height, self.width, 3), np.uint8)
         shade_image(air, stage.tex, stage.classes, stage.soil, stage.levels, stage.prims, stage.baked, stage.tone, mask,
@@ -60,6 +53,24 @@ class Camera:
         label_image(air, stage.classes, stage.prims, GROUND_TAGS, seen, shapes.material, view.eye, self._directions,
                     depth, self._surface, self._hit, semantic, instance)
         return CameraImage(scene.stamp_ns, rgb, depth, semantic, instance)
+
+    def instances(self, static: StaticScene, rows: np.ndarray, rotation: np.ndarray, eye: np.ndarray) -> np.ndarray:
+        """The instance picture alone, int32 [H, W]; the ego is seen."""
+        self._cast(static, rows, rotation, eye)
+        caster = self._hit[..., 0]
+        return np.where(caster >= 0, rows[caster, C_INSTANCE].astype(np.int32), 0)
+
+    def _cast(self, static: StaticScene, seen: np.ndarray, rotation: np.ndarray, eye: np.ndarray) -> tuple[View, np.ndarray]:
+        """The first hit of each pixel's ray, in ``_surface``, ``_hit`` and ``_share``; gives the view and the depth [H, W]."""
+        view = View(np.ascontiguousarray(rotation), np.ascontiguousarray(eye, np.float64), self.focal, self.width, self.height)
+        depth = np.empty((self.height, self.width), np.float32)
+        camera_rays(view.rot, view.focal, view.width, view.height, self._directions)
+        first_hits(static.chunks, view, depth, self._surface)
+        self._hit.fill(-1)
+        shapes = static.library.shapes
+        draw_casters(seen, shapes.corners, view.rot, view.eye, view.focal, depth, self._hit, self._share,
+                     np.empty((3, 3)), np.empty(4))
+        return view, depth
 
     @staticmethod
     def _tick(air: np.ndarray, scene: SceneState, rows: np.ndarray, look: Look, view: View) -> tuple[np.ndarray, np.ndarray]:

@@ -53,6 +53,12 @@ class Renderer:
             pictures[spec.id] = camera.take(self.static, scene, rows, rotation, eye, roadside, labelled, self.seed)
         return pictures
 
+    def instances(self, scene: SceneState, spec: CameraSpec) -> np.ndarray:
+        """The instance picture int32 [H, W] of a roadside camera, the same as that of ``cameras``, in a part of the time: nothing is
+        lit or coloured."""
+        camera = self._cameras.setdefault((spec.width, spec.height, spec.fov_deg), Camera(spec))
+        return camera.instances(self.static, self._casters(scene), *self._mount(scene, spec.pose, True))
+
     def lidar(self, scene: SceneState, spec: LidarSpec, tick: int, roadside: bool = False) -> np.ndarray:
         """The part of a turn that ``tick`` covers: x, y, z, intensity float32 [N, 4] in the sensor's frame. A ``roadside``
         LiDAR stands at its pose in ``map`` and sees the ego."""

@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.towns import scene, straight_road
+from support.towns import actor, scene, straight_road
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import EgoState, Pose
+from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, Station
 from kd_planner_ros.core.stations import stations_from_data, stations_to_data
 from kd_planner_ros.world.maps import load_map
 from kd_planner_ros.world.roadside import StationChoice, nearest_views, place_stations, read_stations, view_of
+
+CAR, WALKER = (4.5, 1.8, 1.5), (0.5, 0.6, 1.75)
 
 
 def station(name, x, *yaws, range_m=150.0):
@@ -118,10 +121,10 @@ def test_a_station_is_drawn_at_ten_hertz_however_often_it_is_asked_for():
     assert len(choice.due(scene(), 0)) == 1
 
 
-def test_the_object_list_is_whole_and_needs_no_renderer():
-    state = scene()
-    view = view_of(state, station("blind", 5.0), None, RoadsideWish(objects=True), renderer=None)
-    assert view.objects is state.actors and view.image is None and view.age_s == 0.0
+def test_a_station_without_a_camera_reports_everybody_in_its_range():
+    state = scene(actor(ActorKind.CAR, 40.0, 0.0, CAR, seed=1), actor(ActorKind.PEDESTRIAN, 80.0, 0.0, WALKER, seed=2))
+    view = view_of(state, station("blind", 5.0, range_m=60.0), None, RoadsideWish(objects=True), renderer=None)
+    assert view.objects.tobytes() == state.actors[:1].tobytes() and view.image is None and view.age_s == 0.0
 
 
 def test_the_choice_follows_the_car():
