@@ -1,4 +1,4 @@
-"""``kd-planner bench world | record | train | latency | sizes | drive``: the speed figures, each measured on this machine."""
+"""``kd-planner bench world | record | train | latency | sizes | drive | v2x``: the speed figures, each measured on this machine."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ examples:
   kd-planner bench latency --planner tcp64_7m6 --json                   milliseconds from pixels to waypoints
   kd-planner bench sizes interfuser --json                              the same for every size, beside the paper's
   kd-planner bench drive --json                                         simulated time over wall time, whole graph
+  kd-planner bench v2x --json                                           milliseconds a roadside message, and 100 stations at once
 
 Run nothing else on the machine while a figure is taken. 'bench' measures speed; 'evaluate' scores one model; 'benchmark'
 compares many models in tables."""
@@ -62,6 +63,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sub = way("drive", _drive, "simulated time over wall time of the whole ROS 2 graph")
     _add_planner(sub)
     sub.add_argument("--seconds", type=float, default=20.0, metavar="X", help="simulated seconds to drive")
+    sub = way("v2x", _v2x, "milliseconds of the V2X gateway a message, and whether it keeps up with 100 stations on one core")
+    sub.add_argument("--frames", type=_whole, metavar="N", default=200, help="messages of each kind to measure")
+    sub.add_argument("--seconds", type=_whole, default=60, metavar="N", help="seconds of stream time of all stations")
+    sub.add_argument("--stations", type=_whole, default=100, metavar="N", help="stations in range")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -167,3 +172,9 @@ def _world(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.world.render.bench import bench_world
 
     return _show(bench_world(args.map, vehicles=args.vehicles, frames=args.frames))
+
+
+def _v2x(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.v2x.bench import bench_messages, bench_stream
+
+    return _show({**bench_messages(args.frames), **bench_stream(args.stations, args.seconds)})

@@ -35,7 +35,8 @@ COMMANDS = {
     "bags": "check recordings: topics, clocks, cameras, and what train and replay would refuse",
     "explain": "draw what a perceiver sees, or what a model trained with PlanKD looks at: waypoint attention, Grad-CAM",
     "routes": "list what route files hold: routes, weathers, scenarios, what is left out and why",
-    "bench": "measure speed: world, record, train, latency, sizes, drive",
+    "bench": "measure speed: world, record, train, latency, sizes, drive, v2x",
+    "v2x": "make the keys with which roadside stations sign",
     "models": "list the shipped models, count a network's parameters, check weights against cards",
 }
 EPILOG = """\

@@ -32,7 +32,8 @@ BEGUN = {  # command: where the function is that takes long
     "bench train": "kd_planner_ros.evaluation.bench_train.bench_train", "bench latency": "kd_planner_ros.runtime.bench.bench_latency",
     "bench sizes": "kd_planner_ros.evaluation.bench_sizes.bench_sizes", "bench drive": "kd_planner_ros.ros.graph.drive.drive",
     "bags check": "", "routes": "kd_planner_ros.world.route_listing.list_routes", "models list": "", "models params":
-    "kd_planner_ros.runtime.params.table", "models check": "kd_planner_ros.runtime.store.load_model", "models sensors": ""}
+    "kd_planner_ros.runtime.params.table", "models check": "kd_planner_ros.runtime.store.load_model", "models sensors": "",
+    "bench v2x": "kd_planner_ros.v2x.bench.bench_messages", "v2x keys": "kd_planner_ros.v2x.key_files.make_keys"}
 """Empty: it runs in earnest."""
 ALSO = {"bench train": "kd_planner_ros.evaluation.bench_distill.bench_distill"}
 REAL = {"kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner constant_velocity --json",
@@ -74,6 +75,7 @@ def place(tmp_path_factory):
     (folder / "my_student.yaml").write_text("network: tcp\nsize: 3.1m\nbags: [bags/town01]\n")
     (folder / "my_benchmark.yaml").write_text("kind: open_loop\nmodels: [constant_velocity]\nsuites: {a: {bags: a}}\n"
                                                "figures: {steer_mae: {}}\n")
+    (folder / "town.yaml").write_text("stations: [{id: north, x: 1.0, y: 2.0}]\n")
     for name in ("my_bag", "my_bags/one"):
         shutil.copytree(folder / RECORDING, folder / name)
     return folder
