@@ -19,6 +19,7 @@ from kd_planner_ros.core.outputs import Detections, MapLines
 
 if TYPE_CHECKING:
     from kd_planner_ros.core.sensors import CameraSpec
+    from kd_planner_ros.core.true_scene import TrueScene
     from kd_planner_ros.core.v2x import RoadsideView
 
 
@@ -79,6 +80,7 @@ class Frame:
         history: earlier frames, one for each offset of ``SensorRig.history_s`` and in its order; None where missing. An
             earlier frame has no history of its own.
         roadside: what roadside stations sent, nearest station first; empty where nothing was asked for or received.
+        scene: the scene itself, for a model that reads it (``SensorRig.scene``); None for all others.
     """
 
     stamp_ns: int
@@ -90,6 +92,7 @@ class Frame:
     calibrations: Mapping[str, CameraSpec] = field(default_factory=dict)
     history: tuple[Frame | None, ...] = ()
     roadside: tuple[RoadsideView, ...] = ()
+    scene: TrueScene | None = None
 
     @property
     def route_goal(self) -> NavigationGoal:
@@ -135,7 +138,8 @@ class Plan:
         trajectory: the way to follow.
         control: the wish of a network that has a control branch, before fusion with the trajectory's controller.
         candidates: [K, T, 2] further trajectories in ``base_link`` at ``stamp_ns``, at the times of ``trajectory``.
-        scores: [K] of ``candidates``, a higher score is better.
+        scores: [K] of ``candidates``, a higher score is better; one below 0 belongs to another intent than the route's: it is shown,
+            and nobody follows it.
         attention: float32 [h, w] over the picture of the first camera, sum 1.
         notes: small facts for reports by name.
         follow: name of the controller that the plan is made for (``driving/controllers.py``).

@@ -98,6 +98,8 @@ class SensorRig:
         history_s: ages of the earlier frames that it wants beside the newest one, seconds before it, each above 0.
         roadside: what it wants of roadside stations; None: nothing.
         needs_route: whether it needs a navigation goal; without it ``Frame.goal`` may be None.
+        scene: whether it reads the scene itself (``Frame.scene``): a privileged planner. A vehicle's graph has none.
+        optional: ids of the sensors that may be missing from a frame; never the first one, which triggers.
     """
 
     cameras: tuple[CameraSpec, ...] = ()
@@ -105,14 +107,20 @@ class SensorRig:
     history_s: tuple[float, ...] = ()
     roadside: RoadsideWish | None = None
     needs_route: bool = True
+    scene: bool = False
+    optional: tuple[str, ...] = ()
 
     def __post_init__(self):
         if bad := [age_s for age_s in self.history_s if not (math.isfinite(age_s) and age_s > 0.0)]:
             raise ConfigError("history_s: seconds before the newest frame, each above 0", f"{bad[0]}", "correct the model's rig")
+        sensors = [*(camera.id for camera in self.cameras), *(lidar.id for lidar in self.lidars)]
+        if unknown := sorted(set(self.optional) - set(sensors[1:])):
+            raise ConfigError("optional: ids of sensors of the rig behind the first", unknown[0], "correct the model's rig")
 
     def fed_by(self, images: Collection[str], clouds: Collection[str]) -> bool:
-        """Whether every sensor of the vehicle is among those of these ids."""
-        return all(spec.id in images for spec in self.cameras) and all(spec.id in clouds for spec in self.lidars)
+        """Whether every sensor of the vehicle that may not be missing is among those of these ids."""
+        needed = [spec for spec in self.cameras if spec.id not in self.optional]
+        return all(spec.id in images for spec in needed) and all(spec.id in clouds for spec in self.lidars if spec.id not in self.optional)
 
 
 @dataclass(frozen=True)

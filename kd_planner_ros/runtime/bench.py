@@ -12,6 +12,7 @@ from kd_planner_ros.core.frames import make_frame
 from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish
+from kd_planner_ros.core.true_scene import TrueScene
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.networks.planner import Model, Perceiver
 
@@ -21,14 +22,14 @@ STATION_PICTURE = (384, 216)
 
 def noise_frame(model: Model, seed: int = 0) -> Frame:
     """A frame with everything ``model`` declares: noise pictures, as many points as its LiDARs send, the
-    same again for each earlier frame, as many roadside views as it asks for, no reason to stop."""
+    same again for each earlier frame, as many roadside views as it asks for, an empty scene where it reads one, no reason to stop."""
     random = np.random.default_rng(seed)
     images = {camera.id: random.integers(0, 256, (camera.height, camera.width, 3), dtype=np.uint8)
               for camera in model.rig.cameras}
     clouds = {lidar.id: _noise_cloud(lidar, random) for lidar in model.rig.lidars}
     goal = NavigationGoal(np.array([30.0, 0.0]), Command.LANE_FOLLOW)
     frame = make_frame(model.rig.cameras, EgoState(0, Pose(), 5.0), goal, images, clouds)
-    frame = replace(frame, roadside=noise_views(model.rig.roadside, seed))
+    frame = replace(frame, roadside=noise_views(model.rig.roadside, seed), scene=TrueScene(has_future=True) if model.rig.scene else None)
     return replace(frame, history=tuple(replace(frame, stamp_ns=-round(1e9 * age_s)) for age_s in model.rig.history_s))
 
 

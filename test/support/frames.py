@@ -12,8 +12,14 @@ from dataclasses import replace
 import numpy as np
 
 from kd_planner_ros.core.frames import make_frame
+from kd_planner_ros.core.outputs import LineKind
 from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
+from kd_planner_ros.core.road import MAP_LINE_DTYPE
+from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig
+from kd_planner_ros.core.tracks import Tracks
+from kd_planner_ros.core.true_scene import TrueScene
+from kd_planner_ros.geometry.frames import from_base
 
 COMMANDS = (Command.LANE_FOLLOW, Command.LEFT, Command.RIGHT)
 STEP_NS = 100_000_000
@@ -29,7 +35,34 @@ def frame(rig: SensorRig, number: int) -> Frame:
     images = {spec.id: picture(spec, number, index, rng) for index, spec in enumerate(rig.cameras)}
     clouds = {spec.id: cloud(spec, number, rng) for spec in rig.lidars}
     made = make_frame(rig.cameras, ego, goal, images, clouds, dict.fromkeys([*images, *clouds], 0.0))
+    made = replace(made, scene=true_scene(ego)) if rig.scene else made
     return replace(made, history=tuple(replace(made, stamp_ns=stamp - round(1e9 * age_s)) for age_s in rig.history_s))
+
+
+def true_scene(ego: EgoState) -> TrueScene:
+    """A car that drives ahead of ``ego``, one that comes towards it, a walker; a border on each side, a crossing, and a red light."""
+    times = np.arange(-30, 71) * STEP_NS + ego.stamp_ns
+    actors = np.zeros(3, ACTOR_DTYPE)
+    actors["id"], actors["kind"] = (1, 2, 5), (ActorKind.CAR, ActorKind.CAR, ActorKind.PEDESTRIAN)
+    actors["length"], actors["width"], actors["height"] = (4.5, 4.5, 0.5), (1.9, 1.9, 0.5), (1.5, 1.5, 1.8)
+    place = from_base(np.array([[14.0, 0.0], [22.0, 3.5], [9.0, -5.0]]), ego.pose)
+    speed = np.array([4.0, -6.0, 0.0])[:, None] * np.array([np.cos(ego.pose.yaw), np.sin(ego.pose.yaw)])
+    actors["yaw"], (actors["vx"], actors["vy"]) = ego.pose.yaw, speed.T
+    rows = np.tile(actors, len(times))
+    moved = place + speed * ((times - ego.stamp_ns) / 1e9)[:, None, None]
+    rows["x"], rows["y"] = moved.reshape(-1, 2).T
+    actors["x"], actors["y"] = place.T
+    lines = [(LineKind.BOUNDARY, [[-20.0, -5.5], [40.0, -5.5]]), (LineKind.DIVIDER, [[-20.0, 1.75], [40.0, 1.75]]),
+             (LineKind.CROSSING, [[16.0, -5.0], [19.0, -5.0], [19.0, 5.0], [16.0, 5.0], [16.0, -5.0]])]
+    points = np.zeros(sum(len(line) for _, line in lines), MAP_LINE_DTYPE)
+    points["line"] = np.repeat(np.arange(len(lines)), [len(line) for _, line in lines])
+    points["kind"] = np.array([int(kind) for kind, _ in lines], np.uint8)[points["line"]]
+    points["x"], points["y"] = from_base(np.concatenate([line for _, line in lines]), ego.pose).T
+    signals = np.zeros(1, SIGNAL_DTYPE)
+    signals["state"], signals["yaw"] = LightState.RED, ego.pose.yaw + np.pi
+    (signals["stop_x0"], signals["stop_y0"]), (signals["stop_x1"], signals["stop_y1"]) = from_base(
+        np.array([[15.0, -1.75], [15.0, 1.75]]), ego.pose)[:, :, None]
+    return TrueScene(actors, signals, points, Tracks(times, np.arange(len(times) + 1) * len(actors), rows), has_future=True)
 
 
 def picture(spec: CameraSpec, number: int, index: int, rng: np.random.Generator) -> np.ndarray:

@@ -74,11 +74,11 @@ class ResNet(Staged):
     def __init__(self, spec: ResNetSpec, channels_in: int = 3, classifier: bool = True):
         super().__init__()
         self.spec = spec
-        self.conv1 = nn.Conv2d(channels_in, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = nn.Conv2d(channels_in, spec.stem, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(spec.stem)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        width_in = 64
+        width_in = spec.stem
         for stage, (count, width, stride) in enumerate(zip(spec.blocks, spec.widths, spec.strides, strict=True), start=1):
             blocks = [BasicBlock(width_in if i == 0 else width, width, stride if i == 0 else 1) for i in range(count)]
             self.add_module(f"layer{stage}", nn.Sequential(*blocks))

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ResNetSpec:
-    """Shape of a backbone: BasicBlocks, width and stride of every stage; ``fc_width`` is the embedding D_e."""
+    """Shape of a backbone: BasicBlocks, width and stride of every stage; ``fc_width`` is the embedding D_e, ``stem`` the channels
+    before the first stage."""
 
     blocks: tuple[int, ...]
     widths: tuple[int, ...]
     strides: tuple[int, ...]
     fc_width: int
+    stem: int = 64
 
 
 _FOUR = (64, 128, 256, 512)

@@ -70,7 +70,7 @@ def test_every_configuration_is_a_config_with_a_rig(network):
     assert network.configurations and network.config({}) == network.config_class()
     for config in (network.config_class(), *network.configurations):
         assert isinstance(config, network.config_class) and 0.0 < config.rate_hz <= 100.0
-        assert config.rig.cameras or config.rig.lidars
+        assert config.rig.cameras or config.rig.lidars or config.rig.scene
         with torch.device("meta"):
             assert sum(one.numel() for one in network.build_model(config).parameters()) > 0
 
@@ -128,8 +128,14 @@ def test_a_frame_without_a_declared_sensor_is_refused_by_name(built):
     shown = frame(config.rig, 0)
     for camera in config.rig.cameras:
         left = {name: picture for name, picture in shown.images.items() if name != camera.id}
+        if camera.id in config.rig.optional:
+            assert set(network.build_processor(config).encode([replace(shown, images=left)])) == set(network.inputs)
+            continue
         with pytest.raises(SensorError, match=camera.id):
             network.build_processor(config).encode([replace(shown, images=left)])
+    if config.rig.scene:
+        with pytest.raises(SensorError, match="scene"):
+            network.build_processor(config).encode([replace(shown, scene=None)])
 
 
 def test_card_and_weights_come_back_as_they_were_saved(built):

@@ -1,0 +1,146 @@
+"""The student's and the teacher's answers as a Plan: candidates with scores, road users with forecasts, map lines. numpy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections, LineKind, MapLines
+from kd_planner_ros.core.records import Command, Frame, NavigationGoal, Plan, Trajectory
+from kd_planner_ros.geometry.boxes import overlap
+from kd_planner_ros.networks.distilldrive.config import COMMANDS, FORWARD_SPEED, KINDS, LINES, MODES, SIGNALS, STEP_S, SceneConfig
+
+SHOWN = 0.3
+"""Road users and lines below this confidence are not reported."""
+GROWN = 1.1
+"""The car's box is so much larger where a candidate is tested for collisions."""
+STANDING_M = 0.5
+"""A way shorter than this says nothing of the heading."""
+_RIGHT, _LEFT, _STRAIGHT = range(len(COMMANDS))
+_OF_COMMAND = {Command.RIGHT: _RIGHT, Command.CHANGE_LANE_RIGHT: _RIGHT, Command.LEFT: _LEFT, Command.CHANGE_LANE_LEFT: _LEFT,
+               Command.STRAIGHT: _STRAIGHT, Command.LANE_FOLLOW: _STRAIGHT}
+
+
+def command_rows(commands: np.ndarray) -> np.ndarray:
+    """Index [B] in ``COMMANDS`` of each route command [B]; a lane change is a turn to its side, VOID and unknown ones are straight on."""
+    table = np.full(256, _STRAIGHT)
+    for command, row in _OF_COMMAND.items():
+        table[int(command)] = row
+    return table[np.asarray(commands).astype(np.int64) % 256]
+
+
+def command_of(goal: NavigationGoal | None) -> tuple[int, bool]:
+    """(index in ``COMMANDS``, whether the route gave it)."""
+    if goal is None or goal.command == Command.VOID:
+        return _STRAIGHT, False
+    return int(command_rows(np.array([int(goal.command)]))[0]), True
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One instant's answers: ``boxes`` [N, 10], ``kinds`` [N], ``confidence`` [N], ``ids`` [N], ``forecasts`` [N, 6, T, 2] places,
+    ``chances`` [N, 6]; ``lines`` [L, P, 2], ``line_kinds`` [L] (index of the network's classes), ``line_scores`` [L]."""
+
+    boxes: np.ndarray
+    kinds: np.ndarray
+    confidence: np.ndarray
+    ids: np.ndarray
+    forecasts: np.ndarray
+    chances: np.ndarray
+    lines: np.ndarray
+    line_kinds: np.ndarray
+    line_scores: np.ndarray
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Along the last axis."""
+    raised = np.exp(logits - logits.max(-1, keepdims=True))
+    return raised / raised.sum(-1, keepdims=True)
+
+
+def headings(places: np.ndarray) -> np.ndarray:
+    """Heading [..., T] of a car that begins at the origin, looking ahead, and drives through ``places`` [..., T, 2]: central differences;
+    0 where the whole way is short."""
+    way = np.concatenate([np.zeros_like(places[..., :1, :]), places], -2)
+    chord = np.concatenate([way[..., 2:, :] - way[..., :-2, :], way[..., -1:, :] - way[..., -2:-1, :]], -2)
+    moves = np.linalg.norm(way[..., -1, :], axis=-1) >= STANDING_M
+    turned = np.arctan2(chord[..., 1], chord[..., 0])
+    return np.where(moves[..., None] & (np.linalg.norm(chord, axis=-1) > 1e-3), turned, 0.0)
+
+
+def collides(candidates: np.ndarray, scene: Scene, config: SceneConfig, least: float) -> np.ndarray:
+    """Which of ``candidates`` [K, T, 2] meet the likeliest future of a road user of confidence ``least`` or more: bool [K]."""
+    asked = scene.confidence >= least
+    steps = min(candidates.shape[1], scene.forecasts.shape[2])
+    if not asked.any() or steps == 0:
+        return np.zeros(len(candidates), bool)
+    best = scene.chances[asked].argmax(1)
+    others = scene.forecasts[asked][np.arange(len(best)), best][:, :steps]
+    yaw = np.arctan2(scene.boxes[asked, 6], scene.boxes[asked, 7])
+    size = np.exp(np.clip(scene.boxes[asked, 3:5], -3.0, 3.5))
+    theirs = np.concatenate([others, np.broadcast_to(yaw[:, None, None], (*others.shape[:2], 1)),
+                             np.broadcast_to(size[:, None], (*others.shape[:2], 2))], -1)
+    places, turned = candidates[:, :steps], headings(candidates)[:, :steps]
+    ahead = np.stack([np.cos(turned), np.sin(turned)], -1) * config.ego_ahead_m
+    own = np.concatenate([places + ahead, turned[..., None], np.broadcast_to(
+        GROWN * np.array([config.ego_length_m, config.ego_width_m]), (*places.shape[:2], 2))], -1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(overlap(own[:, None], theirs[None]).any((1, 2)))
+
+
+def choice(logits: np.ndarray, command: int, hit: np.ndarray) -> np.ndarray:
+    """Scores [18] of all candidates from ``logits`` [18]: the six of ``command`` share 1, those that hit somebody next to nothing of it
+    unless all do; candidates of other commands are below 0, so nobody follows them."""
+    by_command = logits.reshape(len(COMMANDS), MODES).astype(float)
+    scores = softmax(by_command) - 1.0
+    own, meets = by_command[command].copy(), hit.reshape(len(COMMANDS), MODES)[command]
+    if not meets.all():
+        own[meets] -= 999.0
+    scores[command] = softmax(own)
+    return scores.reshape(-1)
+
+
+def seen_users(scene: Scene, times_s: np.ndarray) -> Detections:
+    """The road users of enough confidence."""
+    shown = np.flatnonzero(scene.confidence >= SHOWN)
+    boxes = scene.boxes[shown].astype(float)
+    rows = np.zeros(len(shown), DETECTION_DTYPE)
+    rows["id"], rows["kind"] = scene.ids[shown], np.array([int(kind) for kind in KINDS], np.uint8)[scene.kinds[shown]]
+    size = np.exp(np.clip(boxes[:, 3:6], -3.0, 3.5))
+    rows["x"], rows["y"], rows["z"] = boxes[:, 0], boxes[:, 1], boxes[:, 2] - size[:, 2] / 2.0
+    rows["length"], rows["width"], rows["height"] = size.T
+    rows["yaw"], rows["vx"], rows["vy"] = np.arctan2(boxes[:, 6], boxes[:, 7]), boxes[:, 8], boxes[:, 9]
+    rows["probability"] = scene.confidence[shown]
+    return Detections(rows, scene.forecasts[shown].astype(np.float32), scene.chances[shown].astype(np.float32), times_s)
+
+
+def seen_lines(scene: Scene) -> MapLines:
+    """The lines of enough confidence; a stop line's light is not in its kind."""
+    shown = np.flatnonzero(scene.line_scores >= SHOWN)
+    kinds = np.array([int(kind) for kind in LINES] + [int(LineKind.STOP)] * len(SIGNALS), np.uint8)
+    return MapLines(scene.lines[shown].astype(np.float32), kinds[scene.line_kinds[shown]], scene.line_scores[shown].astype(np.float32))
+
+
+def make_plan(offsets: np.ndarray, logits: np.ndarray, status: np.ndarray, scene: Scene, frame: Frame, config: SceneConfig,
+              rescore: float | None, notes: Mapping[str, float], mode: str) -> Plan:
+    """The plan of one instant: the best candidate of the route's command is its trajectory.
+
+    Args:
+        offsets: [18, T, 2] metres a step. logits: [18]. status: [10].
+        rescore: confidence from which on road users count for the collision rescoring; None: it is off.
+    """
+    candidates = offsets.astype(float).cumsum(1)
+    command, _ = command_of(frame.goal)
+    hit = np.zeros(len(candidates), bool) if rescore is None else collides(candidates, scene, config, rescore)
+    scores = choice(logits, command, hit)
+    times_s = STEP_S * np.arange(1, offsets.shape[1] + 1)
+    best = candidates[int(scores.argmax())]
+    goal = frame.goal if frame.goal is not None else NavigationGoal(best[-1], Command.VOID)
+    red = scene.line_scores[scene.line_kinds == len(LINES)]
+    told = {"memory": 0.0, "speed_mps": float(status[FORWARD_SPEED]), "rescored": float(hit.reshape(len(COMMANDS), MODES)[command].sum()),
+            **({"red_light": float(red.max())} if len(red) else {}), **notes}
+    forecast_s = STEP_S * np.arange(1, scene.forecasts.shape[2] + 1)
+    return Plan(frame.stamp_ns, Trajectory(frame.stamp_ns, best, times_s), goal, candidates=candidates, scores=scores, notes=told,
+                detections=seen_users(scene, forecast_s), lines=seen_lines(scene), mode=mode)

@@ -1,0 +1,123 @@
+"""The student: cameras to road users, map lines and eighteen trajectories. What it remembers goes in and comes out as tensors.
+
+Source: Yu et al., "DistillDrive", ICCV 2025, on SparseDrive's perception; docs/notes/distilldrive.md has the differences.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from kd_planner_ros.networks.distilldrive.boxes import MOTION, STILL
+from kd_planner_ros.networks.distilldrive.config import ANCHOR, DistillDriveConfig
+from kd_planner_ros.networks.distilldrive.perception import Instances, build_heads, layer_outputs
+from kd_planner_ros.networks.distilldrive.planning import KNOWN, PAST, Agents, Lines, Planner, empty_past, gather
+from kd_planner_ros.networks.distilldrive.vision import FrontToken, Neck, build_backbone, widths_of
+
+BANK = ("agent_features", "agent_anchors", "agent_confidence", "line_features", "line_anchors", "line_confidence")
+"""The instance bank, as inputs; the new one has the same names behind ``next_``."""
+MEMORY = (*BANK, *PAST)
+INPUTS = ("images", "seen", "projection", "motion", "known", *MEMORY)
+ANSWERS = ("offsets", "scores", "status", "boxes", "box_logits", "box_confidence", "agent_offsets", "agent_scores", "lines", "line_logits",
+           "kept")
+OUTPUTS = (*ANSWERS, *(f"next_{name}" for name in MEMORY))
+
+
+class DistillDrive(nn.Module):
+    """See ``forward``."""
+
+    def __init__(self, config: DistillDriveConfig):
+        super().__init__()
+        spec = config.spec
+        self.config = config
+        self.backbone = build_backbone(spec.backbone)
+        self.neck = Neck(widths_of(spec.backbone), spec.width, spec.strides)
+        self.agents, self.lines = build_heads(config)
+        self.front = FrontToken(spec.width) if config.signals else None
+        self.planner = Planner(config, spec.planner_layers, config.generative, extra=config.signals)
+
+    def forward(self, images: Tensor, seen: Tensor, projection: Tensor, motion: Tensor, known: Tensor, agent_features: Tensor,
+                agent_anchors: Tensor, agent_confidence: Tensor, line_features: Tensor, line_anchors: Tensor, line_confidence: Tensor,
+                agent_queue: Tensor, agent_queue_boxes: Tensor, agent_queue_kept: Tensor, ego_queue: Tensor, ego_queue_boxes: Tensor,
+                ego_queue_kept: Tensor, ego_speed: Tensor, features: bool = False) -> dict[str, Tensor]:
+        """Everything that the student says of one instant.
+
+        Args:
+            images: [B, V, 3, H, W] normalised. seen: [B, V], 1 where the camera gave a picture.
+            projection: [B, V, 3, 4], ``base_link`` to the shares of each picture (``vision.in_pictures``).
+            motion: [B, 5], the ego's way since the memory (``boxes.MOTION``). known: [B], 1 where there is a memory.
+            agent_features to line_confidence: the instance bank. agent_queue to ego_speed: the planner's memory (``planning.PAST``).
+
+        Returns:
+            ``offsets`` [B, 18, 6, 2] metres a step of 0.5 s, right, left and straight on, six each; ``scores`` [B, 18] logits; ``status``
+            [B, 10]; ``boxes`` [B, N, 10] (``config.ANCHOR``), ``box_logits`` [B, N, C], ``box_confidence`` [B, N]; ``agent_offsets``
+            [B, N, 6, T, 2] metres a step and ``agent_scores`` [B, N, 6] logits; ``lines`` [B, L, 2 P], ``line_logits``; ``kept`` int64
+            [B, K]: which boxes are in the new memory; the new memory; further tensors for training.
+        """
+        there, here = known > 0.5, seen > 0.5
+        eyes, front = self._see(images, here, projection)
+        agents = self.agents(eyes, agent_features, agent_anchors, agent_confidence, motion, there)
+        lines = self.lines(eyes, line_features, line_anchors, line_confidence, motion, there)
+        count = agents.anchors.shape[1]
+        old = there[:, None] & (agent_confidence > KNOWN)
+        past = {"agent_queue": _padded(agent_queue, count), "agent_queue_boxes": _padded(agent_queue_boxes, count),
+                "agent_queue_kept": _padded((agent_queue_kept > 0.5) & old[..., None], count), "ego_queue": ego_queue,
+                "ego_queue_boxes": ego_queue_boxes, "ego_queue_kept": (ego_queue_kept > 0.5) & there[:, None],
+                "ego_speed": torch.where(there, ego_speed, 0.0)}
+        tokens, elements = self._tokens(agents, lines)
+        plans = self.planner(tokens, elements, past, motion, front)
+        kept = agents.kept
+        memory = {"agent_features": gather(agents.features, kept).detach(), "agent_anchors": gather(agents.anchors, kept).detach(),
+                  "agent_confidence": gather(agents.confidence, kept).detach(),
+                  "line_features": gather(lines.features, lines.kept).detach(), "line_anchors": gather(lines.anchors, lines.kept).detach(),
+                  "line_confidence": gather(lines.confidence, lines.kept).detach()}
+        memory |= self.planner.remember(plans, tokens, past, motion, kept, torch.ones_like(kept, dtype=torch.bool))
+        return {**plans, "boxes": agents.anchors, "box_logits": agents.logits, "box_confidence": agents.confidence, "lines": lines.anchors,
+                "line_logits": lines.logits, "kept": kept, **layer_outputs("agent", agents), **layer_outputs("line", lines),
+                **{f"next_{name}": one for name, one in memory.items()}}
+
+    def _see(self, images: Tensor, seen: Tensor, projection: Tensor) -> tuple[tuple, Tensor | None]:
+        """(maps, projection, seen) for the heads, and the front view's token."""
+        maps = self.neck(self.backbone(images.flatten(0, 1)))
+        front = None
+        if self.front is not None:
+            coarsest = maps[-1].unflatten(0, images.shape[:2])[:, 0]
+            front = self.front(coarsest) * seen[:, :1]
+        return (maps, projection, seen), front
+
+    def _tokens(self, agents: Instances, lines: Instances) -> tuple[Agents, Lines]:
+        """Instances as the planner's tokens."""
+        spec = self.config.spec
+        found = Agents(agents.features, agents.anchors, agents.logits.argmax(-1), torch.ones_like(agents.carried),
+                       agents.confidence.topk(spec.agent_keys, 1).indices)
+        best = lines.confidence.topk(spec.line_keys, 1).indices
+        chosen = gather(lines.anchors, best).unflatten(-1, (-1, 2))
+        return found, Lines(gather(lines.features, best), chosen[:, :, chosen.shape[2] // 2], torch.ones_like(best, dtype=torch.bool))
+
+
+def _padded(values: Tensor, count: int) -> Tensor:
+    """``values`` [B, K, ...] with zeros up to [B, count, ...]: the carried instances come first."""
+    rest = values.new_zeros(values.shape[0], count - values.shape[1], *values.shape[2:])
+    return torch.cat([values, rest], 1)
+
+
+def build_model(config: DistillDriveConfig) -> DistillDrive:
+    """A student with fresh weights from torch's global generator."""
+    return DistillDrive(config)
+
+
+def empty_memory(config: DistillDriveConfig, batch: int = 1) -> dict[str, Tensor]:
+    """The memory before the first frame."""
+    spec = config.spec
+    shapes = {"agent_features": (spec.kept_agents, spec.width), "agent_anchors": (spec.kept_agents, ANCHOR),
+              "agent_confidence": (spec.kept_agents,), "line_features": (spec.kept_lines, spec.width),
+              "line_anchors": (spec.kept_lines, 2 * spec.line_points), "line_confidence": (spec.kept_lines,)}
+    return {**{name: torch.zeros(batch, *shapes[name]) for name in BANK}, **empty_past(config, batch, spec.kept_agents)}
+
+
+def example_inputs(config: DistillDriveConfig, batch: int = 1) -> dict[str, Tensor]:
+    """Inputs of the right shapes, for counting, warm-up and export."""
+    spec = config.spec
+    return {"images": torch.zeros(batch, config.cameras, 3, spec.height, spec.width_px), "seen": torch.ones(batch, config.cameras),
+            "projection": torch.zeros(batch, config.cameras, 3, 4), "motion": torch.tensor(STILL).expand(batch, MOTION).clone(),
+            "known": torch.zeros(batch), **empty_memory(config, batch)}

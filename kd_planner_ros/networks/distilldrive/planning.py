@@ -1,0 +1,214 @@
+"""The planner that student and teacher share: eighteen queries and the road users look at the past, at each other and at the map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kd_planner_ros.networks.distilldrive.boxes import fan, moved_boxes, rotated
+from kd_planner_ros.networks.distilldrive.config import (
+    ANCHOR,
+    CANDIDATES,
+    COMMANDS,
+    FORWARD_SPEED,
+    KINDS,
+    MODES,
+    STATUS,
+    STEP_S,
+    SceneConfig,
+)
+from kd_planner_ros.networks.distilldrive.generative import Generative
+from kd_planner_ros.networks.distilldrive.layers import Attend, BoxEncoder, FeedForward, PlaceEncoder, WayEncoder, head, score_head
+
+KNOWN = 0.2
+"""A road user's past counts if its confidence was above this."""
+PAST = ("agent_queue", "agent_queue_boxes", "agent_queue_kept", "ego_queue", "ego_queue_boxes", "ego_queue_kept", "ego_speed")
+"""The planner's memory, as inputs; its new memory has the same names behind ``next_``."""
+
+
+@dataclass(frozen=True)
+class Agents:
+    """Road users as the planner sees them: ``features`` [B, N, D], ``boxes`` [B, N, 10], ``kinds`` int64 [B, N] (``config.KINDS``),
+    ``keep`` bool [B, N], ``keys`` int64 [B, K]: those that others look at."""
+
+    features: Tensor
+    boxes: Tensor
+    kinds: Tensor
+    keep: Tensor
+    keys: Tensor
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Map elements: ``features`` [B, L, D], ``middles`` [B, L, 2], ``keep`` bool [B, L]."""
+
+    features: Tensor
+    middles: Tensor
+    keep: Tensor
+
+
+class PlannerLayer(nn.Module):
+    """The past, the others, the map, and a feed-forward network."""
+
+    def __init__(self, width: int, heads: int, decoupled: bool):
+        super().__init__()
+        self.past, self.others = Attend(width, heads, decoupled), Attend(width, heads, decoupled)
+        self.map = Attend(width, heads, False)
+        self.norm1, self.norm2, self.norm3 = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
+        self.feed = FeedForward(width, 2 * width)
+
+
+def gather(values: Tensor, index: Tensor) -> Tensor:
+    """Rows ``index`` [B, K] of ``values`` [B, N, ...]."""
+    shape = index.shape + (1,) * (values.ndim - 2)
+    return values.gather(1, index.view(shape).expand(*index.shape, *values.shape[2:]))
+
+
+class Planner(nn.Module):
+    """Tokens in, trajectories out.
+
+    Buffers: ``plan_anchors`` [3, 6, T, 2], the vocabulary: places in metres, ``base_link``; ``motion_anchors`` [C, 6, T, 2], those of road
+    users by their kind, in the road user's own frame. Both are fitted (``kmeans.py``) and shipped.
+    """
+
+    plan_anchors: Tensor
+    motion_anchors: Tensor
+    ego_box: Tensor
+
+    def __init__(self, config: SceneConfig, layers: int, generative: bool, status_per_mode: bool = False, extra: bool = False):
+        super().__init__()
+        spec, width = config.spec, config.spec.width
+        self.queue, self.steps, self.status_per_mode = spec.queue, config.steps, status_per_mode
+        self.register_buffer("plan_anchors", fan(len(COMMANDS), MODES, self.steps, STEP_S))
+        self.register_buffer("motion_anchors", fan(3, MODES, spec.agent_steps, STEP_S)[[2]].repeat(len(KINDS), 1, 1, 1))
+        size = torch.tensor([config.ego_length_m, config.ego_width_m, config.ego_height_m])
+        self.register_buffer("ego_box", torch.cat([torch.tensor([config.ego_ahead_m, 0.0, config.ego_height_m / 2.0]), size.log(),
+                                                   torch.tensor([0.0, 1.0, 0.0, 0.0])]), persistent=False)
+        self.box_encoder, self.way_encoder = BoxEncoder(width), WayEncoder(self.steps, spec.vocabulary, width)
+        self.mode_place, self.motion_place = PlaceEncoder(width, norm=True), PlaceEncoder(width, norm=True)
+        self.line_place = PlaceEncoder(width)
+        self.extra_place = nn.Parameter(torch.zeros(1, 1, width)) if extra else None
+        self.layers = nn.ModuleList(PlannerLayer(width, spec.heads, spec.decoupled) for _ in range(layers))
+        self.generative = Generative(spec) if generative else None
+        self.plan_head, self.motion_head = head(width, 2 * self.steps), head(width, 2 * spec.agent_steps)
+        self.plan_score, self.motion_score = score_head(width), score_head(width)
+        self.status_head = head(width, len(STATUS))
+
+    def forward(self, agents: Agents, lines: Lines, past: Mapping[str, Tensor], motion: Tensor,
+                extra: Tensor | None = None) -> dict[str, Tensor]:
+        """What the planner says of a scene.
+
+        Args:
+            past: of ``PAST``, in the old frame: ``agent_queue`` [B, N, Q, D], ``agent_queue_boxes`` [B, N, Q, 10], ``agent_queue_kept``
+                bool [B, N, Q], ``ego_queue`` [B, Q, 18, D], ``ego_queue_boxes`` [B, Q, 10], ``ego_queue_kept`` bool [B, Q], ``ego_speed``
+                [B]; newest entry first.
+            motion: [B, 5], the ego's way since then.
+            extra: [B, D], a further token beside the map.
+
+        Returns:
+            ``offsets`` [B, 18, 6, 2] metres a step, ``scores`` [B, 18] logits, ``queries`` [B, 18, D], ``status`` [B, 10] or [B, 18, 10];
+            ``agent_offsets`` [B, N, 6, T, 2], ``agent_scores`` [B, N, 6] logits; ``tokens``, ``embeds`` [B, N + 18, D] and
+            ``agent_modes`` [B, N, 6, D] for ``answer``; ``ego_tokens`` [B, 18, D] and ``ego_boxes`` [B, 10] for the memory.
+        """
+        batch, count = agents.features.shape[:2]
+        ego_box = self._ego(past["ego_speed"])
+        embeds = torch.cat([self.box_encoder(agents.boxes), self.box_encoder(ego_box)[:, None].expand(-1, CANDIDATES, -1)], 1)
+        way = self.way_encoder(self.plan_anchors).flatten(0, 1)
+        tokens = torch.cat([agents.features, way.expand(batch, -1, -1)], 1)
+        queue, queue_at, queue_keep = self._queue(agents, past, motion)
+        key_index, key_keep = self._keys(agents, count)
+        line_tokens, line_at, line_keep = self._map(lines, extra)
+        looked_at = (queue, queue_at, queue_keep), (key_index, key_keep), (line_tokens, line_at, line_keep)
+        for layer in self.layers:
+            tokens = self._layer(layer, tokens, embeds, *looked_at)
+        moved_tokens = tokens if self.generative is None else self.generative(tokens)
+        modes = self._motion_modes(agents)
+        found = self.answer(moved_tokens, embeds, modes)
+        return {**found, "tokens": tokens, "embeds": embeds, "agent_modes": modes, "ego_tokens": moved_tokens[:, count:],
+                "ego_boxes": ego_box}
+
+    def _layer(self, layer: Any, tokens: Tensor, embeds: Tensor, past: tuple[Tensor, ...], keys: tuple[Tensor, Tensor],
+               lines: tuple[Tensor, ...]) -> Tensor:
+        queue, queue_at, queue_keep = past
+        present = torch.ones_like(queue_keep[..., :1])
+        own, own_at = tokens[:, :, None], embeds[:, :, None]
+        beside = torch.cat([own, queue], 2), torch.cat([own_at, queue_at], 2), torch.cat([present, queue_keep], 2)
+        tokens = layer.past(own, own_at, *beside)[:, :, 0]
+        index, keep = keys
+        tokens = layer.norm1(layer.others(tokens, embeds, gather(tokens, index), gather(embeds, index), keep))
+        tokens = layer.norm2(layer.map(tokens, embeds, *lines))
+        return layer.norm3(layer.feed(tokens))
+
+    def answer(self, tokens: Tensor, embeds: Tensor, modes: Tensor) -> dict[str, Tensor]:
+        """The heads' answers to ``tokens`` [B, N + 18, D], moved by the latent variable or not."""
+        count = modes.shape[1]
+        agents, ego = tokens[:, :count] + embeds[:, :count], tokens[:, count:] + embeds[:, count:]
+        queries = ego + self.mode_place(self.plan_anchors[:, :, -1]).flatten(0, 1)
+        motion = agents[:, :, None] + modes
+        status = self.status_head(ego if self.status_per_mode else ego.mean(1))
+        return {"offsets": self.plan_head(queries).unflatten(-1, (self.steps, 2)), "scores": self.plan_score(queries)[..., 0],
+                "queries": queries, "status": status, "agent_offsets": self.motion_head(motion).unflatten(-1, (-1, 2)),
+                "agent_scores": self.motion_score(motion)[..., 0]}
+
+    def _ego(self, speed: Tensor) -> Tensor:
+        """The ego's box [B, 10]; its velocity is the forward speed that was predicted before."""
+        box = self.ego_box.expand(len(speed), -1)
+        return torch.cat([box[:, :8], speed[:, None], box[:, 9:]], 1)
+
+    def _queue(self, agents: Agents, past: Mapping[str, Tensor], motion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Past contents [B, N + 18, Q, D], their positions as seen from now, and which of them are there."""
+        boxes = moved_boxes(past["agent_queue_boxes"], motion), moved_boxes(past["ego_queue_boxes"], motion)
+        at = torch.cat([self.box_encoder(boxes[0]), self.box_encoder(boxes[1])[:, None].expand(-1, CANDIDATES, -1, -1)], 1)
+        contents = torch.cat([past["agent_queue"], past["ego_queue"].transpose(1, 2)], 1)
+        keep = torch.cat([past["agent_queue_kept"], past["ego_queue_kept"][:, None].expand(-1, CANDIDATES, -1)], 1)
+        return contents, at, keep
+
+    def _keys(self, agents: Agents, count: int) -> tuple[Tensor, Tensor]:
+        """Numbers [B, K + 18] of the tokens that all look at, and which of them are there."""
+        ego = torch.arange(count, count + CANDIDATES, device=agents.keys.device).expand(len(agents.keys), -1)
+        keep = gather(agents.keep, agents.keys)
+        return torch.cat([agents.keys, ego], 1), torch.cat([keep, torch.ones_like(ego, dtype=torch.bool)], 1)
+
+    def _map(self, lines: Lines, extra: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        at = self.line_place(lines.middles)
+        if extra is None or self.extra_place is None:
+            return lines.features, at, lines.keep
+        there = torch.ones(len(extra), 1, dtype=torch.bool, device=extra.device)
+        return (torch.cat([lines.features, extra[:, None]], 1), torch.cat([at, self.extra_place.expand(len(at), -1, -1)], 1),
+                torch.cat([lines.keep, there], 1))
+
+    def _motion_modes(self, agents: Agents) -> Tensor:
+        """The endpoints of the road users' vocabulary, along each one's heading, encoded: [B, N, 6, D]."""
+        ends = self.motion_anchors[:, :, -1][agents.kinds]
+        sine, cosine = agents.boxes[..., 6, None], agents.boxes[..., 7, None]
+        return self.motion_place(rotated(ends, sine, cosine))
+
+    def remember(self, found: Mapping[str, Tensor], agents: Agents, past: Mapping[str, Tensor], motion: Tensor, kept: Tensor,
+                 known: Tensor) -> dict[str, Tensor]:
+        """The memory after this frame, in its frame: of the road users ``kept`` [B, N'], whose present is ``known`` bool [B, N'].
+
+        Contents are detached from what will learn through them."""
+        queue = torch.cat([agents.features[:, :, None], past["agent_queue"]], 2)[:, :, :self.queue]
+        boxes = torch.cat([agents.boxes[:, :, None], moved_boxes(past["agent_queue_boxes"], motion)], 2)[:, :, :self.queue]
+        before = gather(past["agent_queue_kept"], kept)
+        ego_boxes = torch.cat([found["ego_boxes"][:, None], moved_boxes(past["ego_queue_boxes"], motion)], 1)[:, :self.queue]
+        ego_kept = torch.cat([torch.ones_like(past["ego_queue_kept"][:, :1]), past["ego_queue_kept"]], 1)[:, :self.queue]
+        speed = found["status"][..., FORWARD_SPEED]
+        return {"agent_queue": gather(queue, kept).detach(), "agent_queue_boxes": gather(boxes, kept).detach(),
+                "agent_queue_kept": torch.cat([known[:, :, None], before], 2)[:, :, :self.queue].float(),
+                "ego_queue": torch.cat([found["ego_tokens"][:, None], past["ego_queue"]], 1)[:, :self.queue].detach(),
+                "ego_queue_boxes": ego_boxes.detach(),
+                "ego_queue_kept": ego_kept.float(),
+                "ego_speed": (speed.mean(1) if self.status_per_mode else speed).detach()}
+
+
+def empty_past(config: SceneConfig, batch: int, agents: int) -> dict[str, Tensor]:
+    """The planner's memory before the first frame: zeros, nothing kept."""
+    width, queue = config.spec.width, config.spec.queue
+    shapes = {"agent_queue": (agents, queue, width), "agent_queue_boxes": (agents, queue, ANCHOR), "agent_queue_kept": (agents, queue),
+              "ego_queue": (queue, CANDIDATES, width), "ego_queue_boxes": (queue, ANCHOR), "ego_queue_kept": (queue,), "ego_speed": ()}
+    return {name: torch.zeros(batch, *shapes[name]) for name in PAST}

@@ -1,0 +1,255 @@
+"""Frames to the DistillDrive student and back: cameras, commands, memory, rescoring."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from support.frames import frame
+
+from kd_planner_ros.core.errors import ConfigError, SensorError
+from kd_planner_ros.core.notices import reported
+from kd_planner_ros.core.outputs import LineKind
+from kd_planner_ros.core.records import Command, EgoState, NavigationGoal, Pose
+from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.evaluation.overlay import project
+from kd_planner_ros.networks.distilldrive.config import KINDS, LINES, DistillDriveConfig
+from kd_planner_ros.networks.distilldrive.decode import Scene, choice, collides, command_rows, headings, seen_lines, seen_users
+from kd_planner_ros.networks.distilldrive.memory import Entry, Memory, Slots, motion_since
+from kd_planner_ros.networks.distilldrive.model import OUTPUTS, build_model, empty_memory
+from kd_planner_ros.networks.distilldrive.processor import DistillDriveProcessor, projection
+from kd_planner_ros.networks.distilldrive_teacher.config import DistillDriveTeacherConfig
+from kd_planner_ros.networks.distilldrive_teacher.model import build_model as build_teacher
+from kd_planner_ros.networks.distilldrive_teacher.processor import DistillDriveTeacherProcessor
+
+CONFIG = DistillDriveConfig()
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return build_model(CONFIG).eval()
+
+
+def at(number, stamp_s, x=0.0, **changes):
+    """A frame of the rig at ``stamp_s``, the car at ``x``."""
+    shown = frame(CONFIG.rig, number)
+    return replace(shown, stamp_ns=round(stamp_s * 1e9), ego=EgoState(round(stamp_s * 1e9), Pose(x), 4.0), **changes)
+
+
+def plan(model, processor, shown):
+    with torch.inference_mode():
+        return processor.decode(model(**processor.encode([shown])), shown)
+
+
+# --- cameras and command ---------------------------------------------------------------------------------------------
+
+def test_a_point_lies_where_the_camera_shows_it():
+    for spec in CONFIG.camera_specs:
+        for point in ((12.0, 1.0, 0.5), (6.0, 7.0, 0.0), (5.0, -8.0, 1.5)):
+            pixel = project(np.array([point]), spec)[0]
+            u, v, depth = projection(spec, CONFIG) @ np.array([*point, 1.0])
+            if np.isfinite(pixel).all() and depth > 0.3:
+                scale = CONFIG.spec.width_px / spec.width
+                wanted = pixel[0] * scale / CONFIG.spec.width_px, (pixel[1] * scale - CONFIG.cut_top) / CONFIG.spec.height
+                assert (u / depth, v / depth) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_missing_cameras_are_named_masked_and_counted(model):
+    whole, processor = at(0, 1.0), DistillDriveProcessor(CONFIG)
+    left_out = replace(whole, images={name: one for name, one in whole.images.items() if name != "left"})
+    found = plan(model, processor, left_out)
+    assert "without left" in found.mode and found.notes["cameras"] == 2.0 and any("camera left" in one for one in reported())
+    inputs = DistillDriveProcessor(CONFIG).encode([whole])
+    inputs["seen"][0, 1] = 0.0
+    with torch.inference_mode():
+        masked = model(**inputs)
+        assert np.allclose(masked["offsets"].cumsum(2)[0].numpy(), found.candidates, atol=1e-6), "what a missing camera would show counts"
+    strict = DistillDriveProcessor(DistillDriveConfig(min_cameras=2))
+    with pytest.raises(SensorError, match="'left'"):
+        strict.encode([left_out])
+    with pytest.raises(SensorError, match="'front'"):
+        processor.encode([replace(whole, images={"left": whole.images["left"]})])
+    with pytest.raises(SensorError, match="64x64"):
+        processor.encode([replace(whole, images={**whole.images, "front": np.zeros((64, 64, 3), np.uint8)})])
+
+
+def test_calibrations_of_the_frame_count():
+    whole, processor = at(0, 1.0), DistillDriveProcessor(CONFIG)
+    moved = replace(whole.calibrations["front"], pose=Pose(x=1.3, y=0.5, z=2.3))
+    inputs = processor.encode([replace(whole, calibrations={**whole.calibrations, "front": moved})])
+    assert np.array_equal(inputs["projection"][0, 0].numpy(), projection(moved, CONFIG))
+    unknown = processor.encode([replace(whole, calibrations={})])
+    assert np.array_equal(unknown["projection"][0, 1].numpy(), projection(CONFIG.camera_specs[1], CONFIG))
+    assert any("calibration of camera left" in one for one in reported())
+
+
+def test_no_command_is_straight_on_with_a_warning(model):
+    commands = [Command.RIGHT, Command.LEFT, Command.LANE_FOLLOW, Command.STRAIGHT, Command.CHANGE_LANE_LEFT, Command.VOID]
+    assert command_rows(np.array([int(one) for one in commands])).tolist() == [0, 1, 2, 2, 1, 2]
+    shown, processor = at(0, 1.0), DistillDriveProcessor(CONFIG)
+    for goal, first in ((None, 12), (NavigationGoal(np.array([9.0, 0.0]), Command.VOID), 12),
+                        (NavigationGoal(np.array([9.0, 0.0]), Command.LEFT), 6)):
+        found = plan(model, processor, replace(shown, goal=goal))
+        best = int(np.argmax(found.scores))
+        assert first <= best < first + 6 and ("no command" in found.mode) == (first == 12)
+        assert np.array_equal(found.trajectory.points, found.candidates[best]) and (found.scores >= 0.0).sum() == 6
+    assert any("no command" in one for one in reported())
+
+
+def test_settings_that_make_no_sense_are_refused():
+    for wrong in ({"cameras": 2}, {"min_cameras": 4}, {"size": "huge"}, {"horizon_s": 2.75}, {"camera_height": 100}, {"memory_s": 3.0}):
+        with pytest.raises(ConfigError):
+            DistillDriveConfig(**wrong)
+    with pytest.raises(ConfigError, match="optional"):
+        SensorRig(cameras=CONFIG.camera_specs, optional=("front",))
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("period_s", [0.1, 0.25, 0.5, 0.05])
+def test_memory_is_half_a_second_old_whatever_the_rate(period_s):
+    memory, ages = Memory(CONFIG), []
+    for number in range(round(3.0 / period_s)):
+        stamp = round(number * period_s * 1e9)
+        entry = memory.before(stamp)
+        ages.append(None if entry is None else (stamp - entry.stamp_ns) / 1e9)
+        memory.put(Entry(stamp, (0.0, 0.0, 0.0), {}))
+    first = round(0.5 / period_s)
+    assert ages[:first] == [None] * first and set(ages[first:]) == {0.5} and len(memory.entries) <= first + 1
+
+
+def test_old_memory_is_dropped_and_time_set_back_forgets():
+    memory = Memory(CONFIG)
+    memory.put(Entry(10**9, (0.0, 0.0, 0.0), {}))
+    assert memory.before(3 * 10**9) is not None, "2 s old"
+    assert memory.before(3 * 10**9 + 1) is None and not memory.entries
+    memory.put(Entry(10 * 10**9, (0.0, 0.0, 0.0), {}))
+    assert memory.before(9 * 10**9) is None and not memory.entries
+    memory.put(Entry(10**9, (np.nan, 0.0, 0.0), {}))
+    assert not memory.entries, "the car does not know where it is"
+    memory.put(Entry(0, (1.0, 2.0, np.pi / 2), {}))
+    assert motion_since(memory.entries[0], 5 * 10**8, (1.0, 4.0, np.pi / 2)) == pytest.approx([-2.0, 0.0, 1.0, 0.0, 0.5])
+
+
+def test_a_planner_remembers_names_and_forgets_on_a_jump(model):
+    processor, found = DistillDriveProcessor(CONFIG), []
+    for number, stamp in enumerate((1.0, 1.1, 1.5, 1.6, 2.0, 6.0, 5.0)):
+        found.append(plan(model, processor, at(number % 3, stamp, 4.0 * stamp)))
+    assert [one.notes["memory"] for one in found] == [0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0]
+    inputs = processor.encode([at(0, 5.5, 22.0)])
+    assert float(inputs["known"]) == 1.0 and inputs["motion"][0].tolist() == pytest.approx([-2.0, 0.0, 1.0, 0.0, 0.5])
+    again = plan(model, processor, at(0, 5.5, 22.0))
+    twice = plan(model, processor, at(0, 5.5, 22.0))
+    assert np.isfinite(twice.candidates).all() and np.array_equal(again.candidates, twice.candidates), "a frame that comes twice"
+
+
+def test_ids_follow_the_instances_that_are_carried(model):
+    processor = DistillDriveProcessor(CONFIG)
+    outputs = {}
+    with torch.inference_mode():
+        for number, stamp in enumerate((1.0, 1.5)):
+            shown = at(number, stamp)
+            outputs[number] = model(**processor.encode([shown]))
+            processor.decode(outputs[number], shown)
+    first, second = (processor._memory.entries[index].ids for index in (0, 1))
+    kept = outputs[1]["kept"][0].numpy()
+    assert first.tolist() == list(range(24)), "all are new"
+    for index, name in zip(kept, second, strict=True):
+        assert name == first[index] if index < 24 else name >= 24
+
+
+def test_a_bad_frame_does_not_spoil_the_next(model):
+    processor = DistillDriveProcessor(CONFIG)
+    shown = at(0, 1.0)
+    with torch.inference_mode():
+        outputs = model(**processor.encode([shown]))
+    spoilt = {name: torch.full_like(one, torch.nan) if one.is_floating_point() else one for name, one in outputs.items()}
+    assert not np.isfinite(processor.decode(spoilt, shown).trajectory.points).any(), "the supervisor must see it"
+    assert float(processor.encode([at(0, 1.5)])["known"]) == 0.0
+    assert set(OUTPUTS) <= set(outputs)
+
+
+def test_slots_of_a_batch_remember_their_own_drive():
+    nothing = empty_memory(CONFIG)
+    slots = Slots(CONFIG, nothing)
+    outputs = {f"next_{name}": torch.stack([one[0] + 1.0, one[0] + 2.0]) for name, one in nothing.items()}
+    poses = np.zeros((2, 3))
+    slots.begin(np.array([True, True]))
+    slots.recall(np.array([0, 0]), poses, torch.device("cpu"))
+    slots.keep(outputs)
+    kept = slots.plain()
+    slots.begin(np.array([False, True]))
+    found = slots.recall(np.array([5 * 10**8] * 2), poses, torch.device("cpu"))
+    assert found["known"].tolist() == [1.0, 0.0] and float(found["ego_speed"][0]) == 1.0 and float(found["ego_speed"][1]) == 0.0
+    again = Slots(CONFIG, nothing)
+    again.restore(kept)
+    assert again.recall(np.array([5 * 10**8] * 2), poses, torch.device("cpu"))["ego_speed"].tolist() == [1.0, 2.0]
+
+
+# --- choice ----------------------------------------------------------------------------------------------------------
+
+def user_at(x, y, speed=0.0, confidence=0.9):
+    """A scene with one car that stands across, or drives ahead, at (x, y)."""
+    boxes = np.zeros((1, 10))
+    boxes[0] = [x, y, 0.8, np.log(4.0), np.log(2.0), np.log(1.6), 0.0, 1.0, speed, 0.0]
+    ways = np.zeros((1, 6, 6, 2)) + [x, y]
+    ways[..., 0] += speed * 0.5 * np.arange(1, 7)
+    return Scene(boxes, np.array([0]), np.array([confidence]), np.array([7]), ways, np.full((1, 6), 1 / 6),
+                 np.array([[[2.0, 1.0], [4.0, 1.0]]] * 2), np.array([1, len(LINES)]), np.array([0.9, 0.2]))
+
+
+def test_candidates_that_meet_somebody_are_named():
+    ahead = np.stack([np.stack([speed * 0.5 * np.arange(1, 7), np.zeros(6)], 1) for speed in (0.1, 3.0, 8.0)])
+    assert collides(ahead, user_at(12.0, 0.0), CONFIG, 0.5).tolist() == [False, True, True]
+    assert collides(ahead, user_at(12.0, 0.0, 8.0), CONFIG, 0.5).tolist() == [False, False, False], "it drives on"
+    assert collides(ahead, user_at(12.0, 5.0), CONFIG, 0.5).tolist() == [False, False, False]
+    assert not collides(ahead, user_at(12.0, 0.0, confidence=0.4), CONFIG, 0.5).any()
+    turned = headings(np.array([[0.0, 0.1], [0.0, 0.2]]))
+    assert turned.tolist() == [0.0, 0.0] and headings(np.array([[1.0, 1.0], [2.0, 2.0]])) == pytest.approx([np.pi / 4] * 2)
+
+
+def test_the_best_candidate_of_the_command_that_meets_nobody_is_taken():
+    logits = np.arange(18.0)
+    hit = np.zeros(18, bool)
+    assert choice(logits, 1, hit).argmax() == 11
+    hit[[11, 10]] = True
+    scores = choice(logits, 1, hit)
+    assert scores.argmax() == 9 and scores[6:12].sum() == pytest.approx(1.0) and scores[[10, 11]] == pytest.approx([0.0, 0.0])
+    hit[6:12] = True
+    assert choice(logits, 1, hit).argmax() == 11, "all meet somebody: the supervisor must decide"
+    assert (np.delete(scores, range(6, 12)) < 0.0).all()
+
+
+def test_reports_have_ids_kinds_and_forecasts():
+    found, lines = seen_users(user_at(12.0, 1.0, 2.0), 0.5 * np.arange(1, 7)), seen_lines(user_at(0.0, 0.0))
+    row = found.rows[0]
+    assert (row["id"], row["kind"], row["length"], row["z"], row["vx"]) == (7, int(KINDS[0]), 4.0, 0.0, 2.0)
+    assert found.forecasts.shape == (1, 6, 6, 2) and found.forecast_scores.sum() == pytest.approx(1.0)
+    assert lines.kinds.tolist() == [LineKind.DIVIDER] and len(seen_users(user_at(0, 0, confidence=0.1), np.arange(1, 7))) == 0
+
+
+# --- the teacher -----------------------------------------------------------------------------------------------------
+
+def test_the_teacher_reads_the_scene_and_knows_road_users_again():
+    config = DistillDriveTeacherConfig()
+    torch.manual_seed(0)
+    model, processor = build_teacher(config).eval(), DistillDriveTeacherProcessor(config)
+    shown = frame(config.rig, 0)
+    inputs = processor.encode([shown])
+    assert inputs["there"].sum() == 3.0 and inputs["boxes"][0, 0, :2].tolist() == pytest.approx([9.0, -5.0], abs=1e-4), "the nearest first"
+    assert inputs["future"][0, 1].tolist()[:2] == [pytest.approx([16.0, 0.0], abs=1e-3), pytest.approx([18.0, 0.0], abs=1e-3)]
+    assert inputs["past"][0, 1, 0].tolist() == pytest.approx([12.0, 0.0], abs=1e-3)
+    assert inputs["line_kinds"][0, inputs["line_there"][0] > 0].tolist().count(3) == 1, "the red light's stop line"
+    with torch.inference_mode():
+        processor.decode(model(**inputs), shown)
+        later = replace(shown, stamp_ns=shown.stamp_ns + 5 * 10**8, scene=replace(shown.scene, actors=shown.scene.actors[[1, 0]]))
+        second = processor.encode([later])
+    kept = second["agent_queue_kept"][0, :2, 0].tolist()
+    assert kept == [1.0, 1.0] and float(second["known"]) == 1.0
+    rows = [int((inputs["boxes"][0] == one).all(1).nonzero()[0]) for one in second["boxes"][0, :2]]
+    assert torch.equal(second["agent_queue_boxes"][0, :2, 0], inputs["boxes"][0, rows])
+    with pytest.raises(SensorError, match="future"):
+        processor.encode([replace(shown, scene=replace(shown.scene, has_future=False))])
+    without = replace(config, signals=False)
+    assert 3 not in DistillDriveTeacherProcessor(without).encode([shown])["line_kinds"][0].tolist()
