@@ -1,4 +1,4 @@
-"""``kd-planner evaluate closed-loop | latency-sweep | open-loop | dense | steering``: score models without the ROS graph."""
+"""``kd-planner evaluate closed-loop | latency-sweep | open-loop | pdms | dense | steering``: score models without the ROS graph."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ examples:
   kd-planner evaluate closed-loop --planner tcp64_7m6 --fallback-planner constant_velocity --out runs/two_planners
   kd-planner evaluate latency-sweep --models tcp64_7m6 --out runs/latency
   kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner tcp64_7m6 --json
+  kd-planner evaluate pdms --bag recordings --out runs/pdms
   kd-planner evaluate dense --bag recordings/default_drawn_0-0_WetSunset_s0 --model MODEL --out runs/dense
   kd-planner evaluate steering --bag recordings/shared --models MODEL --out runs/steering
 
@@ -40,6 +41,21 @@ example:
 Prints the L2 distance to the recorded car's positions at each of --horizons (metres), the share of plans that collide with a
 recorded actor until then, minADE over the candidates of planners that give several, and the steering error against the
 recorded expert (share of full lock)."""
+
+PDMS = """\
+examples:
+  kd-planner evaluate pdms --bag recordings --out runs/pdms
+  kd-planner evaluate pdms --bag recordings --planners tcp64_7m6 expert --horizons 2,4 --extend constant-speed --json
+
+Drives each plan with a tracker through the scene it was made in, while the others do what was recorded, and judges the drive:
+  PDMS  = NC DAC (5 EP + 5 TTC + 2 C) / 12                             (navsim v1)
+  EPDMS = NC DAC DDC TLC (5 EP + 5 TTC + 2 LK + 2 HC + 2 EC) / 16      (navsim v2.2)
+NC no collision of one's own fault, DAC drivable area, DDC driving direction, TLC traffic lights, EP progress, TTC time to collision, LK
+lane keeping, C, HC and EC comfort (alone, behind the recorded history, against the plan before). The recorded driver, the built-in
+expert, stands for PDM-Closed's progress and for the human: with the human filter a sub-score counts as 1 where the driver has 0.
+All planners are compared on the same scenes. Intervals are of 95 %, by bootstrap over blocks of time. Record scenes without
+disturbances ('kd-planner record --no-disturb'), once with the sensors of each network. docs/guides/score_plans.md says what each
+figure means."""
 
 DENSE = """\
 examples:
@@ -72,6 +88,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     from kd_planner_ros.evaluation.drives import ClosedLoopConfig
     from kd_planner_ros.evaluation.latency_sweep import SweepConfig
     from kd_planner_ros.evaluation.open_loop import OpenLoopConfig
+    from kd_planner_ros.evaluation.pdm.config import PdmsConfig
     from kd_planner_ros.evaluation.steering import SteeringConfig
 
     parser.epilog = EPILOG
@@ -80,11 +97,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
             ("closed-loop", ClosedLoopConfig, _closed, CLOSED, "drive routes in the built-in world and score them"),
             ("latency-sweep", SweepConfig, _sweep, SWEEP, "drive models with increasing plan latency"),
             ("open-loop", OpenLoopConfig, _open, OPEN, "compare plans with what a recording's driver did"),
+            ("pdms", PdmsConfig, _pdms, PDMS, "score plans by driving them through recorded scenes (PDMS, EPDMS)"),
             ("dense", DenseConfig, _dense, DENSE, "compare everything a perception model gives with labels"),
             ("steering", SteeringConfig, _steering, STEERING, "compare encoders by the steering that a head learns from them")):
         way = ways.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=epilog)
         add_fields(way, config)
-        if config not in (DenseConfig, SteeringConfig):  # which have it as a field
+        if config not in (DenseConfig, PdmsConfig, SteeringConfig):  # which have it as a field
             way.add_argument("--models-dir", default="", metavar="DIR", help="folder of models (default: the shipped ones)")
         add_json(way)
         way.set_defaults(run=run)
@@ -132,6 +150,24 @@ def _open(args: argparse.Namespace) -> dict:
     print(f"steering error {_number(result['steer_mae']).strip()} of full lock over {result['steered']} plans; "
           f"{result['refused']} plans refused, {result['incomplete']} instants incomplete")
     _print_notes(result)
+    return result
+
+
+def _pdms(args: argparse.Namespace) -> dict:
+    from kd_planner_ros.evaluation.pdm.config import PdmsConfig
+    from kd_planner_ros.evaluation.pdm.run import run
+    from kd_planner_ros.evaluation.pdm.summary import tables
+
+    result = run(from_args(PdmsConfig, args))
+    print("\n".join(tables(result)))
+    left = ", ".join(f"{count} {reason}" for reason, count in result["left_out"].items()) or "nothing"
+    print(f"{result['scenes']} scenes of {result['drives']} drives; left out: {left}")
+    for name, count in result["without_plan"].items():
+        print("".join([f"{name}: no plan in {count} scenes"] * bool(count)), end="\n" * bool(count))
+    for name, why in result["no_sensors"].items():
+        print(f"{name} is left out: {why}")
+    if args.out is not None:
+        print(f"details: {args.out / 'pdms.json'}, pdms.md and scenes.jsonl beside it")
     return result
 
 

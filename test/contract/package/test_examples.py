@@ -26,7 +26,8 @@ BEGUN = {  # command: where the function is that takes long
     "benchmark": "kd_planner_ros.evaluation.benchmark.run.run", "explain": "kd_planner_ros.evaluation.explain.run",
     "evaluate closed-loop": "kd_planner_ros.evaluation.closed_loop.run", "evaluate latency-sweep":
     "kd_planner_ros.evaluation.latency_sweep.run",
-    "evaluate open-loop": "kd_planner_ros.evaluation.open_loop.run", "evaluate dense": "kd_planner_ros.evaluation.dense.run.run",
+    "evaluate open-loop": "kd_planner_ros.evaluation.open_loop.run", "evaluate pdms": "kd_planner_ros.evaluation.pdm.run.run",
+    "evaluate dense": "kd_planner_ros.evaluation.dense.run.run",
     "evaluate steering": "kd_planner_ros.evaluation.steering.run", "perceive": "kd_planner_ros.evaluation.perceive.run.run",
     "bench world": "kd_planner_ros.world.render.bench.bench_world", "bench record": "kd_planner_ros.record.record.record",
     "bench train": "kd_planner_ros.evaluation.bench_train.bench_train", "bench latency": "kd_planner_ros.runtime.bench.bench_latency",

@@ -19,6 +19,7 @@ CONFIGS = {
     ("train",): "kd_planner_ros.distill.config.TrainConfig", ("replay",): "kd_planner_ros.ros.graph.replay.ReplayConfig",
     ("evaluate", "closed-loop"): "kd_planner_ros.evaluation.drives.ClosedLoopConfig",
     ("evaluate", "open-loop"): "kd_planner_ros.evaluation.open_loop.OpenLoopConfig",
+    ("evaluate", "pdms"): "kd_planner_ros.evaluation.pdm.config.PdmsConfig",
     ("evaluate", "dense"): "kd_planner_ros.evaluation.dense.config.DenseConfig",
     ("evaluate", "steering"): "kd_planner_ros.evaluation.steering.SteeringConfig",
     ("benchmark",): "kd_planner_ros.evaluation.benchmark.config.BenchmarkConfig",

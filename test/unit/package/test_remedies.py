@@ -22,7 +22,7 @@ FOREIGN = {"--ros-args", "--head", "--src", "--dst"}
 """Options of other programs that remedies name."""
 NAMES = {"remedy", "_REMEDY", "REMEDY", "_EXAMPLE", "have", "missing", "remedies"}
 """Variables that hold remedies."""
-READERS = ("train", "evaluate open-loop", "evaluate dense", "evaluate steering", "explain", "replay", "benchmark")
+READERS = ("train", "evaluate open-loop", "evaluate pdms", "evaluate dense", "evaluate steering", "explain", "replay", "benchmark")
 """Commands that read recordings."""
 MEASURERS = ("evaluate closed-loop", "evaluate latency-sweep")
 USERS = {  # room or module: the commands that reach it, most special first
@@ -31,11 +31,12 @@ USERS = {  # room or module: the commands that reach it, most special first
     "distill": ("train",), "networks": ("train",), "record": ("record",), "evaluation/benchmark": ("benchmark",),
     "evaluation/closed_loop": ("evaluate closed-loop",), "evaluation/worker": ("evaluate closed-loop",), "evaluation/drives": MEASURERS,
     "evaluation/latency_sweep": ("evaluate latency-sweep",), "evaluation/latency": ("evaluate closed-loop",),
-    "evaluation/open_loop": ("evaluate open-loop",), "evaluation/dense": ("evaluate dense",),
+    "evaluation/open_loop": ("evaluate open-loop",), "evaluation/pdm": ("evaluate pdms",), "evaluation/dense": ("evaluate dense",),
     "evaluation/perceive/strip": ("explain",),
     "evaluation/perceive/run": ("perceive",), "evaluation/perceive/inputs": ("perceive",),
     "evaluation/steering": ("evaluate steering",), "evaluation/explain": ("explain",),
-    "evaluation/bench_": ("bench train",), "evaluation/run_folder": ("drive", *MEASURERS, "evaluate steering", "benchmark"),
+    "evaluation/bench_": ("bench train",),
+    "evaluation/run_folder": ("drive", *MEASURERS, "evaluate pdms", "evaluate steering", "benchmark"),
     "ros/graph/drive": ("drive",),
     "ros/graph/replay": ("replay",), "ros/world_setup": ("drive",), "cli/models": ("models list", "models check"),
     "runtime/find": ("evaluate closed-loop", "evaluate open-loop", "evaluate dense", "evaluate steering", "explain", "replay", "drive",
@@ -51,6 +52,7 @@ ELSEWHERE = {  # (module, option): why another command's option is meant
     ("ros/graph/replay", "--height"): "of 'kd-planner record': the remedy begins with 'record with'",
     ("bags/scenes", "--plankd.no-safe-attention"): "of 'kd-planner train', which alone reads the scenes",
     ("distill/methods/plankd/bev_frames", "--maps-dir"): "of 'explain' and 'benchmark', which the sentence names beside train's",
+    ("evaluation/pdm/run", "--no-disturb"): "of 'kd-planner record', which the sentence names",
     ("evaluation/explain_state", "--method"): "of 'kd-planner train', which wrote the folder",
     ("evaluation/benchmark/training", "--name"): "of 'kd-planner train', which the sentence names",
 }

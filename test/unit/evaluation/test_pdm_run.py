@@ -1,0 +1,272 @@
+"""``evaluate pdms`` from recordings to the table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support import roads
+from support.bags import RIG, SPEED, TICK_NS, write_bag
+
+from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.bags.stamps import Times
+from kd_planner_ros.cli import main as cli
+from kd_planner_ros.core.errors import BagError, ConfigError
+from kd_planner_ros.core.records import Plan, Trajectory
+from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.evaluation.pdm import drives as drives_module
+from kd_planner_ros.evaluation.pdm.config import CONSTANT_SPEED, PdmsConfig, read_horizons, require_horizons
+from kd_planner_ros.evaluation.pdm.recorded import _with_pictures, read_scenes
+from kd_planner_ros.evaluation.pdm.run import run
+from kd_planner_ros.evaluation.pdm.summary import Blocks, tables
+from kd_planner_ros.networks.planner import Planner
+
+MAP = "hand.net.xml"
+FIRST_NS = 1_000_000_000
+
+
+def far(tick: int) -> np.ndarray:
+    """A car at 4 m/s, 40 m ahead of where the recording begins."""
+    return roads.actor(40.0 + 4.0 * 0.05 * tick, speed=4.0)
+
+
+def straight(path, **options):
+    """The recorded car drives east on ``roads.street()`` at 5 m/s for 8 s; object lists, signals and pictures twice a second."""
+    return write_bag(path, **({"rate": 0.0, "actors": far, "labels": False} | options))
+
+
+@pytest.fixture(autouse=True)
+def street(monkeypatch):
+    outline = np.array([[50.0, -4.0], [70.0, -4.0], [70.0, 4.0], [50.0, 4.0]])
+    monkeypatch.setattr(drives_module, "load_map", lambda spec: roads.street(junctions={"j": outline}))
+
+
+class _Ahead(Planner):
+    """Goes on at ``share`` of the recorded speed, for 2 s."""
+
+    name, rig, rate_hz = "ahead", RIG, 2.0
+    share = 1.0
+
+    def reset(self) -> None:
+        pass
+
+    def plan(self, frame) -> Plan:
+        times = np.array([0.5, 1.0, 1.5, 2.0])
+        points = np.stack([self.share * SPEED * times, np.zeros(4)], axis=1)
+        return Plan(frame.stamp_ns, Trajectory(frame.stamp_ns, points, times), frame.goal)
+
+
+class _Half(_Ahead):
+    share = 0.5
+
+
+class _TwoCameras(_Ahead):
+    rig = SensorRig(cameras=(RIG.cameras[0], replace(RIG.cameras[0], id="left")))
+
+
+def load(monkeypatch, kind):
+    monkeypatch.setattr("kd_planner_ros.runtime.load.load_planner", lambda *words, **more: kind())
+
+
+def config(place, **options) -> PdmsConfig:
+    return PdmsConfig(**({"bag": (place,), "planners": ("constant_velocity", "expert"), "map": MAP, "horizons": (2.0,),
+                          "resamples": 100} | options))
+
+
+# --- scenes ----------------------------------------------------------------------------------------------------------
+
+def test_a_scene_holds_what_was_recorded(tmp_path):
+    with open_bag(straight(tmp_path / "b")) as recording:
+        found = read_scenes(recording, roads.street(), 20, 1.0)
+    seconds = [(stamp - FIRST_NS) / 1e9 for stamp in found.scenes]
+    assert seconds == [2.0, 3.0, 4.0, 5.0], "1.5 s of history, 2 s of future; the last object list is at 7.5 s"
+    assert found.left_out == {"no history or future in the recording": 4}
+    scene = next(iter(found.scenes.values()))
+    assert found.befores == {stamp: stamp - 500_000_000 for stamp in found.scenes} and scene.before_steps == 5
+    assert scene.start.pose == pytest.approx((10.0, 0.0, 0.0)) and scene.start.speed_mps == 5.0 and scene.steps == 20
+    assert scene.start.acceleration_mps2 == 0.5 and scene.before.pose[0] == pytest.approx(7.5)
+    np.testing.assert_allclose(scene.driver[:, 0], 10.0 + 0.5 * np.arange(21), atol=1e-6)
+    np.testing.assert_allclose(scene.driver_before[:, 0], 7.5 + 0.5 * np.arange(21), atol=1e-6)
+    np.testing.assert_allclose(scene.others.boxes[:, 0, 0], 48.0 + 0.4 * np.arange(21), atol=1e-4)
+    assert scene.others.speeds == pytest.approx(np.full((21, 1), 4.0)) and not scene.others.static.any()
+    assert len(scene.history.speeds) == 15 and scene.street.on_route.all()
+    assert len(scene.street.centres) == 1, "36 m around x = 10: the lane to x = 50 alone"
+    assert scene.route[0, 0] <= 0.0 and scene.route[-1, 0] >= 30.0
+
+
+def test_scenes_begin_where_pictures_are(tmp_path):
+    """A station's data bring object lists between the pictures, which come at 0, 1.0 ... s here."""
+    with open_bag(straight(tmp_path / "b", every=20)) as recording:
+        found = read_scenes(recording, roads.street(), 20, 1.5)
+    assert not found.scenes, "instants at 0, 2, 3, 5 and 6 s; EC wants plans half a second apart"
+    assert found.left_out == {"no history or future in the recording": 2, "no picture half a second earlier": 3}
+    lists = np.arange(0, 8_000_000_000, 250_000_000) + FIRST_NS
+
+    class Recorded:
+        cameras = ("front",)
+
+        def image_topic(self, camera):
+            return camera
+
+        def placed_times(self, topic):
+            return Times(lists[::4], lists[::4])
+
+    assert ((_with_pictures(lists, Recorded()) - FIRST_NS) / 1e9).tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+
+
+def test_who_comes_later_is_absent_before(tmp_path):
+    def appearing(tick):
+        return far(tick)[:int(tick >= 60)]
+
+    with open_bag(straight(tmp_path / "b", actors=appearing)) as recording:
+        scene = read_scenes(recording, roads.street(), 20, 1.0).scenes[FIRST_NS + 2_000_000_000]
+    known = np.isfinite(scene.others.boxes[:, 0, 0])
+    assert not known[:9].any() and known[10:].all()
+
+
+def test_disturbed_scenes_are_left_out_and_counted(tmp_path):
+    with open_bag(straight(tmp_path / "b", disturbed=(130, 135))) as recording:
+        found = read_scenes(recording, roads.street(), 20, 1.0)
+        every = read_scenes(recording, roads.street(), 20, 1.0, disturbed=True)
+    assert [(stamp - FIRST_NS) // 10**9 for stamp in found.scenes] == [2, 3, 4] and found.left_out["driver disturbed"] == 1
+    assert len(every.scenes) == 4
+
+
+def test_what_a_recording_lacks_is_named(tmp_path):
+    with open_bag(straight(tmp_path / "a", leave_out="route")) as recording, pytest.raises(BagError, match="route"):
+        read_scenes(recording, roads.street(), 20, 1.0)
+    with pytest.raises(BagError, match="name the map with --map"):
+        run(config(straight(tmp_path / "b"), map=""), progress=False)
+    with pytest.raises(BagError, match="no history or future"):
+        run(config(straight(tmp_path / "c", seconds=3.0)), progress=False)
+
+
+def test_two_recordings_of_one_drive_count_once_and_must_agree(tmp_path, monkeypatch):
+    load(monkeypatch, _Ahead)
+    straight(tmp_path / "two" / "a")
+    straight(tmp_path / "two" / "b", camera="left")
+    result = run(config(tmp_path / "two"), progress=False)
+    assert (result["drives"], result["recordings"], result["scenes"]) == (1, 2, 4)
+    other = write_bag(tmp_path / "other", rate=0.2, seed=0, labels=False)
+    with pytest.raises(BagError, match="one by one"):
+        run(config(tmp_path, bag=(tmp_path / "two" / "a", other)), progress=False)
+
+
+# --- scores ----------------------------------------------------------------------------------------------------------
+
+def test_the_driver_scores_one_and_half_his_way_less(tmp_path, monkeypatch):
+    load(monkeypatch, _Half)
+    result = run(config(straight(tmp_path / "b")), progress=False)
+    rows = result["horizons"]["2"]["planners"]
+    assert rows["expert"]["PDMS"]["mean"] == pytest.approx(1.0, abs=0.01) and rows["expert"]["parts"]["EP"] == pytest.approx(1.0, abs=0.01)
+    slow = rows["constant_velocity"]
+    assert 0.5 < slow["parts"]["EP"] < 0.85, "it slows from 5 to 2.5 m/s: 5 of 10 m, and what braking takes"
+    assert slow["parts"]["NC"] == slow["parts"]["DAC"] == slow["parts"]["TLC"] == 1.0
+    assert rows["expert"]["over_baseline"]["PDMS"]["mean"] == pytest.approx(rows["expert"]["PDMS"]["mean"] - slow["PDMS"]["mean"])
+    assert "over_baseline" not in slow and slow["PDMS"]["low"] <= slow["PDMS"]["mean"] <= slow["PDMS"]["high"]
+
+
+def test_a_standing_car_in_the_way_zeroes_who_drives_on(tmp_path, monkeypatch):
+    load(monkeypatch, _Ahead)
+    place = straight(tmp_path / "b", actors=lambda tick: roads.actor(30.0))
+    rows = run(config(place), progress=False)["horizons"]["2"]["planners"]
+    assert rows["constant_velocity"]["PDMS"]["mean"] < 0.6 and rows["constant_velocity"]["parts"]["NC"] < 1.0
+    assert rows["constant_velocity"]["EPDMS"]["mean"] > rows["constant_velocity"]["EPDMS_unfiltered"]["mean"], "so did the driver"
+
+
+def test_longer_horizons_need_longer_plans(tmp_path, monkeypatch):
+    load(monkeypatch, _Ahead)
+    place = straight(tmp_path / "b", seconds=12.0)
+    plain = run(config(place, horizons=(2.0, 3.0)), progress=False)["horizons"]
+    assert set(plain["2"]["planners"]) == {"constant_velocity", "expert"} and set(plain["3"]["planners"]) == {"expert"}
+    assert plain["3"]["not_scored"] == {"constant_velocity": "its plans end earlier"}
+    more = run(config(place, horizons=(2.0, 3.0), extend=CONSTANT_SPEED), progress=False)
+    assert set(more["horizons"]["3"]["planners"]) == {"expert", "constant_velocity + constant-speed"}
+    assert more["horizons"]["2"] == plain["2"], "plans that reach so far are as they are"
+    assert "constant_velocity + constant-speed" in "\n".join(tables(more))
+
+
+def test_the_same_seed_gives_the_same_scenes_and_intervals(tmp_path, monkeypatch):
+    load(monkeypatch, _Half)
+    place = straight(tmp_path / "b", seconds=12.0)
+    first, again = (run(config(place, scenes=3, seed=5), progress=False) for _ in range(2))
+    assert first == again and first["scenes"] == 3
+
+
+# --- files and refusals ----------------------------------------------------------------------------------------------
+
+def test_a_second_run_takes_the_plans_that_are_there(tmp_path, monkeypatch):
+    load(monkeypatch, _Half)
+    place, out = straight(tmp_path / "b"), tmp_path / "out"
+    first = run(config(place, out=out), progress=False)
+
+    def refuse(*words, **more):
+        raise AssertionError("planned again")
+
+    monkeypatch.setattr("kd_planner_ros.runtime.load.load_planner", refuse)
+    assert run(config(place, out=out), progress=False) == first == json.loads((out / "pdms.json").read_text())
+    rows = [json.loads(line) for line in (out / "scenes.jsonl").read_text().splitlines()]
+    assert len(rows) == 2 * 4 and {row["planner"] for row in rows} == {"constant_velocity", "expert"}
+    assert (out / "pdms.md").read_text().startswith("Over 2 s, 4 scenes")
+    with pytest.raises(ConfigError, match="another --out"):
+        run(config(place, out=out, every_s=2.0), progress=False)
+
+
+def test_a_planner_whose_sensors_were_not_recorded(tmp_path, monkeypatch):
+    load(monkeypatch, _TwoCameras)
+    place = straight(tmp_path / "b")
+    with pytest.raises(BagError, match="'constant_velocity' out of --planners"):
+        run(config(place), progress=False)
+    monkeypatch.setattr("kd_planner_ros.evaluation.pdm.run.models_of", lambda *words: [])
+    result = run(config(place, planners=()), progress=False)
+    assert set(result["no_sensors"]) == {"constant_velocity"} and set(result["horizons"]["2"]["planners"]) == {"expert"}
+
+
+@pytest.mark.parametrize("horizons", [(), (2.0, 2.0), (3.0, 2.0), (0.5,), (9.0,), (2.05,), (float("nan"),)])
+def test_horizons_that_make_no_sense(horizons):
+    with pytest.raises(ConfigError, match="--horizons"):
+        require_horizons(horizons)
+
+
+def test_horizons_are_read_from_a_text():
+    assert read_horizons("2,3.5") == (2.0, 3.5) and require_horizons((2.0, 3.5)) == {2.0: 20, 3.5: 35}
+    with pytest.raises(ConfigError, match="--horizons"):
+        read_horizons("2;3")
+
+
+def test_planners_of_one_name_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="different names"):
+        run(config(straight(tmp_path / "b"), planners=("a/x", "b/x")), progress=False)
+
+
+def test_the_command_prints_the_table(tmp_path, monkeypatch, capsys):
+    load(monkeypatch, _Half)
+    words = ["evaluate", "pdms", "--bag", str(straight(tmp_path / "b")), "--planners", "constant_velocity", "expert", "--map", MAP,
+             "--horizons", "2", "--resamples", "100", "--json"]
+    assert cli.main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert json.loads(lines[-1])["scenes"] == 4
+    assert any(line.startswith("| expert | ") for line in lines)
+    assert "4 scenes of 1 drives; left out: 4 no history or future in the recording" in lines
+
+
+# --- intervals -------------------------------------------------------------------------------------------------------
+
+KEYS = [("a", round(second * 1e9)) for second in range(40)]
+
+
+def test_an_interval_of_what_never_changes_is_a_point():
+    assert Blocks(KEYS, 10.0, 200, 0).mean([0.25] * 40) == pytest.approx({"mean": 0.25, "low": 0.25, "high": 0.25})
+
+
+def test_an_interval_is_that_of_drawn_blocks():
+    """Four blocks of ten, two with 0 and two with 1: a draw of 4 has a mean of 0, 1/4, 1/2, 3/4 or 1; the outer ones have 1/16 each."""
+    found = Blocks(KEYS, 10.0, 4000, 0).mean([0.0] * 20 + [1.0] * 20)
+    assert found == {"mean": 0.5, "low": 0.0, "high": 1.0}
+    assert Blocks(KEYS, 10.0, 50, 3).draws.sum(axis=1).tolist() == [4] * 50
+
+
+def test_stamps_are_grouped_in_the_recordings_time():
+    assert Blocks([("a", FIRST_NS + 3 * TICK_NS), ("b", FIRST_NS)], 10.0, 50, 0).draws.shape == (50, 2), "two drives, two blocks"
