@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from kd_planner_ros.bags.reader import Recording
+from kd_planner_ros.core.captions import Caption
 from kd_planner_ros.core.drive import Drive
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.tracks import Tracks
-from kd_planner_ros.wire.topics import TRUTH_OBJECTS
+from kd_planner_ros.wire.topics import CAPTIONS, TRUTH_OBJECTS
 
 
 def drive_of(recording: Recording) -> Drive:
@@ -17,7 +18,8 @@ def drive_of(recording: Recording) -> Drive:
     Raises:
         BagError: there is no odometry.
     """
-    return Drive(recording.timeline, recording.usable_route, lambda: tracks_of(recording), lambda: recording.map_lines)
+    return Drive(recording.timeline, recording.usable_route, lambda: tracks_of(recording), lambda: recording.map_lines,
+                 lambda: captions_of(recording))
 
 
 def tracks_of(recording: Recording) -> Tracks | None:
@@ -33,3 +35,14 @@ def tracks_of(recording: Recording) -> Tracks | None:
     lists = [tables[stamp] for stamp in stamps.tolist()]
     starts = np.concatenate([[0], np.cumsum([len(one) for one in lists])]).astype(np.int64)
     return Tracks(stamps, starts, np.concatenate(lists) if lists else np.zeros(0, ACTOR_DTYPE))
+
+
+def captions_of(recording: Recording) -> dict[tuple[str, int], Caption] | None:
+    """Every recorded caption by view and stamp of the picture; None where none was recorded.
+
+    Raises:
+        BagError: a message that cannot be read.
+    """
+    if recording.lacks(CAPTIONS):
+        return None
+    return {(one.view, one.stamp_ns): one for _, told in recording.records("captions") for one in told}

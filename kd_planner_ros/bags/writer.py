@@ -22,6 +22,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 
 from kd_planner_ros.bags.files import PARTIAL
 from kd_planner_ros.bags.messages import make, typestore
+from kd_planner_ros.core.captions import Caption
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.files import writing
 from kd_planner_ros.core.records import Control, EgoState
@@ -176,6 +177,10 @@ class BagWriter:
     def write_map_lines(self, rows: np.ndarray, stamp_ns: int) -> None:
         """The map's lines, MAP_LINE_DTYPE [N], latched."""
         self.put("map_lines", rows, stamp_ns)
+
+    def write_captions(self, told: Sequence[Caption], stamp_ns: int) -> None:
+        """What the pictures of this instant show, in words."""
+        self.put("captions", told, stamp_ns)
 
     def write_roadside(self, view: RoadsideView) -> None:
         """What one roadside station sent: its picture with camera_info and transform, whose parent is ``map``, and its object

@@ -85,8 +85,9 @@ class Distillation:
         progress = self.config.progress and self.group.leads
         for method in self.methods.values():
             method.attach(bags, progress)
+        keep = self.config.teacher_cache and all(method.keeps_answers for method in self.methods.values())
         for number, source in enumerate(self.sources):
-            source.attach(bags, self.config.cache, self._fields(number), self.config.teacher_cache, progress)
+            source.attach(bags, self.config.cache, self._fields(number), keep, progress)
 
     def _fields(self, number: int) -> tuple[str, ...]:
         """Every field that a method reads of teacher ``number``."""

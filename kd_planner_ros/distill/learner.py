@@ -65,8 +65,7 @@ class Learner:
         if self.heads is not None:
             self.heads.to(group.device)
         self.distillation = Distillation(config, self.model_config, self.task, group)
-        self.steps_per_epoch = 1000
-        self.plan = Plan(stages_of(config))
+        self.steps_per_epoch, self.plan = 1000, Plan(stages_of(config))
         require_trained(self.plan.stages, self.model, self.heads, self._free, self.task.weights, config.method)
         self._uploaded: tuple[Batch | None, dict[str, Tensor]] = None, {}
         self.begin_stage(0)
@@ -77,6 +76,7 @@ class Learner:
         """Begin stage ``index``: what it trains gets a gradient and a fresh optimiser, what it freezes goes to evaluation mode."""
         self.stage_index, self.stage, self.stage_progress = index, self.plan.stages[index], 0.0
         self.distillation.begin_stage(self.stage.method)
+        self.task.begin_stage(self.stage)
         freeze(self.stage, self.model, self.heads, self._free)
         self._train_mode()
         self.optimiser = build_optimiser(self.config, self._training.optimiser, self.model, self._beside())

@@ -59,7 +59,7 @@ def made_up_samples(folder: Path, count: int, learner: Learner) -> Samples:
 
 
 def straight_drive() -> Drive:
-    """Two seconds along the x axis of ``map``, with a route, without other road users and map lines."""
+    """Two seconds along the x axis of ``map``, with a route, without other road users, map lines and captions."""
     stamps = 50_000_000 * np.arange(TICKS, dtype=np.int64)
     ego = np.zeros((TICKS, len(POSE_COLUMNS)))
     ego[:, POSE_COLUMNS.index("x")], ego[:, POSE_COLUMNS.index("speed_mps")] = SPEED_MPS * stamps / 1e9, SPEED_MPS
@@ -68,7 +68,7 @@ def straight_drive() -> Drive:
     route = Route("straight", "", points, np.zeros(100), commands, points[[0, -1]])
     timeline = Timeline(Series(stamps, ego), targets=np.tile([30.0, 0.0], (TICKS, 1)), commands=np.full(TICKS, Command.LANE_FOLLOW))
     tracks = Tracks(stamps, np.zeros(TICKS + 1, np.int64), np.zeros(0, ACTOR_DTYPE))
-    return Drive(timeline, route, lambda: tracks, lambda: np.zeros(0, MAP_LINE_DTYPE))
+    return Drive(timeline, route, lambda: tracks, lambda: np.zeros(0, MAP_LINE_DTYPE), dict)
 
 
 def _record(task: SampleMaker, frame: Frame, tick: dict[str, Any], seed: int) -> dict[str, np.ndarray]:

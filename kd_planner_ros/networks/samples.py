@@ -17,8 +17,8 @@ from kd_planner_ros.imaging.photometric import augment
 
 MAIN = "images"
 """Name of the array that holds a sample's main picture, uint8 [H, W, 3]."""
-TRUTH_TABLES = ("objects", "signals", "tracks", "lines")
-"""What ``SampleMaker.truth`` may name: boxes and signals of the instant, the road users over the whole drive, the map's lines."""
+TRUTH_TABLES = ("objects", "signals", "tracks", "lines", "captions")
+"""What ``SampleMaker.truth`` may name: boxes and signals of the instant, the road users over the whole drive, the map's lines, captions."""
 LABELS = ("depth", "semantic", "instance")
 
 

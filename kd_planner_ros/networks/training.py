@@ -194,6 +194,9 @@ class LearningTask(SampleMaker):
         """``points`` [..., 2] in ``base_link``, metres, in the frame of the network's waypoints."""
         return points
 
+    def begin_stage(self, stage: Stage) -> None:
+        """Stage ``stage`` of the run begins; called also where a run is resumed in it."""
+
     def begin_step(self, reset: np.ndarray) -> None:
         """A step begins; ``reset`` bool [B] says which slots begin another recording."""
 

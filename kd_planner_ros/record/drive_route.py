@@ -16,6 +16,7 @@ from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.core.weather_course import WeatherCourse, weather_at
+from kd_planner_ros.geometry.captions import captions_of
 from kd_planner_ros.record.in_order import InOrder
 from kd_planner_ros.record.shared_rig import LEFT_OUT
 from kd_planner_ros.world.disturbance import SteeringDisturbance
@@ -187,6 +188,8 @@ def _write(bag: BagWriter, scene: SceneState, measure: Callable[[], SensorData],
         bag.write_roadside(view)
     for camera, shot in data.images.items():
         bag.write_camera(camera, shot, labels)
+    if told := captions_of(data.images.items(), data.roadside, scene.actors):
+        bag.write_captions(told, scene.stamp_ns)
     for sensor, cloud in data.clouds.items():
         bag.write_cloud(sensor, cloud, scene.stamp_ns)
     bag.pictures += bool(data.images)

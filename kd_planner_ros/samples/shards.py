@@ -31,11 +31,12 @@ from kd_planner_ros.networks.samples import MAIN, SampleMaker, require_valid
 from kd_planner_ros.samples.arrays import open_array, put_in_place
 from kd_planner_ros.samples.make import make_samples, no_control
 from kd_planner_ros.samples.rows import begins
-from kd_planner_ros.wire.topics import MAP_LINES, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE
+from kd_planner_ros.wire.topics import CAPTIONS, MAP_LINES, TRUTH_OBJECTS, TRUTH_SIGNALS, TRUTH_STATE
 
 FORMAT = 6
 """Raise when the meaning of a row changes, or what a recording is refused for: old shards are then built again."""
-TRUTH = {"objects": TRUTH_OBJECTS, "signals": TRUTH_SIGNALS, "tracks": TRUTH_OBJECTS, "lines": MAP_LINES}
+TRUTH = {"objects": TRUTH_OBJECTS, "signals": TRUTH_SIGNALS, "tracks": TRUTH_OBJECTS, "lines": MAP_LINES,
+         "captions": CAPTIONS}
 
 @dataclass(frozen=True)
 class Shard:

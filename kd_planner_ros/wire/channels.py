@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.wire.codec import dense, motion, pictures, plans, roadside, tables
+from kd_planner_ros.wire.codec import dense, motion, pictures, plans, roadside, tables, words
 
 Encode = Callable[[Any, Any, int, str], Any]
 """(make, record, stamp in ns, frame id) -> message."""
@@ -71,6 +71,7 @@ CHANNELS = {
     "objects": Channel("/truth/objects", tables.TABLE, tables.table, tables.actors_of, None),
     "traffic_lights": Channel("/truth/signals", tables.TABLE, tables.table, tables.signals_of, None),
     "state": Channel("/truth/state", motion.NAMED, motion.named, motion.named_of),
+    "captions": Channel("/truth/captions", roadside.TEXT, words.captions, words.captions_of, None),
     "cloud": Channel("/carla/{role}/{sensor}", tables.TABLE, tables.cloud, tables.cloud_of, "{sensor}"),
     "camera_info": Channel("/carla/{role}/{sensor}/camera_info", pictures.CAMERA_INFO, pictures.camera_info, pictures.camera_of,
                            "{sensor}"),

@@ -21,8 +21,9 @@ TRUTH_OBJECTS = CHANNELS["objects"].topic
 TRUTH_SIGNALS = CHANNELS["traffic_lights"].topic
 TRUTH_STATE = CHANNELS["state"].topic
 MAP_LINES = CHANNELS["map_lines"].topic
+CAPTIONS = CHANNELS["captions"].topic
 LABELS = ("depth", "semantic", "instance")
-__all__ = ["CARLA_OBJECTS", "CLOCK", "LABELS", "LIGHT_INFO", "LIGHT_STATUS", "MAP_FRAME", "MAP_LINES", "TF", "TF_STATIC",
+__all__ = ["CAPTIONS", "CARLA_OBJECTS", "CLOCK", "LABELS", "LIGHT_INFO", "LIGHT_STATUS", "MAP_FRAME", "MAP_LINES", "TF", "TF_STATIC",
            "TRUTH_OBJECTS", "TRUTH_SIGNALS", "TRUTH_STATE", "WORLD_INFO", "Topics", "require_role_name"]
 
 

@@ -20,6 +20,7 @@ from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, SceneState
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, SensorRig, Station
 from kd_planner_ros.core.v2x import RoadsideView
+from kd_planner_ros.geometry.captions import captions_of
 from kd_planner_ros.networks.samples import MAIN, SampleMaker
 from kd_planner_ros.wire.codec.tables import TABLE, table
 from kd_planner_ros.wire.topics import MAP_LINES, WORLD_INFO
@@ -58,7 +59,7 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
               abort: bool = False, camera: str = "front", told: str = "", every: int = 10,
               actors: Callable[[int], np.ndarray] | None = None, lines: np.ndarray | None = None,
               crashed: tuple[int, int] = (0, 0), views: tuple[RoadsideView, ...] = (), stations: tuple[Station, ...] = (),
-              compact: bool = False, station: Station | None = None) -> Path:
+              compact: bool = False, station: Station | None = None, captions: bool = False) -> Path:
     """A 2 FPS recording.
 
     Args:
@@ -74,6 +75,7 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
         lines: the map's lines, MAP_LINE_DTYPE.
         crashed: the first and one past the last tick with a collision.
         station: a roadside station, see ``write_station``.
+        captions: of the picture, which then needs labels, and of ``views``.
     """
     rng = np.random.default_rng(seed)
     route_points = np.array([(p.x, p.y) for p in (pose_at(t, rate) for t in np.arange(0.0, seconds + 12.0, 0.2))])
@@ -109,7 +111,9 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
                 bag.write_scene(replace(seen, actors=actors(tick)) if actors is not None else seen)
                 _write_views(bag, stations if tick == 0 else (), views, stamp)
                 if leave_out != "camera":
-                    bag.write_camera(camera, shot(stamp, picture(rate, rng), labels))
+                    taken = shot(stamp, picture(rate, rng), labels)
+                    bag.write_camera(camera, taken)
+                    _write_captions(bag, captions, camera, taken, views, seen)
     return path
 
 
@@ -150,6 +154,13 @@ def _write_views(bag: BagWriter, stations: tuple[Station, ...], views: tuple[Roa
         bag.write_stations(stations, stamp)
     for view in views:
         bag.write_roadside(replace(view, stamp_ns=stamp - round(view.age_s * 1e9)))
+
+
+def _write_captions(bag: BagWriter, wanted: bool, camera: str, taken: CameraImage, views: tuple[RoadsideView, ...],
+                    seen: SceneState) -> None:
+    late = [replace(view, stamp_ns=taken.stamp_ns - round(view.age_s * 1e9)) for view in views]
+    if wanted:
+        bag.write_captions(captions_of([(camera, taken)], late, seen.actors), taken.stamp_ns)
 
 
 def _skip(bag: BagWriter, unwanted: str) -> None:

@@ -12,13 +12,14 @@ from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.records import Control, EgoState
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraImage, SensorRig
+from kd_planner_ros.geometry.captions import captions_of
 from kd_planner_ros.world.planning_states import STATE_NAMES
 
 
 def write_rig_bag(path: Path, rig: SensorRig, rate: float = 0.2, seconds: float = 4.0, every: int = 10, town: str = "Town01",
                   seed: int = 0) -> Path:
     """A recording on an arc of yaw rate ``rate``: pictures and clouds every ``every`` ticks of 50 ms, as ``support.frames`` draws
-    them, with depth, semantic and instance labels."""
+    them, with depth, semantic and instance labels and captions."""
     points = np.array([(p.x, p.y) for p in (pose_at(t, rate) for t in np.arange(0.0, seconds + 12.0, 1.0 / SPEED))])
     route = Route(f"r{seed}", town, points, np.zeros(len(points)), np.full(len(points), 4, np.int8), points[[0, -1]])
     states = dict.fromkeys(STATE_NAMES, 0.0) | {"collision": 0.0, "disturbance": 0.0}
@@ -33,8 +34,10 @@ def write_rig_bag(path: Path, rig: SensorRig, rate: float = 0.2, seconds: float 
             if tick % every == 0:
                 bag.write_scene(scene(ego))
                 shown = frames.frame(rig, tick // every % 3)
-                for camera, rgb in shown.images.items():
-                    bag.write_camera(camera, _labelled(stamp, rgb))
+                shots = {camera: _labelled(stamp, rgb) for camera, rgb in shown.images.items()}
+                for camera, taken in shots.items():
+                    bag.write_camera(camera, taken)
+                bag.write_captions(captions_of(shots.items(), (), scene(ego).actors), stamp)
                 for lidar, cloud in shown.clouds.items():
                     bag.write_cloud(lidar, cloud, stamp)
     return path

@@ -7,11 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from kd_planner_ros.core.captions import Caption, SeenUser
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, DenseOutput, Detections, MapLines
 from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
 from kd_planner_ros.core.road import MAP_LINE_DTYPE
 from kd_planner_ros.core.route import Route
-from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE
+from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind
 from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.wire.codec.motion import Fix, ImuSample, Mount
 from kd_planner_ros.wire.codec.plans import Candidates, Fault, PlanHead
@@ -78,6 +79,8 @@ SAMPLES = {
     "waypoints": [_ROUTE],
     "station_objects": [_ACTORS, _ACTORS[:0]],
     "stations": [(Station("rsu", Pose(1.0, 2.0), (CameraSpec("c", Pose(1.0, 2.0, 7.0), 64, 36, 90.0, 0.1),), range_m=80.0),), ()],
+    "captions": [(Caption("front", STAMP, "day", (SeenUser(ActorKind.CAR, 0, 99), SeenUser(ActorKind.PEDESTRIAN, 50, 7))),
+                  Caption("north/camera", STAMP - 1, "night")), ()],
     "map_lines": [filled(MAP_LINE_DTYPE, 5)],
     "objects": [_ACTORS, _ACTORS[:0]],
     "traffic_lights": [_SIGNALS, _SIGNALS[:0]],

@@ -55,6 +55,8 @@ class Distiller(nn.Module):
     """Parts of the task's loss that a term of this method stands for: their weight becomes 0."""
     reads_features = False
     """Whether the method needs the student's stage maps."""
+    keeps_answers = True
+    """Whether a teacher's answers may be kept on disk: False where they depend on more than the sample, such as a draw of the task."""
 
     def fields_of(self, teacher: int) -> tuple[str, ...]:
         """The fields that the method reads of teacher number ``teacher``."""

@@ -12,8 +12,8 @@ from kd_planner_ros.networks.v2x_vlm.words import END, FIRST_LOCATION, FLORENCE_
 
 INPUTS = ("image", "words", "answer")
 OUTPUTS = ("points", "chance")
-STEP_M = 5.0
-"""The displacement head's output 1 in metres."""
+STEP_M = 1.0
+"""The displacement head's output 1 in metres. A larger unit makes one step of the optimiser move the last waypoint by metres."""
 
 
 class V2xVlm(nn.Module):

@@ -56,9 +56,21 @@ class V2xVlmProcessor(Processor[Plan]):
         config = self.config
         if station is None or station.image is None or station.camera is None:
             return None
-        section = conflict_section(station.camera, frame.ego.pose, frame.route_goal.target_point,
-                                   config.view_width / config.view_height) if config.crop else None
-        return cut(station.image, section, station.camera, config.view_height, config.view_width)
+        return cut(station.image, self._section(station, frame), station.camera, config.view_height, config.view_width)
+
+    def section(self, station: RoadsideView, frame: Frame) -> tuple[float, float, float, float]:
+        """Left, top, width and height of the part of the station's picture that ``roadside`` gives, as shares of the picture."""
+        camera = station.camera
+        found = self._section(station, frame)
+        if found is None or camera is None:
+            return 0.0, 0.0, 1.0, 1.0
+        return found[0] / camera.width, found[1] / camera.height, found[2] / camera.width, found[3] / camera.height
+
+    def _section(self, station: RoadsideView, frame: Frame) -> tuple[int, int, int, int] | None:
+        config = self.config
+        if not config.crop or station.camera is None:
+            return None
+        return conflict_section(station.camera, frame.ego.pose, frame.route_goal.target_point, config.view_width / config.view_height)
 
     def words_tensor(self, prompts: Sequence[Sequence[int]]) -> Tensor:
         """Ids [B, L] of the prompts in this package's words, padded; what is longer is cut."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kd_planner_ros.core.captions import KIND_WORDS
 from kd_planner_ros.core.records import Command, Frame, Pose
-from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.geometry.frames import to_base, wrap_angle
 from kd_planner_ros.networks.v2x_vlm.config import CAPTION_WORDS, OBJECTS
@@ -26,8 +26,6 @@ NUMBERS_A_TURN = 100
 OBJECT_FIELDS = 5
 """Kind, x, y, speed, heading: metres in ``base_link``, metres a second, radians relative to the car."""
 OBJECT_RANGE_M = 60.0
-KIND_WORDS: dict[int, str] = {ActorKind.PEDESTRIAN: "walker", ActorKind.CAR: "car", ActorKind.TRUCK: "truck", ActorKind.BUS: "bus",
-              ActorKind.MOTORCYCLE: "motorcycle", ActorKind.BICYCLE: "bicycle"}
 _COMMANDS: dict[int, str] = {Command.LEFT: "left", Command.RIGHT: "right", Command.STRAIGHT: "straight",
                              Command.CHANGE_LANE_LEFT: "lane left", Command.CHANGE_LANE_RIGHT: "lane right"}
 

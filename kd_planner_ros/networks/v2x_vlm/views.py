@@ -8,7 +8,8 @@ from torch import Tensor
 
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.geometry.frames import from_base, rotation_3d
+from kd_planner_ros.geometry.frames import from_base
+from kd_planner_ros.geometry.projection import pixels
 from kd_planner_ros.imaging.resize import resize_rgb
 
 CHECKER = (77, 178)
@@ -20,29 +21,12 @@ AHEAD_M, ASIDE_M, SHORTEST_M = 40.0, 8.0, 15.0
 least so long."""
 LEAST_SHARE = 0.25
 """A section has at least this share of the picture's width."""
-NEAR_M = 0.5
 
 
 def missing_view(height: int, width: int) -> np.ndarray:
     """The picture RGB uint8 [H, W, 3] that stands for a view that did not come."""
     rows, columns = np.arange(height)[:, None] // CHECKER_PX, np.arange(width)[None] // CHECKER_PX
     return np.repeat(np.array(CHECKER, np.uint8)[(rows + columns) % 2][..., None], 3, axis=2)
-
-
-def pixels(points: np.ndarray, camera: CameraSpec, parent: Pose = Pose()) -> np.ndarray:
-    """Pixels [..., 2] and depth in metres as a third value [..., 3] of ``points`` [..., 3] in the frame that ``camera.pose`` belongs to;
-    NaN for points less than half a metre ahead of the camera.
-
-    Args:
-        parent: pose of that frame in the frame of the points, where they differ.
-    """
-    in_parent = (np.asarray(points, float) - (parent.x, parent.y, parent.z)) @ rotation_3d(parent)
-    place = camera.pose
-    seen = (in_parent - (place.x, place.y, place.z)) @ rotation_3d(place)
-    depth = np.where(seen[..., 0] > NEAR_M, seen[..., 0], np.nan)
-    across = camera.width / 2.0 - camera.focal_px * seen[..., 1] / depth
-    down = camera.height / 2.0 - camera.focal_px * seen[..., 2] / depth
-    return np.stack([across, down, depth], axis=-1)
 
 
 def conflict_section(camera: CameraSpec, ego: Pose, target: np.ndarray, aspect: float) -> tuple[int, int, int, int] | None:

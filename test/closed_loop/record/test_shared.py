@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from kd_planner_ros.bags.cameras import samples_for
+from kd_planner_ros.bags.drive import captions_of
 from kd_planner_ros.bags.facts import custom_data
 from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.core.captions import LIGHTS
 from kd_planner_ros.core.outputs import LineKind
 from kd_planner_ros.core.sensors import RoadsideWish, SensorRig
 from kd_planner_ros.record.jobs import RecordConfig
@@ -48,6 +50,9 @@ def test_everything_that_networks_train_on_is_read_back_at_ten_hertz(shared):
             reported = sample.truth.actors[np.isin(sample.truth.actors["id"], view.objects["id"])]
             assert view.objects.tobytes() == reported.tobytes(), "those that the station sees, with ids"
         assert set(samples[0].truth.actors["id"]) & set(samples[-1].truth.actors["id"]), "tracks go on"
+        told = captions_of(recording)
+        assert all(("front", sample.frame.stamp_ns) in told for sample in samples)
+        assert {one.view for one in told.values()} > {"front"} and {one.light for one in told.values()} <= set(LIGHTS)
 
 
 def test_the_side_cameras_have_pictures_without_labels(shared):

@@ -16,13 +16,14 @@ from kd_planner_ros.core.records import Command, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.core.v2x import RoadsideView
+from kd_planner_ros.geometry.projection import pixels
 from kd_planner_ros.networks.v2x_vlm.config import SIZES, TIMES_S, V2xVlmConfig
 from kd_planner_ros.networks.v2x_vlm.florence import as_florence, build_florence
 from kd_planner_ros.networks.v2x_vlm.model import build_model, example_inputs
 from kd_planner_ros.networks.v2x_vlm.processor import build_processor
 from kd_planner_ros.networks.v2x_vlm.prompt import Told, prompt_ids, station_objects, told_of
 from kd_planner_ros.networks.v2x_vlm.refine import refine
-from kd_planner_ros.networks.v2x_vlm.views import conflict_section, missing_view, pixels
+from kd_planner_ros.networks.v2x_vlm.views import conflict_section, missing_view
 from kd_planner_ros.networks.v2x_vlm.words import (
     END,
     FIRST_LOCATION,

@@ -1,0 +1,223 @@
+"""V2X-VLM in the trainer: a shard by hand, what a step asks for, the losses, and a smoke training of teacher and student."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from support.bags import write_bag
+from support.training import but, training
+
+from kd_planner_ros.bags.find import find_bags
+from kd_planner_ros.core.captions import Caption, SeenUser
+from kd_planner_ros.core.card import read_card
+from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
+from kd_planner_ros.core.sensors import CameraSpec, Station
+from kd_planner_ros.core.v2x import RoadsideView
+from kd_planner_ros.distill.learner import Learner
+from kd_planner_ros.distill.parallel import join
+from kd_planner_ros.distill.recipes import read_recipe, train_config
+from kd_planner_ros.distill.recorded import cameras
+from kd_planner_ros.distill.train import train
+from kd_planner_ros.networks.v2x_vlm.answers import PLAN, STATION, UNTOLD, VEHICLE, ask, caption_ids, decoder_inputs
+from kd_planner_ros.networks.v2x_vlm.loss import Alignment, errors, token_losses
+from kd_planner_ros.networks.v2x_vlm.training import BESIDE
+from kd_planner_ros.networks.v2x_vlm.words import END, FIRST_LOCATION, PAD, text_of
+from kd_planner_ros.runtime.paths import config_folder
+from kd_planner_ros.samples.dataset import Samples
+from kd_planner_ros.samples.shards import build_shards
+
+POLE = CameraSpec("camera", Pose(20.0, 8.0, 6.0, math.radians(-135.0), math.radians(20.0)), 96, 54, 90.0, 0.5)
+STATION_0 = Station("north", Pose(20.0, 8.0), (POLE,))
+
+
+def view(age_s=0.1):
+    rows = np.zeros(1, ACTOR_DTYPE)
+    rows["id"], rows["kind"], rows["x"], rows["y"] = 1, ActorKind.CAR, 12.0, 0.0
+    rows["length"], rows["width"], rows["height"] = 4.5, 1.9, 1.5
+    return RoadsideView("north", POLE, np.full((54, 96, 3), 100, np.uint8), rows, 0, age_s, STATION_0.pose)
+
+
+def drives(folder, count=2, seconds=6.0, **options):
+    for number in range(count):
+        write_bag(folder / "bags" / f"b{number}", rate=0.2 * (-1) ** number, seconds=seconds, seed=number, every=5,
+                  **{"views": (view(),), "stations": (STATION_0,), "captions": True, **options})
+
+
+@pytest.fixture
+def config(tmp_path):
+    torch.set_num_threads(1)
+    return training(bags=(tmp_path / "bags",), name="talker", network="v2x_vlm", size="nano", batch=4, epochs=2.0, lr=1e-3, clip=1.0,
+                    validation_share=0.0, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1, cache=tmp_path / "cache",
+                    progress=False, threads=1, device="cpu", precision="fp32", validate_minutes=0)
+
+
+def learner_of(config):
+    learner = Learner(config, join("cpu"), *cameras(find_bags(config.bags)[0]))
+    return learner, Samples(build_shards(find_bags(config.bags), config.cache, learner.task, progress=False))
+
+
+# --- samples -----------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("captions", ["recorded", "made"])
+def test_a_shard_holds_views_captions_and_the_way(config, tmp_path, captions):
+    drives(tmp_path, 1)
+    _, samples = learner_of(but(config, captions=captions))
+    (shard,) = samples.shards
+    assert sorted(shard.fields) == [BESIDE, "infra", "objects", "place", "present", "veh"]
+    assert shard.images.shape[1:] == shard.fields[BESIDE].shape[1:] == (64, 128, 3) and shard.rows["future"].shape[1:] == (9, 2)
+    assert shard.fields["present"].all() and np.isfinite(shard.fields["place"]).all()
+    assert len(np.unique(shard.fields[BESIDE])) == 1  # the station's grey picture
+    assert text_of(shard.fields["infra"][0]).startswith("day car") and shard.fields["infra"][0].tolist().count(END) == 1
+    assert text_of(shard.fields["veh"][0]).split()[0] in ("day", "dusk", "night")
+
+
+def test_a_recording_without_stations_gives_samples_without_a_view(config, tmp_path):
+    drives(tmp_path, 1, views=(), stations=())
+    learner, samples = learner_of(config)
+    fields = samples.shards[0].fields
+    assert not fields["present"].any() and np.isnan(fields["place"]).all() and (fields["infra"] == PAD).all()
+    assert (fields[BESIDE][0] == learner.processor.nothing).all()
+
+
+def test_a_recording_without_captions_is_refused(config, tmp_path):
+    drives(tmp_path, 1, captions=False)
+    with pytest.raises(BagError, match="/truth/captions"):
+        learner_of(config)
+
+
+def test_a_caption_counts_within_the_section_that_is_shown():
+    caption = Caption("front", 0, "dusk", (SeenUser(ActorKind.CAR, 30, 60), SeenUser(ActorKind.BUS, 90, 60)))
+    assert text_of(caption_ids(caption)) == "dusk car 30 60 bus 90 60"
+    assert text_of(caption_ids(caption, (0.25, 0.5, 0.5, 0.5))) == "dusk car 11 21"
+    assert text_of(caption_ids(caption, (0.5, 0.0, 0.2, 0.5))) == "dusk none" and (caption_ids(None) == PAD).all()
+
+
+# --- a step ------------------------------------------------------------------------------------------------------------
+
+def test_a_step_asks_by_its_seed_and_a_validation_for_plans_alone():
+    present = np.arange(400) % 4 > 0
+    torch.manual_seed(3)
+    one, two = (ask(present, 19, 0.25, 0.3) for _ in range(2))
+    assert (one.task == two.task).all() and (one.view == two.view).all() and (one.noise == two.noise).all()
+    assert not one.view[~present].any() and not (one.task[~one.view] == STATION).any()
+    assert 0.6 < one.view[present].mean() < 0.8 and 0.18 < (one.task != PLAN).mean() < 0.32
+    assert {PLAN, VEHICLE, STATION} == set(one.task.tolist())
+    with torch.no_grad():
+        held = ask(present, 19, 1.0, 1.0)
+    assert (held.task == PLAN).all() and (held.view == present).all()
+
+
+def test_the_decoder_reads_the_answer_one_token_late_and_some_of_it_wrong():
+    right = torch.tensor([[FIRST_LOCATION + 1, FIRST_LOCATION + 2, END], [5, END, UNTOLD]])
+    torch.manual_seed(0)
+    asked = ask(np.ones(2, bool), 3, 1.0, 0.0)
+    plain = decoder_inputs(asked, right, "tokens", 0.0, FIRST_LOCATION, 256)
+    assert plain.tolist() == [[END, FIRST_LOCATION + 1, FIRST_LOCATION + 2], [END, 5, PAD]]
+    wrong = decoder_inputs(asked, right, "tokens", 1.0, FIRST_LOCATION, 256)
+    assert wrong[1].tolist() == plain[1].tolist() and wrong[0, 0] == END
+    assert (wrong[0, 1:] >= FIRST_LOCATION).all() and (wrong[0, 1:] != plain[0, 1:]).any()
+
+
+def test_stages_say_who_is_asked_for_captions(config, tmp_path):
+    drives(tmp_path, 1)
+    learner, samples = learner_of(config)
+    shares = []
+    for index in range(3):
+        learner.begin_stage(index)
+        torch.manual_seed(5)
+        _, targets = learner.tensors(samples.fetch(np.arange(4).repeat(50) % len(samples)))
+        shares.append(float((targets["task"] != PLAN).float().mean()))
+    assert shares[0] == 1.0 and 0.1 < shares[1] < 0.4 and shares[2] == 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"head": "displacement"}, {"roadside": "objects"}, {"roadside": "none", "caption": True},
+                                     {"crop": True}])
+def test_every_kind_learns_one_batch(config, tmp_path, options):
+    """A few steps on the same samples lower the loss of plans; gradients are finite although stations are hidden."""
+    drives(tmp_path, 1)
+    learner, samples = learner_of(but(config, v2x_dropout=0.5, **options))
+    learner.begin_stage(1)
+    first, *_, last = (learner.step(learner.prepare(samples, np.arange(4), 0), 0, 1e-3) for _ in range(8))
+    part = "waypoints" if options.get("head") == "displacement" else "trajectory"
+    assert last[part] < first[part] and np.isfinite(last["gradient"]) and last["gradient"] < 1e4
+    scores = learner.validate(samples, 4)
+    assert {"l2_m", "l2_4.5s_m", "constant_velocity_m", "outside"} <= set(scores) and scores["outside"] == 0.0
+
+
+def test_hidden_stations_look_like_missing_ones(config, tmp_path):
+    drives(tmp_path, 1)
+    learner, samples = learner_of(but(config, v2x_dropout=1.0))
+    learner.begin_stage(2)
+    inputs, _ = learner.tensors(samples.fetch(np.arange(2)))
+    whole = learner.processor.nothing.astype(np.float32) / 127.5 - 1.0
+    np.testing.assert_allclose(inputs["image"][0, :, :, 128:].permute(1, 2, 0).numpy(), whole, atol=1e-5)
+    assert all("<NO_V2X>" in text_of([one for one in row if one != PAD]) for row in inputs["words"].tolist())
+    with torch.no_grad():
+        seen, _ = learner.tensors(samples.fetch(np.arange(2)))
+    assert seen["image"][0, :, :, 128:].std() < 1e-6
+
+
+# --- losses ------------------------------------------------------------------------------------------------------------
+
+def test_token_losses_count_known_tokens_of_their_own_kind():
+    logits = torch.zeros(2, 3, 8)
+    right, task = torch.tensor([[1, 2, UNTOLD], [3, UNTOLD, UNTOLD]]), torch.tensor([PLAN, VEHICLE])
+    found = token_losses(logits, right, task)
+    assert float(found["trajectory"]) == pytest.approx(math.log(8)) == pytest.approx(float(found["caption"]))
+    logits[1, 0, 3] = 50.0
+    found = token_losses(logits, right, task)
+    assert float(found["caption"]) == pytest.approx(0.0, abs=1e-6) and float(found["trajectory"]) == pytest.approx(math.log(8))
+
+
+def test_the_alignment_is_the_surprise_at_the_own_caption():
+    torch.manual_seed(0)
+    head = Alignment(5, 4)
+    seen, told = torch.randn(3, 5), torch.randn(3, 5)
+    words, stamps = torch.arange(6).view(3, 2), torch.arange(3) * 10**10
+    image, text = (torch.nn.functional.normalize(one, dim=-1) for one in (head.image(seen), head.text(told)))
+    scores = (image @ text.T / 0.07).exp()
+    wanted = -(scores.diagonal() / scores.sum(1)).log().mean()
+    torch.testing.assert_close(head(seen, told, words, stamps), wanted)
+    assert head(seen, told, words * 0, stamps).item() == 0.0 and head(seen, told, words, stamps * 0).item() == 0.0
+    same = torch.ones(3, 5)
+    assert head(same, same, words, stamps).item() == pytest.approx(math.log(3))  # pictures that say nothing
+
+
+def test_errors_are_those_at_the_horizons_over_what_is_known():
+    future = torch.zeros(2, 9, 2)
+    future[..., 0] = torch.arange(1, 10) * 0.5 * 4.0
+    targets = {"future": future, "known": torch.tensor([[True] * 9, [False] * 9]), "speed": torch.tensor([3.0, 3.0])}
+    points = future + torch.tensor([3.0, 4.0])
+    found = errors(points, targets)
+    assert found["l2_2.5s_m"] == (5.0, 1.0) and found["l2_m"] == (15.0, 3.0)
+    assert found["constant_velocity_m"] == (pytest.approx(2.5 + 3.5 + 4.5), 3.0)
+
+
+# --- runs --------------------------------------------------------------------------------------------------------------
+
+def test_the_recipes_are_read(config):
+    for name, teacher in (("v2x_vlm_teacher", ""), ("v2x_vlm_nano", "wise")):
+        made = train_config({"bags": config.bags, "teacher": teacher}, read_recipe(config_folder() / "recipes" / f"{name}.yaml"))
+        assert made.network == "v2x_vlm" and [one["name"] for one in made.stages] == ["captions", "plans and captions", "plans"]
+        assert (made.method == "logits") is bool(teacher) and made.options("v2x_vlm").align is bool(teacher)
+
+
+@pytest.mark.slow
+def test_a_teacher_is_trained_and_teaches_a_student(config, tmp_path):
+    drives(tmp_path, 2)
+    own = {"caption_share": 0.25}
+    teacher = replace(config, name="wise", size="nano_teacher", sections={"v2x_vlm": own | {"align": False}}, validation_share=0.5)
+    assert train(teacher).finished
+    card = read_card(config.models_dir / "wise")
+    assert {"l2_m", "constant_velocity_m", "trajectory", "caption"} <= set(card.scores["validation"])
+    student = replace(config, method="logits", teacher="wise", sections={"v2x_vlm": own, "logits": {"weak_teacher": True}})
+    assert train(student).finished
+    card = read_card(config.models_dir / "talker")
+    assert card.training["switches"] == {"weight": 0.5, "temperature": 2.0} and card.training["teacher"]["name"] == "wise"
+    assert card.training["teacher_sees"] == "the student's augmented picture"
+    assert not list(config.cache.glob("*.teacher*"))  # answers depend on what a step asks for
