@@ -34,8 +34,9 @@ class ClosedLoopConfig:
     stations: str = field(default="", metadata={
         "help": "stations file (YAML or JSON) in place of the map's own roadside stations"})
     routes: str = field(default="default", metadata={
-        "help": "a leaderboard route file (.xml), or default: routes drawn from --route-seed"})
-    routes_count: int = field(default=10, metadata={"help": "number of routes to draw with --routes default", "low": 1})
+        "help": "a leaderboard route file (.xml); default: routes drawn from --route-seed; hidden: such routes with one hazard each "
+                "that the car cannot see and a roadside station can"})
+    routes_count: int = field(default=10, metadata={"help": "number of routes to draw with --routes default or hidden", "low": 1})
     route_seed: int = field(default=EVALUATION_ROUTE_SEED, metadata={"help": "seed the default routes are drawn from", "low": 0})
     route_ids: tuple[str, ...] = field(default=(), metadata={"help": "only the routes with these ids (default: all)"})
     snap: bool = field(default=False, metadata={"help": SNAP_HELP})

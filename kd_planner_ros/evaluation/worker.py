@@ -74,6 +74,10 @@ class Setup:
 
         if self.config.routes == "default":
             return default_routes(self.road, self.config.route_seed, self.config.routes_count)
+        if self.config.routes == "hidden":
+            from kd_planner_ros.world.hidden_routes import hidden_routes
+
+            return hidden_routes(self.road, self.config.route_seed, self.config.routes_count)
         planned = plan_routes(self.road, read_route_file(self.config.routes), self.config.route_ids, self.config.snap)
         self.notes = planned.sentences()
         for sentence in self.notes:

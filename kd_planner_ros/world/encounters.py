@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from kd_planner_ros.core.records import Command
-from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.route import Route, RouteScenario
 from kd_planner_ros.core.scene import INDICATOR_LEFT, INDICATOR_RIGHT, LightState, SceneState
 from kd_planner_ros.geometry.frames import wrap_angle
 from kd_planner_ros.world.traffic import Traffic, is_vehicle
@@ -68,6 +68,9 @@ class Encounter:
     over = False
     passive = False
     rows: tuple[np.ndarray, ...] = ()
+
+    def set_up(self, scenario: RouteScenario) -> None:
+        """Take what ``scenario`` of a route's file sets; by default nothing."""
 
     def begin(self, moment: Moment) -> bool:
         raise NotImplementedError

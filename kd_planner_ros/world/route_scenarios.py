@@ -9,6 +9,7 @@ import numpy as np
 
 from kd_planner_ros.core.route import Route, RouteScenario
 from kd_planner_ros.world.encounters import Brake, CutIn, Encounter, RedLightRunner
+from kd_planner_ros.world.hidden_hazards import CAR, WALKER, HiddenCar, HiddenWalker
 from kd_planner_ros.world.lane_index import LaneIndex
 from kd_planner_ros.world.pedestrian import StepOut
 
@@ -23,8 +24,11 @@ PLAYED: Mapping[str, tuple[str, Maker]] = {
     "StaticCutIn": ("a vehicle of the next lane cuts in", lambda index, rng: CutIn()),
     "HighwayCutIn": ("a vehicle of the next lane cuts in", lambda index, rng: CutIn()),
     "OppositeVehicleRunningRedLight": ("a vehicle from the side runs the red light", lambda index, rng: RedLightRunner()),
+    WALKER: ("a walker steps out between parked vans", HiddenWalker),
+    CAR: ("a car comes out from behind a corner", HiddenCar),
 }
-"""CARLA's types that have a counterpart here: what happens, and what makes it. Settings of a file (distances, speeds) are not used."""
+"""CARLA's types that have a counterpart here, and two of our own (``hidden_hazards.py``): what happens, and what makes it. Settings of a
+file (distances, speeds) are used by our own alone."""
 OFF_ROUTE_M = 15.0
 MET, NOT_MET, OFF, UNSUPPORTED, SWITCHED_OFF = "met", "not met", "off the route", "not supported", "switched off"
 """What became of a scenario. Not met: nobody it needs was near, or the car did not come there."""

@@ -51,6 +51,7 @@ class Scenarios:
         for asked in self.asked:
             if asked.status == NOT_MET:
                 encounter = PLAYED[asked.scenario.kind][1](self.index, rng)
+                encounter.set_up(asked.scenario)
                 self._by_encounter[encounter] = asked
                 self._windows.append((asked.arc_m, asked.arc_m + WINDOW_M, [encounter]))
 
