@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from kd_planner_ros.core.records import Control, EgoState, Plan
+from kd_planner_ros.core.v2x import ReportedObjects
+from kd_planner_ros.driving.caution import NO_BOUND, Caution
 from kd_planner_ros.driving.comfortable_stop import ComfortableStop, StopSettings
 from kd_planner_ros.driving.controllers import Controller, build_controller
 from kd_planner_ros.driving.roll import EgoTrack, roll_forward
@@ -34,6 +36,8 @@ class Pilot:
     The controller is ticked every time, because its PIDs are made for 20 Hz, with the plan rolled forward from its stamp
     to now (``roll.py``) and the car's present speed. Unless one is given, the controller is the one that the plans ask for.
 
+    Whatever is followed, road users that stations report (``hear``) can make the control more cautious (``caution.py``).
+
     Args:
         slower_age_s: age up to which a slower planner's plan is fresh (``plan_age_limit_s`` of its period).
         roll_forward: False holds a plan between frames as it was made, as TCP's and InterFuser's agents do.
@@ -47,6 +51,7 @@ class Pilot:
         self.supervisor = supervisor or Supervisor()
         self._slower_age_s, self._rolls = slower_age_s, roll_forward
         self._track = EgoTrack()
+        self.caution = Caution()
         self.reset()
 
     def reset(self) -> None:
@@ -55,9 +60,11 @@ class Pilot:
         self._followed: Plan | None = None
         self._slower: Plan | None = None
         self._failed = ""
+        self._reported: ReportedObjects | None = None
         self._stop: ComfortableStop | None = None
         self._stopping = False
         self._track.reset()
+        self.caution.reset()
         for controller in (*self._built.values(), *([self._given] if self._given else [])):
             controller.reset()
         self.supervisor.reset()
@@ -88,6 +95,10 @@ class Pilot:
         elif self.plan is None or plan.stamp_ns >= self.plan.stamp_ns:
             self.plan, self._failed = plan, ""
 
+    def hear(self, reported: ReportedObjects) -> None:
+        """What a gateway lets through; it counts until the next list, and no longer than ``CautionSettings.max_age_s``."""
+        self._reported = reported
+
     def knows_later(self, stamp_ns: int) -> bool:
         """Whether a plan is later than ``stamp_ns``: then time was set back, and all that is known is of another time."""
         return any(plan is not None and plan.stamp_ns > stamp_ns for plan in (self.plan, self._slower))
@@ -116,7 +127,16 @@ class Pilot:
             self._followed, self._stop, self._stopping = plan, None, False
         elif fault in SILENCES and not unfit:
             wish = self._fall_back(ego, now_ns)
-        return supervisor.send(wish, ego, now_ns, fault)
+        bound = NO_BOUND if unfit else self.caution.bound(self._reported, self._path(), ego, now_ns)
+        return supervisor.send(wish, ego, now_ns, fault, bound)
+
+    def _path(self) -> np.ndarray:
+        """The path [P, 2] in ``map`` of the plan that is followed, or was last; none where nothing is known of it."""
+        plan = self._followed or self.plan
+        then = None if plan is None else self._track.pose_at(plan.trajectory.stamp_ns)
+        if plan is None or then is None:
+            return np.zeros((0, 2))
+        return from_base(np.asarray(plan.trajectory.points, float).reshape(-1, 2), then)
 
     def _follow(self, plan: Plan, ego: EgoState) -> Control | None:
         """The controller's wish for ``plan`` as it looks from ``ego``; None where its time has passed."""

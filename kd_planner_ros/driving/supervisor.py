@@ -9,13 +9,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kd_planner_ros.core.records import Control, EgoState, Plan
+from kd_planner_ros.driving.caution import NO_BOUND, Bound
 
 
 class Reason:
-    """Names that ``Control.reason`` can carry. LIMITED is the planner's wish within limits; the three names of
-    FALLBACKS say what drives instead of the newest plan; everything else means a safe stop."""
+    """Names that ``Control.reason`` can carry. LIMITED is the planner's wish within limits, HIDDEN_OBJECT that wish made more cautious for
+    what roadside stations report; the three names of FALLBACKS say what drives instead of the newest plan; everything else means a safe
+    stop."""
 
     LIMITED = "limited"
+    HIDDEN_OBJECT = "hidden_object"
     LAST_PLAN = "last_plan"
     SLOWER_PLAN = "slower_plan"
     COMFORTABLE_STOP = "comfortable_stop"
@@ -36,6 +39,8 @@ class Reason:
     EGO_NOT_FINITE = "ego_not_finite"
 
 
+WISHES = ("", Reason.LIMITED, Reason.HIDDEN_OBJECT)
+"""Reasons under which the newest plan is followed, its steering at least."""
 FALLBACKS = (Reason.LAST_PLAN, Reason.SLOWER_PLAN, Reason.COMFORTABLE_STOP)
 SILENCES = frozenset({Reason.PLAN_LATE, Reason.PLAN_STALE, Reason.INPUT_FAILED, Reason.PLANNER_FAILED})
 """Faults of a planner that gives no plan: an older plan or path can still be followed."""
@@ -104,13 +109,14 @@ class Supervisor:
         """
         return self.send(control, ego, now_ns, failed or self.fault(control, plan, ego, now_ns, sensor_ages_s))
 
-    def send(self, control: Control | None, ego: EgoState, now_ns: int, fault: str = "") -> Control:
-        """End the tick: ``control`` limited, or the safe stop for ``fault``. A control whose reason is one of FALLBACKS is
-        sent in spite of the fault; both names are counted then."""
+    def send(self, control: Control | None, ego: EgoState, now_ns: int, fault: str = "", bound: Bound = NO_BOUND) -> Control:
+        """End the tick: ``control`` limited, or the safe stop for ``fault``, each within ``bound``. A control whose reason is one of
+        FALLBACKS is sent in spite of the fault; both names are counted then."""
         if control is None or (fault and control.reason not in FALLBACKS):
             sent = self._stop(ego, now_ns, fault or Reason.NO_PLAN)
         else:
             sent = self._limit(control)
+        sent = bound.apply(sent, Reason.HIDDEN_OBJECT)
         self.counts.update({name for name in (sent.reason, fault) if name})
         self._last, self._last_ns, self._judged = sent, now_ns, None
         return sent

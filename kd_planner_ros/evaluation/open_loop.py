@@ -13,15 +13,12 @@ import numpy as np
 from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP, find_sources
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.records import Plan
-from kd_planner_ros.driving.supervisor import Reason
+from kd_planner_ros.driving.supervisor import WISHES
 from kd_planner_ros.evaluation.metrics import HORIZONS_S, Recorded, score_plans
 
 if TYPE_CHECKING:
     from kd_planner_ros.bags.reader import Recording, Sample
     from kd_planner_ros.networks.planner import Planner
-
-LEGAL_REASONS = ("", Reason.LIMITED)
-"""Reasons under which a control is still the planner's wish; all others mean a safe stop."""
 
 
 def read_horizons(text: str) -> tuple[float, ...]:
@@ -118,7 +115,7 @@ def plan_along(planner: Planner, recording: Recording, samples: Iterable[Sample]
         control = pilot.step(frame.ego)
         row += 1
         plans.append(plan)
-        steers.append(control.steer if control.reason in LEGAL_REASONS else None)
+        steers.append(control.steer if control.reason in WISHES else None)
         if sample.truth.actors is not None:
             actors.append((frame.stamp_ns, sample.truth.actors))
     return plans, steers, actors

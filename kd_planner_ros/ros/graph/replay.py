@@ -255,8 +255,9 @@ def _require_alive(processes: Any, watch: Any, environment: dict[str, str]) -> N
 
 
 def _score(config: ReplayConfig, recording: Recording, player: Any, frames: list[int]) -> dict[str, Any]:
+    from kd_planner_ros.driving.supervisor import WISHES
     from kd_planner_ros.evaluation.metrics import score_plans
-    from kd_planner_ros.evaluation.open_loop import LEGAL_REASONS, recorded
+    from kd_planner_ros.evaluation.open_loop import recorded
 
     answered, dropped = sorted(player.plans), sum(stamp not in player.plans for stamp in frames)
     if not frames or dropped > config.max_drops * len(frames):
@@ -265,7 +266,7 @@ def _score(config: ReplayConfig, recording: Recording, player: Any, frames: list
                           f"{dropped} of {len(frames)}{why}",
                           "play in lock-step (--rate 0) or slower, or raise --max-drops")
     controls = [player.controls.get(stamp) for stamp in answered]
-    steers = [None if one is None or one.reason not in LEGAL_REASONS else one.steer for one in controls]
+    steers = [None if one is None or one.reason not in WISHES else one.steer for one in controls]
     score = score_plans([player.plans[stamp].trajectory for stamp in answered], steers,
                         recorded(recording, list(_actors(recording))))
     return {**score, "frames": len(frames), "dropped": dropped, "extra": len(set(answered) - set(frames)),

@@ -8,15 +8,11 @@ from rclpy.duration import Duration
 from std_msgs.msg import String
 
 from kd_planner_ros.core.records import Control, EgoState
-from kd_planner_ros.driving.supervisor import FALLBACKS
+from kd_planner_ros.driving.supervisor import FALLBACKS, WISHES
 from kd_planner_ros.ros.adapters import standard
 from kd_planner_ros.ros.adapters.optional import missing_sentence
 from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.ros.qos import COMMAND, LATCHED, advertise
-
-HARMLESS = ("", "limited")
-"""Reasons under which the control is the planner's wish; FALLBACKS follow an older plan or path; every other one is a safe
-stop."""
 
 ARRIVAL_S = 0.2
 """Longest wait for the readers of the last control; one that hangs must not keep the node from ending."""
@@ -45,7 +41,7 @@ class ControllerOutputs:
         if control.reason != self._reason:
             self._reason = control.reason
             self._reasons.publish(String(data=control.reason))
-            if control.reason in HARMLESS:
+            if control.reason in WISHES:
                 self._health.clear("stop")
             elif control.reason in FALLBACKS:
                 self._health.set("stop", WARN, f"fallback: {control.reason}")

@@ -1,0 +1,156 @@
+"""The supervisor's rule for reported road users: it stops before those that cross, leaves the others alone, and is never less cautious."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.plans import TICK_NS, TICK_S, ego, straight
+
+from kd_planner_ros.core.records import Control
+from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
+from kd_planner_ros.core.v2x import ReportedObjects
+from kd_planner_ros.driving.caution import NO_BOUND, Bound, Caution, extended
+from kd_planner_ros.driving.pilot import Pilot
+from kd_planner_ros.driving.supervisor import Reason
+
+WALKER, CAR = (0.5, 0.6, 1.75), (4.5, 1.85, 1.45)
+NOBODY = np.zeros((0, 2))
+
+
+def user(x, y, vx, vy, size=WALKER, number=7):
+    row = np.zeros(1, ACTOR_DTYPE)
+    row["id"], row["x"], row["y"], row["vx"], row["vy"] = number, x, y, vx, vy
+    row["yaw"] = math.atan2(vy, vx)
+    row["length"], row["width"], row["height"] = size
+    row["kind"] = ActorKind.PEDESTRIAN if size is WALKER else ActorKind.CAR
+    return row
+
+
+def reported(rows, stamp_ns=0, age_s=0.0):
+    return ReportedObjects(stamp_ns, rows, np.full(len(rows), age_s), "COOP_OBJECTS")
+
+
+def drive(speed, user_at, size, latency_s, listens=True):
+    """A car along x that keeps its speed but for the rule; lists come at 10 Hz, ``latency_s`` old. (touched, x at the end)"""
+    rule, x, v, touched = Caution(), 0.0, speed, False
+    heard = None
+    for tick in range(round(14.0 / TICK_S)):
+        now, now_ns = tick * TICK_S, tick * TICK_NS
+        if tick % 2 == 0 and now >= latency_s:
+            heard = reported(user_at(now - latency_s), now_ns, latency_s)
+        bound = rule.bound(heard if listens else None, NOBODY, ego(v, now_ns, x=x), now_ns)
+        wish = bound.apply(Control(throttle=0.5 if v < speed else 0.0), Reason.HIDDEN_OBJECT)
+        v = max(0.0, v + (2.0 * wish.throttle - 8.5 * wish.brake) * TICK_S)
+        x += v * TICK_S
+        here = user_at(now + TICK_S)[0]
+        half = 0.5 * (size[0] if size is WALKER else size[1])
+        touched |= abs(here["x"] - x) < 2.45 + half and abs(here["y"]) < 1.06 + 0.5 * size[0]
+    return touched, x
+
+
+@pytest.mark.parametrize("speed", [4.0, 7.0, 10.0])
+@pytest.mark.parametrize("latency_s", [0.0, 0.2, 0.4])
+def test_a_walker_who_steps_out_is_not_hit(speed, latency_s):
+    lead_s = 3.2
+    at_m = speed * lead_s + 2.45  # the car's front is there when the walker is in the middle of its lane
+
+    def walker(now):
+        return user(at_m, -1.8 * lead_s + 1.8 * now, 0.0, 1.8)
+
+    assert drive(speed, walker, WALKER, latency_s, listens=False)[0]
+    touched, end = drive(speed, walker, WALKER, latency_s)
+    assert not touched and end > at_m + 5.0, "and then the car drives on"
+
+
+@pytest.mark.parametrize("latency_s", [0.0, 0.3])
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_a_car_out_of_a_side_street_is_not_hit(latency_s, side):
+    def car(now):
+        return user(30.0, side * (38.0 - 9.5 * now), 0.0, -side * 9.5, CAR)
+
+    assert drive(7.0, car, CAR, latency_s, listens=False)[0]
+    touched, end = drive(7.0, car, CAR, latency_s)
+    assert not touched and end > 40.0
+
+
+@pytest.mark.parametrize("rows", [
+    user(20.0, 0.0, 6.0, 0.0, CAR), user(30.0, 3.5, -9.0, 0.0, CAR), user(15.0, -3.0, 0.0, 0.0, CAR), user(20.0, -3.0, 1.5, 0.0),
+    user(20.0, -6.0, 0.0, -1.5), user(-10.0, -4.0, 0.0, 1.8), user(20.0, -25.0, 0.0, 1.5), np.zeros(0, ACTOR_DTYPE)],
+    ids=["leader", "oncoming", "parked", "walker along the street", "walker going away", "behind", "walker far away", "nobody"])
+def test_others_change_nothing(rows):
+    assert Caution().bound(reported(rows), NOBODY, ego(7.0), 0) == NO_BOUND
+
+
+def test_the_path_decides_who_is_met():
+    left = np.array([(4.0, 0.3), (8.0, 2.0), (11.0, 5.0), (12.0, 9.0)])
+    beyond = user(22.0, -4.0, 0.0, 1.7)
+    assert Caution().bound(reported(beyond), NOBODY, ego(7.0), 0).ids == (7,)
+    assert Caution().bound(reported(beyond), left, ego(7.0), 0) == NO_BOUND
+    assert np.allclose(extended(left, ego(7.0), 40.0)[1:5], left)
+
+
+def test_an_old_list_is_not_used_and_a_lost_one_is_held_shortly():
+    rule, rows = Caution(), user(16.0, -4.0, 0.0, 1.8)
+    assert Caution().bound(reported(rows), NOBODY, ego(7.0), 600_000_000) == NO_BOUND
+    assert rule.bound(reported(rows), NOBODY, ego(7.0), 0).ids == (7,)
+    assert rule.bound(None, NOBODY, ego(7.0), 500_000_000).ids == (7,)
+    assert rule.bound(None, NOBODY, ego(7.0), 900_000_000) == NO_BOUND
+
+
+def test_a_car_held_by_what_never_moves_on_drives_again():
+    """A reported object that does not exist may stand in front of the car, always a new one."""
+    rule, x, v = Caution(), 0.0, 6.0
+    for tick in range(round(90.0 / TICK_S)):
+        ghost = user(x + 9.0, -3.0, 0.0, 1.8, number=tick // 20)
+        bound = rule.bound(reported(ghost, tick * TICK_NS), NOBODY, ego(v, tick * TICK_NS, x=x), tick * TICK_NS)
+        v = min(6.0, max(0.0, v + (2.0 * min(0.5, bound.throttle) - 8.5 * bound.brake) * TICK_S))
+        x += v * TICK_S
+    assert x > 90.0
+
+
+@st.composite
+def lists(draw):
+    count = draw(st.integers(0, 4))
+    number = st.one_of(st.floats(-60.0, 60.0), st.sampled_from([math.nan, math.inf, 1e30]))
+    rows = np.zeros(count, ACTOR_DTYPE)
+    with np.errstate(all="ignore"):
+        for row in rows:
+            for name in ("x", "y", "yaw", "vx", "vy", "length", "width"):
+                row[name] = draw(number)
+            row["id"] = draw(st.integers(0, 3))
+    return ReportedObjects(draw(st.integers(-10**9, 10**9)), rows, np.array(draw(st.lists(number, min_size=count, max_size=count))), "")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(lists(), min_size=1, max_size=4), st.floats(0.0, 15.0), st.booleans())
+def test_whatever_is_reported_the_control_is_at_least_as_cautious(messages, speed, plans):
+    deaf, hears = Pilot(), Pilot()
+    for tick, message in enumerate(messages):
+        state = ego(speed, tick * TICK_NS, x=speed * tick * TICK_S)
+        for pilot in (deaf, hears):
+            if plans:
+                pilot.take(straight(speed, stamp_ns=tick * TICK_NS))
+        hears.hear(message)
+        without, sent = deaf.step(state), hears.step(state)
+        assert sent.brake >= without.brake and sent.throttle <= without.throttle and sent.steer == without.steer
+        assert sent == without or sent.reason in (Reason.HIDDEN_OBJECT, without.reason)
+
+
+def test_the_pilot_names_and_counts_it():
+    pilot = Pilot()
+    pilot.take(straight(7.0))
+    pilot.hear(reported(user(16.0, -4.0, 0.0, 1.8)))
+    sent = pilot.step(ego(7.0))
+    assert sent.reason == Reason.HIDDEN_OBJECT and sent.throttle == 0.0 and pilot.supervisor.counts == {Reason.HIDDEN_OBJECT: 1}
+    pilot.reset()
+    pilot.take(straight(7.0))
+    assert pilot.step(ego(7.0)).reason == ""
+
+
+def test_a_bound_changes_only_what_it_must():
+    wish = Control(5, 0.3, 0.2, 0.1, "limited")
+    assert NO_BOUND.apply(wish, "n") is wish and Bound(0.3, 0.1).apply(wish, "n") is wish
+    assert Bound(0.0, 0.4).apply(wish, "n") == replace(wish, throttle=0.0, brake=0.4)
