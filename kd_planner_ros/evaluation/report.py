@@ -42,7 +42,7 @@ def write(run_dir: Path) -> Path:
         run=run, version=__version__, animated=animated, left=plots.LEFT, right=plots.RIGHT, width=plots.PLOT_SIZE[0],
         cards=score_cards(run), status=_status(run), map=drawing,
         legend=plots.speed_levels(run.telemetry["speed_mps"]).tolist(), charts=_charts(run),
-        events=_events(run), pictures=_key_pictures(run), facts=_facts(run), weather=_weather(run),
+        events=_events(run), pictures=_key_pictures(run), strips=_strips(run), facts=_facts(run), weather=_weather(run),
         film=json.dumps(_film(run, view)).replace("</", "<\\/"))
     path = run.folder / "report.html"
     write_text(path, page)
@@ -129,6 +129,14 @@ def _key_pictures(run: Run) -> list[dict[str, str]]:
                          "time": f"{stamp / 1000:.1f} s",
                          "command": COMMAND_TEXT.get(command, command.replace("_", " ").lower())})
     return pictures
+
+
+def _strips(run: Run) -> list[dict[str, str]]:
+    """Evenly spread strips of what a perceiver saw, as data URIs; none where none ran."""
+    stamps = sorted(run.strips)
+    chosen = sorted({stamps[round(i)] for i in np.linspace(0, len(stamps) - 1, min(KEY_PICTURES, len(stamps)))})
+    return [{"uri": "data:image/png;base64," + base64.b64encode(run.strips[stamp].read_bytes()).decode(), "time": f"{stamp / 1000:.1f} s"}
+            for stamp in chosen]
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:

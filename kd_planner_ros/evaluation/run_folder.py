@@ -7,6 +7,7 @@
 ``events.jsonl``    one object an infraction: ``stamp_s``, ``kind``, ``x``, ``y``, ``text``; ``map`` frame
 ``lanes.json``      the roads near the route, for the map: ``[[width_m, [[x, y], ..]], ..]``; may be absent
 ``frames/``         pictures of the first camera, ``<stamp in ms, 8 digits>.jpg``
+``perception/``     strips of what a perceiver saw beside the planner, ``<stamp in ms, 8 digits>.png``; may be absent
 ``statistics.json`` the leaderboard's statistics of this route, by ``evaluation/score.py``
 ==================  ====================================================================================
 
@@ -108,7 +109,8 @@ class RunWriter:
     def __init__(self, folder: Path, info: RunInfo, frame_period_s: float = 0.2, road: RoadMap | None = None):
         self.folder, self._period_ns, self._last_frame_ns = Path(folder), round(frame_period_s * 1e9), None
         (self.folder / "frames").mkdir(parents=True, exist_ok=True)
-        olds = [*(self.folder / "frames").glob("*.jpg"), *(self.folder / name for name in _MADE_LATER)]
+        olds = [*(self.folder / "frames").glob("*.jpg"), *(self.folder / "perception").glob("*.png"),
+                *(self.folder / name for name in _MADE_LATER)]
         if not (self.folder / "run.json").exists() and (foreign := [old for old in olds if old.exists()]):
             raise ConfigError(f"a run's own files in {self.folder}", f"no run.json, but {foreign[0].relative_to(self.folder)}",
                               "give another folder (--out, run_dir)")
@@ -178,7 +180,8 @@ class RunWriter:
 class Run:
     """A run folder in memory. ``telemetry`` maps a column to float64 [N] (``reason``: list of str; an empty target
     speed is NaN); ``plans`` and ``events`` are the files' objects; ``lanes`` holds (width, points [N, 2]) pairs;
-    ``frames`` maps a stamp in ms to a picture's path; ``statistics`` is None while the drive has not ended."""
+    ``frames`` maps a stamp in ms to a picture's path, ``strips`` to that of a perceiver's outputs; ``statistics`` is None while the drive
+    has not ended."""
 
     folder: Path
     info: RunInfo
@@ -188,6 +191,7 @@ class Run:
     lanes: list[tuple[float, np.ndarray]]
     frames: dict[int, Path]
     statistics: dict[str, Any] | None
+    strips: dict[int, Path] = field(default_factory=dict)
 
 
 def read_run(folder: Path) -> Run:
@@ -199,10 +203,11 @@ def read_run(folder: Path) -> Run:
     folder = Path(folder)
     info = _info_from_json(folder / "run.json")
     with reading(ConfigError, f"the files of a run in {folder}", "drive again"):
-        frames = {int(path.stem): path for path in sorted((folder / "frames").glob("*.jpg"))}
+        frames, strips = ({int(path.stem): path for path in sorted((folder / name).glob(kind))}
+                          for name, kind in (("frames", "*.jpg"), ("perception", "*.png")))
         lanes = [(float(width), np.asarray(points, float)) for width, points in _read_json(folder / "lanes.json") or ()]
         return Run(folder, info, _read_telemetry(folder / "telemetry.csv"), _read_lines(folder / "plans.jsonl"),
-                   _read_lines(folder / "events.jsonl"), lanes, frames, _read_json(folder / "statistics.json"))
+                   _read_lines(folder / "events.jsonl"), lanes, frames, _read_json(folder / "statistics.json"), strips)
 
 
 def _lanes_near(road: RoadMap, route: Route, margin_m: float = 60.0) -> list:

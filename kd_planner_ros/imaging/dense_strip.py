@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from kd_planner_ros.core.files import whole_file
 from kd_planner_ros.core.outputs import DenseOutput
 from kd_planner_ros.imaging.dense_overlay import paint
 from kd_planner_ros.imaging.resize import resize_rgb
 
 ORDER = ("panoptic", "instances", "classes", "depth", "motion", "independent_flow", "flow")
 UNKNOWN = (40, 40, 40)
+Panel = tuple[str, np.ndarray]
+"""Caption and RGB uint8 [H, W, 3]."""
+_HEAD_PX = 16
+_WIDTH_PX = 256
 
 
 def strip_panels(picture: np.ndarray, outputs: Mapping[str, DenseOutput]) -> list[tuple[str, np.ndarray]]:
@@ -27,3 +33,23 @@ def painted(output: DenseOutput) -> np.ndarray:
     """RGB uint8 [H, W, 3] of ``output``, grey where nothing is known."""
     colours, known = paint(output)
     return np.where(known[..., None], colours, np.array(UNKNOWN, np.uint8))
+
+
+def write_strip(path: Path, rows: Sequence[Sequence[Panel]]) -> None:
+    """Write a PNG to ``path``: each of ``rows`` holds (caption, RGB uint8 [H, W, 3]) panels."""
+    from PIL import Image, ImageDraw
+
+    sizes = [round(_WIDTH_PX * row[0][1].shape[0] / row[0][1].shape[1]) for row in rows]
+    width = _WIDTH_PX * max(len(row) for row in rows)
+    strip = Image.new("RGB", (width, sum(size + _HEAD_PX for size in sizes)), "white")
+    pen, top = ImageDraw.Draw(strip), 0
+    for row, size in zip(rows, sizes, strict=True):
+        for column, (caption, rgb) in enumerate(row):
+            pen.text((column * _WIDTH_PX + 4, top + 2), caption, fill="black")
+            picture = Image.fromarray(resize_rgb(np.ascontiguousarray(rgb), size, _WIDTH_PX))
+            strip.paste(picture, (column * _WIDTH_PX, top + _HEAD_PX))
+            pen.line([((column + 1) * _WIDTH_PX - 1, top), ((column + 1) * _WIDTH_PX - 1, top + size + _HEAD_PX)], fill="white", width=3)
+        top += size + _HEAD_PX
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part:
+        strip.save(part, "PNG")

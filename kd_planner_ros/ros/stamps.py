@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from builtin_interfaces.msg import Duration, Time
 
+CLOCK_START_NS = 1_000_000_000
+"""ROS time of the built-in world's tick 0: to ROS, a stamp of zero means "no time"."""
+
 
 def to_stamp(stamp_ns: int) -> Time:
     """``stamp_ns`` as a message."""

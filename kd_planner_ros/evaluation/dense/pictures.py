@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.core.files import whole_file
 from kd_planner_ros.core.outputs import DenseOutput
 from kd_planner_ros.evaluation.dense.claims import Claim
 from kd_planner_ros.evaluation.dense.classes import ClassMeasure
@@ -22,13 +20,10 @@ from kd_planner_ros.evaluation.dense.panoptic import PanopticMeasure
 from kd_planner_ros.evaluation.dense.segments import Segments, found_segments, merged_stuff, true_segments
 from kd_planner_ros.evaluation.dense.vocabulary import IGNORED, Classes
 from kd_planner_ros.imaging.dense_overlay import overlay, paint
+from kd_planner_ros.imaging.dense_strip import Panel
 from kd_planner_ros.imaging.palette import colour_ids
 from kd_planner_ros.imaging.resize import resize_rgb
 
-Panel = tuple[str, np.ndarray]
-"""Caption and RGB uint8 [H, W, 3]."""
-_HEAD_PX = 16
-_WIDTH_PX = 256
 _UNKNOWN = (40, 40, 40)
 
 
@@ -120,23 +115,3 @@ def _over(ground: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def _painted(kind: str, array: np.ndarray) -> np.ndarray:
     colours, known = paint(DenseOutput(kind, array))
     return np.where(known[..., None], colours, np.array(_UNKNOWN, np.uint8))
-
-
-def write_strip(path: Path, rows: Sequence[Sequence[Panel]]) -> None:
-    """Write a PNG to ``path``: each of ``rows`` holds (caption, RGB uint8 [H, W, 3]) panels."""
-    from PIL import Image, ImageDraw
-
-    sizes = [round(_WIDTH_PX * row[0][1].shape[0] / row[0][1].shape[1]) for row in rows]
-    width = _WIDTH_PX * max(len(row) for row in rows)
-    strip = Image.new("RGB", (width, sum(size + _HEAD_PX for size in sizes)), "white")
-    pen, top = ImageDraw.Draw(strip), 0
-    for row, size in zip(rows, sizes, strict=True):
-        for column, (caption, rgb) in enumerate(row):
-            pen.text((column * _WIDTH_PX + 4, top + 2), caption, fill="black")
-            picture = Image.fromarray(resize_rgb(np.ascontiguousarray(rgb), size, _WIDTH_PX))
-            strip.paste(picture, (column * _WIDTH_PX, top + _HEAD_PX))
-            pen.line([((column + 1) * _WIDTH_PX - 1, top), ((column + 1) * _WIDTH_PX - 1, top + size + _HEAD_PX)], fill="white", width=3)
-        top += size + _HEAD_PX
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as part:
-        strip.save(part, "PNG")

@@ -170,7 +170,7 @@ class _Clock:
 
 def _write(out: Path, result: Mapping[str, Any], judge: Judge) -> None:
     from kd_planner_ros.core.files import write_text
-    from kd_planner_ros.evaluation.dense.pictures import write_strip
+    from kd_planner_ros.imaging.dense_strip import write_strip
 
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "dense.json", json.dumps(result, indent=1, sort_keys=True) + "\n")

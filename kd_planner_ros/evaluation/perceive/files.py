@@ -20,7 +20,7 @@ FORMATS = {
 
 def write_outputs(folder: Path, name: str, picture: np.ndarray, seen: Perception) -> dict[str, str]:
     """Write ``NAME_OUTPUT.png`` or ``.npy`` for each output and ``NAME_overview.png``; file names by output."""
-    from kd_planner_ros.evaluation.dense.pictures import write_strip
+    from kd_planner_ros.imaging.dense_strip import write_strip
 
     found = {}
     for output_name, output in seen.outputs.items():

@@ -7,10 +7,9 @@ from typing import Any
 
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS
-from kd_planner_ros.evaluation.dense.pictures import write_strip
 from kd_planner_ros.evaluation.perceive.inputs import open_shots
 from kd_planner_ros.evaluation.perceive.run import looked, only_camera
-from kd_planner_ros.imaging.dense_strip import strip_panels
+from kd_planner_ros.imaging.dense_strip import strip_panels, write_strip
 from kd_planner_ros.networks.planner import Perceiver
 
 

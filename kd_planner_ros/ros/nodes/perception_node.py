@@ -39,7 +39,8 @@ class PerceptionNode(ModelNode):
         p = self.params
         first = work_of(model)(blank_frame(model))
         model.reset()
-        return PerceptionOutputs(self, self.adapter, first, Wish(p.overlay, p.colormap, p.points, p.points_stride), self.health)
+        return PerceptionOutputs(self, self.adapter, first, Wish(p.overlay, p.colormap, p.points, p.points_stride, p.strips_dir,
+                                                                      p.strips_every_s), self.health)
 
     def open_work(self, model: Any) -> Callable[[Frame], Perception]:
         """Those parts that are due."""

@@ -7,22 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
-from std_msgs.msg import Bool
 
 from kd_planner_ros.core.scene import SceneState
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.carla_objects import read_objects
 from kd_planner_ros.ros.clock import require_only_clock
-from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
+from kd_planner_ros.ros.diagnostics import OK, WARN, Health
 from kd_planner_ros.ros.handshake import Handshake
 from kd_planner_ros.ros.lifecycle import guarded, leave, run
 from kd_planner_ros.ros.params import declare
+from kd_planner_ros.ros.ports.readiness import Readiness
 from kd_planner_ros.ros.ports.recorder import Recorder
-from kd_planner_ros.ros.ports.world_outputs import CLOCK_START_NS, WorldOutputs
+from kd_planner_ros.ros.ports.world_outputs import WorldOutputs
 from kd_planner_ros.ros.profiles import make_adapter
-from kd_planner_ros.ros.qos import COMMAND, LATCHED, subscribe
+from kd_planner_ros.ros.qos import COMMAND, subscribe
 from kd_planner_ros.ros.specs.world import WorldParams
 from kd_planner_ros.ros.stages import Stages
+from kd_planner_ros.ros.stamps import CLOCK_START_NS
 from kd_planner_ros.ros.world_setup import begin_sentence, end_sentence, make_world
 
 TICK_S, SPIN_S, LAST_SPINS, LAST_SPIN_S = 0.05, 0.2, 10, 0.02
@@ -38,11 +39,11 @@ class WorldNode(Node):
         self._scene, self._first_s, self._ticks = None, time.monotonic(), 0
         self.health = Health(self, self._values, lambda: self._scene and self._scene.stamp_ns + CLOCK_START_NS)
         self._rig = read_objects(Path(p.objects_definition_file), p.role_name) if p.objects_definition_file else SensorRig()
-        self._world, self._recorder, self._stages, self._agent_ready = None, None, Stages(), False
+        self._world, self._recorder, self._stages = None, None, Stages()
         self._handshake, self._outputs = Handshake(self.get_logger().warning), WorldOutputs(self, self.adapter, self._rig)
-        self._subscriptions_kept = [
-            subscribe(self, self.adapter.control_type, "control", self._guard(self._take_control, "control"), COMMAND),
-            subscribe(self, Bool, "status", self._guard(self._take_status, "status"), LATCHED)]
+        self._control = subscribe(self, self.adapter.control_type, "control", self._guard(self._take_control, "control"), COMMAND)
+        self._readiness = Readiness(self, self.health, {"status": "agent", **({"perception_ready": "perceiver"} if p.await_perception
+                                                                               else {})}, self._guard)
         self.health.set("state", WARN, f"loading map {p.map}")
 
     def _guard(self, work: Any, name: str) -> Any:
@@ -50,11 +51,6 @@ class WorldNode(Node):
 
     def _take_control(self, message: Any) -> None:
         self._handshake.take(self.adapter.control_from_msg(message))
-
-    def _take_status(self, message: Bool) -> None:
-        self._agent_ready = message.data
-        if message.data:
-            self.health.clear("agent")
 
     def run(self, executor: Any, stop: Any) -> int:
         """Drive one route. Gives back the exit status."""
@@ -64,7 +60,8 @@ class WorldNode(Node):
             self._recorder = Recorder(self, self.params, self._rig, route, weather, self._world.road, self._guard)
         self._outputs.begin(route, self._world.road.stations)
         sensed = self._world.sense()  # the first picture builds the renderer, which takes a while
-        self._wait_for_agent(executor, stop)
+        self._readiness.wait(executor, stop, self.params.ready_timeout_s)
+        self.health.set("state", OK, begin_sentence(self.params))
         require_only_clock(self)
         self._first_s = time.monotonic()
         last_tick = round(self.params.max_time_s / TICK_S) or float("inf")
@@ -73,16 +70,6 @@ class WorldNode(Node):
             sensed = self._stages.timed("sense", self._world.sense)
         self._finish(executor)
         return 0
-
-    def _wait_for_agent(self, executor: Any, stop: Any) -> None:
-        deadline_s = time.monotonic() + self.params.ready_timeout_s
-        self.health.set("state", WARN, f"waiting for the agent on {self.resolve_topic_name('status')}")
-        while not (self._agent_ready or stop.requested) and time.monotonic() < deadline_s:
-            executor.spin_once(timeout_sec=0.1)
-        if not self._agent_ready and not stop.requested and self.params.ready_timeout_s:
-            self.health.set("agent", ERROR, f"no agent was ready within {self.params.ready_timeout_s:g} s: are planner "
-                            "and controller running, and is their role_name right?")
-        self.health.set("state", OK, begin_sentence(self.params))
 
     def _tick(self, executor: Any, stop: Any, scene: SceneState, sensed: Any) -> SceneState:
         self._scene = scene

@@ -20,6 +20,7 @@ from kd_planner_ros.imaging.dense_overlay import overlay
 from kd_planner_ros.ros.adapters.foreign import ForeignPort
 from kd_planner_ros.ros.diagnostics import WARN, Health
 from kd_planner_ros.ros.ports.perception_motion import PerceptionMotion
+from kd_planner_ros.ros.ports.perception_strips import PerceptionStrips
 from kd_planner_ros.ros.qos import LATCHED, SENSOR_OUT, advertise
 from kd_planner_ros.wire.codec.points import coloured_points
 
@@ -30,12 +31,14 @@ RESERVED = ("camera_info", "scalars", "ready", "points", "twist", "steering")
 @dataclass(frozen=True)
 class Wish:
     """What is offered beside the outputs: each in the colours of ``colormap`` over the picture, and points of every
-    ``points_stride``-th pixel."""
+    ``points_stride``-th pixel; strips in ``strips_dir``."""
 
     overlays: bool = True
     colormap: str = TURBO
     points: bool = False
     points_stride: int = 2
+    strips_dir: str = ""
+    strips_every_s: float = 5.0
 
 
 class PerceptionOutputs:
@@ -65,6 +68,7 @@ class PerceptionOutputs:
         self._info = port(CameraInfo, "perception_camera_info")
         self._points = port(PointCloud2, "perception_points") if wish.points and "depth" in self._kinds.values() else None
         self._motion = PerceptionMotion(node, adapter, first)
+        self._strips = PerceptionStrips(wish.strips_dir, wish.strips_every_s, health)
         self._labels: list[Any] = []
         self._label_infos: list[ForeignPort] = []
         for name, output in first.outputs.items():
@@ -92,6 +96,7 @@ class PerceptionOutputs:
                 continue
             self._publish_output(name, output, seen, frame)
         self._motion.publish(seen, frame)
+        self._strips.take(seen, frame)
 
     def _publish_output(self, name: str, output: DenseOutput, seen: Perception, frame: Frame) -> None:
         if self._pictures[name].get_subscription_count():

@@ -19,9 +19,9 @@ from kd_planner_ros.evaluation.one_route import wanted_speed
 from kd_planner_ros.evaluation.run_folder import RunInfo, RunWriter
 from kd_planner_ros.evaluation.score import route_record, statistics
 from kd_planner_ros.ros.ports.plan_ports import PlanSubscription
-from kd_planner_ros.ros.ports.world_outputs import CLOCK_START_NS
 from kd_planner_ros.ros.qos import LATCHED, subscribe
 from kd_planner_ros.ros.specs.world import WorldParams
+from kd_planner_ros.ros.stamps import CLOCK_START_NS
 
 
 class Recorder:

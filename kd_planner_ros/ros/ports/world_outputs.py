@@ -17,12 +17,9 @@ from kd_planner_ros.ros.adapters.foreign import ForeignPort
 from kd_planner_ros.ros.adapters.frames_tf import sensor_mounts, vehicle_mount
 from kd_planner_ros.ros.ports.roadside_outputs import RoadsideOutputs, station_mounts
 from kd_planner_ros.ros.qos import CLOCK, LATCHED, SENSOR_OUT, STATE, STATIC, advertise
-from kd_planner_ros.ros.stamps import to_stamp
+from kd_planner_ros.ros.stamps import CLOCK_START_NS, to_stamp
 from kd_planner_ros.wire.codec.base import MAP_FRAME
 from kd_planner_ros.wire.codec.motion import Fix, ImuSample
-
-CLOCK_START_NS = 1_000_000_000
-"""ROS time of the world's tick 0: to ROS, a stamp of zero means "no time"."""
 
 
 class WorldOutputs:

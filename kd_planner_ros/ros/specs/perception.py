@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from kd_planner_ros.imaging.colormaps import COLORMAPS, TURBO
 from kd_planner_ros.ros.params import ModelParams, param
@@ -21,6 +22,14 @@ class PerceptionParams(ModelParams):
     colormap: str = param(TURBO, "colours of depth, flow and probabilities in the overlays", choices=COLORMAPS)
     points: bool = param(False, "offer coloured points of the depth output; built only while somebody subscribes")
     points_stride: int = param(2, "every n-th pixel of every n-th row is a point", low=1, high=64)
+    strips_dir: str = param("", "folder for a strip of the outputs now and then, which the report of a drive shows; empty: none")
+    strips_every_s: float = param(5.0, "simulated seconds from one strip to the next", low=0.1, high=3600.0)
+
+
+def _strips(graph: Any) -> str:
+    """The folder in the run folder of the built-in world that the report looks into; "" without one."""
+    run_dir = graph.world_parameters.get("run_dir", "")
+    return f"{run_dir}/perception" if run_dir else ""
 
 
 NODE = NodeSpec("perception", "Runs a perceiver on the newest set of sensor data and publishes each of its outputs.", PerceptionParams, (
@@ -46,7 +55,8 @@ NODE = NodeSpec("perception", "Runs a perceiver on the newest set of sensor data
     Port("perception_ready", OUT, "std_msgs/Bool", LATCHED, "whether outputs come"),
     DIAGNOSTICS),
     Place(2, lambda graph: bool(graph.perceiver),
-          parameters=lambda graph: {"perceiver": graph.perceiver, "models_dir": graph.perceiver_dir}, arguments=(
+          parameters=lambda graph: {"perceiver": graph.perceiver, "models_dir": graph.perceiver_dir,
+                                    "strips_dir": _strips(graph)}, arguments=(
               ("perception", "false", "true: run a perception node beside the planner", ["true", "false"]),
               ("perceiver", "", "with perception:=true: folder of models/, a path to one, or auto: the first perceiver among the models; "
                                 "empty: the parameter files', else auto", None))), families=(

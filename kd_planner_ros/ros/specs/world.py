@@ -49,6 +49,7 @@ class WorldParams(CommonParams):
                                      low=0.05, high=10.0)
     ready_timeout_s: float = param(120.0, "longest wait for the agent's status before the first tick, wall time, s; "
                                           "0 does not wait", low=0.0, high=3600.0)
+    await_perception: bool = param(False, "wait as long for the perceiver too; on where the graph has a perception node")
     planner_name: str = param("", "name of the planner, for the run folder")
     planner_folder: str = param("", "folder of the planner's model where it is not a shipped one; the report reads its card")
     planner_device: str = param("", "device of the planner, for the run folder")
@@ -97,6 +98,7 @@ NODE = NodeSpec("world", "The built-in world: traffic, sensors and the lock-step
     Port("control", IN, "carla_msgs/CarlaEgoVehicleControl, else sensor_msgs/JointState", COMMAND,
          "throttle, steer, brake; steer positive RIGHT; one a tick"),
     Port("status", IN, "std_msgs/Bool", LATCHED, "the agent is ready"),
+    Port("perception_ready", IN, "std_msgs/Bool", LATCHED, "the perceiver is ready; where the graph has a perception node"),
     Port("control_reason", IN, "std_msgs/String", LATCHED, "reasons for the run folder, where the control message has no room for one"),
     Port("plan", IN, "sensor_msgs/PointCloud2", COMMAND, "plans for the run folder"),
     Port("candidates", IN, "sensor_msgs/PointCloud2", COMMAND, "plans for the run folder"),
@@ -104,5 +106,6 @@ NODE = NodeSpec("world", "The built-in world: traffic, sensors and the lock-step
     Port("lines", IN, "sensor_msgs/PointCloud2", COMMAND, "plans for the run folder"),
     Port("attention", IN, "sensor_msgs/Image", COMMAND, "attention for the run folder"),
     DIAGNOSTICS),
-    Place(4, lambda graph: graph.world == "builtin", lambda graph: {"control_timeout_s": PATIENT_CONTROL_S, **graph.world_defaults},
+    Place(4, lambda graph: graph.world == "builtin", lambda graph: {
+        "control_timeout_s": PATIENT_CONTROL_S, "await_perception": bool(graph.perceiver), **graph.world_defaults},
           lambda graph: graph.world_parameters, _ARGUMENTS, clocked=False))

@@ -219,3 +219,4 @@ def test_a_perception_node_runs_beside_the_planner(tmp_path, monkeypatch):
     assert [one["id"] for one in sensors if one["type"] == "sensor.camera.rgb"] == ["front"]
     said = yaml.safe_load((tmp_path / "run" / "graph" / "perception.yaml").read_text())["/**"]["ros__parameters"]
     assert said["perceiver"] == "eye" and (tmp_path / "run" / "graph" / "perception.log").is_file()
+    assert (tmp_path / "run" / "perception" / "00000000.png").is_file(), "the drive waits for the perceiver: the first picture is seen"

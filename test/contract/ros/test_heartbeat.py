@@ -54,11 +54,11 @@ def test_a_node_that_nobody_spins_is_heard_and_its_thread_ends_with_it(graph, mo
     assert wait_for(lambda: not own & beating())
 
 
-def make_world(graph, monkeypatch):
+def make_world(graph, monkeypatch, **values):
     rig = SensorRig()
     world = FakeWorld(rig, 3)
     monkeypatch.setattr(world_node, "make_world", lambda params, rig: (world, straight_route(), world.state, Weather()))
-    return graph.start(world_node.WorldNode, {"ready_timeout_s": 0.0, "control_timeout_s": 0.05})
+    return graph.start(world_node.WorldNode, {"ready_timeout_s": 0.0, "control_timeout_s": 0.05, **values})
 
 
 def run(node, graph):
@@ -95,11 +95,29 @@ def test_a_world_of_the_same_name_is_another_clock_too(graph, monkeypatch):
 def test_an_agent_that_comes_late_is_no_error_any_more(graph, monkeypatch):
     node = make_world(graph, monkeypatch)
     node.health.set("agent", ERROR, "no agent was ready within 0 s")
-    node._take_status(Bool(data=False))
+    node._readiness.take("status", "agent", Bool(data=False))
     assert node.health.get("agent") is not None
-    node._take_status(Bool(data=True))
+    node._readiness.take("status", "agent", Bool(data=True))
     assert node.health.get("agent") is None
     node.destroy_node()
+
+
+def test_a_drive_with_a_perceiver_begins_when_it_is_ready(graph, monkeypatch):
+    node = make_world(graph, monkeypatch, ready_timeout_s=60.0, await_perception=True)
+    for name in ("status", "perception_ready"):
+        subscribed = f"/carla/ego_vehicle/{'status' if name == 'status' else 'perception/ready'}"
+        assert node.count_subscribers(subscribed) == 1, subscribed
+    node._readiness.take("status", "agent", Bool(data=True))
+    assert node._readiness.take("perception_ready", "perceiver", Bool(data=True)) is None and run(node, graph) == 0
+    late = make_world(graph, monkeypatch, ready_timeout_s=0.05, await_perception=True)
+    late._readiness.take("status", "agent", Bool(data=True))
+    said = []
+    monkeypatch.setattr(late.health, "clear", lambda name: None)
+    monkeypatch.setattr(late.health, "set", lambda name, level, text: said.append((name, level, text)))
+    assert run(late, graph) == 0
+    assert any(name == "state" and text == "waiting for the perceiver on /carla/ego_vehicle/perception/ready" for name, _, text in said)
+    assert ("perceiver", ERROR, "no perceiver was ready within 0.05 s: is the perception node running, and is the role_name right?") in said
+    assert not [text for name, _, text in said if name == "agent"]
 
 
 def test_the_jump_is_shown_for_a_while(graph, monkeypatch):

@@ -66,6 +66,24 @@ def test_every_kind_of_output_arrives_exactly(graph, monkeypatch):
     assert infos[1].k[0] == pytest.approx(CAMERA.focal_px / 4)
 
 
+def test_a_strip_of_the_outputs_is_kept_now_and_then(graph, monkeypatch, tmp_path):
+    """Ten perceptions a second, a strip each 0.15 s; named by the time since the drive began."""
+    eye, source = FakePerceiver(), Source(graph)
+    start(graph, monkeypatch, eye, strips_dir=str(tmp_path / "run" / "perception"), strips_every_s=0.15)
+    play(source, eye, range(7))
+    assert wait_for(lambda: len([*tmp_path.glob("run/perception/*.png")]) == 2)
+    assert sorted(path.name for path in tmp_path.glob("run/perception/*")) == ["00000000.png", "00000200.png"]
+
+
+def test_outputs_come_where_no_strip_can_be_written(graph, monkeypatch, tmp_path):
+    eye, source, depths = FakePerceiver(), Source(graph), collect(graph, Image, "perception/depth")
+    (tmp_path / "file").write_text("")
+    node = start(graph, monkeypatch, eye, strips_dir=str(tmp_path / "file"))
+    assert wait_for(lambda: connected(node, "depth"))
+    play(source, eye, range(2))
+    assert wait_for(lambda: depths) and wait_for(lambda: "no picture at" in (node.health.get("strips") or ""))
+
+
 def test_a_frame_has_no_goal_and_holds_the_declared_history(graph, monkeypatch):
     eye, source = FakePerceiver(), Source(graph)
     start(graph, monkeypatch, eye)

@@ -48,7 +48,7 @@ def save_weights(folder):
 
 
 def save_strip(folder):
-    from kd_planner_ros.evaluation.dense.pictures import write_strip
+    from kd_planner_ros.imaging.dense_strip import write_strip
 
     write_strip(folder / "strip.png", [[("a", noise(64, 64, 3))]])
     return "strip.png"

@@ -29,6 +29,18 @@ def test_the_page_names_everything(folder):
         assert text in page
 
 
+def test_the_page_shows_what_a_perceiver_saw_and_the_next_drive_begins_without(tmp_path):
+    made = write_run(tmp_path / "run", seconds=1.0)
+    (made / "perception").mkdir()
+    for number in range(20):
+        Image.new("RGB", (8, 4)).save(made / "perception" / f"{1000 * number:08d}.png")
+    page = report.write(made).read_text()
+    assert "What the perceiver saw" in page and page.count("input and outputs of the perceiver at") == report.KEY_PICTURES
+    assert "perceiver at 0.0 s" in page and "perceiver at 19.0 s" in page
+    write_run(made, seconds=1.0)
+    assert "What the perceiver saw" not in report.write(made).read_text() and not list((made / "perception").iterdir())
+
+
 def test_the_page_needs_no_network_and_its_files_exist(folder):
     page = (folder / "report.html").read_text()
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
