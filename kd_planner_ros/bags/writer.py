@@ -110,13 +110,17 @@ class BagWriter:
 
     def write(self, topic: str, kind: str, message: Any, stamp_ns: int, latched: bool = False) -> None:
         """Write any ``message`` of type ``kind`` at sim time ``stamp_ns``, which is also the bag's time."""
+        self.write_raw(topic, kind, typestore().serialize_cdr(message, kind), stamp_ns, latched)
+
+    def write_raw(self, topic: str, kind: str, raw: bytes | memoryview, stamp_ns: int, latched: bool = False) -> None:
+        """Write a message of type ``kind`` that is serialised already (CDR)."""
         connection = self._connections.get(topic)
         if connection is None:
             connection = self._writer.add_connection(topic, kind, typestore=typestore(),
                                                      offered_qos_profiles=[_qos(latched)])
             self._connections[topic] = connection
         with self._writing():
-            self._writer.write(connection, stamp_ns, typestore().serialize_cdr(message, kind))
+            self._writer.write(connection, stamp_ns, raw)
 
     def put(self, channel: str, record: Any, stamp_ns: int, sensor: str = "", topics: Topics | None = None) -> None:
         """Write ``record`` on a channel of ``wire/channels.py``, of one ``sensor`` where it has one a sensor; ``topics`` are the

@@ -8,11 +8,14 @@ from typing import Any
 from kd_planner_ros.cli.options import add_fields, add_json, from_args, show
 
 EPILOG = """\
-example:
+examples:
   kd-planner replay --bag recordings/default_drawn_0-0_WetSunset_s0 --planner constant_velocity --json
 
+  kd-planner replay --bag my_bag --planner constant_velocity --perception auto --out my_bag_seen
+
 The recording is played in simulated time through the planner node. Frames that the node did not answer are counted;
-above the limit the run is refused rather than scored. 'kd-planner evaluate open-loop' does the same without ROS."""
+above the limit the run is refused rather than scored. --perception runs the perception node too, and --out writes what all
+nodes publish into a new recording. 'kd-planner evaluate open-loop' does the same without ROS."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

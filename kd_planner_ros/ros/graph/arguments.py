@@ -53,6 +53,8 @@ REPLAY: tuple[Argument, ...] = (
     ("bag", None, "recording to play: folder of a rosbag2 recording (mcap or sqlite3)", None),
     ("rate", "", "times real time; empty or 0: lock-step, as fast as the planner answers", None),
     ("camera", "", "which recorded camera is which, NAME=RECORDED, several separated by spaces; empty: those of the same names", None),
+    ("perception", "", "perceiver to run beside the planner: folder of models/, a path to one, or auto; empty: none", None),
+    ("out", "", "new recording for everything that the nodes publish; empty: none is written", None),
     ("max_drops", "", "largest share of frames without a plan that is still scored; empty: 0.02", None),
     *_MODEL, *_NODES)
 TRAIN: tuple[Argument, ...] = (

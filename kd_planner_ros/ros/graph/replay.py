@@ -15,24 +15,23 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from kd_planner_ros.bags.cameras import recorded_names, require_calibration
 from kd_planner_ros.bags.reader import Recording, open_bag
-from kd_planner_ros.bags.roadside import roadside_topics
 from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP, Source, read_cameras
 from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.graph.arguments import LOG_LEVELS
 from kd_planner_ros.ros.graph.checks import check_nodes
-from kd_planner_ros.ros.graph.describe import GraphConfig, describe
+from kd_planner_ros.ros.graph.describe import GraphConfig, NodeProcess, describe
 from kd_planner_ros.ros.graph.environment import graph_environment, require_graph, transport_environment
 from kd_planner_ros.ros.graph.pacing import Asked, paced
+from kd_planner_ros.ros.graph.replay_topics import needed_topics, playable, renamed, with_cameras
+from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
 from kd_planner_ros.ros.graph.site import Site
 from kd_planner_ros.ros.profiles import Profile
 from kd_planner_ros.ros.specs.world import PATIENT_CONTROL_S
 from kd_planner_ros.runtime.facts import ModelFacts, planner_facts
 from kd_planner_ros.sync.cadence import Cadence
-from kd_planner_ros.wire.codec.motion import TRANSFORMS
-from kd_planner_ros.wire.topics import TF, TF_STATIC, TRUTH_OBJECTS
+from kd_planner_ros.wire.topics import TRUTH_OBJECTS
 
 START_S, DIAGNOSTICS_S = 240.0, 3.0
 GIVEN = ("planner", "models_dir", "carla_profile", "role_name")
@@ -50,6 +49,8 @@ class ReplayConfig:
     bag: Path = field(metadata={"help": "a rosbag2 folder (mcap or sqlite3)"})
     planner: str = _option("", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model; empty: the "
                                "parameter files', else auto")
+    perception: str = _option("", "perceiver to run beside the planner: folder of models/, a path to one, or auto; empty: none")
+    out: Path | None = _option(None, "new recording for everything that the nodes publish; default: none is written", metavar="DIR")
     rate: float = _option(0.0, "playback speed as a multiple of real time; 0: lock-step, each tick waits for its control")
     max_drops: float = _option(0.02, "largest share of frames without a plan that is still scored")
     device: str = _option("", "cpu, cuda or cuda:N; empty: the parameter files', else cpu")
@@ -67,10 +68,12 @@ class ReplayConfig:
 def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
     """Play the recording and give back ``evaluation.metrics.score_plans``' figures, with ``frames``, ``dropped``
     (frames without a plan), ``extra`` (plans at stamps that no frame has; they are scored too), ``unanswered`` (ticks without a control
-    in time), ``refused``, ``wall_s`` and ``calibration`` (what the planner said of the calibration that was played).
+    in time), ``refused``, ``wall_s`` and ``calibration`` (what the planner said of the calibration that was played). With a perceiver
+    ``perceptions`` and ``pictures_unseen``; with ``config.out`` ``out``, the new recording, ``written``, its messages by topic, and
+    ``not_written``: topics of types that have no definition here.
 
     Raises:
-        BagError: no recording, a broken one, or one that lacks the route or a sensor of the planner.
+        BagError: no recording, a broken one, or one that lacks the route or a sensor of the models; ``config.out`` exists already.
         PlannerError, CardError: from the planner, or a node died.
         ConfigError: more frames were dropped than ``max_drops`` allows, or this shell's variables let no graph form.
     """
@@ -78,29 +81,60 @@ def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
         raise ConfigError("--rate of at least 0 and --max-drops from 0 to 1", f"{config.rate} and {config.max_drops}",
                           "correct them")
     require_graph()
-    site = Site({name: getattr(config, name) for name in GIVEN}, config.params_file)
+    _require_new(config.out)
+    site = Site({**{name: getattr(config, name) for name in GIVEN}, "perceiver": config.perception}, config.params_file)
     with open_bag(Source(config.bag, site.value("role_name"), read_cameras(config.camera))) as recording:
-        profile = site.profile(recording.role_name)
-        _require_heard(profile, recording)
-        planner, models_dir = site.planner(profile)
-        facts = planner_facts(planner, models_dir)
-        topics, trigger = needed_topics(recording, facts.rig)
-        environment = graph_environment(facts.rig)
-        profile = _with_cameras(profile, recording, facts.rig)
-        period_s = max(1.0 / facts.rate_hz, _period_s(recording, trigger))
-        nodes = describe(GraphConfig(profile, planner, period_s, world="none", device=config.device, engine=config.engine,
-                                     models_dir=models_dir, lockstep=config.rate == 0.0, log_level=config.log_level,
-                                     params_file=config.params_file))
-        check_nodes(nodes, config.params_file)
-        site.require_agreed(nodes)
-        for node in nodes:
-            if node.name == "controller":
-                site.require(node, "lockstep", config.rate == 0.0, f"--rate {config.rate:g}")
+        graph = _graph(config, recording, site)
         started_s = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="kd_planner_replay_") as folder:
-            player, frames = _play(config, recording, nodes, profile, topics, trigger, facts, Path(folder), environment, progress)
-        return {"planner": facts.name, "bag": str(config.bag), "wall_s": round(time.monotonic() - started_s, 2),
-                **_score(config, recording, player, frames)}
+            player, frames, found = _play(config, recording, graph.nodes, graph.profile, graph.topics, graph.trigger, graph.facts,
+                                          Path(folder), graph.environment, progress, graph.seen)
+        return {"planner": graph.facts.name, "bag": str(config.bag), "wall_s": round(time.monotonic() - started_s, 2),
+                **_score(config, recording, player, frames), **found}
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """What is played to whom. ``facts`` are the planner's, with the sensors of the perceiver ``seen`` too."""
+
+    profile: Profile
+    nodes: list[NodeProcess]
+    topics: dict[str, str]
+    trigger: str
+    facts: ModelFacts
+    seen: ModelFacts | None
+    environment: dict[str, str]
+
+
+def _graph(config: ReplayConfig, recording: Recording, site: Site) -> _Graph:
+    """The nodes for ``recording``, checked; nothing is started."""
+    profile = site.profile(recording.role_name)
+    _require_heard(profile, recording)
+    planner, models_dir = site.planner(profile)
+    facts = planner_facts(planner, models_dir)
+    perceiver, perceiver_dir = site.perceiver(profile) if config.perception else ("", "")
+    perceiver, seen = perceiver_facts(perceiver, perceiver_dir)
+    _, trigger = needed_topics(recording, facts.rig)
+    facts = replace(facts, rig=rig_to_mount(facts.rig, seen.rig if seen else None, pictures=False))
+    topics, _ = needed_topics(recording, facts.rig)
+    environment = graph_environment(facts.rig)
+    profile = with_cameras(profile, recording, facts.rig)
+    period_s = max(1.0 / facts.rate_hz, _period_s(recording, trigger))
+    nodes = describe(GraphConfig(profile, planner, period_s, world="none", device=config.device, engine=config.engine,
+                                 perceiver=perceiver, perceiver_dir=perceiver_dir, models_dir=models_dir,
+                                 lockstep=config.rate == 0.0, log_level=config.log_level, params_file=config.params_file))
+    check_nodes(nodes, config.params_file)
+    site.require_agreed(nodes)
+    for node in nodes:
+        if node.name == "controller":
+            site.require(node, "lockstep", config.rate == 0.0, f"--rate {config.rate:g}")
+    return _Graph(profile, nodes, topics, trigger, facts, seen, environment)
+
+
+def _require_new(out: Path | None) -> None:
+    if out is not None and out.exists():
+        raise BagError(f"no recording at {out} yet", "one that is complete" if (out / "metadata.yaml").is_file() else "other files",
+                       "give another --out")
 
 
 def _require_heard(profile: Profile, recording: Recording) -> None:
@@ -110,48 +144,6 @@ def _require_heard(profile: Profile, recording: Recording) -> None:
     if heard != recorded:
         raise ConfigError(f"a profile whose nodes read {recorded}, as recorded", f"{profile.name}, whose nodes read {heard}",
                           "leave --carla-profile out, or name the profile of the recorded system")
-
-
-def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str], str]:
-    """Types of the topics that the graph reads, by name, and the topic whose messages trigger plans. What stations sent is
-    among them where the planner asks for views; those, the cameras' calibrations and the transforms are missing where they were not
-    recorded.
-
-    Raises:
-        BagError: one of them was not recorded, a camera's pictures have another size or calibration, or there is no route.
-    """
-    names = _cameras(recording, rig)
-    cameras = [recording.image_topic(name) for name in names]
-    lidars = [recording.topics.sensor(spec.id) for spec in rig.lidars]
-    wanted = [*cameras, *lidars, recording.topics.odometry]
-    for topic in wanted:
-        recording.require(topic, "record the sensors that this planner declares, say which camera is which with --camera NAME=RECORDED, or "
-                          f"choose another planner; the recording has the cameras {', '.join(recording.cameras) or 'none'} and the LiDARs "
-                          f"{', '.join(recording.clouds) or 'none'}")
-    for spec, name in zip(rig.cameras, names, strict=True):
-        found = recording.camera_spec(name)
-        if found is not None and (found.width, found.height) != (spec.width, spec.height):
-            raise BagError(f"pictures of {spec.width}x{spec.height} from camera '{name}' in {recording.path}",
-                           f"{found.width}x{found.height}", "choose a planner made for them, or record with --width and --height")
-    require_calibration(recording, rig)
-    if rig.needs_route and recording.route is None:
-        raise BagError(f"{recording.topics.route} in {recording.path}", "no route",
-                       "record the route too, or choose a planner that needs none")
-    heard = [*(recording.topics.of("camera_info", name) for name in names), TF, TF_STATIC]
-    heard += roadside_topics(recording.stations, recording.held) if rig.roadside is not None else ()
-    return {topic: recording.kinds[topic] for topic in (*wanted, *filter(recording.usable, heard))}, wanted[0]
-
-
-def _cameras(recording: Recording, rig: SensorRig) -> tuple[str, ...]:
-    return recorded_names(recording, tuple(spec.id for spec in rig.cameras))
-
-
-def _with_cameras(profile: Profile, recording: Recording, rig: SensorRig) -> Profile:
-    """``profile`` in which the cameras of ``rig`` have the topics that they were recorded under."""
-    names = map(recording.topics.recorded, _cameras(recording, rig))
-    own = {f"{spec.id}/{topic}": f"{name}/{topic}" for spec, name in zip(rig.cameras, names, strict=True)
-           for topic in ("image", "camera_info")}
-    return replace(profile, topics={**profile.topics, **own})
 
 
 def _period_s(recording: Recording, trigger: str) -> float:
@@ -179,53 +171,74 @@ def _first(items: Any, count: int) -> list[Any]:
 
 
 def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any, topics: dict[str, str], trigger: str,
-          facts: ModelFacts, folder: Path, environment: dict[str, str], progress: bool) -> tuple[Any, list[int]]:
-    """Play everything to planner and controller; gives back the player and the stamps that asked for plans."""
+          facts: ModelFacts, folder: Path, environment: dict[str, str], progress: bool,
+          seen: ModelFacts | None = None) -> tuple[Any, list[int], dict[str, Any]]:
+    """Play everything to the nodes; gives back the player, the stamps that asked for plans, and facts about perceptions and outputs."""
     from kd_planner_ros.ros.clock import require_only_clock
     from kd_planner_ros.ros.graph.player import Player, instants
     from kd_planner_ros.ros.graph.processes import Processes
+    from kd_planner_ros.ros.graph.replay_outputs import OutputBag, Perceptions
     from kd_planner_ros.ros.graph.watch import HeartbeatWatch
 
     watch = HeartbeatWatch([node.full_name for node in nodes])
     with _transport(facts.rig):
         player = Player(profile, int(environment["ROS_DOMAIN_ID"]), watch.take)
     player.adapter.max_steer_rad = next(node.effective()["max_steer_rad"] for node in nodes if node.name == "controller")
-    asked, stamp_ns = Asked(Cadence(1.0 / facts.rate_hz)), 0
+    stamp_ns = 0
     try:
-        with Processes(nodes, folder, environment) as processes:
-            topics = _playable(topics, player, recording)
+        with Processes(nodes, folder, environment) as processes, \
+                OutputBag(config.out, player.node, nodes, profile.role_name, _about(config, facts, seen)) as written:
+            eyes = None if seen is None else Perceptions(player.node, seen.rate_hz, needed_topics(recording, seen.rig)[1])
+            run = _Run(config, player, eyes, written, Asked(Cadence(1.0 / facts.rate_hz)), trigger, recording.topics.odometry)
+            topics = playable(topics, player, recording)
             player.open(topics, recording.usable_route, recording.stations if facts.rig.roadside is not None else (),
-                        _renamed(recording, facts.rig))
-            _await_agent(player, processes, watch, environment)
+                        renamed(recording, facts.rig))
+            _await_agent(player, eyes, processes, watch, environment)
+            written.open(player.spin)
             require_only_clock(player.node)
             bar = tqdm(instants(recording, set(topics)), unit="tick", disable=not progress, dynamic_ncols=True, file=sys.stderr)
             for stamp_ns, group in paced(bar, config.rate, player.spin):
-                names = {topic for topic, _ in group}
-                if trigger in names:
-                    asked.take(stamp_ns, max(player.plans, default=0))
-                player.tick(stamp_ns, group)
-                if config.rate == 0.0 and recording.topics.odometry in names:
-                    player.await_control(stamp_ns, PATIENT_CONTROL_S)
+                run.tick(stamp_ns, group)
                 _require_alive(processes, watch, environment)
             for _ in range(20):
                 player.spin(0.05)
             _await_diagnostics(player, stamp_ns)
+            written.tick(stamp_ns, player.spin)
     finally:
         player.close()
-    return player, asked.frames
+    return player, run.asked.frames, {**(eyes.facts() if eyes is not None else {}), **written.facts()}
 
 
-def _playable(topics: dict[str, str], player: Any, recording: Recording) -> dict[str, str]:
-    """``topics`` that can be played here: transforms where their package is installed."""
-    lost = [topic for topic, kind in topics.items() if kind == TRANSFORMS and not player.has_transforms]
-    recording.notes += [f"{topic} is not played: {TRANSFORMS} is not installed, mountings are not compared" for topic in lost]
-    return {topic: kind for topic, kind in topics.items() if topic not in lost}
+@dataclass
+class _Run:
+    """What plays one instant and waits for its answers."""
+
+    config: ReplayConfig
+    player: Any
+    eyes: Any
+    written: Any
+    asked: Asked
+    trigger: str
+    odometry: str
+
+    def tick(self, stamp_ns: int, group: list[tuple[str, bytes]]) -> None:
+        """Play ``group``; in lock-step wait for the control, and for the perception of the picture."""
+        player, names = self.player, {topic for topic, _ in group}
+        if self.trigger in names:
+            self.asked.take(stamp_ns, max(player.plans, default=0))
+        if self.eyes is not None:
+            self.eyes.ask(names, stamp_ns)
+        player.tick(stamp_ns, group)
+        if self.config.rate == 0.0 and self.odometry in names:
+            player.await_control(stamp_ns, PATIENT_CONTROL_S)
+        if self.config.rate == 0.0 and self.eyes is not None:
+            self.eyes.wait(stamp_ns, player.spin)
+        self.written.tick(stamp_ns, player.spin)
 
 
-def _renamed(recording: Recording, rig: SensorRig) -> dict[str, str]:
-    """The recorded names of the cameras of ``rig`` that have another one."""
-    names = zip(rig.cameras, map(recording.topics.recorded, _cameras(recording, rig)), strict=True)
-    return {spec.id: name for spec, name in names if spec.id != name}
+def _about(config: ReplayConfig, facts: ModelFacts, seen: ModelFacts | None) -> dict[str, str]:
+    """What the new recording says of itself."""
+    return {"replayed": config.bag.name, "planner": facts.name, **({} if seen is None else {"perceiver": seen.name})}
 
 
 def _await_diagnostics(player: Any, stamp_ns: int) -> None:
@@ -235,13 +248,13 @@ def _await_diagnostics(player: Any, stamp_ns: int) -> None:
         player.spin(left_s)
 
 
-def _await_agent(player: Any, processes: Any, watch: Any, environment: dict[str, str]) -> None:
+def _await_agent(player: Any, eyes: Any, processes: Any, watch: Any, environment: dict[str, str]) -> None:
     until_s = time.monotonic() + START_S
-    while not player.ready:
+    while not (player.ready and (eyes is None or eyes.ready)):
         _require_alive(processes, watch, environment)
         if time.monotonic() > until_s:
-            raise PlannerError(f"a planner that is ready within {START_S:g} s",
-                               processes.last_line("planner") or "no message", "read the planner's log")
+            slow = "perception" if player.ready else "planner"
+            raise PlannerError(f"node {slow} to be ready within {START_S:g} s", processes.last_line(slow) or "no message", "read its log")
         player.spin(0.2)
 
 

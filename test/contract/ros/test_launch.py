@@ -189,6 +189,7 @@ WRONG = {
         "device:=cuda:77": "expected a gpu for device cuda:77", "engine:=tensorrt": "valid options",
         "models_dir:=/nowhere": "a folder of models at /nowhere", "params_file:=/nowhere.yaml": "a parameter file at",
         "log_level:=loud": "valid options", "speed:=2": "got speed; correct the name",
+        "perception:=nobody": "got 'nobody'", "out:=/proc": "no recording at /proc yet",
     },
     TRAIN: {
         "recipe:=/nowhere.yaml": "expected a recipe", "args:=bogus:=1": "got bogus", "args:=epoch:=2": "is 'epochs'",

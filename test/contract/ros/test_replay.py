@@ -1,6 +1,7 @@
 """`kd-planner replay`: a recording through real processes, compared with the evaluation that needs no graph."""
 
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,8 +11,10 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
 from support.bags import write_bag
+from support.networks import save_seeded
 from support.rewrite import moved, rewrite, zoomed
 
+from kd_planner_ros.bags.bag_file import BagFile
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.errors import BagError, ConfigError, KdPlannerError, PlannerError
 from kd_planner_ros.core.records import Pose, Trajectory
@@ -22,7 +25,9 @@ from kd_planner_ros.evaluation.open_loop import OpenLoopConfig, run
 from kd_planner_ros.ros.graph import replay as module
 from kd_planner_ros.ros.graph.pacing import Asked
 from kd_planner_ros.ros.graph.player import header_stamp, instants, plain
-from kd_planner_ros.ros.graph.replay import ReplayConfig, _score, needed_topics, replay
+from kd_planner_ros.ros.graph.replay import ReplayConfig, _score, replay
+from kd_planner_ros.ros.graph.replay_outputs import OutputBag
+from kd_planner_ros.ros.graph.replay_topics import needed_topics, playable
 from kd_planner_ros.sync.cadence import Cadence
 from kd_planner_ros.wire.codec.motion import TRANSFORMS
 
@@ -79,8 +84,8 @@ def test_a_calibration_of_another_clock_never_moves_the_clock(bag, tmp_path):
 def test_transforms_that_cannot_be_played_here_are_told(bag):
     topics = {"/tf": TRANSFORMS, "/x": "y"}
     with open_bag(bag) as recording:
-        assert module._playable(topics, SimpleNamespace(has_transforms=True), recording) == topics and not recording.notes
-        assert module._playable(topics, SimpleNamespace(has_transforms=False), recording) == {"/x": "y"}
+        assert playable(topics, SimpleNamespace(has_transforms=True), recording) == topics and not recording.notes
+        assert playable(topics, SimpleNamespace(has_transforms=False), recording) == {"/x": "y"}
         assert recording.notes == ["/tf is not played: tf2_msgs/msg/TFMessage is not installed, mountings are not compared"]
 
 
@@ -110,6 +115,51 @@ def test_what_stations_sent_is_played_where_the_planner_asks_for_it(tmp_path):
     image = plain(raw)
     assert (image.header.frame_id, image.width, image.encoding) == ("rsu/north", 16, "bgra8")
     assert image.header.stamp.sec == 1 and abs(int(image.data[0]) - 90) <= 2
+
+
+def test_what_the_nodes_publish_is_written_into_a_new_recording(tmp_path):
+    """Beside a planner that needs no picture the perceiver sees each of them; depth and numbers lie under the pictures' stamps."""
+    save_seeded(tmp_path / "seer", "unified_encoder", {"size": "tiny", "camera_width": 64, "camera_height": 32, "camera_x_m": -1.5,
+                                                       "camera_z_m": 2.0})
+    bag = write_bag(tmp_path / "arc", seconds=2.0, every=2)
+    found = replay(ReplayConfig(bag=bag, planner="constant_velocity", perception=str(tmp_path / "seer"), engine="torch",
+                                out=tmp_path / "new" / "seen"), progress=False)
+    assert (found["perceptions"], found["pictures_unseen"], found["dropped"]) == (20, 0, 0) and "not_written" not in found
+    with closing(BagFile(tmp_path / "new" / "seen")) as new:
+        counts, stamps = Counter(), []
+        for topic, stamp_ns, raw in new.raw(set(new.kinds)):
+            counts[topic.removeprefix("/carla/ego_vehicle/")] += 1
+            if topic.endswith("/depth"):
+                assert stamp_ns == header_stamp(raw, topic)
+                stamps.append(stamp_ns)
+    assert stamps == [10**9 + n * 100_000_000 for n in range(20)]
+    assert counts["perception/scalars"] == counts["perception/classes"] == 20 and counts["perception/classes/labels"] == 1
+    assert counts["planner/joint_trajectory"] == found["frames"] and counts["vehicle_control_cmd"] >= found["frames"] - 1
+    assert not [topic for topic in counts if "overlay" in topic or "rosout" in topic]
+    assert {topic.removeprefix("/carla/ego_vehicle/"): count for topic, count in found["written"].items()} == counts
+    with pytest.raises(BagError, match="no recording at .*seen yet; got one that is complete; give another --out"):
+        replay(ReplayConfig(bag=bag, planner="constant_velocity", out=tmp_path / "new" / "seen"), progress=False)
+
+
+def test_a_perceiver_that_cannot_see_the_recording_is_refused_before_anything_starts(bag, tmp_path):
+    save_seeded(tmp_path / "seer", "unified_encoder", {"size": "tiny", "camera_width": 96, "camera_height": 48, "camera_x_m": -1.5,
+                                                       "camera_z_m": 2.0})
+    with pytest.raises(BagError, match="96x48 from camera 'front'.*got 64x32"):
+        replay(ReplayConfig(bag=bag, planner="constant_velocity", perception=str(tmp_path / "seer")), progress=False)
+
+
+def test_a_topic_of_a_type_without_a_definition_is_named_and_early_messages_wait_for_the_clock(tmp_path, monkeypatch):
+    node = SimpleNamespace(get_publishers_info_by_topic=lambda topic: [], create_subscription=lambda *a, **k: None)
+    offered = [("/a", ["std_msgs/msg/Bool"]), ("/odd", ["odd_msgs/msg/Odd"]), ("/a/overlay", ["sensor_msgs/msg/Image"]),
+               ("/rosout", ["rcl_interfaces/msg/Log"])]
+    monkeypatch.setattr("kd_planner_ros.ros.graph.replay_outputs._publishers", lambda *_: offered)
+    with OutputBag(tmp_path / "new", node, [None], "ego_vehicle", {}) as bag:
+        bag.look()
+        bag._take("/a", "std_msgs/msg/Bool", b"\0\1\0\0\1", True)
+        bag.tick(7, lambda seconds: None)
+    assert bag.facts() == {"out": str(tmp_path / "new"), "written": {"/a": 1}, "not_written": {"/odd": "odd_msgs/msg/Odd"}}
+    with closing(BagFile(tmp_path / "new")) as new:
+        assert [(topic, stamp, bytes(raw)) for topic, stamp, raw in new.raw({"/a"})] == [("/a", 7, b"\0\1\0\0\1")]
 
 
 @pytest.mark.alone
