@@ -19,11 +19,11 @@ _SETTINGS = {"svg.hashsalt": "kd_planner_ros", "font.size": 9, "axes.spines.top"
 
 def score_over_parameters(spec: BenchmarkSpec, rows: Sequence[Mapping[str, Any]], paper: Paper, suite: str) -> str:
     """A panel a network, ours as solid lines with the deviation over seeds, the published figures dashed; "" without a model
-    that has weights."""
+    that has weights, or without a label that is drawn so."""
     first, rows = spec.figures[0], [row for row in rows if row["mean"][spec.figures[0].name] is not None]
     present = {row["network"] for row in rows if row["parameters"]}
     networks = [name for name in spec.networks if name in present] + sorted(present - set(spec.networks))
-    if not networks:
+    if not networks or not any(label.curve for label in spec.labels.values()):
         return ""
 
     def draw(figure: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,11 +114,15 @@ def read_paper(spec: BenchmarkSpec) -> Paper:
     data = _load(spec.paper, "results")
     with reading(ConfigError, f"rows of {len(spec.paper_figures)} published figures a suite in {spec.paper}", "restore the file"):
         results = {(row["network"], row["size"], row["method"]):
-                   {suite: dict(zip(spec.paper_figures, map(float, row[suite]), strict=True)) for suite in spec.suites if suite in row}
-                   for row in data["results"]}
+                   {suite: _published(spec.paper_figures, row[suite]) for suite in spec.suites if suite in row} for row in data["results"]}
         costs = {(row["network"], row["size"]): {"gflops": float(row["gflops"]), "ms": float(row["ms"])}
                  for row in data.get("costs") or ()}
     return Paper(results, costs)
+
+
+def _published(names: Sequence[str], values: Sequence[float | None]) -> dict[str, float]:
+    """The figures of one row that were published: null stands for the others."""
+    return {name: float(value) for name, value in zip(names, values, strict=True) if value is not None}
 
 
 def _require_not_moved(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ EVALUATIONS = {"open_loop": ("kd_planner_ros.evaluation.open_loop", "OpenLoopCon
 """By kind: the module with ``run``, its config, the config's field for the model, and the result's key for what was counted."""
 
 
-def measure_model(out: Path, kind: str, suite: Suite, model: str, place: str, weights: str, settings: Mapping[str, Any]) -> bool:
+def measure_model(out: Path, kind: str, suite: Suite, model: str, place: str, weights: str, settings: Mapping[str, Any],
+                  wanted: Sequence[str] = ()) -> bool:
     """Measure ``model`` over the suite's recordings unless that was done before; whether it was measured now.
 
-    The result has no chance in it, so its seed is 0. ``place`` is what the evaluation's own command takes for the model.
+    The result has no chance in it, so its seed is 0. ``place`` is what the evaluation's own command takes for the model. Figures in
+    ``wanted`` of an output that could not be judged (``not_scored``), as depth of a network that never found its scale, are None.
 
     Raises:
         ConfigError: the outcome that is there belongs to other weights.
@@ -28,7 +30,10 @@ def measure_model(out: Path, kind: str, suite: Suite, model: str, place: str, we
     module, config, field, counted = EVALUATIONS[kind]
     found = importlib.import_module(module)
     result = found.run(getattr(found, config)(bag=Path(suite.bags), **{field: place}, **settings))
-    outcomes.keep(out, {"figures": flatten(result), "count": result[counted]}, model, 0, suite.name, weights)
+    figures = flatten(result)
+    lost = tuple(f"outputs/{name}/" for name in result.get("not_scored", ()))
+    figures |= {name: None for name in wanted if name not in figures and name.startswith(lost)} if lost else {}
+    outcomes.keep(out, {"figures": figures, "count": result[counted]}, model, 0, suite.name, weights)
     return True
 
 

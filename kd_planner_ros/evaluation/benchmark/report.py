@@ -13,7 +13,7 @@ import jinja2
 
 from kd_planner_ros import __version__
 from kd_planner_ros.core.files import write_text
-from kd_planner_ros.evaluation.benchmark import plots
+from kd_planner_ros.evaluation.benchmark import labels, plots
 from kd_planner_ros.evaluation.benchmark.recipe import Paper
 from kd_planner_ros.evaluation.benchmark.spec import BenchmarkSpec, Figure
 from kd_planner_ros.evaluation.benchmark.table import flat_columns, flatten
@@ -23,7 +23,8 @@ HEADINGS = {"drive": "Driving", "open_loop": "Plans against recordings", "dense"
 
 def write_report(out: Path, spec: BenchmarkSpec, rows: Sequence[Mapping[str, Any]], paper: Paper, facts: Mapping[str, Any],
                  missing: Sequence[str]) -> Path:
-    """Write ``table.json``, ``table.csv``, ``table.md``, ``report.html`` into ``out``; the page's path.
+    """Write ``table.json``, ``table.csv``, ``table.md``, ``report.html`` into ``out``, and ``labels.md`` where models of one label differ
+    in their seed alone; the page's path.
 
     Args:
         rows: of ``build_table``. facts: what ``benchmark.json`` holds. missing: models that were not measured.
@@ -37,6 +38,8 @@ def write_report(out: Path, spec: BenchmarkSpec, rows: Sequence[Mapping[str, Any
     table.writerows(flatten(spec, row) for row in rows)
     write_text(out / "table.csv", text.getvalue())
     write_text(out / "table.md", "\n".join(markdown(spec, rows)) + "\n")
+    if grouped := labels.markdown(spec, rows):
+        write_text(out / "labels.md", "\n".join(grouped) + "\n")
     figures = [plots.score_over_parameters(spec, rows, paper, facts["suite"]), plots.methods_side_by_side(spec, rows)]
     environment = jinja2.Environment(loader=jinja2.PackageLoader("kd_planner_ros.evaluation"), autoescape=True,
                                      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)

@@ -214,7 +214,8 @@ def _measure(this: Run, name: str, seed: int) -> None:
     settings = {"device": config.device, "engine": config.engine}
     if this.spec.kind != "drive":
         topics = {key: value for key in ("role_name", "camera") if (value := getattr(config, key))}
-        recorded.measure_model(this.folder, this.spec.kind, this.suite, name, place, weights, settings | options | topics)
+        recorded.measure_model(this.folder, this.spec.kind, this.suite, name, place, weights, settings | options | topics,
+                               [figure.name for figure in this.spec.figures])
         return
     settings |= {"routes_count": config.routes_count, "route_ids": tuple(config.route_ids), "vehicles": config.vehicles,
                  "walkers": config.walkers, "jobs": config.jobs}

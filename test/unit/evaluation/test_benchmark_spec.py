@@ -89,9 +89,9 @@ def test_the_results_of_one_benchmark_are_not_taken_for_anothers(tiny, tmp_path,
 def test_a_benchmark_of_another_package_is_found_by_its_name(tmp_path, monkeypatch, capsys):
     distribution(monkeypatch, tmp_path, "stranger", {BENCHMARKS: {"arcs": "stranger_b.benchmarks"}},
                  {"stranger_b/benchmarks/arcs.yaml": TINY})
-    assert find_spec("arcs").title == "Tiny" and set(benchmark_files()) == {"plankd", "arcs"}
+    assert find_spec("arcs").title == "Tiny" and set(benchmark_files()) == {"plankd", "unified_encoder", "arcs"}
     distribution(monkeypatch, tmp_path, "broken", {BENCHMARKS: {"nothing": "broken_b"}}, {"broken_b/readme.txt": ""})
-    assert set(benchmark_files()) == {"plankd", "arcs"}  # the rest works
+    assert set(benchmark_files()) == {"plankd", "unified_encoder", "arcs"}  # the rest works
     assert "distribution 'broken'" in capsys.readouterr().err
     with pytest.raises(PluginError, match="'nothing' .* from distribution 'broken' .*no file nothing.yaml"):
         find_spec("nothing")
