@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,10 +20,12 @@ from support.perception_node import START, TICK, Source, collect, connected, pla
 
 from kd_planner_ros.core.outputs import DenseOutput
 from kd_planner_ros.networks.parts import Part
+from kd_planner_ros.ros.adapters import carla_bridge
 from kd_planner_ros.ros.adapters import foreign as ports
 from kd_planner_ros.ros.diagnostics import ERROR, WARN
 from kd_planner_ros.ros.lifecycle import autostart
 from kd_planner_ros.ros.nodes import perception_node
+from kd_planner_ros.ros.ports import perception_motion
 from kd_planner_ros.ros.stamps import from_stamp
 from kd_planner_ros.wire.codec.tables import coloured_of
 
@@ -136,6 +139,66 @@ def test_twist_points_and_label_info(graph, monkeypatch):
     eye.turn = math.nan
     play(source, eye, range(2, 4))
     assert wait_for(lambda: len(clouds) == 2) and len(twists) == 1, "a twist that is not known is not sent"
+
+
+class Unscaled(Moving):
+    """Has learnt no metres: depth and motion are unknown until it sees a flat ground."""
+
+    scaled = False
+
+    def perceive(self, frame):
+        seen = super().perceive(frame)
+        if self.scaled:
+            return seen
+        nothing = dict.fromkeys(("forward_mps", "left_mps"), math.nan)
+        depth = DenseOutput("depth", np.full((8, 16), np.nan, np.float32))
+        return replace(seen, outputs={**seen.outputs, "depth": depth}, scalars={**seen.scalars, **nothing},
+                       unknown=dict.fromkeys(("depth", *nothing), "scale unknown: no flat ground"))
+
+
+def test_metres_are_unknown_until_the_scale_is(graph, monkeypatch):
+    eye, source = Unscaled(), Source(graph)
+    depths, twists = collect(graph, Image, "perception/depth"), collect(graph, TwistStamped, "perception/twist")
+    clouds = collect(graph, PointCloud2, "perception/points")
+    node = start(graph, monkeypatch, eye, points=True)
+    assert wait_for(lambda: connected(node, "depth", "twist", "points"))
+    eye.frames.clear()
+    play(source, eye, range(2))
+    assert wait_for(lambda: depths and clouds) and np.isnan(np.frombuffer(depths[0].data, np.float32)).all() and not clouds[0].width
+    assert node.health.get("unknown") == "depth, forward_mps, left_mps: scale unknown: no flat ground"
+    eye.scaled = True
+    play(source, eye, range(2, 4))
+    assert wait_for(lambda: twists and len(depths) == 2) and twists[0].twist.linear.x == 4.0
+    assert np.nanmax(np.frombuffer(depths[1].data, np.float32)) == 10.0 and node.health.get("unknown") is None
+    assert from_stamp(twists[0].header.stamp) == START + 2 * TICK, "no twist of the frame without a scale"
+
+
+def test_the_steering_angle_where_ackermann_msgs_is_there(monkeypatch):
+    """By a hand-made class: the angle in radians, positive left; the speed is the odometry's, else the perceiver's own."""
+    sent = []
+
+    class AckermannDriveStamped:
+        def __init__(self, header):
+            self.header, self.drive = header, SimpleNamespace()
+
+    def advertise(node, kind, topic, profile, lifecycle):
+        listens = kind is AckermannDriveStamped
+        return SimpleNamespace(publish=sent.append, get_subscription_count=lambda: int(listens))
+
+    monkeypatch.setattr(perception_motion, "advertise", advertise)
+    monkeypatch.setattr(perception_motion.standard, "steering_type", lambda: AckermannDriveStamped)
+    adapter = carla_bridge.Adapter()
+    adapter.max_steer_rad = 1.2
+    eye = Moving()
+    blank = perception_node.blank_frame(eye)
+    ports_of_it = perception_motion.PerceptionMotion(None, adapter, eye.perceive(blank))
+    known = replace(blank, ego=replace(blank.ego, speed_mps=7.0))
+    unknown = replace(blank, ego=replace(blank.ego, speed_mps=math.nan))
+    for frame in (known, unknown):
+        ports_of_it.publish(eye.perceive(frame), frame)
+    ports_of_it.publish(replace(eye.perceive(blank), scalars={"steer": math.nan}), blank)
+    assert [(round(one.drive.steering_angle, 6), one.drive.speed) for one in sent] == [(0.12, 7.0), (0.12, 4.0)]
+    assert sent[0].header.frame_id == "ego_vehicle" and ports_of_it.values() == {}
 
 
 def test_label_info_holds_the_names():
