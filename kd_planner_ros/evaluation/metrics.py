@@ -31,7 +31,7 @@ class Recorded:
 
     ``stamps_ns`` int64 [N]; ``poses`` [N, 3] (x, y, yaw) of the ego; ``steers`` [N] of its driver, share of full lock,
     positive left, NaN where unknown. ``actors``: at each of ``actor_stamps_ns`` int64 [A] the boxes [M, 5] (x, y, yaw,
-    length, width) of all others; A may be 0.
+    length, width) of all others, and in ``kinds`` [M] what each is (ActorKind); A may be 0.
     """
 
     stamps_ns: np.ndarray
@@ -39,6 +39,14 @@ class Recorded:
     steers: np.ndarray
     actor_stamps_ns: np.ndarray
     actors: Sequence[np.ndarray]
+    kinds: Sequence[np.ndarray] = ()
+
+    def actor_row(self, stamp_ns: int) -> int | None:
+        """The index in ``actors`` nearest to ``stamp_ns``, at most ``SAME_TIME_NS`` away; None where there is none."""
+        if len(self.actors) == 0:
+            return None
+        nearest = int(np.abs(self.actor_stamps_ns - stamp_ns).argmin())
+        return nearest if abs(int(self.actor_stamps_ns[nearest]) - stamp_ns) <= SAME_TIME_NS else None
 
     def row(self, stamp_ns: int) -> int | None:
         """The row at ``stamp_ns``, at most half a tick of 20 Hz away; None where there is none."""
@@ -151,10 +159,8 @@ def _hits(wanted: np.ndarray, stamps_ns: np.ndarray, recorded: Recorded) -> np.n
     """1 or 0 [K] whether the car's box at ``wanted`` [K, 3] touches an actor; NaN where no actors were recorded then."""
     found = np.full(len(wanted), np.nan)
     for k, (pose, stamp) in enumerate(zip(wanted, stamps_ns, strict=True)):
-        if len(recorded.actors) == 0 or not np.isfinite(pose).all():
-            continue
-        nearest = int(np.abs(recorded.actor_stamps_ns - stamp).argmin())
-        if abs(int(recorded.actor_stamps_ns[nearest]) - int(stamp)) <= SAME_TIME_NS:
+        nearest = recorded.actor_row(int(stamp))
+        if nearest is not None and np.isfinite(pose).all():
             others = np.asarray(recorded.actors[nearest], float).reshape(-1, 5)
             found[k] = float(len(others) > 0 and overlap_one(np.array([*pose, EGO_LENGTH_M, EGO_WIDTH_M]), others).any())
     return found

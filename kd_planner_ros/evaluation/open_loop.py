@@ -14,6 +14,7 @@ from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP, find_sources
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.records import Plan
 from kd_planner_ros.driving.supervisor import WISHES
+from kd_planner_ros.evaluation import nuscenes
 from kd_planner_ros.evaluation.metrics import HORIZONS_S, Recorded, score_plans
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ class OpenLoopConfig:
 
 def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     """The figures of ``metrics.score_plans`` over all recordings in ``config.bag``, with ``bags``, ``refused`` (plans that
-    the supervisor would not drive) and ``incomplete`` (instants without every sensor) beside them; ``notes`` says by recording what
-    is odd or was left out, where something was.
+    the supervisor would not drive) and ``incomplete`` (instants without every sensor) beside them, and ``nuscenes``
+    (``nuscenes.figures``); ``notes`` says by recording what is odd or was left out, where something was.
 
     Raises:
         BagError: no recording, a broken one, one that lacks a topic the planner needs, or no instant with every sensor.
@@ -73,11 +74,13 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
         with open_bag(folder) as recording:
             parts.append(_score_one(recording, planner, horizons))
             notes |= {str(recording.path): recording.notes} if recording.notes else {}
+    steps = [part.pop("nuscenes") for part in parts]
     merged = merge(parts)
     if not merged["plans"]:
         raise BagError(f"an instant in {config.bag} at which every sensor of '{planner.name}' and odometry gave something",
                        f"none; {merged['incomplete']} instants are incomplete", "look at it with 'kd-planner bags check'")
-    return {"planner": planner.name, "bags": len(folders), **merged, **({"notes": notes} if notes else {})}
+    return {"planner": planner.name, "bags": len(folders), **merged, "nuscenes": nuscenes.figures(steps),
+            **({"notes": notes} if notes else {})}
 
 
 def _require_horizons(horizons: Sequence[float]) -> tuple[float, ...]:
@@ -133,7 +136,7 @@ def recorded(recording: Recording, actors: list[tuple[int, np.ndarray]]) -> Reco
     stamps = timeline.ego.stamps
     wish, executed = timeline.states("expert_steer", stamps), timeline.control.take(stamps)[:, 1]
     return Recorded(stamps, timeline.ego.values[:, columns], np.where(np.isfinite(wish), wish, executed),
-                    np.array([stamp for stamp, _ in actors], np.int64), boxes)
+                    np.array([stamp for stamp, _ in actors], np.int64), boxes, [table["kind"] for _, table in actors])
 
 
 def merge(parts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -156,11 +159,13 @@ def merge(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _score_one(recording: Recording, planner: Planner, horizons: tuple[float, ...] = HORIZONS_S) -> dict[str, Any]:
+    """The figures of one recording; ``nuscenes`` holds what those of all are made from."""
     from kd_planner_ros.bags.cameras import samples_for
 
     cameras = tuple(spec.id for spec in planner.rig.cameras) or recording.cameras[:1]
     samples = samples_for(recording, cameras, tuple(spec.id for spec in planner.rig.lidars), planner.rig)
     plans, steers, actors = plan_along(planner, recording, samples)
-    score = score_plans([plan.trajectory for plan in plans], steers, recorded(recording, actors), horizons,
-                        [plan.candidates for plan in plans])
-    return {**score, "refused": sum(steer is None for steer in steers), "incomplete": recording.incomplete}
+    trajectories, truth = [plan.trajectory for plan in plans], recorded(recording, actors)
+    score = score_plans(trajectories, steers, truth, horizons, [plan.candidates for plan in plans])
+    return {**score, "refused": sum(steer is None for steer in steers), "incomplete": recording.incomplete,
+            "nuscenes": nuscenes.steps_of(trajectories, truth)}

@@ -72,6 +72,7 @@ def test_the_only_camera_may_have_another_name(tmp_path):
     write_bag(tmp_path / "same" / "b", seconds=4.0)
     write_bag(tmp_path / "other" / "b", seconds=4.0, camera="rgb_front")
     own, other = (open_loop._score_one(open_bag(tmp_path / name / "b"), _Looking(0.2)) for name in ("same", "other"))
+    np.testing.assert_array_equal(own.pop("nuscenes").errors, other.pop("nuscenes").errors)
     assert own == other and own["plans"] == 8
 
 
@@ -126,3 +127,11 @@ def test_bad_input_is_named(tmp_path):
     write_bag(tmp_path / "c", seconds=3.0, leave_out="camera")
     with pytest.raises(BagError, match="image"):
         open_loop.run(OpenLoopConfig(tmp_path / "c"), progress=False)
+
+
+def test_the_nuscenes_figures_stand_beside_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr("kd_planner_ros.runtime.load.load_planner", lambda *words: _Arc(0.2, 0.75))
+    write_bag(tmp_path / "b", rate=0.2)
+    found = open_loop.run(OpenLoopConfig(tmp_path), progress=False)["nuscenes"]
+    assert found["vad"]["l2_m"] == pytest.approx({"1": 0.75, "2": 0.75, "3": None, "avg": None}, abs=2e-3, nan_ok=False)
+    assert found["plans"] == {"1": 10, "2": 10, "3": 0} and found["skipped"] == 6
