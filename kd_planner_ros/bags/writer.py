@@ -122,9 +122,10 @@ class BagWriter:
         with self._writing():
             self._writer.write(connection, stamp_ns, raw)
 
-    def put(self, channel: str, record: Any, stamp_ns: int, sensor: str = "", topics: Topics | None = None) -> None:
+    def put(self, channel: str, record: Any, stamp_ns: int, sensor: str = "", topics: Topics | None = None,
+            received_ns: int | None = None) -> None:
         """Write ``record`` on a channel of ``wire/channels.py``, of one ``sensor`` where it has one a sensor; ``topics`` are the
-        vehicle's unless given.
+        vehicle's unless given, ``received_ns`` is when it arrived (None: at once).
 
         Raises:
             ConfigError: no such channel.
@@ -132,7 +133,7 @@ class BagWriter:
         one = find_channel(channel)
         topics = topics or self.topics
         message = one.encode(make, record, stamp_ns, topics.frame_of(channel, sensor))
-        self.write(topics.of(channel, sensor), one.kind, message, stamp_ns, one.latched)
+        self.write(topics.of(channel, sensor), one.kind, message, stamp_ns if received_ns is None else received_ns, one.latched)
 
     def write_route(self, route: Route, stamp_ns: int) -> None:
         """The dense plan, latched."""
@@ -186,17 +187,17 @@ class BagWriter:
         """What the pictures of this instant show, in words."""
         self.put("captions", told, stamp_ns)
 
-    def write_roadside(self, view: RoadsideView) -> None:
+    def write_roadside(self, view: RoadsideView, received_ns: int | None = None) -> None:
         """What one roadside station sent: its picture with camera_info and transform, whose parent is ``map``, and its object
-        list, whichever of them came."""
+        list, whichever of them came; ``received_ns`` is when they arrived (None: at once)."""
         topics, now = Topics(view.station), view.stamp_ns
         if view.objects is not None:
-            self.put("station_objects", view.objects, now, topics=topics)
+            self.put("station_objects", view.objects, now, topics=topics, received_ns=received_ns)
         if view.image is not None and view.camera is not None:
             camera = view.camera
-            self.put("compressed" if self._compact else "image", view.image, now, camera.id, topics)
-            self.put("camera_info", camera, now, camera.id, topics)
-            self.put("tf", [Mount(MAP_FRAME, topics.frame(camera.id), optical(camera.pose))], now)
+            self.put("compressed" if self._compact else "image", view.image, now, camera.id, topics, received_ns)
+            self.put("camera_info", camera, now, camera.id, topics, received_ns)
+            self.put("tf", [Mount(MAP_FRAME, topics.frame(camera.id), optical(camera.pose))], now, received_ns=received_ns)
 
     def _picture(self, channel: str, camera: str, suffix: str, pixels: np.ndarray, now: int) -> None:
         """A picture with the camera_info and the transform of its own camera, which stands where ``camera`` stands."""

@@ -1,4 +1,4 @@
-"""``kd-planner bags check``: what a foreign recording holds, what is wrong with it, and what it can be used for."""
+"""``kd-planner bags check | dair | dair-example``: what a foreign recording holds, and DAIR-V2X as recordings."""
 
 from __future__ import annotations
 
@@ -14,15 +14,31 @@ examples:
   kd-planner bags check my_bag                       topics, clocks, cameras, and what train and replay would refuse
   kd-planner bags check my_bag --camera front=rgb_view   what they say with the cameras named so
   kd-planner bags check my_bags --json               the same of every recording in a folder, as one JSON object
+  kd-planner bags dair cooperative-vehicle-infrastructure --out recordings/dair    DAIR-V2X as recordings
+  kd-planner bags dair-example dair --sequential     a tiny set in its layout, to try that with
 
-Nothing is written. Exit status 2: a recording there cannot be read; the others are printed all the same."""
+'check' writes nothing. Exit status 2: a recording there cannot be read; the others are printed all the same."""
+DAIR = """\
+examples:
+  kd-planner bags dair cooperative-vehicle-infrastructure --out recordings/dair
+  kd-planner bags dair V2X-Seq-SPD --out recordings/spd_late --delay-frames 2
+
+Reads DAIR-V2X-C or V2X-Seq-SPD as published, told apart by their lists of pairs; point clouds are not needed. Writes one recording for
+each stretch of a batch or sequence without a gap of 250 ms: both pictures, places, road users, the station, captions. The route is the way
+driven, with LANE_FOLLOW everywhere. What is left out is counted and printed."""
+EXAMPLE = """\
+example:
+  kd-planner bags dair-example dair
+
+Writes six drives of up to 6 s past one station, drawn through real projections: road users whom the station alone sees, a drive by night, a
+standing car, station's pictures 37 and 180 ms old, a gap, a missing calibration, empty and other offsets, a drive shorter than 4.5 s."""
 PLANNERS = "front"
 """The camera that the shipped planners look through."""
 DRIVEN = "evaluate open-loop, replay"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the one subcommand."""
+    """Add the subcommands."""
     from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP
 
     parser.epilog = EPILOG
@@ -34,6 +50,42 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sub.add_argument("--camera", nargs="*", default=(), metavar="NAME=RECORDED", help=CAMERA_HELP)
     add_json(sub)
     sub.set_defaults(run=_check)
+    _configure_dair(ways)
+
+
+def _configure_dair(ways: Any) -> None:
+    summary = "turn DAIR-V2X into recordings"
+    sub = ways.add_parser("dair", help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=DAIR)
+    sub.add_argument("path", type=Path, metavar="PATH", help="the folder that holds vehicle-side, infrastructure-side and cooperative")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the recordings")
+    sub.add_argument("--delay-frames", type=int, default=0, metavar="N", choices=range(11), help="take the station's picture of N frames "
+                     "before the published one, 0 to 10 (VIC-Async)")
+    add_json(sub)
+    sub.set_defaults(run=_dair)
+    summary = "write a tiny set in DAIR-V2X's layout"
+    sub = ways.add_parser("dair-example", help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=EXAMPLE)
+    sub.add_argument("path", type=Path, metavar="PATH", help="an empty folder, or one that is not there")
+    sub.add_argument("--sequential", action="store_true", help="in the layout of V2X-Seq-SPD instead of DAIR-V2X-C's")
+    add_json(sub)
+    sub.set_defaults(run=_dair_example)
+
+
+def _dair(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.bags.dair.convert import convert
+
+    found = convert(args.path, args.out, args.delay_frames).facts()
+    print(f"{len(found['recordings'])} recordings with {found['pictures']} pictures in {args.out}")
+    for why, count in found["left_out"].items():
+        print(f"  {count} {why}")
+    return found
+
+
+def _dair_example(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.bags.dair.example import write_example
+
+    pairs = write_example(args.path, args.sequential)
+    print(f"{pairs} pairs of pictures in {args.path}")
+    return {"path": str(args.path), "pairs": pairs}
 
 
 def _check(args: argparse.Namespace) -> dict[str, Any]:

@@ -26,7 +26,7 @@ CONFIGS = {
     ("explain",): "kd_planner_ros.evaluation.explain.ExplainConfig",
     ("perceive",): "kd_planner_ros.evaluation.perceive.run.PerceiveConfig",
 }
-OTHERS = [("evaluate",), ("bench",), ("models",), ("routes",), ("bags",), ("bags", "check"),
+OTHERS = [("evaluate",), ("bench",), ("models",), ("routes",), ("bags",), ("bags", "check"), ("bags", "dair"), ("bags", "dair-example"),
           *(("bench", name) for name in ("world", "record", "train", "latency", "sizes", "drive", "v2x")), ("v2x",), ("v2x", "keys"),
           *(("models", name) for name in ("list", "params", "check", "sensors"))]
 
