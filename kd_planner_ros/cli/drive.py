@@ -18,6 +18,9 @@ A status line shows simulated time, speed and route completion while it runs; Ct
 the report; the exit status is 130 then. The folder holds report.html, the animation, statistics.json in the CARLA
 leaderboard's layout, and every number behind the plots."""
 
+TRUE_FALSE = ["true", "false"]
+"""Choices of an argument that is an option without a value, too."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``drive``."""
@@ -26,7 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     add_fields(parser, DriveConfig)
     for name, default, text, choices in further_arguments():
-        parser.add_argument("--" + name.replace("_", "-"), default=default, help=text, choices=choices, required=default is None)
+        flag = {"nargs": "?", "const": "true"} if choices == TRUE_FALSE else {}
+        parser.add_argument("--" + name.replace("_", "-"), default=default, help=text, choices=choices, required=default is None, **flag)
     add_json(parser)
     parser.set_defaults(run=_run)
 

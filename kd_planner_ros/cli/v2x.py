@@ -56,11 +56,10 @@ def _keys(args: argparse.Namespace) -> dict[str, Any]:
 
 def _stations(args: argparse.Namespace) -> Any:
     from kd_planner_ros.core.errors import ConfigError
-    from kd_planner_ros.core.stations import stations_from_data
+    from kd_planner_ros.core.stations import read_stations_file
     from kd_planner_ros.world.maps import load_map
-    from kd_planner_ros.world.roadside import read_file
 
-    found = stations_from_data(read_file(args.stations), str(args.stations)) if args.stations else load_map(args.map).stations
+    found = read_stations_file(args.stations) if args.stations else load_map(args.map).stations
     if not found:
         raise ConfigError("at least one station", "none", "give a stations file with --stations, or another map")
     return found

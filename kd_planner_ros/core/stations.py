@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.foreign import read_yaml
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, Station
 
@@ -22,6 +24,17 @@ def stations_to_data(stations: Iterable[Station]) -> dict[str, Any]:
     return {"stations": [{**_pose_data(one.pose, ("yaw",)), "id": one.id, "range_m": one.range_m, "cameras": [
         {**_pose_data(camera.pose, ("yaw", "pitch", "roll")), "id": camera.id, "width": camera.width, "height": camera.height,
          "fov_deg": camera.fov_deg, "period_s": camera.period_s} for camera in one.cameras]} for one in stations]}
+
+
+def read_stations_file(path: Path | str) -> tuple[Station, ...]:
+    """The stations in the YAML or JSON file at ``path``.
+
+    Raises:
+        ConfigError: no such file, neither YAML nor JSON, or as ``stations_from_data``.
+    """
+    if not Path(path).is_file():
+        raise ConfigError(f"a stations file at {path}", "a folder" if Path(path).is_dir() else "no such file", "check the path")
+    return stations_from_data(read_yaml(Path(path), what="YAML or JSON"), str(path))
 
 
 def stations_from_data(data: Any, source: str) -> tuple[Station, ...]:

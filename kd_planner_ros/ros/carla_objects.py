@@ -72,9 +72,9 @@ def from_objects(data: dict[str, Any], role_name: str) -> SensorRig:
         return SensorRig(cameras, lidars, roadside=None if wish is None else RoadsideWish(**wish))
 
 
-def write_objects(path: Path, rig: SensorRig, role_name: str) -> None:
-    """Write the sensor file of ``rig``."""
-    write_text(path, json.dumps(to_objects(rig, role_name), indent=2) + "\n")
+def write_objects(path: Path, rig: SensorRig, role_name: str, stations: Sequence[Station] = ()) -> None:
+    """Write the sensor file of ``rig``, with the cameras of ``stations`` as its top-level sensors."""
+    write_text(path, json.dumps(to_objects(rig, role_name, stations=stations), indent=2) + "\n")
 
 
 def read_objects(path: Path, role_name: str) -> SensorRig:

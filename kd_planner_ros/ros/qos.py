@@ -10,6 +10,7 @@ from collections.abc import Callable
 from copy import copy
 from typing import Any
 
+from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
@@ -38,6 +39,10 @@ STATIC = _reliable(100, latched=True)
 CLOCK = _reliable(10)
 ROADSIDE = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Roadside stations: nobody waits for a lost message."""
+RADIO = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT, deadline=Duration(seconds=1),
+                   lifespan=Duration(nanoseconds=500_000_000))
+"""What a station sends by radio: a stream that rests for a second is told, and what is older than half a second is of no use. Readers ask
+for neither (``ROADSIDE``): a reader's deadline would shut out stations that offer none."""
 
 
 def _overridable() -> QoSOverridingOptions:
@@ -61,8 +66,11 @@ def subscribe(node: Any, kind: type, topic: str, callback: Callable[[Any], None]
         qos_overriding_options=_overridable())
 
 
-def advertise(node: Any, kind: type, topic: str, profile: QoSProfile, lifecycle: bool = False) -> Any:
-    """A publisher of ``node``; with ``lifecycle`` it is silent while the node is not active."""
+def advertise(node: Any, kind: type, topic: str, profile: QoSProfile, lifecycle: bool = False,
+              on_deadline: Callable[[int], None] | None = None) -> Any:
+    """A publisher of ``node``; with ``lifecycle`` it is silent while the node is not active. ``on_deadline`` is told how often the deadline
+    of ``profile`` has passed without a message since it was told last."""
     create = node.create_lifecycle_publisher if lifecycle else node.create_publisher
-    return create(kind, topic, copy(profile), event_callbacks=PublisherEventCallbacks(use_default_callbacks=False),
+    missed = None if on_deadline is None else lambda event: on_deadline(event.total_count_change)
+    return create(kind, topic, copy(profile), event_callbacks=PublisherEventCallbacks(deadline=missed, use_default_callbacks=False),
                   qos_overriding_options=_overridable())

@@ -132,3 +132,5 @@ def in_view(gate: Gate, message: RadioMessage) -> str:
 
 CHECKS: tuple[Check, ...] = (known, near, sized, seldom, authentic, new, timely, allowed_rate, in_view)
 """In the order in which they are made."""
+SCREENS: tuple[Check, ...] = (known, near, sized)
+"""Those that need no signature and remember nothing."""

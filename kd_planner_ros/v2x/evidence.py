@@ -21,14 +21,18 @@ class Evidence:
 
     def __init__(self) -> None:
         self._rings: dict[str, deque[tuple[RadioMessage, int]]] = {}
+        self.newest = ""
+        """Reason and station of the newest one."""
 
     def take(self, message: RadioMessage, reason: str, objects: int = 0) -> None:
         """Keep a refused message, or one of which so many ``objects`` were refused."""
+        self.newest = f"{reason} ({message.station[:64]})"
         self._rings.setdefault(reason, deque(maxlen=KEPT)).append((message, objects))
 
     def clear(self) -> None:
         """Forget everything."""
         self._rings.clear()
+        self.newest = ""
 
     def rows(self) -> list[dict[str, object]]:
         """Every kept message in the order of arrival, ready for JSON; payloads are cut to 4,096 bytes, ``bytes`` says how many came."""

@@ -9,7 +9,7 @@ from typing import Any
 from kd_planner_ros.core.records import EgoState
 from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.core.v2x import OBJECTS, PHASES, PICTURE, CooperativePicture, CoopState, RadioMessage, ReportedObjects, RoadsideView
-from kd_planner_ros.v2x.checks import CHECKS, Gate, Peer
+from kd_planner_ros.v2x.checks import CHECKS, SCREENS, Check, Gate, Peer, known
 from kd_planner_ros.v2x.evidence import Cost, Evidence
 from kd_planner_ros.v2x.objects import FreeSpace, Plausibility
 from kd_planner_ros.v2x.order import NS
@@ -58,23 +58,34 @@ class Gateway:
         """The car itself sees this space to be free."""
         self._gate.around.free = free
 
+    def has_stream(self, message: RadioMessage) -> bool:
+        """Whether the station of ``message`` is known and may send this kind from this camera."""
+        return not known(self._gate, message)
+
+    def screen(self, message: RadioMessage) -> str:
+        """The reason code for which a message is refused, and counted, before its signature is there: its name, its station's distance or
+        its size; "" where it may wait for it."""
+        return self._refuse(message, self._verdict(message, SCREENS))
+
     def take(self, message: RadioMessage) -> None:
         """Judge a message that arrived at its ``received_ns``."""
-        reason = next(filter(None, (check(self._gate, message) for check in CHECKS)), "")
-        if reason:
-            self._refuse(message, reason)
-            return
+        self.judge(message)
+
+    def judge(self, message: RadioMessage) -> str:
+        """``take``; the reason code for which the message was refused, "" where it was accepted."""
+        if reason := self._refuse(message, self._verdict(message, CHECKS)):
+            return reason
         try:
             item = self._read(message)
         except Refused as refused:
-            self._refuse(message, refused.reason)
-            return
+            return self._refuse(message, refused.reason)
         peer = self._gate.peers[message.station]
         measured_ns = message.stamp_ns - round(peer.clock.ahead_s * NS)
         self._store.keep(message, measured_ns, item)
         self.counts[ACCEPTED] += 1
         self.counts[DEGRADED] += message.received_ns - measured_ns > self._settings.fresh_s * NS
         self._cost.take(message.received_ns, len(message.payload) + len(message.signature), _raw_bytes(message, peer))
+        return ""
 
     def objects(self, now_ns: int, ego: EgoState) -> ReportedObjects:
         """The objects of ``picture``."""
@@ -105,11 +116,18 @@ class Gateway:
         """Facts for the diagnostics."""
         sent, raw = self._cost.rates(now_ns)
         return {"state": self._states.state.name, "stations known": len(self._gate.peers), "bytes/s as sent": round(sent),
-                "bytes/s raw": round(raw), **{name: count for name, count in sorted(self.counts.items()) if count}}
+                "bytes/s raw": round(raw), "last refusal": self.evidence.newest or "none",
+                **{name: count for name, count in sorted(self.counts.items()) if count}}
 
-    def _refuse(self, message: RadioMessage, reason: str) -> None:
-        self.counts[reason] += 1
-        self.evidence.take(message, reason)
+    def _verdict(self, message: RadioMessage, checks: Iterable[Check]) -> str:
+        return next(filter(None, (check(self._gate, message) for check in checks)), "")
+
+    def _refuse(self, message: RadioMessage, reason: str) -> str:
+        """``reason``; counted, with ``message`` as evidence, where it is one."""
+        if reason:
+            self.counts[reason] += 1
+            self.evidence.take(message, reason)
+        return reason
 
     def _read(self, message: RadioMessage) -> Any:
         """The content of a message whose envelope is in order."""

@@ -71,6 +71,24 @@ def read_signer(path: Path, station: Station, now_s: float) -> Signer:
     return Signer(Ed25519PrivateKey.from_private_bytes(data["private_key"]), place_digest(station))
 
 
+def read_signers(folder: Path, stations: Iterable[Station], name: str, now_s: float) -> list[tuple[Station, Signer]]:
+    """(station, who signs for it) of each of ``stations`` that has a key in ``folder`` (``.../private``); of station ``name`` alone where
+    it is not empty.
+
+    Raises:
+        ConfigError: no such station, none of them has a key there, or as ``read_signer``.
+    """
+    stations = list(stations)
+    wanted = [one for one in stations if name in ("", one.id)]
+    if not wanted:
+        raise ConfigError(f"a station out of {', '.join(one.id for one in stations)}", repr(name), "correct parameter station")
+    found = [(one, folder / f"{one.id}.json") for one in wanted]
+    there = [(one, path) for one, path in found if path.is_file()]
+    if not there:
+        raise ConfigError(f"a private key of one of the stations in {folder}", f"none for {wanted[0].id}", _NEW)
+    return [(one, read_signer(path, one, now_s)) for one, path in there]
+
+
 def read_allowed(folder: Path, stations: Iterable[Station], now_s: float) -> KeyRing:
     """The allow-list in ``folder`` (``.../allowed``): the keys of those ``stations`` that have a good one. Why another file was refused
     stands in ``refused``; a station that moved on the map since its key was made is refused too.

@@ -20,7 +20,7 @@ class GatewaySettings:
         pairing_s: a picture farther from the ego's picture than this is counted as unpaired.
         messages_per_s, bytes_per_s: of one station.
         max_picture_bytes, max_picture_width: of one picture.
-        reenter_frames, reenter_s: so many good frames over so long lead back to a better state.
+        reenter_frames, reenter_s: so many good frames over so long, without a gap longer than ``gap_s``, lead back to a better state.
         gap_s: no longer absence than this needs no way back: pictures of 2 Hz leave such gaps.
         ego_age_s: older odometry means that the car does not know where it is.
         max_speed_mps, max_acceleration_mps2: of an object.

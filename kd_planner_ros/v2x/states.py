@@ -12,7 +12,7 @@ class StateMachine:
     """COOP_FULL, COOP_OBJECTS, EGO_ONLY, MINIMAL_RISK.
 
     A state is left for a worse one at the frame that lacks what it needs. It comes back at once after a gap that is no longer than the
-    time between two pictures, and else after some good frames in a row over some time.
+    time between two pictures, and else after some good frames over some time without a longer gap.
     """
 
     def __init__(self, settings: GatewaySettings):
@@ -23,7 +23,7 @@ class StateMachine:
         """Begin anew: in EGO_ONLY."""
         self.state = CoopState.EGO_ONLY
         self._now_ns: int | None = None
-        self._good: dict[CoopState, tuple[int, int]] = {}
+        self._good: dict[CoopState, tuple[int, int, int]] = {}
         self._held_ns: dict[CoopState, int] = {}
 
     def update(self, now_ns: int, pictures: bool, objects: bool, ego: bool) -> CoopState:
@@ -42,10 +42,11 @@ class StateMachine:
 
     def _may(self, state: CoopState, good: bool, now_ns: int) -> bool:
         if not good:
-            self._good.pop(state, None)
             return False
-        first_ns, frames = self._good.get(state, (now_ns, 0))
-        self._good[state] = (first_ns, frames + 1)
+        first_ns, frames, last_ns = self._good.get(state, (now_ns, 0, now_ns))
+        if now_ns - last_ns > self._settings.gap_s * NS:
+            first_ns, frames = now_ns, 0
+        self._good[state] = (first_ns, frames + 1, now_ns)
         proven = frames + 1 >= self._settings.reenter_frames and now_ns - first_ns >= self._settings.reenter_s * NS
         held_ns = self._held_ns.get(state)
         if not proven and (held_ns is None or now_ns - held_ns > self._settings.gap_s * NS):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.wire.codec import dense, motion, pictures, plans, roadside, tables, words
+from kd_planner_ros.wire.codec import dense, motion, pictures, plans, radio, roadside, tables, words
 
 Encode = Callable[[Any, Any, int, str], Any]
 """(make, record, stamp in ns, frame id) -> message."""
@@ -84,6 +84,14 @@ CHANNELS = {
                           "{sensor}"),
     "station_objects": Channel("/carla/{role}/objects", tables.TABLE, tables.table, tables.actors_of, None),
     "stations": Channel("/carla/stations", roadside.TEXT, roadside.stations, roadside.stations_of, None, True),
+    "radio_picture": Channel("/radio/{role}/{sensor}/image/compressed", pictures.COMPRESSED, radio.picture, radio.payload_of, "{sensor}"),
+    "radio_objects": Channel("/radio/{role}/objects", tables.TABLE, radio.objects, radio.payload_of, None),
+    "radio_phases": Channel("/radio/{role}/phases", tables.TABLE, radio.phases, radio.payload_of, None),
+    "radio_signature": Channel("/radio/{role}/signature", radio.TEXT, radio.signature, radio.signature_of, None),
+    "v2x_stations": Channel("/v2x/stations", roadside.TEXT, roadside.stations, roadside.stations_of, None, True),
+    "v2x_objects": Channel("/v2x/objects", tables.TABLE, radio.reported, radio.reported_of, None),
+    "v2x_phases": Channel("/v2x/phases", tables.TABLE, tables.table, radio.phases_of, None),
+    "v2x_state": Channel("/v2x/state", radio.TEXT, radio.state, radio.state_of, None, True),
     "map_lines": Channel("/truth/map_lines", tables.TABLE, tables.table, roadside.map_lines_of, None, True),
     "plan": Channel("/carla/{role}/planner/plan", tables.TABLE, plans.plan, plans.plan_of),
     "candidates": Channel("/carla/{role}/planner/candidates", tables.TABLE, plans.candidates, plans.candidates_of),

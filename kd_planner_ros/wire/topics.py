@@ -22,9 +22,17 @@ TRUTH_SIGNALS = CHANNELS["traffic_lights"].topic
 TRUTH_STATE = CHANNELS["state"].topic
 MAP_LINES = CHANNELS["map_lines"].topic
 CAPTIONS = CHANNELS["captions"].topic
+DIRECT, BEHIND_GATEWAY = "/carla", "/v2x"
+"""What the topics of roadside stations begin with: as the stations send them, and behind a gateway."""
 LABELS = ("depth", "semantic", "instance")
-__all__ = ["CAPTIONS", "CARLA_OBJECTS", "CLOCK", "LABELS", "LIGHT_INFO", "LIGHT_STATUS", "MAP_FRAME", "MAP_LINES", "TF", "TF_STATIC",
-           "TRUTH_OBJECTS", "TRUTH_SIGNALS", "TRUTH_STATE", "WORLD_INFO", "Topics", "require_role_name"]
+__all__ = ["BEHIND_GATEWAY", "CAPTIONS", "CARLA_OBJECTS", "CLOCK", "DIRECT", "LABELS", "LIGHT_INFO", "LIGHT_STATUS", "MAP_FRAME",
+           "MAP_LINES", "TF", "TF_STATIC", "TRUTH_OBJECTS", "TRUTH_SIGNALS", "TRUTH_STATE", "WORLD_INFO", "Topics",
+           "require_role_name", "roadside"]
+
+
+def roadside(topic: str, beginning: str = DIRECT) -> str:
+    """``topic`` of a roadside station, with another ``beginning``."""
+    return beginning + topic.removeprefix(DIRECT)
 
 
 def require_role_name(role: str) -> str:

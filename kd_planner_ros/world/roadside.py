@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.foreign import read_yaml
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.scene import SceneState
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, Station
-from kd_planner_ros.core.stations import STATION_CAMERA_PERIOD_S, stations_from_data
+from kd_planner_ros.core.stations import STATION_CAMERA_PERIOD_S, read_stations_file
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.geometry.frames import wrap_angle
 from kd_planner_ros.world.roadside_objects import in_range, seen_by
@@ -58,20 +57,9 @@ def read_stations(path: Path | str, road: RoadMap) -> tuple[Station, ...]:
     Raises:
         ConfigError: no such file, a broken one, or a station that does not stand on the map; the station is named.
     """
-    stations = stations_from_data(read_file(path), str(path))
+    stations = read_stations_file(path)
     require_on_map(stations, road)
     return stations
-
-
-def read_file(path: Path | str) -> object:
-    """The content of a YAML or JSON file.
-
-    Raises:
-        ConfigError: no such file, or neither YAML nor JSON.
-    """
-    if not Path(path).is_file():
-        raise ConfigError(f"a stations file at {path}", "a folder" if Path(path).is_dir() else "no such file", "check the path")
-    return read_yaml(Path(path), what="YAML or JSON")
 
 
 def require_on_map(stations: Iterable[Station], road: RoadMap) -> None:

@@ -14,8 +14,10 @@ from kd_planner_ros.core.road import MAP_LINE_DTYPE
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind
 from kd_planner_ros.core.sensors import CameraSpec, Station
+from kd_planner_ros.core.v2x import PHASE_DTYPE, CoopState, ReportedObjects
 from kd_planner_ros.wire.codec.motion import Fix, ImuSample, Mount
 from kd_planner_ros.wire.codec.plans import Candidates, Fault, PlanHead
+from kd_planner_ros.wire.codec.radio import SignatureNote
 from kd_planner_ros.wire.tables import COLOURED_DTYPE
 
 STAMP = 1_234_567_890_123
@@ -81,6 +83,14 @@ SAMPLES = {
     "stations": [(Station("rsu", Pose(1.0, 2.0), (CameraSpec("c", Pose(1.0, 2.0, 7.0), 64, 36, 90.0, 0.1),), range_m=80.0),), ()],
     "captions": [(Caption("front", STAMP, "day", (SeenUser(ActorKind.CAR, 0, 99), SeenUser(ActorKind.PEDESTRIAN, 50, 7))),
                   Caption("north/camera", STAMP - 1, "night")), ()],
+    "radio_picture": [b"\xff\xd8 a picture \xff\xd9"],
+    "radio_objects": [_ACTORS.tobytes(), b""],
+    "radio_phases": [filled(PHASE_DTYPE, 2).tobytes(), b""],
+    "radio_signature": [SignatureNote("picture", "camera", STAMP, 2**63 - 1, bytes(range(72))), SignatureNote("objects", "", 0, 0, b"")],
+    "v2x_stations": [(Station("rsu", Pose(1.0, 2.0)),), ()],
+    "v2x_objects": [ReportedObjects(STAMP, _ACTORS, np.array([0.0, 0.25, 0.5])), ReportedObjects(STAMP)],
+    "v2x_phases": [filled(PHASE_DTYPE, 2)],
+    "v2x_state": [(CoopState.EGO_ONLY, "no station with a key is in range")],
     "map_lines": [filled(MAP_LINE_DTYPE, 5)],
     "objects": [_ACTORS, _ACTORS[:0]],
     "traffic_lights": [_SIGNALS, _SIGNALS[:0]],

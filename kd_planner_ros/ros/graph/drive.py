@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -22,6 +23,7 @@ from kd_planner_ros.ros.graph.checks import check_nodes
 from kd_planner_ros.ros.graph.describe import GraphConfig, describe
 from kd_planner_ros.ros.graph.environment import graph_environment, require_graph
 from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
+from kd_planner_ros.ros.graph.roadside import prepare_roadside
 from kd_planner_ros.ros.graph.spares import SPARES, drives_on
 from kd_planner_ros.ros.params import SHOW_ROUTE, checked
 from kd_planner_ros.ros.profiles import load_profile
@@ -112,26 +114,31 @@ def drive(config: DriveConfig) -> DriveReport:
     run_dir = Path(config.out or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}").resolve()
     second_name, second = perceiver_facts(config.fallback_planner, config.models_dir, PLANNER)
     tell_same_fallback((planner, models_dir), (second_name, config.models_dir))
-    rig = rig_to_mount(facts.rig, seen.rig if seen else None, fallback=second.rig if second else None)
+    keys = tempfile.TemporaryDirectory(prefix="kd_planner_ros_")  # gone with this process
+    roadside = prepare_roadside(config.asked, "builtin", config.map, config.stations, str(run_dir), Path(keys.name))
+    rig = roadside.rig(rig_to_mount(facts.rig, seen.rig if seen else None, fallback=second.rig if second else None))
     environment = graph_environment(rig)
-    world = {"objects_definition_file": str(run_dir / "sensors.json"), "map": config.map, "route": config.route, "snap": config.snap,
-             "stations": config.stations and str(Path(config.stations).resolve()), "seed": config.seed,
-             "vehicles": config.vehicles, "walkers": config.walkers, "weather": config.weather,
-             "scenarios": config.scenarios, "max_time_s": float(config.time), "run_dir": str(run_dir),
-             "planner_name": facts.name, "planner_folder": own_folder(planner, models_dir), "planner_device": config.device,
-             "planner_engine": config.engine}
+    world = {**_world_parameters(config, run_dir), "planner_name": facts.name, "planner_folder": own_folder(planner, models_dir)}
     checked(WorldParams, world)
     checked(PlannerParams, {"planner": planner, "device": config.device, "engine": config.engine, "threads": config.threads})
     nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, perceiver=perceiver, device=config.device, engine=config.engine,
                                  models_dir=models_dir, perceiver_dir=models_dir, fallback_planner=second_name, fallback_dir=models_dir,
                                  fallback_period_s=1.0 / second.rate_hz if second else 0.0, threads=config.threads,
-                                 world_parameters=world, asked=config.asked))
+                                 world_parameters=world, asked=roadside.asked))
     check_nodes(nodes)
     require_free(run_dir, "drive", DRIVE_FILES)
     run_dir.mkdir(parents=True, exist_ok=True)
     write_objects(run_dir / "sensors.json", rig, profile.role_name)
     outcome = _run(nodes, run_dir, environment, profile.topics["diagnostics"])
     return _conclude(config, run_dir, outcome)
+
+
+def _world_parameters(config: DriveConfig, run_dir: Path) -> dict[str, Any]:
+    return {"objects_definition_file": str(run_dir / "sensors.json"), "map": config.map, "route": config.route, "snap": config.snap,
+            "stations": config.stations and str(Path(config.stations).resolve()), "seed": config.seed,
+            "vehicles": config.vehicles, "walkers": config.walkers, "weather": config.weather,
+            "scenarios": config.scenarios, "max_time_s": float(config.time), "run_dir": str(run_dir),
+            "planner_device": config.device, "planner_engine": config.engine}
 
 
 @dataclass

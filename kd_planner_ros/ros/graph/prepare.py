@@ -26,10 +26,12 @@ from kd_planner_ros.ros.graph.checks import check_nodes
 from kd_planner_ros.ros.graph.describe import GraphConfig, NodeProcess, describe
 from kd_planner_ros.ros.graph.environment import require_graph, transport_environment
 from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
+from kd_planner_ros.ros.graph.roadside import prepare_roadside
 from kd_planner_ros.ros.graph.settings import SECTION, read_parameter_file, values_for
 from kd_planner_ros.ros.graph.site import Site, in_namespace
 from kd_planner_ros.ros.params import ModelParams
 from kd_planner_ros.ros.profiles import Profile
+from kd_planner_ros.ros.specs.world import WorldParams
 from kd_planner_ros.runtime.facts import ModelFacts, own_folder, planner_facts, tell_same_fallback
 
 REQUEST, ANSWER = "request.json", "answer.json"
@@ -57,19 +59,20 @@ def prepare_drive(a: Mapping[str, str], folder: Path) -> Answer:
     fallback, fallback_dir = site.fallback_planner(profile)
     fallback, second = perceiver_facts(fallback, fallback_dir, PLANNER)
     tell_same_fallback((planner, models_dir), (fallback, fallback_dir))
-    rig = rig_to_mount(facts.rig, seen.rig if seen else None, a["world"] == "builtin", second.rig if second else None)
+    roadside = prepare_roadside(a, a["world"], a["map"] or WorldParams.map, a["stations"], a["run_dir"], folder)
+    rig = roadside.rig(rig_to_mount(facts.rig, seen.rig if seen else None, a["world"] == "builtin", second.rig if second else None))
     sensors = Path(a["sensors_file"] or folder / "sensors.json").absolute()
     nodes = describe(GraphConfig(
         profile, planner, 1.0 / facts.rate_hz, world=a["world"], perceiver=perceiver, device=a["device"], engine=a["engine"],
         models_dir=models_dir, perceiver_dir=perceiver_dir, fallback_planner=fallback, fallback_dir=fallback_dir,
-        fallback_period_s=1.0 / second.rate_hz if second else 0.0, asked=a, threads=_number(a, "threads", int),
+        fallback_period_s=1.0 / second.rate_hz if second else 0.0, asked=roadside.asked, threads=_number(a, "threads", int),
         use_sim_time=TRUE_FALSE.get(a["use_sim_time"]), params_file=params_file, world_parameters=_world_parameters(a),
         world_defaults=_world_defaults(site, profile, facts, own_folder(planner, models_dir), sensors)))
     check_nodes(nodes, params_file)
     site.require_agreed(nodes)
     for run_dir in filter(None, (node.effective().get("run_dir") for node in nodes)):
         _claim(Path(run_dir))
-    write_objects(sensors, rig, profile.role_name)
+    write_objects(sensors, rig, profile.role_name, roadside.stations)
     notes = [f"sensor file for carla_spawn_objects: {sensors}"] if a["world"] == "carla" else []
     return {"environment": transport_environment(rig), "notes": notes, "nodes": [_node(node, folder) for node in nodes]}
 

@@ -40,8 +40,7 @@ class ModelNode(ManagedNode):
         self.adapter = make_adapter(p.carla_profile, p.role_name, p.carla_version)
         self._inference: Any = None
         self._inputs: Any = None
-        self._outputs: Any = None
-        self._active = False
+        self._outputs, self._active = None, False
         self.health = Health(self, self._values)
         self._watch = InputWatch(self, self.health, p.unseen_after_s, self._time_jump)
         self._ready = advertise(self, Bool, f"{spec.name}_ready", LATCHED)
@@ -63,7 +62,8 @@ class ModelNode(ManagedNode):
     def input_options(self) -> dict[str, Any]:
         """Further arguments of ``ModelInputs``."""
         p = self.params
-        return {"camera_info": p.camera_info, "limits": Limits(p.max_focal_error, p.max_mount_error_m, p.max_mount_error_deg)}
+        limits = Limits(p.max_focal_error, p.max_mount_error_m, p.max_mount_error_deg)
+        return {"camera_info": p.camera_info, "roadside_topics": p.roadside_topics, "limits": limits}
 
     def on_configure(self, state: Any) -> Any:
         """Load the model, run it once, open the ports."""

@@ -15,21 +15,24 @@ from kd_planner_ros.ros.diagnostics import WARN, Health
 from kd_planner_ros.ros.lifecycle import guarded
 from kd_planner_ros.ros.qos import LATCHED, ROADSIDE, subscribe
 from kd_planner_ros.ros.stamps import from_stamp
-from kd_planner_ros.wire.topics import Topics
+from kd_planner_ros.wire.topics import DIRECT, Topics, roadside
 
 
 class RoadsideInputs:
-    """Subscribes to the stations that ``/carla/stations`` names, and keeps their newest messages in ``buffer``.
+    """Subscribes to the stations that ``/carla/stations`` names, and keeps their newest messages in ``buffer``; topics have ``beginning``
+    in place of ``/carla``.
 
     Nothing waits for a station: what is late, out of order, missing or broken costs a view and no plan. Messages are only
     unpacked by ``image_of`` and ``objects_of``, which the worker thread calls.
     """
 
-    def __init__(self, node: Any, adapter: Any, buffer: RoadsideBuffer, health: Health):
+    def __init__(self, node: Any, adapter: Any, buffer: RoadsideBuffer, health: Health, beginning: str = DIRECT):
         self._node, self._adapter, self._buffer, self._health = node, adapter, buffer, health
+        self._beginning = beginning
         self._counts = {"roadside pictures": 0, "roadside object lists": 0, "roadside messages refused": 0}
         self._known: dict[str, list[Any]] = {}
-        self._stations = subscribe(node, String, Topics().of("stations"), guarded(health, self._take_stations, name="stations"), LATCHED)
+        topic = roadside(Topics().of("stations"), beginning)
+        self._stations = subscribe(node, String, topic, guarded(health, self._take_stations, name="stations"), LATCHED)
 
     def _take_stations(self, message: String) -> None:
         for station in self._adapter.from_msg("stations", message):
@@ -50,10 +53,10 @@ class RoadsideInputs:
 
             return take
 
-        ports = [subscribe(node, Image, topics.image(camera.id), guarded(health, pictures(camera), name=topics.image(camera.id)), ROADSIDE)
-                 for camera in station.cameras]
+        named = [(roadside(topics.image(camera.id), self._beginning), camera) for camera in station.cameras]
+        ports = [subscribe(node, Image, topic, guarded(health, pictures(camera), name=topic), ROADSIDE) for topic, camera in named]
         if self._buffer.wants_objects:
-            topic = topics.of("station_objects")
+            topic = roadside(topics.of("station_objects"), self._beginning)
             ports.append(subscribe(node, PointCloud2, topic, guarded(health, objects, name=topic), ROADSIDE))
         return ports
 

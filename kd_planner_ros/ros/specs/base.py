@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 IN, OUT = "in", "out"
-SENSOR, STATE, COMMAND, LATCHED, STATIC, ROADSIDE = "sensor", "state", "command", "latched", "static", "roadside"
+SENSOR, STATE, COMMAND, LATCHED, STATIC, ROADSIDE, RADIO = "sensor", "state", "command", "latched", "static", "roadside", "radio"
 QOS_TEXTS = {SENSOR: "reliable; depth 5 to publish, 1 to subscribe, 5 where the model declares a history", STATE: "reliable, depth 10",
              COMMAND: "reliable, depth 1",
              LATCHED: "reliable, depth 1, transient local", STATIC: "reliable, depth 100, transient local",
-             ROADSIDE: "best effort, depth 5: nobody waits for a lost message"}
+             ROADSIDE: "best effort, depth 5: nobody waits for a lost message",
+             RADIO: "best effort, depth 5; offers a deadline of 1 s and a lifespan of 0.5 s"}
 """Quality of service by its name (``ros/qos.py``). Every port may be overridden by ``qos_overrides`` in YAML."""
 Argument = tuple[str, "str | None", str, "list[str] | None"]
 """An argument of a launch file: name, default, text, choices."""

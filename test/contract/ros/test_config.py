@@ -95,9 +95,9 @@ def test_a_new_node_is_one_file_of_specs(tmp_path, monkeypatch):
         assert nodes[2].defaults == {"use_sim_time": True, "autostart": True} and len(graph()) == 3
         assert "gateway" in [name for name, *_ in importlib.reload(arguments).DRIVE]
         parser = build_parser("drive")
-        monkeypatch.setattr(drive_module, "drive", lambda config: config)
+        monkeypatch.setattr(drive_module, "drive", lambda config: {"interrupted": False, "asked": config.asked})
         args = parser.parse_args(["drive", "--gateway", "10.0.0.1"])
-        assert args.run(args).asked == {"gateway": "10.0.0.1"}, "kd-planner drive has the option too"
+        assert args.run(args)["asked"]["gateway"] == "10.0.0.1", "kd-planner drive has the option too"
     finally:
         monkeypatch.undo()
         sys.modules.pop("kd_planner_ros.ros.specs.listener", None)

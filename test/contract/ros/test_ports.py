@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import time
 from dataclasses import replace
 
 import pytest
@@ -20,12 +21,13 @@ from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig, Sta
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.lifecycle import autostart
-from kd_planner_ros.ros.nodes import controller_node, perception_node, planner_node, world_node
+from kd_planner_ros.ros.nodes import controller_node, perception_node, planner_node, v2x_gateway_node, v2x_station_node, world_node
 from kd_planner_ros.ros.ports.roadside_outputs import RoadsideOutputs
 from kd_planner_ros.ros.profiles import load_profile
 from kd_planner_ros.ros.specs import node_specs
-from kd_planner_ros.ros.specs.base import COMMAND, IN, LATCHED, OUT, ROADSIDE, SENSOR, STATE, STATIC, STATIONS
+from kd_planner_ros.ros.specs.base import COMMAND, IN, LATCHED, OUT, RADIO, ROADSIDE, SENSOR, STATE, STATIC, STATIONS
 from kd_planner_ros.ros.stop import StopFlag
+from kd_planner_ros.v2x.key_files import make_keys
 
 STATION = Station("rsu", Pose(x=10.0), (CameraSpec("north", Pose(x=10.0, z=7.0), 16, 8, 90.0, 0.1),))
 RIG = SensorRig((CAMERA,), (LIDAR,), roadside=RoadsideWish(objects=True))
@@ -33,7 +35,7 @@ EVERYBODYS = re.compile(r"^(/rosout|/parameter_events|.*/transition_event)$")
 """Topics that rclpy opens on each node."""
 RELIABLE, LASTING = ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL
 QOS = {SENSOR: (True, False), STATE: (True, False), COMMAND: (True, False), LATCHED: (True, True), STATIC: (True, True),
-       ROADSIDE: (False, False)}
+       ROADSIDE: (False, False), RADIO: (False, False)}
 """Reliable, transient local."""
 IDS = {"<camera>": r"\w+", "<lidar>": "lidar", "<station>": "rsu", "<output>": r"\w+"}
 
@@ -99,6 +101,27 @@ def trainer(graph, monkeypatch, tmp_path):
         Parameter(name, value=value) for name, value in values.items()]))
 
 
+def v2x_node(graph, tmp_path, kind, folder, **parameters):
+    """A node that has heard of one station, and has a key of it."""
+    make_keys(tmp_path / "keys", [STATION], time.time() - 10.0, time.time() + 1000.0)
+    graph.stations = RoadsideOutputs(graph.node, Adapter(), (STATION,))
+    node = graph.start(kind, {"keys": str(tmp_path / "keys" / folder), **parameters})
+    assert autostart(node), node.health.worst
+    return graph.spin_in_thread(node)
+
+
+def v2x_gateway(graph, monkeypatch, tmp_path):
+    node = v2x_node(graph, tmp_path, v2x_gateway_node.V2xGatewayNode, "allowed")
+    assert wait_for(lambda: node._gate is not None)
+    return node
+
+
+def v2x_station(graph, monkeypatch, tmp_path):
+    node = v2x_node(graph, tmp_path, v2x_station_node.V2xStationNode, "private")
+    assert wait_for(lambda: node._sending)
+    return node
+
+
 def real(node):
     """(topic, direction) to (type, reliable, transient local) of every endpoint of ``node`` but those that rclpy opens.
 
@@ -128,7 +151,8 @@ def may_be_absent(port):
     return "profile `autoware`" in port.text or not any(importlib.util.find_spec(package) for package in packages)
 
 
-@pytest.mark.parametrize("start", [planner, fallback_planner, perception, controller, world, trainer], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("start", [planner, fallback_planner, perception, controller, world, trainer,
+                                   v2x_gateway, v2x_station], ids=lambda one: one.__name__)
 def test_a_node_has_the_ports_that_it_declares_and_no_others(graph, monkeypatch, tmp_path, start):
     node, spec = start(graph, monkeypatch, tmp_path), node_specs()[start.__name__]
     assert node.get_name() == spec.name

@@ -10,10 +10,12 @@ import yaml
 from support.perception import install_network, save_tiny
 
 from kd_planner_ros.core.errors import KdPlannerError
+from kd_planner_ros.core.stations import read_stations_file
 from kd_planner_ros.ros.graph import arguments
 from kd_planner_ros.ros.graph.prepare import ANSWER, REQUEST, prepare_drive, prepare_train
 from kd_planner_ros.ros.graph.settings import read_parameter_file, values_for
 from kd_planner_ros.ros.train_params import checked_training
+from kd_planner_ros.v2x.key_files import make_keys
 
 
 def given(table, *words):
@@ -60,6 +62,35 @@ def test_a_perceiver_is_looked_for_where_its_own_section_says(tmp_path, monkeypa
     _, nodes = drive(tmp_path / "a", f"params_file:={tmp_path / 'mine.yaml'}", "perception:=true", "world:=none")
     assert nodes["perception"]["perceiver"] == "eye", "auto: the first perceiver of that folder"
     assert nodes["perception"]["models_dir"] == str(models) and "models_dir" not in nodes["planner"]
+
+
+def test_roadside_stations_are_heard_through_a_gateway(tmp_path):
+    _, nodes = drive(tmp_path / "a", "v2x:=true", f"run_dir:={tmp_path / 'run'}")
+    assert list(nodes) == ["planner", "controller", "v2x_gateway", "v2x_station", "world"]
+    gateway, station = nodes["v2x_gateway"], nodes["v2x_station"]
+    assert (Path(gateway["keys"]) / "station_0.json").is_file() and (Path(station["keys"]) / "station_0.json").is_file()
+    assert gateway["keys"] != station["keys"] and station["first_sequence"] == 1 and gateway["run_dir"] == str(tmp_path / "run")
+    assert nodes["planner"]["roadside_topics"] == "/v2x" and "stations" not in gateway
+    wish = json.loads((tmp_path / "a" / "sensors.json").read_text())["kd_planner_ros"]["roadside"]
+    assert wish["objects"] and wish["views"] >= 1, "the world sends what stations see"
+    _, nodes = drive(tmp_path / "b")
+    assert "v2x_gateway" not in nodes and "roadside_topics" not in nodes["planner"]
+
+
+def test_stations_beside_carla_need_a_file_and_keys(tmp_path):
+    (tmp_path / "town.yaml").write_text("stations: [{id: north, x: 1.0, y: 2.0, cameras: [{id: east, z: 7.0, width: 64, height: 36}]}]\n")
+    make_keys(tmp_path / "keys", read_stations_file(tmp_path / "town.yaml"), 0.0, 1e10)
+    words = ["v2x:=true", f"v2x_stations:={tmp_path / 'town.yaml'}", f"v2x_keys:={tmp_path / 'keys'}"]
+    _, nodes = drive(tmp_path / "a", "world:=carla", *words)
+    assert nodes["v2x_station"]["stations"] == nodes["v2x_gateway"]["stations"] == str(tmp_path / "town.yaml")
+    objects = json.loads((tmp_path / "a" / "sensors.json").read_text())["objects"]
+    assert [one["id"] for one in objects] == ["ego_vehicle", "north/east"] and "first_sequence" not in nodes["v2x_station"]
+    _, nodes = drive(tmp_path / "b", "world:=none", *words)
+    assert "v2x_gateway" in nodes and "v2x_station" not in nodes, "the stations stand at the road"
+    for bad, sentence in ((words[:2], "v2x_keys"), (words[1:], "v2x alone"), ([*words[:2], f"v2x_keys:={tmp_path}"], "allowed"),
+                          (["v2x:=true", words[2], "v2x_stations:=nowhere.yaml"], "no such file")):
+        with pytest.raises(KdPlannerError, match=sentence):
+            drive(tmp_path / "c", "world:=carla", *bad)
 
 
 def test_a_fallback_planner_stands_by(tmp_path):

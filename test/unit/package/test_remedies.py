@@ -109,7 +109,7 @@ def test_modules_whose_remedies_name_options_have_their_commands_in_the_table():
 
 def test_commands_in_remedies_exist():
     for module, line, text in every():
-        for words in re.findall(r"kd-planner ([a-z]+(?: [a-z-]+)?)", text):
+        for words in re.findall(r"kd-planner ([a-z][a-z0-9]*(?: [a-z-]+)?)", text):
             command, _, way = words.partition(" ")
             assert command in cli.COMMANDS, f"{module}:{line}: {words}"
             ways = subparsers(parser_of(command))

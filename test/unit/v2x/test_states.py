@@ -20,7 +20,8 @@ OUTPUTS = {CoopState.COOP_FULL: "F", CoopState.COOP_OBJECTS: "O", CoopState.EGO_
     ("FFFFFFF.F", "EEEEEEFEF"),
     ("FFFFFFFOOFFFFFFF", "EEEEEEFOOOOOOOOF"),  # a longer one does
     ("FFFFFFF..FFFFFFF", "EEEEEEFEEEEEEEEF"),
-    ("FFF.FFFFFFFF", "EEEEEEEEEEFF"),
+    ("FFF.FFFFFFFF", "EEEEEEFFFFFF"),  # nor does a good frame count less for it
+    ("FFF..FFFFFFFF", "EEEEEEEEEEEFF"),
     ("FFFFFFFxFFFFFFFF", "EEEEEEFMEEEEEEFF"),  # without odometry nothing is good
     ("x.x", "MEM"),
 ])

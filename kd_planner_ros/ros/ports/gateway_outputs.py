@@ -1,0 +1,82 @@
+"""What a gateway hands on: the objects, phases and state for the car, and each accepted picture for models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import String
+
+from kd_planner_ros.core.sensors import Station
+from kd_planner_ros.core.v2x import CooperativePicture, CoopState, RoadsideView
+from kd_planner_ros.ros.messages import make
+from kd_planner_ros.ros.qos import LATCHED, ROADSIDE, STATE, advertise
+from kd_planner_ros.wire.codec.base import MAP_FRAME
+from kd_planner_ros.wire.codec.pictures import rgb
+from kd_planner_ros.wire.codec.tables import table
+from kd_planner_ros.wire.topics import BEHIND_GATEWAY, Topics, roadside
+
+NS = 1_000_000_000
+
+
+class GatewayOutputs:
+    """Publishes each answer of a gateway; messages of stations that nobody listens to are not built."""
+
+    def __init__(self, node: Any, adapter: Any, stations: Sequence[Station]):
+        self._node, self._adapter = node, adapter
+        self._pictures: dict[tuple[str, str], Any] = {}
+        self._lists: dict[str, Any] = {}
+        self._sent: dict[tuple[str, str], int] = {}
+        self._told: tuple[CoopState, str] | None = None
+        for station in stations:
+            topics = Topics(station.id)
+            self._lists[station.id] = advertise(node, PointCloud2, roadside(topics.of("station_objects"), BEHIND_GATEWAY), ROADSIDE)
+            for camera in station.cameras:
+                self._pictures[station.id, camera.id] = advertise(node, Image, roadside(topics.image(camera.id), BEHIND_GATEWAY), ROADSIDE)
+        names = Topics()
+        self._stations = advertise(node, String, names.of("v2x_stations"), LATCHED)
+        self._objects, self._phases = (advertise(node, PointCloud2, names.of(f"v2x_{name}"), STATE)
+                                       for name in ("objects", "phases"))
+        self._state = advertise(node, String, names.of("v2x_state"), LATCHED)
+        self._stations.publish(adapter.to_msg("v2x_stations", stations, 0))
+
+    def send(self, answer: CooperativePicture) -> None:
+        """One answer."""
+        now_ns = answer.objects.stamp_ns
+        self.tell(answer.state, answer.why)
+        self._objects.publish(self._adapter.to_msg("v2x_objects", answer.objects, now_ns))
+        self._phases.publish(self._adapter.to_msg("v2x_phases", answer.phases, now_ns))
+        for view in answer.views:
+            self._send_view(view)
+        for number, station in enumerate(answer.stations):
+            self._send_list(station, answer, answer.source == number)
+
+    def tell(self, state: CoopState, why: str) -> None:
+        """The state, where it has changed."""
+        if (state, why) != self._told:
+            self._told = (state, why)
+            self._state.publish(self._adapter.to_msg("v2x_state", (state, why), 0))
+
+    def _send_view(self, view: RoadsideView) -> None:
+        assert view.camera is not None and view.image is not None, "a gateway's view has a picture"
+        key = (view.station, view.camera.id)
+        if self._sent.get(key) == view.stamp_ns or not self._pictures[key].get_subscription_count():
+            return
+        self._sent[key] = view.stamp_ns
+        self._pictures[key].publish(rgb(make, view.image, view.stamp_ns, Topics(view.station).frame(view.camera.id)))
+
+    def _send_list(self, station: str, answer: CooperativePicture, mine: np.ndarray) -> None:
+        port = self._lists[station]
+        if not mine.any() or not port.get_subscription_count():
+            return
+        measured_ns = answer.objects.stamp_ns - round(float(answer.objects.ages_s[mine].min()) * NS)
+        if self._sent.get((station, "")) != measured_ns:
+            self._sent[station, ""] = measured_ns
+            port.publish(table(make, answer.objects.rows[mine], measured_ns, MAP_FRAME))
+
+    def close(self) -> None:
+        """Drop the publishers, and with them what is latched."""
+        for one in (*self._pictures.values(), *self._lists.values(), self._stations, self._objects, self._phases, self._state):
+            self._node.destroy_publisher(one)

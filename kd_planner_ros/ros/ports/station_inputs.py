@@ -1,0 +1,80 @@
+"""What a roadside station sees: the topics of its cameras and of its object list, each at the rate of the radio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.ros.diagnostics import Health
+from kd_planner_ros.ros.lifecycle import guarded
+from kd_planner_ros.ros.qos import ROADSIDE, subscribe
+from kd_planner_ros.ros.specs.v2x_station import V2xStationParams
+from kd_planner_ros.ros.stamps import from_stamp
+from kd_planner_ros.v2x.station import Sender
+
+NS = 1_000_000_000
+SLACK_NS = 5_000_000
+"""A message so much early is taken for the one that is due: stamps of a driver tremble."""
+
+
+class StationInputs:
+    """Hands what comes from one station's sensors to ``sender``; ``after`` is called then.
+
+    Raises:
+        ConfigError: a topic of ``params`` with other names in braces than ``{station}`` and ``{camera}``.
+    """
+
+    def __init__(self, node: Any, adapter: Any, params: V2xStationParams, sender: Sender, health: Health, now_ns: Callable[[], int | None],
+                 after: Callable[[], None]):
+        self._adapter, self._sender, self._now_ns, self._after = adapter, sender, now_ns, after
+        self._due_ns: dict[str, int] = {}
+        self._ports = []
+
+        def port(kind: type, topic: str, work: Callable[[Any], None]) -> None:
+            self._ports.append(subscribe(node, kind, topic, guarded(health, work, name=topic), ROADSIDE))
+
+        station = sender.station
+        for one in station.cameras:
+            topic = _filled("image_topic", params.image_topic, station=station.id, camera=one.id)
+            kind = CompressedImage if topic.endswith("/compressed") else Image
+            port(kind, topic, partial(self._picture, one.id, round(params.picture_period_s * NS)))
+        if params.objects_topic:
+            topic = _filled("objects_topic", params.objects_topic, station=station.id)
+            port(PointCloud2, topic, partial(self._objects, round(params.objects_period_s * NS)))
+
+    def _picture(self, camera: str, period_ns: int, message: Any) -> None:
+        stamp_ns, now_ns = from_stamp(message.header.stamp), self._now_ns()
+        if now_ns is not None and self._is_due(camera, stamp_ns, period_ns):
+            self._sender.picture(camera, self._adapter.image_from_msg(message), stamp_ns, now_ns)
+            self._after()
+
+    def _objects(self, period_ns: int, message: PointCloud2) -> None:
+        stamp_ns, now_ns = from_stamp(message.header.stamp), self._now_ns()
+        if now_ns is not None and self._is_due("", stamp_ns, period_ns):
+            self._sender.objects(self._adapter.from_msg("station_objects", message), stamp_ns, now_ns)
+            self._after()
+
+    def _is_due(self, stream: str, stamp_ns: int, period_ns: int) -> bool:
+        last_ns = self._due_ns.get(stream)
+        if last_ns is not None and 0 <= stamp_ns - last_ns < period_ns - SLACK_NS:
+            return False
+        self._due_ns[stream] = stamp_ns
+        return True
+
+    def close(self, node: Any) -> None:
+        """Drop the subscriptions."""
+        for one in self._ports:
+            node.destroy_subscription(one)
+        self._ports = []
+
+
+def _filled(parameter: str, text: str, **names: str) -> str:
+    try:
+        return text.format(**names)
+    except (KeyError, IndexError, ValueError):
+        raise ConfigError(f"{parameter} with {' and '.join(f'{{{name}}}' for name in names)} as the only names in braces", repr(text),
+                          "correct the parameter") from None

@@ -1,0 +1,74 @@
+"""A gateway with its topics: radio messages of a map's stations in, answers out. One life for each set of stations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from kd_planner_ros.core.records import EgoState
+from kd_planner_ros.core.sensors import Station
+from kd_planner_ros.core.v2x import CooperativePicture, CoopState
+from kd_planner_ros.ros.diagnostics import WARN, Health
+from kd_planner_ros.ros.ports.gateway_outputs import GatewayOutputs
+from kd_planner_ros.ros.ports.radio_inputs import RadioInputs
+from kd_planner_ros.ros.specs.v2x_gateway import V2xGatewayParams
+from kd_planner_ros.v2x.gateway import Gateway
+from kd_planner_ros.v2x.key_files import read_allowed
+from kd_planner_ros.v2x.pairing import Pairing
+from kd_planner_ros.v2x.settings import GatewaySettings
+
+
+class RadioGate:
+    """Hears ``stations``; says in the diagnostics which of their keys cannot be used.
+
+    Raises:
+        ConfigError: none of the keys can be used.
+    """
+
+    def __init__(self, node: Any, adapter: Any, params: V2xGatewayParams, stations: Sequence[Station], health: Health,
+                 now_ns: Callable[[], int | None]):
+        self._node, self._now_ns, self._run_dir = node, now_ns, params.run_dir
+        keys = read_allowed(Path(params.keys), stations, time.time())
+        for name, sentence in keys.refused.items():
+            health.set(f"key {name}", WARN, sentence)
+        self._gateway = Gateway(stations, keys, GatewaySettings(range_m=params.range_m, fresh_s=params.fresh_s, max_age_s=params.max_age_s,
+                                                                expected_latency_s=params.expected_latency_s))
+        self._pairing = Pairing(self._gateway)
+        self._outputs = GatewayOutputs(node, adapter, tuple(one for one in stations if one.id in keys.keys))
+        self._inputs = RadioInputs(node, stations, self._pairing, health, now_ns)
+
+    def locate(self, ego: EgoState) -> None:
+        """The car is here now."""
+        self._gateway.locate(ego)
+
+    def expire(self, now_ns: int) -> None:
+        """What has waited long enough for its signature is judged without it."""
+        self._pairing.expire(now_ns)
+
+    def answer(self, now_ns: int, ego: EgoState | None) -> CooperativePicture:
+        """Publish what may be used at ``now_ns`` by a car at ``ego``, and give it back."""
+        found = self._gateway.picture(now_ns, ego)
+        self._outputs.send(found)
+        return found
+
+    def reset(self) -> None:
+        """Time was set back: forget everything."""
+        self._gateway.reset()
+        self._pairing.reset()
+
+    def stand_down(self) -> None:
+        """Say that nothing from outside takes part any more, and write the evidence."""
+        self._outputs.tell(CoopState.EGO_ONLY, "the gateway is not active")
+        if self._run_dir:
+            self._gateway.evidence.write(Path(self._run_dir))
+
+    def values(self) -> dict[str, Any]:
+        """Facts for the diagnostics."""
+        return {**self._gateway.values(self._now_ns() or 0), **self._inputs.values()}
+
+    def close(self) -> None:
+        """Drop the topics."""
+        self._inputs.close(self._node)
+        self._outputs.close()

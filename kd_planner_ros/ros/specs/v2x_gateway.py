@@ -1,0 +1,56 @@
+"""The V2X gateway's node: what roadside stations send by radio in, what the car may use of it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kd_planner_ros.ros.params import CommonParams, param
+from kd_planner_ros.ros.specs.base import DIAGNOSTICS, IN, LATCHED, OUT, ROADSIDE, STATE, STATIONS, NodeSpec, Place, Port
+
+
+@dataclass(frozen=True)
+class V2xGatewayParams(CommonParams):
+    """Parameters of the gateway's node."""
+
+    stations: str = param("", "stations file (YAML or JSON): the stations that the car knows; empty: those of the built-in world's topic")
+    keys: str = param("", "folder with the stations' public keys, the folder 'allowed' that 'kd-planner v2x keys' makes")
+    period_s: float = param(0.1, "time between two answers for the car, s", low=0.05, high=1.0)
+    range_m: float = param(150.0, "no station farther away is heard, m", low=1.0, high=10_000.0)
+    fresh_s: float = param(0.2, "older messages are used and counted as degraded, s", low=0.0, high=0.5)
+    max_age_s: float = param(0.5, "older messages are not used, s", low=0.05, high=0.5)
+    expected_latency_s: float = param(0.0, "what the radio link takes at least, s; a longer shortest time counts as the offset of a "
+                                           "station's clock", low=0.0, high=0.5)
+    run_dir: str = param("", "folder for v2x_rejected.jsonl, the newest refused messages; empty: none")
+    autostart: bool = param(False, "configure and activate without a lifecycle manager")
+
+
+def wanted(graph: object) -> bool:
+    """Whether the graph hears roadside stations through a gateway."""
+    return getattr(graph, "asked", {}).get("v2x") == "true"
+
+
+NODE = NodeSpec("v2x_gateway", "Judges what roadside stations send by radio and hands on what the car may use.", V2xGatewayParams, (
+    Port(STATIONS, IN, "std_msgs/String", LATCHED, "JSON: the stations of the map; only without parameter `stations`"),
+    Port("odometry", IN, "nav_msgs/Odometry", STATE, "where the car is; without it the state is MINIMAL_RISK"),
+    Port("/radio/<station>/<camera>/image/compressed", IN, "sensor_msgs/CompressedImage", ROADSIDE, "JPEG; its `data` is what is signed"),
+    Port("/radio/<station>/objects", IN, "sensor_msgs/PointCloud2", ROADSIDE, "object list; its `data`, rows of ACTOR_DTYPE, is signed"),
+    Port("/radio/<station>/phases", IN, "sensor_msgs/PointCloud2", ROADSIDE, "signal phases; its `data`, rows of PHASE_DTYPE, is signed"),
+    Port("/radio/<station>/signature", IN, "std_msgs/String", ROADSIDE,
+         "JSON: kind, camera, stamp_ns, sequence and signature of each message of the station"),
+    Port("/v2x/stations", OUT, "std_msgs/String", LATCHED, "JSON: the stations that have a key"),
+    Port("/v2x/<station>/<camera>/image", OUT, "sensor_msgs/Image", ROADSIDE, "`bgra8`, a picture that was accepted; in COOP_FULL alone"),
+    Port("/v2x/<station>/objects", OUT, "sensor_msgs/PointCloud2", ROADSIDE,
+         "road users that this station reported (ACTOR_DTYPE) in `map`, stamped when they were measured"),
+    Port("/v2x/objects", OUT, "sensor_msgs/PointCloud2", STATE,
+         "road users of all stations (ACTOR_DTYPE and `age_s`) in `map`, once each; one message a period, empty where there are none"),
+    Port("/v2x/phases", OUT, "sensor_msgs/PointCloud2", STATE, "signal phases (PHASE_DTYPE), counted from the stamp; one a period"),
+    Port("/v2x/state", OUT, "std_msgs/String", LATCHED, "JSON: COOP_FULL, COOP_OBJECTS, EGO_ONLY or MINIMAL_RISK, and why; on change"),
+    DIAGNOSTICS),
+    Place(3, wanted, parameters=lambda graph: {"keys": graph.asked.get("v2x_allowed", ""), "stations": graph.asked.get("v2x_stations", ""),
+                                               "run_dir": graph.asked.get("v2x_run_dir", "")},
+          arguments=(
+              ("v2x", "false", "true: hear roadside stations through a gateway", ["true", "false"]),
+              ("v2x_keys", "", "with v2x:=true: folder that 'kd-planner v2x keys' made; empty: keys for this drive alone, for the built-in "
+                               "world", None),
+              ("v2x_stations", "", "with v2x:=true: stations file (YAML or JSON), for CARLA or a vehicle; empty: the built-in world's",
+               None))))

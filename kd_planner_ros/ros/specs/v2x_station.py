@@ -1,0 +1,74 @@
+"""The roadside station's node: a camera, an object list and signals in, signed radio messages out."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, fields, make_dataclass
+
+from kd_planner_ros.ros.params import CommonParams, param
+from kd_planner_ros.ros.specs.base import DIAGNOSTICS, IN, LATCHED, OUT, RADIO, ROADSIDE, STATIONS, NodeSpec, Place, Port
+from kd_planner_ros.ros.specs.v2x_gateway import wanted
+from kd_planner_ros.v2x.channel import ChannelSettings
+
+CHANNEL = "channel_"
+"""What the names of the channel's parameters begin with."""
+_MOST = 1_000_000_000
+
+
+def _channel_fields() -> list[tuple[str, type, object]]:
+    """A parameter for each setting of the simulated channel."""
+    found = []
+    for one in fields(ChannelSettings):
+        assert one.default is not MISSING
+        kind = type(one.default)
+        text = "simulated radio: " + one.metadata["help"].replace("--queue-ms", f"{CHANNEL}queue_ms")
+        found.append((CHANNEL + one.name, kind, param(one.default, text, low=one.metadata["low"],
+                                                      high=kind(one.metadata.get("high", _MOST)))))
+    return found
+
+
+_ChannelParams = make_dataclass("_ChannelParams", _channel_fields(), bases=(CommonParams,), frozen=True)
+
+
+@dataclass(frozen=True)
+class V2xStationParams(_ChannelParams):  # type: ignore[misc, valid-type]
+    """Parameters of the station's node."""
+
+    station: str = param("", "id of the station that this node is; empty: all stations that have a key in `keys`")
+    stations: str = param("", "stations file (YAML or JSON) with the station's place and cameras; empty: the built-in world's topic")
+    keys: str = param("", "folder with the stations' private keys, the folder 'private' that 'kd-planner v2x keys' makes")
+    image_topic: str = param("/carla/{station}/{camera}/image", "topic of the pictures; one that ends with /compressed is read as "
+                                                                "sensor_msgs/CompressedImage")
+    objects_topic: str = param("/carla/{station}/objects", "topic of the object lists; empty: none")
+    signals: bool = param(True, "send the phases of the signals in range, from the port traffic_lights_table")
+    jpeg_quality: int = param(80, "quality of the pictures", low=10, high=100)
+    max_width: int = param(768, "wider pictures are made so wide, pixels", low=32, high=768)
+    picture_period_s: float = param(0.4, "least time between two pictures of a camera, s; with 0.5 a picture is too old before the "
+                                         "next one comes", low=0.05, high=10.0)
+    objects_period_s: float = param(0.1, "least time between two object lists, s", low=0.05, high=10.0)
+    phases_period_s: float = param(0.2, "time between two lists of signal phases, s", low=0.05, high=10.0)
+    first_sequence: int = param(0, "sequence number of the first message; 0: milliseconds since 1970, so that a station that was started "
+                                   "again goes on above its last one", low=0, high=2**62)
+    autostart: bool = param(False, "configure and activate without a lifecycle manager")
+
+
+def channel_settings(params: object) -> ChannelSettings:
+    """The settings of the simulated channel among ``params``."""
+    return ChannelSettings(**{one.name: getattr(params, CHANNEL + one.name) for one in fields(ChannelSettings)})
+
+
+NODE = NodeSpec("v2x_station", "Compresses, signs and sends what roadside stations see.", V2xStationParams, (
+    Port(STATIONS, IN, "std_msgs/String", LATCHED, "JSON: the stations of the map; only without parameter `stations`"),
+    Port("/carla/<station>/<camera>/image", IN, "sensor_msgs/Image, or sensor_msgs/CompressedImage", ROADSIDE,
+         "a roadside camera; parameter `image_topic` names another topic"),
+    Port("/carla/<station>/objects", IN, "sensor_msgs/PointCloud2", ROADSIDE,
+         "table of road users (ACTOR_DTYPE) in `map`; parameter `objects_topic` names another topic"),
+    Port("traffic_lights_table", IN, "sensor_msgs/PointCloud2", LATCHED, "table (SIGNAL_DTYPE); only with parameter `signals`"),
+    Port("/radio/<station>/<camera>/image/compressed", OUT, "sensor_msgs/CompressedImage", RADIO, "JPEG; its `data` is what is signed"),
+    Port("/radio/<station>/objects", OUT, "sensor_msgs/PointCloud2", RADIO, "the road users in range, the nearest 255"),
+    Port("/radio/<station>/phases", OUT, "sensor_msgs/PointCloud2", RADIO, "the signals in range (PHASE_DTYPE)"),
+    Port("/radio/<station>/signature", OUT, "std_msgs/String", RADIO, "JSON, before each message: its kind, camera, stamp_ns, sequence "
+                                                                      "and signature"),
+    DIAGNOSTICS),
+    Place(3, lambda graph: wanted(graph) and graph.world != "none",
+          lambda graph: {"first_sequence": 1} if graph.world == "builtin" else {},
+          lambda graph: {"keys": graph.asked.get("v2x_private", ""), "stations": graph.asked.get("v2x_stations", "")}))

@@ -1,0 +1,321 @@
+"""Gateway and station as nodes with real rclpy: what is signed passes, and each kind of bad message is refused with its reason."""
+
+import json
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
+
+from nav_msgs.msg import Odometry
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import String
+from support.graph import wait_for
+from support.v2x import START_NS, S, actor, ego, picture, station
+
+from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.scene import SIGNAL_DTYPE, ActorKind, LightState
+from kd_planner_ros.core.stations import stations_to_data
+from kd_planner_ros.core.v2x import OBJECTS, PICTURE, CoopState, RadioMessage
+from kd_planner_ros.imaging.compressed import decompress
+from kd_planner_ros.ros.adapters.carla_bridge import Adapter
+from kd_planner_ros.ros.lifecycle import autostart
+from kd_planner_ros.ros.nodes.v2x_gateway_node import V2xGatewayNode
+from kd_planner_ros.ros.nodes.v2x_station_node import V2xStationNode
+from kd_planner_ros.ros.ports.radio_outputs import RadioOutputs
+from kd_planner_ros.ros.qos import LATCHED, ROADSIDE, STATE
+from kd_planner_ros.ros.stamps import to_stamp
+from kd_planner_ros.v2x import reasons
+from kd_planner_ros.v2x.channel import ChannelSettings, fate
+from kd_planner_ros.v2x.key_files import make_keys, read_signer
+from kd_planner_ros.v2x.payloads import pack_rows
+from kd_planner_ros.wire.codec.radio import SignatureNote
+
+NORTH = station()
+MS = 1_000_000
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A stations file, and keys that hold for a day."""
+    make_keys(tmp_path / "keys", [NORTH], time.time() - 10.0, time.time() + 86_400.0)
+    (tmp_path / "stations.json").write_text(json.dumps(stations_to_data([NORTH])))
+    return tmp_path
+
+
+class Car:
+    """The gateway's node, the clock and odometry, and a radio to say anything on. Time begins at START_NS."""
+
+    def __init__(self, graph, site, **parameters):
+        self.graph, self.now_ns, self.sequence, self.adapter = graph, START_NS, 0, Adapter()
+        self.signer = read_signer(site / "keys" / "private" / "north.json", NORTH, time.time())
+        node = graph.node
+        self.clock, self.odometry = node.create_publisher(Clock, "/clock", 10), node.create_publisher(Odometry, "odometry", 10)
+        self.radio = RadioOutputs(node, self.adapter, NORTH)
+        self.heard = {"objects": [], "state": [], "phases": []}
+        for kind, name, profile in ((PointCloud2, "objects", STATE), (PointCloud2, "phases", STATE), (String, "state", LATCHED)):
+            node.create_subscription(kind, f"/v2x/{name}", self.heard[name].append, profile)
+        self.node = graph.start(V2xGatewayNode, {"keys": str(site / "keys" / "allowed"), "stations": str(site / "stations.json"),
+                                                 "use_sim_time": True, **parameters})
+        assert autostart(self.node), self.node.health.worst
+        graph.spin_in_thread(self.node)
+        self.at(0.0)
+        ports = [*self.radio._ports.values(), self.radio._signatures, self.odometry]
+        assert wait_for(lambda: all(one.get_subscription_count() for one in ports), 30.0)
+
+    @property
+    def gateway(self):
+        return self.node._gate._gateway
+
+    def at(self, t_s):
+        """It is ``t_s`` after the start; the node knows it."""
+        self.now_ns = START_NS + round(t_s * S)
+
+        def known():
+            self.clock.publish(Clock(clock=to_stamp(self.now_ns)))
+            return self.node.get_clock().now().nanoseconds == self.now_ns
+
+        assert wait_for(known, 30.0)
+
+    def message(self, rows=None, jpeg=None, age_s=0.02, **changes):
+        """A signed message, measured ``age_s`` ago; ``changes`` are made before it is signed."""
+        self.sequence += 1
+        kind, payload = (PICTURE, jpeg) if jpeg is not None else (OBJECTS, pack_rows(actor() if rows is None else rows))
+        one = RadioMessage("north", self.sequence, kind, self.now_ns - round(age_s * S), payload,
+                           camera="camera" if kind == PICTURE else "")
+        one = replace(one, **changes)
+        return replace(one, signature=self.signer.sign(one))
+
+    def send(self, *messages):
+        """Say ``messages``, and wait until all of them were judged."""
+        before = self.judged
+        for one in messages:
+            self.radio.send(one)
+        assert wait_for(lambda: self.judged >= before + len(messages), 30.0), self.gateway.counts
+
+    @property
+    def judged(self):
+        objects = sum(count for name, count in self.gateway.counts.items() if name.startswith(("object_", "teleport", "overlaps", "ghost")))
+        return self.gateway.counts["accepted"] + sum(self.gateway.refusals.values()) - objects
+
+    def drive(self, **changes):
+        """Odometry of now; what the gateway answers to it."""
+        count = len(self.heard["objects"])
+        self.odometry.publish(self.adapter.odometry_to_msg(replace(ego(stamp_ns=self.now_ns), **changes)))
+        assert wait_for(lambda: len(self.heard["objects"]) > count, 30.0)
+        return self.adapter.from_msg("v2x_objects", self.heard["objects"][-1])
+
+    @property
+    def state(self):
+        return self.adapter.from_msg("v2x_state", self.heard["state"][-1])[0] if self.heard["state"] else None
+
+
+@pytest.fixture
+def car(graph, site):
+    return Car(graph, site)
+
+
+def test_signed_messages_pass_and_reach_the_car(graph, car):
+    pictures = []
+    graph.node.create_subscription(Image, "/v2x/north/camera/image", pictures.append, ROADSIDE)
+    assert wait_for(lambda: car.node.count_subscribers("/v2x/north/camera/image") == 1, 30.0)
+    for tick in range(21):
+        car.at(tick / 10)
+        last = picture(tick) if tick % 5 == 0 else None
+        car.send(car.message(actor(x=20.0 + tick / 10, vx=1.0)), *([car.message(jpeg=last)] if last else []))
+        answer = car.drive()
+    assert car.gateway.refusals == {} and wait_for(lambda: car.state == CoopState.COOP_FULL)
+    assert answer.stamp_ns == car.now_ns and answer.ages_s == pytest.approx([0.02]) and answer.rows["x"].tolist() == [22.0]
+    assert wait_for(lambda: pictures and pictures[-1].header.stamp == to_stamp(car.now_ns - 20 * MS))
+    np.testing.assert_array_equal(car.adapter.image_from_msg(pictures[-1]), decompress(last))
+    values = car.node._gate.values()
+    assert values["state"] == "COOP_FULL" and values["bytes/s as sent"] > 0 and values["bytes/s raw"] > values["bytes/s as sent"]
+
+
+def forged(car):
+    one = car.message()
+    car.send(replace(one, payload=pack_rows(actor(x=30.0))))
+
+
+def replayed(car):
+    one = car.message()
+    car.send(one)
+    car.at(0.1)
+    car.send(one)
+
+
+def reordered(car):
+    first, second = car.message(age_s=0.1), car.message()
+    car.send(second)
+    car.send(first)
+
+
+def flood(car):
+    for number in range(25):
+        car.send(car.message(age_s=0.1 - number / 1000))
+
+
+def in_a_row(*lists):
+    def send(car):
+        for number, rows in enumerate(lists):
+            car.at(number / 10)
+            car.send(car.message(rows))
+
+    return send
+
+
+def frozen(car):
+    car.drive()
+    for number in range(3):
+        car.at(number / 2)
+        car.send(car.message(actor(x=20.0 + number, vx=2.0)), car.message(jpeg=picture(3)))
+
+
+BAD = {
+    "forged": (reasons.FORGED, forged),
+    "replayed": (reasons.REPLAYED, replayed),
+    "reordered": (reasons.REORDERED, reordered),
+    "stale": (reasons.STALE, lambda car: car.send(car.message(age_s=0.6))),
+    "early": (reasons.EARLY, lambda car: car.send(car.message(age_s=-0.06))),
+    "flood": (reasons.FLOOD, flood),
+    "oversized": (reasons.OVERSIZED, lambda car: car.send(car.message(jpeg=bytes(1_000_001)))),
+    "no JPEG": (reasons.MALFORMED, lambda car: car.send(car.message(jpeg=b"GIF89a"))),
+    "frozen": (reasons.FROZEN, frozen),
+    "teleporting": (reasons.TELEPORT, in_a_row(actor(), actor(x=35.0))),
+    "too fast": (reasons.OBJECT_SPEED, in_a_row(actor(vx=80.0))),
+    "the car itself": (reasons.OVERLAPS_EGO, lambda car: (car.drive(), car.send(car.message(actor(x=40.5, y=0.2, kind=ActorKind.CAR))))),
+    "out of range": (reasons.OUT_OF_RANGE, lambda car: (car.drive(pose=Pose(400.0, 0.0)), car.send(car.message()))),
+}
+
+
+@pytest.mark.parametrize("reason, attack", BAD.values(), ids=BAD)
+def test_a_bad_message_is_refused_with_its_reason(graph, site, reason, attack):
+    car = Car(graph, site, run_dir=str(site))
+    attack(car)
+    assert set(car.gateway.refusals) == {reason}
+    assert car.node._gate.values()[reason] >= 1 and car.node._gate.values()["last refusal"] == f"{reason} (north)"
+    assert car.node.trigger_deactivate()
+    rows = [json.loads(line) for line in (site / "v2x_rejected.jsonl").read_text().splitlines()]
+    assert {row["reason"] for row in rows} == {reason} and {row["station"] for row in rows} == {"north"}
+
+
+def test_what_comes_without_a_signature_waits_and_is_refused(car):
+    port = car.radio._ports[OBJECTS, ""]
+    one = car.message()
+    port.publish(car.adapter.to_msg("radio_objects", one.payload, one.stamp_ns))
+    assert wait_for(lambda: car.node._gate.values()["radio messages"] == 1, 30.0) and car.judged == 0
+    car.at(0.6)
+    assert wait_for(lambda: car.gateway.refusals == {reasons.UNSIGNED: 1}, 30.0)
+    car.radio._signatures.publish(String(data="{not json"))
+    assert wait_for(lambda: car.node._gate.values()["signatures that cannot be read"] == 1, 30.0)
+    car.at(0.7)
+    assert car.drive().rows.size == 0 and car.state == CoopState.EGO_ONLY
+
+
+def test_a_false_signature_beside_the_true_one_costs_nothing(car):
+    one = car.message()
+    false = SignatureNote(one.kind, one.camera, one.stamp_ns, one.sequence, bytes(72))
+    car.radio._signatures.publish(car.adapter.to_msg("radio_signature", false, 0))
+    assert wait_for(lambda: car.node._gate.values()["radio messages"] == 1, 30.0)
+    car.radio.send(one)
+    assert wait_for(lambda: car.gateway.counts["accepted"] == 1, 30.0)
+    assert set(car.gateway.refusals) <= {reasons.FORGED}
+
+
+def test_without_odometry_the_state_is_minimal_risk(car):
+    car.drive()
+    assert wait_for(lambda: car.state == CoopState.EGO_ONLY)
+    car.at(1.2)
+    assert wait_for(lambda: car.state == CoopState.MINIMAL_RISK, 30.0)
+    car.at(1.3)
+    car.drive()
+    assert wait_for(lambda: car.state == CoopState.EGO_ONLY, 30.0)
+
+
+def test_time_that_goes_back_is_a_new_beginning(car):
+    car.at(5.0)
+    car.send(car.message())
+    car.sequence = 0
+    car.at(1.0)
+    assert wait_for(lambda: car.gateway.counts["accepted"] == 0)
+    car.send(car.message())
+    assert car.gateway.counts["accepted"] == 1 and car.gateway.refusals == {}
+
+
+@pytest.mark.parametrize("kind, folder", [(V2xGatewayNode, "allowed"), (V2xStationNode, "private")])
+def test_a_key_that_cannot_be_used_is_named_at_start(graph, site, kind, folder):
+    given = {"keys": str(site / "keys" / folder), "stations": str(site / "stations.json")}
+    (site / "keys" / folder / "north.json").chmod(0o644)
+    node = graph.start(kind, given)
+    assert not autostart(node)
+    sentence = node.health.worst[1]
+    assert "its owner alone can read" in sentence and "chmod 600" in sentence
+    (site / "keys" / folder / "north.json").chmod(0o600)
+    assert autostart(node), node.health.worst
+    graph.spin_in_thread(node)
+    other = graph.start(kind, {"stations": str(site / "stations.json")})
+    assert not autostart(other) and f"'{folder}'" in other.health.worst[1]
+    other.destroy_node()
+
+
+class Street(Car):
+    """The station's node beside the gateway's, and what its sensors see."""
+
+    def __init__(self, graph, site, **channel):
+        super().__init__(graph, site)
+        node = graph.node
+        self.images = node.create_publisher(Image, "/carla/north/camera/image", 5)
+        self.lists = node.create_publisher(PointCloud2, "/carla/north/objects", 5)
+        self.lights = node.create_publisher(PointCloud2, "/carla/traffic_lights/table", LATCHED)
+        lights = np.zeros(2, SIGNAL_DTYPE)
+        lights["id"], lights["state"], lights["x"] = (3, 4), LightState.RED, (10.0, 900.0)
+        self.lights.publish(self.adapter.to_msg("traffic_lights", lights, START_NS))
+        self.sender = graph.start(V2xStationNode, {"keys": str(site / "keys" / "private"), "stations": str(site / "stations.json"),
+                                                   "use_sim_time": True, "first_sequence": 1, **channel})
+        assert autostart(self.sender), self.sender.health.worst
+        graph.spin_in_thread(self.sender)
+        radio = [*self.sender._sending["north"].outputs._ports.values(), self.sender._sending["north"].outputs._signatures]
+        ports = [self.images, self.lists, *radio, *([self.lights] if channel.get("signals", True) else [])]
+        assert wait_for(lambda: all(one.get_subscription_count() for one in ports), 30.0)
+        self.at(0.0)
+        assert wait_for(lambda: self.sender.get_clock().now().nanoseconds == START_NS, 30.0)
+
+    def see(self, tick, image=None):
+        self.at(tick / 10)
+        assert wait_for(lambda: self.sender.get_clock().now().nanoseconds == self.now_ns, 30.0)
+        rows = np.concatenate([actor(x=20.0 + tick / 10, vx=1.0), actor(2, x=900.0)])
+        self.lists.publish(self.adapter.to_msg("station_objects", rows, self.now_ns))
+        if image is not None:
+            self.images.publish(self.adapter.image_to_msg(image, self.now_ns, "camera"))
+
+
+def test_what_a_station_sees_reaches_the_car(graph, site):
+    street = Street(graph, site)
+    rng = np.random.default_rng(1)
+    for tick in range(22):
+        kinds = 2 if tick % 5 == 0 else 1
+        before = street.gateway.counts["accepted"]
+        street.see(tick, rng.integers(0, 255, (72, 128, 3), np.uint8) if kinds == 2 else None)
+        assert wait_for(lambda: street.gateway.counts["accepted"] >= before + kinds, 30.0), street.gateway.counts
+        answer = street.drive()
+    assert street.gateway.refusals == {} and wait_for(lambda: street.state == CoopState.COOP_FULL)
+    assert answer.rows["id"].tolist() == [1], "the other one is out of the station's range"
+    assert wait_for(lambda: street.heard["phases"] and street.adapter.from_msg("v2x_phases", street.heard["phases"][-1]).size)
+    phases = street.adapter.from_msg("v2x_phases", street.heard["phases"][-1])
+    assert phases["signal"].tolist() == [3] and phases["state"].tolist() == [LightState.RED] and np.isnan(phases["min_end_s"]).all()
+    assert street.sender._values()["bytes sent"] > 0
+
+
+def test_the_simulated_channel_loses_and_delays(graph, site):
+    street = Street(graph, site, channel_loss=0.5, channel_latency_ms=150.0, signals=False)
+    for tick in range(20):
+        street.see(tick)
+        assert wait_for(lambda: street.sender._channel.counts["sent"] == tick + 1, 30.0)
+    street.at(2.5)
+    settings = ChannelSettings(loss=0.5, latency_ms=150.0)
+    through = [number for number in range(1, 21) if not fate(settings, "north", number).lost]
+    assert wait_for(lambda: street.sender._channel.counts["arrived"] == len(through), 30.0) and 0 < len(through) < 20
+    assert wait_for(lambda: street.judged == len(through), 30.0)
