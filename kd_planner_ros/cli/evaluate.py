@@ -39,8 +39,9 @@ example:
   kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner constant_velocity --json
 
 Prints the L2 distance to the recorded car's positions at each of --horizons (metres), the share of plans that collide with a
-recorded actor until then, nuScenes' L2 and collision rate to 1, 2 and 3 s by the VAD and by the UniAD convention, minADE over the
-candidates of planners that give several, and the steering error against the recorded expert (share of full lock)."""
+recorded actor until then, nuScenes' L2 and collision rate to 1, 2 and 3 s by the VAD and by the UniAD convention, AP of the
+road users and map lines that a planner reports, minADE of its forecasts and over its candidates, and the steering error against the
+recorded expert (share of full lock)."""
 
 PDMS = """\
 examples:
@@ -138,7 +139,7 @@ def _sweep(args: argparse.Namespace) -> dict:
 
 
 def _open(args: argparse.Namespace) -> dict:
-    from kd_planner_ros.evaluation.nuscenes import table
+    from kd_planner_ros.evaluation import detected, nuscenes
     from kd_planner_ros.evaluation.open_loop import OpenLoopConfig, run
     from kd_planner_ros.runtime.facts import planner_place
 
@@ -146,7 +147,7 @@ def _open(args: argparse.Namespace) -> dict:
     print(f"{'time s':<10} {'L2 m':>8} {'touches':>8} {'plans':>6}")
     for name, (plans, _) in result["counted"].items():
         print(f"{name:<10} {_number(result['l2_m'][name])} {_number(result['collision_rate'][name])} {plans:>6}")
-    print("\n".join(table(result["nuscenes"])))
+    print("\n".join([*nuscenes.table(result["nuscenes"]), *detected.table(result["detected"])]))
     if result["min_ade_plans"]:
         print(f"minADE {_number(result['min_ade_m']).strip()} m, the best candidate of each of {result['min_ade_plans']} plans")
     print(f"steering error {_number(result['steer_mae']).strip()} of full lock over {result['steered']} plans; "

@@ -12,9 +12,9 @@ import numpy as np
 
 from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP, find_sources
 from kd_planner_ros.core.errors import BagError, ConfigError
-from kd_planner_ros.core.records import Plan
+from kd_planner_ros.core.records import Plan, Pose
 from kd_planner_ros.driving.supervisor import WISHES
-from kd_planner_ros.evaluation import nuscenes
+from kd_planner_ros.evaluation import detected, nuscenes
 from kd_planner_ros.evaluation.metrics import HORIZONS_S, Recorded, score_plans
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ class OpenLoopConfig:
 def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     """The figures of ``metrics.score_plans`` over all recordings in ``config.bag``, with ``bags``, ``refused`` (plans that
     the supervisor would not drive) and ``incomplete`` (instants without every sensor) beside them, and ``nuscenes``
-    (``nuscenes.figures``); ``notes`` says by recording what is odd or was left out, where something was.
+    (``nuscenes.figures``) and ``detected`` (``detected.figures``, of planners with a perception of their own); ``notes`` says by
+    recording what is odd or was left out, where something was.
 
     Raises:
         BagError: no recording, a broken one, one that lacks a topic the planner needs, or no instant with every sensor.
@@ -74,13 +75,13 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
         with open_bag(folder) as recording:
             parts.append(_score_one(recording, planner, horizons))
             notes |= {str(recording.path): recording.notes} if recording.notes else {}
-    steps = [part.pop("nuscenes") for part in parts]
+    steps, seen = [part.pop("nuscenes") for part in parts], [part.pop("detected") for part in parts]
     merged = merge(parts)
     if not merged["plans"]:
         raise BagError(f"an instant in {config.bag} at which every sensor of '{planner.name}' and odometry gave something",
                        f"none; {merged['incomplete']} instants are incomplete", "look at it with 'kd-planner bags check'")
     return {"planner": planner.name, "bags": len(folders), **merged, "nuscenes": nuscenes.figures(steps),
-            **({"notes": notes} if notes else {})}
+            "detected": detected.figures(seen), **({"notes": notes} if notes else {})}
 
 
 def _require_horizons(horizons: Sequence[float]) -> tuple[float, ...]:
@@ -159,7 +160,7 @@ def merge(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _score_one(recording: Recording, planner: Planner, horizons: tuple[float, ...] = HORIZONS_S) -> dict[str, Any]:
-    """The figures of one recording; ``nuscenes`` holds what those of all are made from."""
+    """The figures of one recording; ``nuscenes`` and ``detected`` hold what those of all are made from."""
     from kd_planner_ros.bags.cameras import samples_for
 
     cameras = tuple(spec.id for spec in planner.rig.cameras) or recording.cameras[:1]
@@ -168,4 +169,11 @@ def _score_one(recording: Recording, planner: Planner, horizons: tuple[float, ..
     trajectories, truth = [plan.trajectory for plan in plans], recorded(recording, actors)
     score = score_plans(trajectories, steers, truth, horizons, [plan.candidates for plan in plans])
     return {**score, "refused": sum(steer is None for steer in steers), "incomplete": recording.incomplete,
-            "nuscenes": nuscenes.steps_of(trajectories, truth)}
+            "nuscenes": nuscenes.steps_of(trajectories, truth),
+            "detected": detected.detected_in(recording, plans, dict(actors), _poses(truth, plans), planner.rig)}
+
+
+def _poses(truth: Recorded, plans: Sequence[Plan]) -> dict[int, Pose]:
+    """The car's pose at the stamp of each plan that was recorded."""
+    rows = {int(plan.stamp_ns): truth.row(int(plan.stamp_ns)) for plan in plans}
+    return {stamp: Pose(*truth.poses[row, :2], yaw=float(truth.poses[row, 2])) for stamp, row in rows.items() if row is not None}

@@ -73,6 +73,7 @@ def test_the_only_camera_may_have_another_name(tmp_path):
     write_bag(tmp_path / "other" / "b", seconds=4.0, camera="rgb_front")
     own, other = (open_loop._score_one(open_bag(tmp_path / name / "b"), _Looking(0.2)) for name in ("same", "other"))
     np.testing.assert_array_equal(own.pop("nuscenes").errors, other.pop("nuscenes").errors)
+    assert own.pop("detected") == other.pop("detected")
     assert own == other and own["plans"] == 8
 
 
