@@ -6,7 +6,7 @@ A network that can run in parts has a file ``parts.py`` in its folder with ``bui
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -133,8 +133,3 @@ class Schedule:
                 found.add(name)
                 waiting += self._parts[name].needs
         return found
-
-
-def in_order(parts: Sequence[NetworkPart], due: Collection[str] | None) -> list[NetworkPart]:
-    """The parts named in ``due``, in the order in which they run; all where it is None."""
-    return [part for part in parts if due is None or part.name in due]

@@ -37,7 +37,7 @@ def load(name: str, role: str, device: str, engine: str, models_dir: str, thread
     else:
         from kd_planner_ros.runtime.load import load_model_runner
 
-        model = load_model_runner(name, role, device=device, engine=engine, models_dir=models_dir or None)
+        model = load_model_runner(name, role, device=device, engine=engine, models_dir=models_dir or None, spare=True)
     work_of(model)(blank_frame(model))
     model.reset()
     return model

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.errors import CardError, ConfigError
 from kd_planner_ros.networks.registry import Network
 from kd_planner_ros.runtime.openvino_core import load_openvino
 
@@ -85,17 +85,26 @@ class OpenVinoEngine(Engine):
 
     ``cache`` names a file (without its ending) where the converted graph is kept, as conversion takes seconds; ``anew``
     converts all the same, and replaces what is there.
-    ``compiled`` is OpenVINO's own object, for its properties.
+    With ``fixed`` the graph is planned for the example's shapes: faster, and less memory. Without a ``model`` the graph must be in the
+    cache. ``compiled`` is OpenVINO's own object, for its properties.
+
+    Raises:
+        CardError: neither a model nor a graph in the cache.
     """
 
-    def __init__(self, model: nn.Module, network: Network, example: Mapping[str, Tensor], cache: Path | None = None,
-                 anew: bool = False):
+    def __init__(self, model: nn.Module | None, network: Network, example: Mapping[str, Tensor], cache: Path | None = None,
+                 anew: bool = False, fixed: bool = False):
         openvino, core = load_openvino()
         graph = None if anew else _cached(core, cache)
         self.from_cache = graph is not None
+        if graph is None and model is None:
+            raise CardError(f"a converted graph at {cache}", "none that can be read", "convert the model again")
         if graph is None:
             graph = _convert(openvino, model, network, example)
             _store(openvino, graph, cache)
+        if fixed:
+            graph.reshape({port: openvino.PartialShape(list(example[name].shape))
+                           for port, name in zip(graph.inputs, network.inputs, strict=True)})
         threads = torch.get_num_threads()
         # Pinned threads, OpenVINO's default, all choose the first cores: two planners, or one beside a busy node, would
         # share one core while others idle.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,17 +19,19 @@ from kd_planner_ros.networks.parts import NetworkPart, Schedule
 from kd_planner_ros.networks.planner import PERCEIVER, PLANNER, Model, Perceiver, Planner, require_model
 from kd_planner_ros.networks.registry import Network, build_weightless, find_network, is_weightless
 from kd_planner_ros.runtime import engines
+from kd_planner_ros.runtime.convert import convert_apart
 from kd_planner_ros.runtime.facts import resolve_model
 from kd_planner_ros.runtime.find import find_model
+from kd_planner_ros.runtime.kept_parts import KeptParts, read_kept, source_hash
 from kd_planner_ros.runtime.network_model import compare, warm_up
 from kd_planner_ros.runtime.parts import PartsEngine
 from kd_planner_ros.runtime.perceiver import NetworkPerceiver
 from kd_planner_ros.runtime.planner import NetworkPlanner
-from kd_planner_ros.runtime.store import load_model
+from kd_planner_ros.runtime.store import load_model, read_weights
 
 
 def load_model_runner(name: str, role: str | None = None, device: str = "cpu", engine: str = "auto",
-                      models_dir: str | Path | None = None, keep: bool = True, threads: int = 0) -> Model:
+                      models_dir: str | Path | None = None, keep: bool = True, threads: int = 0, spare: bool = False) -> Model:
     """The model ``name`` as a Planner or a Perceiver, checked, warmed up and ready.
 
     Args:
@@ -41,6 +43,7 @@ def load_model_runner(name: str, role: str | None = None, device: str = "cpu", e
         models_dir: where models lie; the shipped ones when None.
         keep: whether a converted graph is kept in the user's cache for the next time.
         threads: processor threads that this process computes with from now on; 0: as many as now.
+        spare: whether a perceiver is converted, where that is to do and is kept, in a process of its own: this one needs less memory.
 
     Raises:
         PlannerError: nothing of that name, in which case the message lists what there is, or a model of another role.
@@ -59,12 +62,13 @@ def load_model_runner(name: str, role: str | None = None, device: str = "cpu", e
     chosen = engines.require_engine(engine, device, network)
     if threads:
         torch.set_num_threads(threads)
+    if network.role == PERCEIVER and network.build_parts is not None:
+        return require_model(_in_parts(chosen, network, device, folder, keep, spare), role)
     model, config, card = load_model(folder)
     processor = network.build_processor(config)
-    if network.role == PERCEIVER:
-        return require_model(_perceiver(chosen, model, network, config, processor, device, card, folder, keep), role)
     runner = _ready_engine(chosen, model, network, config, device, card, folder, keep)
-    return require_model(NetworkPlanner(card.name, config, processor, runner, card), role)
+    made = NetworkPerceiver if network.role == PERCEIVER else NetworkPlanner
+    return require_model(made(card.name, config, processor, runner, card), role)
 
 
 def load_planner(name: str, device: str = "cpu", engine: str = "auto", models_dir: str | Path | None = None,
@@ -95,48 +99,87 @@ def _ready_engine(chosen: str, model: torch.nn.Module, network: Network, config:
     return runner
 
 
-def _perceiver(chosen: str, model: torch.nn.Module, network: Network, config: Any, processor: Any, device: str, card: ModelCard,
-               folder: Path, keep: bool) -> NetworkPerceiver:
-    if network.build_parts is None:
-        runner = _ready_engine(chosen, model, network, config, device, card, folder, keep)
-        return NetworkPerceiver(card.name, config, processor, runner, card)
-    parts = network.build_parts(model, config)
-    Schedule(parts)  # refuses parts that cannot run in their order
-    originals = parts if device == "cpu" else network.build_parts(load_model(folder)[0], config)
-    modules = {part.name: part.module.eval() for part in originals}
+def _in_parts(chosen: str, network: Network, device: str, folder: Path, keep: bool, spare: bool) -> NetworkPerceiver:
+    """The perceiver in ``folder`` with an engine for each of its parts."""
+    card = read_card(folder)
+    path = _cache_path(card, network, f"parts {source_hash(network)}") if keep and chosen == "openvino" else None
+    if spare and path is not None and not path.is_file():
+        convert_apart(folder)
+    kept = read_kept(path) if path is not None else None
+    if kept is not None:
+        read_weights(folder, card)  # broken weights are refused, whatever is kept
+        try:
+            return _from_kept(kept, network, card)
+        except CardError:
+            del kept  # a graph is missing or wrong: convert again
+    model, config, card = load_model(folder)
+    parts = {part.name: part for part in _build_parts(network, model, config)}
+    others = parts.values() if device == "cpu" else _build_parts(network, load_model(folder)[0], config)
+    originals = {part.name: part.module.eval() for part in others}
+    made = KeptParts.of(parts)
+    Schedule(made.parts)  # refuses parts that cannot run in their order
+    del model, others  # each part's weights are now held by ``parts`` and ``originals`` alone
 
-    def build(part: NetworkPart, inputs: Mapping[str, torch.Tensor]) -> engines.Engine:
-        own = replace(network, inputs=part.inputs, outputs=part.outputs)
-        return _ready_part(chosen, part, own, inputs, device, modules[part.name], card, keep)
+    def build(name: str, inputs: Mapping[str, torch.Tensor]) -> engines.Engine:
+        return _ready_part(chosen, parts.pop(name), network, inputs, device, originals.pop(name), card, keep, made)
 
-    return NetworkPerceiver(card.name, config, processor, PartsEngine(parts, network.outputs, network.example_inputs(config), build),
-                            card, parts)
+    engine = PartsEngine(made.takes, network.outputs, network.example_inputs(config), build)
+    if path is not None:
+        made.write(path)
+    return NetworkPerceiver(card.name, config, network.build_processor(config), engine, card, made.parts)
+
+
+def _build_parts(network: Network, model: torch.nn.Module, config: Any) -> Sequence[NetworkPart]:
+    assert network.build_parts is not None
+    return network.build_parts(model, config)
+
+
+def _from_kept(kept: KeptParts, network: Network, card: ModelCard) -> NetworkPerceiver:
+    """The perceiver out of its converted graphs, each compared with what torch made of the same inputs.
+
+    Raises:
+        CardError: a graph is missing, or gives something else.
+    """
+    config = network.config(card.config)
+
+    def build(name: str, inputs: Mapping[str, torch.Tensor]) -> engines.Engine:
+        own = replace(network, inputs=kept.takes[name], outputs=kept.gives[name])
+        runner = engines.OpenVinoEngine(None, own, kept.inputs[name], _cache_path(card, own, name), fixed=True)
+        compare(runner, lambda given: kept.outputs[name], kept.inputs[name], f"{name} of {card.name}")
+        return runner
+
+    engine = PartsEngine(kept.takes, network.outputs, network.example_inputs(config), build)
+    return NetworkPerceiver(card.name, config, network.build_processor(config), engine, card, kept.parts)
 
 
 def _ready_part(chosen: str, part: NetworkPart, network: Network, inputs: Mapping[str, torch.Tensor], device: str,
-                original: torch.nn.Module, card: ModelCard, keep: bool) -> engines.Engine:
+                original: torch.nn.Module, card: ModelCard, keep: bool, made: KeptParts) -> engines.Engine:
     """Engine ``chosen`` with ``part``, compared with torch on equal inputs: a difference in one part says nothing of the next."""
+    network = replace(network, inputs=part.inputs, outputs=part.outputs)
     cache = _cache_path(card, network, part.name) if keep else None
     runner = engines.TorchEngine(part.module, network, device, stay=True) if chosen == "torch" else _build_engine(
-        chosen, part.module, network, dict(inputs), device, cache)
+        chosen, part.module, network, dict(inputs), device, cache, fixed=True)
 
     def reference(given: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
-        return original(*(given[name] for name in part.inputs))
+        found = original(*(given[name] for name in part.inputs))
+        if keep and chosen == "openvino":
+            made.add(part.name, given, found)
+        return found
 
     try:
         compare(runner, reference, inputs, f"{part.name} of {card.name}")
     except CardError:
         if not getattr(runner, "from_cache", False):
             raise
-        runner = engines.OpenVinoEngine(part.module, network, inputs, cache, anew=True)
+        runner = engines.OpenVinoEngine(part.module, network, inputs, cache, anew=True, fixed=True)
         compare(runner, reference, inputs, f"{part.name} of {card.name}")
     return runner
 
 
 def _build_engine(chosen: str, model, network: Network, example: dict, device: str,
-                  cache: Path | None) -> engines.Engine:
+                  cache: Path | None, fixed: bool = False) -> engines.Engine:
     if chosen == "openvino":
-        return engines.OpenVinoEngine(model, network, example, cache)
+        return engines.OpenVinoEngine(model, network, example, cache, fixed=fixed)
     if chosen == "onnxruntime":
         return engines.OnnxRuntimeEngine(model, network, example)
     return engines.TorchEngine(model, network, device)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kd_planner_ros.networks.parts import NetworkPart, in_order
 from kd_planner_ros.runtime.engines import Engine
 from kd_planner_ros.runtime.network_model import noise_like
 
@@ -21,39 +20,40 @@ class Ready:
     parts: Mapping[str, Mapping[str, Tensor]]
 
 
-Build = Callable[[NetworkPart, Mapping[str, Tensor]], Engine]
-"""(part, example inputs) -> its engine, checked."""
+Build = Callable[[str, Mapping[str, Tensor]], Engine]
+"""(name of a part, example inputs) -> its engine, checked."""
 
 
 class PartsEngine(Engine):
-    """One engine a part. Tensors between parts stay on the engines' device.
+    """One engine a part. Tensors between parts stay on the engines' device. Of the parts it keeps names alone: weights that an engine
+    does not hold itself can be let go.
 
     Args:
-        parts: in the order in which they run.
+        takes: the inputs of each part, in the order in which the parts run.
         outputs: the network's outputs; others stay inside.
         example: the network's inputs, for the shapes.
         build: makes the engine of a part.
     """
 
-    def __init__(self, parts: Sequence[NetworkPart], outputs: Collection[str], example: Mapping[str, Tensor], build: Build):
-        self._parts, self._outputs = tuple(parts), tuple(outputs)
+    def __init__(self, takes: Mapping[str, Sequence[str]], outputs: Collection[str], example: Mapping[str, Tensor], build: Build):
+        self._takes, self._outputs = {part: tuple(names) for part, names in takes.items()}, tuple(outputs)
         self._engines: dict[str, Engine] = {}
         known = noise_like(example)
-        for part in parts:
-            own = {name: known[name] for name in part.inputs}
-            engine = self._engines[part.name] = build(part, own)
+        for part, names in self._takes.items():
+            own = {name: known[name] for name in names}
+            engine = self._engines[part] = build(part, own)
             with torch.inference_mode():  # an example for the parts behind it
                 known |= {name: value.cpu() for name, value in engine.run(own).items()}
-        first = self._engines[parts[0].name]
-        self.describe, self.tolerance = f"{first.describe}, {len(parts)} parts", first.tolerance
+        first = next(iter(self._engines.values()))
+        self.describe, self.tolerance = f"{first.describe}, {len(self._engines)} parts", first.tolerance
         self.spent_ms: dict[str, float] = {}
 
     def ready(self, inputs: Mapping[str, Tensor]) -> Ready:
         """What each part is given where the network runs on ``inputs``."""
         known, found = dict(inputs), {}
-        for part in self._parts:
-            found[part.name] = {name: known[name] for name in part.inputs}
-            known |= self._engines[part.name].run(found[part.name])
+        for part, names in self._takes.items():
+            found[part] = {name: known[name] for name in names}
+            known |= self._engines[part].run(found[part])
         return Ready(found)
 
     def run_part(self, name: str, ready: Ready) -> dict[str, Tensor]:
@@ -66,9 +66,10 @@ class PartsEngine(Engine):
         A part in ``due`` finds what it needs: ``Schedule`` sees to that.
         """
         known, spent = dict(inputs), {}
-        for part in in_order(self._parts, due):
-            start = time.perf_counter()
-            known |= self._engines[part.name].run({name: known[name] for name in part.inputs})
-            spent[part.name] = (time.perf_counter() - start) * 1e3
+        for part, names in self._takes.items():
+            if due is None or part in due:
+                start = time.perf_counter()
+                known |= self._engines[part].run({name: known[name] for name in names})
+                spent[part] = (time.perf_counter() - start) * 1e3
         self.spent_ms = spent
         return {name: known[name].cpu() for name in self._outputs if name in known}

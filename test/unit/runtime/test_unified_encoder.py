@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from support.recordings import FOLDER
 from support.unified import STEP_NS, frame
 
+from kd_planner_ros.core.errors import CardError
 from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.runtime import load
 from kd_planner_ros.runtime.bench import noise_frame
 from kd_planner_ros.runtime.bench_parts import bench_parts
+from kd_planner_ros.runtime.kept_parts import read_kept, source_hash
 from kd_planner_ros.runtime.load import load_perceiver
 from kd_planner_ros.runtime.store import load_model, save_model
 
 torch.set_num_threads(1)
+NETWORK = find_network("unified_encoder")
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +66,9 @@ def test_parts_see_what_the_whole_network_sees(models):
 def test_only_what_is_due_runs_and_the_encoder_runs_once_a_frame(models, monkeypatch):
     perceiver = load_perceiver("seer", engine="torch", models_dir=models)
     passes = []
-    encoder = next(part for part in perceiver.parts if part.name == "encoder")
-    real = encoder.module.encoder.forward
-    monkeypatch.setattr(encoder.module.encoder, "forward", lambda images: passes.append(len(images)) or real(images))
+    encoder = perceiver.engine._engines["encoder"]
+    real = encoder.run
+    monkeypatch.setattr(encoder, "run", lambda inputs: passes.append(len(inputs["image"])) or real(inputs))
 
     def see(number, due):
         perceiver.due = due
@@ -99,3 +106,74 @@ def test_it_is_judged_by_a_recordings_labels(models):
     assert found["outputs"]["depth"]["left_out"]["unknown"] == 0 and found["outputs"]["classes"]["left_out"]["unknown"] == 0
     assert found["not_scored"] == dict.fromkeys(
         ("flow", "independent_flow", "motion", "moving", "ego motion"), "the network was not ready in any of 16 frames")
+
+
+@pytest.fixture
+def kept(models, own_cache):
+    """The perceiver after its first start with OpenVINO, and the file that the start kept."""
+    pytest.importorskip("openvino")
+    perceiver = load_perceiver("seer", engine="openvino", models_dir=models)
+    return perceiver, load._cache_path(perceiver.card, NETWORK, f"parts {source_hash(NETWORK)}")
+
+
+def sees(perceiver):
+    return [arrays(perceiver.perceive(frame(stamp, stamp, perceiver.config))) for stamp in (STEP_NS, 2 * STEP_NS)]
+
+
+def refuse(*_):
+    raise AssertionError("the network was built")
+
+
+def test_the_second_start_sees_the_same_without_the_network(models, kept, monkeypatch):
+    first, path = kept
+    assert path.is_file() and read_kept(path).parts == first.parts
+    monkeypatch.setattr(load, "load_model", refuse)
+    second = load_perceiver("seer", engine="openvino", models_dir=models)
+    assert second.parts == first.parts and second.engine.describe == first.engine.describe
+    for ours, theirs in zip(sees(second), sees(first), strict=True):
+        assert ours.keys() == theirs.keys() and all(np.array_equal(ours[name], theirs[name], equal_nan=True) for name in ours)
+    with pytest.raises(AssertionError, match="was built"):
+        load_perceiver("seer", engine="torch", models_dir=models)
+    with pytest.raises(AssertionError, match="was built"):
+        load_perceiver("seer", engine="openvino", models_dir=models, keep=False)
+    monkeypatch.setattr(load, "source_hash", lambda network: "of other code")
+    with pytest.raises(AssertionError, match="was built"):
+        load_perceiver("seer", engine="openvino", models_dir=models)
+
+
+@pytest.mark.parametrize("harm", ["cut off", "no graph", "another graph", "no file"])
+def test_what_was_kept_never_decides_where_it_is_wrong(models, kept, harm):
+    first, path = kept
+    depth = load._cache_path(first.card, replace(NETWORK, outputs=read_kept(path).gives["depth"]), "depth")
+    if harm == "cut off":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif harm == "no graph":
+        depth.with_suffix(".xml").unlink()
+    elif harm == "another graph":  # of a part with other weights
+        weights = bytearray(depth.with_suffix(".bin").read_bytes())
+        half = len(weights) // 8 * 4
+        weights[half:half + 4000] = np.frombuffer(weights[half:half + 4000], np.float32)[::-1].tobytes()
+        depth.with_suffix(".bin").write_bytes(weights)
+    else:
+        path.unlink()
+    again = load_perceiver("seer", engine="openvino", models_dir=models)
+    for ours, theirs in zip(sees(again), sees(first), strict=True):
+        assert all(np.allclose(ours[name], theirs[name], rtol=1e-4, atol=1e-5, equal_nan=True) for name in theirs)
+    assert read_kept(path) is not None, "the next start has it again"
+    assert harm != "another graph" or depth.with_suffix(".bin").read_bytes() != bytes(weights), "the wrong graph was not replaced"
+
+
+def test_broken_weights_are_refused_whatever_was_kept(models, kept, tmp_path):
+    shutil.copytree(models / "seer", tmp_path / "seer")
+    weights = tmp_path / "seer" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(CardError, match="sha256"):
+        load_perceiver("seer", engine="openvino", models_dir=tmp_path)
+
+
+def test_a_process_of_its_own_converts(models, own_cache, monkeypatch, tmp_path):
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(load, "load_model", refuse)
+    perceiver = load.load_model_runner("seer", engine="openvino", models_dir=models, spare=True)
+    assert sees(perceiver) and perceiver.engine.describe.startswith("openvino")
