@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from kd_planner_ros.bags.drive import drive_of, scene_of
 from kd_planner_ros.bags.instants import Labels, kinds_of
 from kd_planner_ros.bags.reader import Recording, Sample
 from kd_planner_ros.core.errors import BagError
@@ -24,7 +25,7 @@ def recorded_names(recording: Recording, cameras: tuple[str, ...]) -> tuple[str,
 def samples_for(recording: Recording, cameras: tuple[str, ...], clouds: tuple[str, ...] = (),
                 wants: SensorRig | None = None, labels: Labels = ()) -> Iterator[Sample]:
     """``recording.samples`` with pictures, calibrations, labels and ages under the names of ``cameras``; ``wants`` as there,
-    ``labels`` of every camera, or by camera.
+    ``labels`` of every camera, or by camera. A rig that reads the scene itself gets it as ``frame.scene``.
 
     Raises:
         BagError: a topic is missing, a camera has another calibration than ``wants`` declares, the route that it wants cannot be read, or
@@ -35,13 +36,15 @@ def samples_for(recording: Recording, cameras: tuple[str, ...], clouds: tuple[st
     recorded = recorded_names(recording, cameras)
     own = dict(zip(recorded, cameras, strict=True))
     wanted = {name: kinds_of(labels, camera) for name, camera in own.items()}
+    drive = drive_of(recording) if wants is not None and wants.scene else None
     for sample in recording.samples(recorded, clouds, wanted, wants):
         frame = sample.frame
         images = {own[name]: image for name, image in frame.images.items()}
         ages_s = {own.get(name, name): age_s for name, age_s in frame.ages_s.items()}
         specs = {own[name]: replace(spec, id=own[name]) for name, spec in frame.calibrations.items()}
         truth = replace(sample.truth, labels={own[name]: shot for name, shot in sample.truth.labels.items()})
-        yield replace(sample, frame=replace(frame, images=images, ages_s=ages_s, calibrations=specs), truth=truth)
+        scene = scene_of(drive, truth.actors, truth.signals) if drive is not None else None
+        yield replace(sample, frame=replace(frame, images=images, ages_s=ages_s, calibrations=specs, scene=scene), truth=truth)
 
 
 def require_calibration(recording: Recording, rig: SensorRig, remedy: str = REMEDY, limits: Limits = Limits()) -> None:

@@ -7,8 +7,10 @@ import numpy as np
 from kd_planner_ros.bags.reader import Recording
 from kd_planner_ros.core.captions import Caption
 from kd_planner_ros.core.drive import Drive
-from kd_planner_ros.core.scene import ACTOR_DTYPE
+from kd_planner_ros.core.road import MAP_LINE_DTYPE
+from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE
 from kd_planner_ros.core.tracks import Tracks
+from kd_planner_ros.core.true_scene import TrueScene
 from kd_planner_ros.wire.topics import CAPTIONS, TRUTH_OBJECTS
 
 
@@ -20,6 +22,15 @@ def drive_of(recording: Recording) -> Drive:
     """
     return Drive(recording.timeline, recording.usable_route, lambda: tracks_of(recording), lambda: recording.map_lines,
                  lambda: captions_of(recording))
+
+
+def scene_of(drive: Drive, actors: np.ndarray | None, signals: np.ndarray | None) -> TrueScene | None:
+    """The scene itself at an instant of ``drive`` whose tables are ``actors`` and ``signals``; None without an object list."""
+    if actors is None:
+        return None
+    signals = np.zeros(0, SIGNAL_DTYPE) if signals is None else signals
+    lines = np.zeros(0, MAP_LINE_DTYPE) if drive.lines is None else drive.lines
+    return TrueScene(actors, signals, lines, drive.tracks, has_future=True)
 
 
 def tracks_of(recording: Recording) -> Tracks | None:

@@ -127,6 +127,8 @@ class TrainConfig:
             raise ConfigError(f"--teacher with --method {self.method}: {wanted}", "none", "give the name of a model, or its folder")
 
     def _stage_methods(self) -> list[str]:
+        if not self.stages:
+            return [stage.method for stage in find_training(self.network).stages if stage.method]
         return [one["method"] for one in self.stages if isinstance(one, Mapping) and isinstance(one.get("method") or None, str)]
 
     def option_types(self) -> dict[str, type]:
@@ -150,7 +152,7 @@ class TrainConfig:
         recipe = {name: value for name, value in recipe.items() if value or name not in ("role_name", "camera")}
         recipe |= {name: Path(recipe[name] or "").name or self.__dataclass_fields__[name].default for name in MODELS_NAMED}
         recipe["teacher"] = ",".join(Path(one).name for one in self.teachers)
-        if self.method == IMITATION and not self._stage_methods():
+        if {self.method, *self._stage_methods()} == {IMITATION}:
             recipe = {k: v for k, v in recipe.items() if k not in ("method", "teacher", "teacher_cache")}
         if self.weight_decay < 0.0:
             recipe["weight_decay"] = find_training(self.network).optimiser.weight_decay

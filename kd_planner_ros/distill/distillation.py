@@ -102,6 +102,10 @@ class Distillation:
                       file=sys.stderr)
         return ~np.any(lacking, axis=0) if lacking else np.ones(len(samples), bool)
 
+    def buffers(self) -> dict[str, Tensor]:
+        """Buffers of the student, by name, that the teachers of its methods fix."""
+        return {name: one for method in self.methods.values() for name, one in method.buffers().items()}
+
     # --- in each step ------------------------------------------------------------------------------------------------
 
     def extras(self, places: Sequence[tuple[Shard, int]]) -> dict[str, np.ndarray]:

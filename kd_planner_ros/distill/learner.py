@@ -92,12 +92,8 @@ class Learner:
             train_mode(self.stage, self.heads, TASK)
 
     def fit(self, samples: Samples) -> None:
-        """Put the buffers that the task fits to ``samples`` into the model.
-
-        Raises:
-            ConfigError: a buffer that the model does not have, or of another shape.
-        """
-        put_buffers(self.task.fit(samples) or {}, self.model, *([self.mean] if self.mean is not None else []))
+        """See ``_fit``."""
+        _fit(self, samples)
 
     @property
     def models_used(self) -> dict[str, str]:
@@ -235,6 +231,19 @@ class Learner:
             self.distillation.methods[self.config.method].restore(state["distiller"])
         self.distillation.restore(state.get("distillation", {}))
         _restore_memory(self, state)
+
+
+def _fit(learner: Learner, samples: Samples) -> None:
+    """Put the buffers that the task fits to ``samples`` into the model, and those that a teacher's must equal. A start of the same network
+    keeps its own: its weights belong to its vocabulary.
+
+    Raises:
+        ConfigError: a buffer that the model does not have, or of another shape.
+    """
+    begun = learner.start is not None and learner.start.network == learner.config.network
+    fitted = {} if begun else learner.task.fit(samples) or {}
+    models = (learner.model, *([learner.mean] if learner.mean is not None else []))
+    put_buffers({**fitted, **learner.distillation.buffers()}, *models)
 
 
 def _restore_memory(learner: Learner, state: Mapping[str, Any]) -> None:

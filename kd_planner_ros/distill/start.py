@@ -21,13 +21,14 @@ from kd_planner_ros.runtime.store import load_model
 @dataclass(frozen=True)
 class Start:
     """The origin of a run's first weights, for the card. Its maps are named, because a start must not have been trained on the
-    evaluation map either. ``taken`` of ``tensors`` tensors came from it."""
+    evaluation map either. ``taken`` of ``tensors`` tensors came from it; ``network`` is what it was a model of."""
 
     name: str
     sha256: str
     maps: tuple[str, ...]
     taken: int
     tensors: int
+    network: str = ""
 
     def facts(self) -> dict[str, Any]:
         """As the card holds it."""
@@ -70,7 +71,7 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
             raise CardError(f"a start with a {type(ours).__name__} as camera backbone", f"'{card.name}' with a {type(theirs).__name__}",
                             "choose another start model, or train another size")
         taken = warm_start(ours, theirs)
-    return Start(card.name, card.weights_sha256, tuple(sorted(card.maps_seen)), taken, len(model.state_dict()))
+    return Start(card.name, card.weights_sha256, tuple(sorted(card.maps_seen)), taken, len(model.state_dict()), card.network)
 
 
 def _take_over(part: nn.Module, source: nn.Module, wanted: Any, given: Any, name: str) -> int:

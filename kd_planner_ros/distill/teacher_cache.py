@@ -52,8 +52,8 @@ def keepable(fields: Mapping[str, Any], picture_bytes: int) -> list[str]:
 
 
 def picture_bytes(shard: Shard) -> int:
-    """Bytes of a sample's main picture; of all its arrays where it has none."""
-    if (shard.folder / f"{MAIN}.npy").is_file():
+    """Bytes of a sample's main picture; of all its arrays where it has none, or one without a pixel."""
+    if (shard.folder / f"{MAIN}.npy").is_file() and shard.images[0].nbytes:
         return shard.images[0].nbytes
     return sum(array.nbytes for array in shard.arrays(slice(0, 1)).values())
 

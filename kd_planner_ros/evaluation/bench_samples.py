@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.bags.drive import scene_of
 from kd_planner_ros.bags.instants import Truth
 from kd_planner_ros.core.drive import Drive
 from kd_planner_ros.core.errors import ConfigError
@@ -45,7 +47,9 @@ def made_up_samples(folder: Path, count: int, learner: Learner) -> Samples:
     ticks = task.per_tick_targets(drive)
     task.begin()
     tick = {name: array[0] for name, array in ticks.items()}
-    made = [_record(task, noise_frame(SimpleNamespace(rig=learner.model_config.rig), seed), tick, seed) for seed in range(count)]
+    scene = scene_of(drive, np.zeros(0, ACTOR_DTYPE), None) if task.scene else None
+    frames = [replace(noise_frame(SimpleNamespace(rig=learner.model_config.rig), seed), scene=scene) for seed in range(count)]
+    made = [_record(task, frame, tick, seed) for seed, frame in enumerate(frames)]
     rows = np.zeros(count, sample_dtype(task.steps))
     rows["speed"], rows["target"], rows["command"] = SPEED_MPS, (30.0, 0.0), Command.LANE_FOLLOW
     rows["future"] = (SPEED_MPS * task.step_s * np.arange(1, task.steps + 1))[:, None] * (1.0, 0.0)

@@ -58,6 +58,7 @@ class SampleMaker(ABC):
         needs_route: whether a recording without a route is refused; without one a row's target point is NaN.
         needs_control: whether a recording is refused that holds neither the executed control nor the expert's wish, from which a
             row's ``actions`` are; without either they are NaN.
+        scene: whether ``frame.scene`` is to hold the scene itself; it is None at instants without an object list.
         roadside: what ``frame.roadside`` is to hold; None: nothing. A missing view is a normal case.
         sampling: how batches are drawn.
         pictures: the arrays that ``augment`` changes.
@@ -80,6 +81,7 @@ class SampleMaker(ABC):
     step_s = 0.5
     needs_route = True
     needs_control = False
+    scene = False
     roadside: RoadsideWish | None = None
     sampling: Random | Sequences = Random()
     pictures: tuple[str, ...] = (MAIN,)

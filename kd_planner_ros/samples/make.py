@@ -128,7 +128,7 @@ def _instants(recording: Recording, maker: SampleMaker, left_out: Counter[str]) 
     first, own = maker.cameras[0], recorded_names(recording, maker.cameras)[0]
     if maker.grid and "semantic" not in labels.get(first, ()) and recording.has_label(own, "semantic"):
         labels[first] = (*labels.get(first, ()), "semantic")
-    wants = SensorRig(roadside=maker.roadside, needs_route=maker.needs_route)
+    wants = SensorRig(roadside=maker.roadside, needs_route=maker.needs_route, scene=maker.scene)
     samples = samples_for(recording, maker.cameras, maker.clouds, wants, labels)
     return windows(samples, maker.offsets_ns, lambda: left_out.update({ALONE: 1}))
 

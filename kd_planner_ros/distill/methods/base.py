@@ -78,6 +78,10 @@ class Distiller(nn.Module):
     def make_up(self, shard: Shard, random: np.random.Generator) -> None:
         """Write made-up truth of ``shard``'s samples to where ``attach`` would find it, for measurements without recordings."""
 
+    def buffers(self) -> Mapping[str, Tensor]:
+        """Buffers of the student by name that must equal a teacher's, put into it before the first step: a common vocabulary."""
+        return {}
+
     def before_training(self, run: Any) -> bool:
         """What the method learns before the student's first step, with the facilities of ``run`` (``distill/run.py``); whether it
         came to its end."""

@@ -112,13 +112,15 @@ class Planner(nn.Module):
         Returns:
             ``offsets`` [B, 18, 6, 2] metres a step, ``scores`` [B, 18] logits, ``queries`` [B, 18, D], ``status`` [B, 10] or [B, 18, 10];
             ``agent_offsets`` [B, N, 6, T, 2], ``agent_scores`` [B, N, 6] logits; ``tokens``, ``embeds`` [B, N + 18, D] and
-            ``agent_modes`` [B, N, 6, D] for ``answer``; ``ego_tokens`` [B, 18, D] and ``ego_boxes`` [B, 10] for the memory.
+            ``agent_modes`` [B, N, 6, D] for ``answer``; ``words`` [B, 18, D], the encoded vocabulary; ``ego_tokens`` [B, 18, D] and
+            ``ego_boxes`` [B, 10] for the memory.
         """
         batch, count = agents.features.shape[:2]
         ego_box = self._ego(past["ego_speed"])
         embeds = torch.cat([self.box_encoder(agents.boxes), self.box_encoder(ego_box)[:, None].expand(-1, CANDIDATES, -1)], 1)
         way = self.way_encoder(self.plan_anchors).flatten(0, 1)
-        tokens = torch.cat([agents.features, way.expand(batch, -1, -1)], 1)
+        words = way.expand(batch, -1, -1)
+        tokens = torch.cat([agents.features, words], 1)
         queue, queue_at, queue_keep = self._queue(agents, past, motion)
         key_index, key_keep = self._keys(agents, count)
         line_tokens, line_at, line_keep = self._map(lines, extra)
@@ -129,7 +131,7 @@ class Planner(nn.Module):
         modes = self._motion_modes(agents)
         found = self.answer(moved_tokens, embeds, modes)
         return {**found, "tokens": tokens, "embeds": embeds, "agent_modes": modes, "ego_tokens": moved_tokens[:, count:],
-                "ego_boxes": ego_box}
+                "ego_boxes": ego_box, "words": words}
 
     def _layer(self, layer: Any, tokens: Tensor, embeds: Tensor, past: tuple[Tensor, ...], keys: tuple[Tensor, Tensor],
                lines: tuple[Tensor, ...]) -> Tensor:

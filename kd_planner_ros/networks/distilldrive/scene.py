@@ -10,6 +10,8 @@ import numpy as np
 from kd_planner_ros.core.outputs import LineKind
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import LightState
+from kd_planner_ros.core.tracks import Tracks
+from kd_planner_ros.core.true_scene import TrueScene
 from kd_planner_ros.geometry.frames import rotation_2d, to_base
 from kd_planner_ros.geometry.polyline import arc_lengths, at_arc, resample
 from kd_planner_ros.networks.distilldrive.config import ANCHOR, KINDS, LINES, STEP_S, SceneConfig
@@ -65,6 +67,22 @@ def agent_arrays(actors: np.ndarray, past: np.ndarray, future: np.ndarray, ego: 
     found["ids"][:count] = actors["id"]
     found["past"][:count], found["future"][:count] = to_base(past, ego), to_base(future, ego)
     return found
+
+
+def scene_arrays(scene: TrueScene, ego: Pose, stamp_ns: int, config: SceneConfig, caps: Caps) -> dict[str, np.ndarray]:
+    """``agent_arrays`` and ``line_arrays`` of the instant ``stamp_ns`` of ``scene``, seen from ``ego``."""
+    actors = nearest_actors(scene.actors, ego, config, caps.agents)
+    return {**agent_arrays(actors, *ways(scene.tracks, actors, stamp_ns, caps), ego, caps),
+            **line_arrays(scene.lines, scene.signals, ego, config, caps)}
+
+
+def ways(tracks: Tracks | None, actors: np.ndarray, stamp_ns: int, caps: Caps) -> tuple[np.ndarray, np.ndarray]:
+    """(past [N, H, 2], newest first, future [N, T, 2]) of ``actors`` in ``map``; NaN where ``tracks`` does not know."""
+    if tracks is None:
+        return np.full((len(actors), caps.past, 2), np.nan), np.full((len(actors), caps.future, 2), np.nan)
+    stamps = stamp_ns + np.concatenate([steps_ns(caps.past, -1), steps_ns(caps.future, 1)])
+    places = tracks.states(actors["id"], stamps)[..., :2]
+    return places[:, :caps.past], places[:, caps.past:]
 
 
 def steps_ns(count: int, sign: int) -> np.ndarray:

@@ -11,11 +11,10 @@ from torch import Tensor
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.notices import report
 from kd_planner_ros.core.records import Frame, Plan
-from kd_planner_ros.core.tracks import Tracks
 from kd_planner_ros.networks.distilldrive.config import COMMANDS
 from kd_planner_ros.networks.distilldrive.decode import Scene, command_of, make_plan, softmax
 from kd_planner_ros.networks.distilldrive.memory import Entry, Memory, recalled
-from kd_planner_ros.networks.distilldrive.scene import Caps, agent_arrays, line_arrays, nearest_actors, padded, steps_ns
+from kd_planner_ros.networks.distilldrive.scene import Caps, padded, scene_arrays
 from kd_planner_ros.networks.distilldrive_teacher.config import DistillDriveTeacherConfig
 from kd_planner_ros.networks.distilldrive_teacher.model import MEMORY, empty_memory
 from kd_planner_ros.networks.planner import Processor
@@ -65,11 +64,8 @@ class DistillDriveTeacherProcessor(Processor[Plan]):
                               "use the teacher with 'kd-planner train' and 'kd-planner evaluate', or drive a student")
         if config.agent_input != "history" and not scene.has_future:
             raise SensorError(f"the future of road users, for agent_input '{config.agent_input}'", "a scene without it",
-                              "give a teacher whose 'agent_input' is 'history' to drive with")
-        ego, caps = frame.ego.pose, caps_of(config)
-        actors = nearest_actors(scene.actors, ego, config, caps.agents)
-        return {**agent_arrays(actors, *ways(scene.tracks, actors, frame.stamp_ns, caps), ego, caps),
-                **line_arrays(scene.lines, scene.signals, ego, config, caps)}
+                              "train a teacher with --distilldrive_teacher.agent-input history to drive with")
+        return scene_arrays(scene, frame.ego.pose, frame.stamp_ns, config, caps_of(config))
 
     def encode(self, frames: Sequence[Frame]) -> dict[str, Tensor]:
         """The network's inputs.
@@ -112,15 +108,6 @@ class DistillDriveTeacherProcessor(Processor[Plan]):
         state = {name: outputs[f"next_{name}"][:1].detach().float().cpu() for name in MEMORY}
         if all(bool(one.isfinite().all()) for one in state.values()):
             self._memory.put(Entry(frame.stamp_ns, (pose.x, pose.y, pose.yaw), state, ids))
-
-
-def ways(tracks: Tracks | None, actors: np.ndarray, stamp_ns: int, caps: Caps) -> tuple[np.ndarray, np.ndarray]:
-    """(past [N, H, 2], newest first, future [N, T, 2]) of ``actors`` in ``map``; NaN where ``tracks`` does not know."""
-    if tracks is None:
-        return np.full((len(actors), caps.past, 2), np.nan), np.full((len(actors), caps.future, 2), np.nan)
-    stamps = stamp_ns + np.concatenate([steps_ns(caps.past, -1), steps_ns(caps.future, 1)])
-    places = tracks.states(actors["id"], stamps)[..., :2]
-    return places[:, :caps.past], places[:, caps.past:]
 
 
 def build_processor(config: DistillDriveTeacherConfig) -> DistillDriveTeacherProcessor:

@@ -189,9 +189,9 @@ def test_scene_and_coordinate_channels_agree():
 
 
 def test_methods_by_name():
-    assert method_names() == ("imitation", "at", "dpk", "logits", "plankd", "reviewkd", "scene_motion")
+    assert method_names() == ("imitation", "at", "dpk", "instance_imitation", "logits", "plankd", "reviewkd", "scene_motion")
     for method in method_names():
-        if method not in ("scene_motion", "logits"):  # they are for other networks: test_scene_motion.py, test_logits.py
+        if method not in ("scene_motion", "instance_imitation", "logits"):  # test_scene_motion, test_distilldrive_loss, test_logits
             assert distiller(method, "tcp", CONFIG, CONFIG).name == method
         with pytest.raises(ConfigError, match="--teacher") if method != "imitation" else pytest.MonkeyPatch.context():
             training(bags=(), method=method)

@@ -10,7 +10,8 @@ from kd_planner_ros.evaluation.bench_train import bench_config, bench_train
 
 @pytest.mark.parametrize("network, options, size, pixels", [
     ("tcp", {"tcp.input_height": 32, "tcp.input_width": 64}, "13.9m", [32, 64]),
-    ("interfuser", {"interfuser": {"front_px": 64}}, "3.8m", [64, 64])])
+    ("interfuser", {"interfuser": {"front_px": 64}}, "3.8m", [64, 64]),
+    ("distilldrive_teacher", {}, "nano", [0, 0])])
 def test_every_trainable_network_is_measured(network, options, size, pixels):
     torch.set_num_threads(1)
     result = bench_train(bench_config(network, batch=1, options=options), steps=1, warm=0)

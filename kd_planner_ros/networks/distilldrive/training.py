@@ -1,0 +1,190 @@
+"""What a DistillDrive student is trained on: the pictures of its cameras, the scene that they show, and the way that was driven."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kd_planner_ros.core.records import Frame, Pose
+from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.networks.distilldrive.config import DistillDriveConfig
+from kd_planner_ros.networks.distilldrive.decode import SHOWN
+from kd_planner_ros.networks.distilldrive.generative import Gaussian, posterior
+from kd_planner_ros.networks.distilldrive.loss import box_losses, line_losses
+from kd_planner_ros.networks.distilldrive.model import empty_memory
+from kd_planner_ros.networks.distilldrive.plan_loss import taught_tokens, with_future
+from kd_planner_ros.networks.distilldrive.processor import DistillDriveProcessor
+from kd_planner_ros.networks.distilldrive.reinforcement import FORMS
+from kd_planner_ros.networks.distilldrive.scene import Caps, scene_arrays
+from kd_planner_ros.networks.distilldrive.task import PLANNING, SceneTask
+from kd_planner_ros.networks.samples import MAIN
+from kd_planner_ros.networks.training import OptimiserDefaults, Score, Stage
+
+PERCEPTION = {"agent_score": 2.0, "agent_box": 0.25, "line_score": 1.0, "line_place": 10.0}
+WEIGHTS = {**PERCEPTION, **PLANNING, "latent": 1.0}
+OPTIMISER = OptimiserDefaults("adamw", 1e-3, 0.5, ("backbone",))
+BACKBONE = "backbone"
+RAMPS = {"latent": (0.0, 5.0), "reinforcement": (0.0, 10.0)}
+"""The latent variable's divergence counts whole after a fifth of the stage, the reinforcement term after a tenth."""
+STAGES = (Stage("perception", 0.6, ("backbone", "neck", "agents", "lines"), losses=PERCEPTION, method="imitation"),
+          Stage("planning", 0.4, rate=0.5, ramps=RAMPS))
+MOST_AGENTS = 150
+DROPPED = 0.05
+"""Share of the pictures of each camera that may be missing that is missing in training."""
+NEAR_M = 2.0
+"""A road user is found where a box's middle is so near."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """DistillDrive's own training options."""
+
+    cameras: int = field(default=3, metadata={"help": "cameras, 60 degrees apart: 1, 3 or 6", "choices": (1, 3, 6), "input": True})
+    signals: bool = field(default=True, metadata={
+        "help": "stop lines with the colour of their light as map elements, and a token of the front view; off: the published method, "
+        "which sees no lights", "input": True})
+    horizon_s: float = field(default=3.0, metadata={"help": "how far trajectories reach, seconds, in steps of 0.5",
+                                                    "low": 1.0, "high": 10.0})
+    generative: bool = field(default=True, metadata={"help": "the conditional VAE between the planner's blocks and its heads"})
+    posterior: str = field(default="best", metadata={
+        "help": "the candidates that know the driven way in training: best (the nearest of the command's six) or all (as the repository)",
+        "choices": ("best", "all")})
+    reinforcement: str = field(default="repo", metadata={
+        "help": "the Q-network's form: repo (as published), td (Q-learning on the next status) or off", "choices": FORMS})
+    plan_space: str = field(default="offsets", metadata={
+        "help": "the trajectory's loss: offsets (step by step, as published) or cumulative (place by place)",
+        "choices": ("offsets", "cumulative")})
+    camera_x_m: float = field(default=1.3, metadata={"help": "place of the recorded cameras ahead of the vehicle's centre, metres"})
+    camera_z_m: float = field(default=2.3, metadata={"help": "height of the recorded cameras, metres", "above": 0.0})
+
+
+class DistillDriveTask(SceneTask):
+    """A sample: the pictures, how they project, and the scene."""
+
+    def __init__(self, processor: DistillDriveProcessor, options: TrainOptions = TrainOptions()):
+        config = processor.config
+        super().__init__(config, empty_memory(config), options.reinforcement, "label", options.plan_space)
+        self.processor, self.options = processor, options
+        self.cameras = tuple(spec.id for spec in config.camera_specs)
+        self.pictures = (MAIN, *self.cameras[1:])
+        self.weights = WEIGHTS | ({} if config.generative else {"latent": 0.0}) | ({} if self.rl is not None else {"reinforcement": 0.0})
+        spec = config.spec
+        self._caps = Caps(min(spec.agents, MOST_AGENTS), spec.lines, spec.line_points, 1, spec.agent_steps)
+        self._steps = min(config.steps, spec.agent_steps)
+        self._posterior: Gaussian | None = None
+
+    @property
+    def key(self) -> Mapping[str, Any]:
+        """The pictures' section, the part of the scene that is looked at, and the counts."""
+        return scene_key(self.processor.config)
+
+    def record(self, frames: tuple[Frame, ...], truth: Any, tick: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
+        """Pictures uint8 [H, W, 3], ``seen`` float32 [V], ``projection`` float32 [V, 3, 4], ``pose`` float64 [3], ``status`` and
+        ``next_status`` float32 [10], and the arrays of ``scene.scene_arrays``; None where no object list belongs to the instant."""
+        frame = frames[0]
+        if frame.scene is None:
+            return None
+        pictures, seen, projections = self.processor.views(frame)
+        by_name = dict(zip(self.pictures, pictures.values(), strict=True))
+        seen_around = scene_arrays(frame.scene, frame.ego.pose, frame.stamp_ns, self.processor.config, self._caps)
+        return {**by_name, "seen": seen, "projection": projections, **ego_arrays(frame, tick), **seen_around}
+
+    def augment(self, arrays: Mapping[str, np.ndarray], probability: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Colours; and cameras that may be missing are, now and then."""
+        changed = super().augment(arrays, probability, rng)
+        seen = arrays["seen"].copy()
+        needed = self.processor.config.min_cameras
+        seen[:, needed:][rng.random(seen[:, needed:].shape) < DROPPED] = 0.0
+        return {**changed, "seen": seen}
+
+    # --- a step ------------------------------------------------------------------------------------------------------
+
+    def beside(self) -> dict[str, nn.Module]:
+        """The reinforcement term's networks and the latent variable's posterior."""
+        self._posterior = posterior(self.processor.config.spec, self._steps) if self.processor.config.generative else None
+        return super().beside() | ({} if self._posterior is None else {"posterior": self._posterior})
+
+    def inputs(self, rows: np.ndarray, arrays: Mapping[str, Tensor], hidden_speed: np.ndarray) -> dict[str, Tensor]:
+        """Pictures, projections, and what each slot remembers."""
+        images = self.processor.image_tensor([arrays[name] for name in self.pictures])
+        past = self.slots.recall(rows["stamp"], arrays["pose"].cpu().numpy(), images.device)
+        return {"images": images, "seen": arrays["seen"], "projection": arrays["projection"], **past}
+
+    def parts(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
+        """See ``box_losses``, ``line_losses``, ``plan_losses`` and ``motion_losses``. In training the planner's losses judge the answers
+        with a draw of the latent variable, which knows the future; distillation judges those of run time."""
+        parts, pairs = box_losses(outputs, targets)
+        parts |= line_losses(outputs, targets, self.processor.config)
+        if wanted <= PERCEPTION.keys():
+            return parts
+        answers = outputs
+        if self._posterior is not None and torch.is_grad_enabled():
+            taught = taught_tokens(outputs, targets, pairs, self._steps, self.options.posterior == "all")
+            planner = self._model.planner
+            moved, parts["latent"] = with_future(planner.generative, self._posterior, outputs["tokens"], taught)
+            answers = {**outputs, **planner.answer(moved, outputs["embeds"], outputs["agent_modes"])}
+        return parts | self.planning(answers, targets, pairs)
+
+    # --- figures -----------------------------------------------------------------------------------------------------
+
+    def figures(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Score]:
+        """The planner's, and ``agents_found``: the share of true road users with a shown box within 2 m; ``agents_false``: the share of
+        shown boxes without a true one there; ``lines_found``: the share of true lines with a shown one whose points lie within 1 m."""
+        found, total, wrong, shown = (0.0, 0.0, 0.0, 0.0)
+        for row in range(len(targets["kinds"])):
+            truth = targets["boxes"][row][targets["kinds"][row] >= 0][:, :2]
+            boxes = outputs["boxes"][row][outputs["box_confidence"][row] >= SHOWN][:, :2].float()
+            near = torch.cdist(truth, boxes) < NEAR_M
+            found, total = found + float(near.any(1).sum()), total + len(truth)
+            wrong, shown = wrong + float((~near.any(0)).sum()), shown + len(boxes)
+        return {**super().figures(outputs, targets), "agents_found": (found, total), "agents_false": (wrong, shown),
+                "lines_found": _lines_found(outputs, targets)}
+
+
+def _lines_found(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Score:
+    found = total = 0.0
+    for row in range(len(targets["line_kinds"])):
+        truth = targets["lines"][row][targets["line_kinds"][row] >= 0]
+        shown = outputs["lines"][row][outputs["line_logits"][row].sigmoid().amax(-1) >= SHOWN].float().unflatten(-1, (-1, 2))
+        both = torch.stack([shown, shown.flip(1)])
+        apart = (both[None] - truth[:, None, None]).norm(dim=-1).mean(-1).flatten(1)
+        found, total = found + float((apart < 1.0).any(1).sum()), total + len(truth)
+    return found, total
+
+
+def ego_arrays(frame: Frame, tick: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """``pose`` float64 [3]: x, y, yaw in ``map``; ``status`` and ``next_status`` float32 [10]."""
+    pose = frame.ego.pose
+    return {"pose": np.array([pose.x, pose.y, pose.yaw]), "status": np.asarray(tick["status"]),
+            "next_status": np.asarray(tick["next_status"])}
+
+
+def scene_key(config: DistillDriveConfig) -> dict[str, Any]:
+    """What shapes the samples of ``config``."""
+    camera = [config.camera_width, config.camera_height, config.camera_fov_deg, config.camera_x_m, config.camera_z_m]
+    return {"size": config.size, "signals": config.signals, "cameras": config.cameras, "camera": camera,
+            "part": [config.range_m, config.ahead_m, config.behind_m, config.side_m]}
+
+
+def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
+    """Size, switches and the front camera that the recordings were made with."""
+    fields: dict[str, Any] = {"size": size, "cameras": options.cameras, "signals": options.signals, "horizon_s": options.horizon_s,
+                              "generative": options.generative, "camera_x_m": options.camera_x_m, "camera_z_m": options.camera_z_m}
+    camera = others.get("front", camera)
+    if camera is not None:
+        fields |= {"camera_width": camera.width, "camera_height": camera.height, "camera_fov_deg": camera.fov_deg}
+    elif size == "full":
+        fields |= {"camera_width": 1600, "camera_height": 900}
+    if camera is not None and camera.pose != Pose():  # where the recorder noted it
+        fields |= {"camera_x_m": camera.pose.x, "camera_z_m": camera.pose.z}
+    return fields
+
+
+def build_task(processor: DistillDriveProcessor, options: TrainOptions = TrainOptions()) -> DistillDriveTask:
+    """The task for ``processor``."""
+    return DistillDriveTask(processor, options)

@@ -1,0 +1,144 @@
+"""DistillDrive's three stages on small recordings: a teacher on the scene, then a student from its pictures and the teacher."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from support.bags import pose_at, write_bag
+from support.training import but, training
+
+from kd_planner_ros.bags.find import find_bags
+from kd_planner_ros.core.card import read_card
+from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.outputs import LineKind
+from kd_planner_ros.core.road import MAP_LINE_DTYPE
+from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
+from kd_planner_ros.distill.config import stages_of
+from kd_planner_ros.distill.learner import Learner
+from kd_planner_ros.distill.parallel import join
+from kd_planner_ros.distill.recipes import read_recipe, train_config
+from kd_planner_ros.distill.recorded import cameras
+from kd_planner_ros.distill.train import train
+from kd_planner_ros.networks.registry import find_network, find_training
+from kd_planner_ros.runtime.load import load_planner
+from kd_planner_ros.runtime.paths import config_folder
+from kd_planner_ros.runtime.store import load_model
+from kd_planner_ros.samples.dataset import Samples
+from kd_planner_ros.samples.shards import build_shards
+
+VOCABULARY = ("planner.plan_anchors", "planner.motion_anchors")
+
+
+def road(rate):
+    """A border on each side of the way that the car drives."""
+    way = np.array([(p.x, p.y, p.yaw) for p in (pose_at(t, rate) for t in np.arange(0.0, 8.0, 0.4))])
+    rows = np.zeros((2, len(way)), MAP_LINE_DTYPE)
+    for line, side in enumerate((3.0, -3.0)):
+        rows[line]["line"], rows[line]["kind"] = line, LineKind.BOUNDARY
+        rows[line]["x"], rows[line]["y"] = way[:, 0] - side * np.sin(way[:, 2]), way[:, 1] + side * np.cos(way[:, 2])
+    return rows.reshape(-1)
+
+
+def users(rate):
+    """A car that drives ahead of the ego, and one that stands beside the road."""
+    def at(tick):
+        rows, ahead = np.zeros(2, ACTOR_DTYPE), pose_at(0.05 * tick + 2.0, rate)
+        rows["id"], rows["kind"], rows["length"], rows["width"], rows["height"] = (1, 2), ActorKind.CAR, 4.5, 1.9, 1.5
+        rows["x"], rows["y"], rows["yaw"] = (ahead.x, 20.0), (ahead.y, 9.0), (ahead.yaw, 0.0)
+        rows["vx"][0], rows["vy"][0] = 5.0 * np.cos(ahead.yaw), 5.0 * np.sin(ahead.yaw)
+        return rows
+    return at
+
+
+@pytest.fixture
+def config(tmp_path):
+    torch.set_num_threads(1)
+    for number, rate in enumerate((0.2, -0.2)):
+        write_bag(tmp_path / "bags" / f"b{number}", rate=rate, seconds=6.0, seed=number, actors=users(rate), lines=road(rate))
+    return training(bags=(tmp_path / "bags",), name="teacher", network="distilldrive_teacher", size="nano", batch=2, epochs=1.0, lr=1e-3,
+                    validation_share=0.0, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1, ema=0.0,
+                    cache=tmp_path / "cache", progress=False, threads=1, device="cpu", precision="fp32", validate_minutes=0)
+
+
+def student(config, **changes):
+    return but(config, name="student", network="distilldrive", **{"cameras": 1, **changes})
+
+
+def learner_of(config):
+    others = cameras(find_bags(config.bags)[0])[1]
+    return Learner(config, join("cpu"), others["front"], others)
+
+
+@pytest.mark.slow
+def test_a_student_learns_from_a_teacher_and_takes_its_vocabulary(config):
+    first = train(config)
+    assert first.finished and read_card(config.models_dir / "teacher").network == "distilldrive_teacher"
+    report = train(student(config, method="instance_imitation", teacher="teacher", trajectory_weight=0.1, distribution_weight=0.1))
+    card = read_card(config.models_dir / "student")
+    assert report.finished and card.network == "distilldrive"
+    assert card.training["method"] == "instance_imitation" and card.training["switches"]["instance_weight"] == 0.5
+    mine, theirs = (load_model(config.models_dir / name)[0].state_dict() for name in ("student", "teacher"))
+    for name in VOCABULARY:
+        assert torch.equal(mine[name], theirs[name]), name
+    assert not any("posterior" in name or "reinforcement" in name or "adapter" in name for name in mine), "only the student is shipped"
+    assert load_planner("student", models_dir=config.models_dir).rig.cameras
+
+
+def test_samples_hold_the_scene_and_the_vocabulary_is_theirs(config):
+    learner = learner_of(student(config))
+    samples = Samples(build_shards(find_bags(config.bags), config.cache, learner.task, progress=False))
+    assert len(samples) >= 8 and samples.shards[0].images.shape[1:] == (128, 352, 3)
+    batch = samples.fetch(np.array([1, 2]))
+    assert (batch.arrays["kinds"] == 0).sum(1).tolist() == [2, 2] and (batch.arrays["line_kinds"] == 2).sum() >= 4
+    ahead = batch.arrays["boxes"][0][np.argmin(np.abs(batch.arrays["boxes"][0][:, 1] - 2.0) + (batch.arrays["ids"][0] != 1) * 99)]
+    assert np.hypot(*ahead[:2]) == pytest.approx(10.0, abs=0.3), "2 s ahead at 5 m/s"
+    assert batch.arrays["status"][0][[0, 5, 6]] == pytest.approx([0.5, 0.2, 5.0], abs=1e-4)
+    assert batch.arrays["status"][0][9] == pytest.approx(0.1 * np.radians(70.0), abs=1e-4)
+    fitted = learner.task.fit(samples)
+    own = dict(learner.model.named_buffers())
+    assert all(own[name].shape == one.shape and one.isfinite().all() for name, one in fitted.items()) and set(VOCABULARY) < set(fitted)
+    assert torch.equal(fitted["planner.plan_anchors"], learner.task.fit(samples)["planner.plan_anchors"])
+
+
+def test_stages_train_what_they_name(config):
+    learner = learner_of(student(config))
+    samples = Samples(build_shards(find_bags(config.bags), config.cache, learner.task, progress=False))
+    before = {name: one.clone() for name, one in learner.model.named_parameters()}
+    values = learner.step(learner.prepare(samples, np.array([0, 3]), 0, np.array([True, True])), 0, 1e-3)
+    changed = {name.split(".")[0] for name, one in learner.model.named_parameters() if not torch.equal(one, before[name])}
+    assert changed == {"backbone", "neck", "agents", "lines"} and {"agent_score", "line_place"} <= set(values)
+    learner.begin_stage(1)
+    learner.stage_progress = 1.0
+    posterior = learner.heads["posterior"].net[0].weight.detach().clone()
+    values = learner.step(learner.prepare(samples, np.array([1, 4]), 1, np.array([False, False])), 1, 1e-3)
+    assert {"plan", "status", "latent", "reinforcement", "motion"} <= set(values) and np.isfinite(list(values.values())).all()
+    assert not torch.equal(learner.heads["posterior"].net[0].weight, posterior)
+    assert all(len(slot.entries) == 2 for slot in learner.task.slots._slots), "both remember"
+
+
+def test_a_recording_that_lacks_the_scene_is_refused(config, tmp_path):
+    write_bag(tmp_path / "bare" / "b0", seconds=6.0)
+    with pytest.raises(BagError, match="map_lines"):
+        build_shards(find_bags((tmp_path / "bare",)), config.cache, learner_of(config).task, progress=False)
+
+
+@pytest.mark.parametrize("name, teacher", [("distilldrive_teacher", ""), ("distilldrive_nano", "wise")])
+def test_the_recipes_fit_the_code(name, teacher, config):
+    made = train_config({"bags": config.bags, "teacher": teacher}, read_recipe(config_folder() / "recipes" / f"{name}.yaml"))
+    assert made.size == "nano" and (made.method == "instance_imitation") is bool(teacher)
+    network = find_network(made.network)
+    task = find_training(made.network).build_task(network.build_processor(network.config({})), made.options(made.network))
+    own, stages = task.weights, stages_of(made)
+    assert [stage.weights(own, 1.0) for stage in stages] == [
+        stage.weights(own, 1.0) for stage in find_training(made.network).stages], "the recipe says what the network says"
+
+
+def test_a_frozen_perception_trains_the_planner_alone(config):
+    frozen = ({"name": "planner", "trained": ("planner", "front", "task")},)
+    learner = learner_of(but(student(config), stages=frozen))
+    samples = Samples(build_shards(find_bags(config.bags), config.cache, learner.task, progress=False))
+    before = {name: one.clone() for name, one in learner.model.named_parameters()}
+    learner.step(learner.prepare(samples, np.array([0, 3]), 0, np.array([True, True])), 0, 1e-3)
+    changed = {name.split(".")[0] for name, one in learner.model.named_parameters() if not torch.equal(one, before[name])}
+    assert changed == {"planner", "front"}
