@@ -26,8 +26,8 @@ class SendingStation:
         self._inputs = StationInputs(node, adapter, params, self.sender, health, now_ns, after)
 
     def values(self) -> dict[str, Any]:
-        """Facts for the diagnostics: for how long each kind has rested."""
-        return {f"{self.sender.station.id} {kind} rested s": times for kind, times in self.outputs.rests.items()}
+        """Facts for the diagnostics: for how long each kind has rested, and what CPMs lacked."""
+        return {**{f"{self.sender.station.id} {kind} rested s": times for kind, times in self.outputs.rests.items()}, **self._inputs.notes}
 
     def close(self) -> None:
         """Drop the topics."""

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.records import Pose
 from kd_planner_ros.ros.diagnostics import Health
 from kd_planner_ros.ros.lifecycle import guarded
+from kd_planner_ros.ros.messages import find_type
 from kd_planner_ros.ros.qos import ROADSIDE, subscribe
 from kd_planner_ros.ros.specs.v2x_station import V2xStationParams
 from kd_planner_ros.ros.stamps import from_stamp
 from kd_planner_ros.v2x.station import Sender
+from kd_planner_ros.wire.codec.etsi import CPM, perceived_of
 
 NS = 1_000_000_000
 SLACK_NS = 5_000_000
@@ -33,6 +39,8 @@ class StationInputs:
         self._adapter, self._sender, self._now_ns, self._after = adapter, sender, now_ns, after
         self._due_ns: dict[str, int] = {}
         self._ports = []
+        self.notes: Counter[str] = Counter()
+        """What CPMs lacked, and those that were left out."""
 
         def port(kind: type, topic: str, work: Callable[[Any], None]) -> None:
             self._ports.append(subscribe(node, kind, topic, guarded(health, work, name=topic), ROADSIDE))
@@ -45,6 +53,10 @@ class StationInputs:
         if params.objects_topic:
             topic = _filled("objects_topic", params.objects_topic, station=station.id)
             port(PointCloud2, topic, partial(self._objects, round(params.objects_period_s * NS)))
+        if params.cpm_topic:
+            place = replace(station.pose, yaw=math.radians(params.cpm_east_deg))
+            take = partial(self._perceived, place, params.cpm_station, round(params.objects_period_s * NS))
+            port(_cpm_type(params), params.cpm_topic, take)
 
     def _picture(self, camera: str, period_ns: int, message: Any) -> None:
         stamp_ns, now_ns = from_stamp(message.header.stamp), self._now_ns()
@@ -56,6 +68,15 @@ class StationInputs:
         stamp_ns, now_ns = from_stamp(message.header.stamp), self._now_ns()
         if now_ns is not None and self._is_due("", stamp_ns, period_ns):
             self._sender.objects(self._adapter.from_msg("station_objects", message), stamp_ns, now_ns)
+            self._after()
+
+    def _perceived(self, place: Pose, wanted: int, period_ns: int, message: Any) -> None:
+        found, now_ns = perceived_of(message, place), self._now_ns()
+        if found.station != wanted:
+            self.notes["CPMs of another station"] += 1
+        elif now_ns is not None and self._is_due("cpm", found.stamp_ns, period_ns):
+            self.notes += found.notes
+            self._sender.objects(found.rows, found.stamp_ns, now_ns)
             self._after()
 
     def _is_due(self, stream: str, stamp_ns: int, period_ns: int) -> bool:
@@ -70,6 +91,16 @@ class StationInputs:
         for one in self._ports:
             node.destroy_subscription(one)
         self._ports = []
+
+
+def _cpm_type(params: V2xStationParams) -> type:
+    found = find_type(CPM)
+    if found is None:
+        raise ConfigError("package etsi_its_cpm_ts_msgs for parameter cpm_topic", "it is not installed",
+                          "install ros-$ROS_DISTRO-etsi-its-cpm-ts-msgs, or leave cpm_topic out")
+    if not params.station:
+        raise ConfigError("parameter station with cpm_topic: whose objects the CPMs hold", "none", "name the station")
+    return found
 
 
 def _filled(parameter: str, text: str, **names: str) -> str:

@@ -39,6 +39,10 @@ class V2xStationParams(_ChannelParams):  # type: ignore[misc, valid-type]
     image_topic: str = param("/carla/{station}/{camera}/image", "topic of the pictures; one that ends with /compressed is read as "
                                                                 "sensor_msgs/CompressedImage")
     objects_topic: str = param("/carla/{station}/objects", "topic of the object lists; empty: none")
+    cpm_topic: str = param("", "topic of ETSI CPMs that the on-board unit has checked, such as /etsi_its_conversion/cpm_ts/out; their "
+                               "objects are sent beside the object lists, for the one station `station`; empty: none")
+    cpm_station: int = param(0, "station id in the CPMs that this station sends on; others are left out and counted", low=0, high=2**32 - 1)
+    cpm_east_deg: float = param(0.0, "direction of east in `map`, degrees", low=-360.0, high=360.0)
     signals: bool = param(True, "send the phases of the signals in range, from the port traffic_lights_table")
     jpeg_quality: int = param(80, "quality of the pictures", low=10, high=100)
     max_width: int = param(768, "wider pictures are made so wide, pixels", low=32, high=768)
@@ -62,6 +66,8 @@ NODE = NodeSpec("v2x_station", "Compresses, signs and sends what roadside statio
          "a roadside camera; parameter `image_topic` names another topic"),
     Port("/carla/<station>/objects", IN, "sensor_msgs/PointCloud2", ROADSIDE,
          "table of road users (ACTOR_DTYPE) in `map`; parameter `objects_topic` names another topic"),
+    Port("/etsi_its_conversion/cpm_ts/out", IN, "etsi_its_cpm_ts_msgs/CollectivePerceptionMessage", ROADSIDE,
+         "objects, read at parameter `cpm_topic`; only where it is installed"),
     Port("traffic_lights_table", IN, "sensor_msgs/PointCloud2", LATCHED, "table (SIGNAL_DTYPE); only with parameter `signals`"),
     Port("/radio/<station>/<camera>/image/compressed", OUT, "sensor_msgs/CompressedImage", RADIO, "JPEG; its `data` is what is signed"),
     Port("/radio/<station>/objects", OUT, "sensor_msgs/PointCloud2", RADIO, "the road users in range, the nearest 255"),

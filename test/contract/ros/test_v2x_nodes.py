@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +26,7 @@ from kd_planner_ros.ros.adapters.carla_bridge import Adapter
 from kd_planner_ros.ros.lifecycle import autostart
 from kd_planner_ros.ros.nodes.v2x_gateway_node import V2xGatewayNode
 from kd_planner_ros.ros.nodes.v2x_station_node import V2xStationNode
+from kd_planner_ros.ros.ports import station_inputs
 from kd_planner_ros.ros.ports.radio_outputs import RadioOutputs
 from kd_planner_ros.ros.qos import LATCHED, ROADSIDE, STATE
 from kd_planner_ros.ros.stamps import to_stamp
@@ -32,6 +34,7 @@ from kd_planner_ros.v2x import reasons
 from kd_planner_ros.v2x.channel import ChannelSettings, fate
 from kd_planner_ros.v2x.key_files import make_keys, read_signer
 from kd_planner_ros.v2x.payloads import pack_rows
+from kd_planner_ros.wire.codec.etsi import Perceived
 from kd_planner_ros.wire.codec.radio import SignatureNote
 
 NORTH = station()
@@ -319,3 +322,22 @@ def test_the_simulated_channel_loses_and_delays(graph, site):
     through = [number for number in range(1, 21) if not fate(settings, "north", number).lost]
     assert wait_for(lambda: street.sender._channel.counts["arrived"] == len(through), 30.0) and 0 < len(through) < 20
     assert wait_for(lambda: street.judged == len(through), 30.0)
+
+
+def test_a_cpm_is_sent_as_an_object_list(graph, site, monkeypatch):
+    """The message type is a stand-in: etsi_its_cpm_ts_msgs is not installed here; its fields are those of the converter's test."""
+    given = {"station": "north", "cpm_topic": "/etsi_its_conversion/cpm_ts/out", "cpm_station": 4711, "objects_topic": "", "signals": False}
+    node = graph.start(V2xStationNode, {"keys": str(site / "keys" / "private"), "stations": str(site / "stations.json"), **given})
+    assert not autostart(node) and "etsi_its_cpm_ts_msgs" in node.health.worst[1]
+    monkeypatch.setattr(station_inputs, "find_type", lambda kind: String)
+    assert autostart(node), node.health.worst
+    rows = actor(7, x=10.0)
+    heard, sending = [], node._sending["north"]
+    monkeypatch.setattr(sending.outputs, "send", heard.append)
+    for number in (4711, 4712):
+        monkeypatch.setattr(station_inputs, "perceived_of", lambda message, place: Perceived(number, START_NS, rows, Counter()))
+        sending._inputs._perceived(NORTH.pose, 4711, S // 10, None)
+    (message,) = heard
+    assert (message.kind, message.stamp_ns) == (OBJECTS, START_NS) and message.payload == pack_rows(rows)
+    assert node._values()["CPMs of another station"] == 1
+    graph.spin_in_thread(node)
