@@ -16,11 +16,12 @@ examples:
   kd-planner benchmark plankd --suite town05-short --bags recordings/town01 recordings/town03 --jobs 2
   kd-planner benchmark plankd --suite default-town --no-train --models tcp64_7m6 constant_velocity --seeds 1
   kd-planner benchmark plankd --suite town05-long --seeds 1 --ray auto
+  kd-planner benchmark v2x --suite loss-30 --bags recordings/town01 recordings/town03
   kd-planner benchmark my_benchmark.yaml
 
 The command trains what is missing (teachers first), measures every model over the suite, and writes table.json, table.csv,
 table.md and report.html beside the published tables. The same command goes on where it was stopped. A benchmark is one
-YAML file: config/benchmarks/plankd.yaml, one of another package (entry points kd_planner_ros.benchmarks), or a path. The
+YAML file: config/benchmarks/plankd.yaml or v2x.yaml, one of another package (entry points kd_planner_ros.benchmarks), or a path. The
 Town05 suites of plankd need Town05.net.xml and the route files; default-town needs nothing.
 
 'benchmark' compares many models in tables; 'evaluate' scores one model; 'bench' measures speed."""

@@ -11,7 +11,7 @@ from kd_planner_ros.evaluation.benchmark.spec import BenchmarkSpec
 from kd_planner_ros.evaluation.benchmark.table import COUNTED
 from kd_planner_ros.runtime.store import add_scores
 
-PREFIX = {"drive": "closed_loop", "open_loop": "open_loop", "dense": "dense"}
+PREFIX = {"drive": "closed_loop", "open_loop": "open_loop", "cooperative": "cooperative", "dense": "dense"}
 """By a benchmark's kind: what the name of its scores on a card begins with."""
 
 

@@ -1,4 +1,4 @@
-"""Benchmarks of kinds ``open_loop`` and ``dense``: a model is measured against a suite's recordings."""
+"""Benchmarks of kinds ``open_loop``, ``cooperative`` and ``dense``: a model is measured against a suite's recordings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from kd_planner_ros.evaluation.benchmark import outcomes
 from kd_planner_ros.evaluation.benchmark.suites import Suite
 
 EVALUATIONS = {"open_loop": ("kd_planner_ros.evaluation.open_loop", "OpenLoopConfig", "planner", "plans"),
+               "cooperative": ("kd_planner_ros.evaluation.cooperative.run", "CooperativeConfig", "planner", "plans"),
                "dense": ("kd_planner_ros.evaluation.dense.run", "DenseConfig", "model", "frames")}
 """By kind: the module with ``run``, its config, the config's field for the model, and the result's key for what was counted."""
 

@@ -18,7 +18,8 @@ from kd_planner_ros.evaluation.benchmark.recipe import Paper
 from kd_planner_ros.evaluation.benchmark.spec import BenchmarkSpec, Figure
 from kd_planner_ros.evaluation.benchmark.table import flat_columns, flatten
 
-HEADINGS = {"drive": "Driving", "open_loop": "Plans against recordings", "dense": "Dense outputs against recorded labels"}
+HEADINGS = {"drive": "Driving", "open_loop": "Plans against recordings",
+            "cooperative": "Plans with roadside data against recordings", "dense": "Dense outputs against recorded labels"}
 
 
 def write_report(out: Path, spec: BenchmarkSpec, rows: Sequence[Mapping[str, Any]], paper: Paper, facts: Mapping[str, Any],

@@ -166,7 +166,7 @@ def _require_unseen(this: Run, names: Sequence[str]) -> None:
 def _require_options(spec: BenchmarkSpec, suite: Suite) -> None:
     """Refuse an option of the suite that its evaluation does not have."""
     module, kind = {"drive": ("drives", "ClosedLoopConfig"), "open_loop": ("open_loop", "OpenLoopConfig"),
-                    "dense": ("dense.config", "DenseConfig")}[spec.kind]
+                    "cooperative": ("cooperative.config", "CooperativeConfig"), "dense": ("dense.config", "DenseConfig")}[spec.kind]
     evaluation = getattr(importlib.import_module(f"kd_planner_ros.evaluation.{module}"), kind)
     require_known(suite.options, evaluation.__dataclass_fields__, f"'options' of suite {suite.name} of benchmark {spec.name}")
 

@@ -21,8 +21,9 @@ from kd_planner_ros.core.notices import report
 from kd_planner_ros.core.plugins import BENCHMARKS, Plugin, plugins
 from kd_planner_ros.runtime.paths import config_folder
 
-KINDS = ("drive", "open_loop", "dense")
-"""How a model is measured: closed loop over routes, plans against recordings, or dense outputs against recorded labels."""
+KINDS = ("drive", "open_loop", "cooperative", "dense")
+"""How a model is measured: closed loop over routes, plans against recordings, plans with roadside data against recordings, or dense outputs
+against recorded labels."""
 _EXAMPLE = "see the smallest benchmark in docs/guides/add_a_benchmark.md, or config/benchmarks/plankd.yaml"
 CURVES = ("", "line", "points")
 

@@ -15,7 +15,7 @@ from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe, Paper
 from kd_planner_ros.evaluation.benchmark.spec import BenchmarkSpec
 
 COSTS = ("held_out_m", "parameters", "macs", "latency_ms", "engine", "busy", "paper_gflops", "paper_ms")
-COUNTED = {"drive": "drives", "open_loop": "plans", "dense": "frames"}
+COUNTED = {"drive": "drives", "open_loop": "plans", "cooperative": "plans", "dense": "frames"}
 """By a benchmark's kind: the column that says over how many drives, plans or frames the figures were taken."""
 
 

@@ -18,7 +18,7 @@ from kd_planner_ros.networks.v2x_vlm.config import TIMES_S, V2xVlmConfig
 from kd_planner_ros.networks.v2x_vlm.prompt import prompt_ids, told_of
 from kd_planner_ros.networks.v2x_vlm.refine import refine
 from kd_planner_ros.networks.v2x_vlm.views import conflict_section, cut, missing_view, picture_tensor
-from kd_planner_ros.networks.v2x_vlm.words import END, PAD, locations_of, tokens_of
+from kd_planner_ros.networks.v2x_vlm.words import END, PAD, SPECIALS, UNKNOWN, locations_of, tokens_of
 
 COOPERATIVE, OBJECTS_ALONE, ALONE = "coop_full", "coop_objects", "ego_only"
 """Modes of a plan: with the station's picture, with its object list, without either."""
@@ -76,6 +76,13 @@ class V2xVlmProcessor(Processor[Plan]):
         """Ids [B, L] of the prompts in this package's words, padded; what is longer is cut."""
         rows = [self.tokens.encode(one)[:self.config.prompt] for one in prompts]
         return torch.tensor([[*row, *[PAD] * (self.config.prompt - len(row))] for row in rows])
+
+    def garbled(self, words: Tensor, share: float, rng: np.random.Generator) -> Tensor:
+        """``words`` [B, L] with each that is neither padding nor a place replaced by a random one with the chance ``share``."""
+        first = len(SPECIALS) if self.config.nano else UNKNOWN + 1
+        other = torch.from_numpy(rng.integers(first, self.tokens.location, words.shape))
+        chosen = torch.from_numpy(rng.random(words.shape) < share) & (words != PAD) & (words < self.tokens.location)
+        return torch.where(chosen, other, words)
 
     def encode(self, frames: Sequence[Frame]) -> dict[str, Tensor]:
         """The network's inputs; the answer is to be decoded.

@@ -89,9 +89,9 @@ def test_the_results_of_one_benchmark_are_not_taken_for_anothers(tiny, tmp_path,
 def test_a_benchmark_of_another_package_is_found_by_its_name(tmp_path, monkeypatch, capsys):
     distribution(monkeypatch, tmp_path, "stranger", {BENCHMARKS: {"arcs": "stranger_b.benchmarks"}},
                  {"stranger_b/benchmarks/arcs.yaml": TINY})
-    assert find_spec("arcs").title == "Tiny" and set(benchmark_files()) == {"plankd", "unified_encoder", "arcs"}
+    assert find_spec("arcs").title == "Tiny" and set(benchmark_files()) == {"plankd", "unified_encoder", "v2x", "arcs"}
     distribution(monkeypatch, tmp_path, "broken", {BENCHMARKS: {"nothing": "broken_b"}}, {"broken_b/readme.txt": ""})
-    assert set(benchmark_files()) == {"plankd", "unified_encoder", "arcs"}  # the rest works
+    assert set(benchmark_files()) == {"plankd", "unified_encoder", "v2x", "arcs"}  # the rest works
     assert "distribution 'broken'" in capsys.readouterr().err
     with pytest.raises(PluginError, match="'nothing' .* from distribution 'broken' .*no file nothing.yaml"):
         find_spec("nothing")
@@ -104,7 +104,7 @@ def test_a_package_with_a_built_in_benchmarks_name_is_refused(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("before, after, words", [
-    ("kind: open_loop", "kind: openloop", "a kind out of drive, open_loop, dense .*got 'openloop'"),
+    ("kind: open_loop", "kind: openloop", "a kind out of drive, open_loop, cooperative, dense .*got 'openloop'"),
     ("kind: open_loop\n", "", "the key kind in .*got none of that name"),
     (TINY, "title: mine", r"the keys kind, suites, figures, recipe \(or models\) in .*add_a_benchmark.md"),
     ("models: [constant_velocity]\n", "", "'recipe' or 'models' .*neither"),

@@ -32,6 +32,7 @@ USERS = {  # room or module: the commands that reach it, most special first
     "evaluation/closed_loop": ("evaluate closed-loop",), "evaluation/worker": ("evaluate closed-loop",), "evaluation/drives": MEASURERS,
     "evaluation/latency_sweep": ("evaluate latency-sweep",), "evaluation/latency": ("evaluate closed-loop",),
     "evaluation/open_loop": ("evaluate open-loop",), "evaluation/pdm": ("evaluate pdms",), "evaluation/dense": ("evaluate dense",),
+    "evaluation/cooperative": ("benchmark",),
     "evaluation/perceive/strip": ("explain",),
     "evaluation/perceive/run": ("perceive",), "evaluation/perceive/inputs": ("perceive",),
     "evaluation/steering": ("evaluate steering",), "evaluation/explain": ("explain",),

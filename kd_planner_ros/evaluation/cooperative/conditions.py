@@ -1,0 +1,86 @@
+"""What happens to roadside data on the way to the planner, and what sending them costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.records import Frame
+from kd_planner_ros.core.v2x import RoadsideView
+from kd_planner_ros.evaluation.cooperative.config import CooperativeConfig
+from kd_planner_ros.imaging.compressed import compress
+from kd_planner_ros.imaging.resize import resize_rgb
+from kd_planner_ros.networks.planner import Planner
+from kd_planner_ros.v2x.payloads import pack_rows
+
+
+@dataclass
+class Radio:
+    """Changes the roadside views of frames as ``config`` says, and counts what was sent.
+
+    The same seed and stamp give the same losses and the same noise, whatever the planner.
+
+    Attributes:
+        rate_hz: of the planner: how often a message is sent.
+        raw, sent: bytes of each message, uncompressed and as sent (JPEG, packed rows).
+        lost: frames whose views were lost.
+    """
+
+    config: CooperativeConfig
+    rate_hz: float
+    objects: bool
+    raw: list[int] = field(default_factory=list)
+    sent: list[int] = field(default_factory=list)
+    lost: int = 0
+
+    def carry(self, frame: Frame) -> Frame:
+        """``frame`` as the planner gets it."""
+        if not frame.roadside:
+            return frame
+        rng = np.random.default_rng([self.config.seed, frame.stamp_ns])
+        views = tuple(self._view(view, rng) for view in frame.roadside)
+        if rng.random() < self.config.loss:
+            self.lost += 1
+            return replace(frame, roadside=())
+        return replace(frame, roadside=views)
+
+    def _view(self, view: RoadsideView, rng: np.random.Generator) -> RoadsideView:
+        if self.objects and view.objects is not None:
+            self.raw.append(view.objects.nbytes)
+            self.sent.append(len(pack_rows(view.objects)))
+        if self.objects or view.image is None:
+            return view
+        height, width = view.image.shape[:2]
+        small = resize_rgb(view.image, *(max(1, round(side * self.config.scale)) for side in (height, width)))
+        self.raw.append(small.size)
+        self.sent.append(int(compress(small).size))
+        image = resize_rgb(small, height, width)
+        if self.config.noise:
+            image = np.clip(image + rng.normal(0.0, self.config.noise, image.shape), 0.0, 255.0).round().astype(np.uint8)
+        return replace(view, image=image)
+
+    @property
+    def bytes_per_s(self) -> dict[str, float]:
+        """Mean bytes a second, ``raw`` (s^2 W H C f) and as ``sent``; 0 where nothing is sent."""
+        return {name: self.rate_hz * float(np.mean(sizes)) if sizes else 0.0 for name, sizes in (("raw", self.raw), ("sent", self.sent))}
+
+
+def garble(planner: Planner, share: float, seed: int) -> None:
+    """Let ``planner`` read its prompt with a share of random words from now on.
+
+    Raises:
+        ConfigError: a planner that reads no words.
+    """
+    processor: Any = getattr(planner, "processor", None)
+    if not hasattr(processor, "garbled"):
+        raise ConfigError("a planner that reads words, for a share of random words", f"'{planner.name}'", "choose another model or suite")
+    encode, rng = processor.encode, np.random.default_rng([seed, 0x74657874])
+
+    def changed(frames: Any) -> Any:
+        inputs = encode(frames)
+        return {**inputs, "words": processor.garbled(inputs["words"], share, rng)}
+
+    processor.encode = changed

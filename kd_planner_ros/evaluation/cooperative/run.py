@@ -1,0 +1,174 @@
+"""Cooperative plans against recordings: the figures of V2X planning on one set of conditions."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kd_planner_ros.bags.source import find_sources
+from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.records import Plan, Pose, Trajectory
+from kd_planner_ros.evaluation.cooperative.collisions import boxes_touch, grid_touches
+from kd_planner_ros.evaluation.cooperative.conditions import Radio, garble
+from kd_planner_ros.evaluation.cooperative.config import CooperativeConfig
+from kd_planner_ros.evaluation.metrics import SAME_TIME_NS, Recorded, planned_poses, positions_at
+from kd_planner_ros.geometry.frames import to_base
+
+if TYPE_CHECKING:
+    from kd_planner_ros.bags.reader import Recording
+    from kd_planner_ros.networks.planner import Planner
+
+HORIZONS_S = (2.5, 3.5, 4.5)
+NAMES = tuple(f"{horizon:g}" for horizon in HORIZONS_S)
+
+
+@dataclass
+class _Found:
+    """What was found of every plan: distances in metres, collisions (1, 0, NaN where they do not count) [3] each, times in ms."""
+
+    distances: list[np.ndarray] = field(default_factory=list)
+    boxes: list[np.ndarray] = field(default_factory=list)
+    grid: list[np.ndarray] = field(default_factory=list)
+    spent_ms: list[float] = field(default_factory=list)
+    modes: Counter[str] = field(default_factory=Counter)
+    incomplete: int = 0
+
+    def judge(self, plan: Trajectory, truth: Recorded, row: int) -> None:
+        """Add what ``plan``, made at ``row`` of ``truth``, is worth."""
+        pose = truth.poses[row]
+        wanted = planned_poses(plan, pose, HORIZONS_S)
+        stamps = int(plan.stamp_ns) + np.round(np.array(HORIZONS_S) * 1e9).astype(np.int64)
+        self.distances.append(np.linalg.norm(wanted[:, :2] - positions_at(truth, stamps), axis=1))
+        here = Pose(float(pose[0]), float(pose[1]), yaw=float(pose[2]))
+        touches = np.array([_touches(one, int(stamp), truth, here) for one, stamp in zip(wanted, stamps, strict=True)])
+        self.boxes.append(touches[:, 0])
+        self.grid.append(touches[:, 1])
+
+
+def run(config: CooperativeConfig, progress: bool = True) -> dict[str, Any]:
+    """The figures of ``config.planner`` over all recordings in ``config.bag``.
+
+    Returns:
+        ``l2_m`` at 2.5, 3.5 and 4.5 s, and their ``l2_mean_m``: means over the plans whose true position is known then (``valid``);
+        ``collision_percent`` (boxes with headings) and ``grid_collision_percent`` (UniV2X's) with ``..._mean_percent``: shares of the
+        plans at whose time the road users are known and at which the recorded drive itself touches none; ``bytes_per_s`` raw and sent;
+        ``latency_ms``: median of one plan, from pixels to waypoints, words and decoding included; ``plans``, ``lost``, ``modes``,
+        ``incomplete``, ``bags``; ``held_velocity``: errors and collisions of keeping speed and heading instead of each plan. A figure
+        without a single plan behind it is None.
+
+    Raises:
+        BagError: no recording, a broken one, or no instant with every sensor. ConfigError: words are to be replaced for a planner without.
+        PlannerError, CardError: from the planner.
+    """
+    from tqdm import tqdm
+
+    from kd_planner_ros.bags.reader import open_bag
+    from kd_planner_ros.runtime.load import load_planner
+
+    folders = find_sources([config.bag], config.role_name, config.camera)
+    planner = load_planner(config.planner, config.device, config.engine)
+    if config.text:
+        garble(planner, config.text, config.seed)
+    wish = planner.rig.roadside
+    radio = Radio(config, planner.rate_hz, wish is not None and wish.objects)
+    found, still = _Found(), _Found()
+    notes: dict[str, list[str]] = {}
+    for folder in tqdm(folders, unit="bag", desc=config.planner, disable=not progress, dynamic_ncols=True):
+        with open_bag(folder) as recording:
+            _measure(recording, planner, radio, found, still, config.period_s)
+            notes |= {str(recording.path): recording.notes} if recording.notes else {}
+    if not found.distances:
+        raise BagError(f"an instant in {config.bag} at which every sensor of '{planner.name}' and odometry gave something",
+                       f"none; {found.incomplete} instants are incomplete", "look at it with 'kd-planner bags check'")
+    return {"planner": planner.name, "bags": len(folders), **_figures(found), "held_velocity": _worth(still),
+            "bytes_per_s": radio.bytes_per_s, "lost": radio.lost,
+            **({"notes": notes} if notes else {})}
+
+
+def _measure(recording: Recording, planner: Planner, radio: Radio, found: _Found, still: _Found, period_s: float) -> None:
+    from kd_planner_ros.bags.cameras import samples_for
+    from kd_planner_ros.evaluation.open_loop import recorded
+
+    cameras = tuple(spec.id for spec in planner.rig.cameras) or recording.cameras[:1]
+    planner.reset()
+    plans: list[Plan] = []
+    speeds: list[float] = []
+    actors: list[tuple[int, np.ndarray]] = []
+    due = -10**18
+    for sample in samples_for(recording, cameras, tuple(spec.id for spec in planner.rig.lidars), planner.rig):
+        frame = sample.frame
+        if sample.truth.actors is not None:
+            actors.append((frame.stamp_ns, sample.truth.actors))
+        if frame.stamp_ns < due:
+            continue
+        due = frame.stamp_ns + round(period_s * 1e9) - SAME_TIME_NS // 2
+        began = time.perf_counter()
+        plans.append(planner.plan(radio.carry(frame)))
+        speeds.append(frame.ego.speed_mps)
+        found.spent_ms.append(plans[-1].inference_ms or 1e3 * (time.perf_counter() - began))
+        found.modes[plans[-1].mode] += 1
+    truth = recorded(recording, actors)
+    for plan, speed_mps in zip(plans, speeds, strict=True):
+        row = truth.row(int(plan.stamp_ns))
+        if row is None:
+            found.incomplete += 1
+            continue
+        found.judge(plan.trajectory, truth, row)
+        still.judge(held(plan.stamp_ns, speed_mps), truth, row)
+    found.incomplete += recording.incomplete
+
+
+def held(stamp_ns: int, speed_mps: float) -> Trajectory:
+    """The path of a car that keeps its speed and its heading."""
+    times = np.array(HORIZONS_S)
+    return Trajectory(stamp_ns, np.stack([speed_mps * times, np.zeros(len(times))], axis=1), times)
+
+
+def _touches(wanted: np.ndarray, stamp_ns: int, truth: Recorded, here: Pose) -> tuple[float, float]:
+    """Whether the plan touches a road user at ``stamp_ns``, by boxes and by the grid; NaN where it does not count."""
+    driven = truth.row(stamp_ns)
+    nearest = int(np.abs(truth.actor_stamps_ns - stamp_ns).argmin()) if len(truth.actors) else -1
+    if driven is None or nearest < 0 or abs(int(truth.actor_stamps_ns[nearest]) - stamp_ns) > SAME_TIME_NS or not np.isfinite(wanted).all():
+        return np.nan, np.nan
+    others = np.asarray(truth.actors[nearest], float).reshape(-1, 5)
+    local = others.copy()
+    local[:, :2], local[:, 2] = to_base(others[:, :2], here), others[:, 2] - here.yaw
+    own, point = truth.poses[driven], to_base(wanted[:2], here)
+    by_box = np.nan if boxes_touch(own, others) else float(boxes_touch(wanted, others))
+    by_grid = np.nan if grid_touches(to_base(own[:2], here), local) else float(grid_touches(point, local))
+    return by_box, by_grid
+
+
+def _figures(found: _Found) -> dict[str, Any]:
+    return {"plans": len(found.distances), **_worth(found), "latency_ms": float(np.median(found.spent_ms)),
+            "modes": dict(sorted(found.modes.items())), "incomplete": found.incomplete}
+
+
+def _worth(found: _Found) -> dict[str, Any]:
+    """Errors and collisions, with the number of plans behind each."""
+    distances, boxes, grid = (np.array(one) for one in (found.distances, found.boxes, found.grid))
+    l2, touched, gridded = _means(distances), _means(100.0 * boxes), _means(100.0 * grid)
+    return {"valid": _counts(distances), "l2_m": l2, "l2_mean_m": _mean(l2),
+            "counted": _counts(boxes), "collision_percent": touched, "collision_mean_percent": _mean(touched),
+            "grid_counted": _counts(grid), "grid_collision_percent": gridded, "grid_collision_mean_percent": _mean(gridded)}
+
+
+def _counts(values: np.ndarray) -> dict[str, int]:
+    """How many of ``values`` [plans, 3] are known at each horizon."""
+    return dict(zip(NAMES, np.isfinite(values).sum(0).tolist(), strict=True))
+
+
+def _means(values: np.ndarray) -> dict[str, float | None]:
+    """The mean at each horizon of ``values`` [plans, 3] over what is known."""
+    known = [column[np.isfinite(column)] for column in values.T]
+    return {name: float(one.mean()) if len(one) else None for name, one in zip(NAMES, known, strict=True)}
+
+
+def _mean(values: dict[str, float | None]) -> float | None:
+    """The mean over horizons; None where one of them is not known."""
+    known = [value for value in values.values() if value is not None]
+    return sum(known) / len(known) if len(known) == len(NAMES) else None
