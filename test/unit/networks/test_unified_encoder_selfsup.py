@@ -87,6 +87,51 @@ def test_the_rigid_warp_explains_a_static_world(drive):
     assert error(sampled(source, positions)) < 0.1 * error(source)
 
 
+BOARD = (-0.12, 0.12, -0.1, 0.1, 0.6)
+"""A board before the camera: its bounds in x and y, and its distance, in units."""
+
+
+def view_of(origin, rays, moved):
+    """(colours [1, 3, H, W], mask of the board [H, W], points [1, 3, H, W]) that ``rays`` [1, 3, H, W] from ``origin`` [3] meet; the board
+    has moved by ``moved`` [3]. The ground is ``HEIGHT`` below the target camera, whose axes all is in."""
+    def met(along, place):
+        share = (place - origin[along]) / rays[:, along]
+        return origin[None, :, None, None] + share[:, None] * rays
+
+    on_board, on_ground = met(2, BOARD[4] + moved[2]), met(1, HEIGHT)
+    own = on_board - moved[None, :, None, None]
+    board = ((own[:, 0] > BOARD[0]) & (own[:, 0] < BOARD[1]) & (own[:, 1] > BOARD[2]) & (own[:, 1] < BOARD[3]))[0]
+    stripes = torch.stack([torch.sin(45.0 * own[:, 0]), torch.cos(40.0 * own[:, 1] + 20.0 * own[:, 0]), torch.sin(30.0 * own[:, 1])], 1)
+    return torch.where(board, 0.5 + 0.4 * stripes, colours(on_ground)), board, torch.where(board, on_board, on_ground)
+
+
+def test_a_moving_board_is_explained_by_the_final_flow_alone():
+    """The thresholds of the published sanity check: rigid < 0.3 of identity where nothing moves, final < 0.2 of rigid where it does."""
+    pose, moved = torch.tensor([[0.0, 0.012, 0.0, 0.004, 0.0, -0.08]]), torch.tensor([0.03, 0.0, 0.02])
+    rays = (torch.linalg.inv(INTRINSICS) @ pixels(*SIZE, INTRINSICS)).unflatten(2, SIZE)
+    matrix = transform(pose)
+    turn, shift = matrix[0, :3, :3], matrix[0, :3, 3]
+    target, board, where = view_of(torch.zeros(3), rays, torch.zeros(3))
+    source, _, _ = view_of(-turn.T @ shift, torch.einsum("ji,bjhw->bihw", turn, rays), moved)
+    rigid = rigid_flow(matrix, where)
+    complete = torch.where(board, rigid + torch.einsum("ij,j->i", turn, moved)[None, :, None, None], rigid)
+    final = final_flow(rigid, complete, board[None, None].float())
+    inside = -torch.nn.functional.max_pool2d(-board[None].float(), 9, 1, 4)[0] > 0.5
+    outside = torch.nn.functional.max_pool2d(board[None].float(), 61, 1, 30)[0] < 0.5  # the board hides other ground in each picture
+    low = torch.zeros(SIZE, dtype=torch.bool)
+    low[80:] = True
+
+    def error(flow, mask):
+        positions = projected(where + flow, INTRINSICS)
+        return float((sampled(source, positions) - target).abs().mean(1)[0][mask & in_view(positions)[0]].mean())
+
+    still = torch.zeros_like(rigid)
+    assert inside.sum() > 2000 and (outside & low).sum() > 2000
+    assert error(rigid, outside & low) < 0.3 * error(still, outside & low)
+    assert error(final, outside & low) == error(rigid, outside & low)
+    assert error(final, inside) < 0.2 * error(rigid, inside) and error(final, inside) < 0.2 * error(still, inside)
+
+
 def test_the_final_flow_is_the_sum_where_the_mask_says_so():
     rigid, complete = torch.full((1, 3, 2, 2), 1.0), torch.full((1, 3, 2, 2), 3.0)
     mask = torch.tensor([[[[0.0, 1.0], [0.5, 0.0]]]])

@@ -171,6 +171,7 @@ def test_broken_weights_are_refused_whatever_was_kept(models, kept, tmp_path):
         load_perceiver("seer", engine="openvino", models_dir=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_converts(models, own_cache, monkeypatch, tmp_path):
     pytest.importorskip("openvino")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
