@@ -14,6 +14,7 @@ examples:
   kd-planner evaluate closed-loop --planner expert --map Town05.net.xml --routes town05_short.xml --out runs/e
   kd-planner evaluate closed-loop --planner tcp64_7m6 --latency measured --out runs/student_late
   kd-planner evaluate closed-loop --planner tcp64_7m6 --fallback-planner constant_velocity --out runs/two_planners
+  kd-planner evaluate closed-loop --planner tcp64_7m6 --routes hidden --v2x on --v2x-loss 0.3 --out runs/v2x
   kd-planner evaluate latency-sweep --models tcp64_7m6 --out runs/latency
   kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner tcp64_7m6 --json
   kd-planner evaluate pdms --bag recordings --out runs/pdms
@@ -121,6 +122,10 @@ def _closed(args: argparse.Namespace) -> dict:
         print(f"{key:<26} {value:8.3f}" + (f"  +- {result['std'][key]:.3f} over seeds" if len(result["seeds"]) > 1 else ""))
     for line in sentences(result["scenarios"]):
         print(line)
+    if radio := result["v2x"]:
+        refused = ", ".join(f"{name} {count}" for name, count in radio["refused"].items()) or "nothing"
+        print(f"V2X: {radio['accepted']} messages accepted; refused: {refused}; the supervisor was more cautious in "
+              f"{radio['cautious_ticks']} ticks")
     print(f"simulated latency: {result['latency_text']}\ndetails: {args.out / 'report.html'}, {args.out / 'statistics.json'}")
     return result
 

@@ -59,6 +59,7 @@ def conclude(config: ClosedLoopConfig, drives: Sequence[Drive], name: str, senso
     summary. ``notes`` say what of the route file is left out or changed, ``fallback`` which planner stood by."""
     from kd_planner_ros.core.files import write_text
     from kd_planner_ros.evaluation import overview, score
+    from kd_planner_ros.evaluation.v2x_link import summed
     from kd_planner_ros.world.route_scenarios import count_by_status
 
     records = [replace(score.read_records(drive.folder / "statistics.json")[0], index=drive.index) for drive in drives]
@@ -74,6 +75,7 @@ def conclude(config: ClosedLoopConfig, drives: Sequence[Drive], name: str, senso
               "std": {key: float(values.std(ddof=1)) if len(values) > 1 else 0.0 for key, values in spread.items()},
               "by_seed": {str(seed): summary for seed, summary in by_seed.items()},
               "route_notes": list(notes), **({"fallback": dict(fallback)} if fallback else {}),
+              "v2x": summed(record.notes["v2x"] for record in records if "v2x" in record.notes),
               "scenarios": count_by_status(one for record in records for one in record.notes.get("scenarios", ()))}
     write_text(out / "summary.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
     overview.write(out, result, records, [drive.folder for drive in drives])

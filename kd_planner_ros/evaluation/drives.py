@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.weather_course import WeatherCourse
+from kd_planner_ros.evaluation.v2x_attacks import ATTACKS
+from kd_planner_ros.v2x.channel import ChannelSettings
 
 EVALUATION_ROUTE_SEED = 1000
 """The default town's routes that scores are reported on; training must not use this seed."""
@@ -20,6 +23,16 @@ TOWN_VEHICLES = {"Town01": 120, "Town02": 100, "Town03": 120, "Town04": 200, "To
 DEFAULT_VEHICLES = 60
 SNAP_HELP = "take key points farther than 60 m from every lane to the nearest lane, as CARLA does"
 ROLL_HELP = "roll a plan forward from its stamp to now before it is followed; off: hold it as it was made"
+
+DIRECT, OFF, ON = "direct", "off", "on"
+V2X = "v2x_"
+"""Beginning of the fields that set the radio; the rest is the name of a field of ChannelSettings, or of the attack."""
+
+
+def channel_field(name: str) -> Any:
+    """The field of ChannelSettings called ``name``, as a field of a closed-loop evaluation."""
+    there = next(one for one in fields(ChannelSettings) if one.name == name)
+    return field(default=there.default, metadata={**there.metadata, "help": f"with --v2x on: {there.metadata['help']}"})
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,18 @@ class ClosedLoopConfig:
     fallback_latency: str = field(default="0", metadata={"metavar": "MS|measured|FILE", "help":
         "simulated time a plan of the fallback planner takes, as --latency"})
     roll_forward: bool = field(default=True, metadata={"help": ROLL_HELP})
+    v2x: str = field(default=DIRECT, metadata={"choices": (DIRECT, OFF, ON), "help":
+        "roadside stations: on (signed messages through a channel and a gateway, for the planner and the supervisor), off, or direct "
+        "(a planner that asks for views gets them at once, the supervisor nothing)"})
+    v2x_latency_ms: float = channel_field("latency_ms")
+    v2x_jitter_ms: float = channel_field("jitter_ms")
+    v2x_loss: float = channel_field("loss")
+    v2x_burst: float = channel_field("burst")
+    v2x_clock_offset_ms: float = channel_field("clock_offset_ms")
+    v2x_position_noise_m: float = channel_field("position_noise_m")
+    v2x_missed: float = channel_field("missed")
+    v2x_attack: str = field(default="none", metadata={"choices": tuple(ATTACKS), "help":
+        "with --v2x on: all messages arrive unsigned, forged or replayed, or stations report ghosts, or a flood of messages comes"})
 
 
 @dataclass(frozen=True)
@@ -141,8 +166,9 @@ def claim_folder(config: ClosedLoopConfig, weights: str, fallback_weights: str =
     for name in ("latency", "fallback_latency"):
         if Path(facts[name]).is_file():
             facts[f"{name}_sha256"] = hashlib.sha256(Path(facts[name]).read_bytes()).hexdigest()
-    lock_settings(Path(config.out) / "evaluation.json", facts, "evaluation",
-                  {"latency": "0", "roll_forward": False, "stations": "", "snap": False, "fallback_planner": "", "fallback_latency": "0"})
+    legacy = {one.name: one.default for one in fields(ClosedLoopConfig) if one.name.startswith("v2x")}
+    legacy |= {"latency": "0", "roll_forward": False, "stations": "", "snap": False, "fallback_planner": "", "fallback_latency": "0"}
+    lock_settings(Path(config.out) / "evaluation.json", facts, "evaluation", legacy)
 
 
 def _file_name(text: str) -> str:

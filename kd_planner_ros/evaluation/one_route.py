@@ -15,11 +15,13 @@ from kd_planner_ros.core.scene import SceneState, Weather
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.core.weather_course import WeatherCourse
 from kd_planner_ros.driving.driver import Driver
+from kd_planner_ros.driving.supervisor import Reason
 from kd_planner_ros.evaluation.latency import Latency
 from kd_planner_ros.evaluation.run_folder import RunWriter
 from kd_planner_ros.evaluation.seat import NO_LATENCY, TICK_HZ, Seat
 
 if TYPE_CHECKING:
+    from kd_planner_ros.evaluation.v2x_link import RadioLink
     from kd_planner_ros.networks.planner import Planner
     from kd_planner_ros.world.expert import Expert
     from kd_planner_ros.world.simulation import World
@@ -44,10 +46,12 @@ class PlannerSide:
     Args:
         latency, fallback_latency: what a plan of each planner takes.
         seed: the drive's traffic seed, which draws the first of several latencies.
+        link: the radio through which the car hears roadside stations; without one the planner gets their views from the sensors.
     """
 
     def __init__(self, planner: Planner, route: Route, latency: Latency = NO_LATENCY, roll_forward: bool = True, seed: int = 0,
-                 fallback: Planner | None = None, fallback_latency: Latency = NO_LATENCY):
+                 fallback: Planner | None = None, fallback_latency: Latency = NO_LATENCY, link: RadioLink | None = None):
+        self.link = link
         self._driver = Driver(planner, route, latency_s=latency.longest_s, roll_forward=roll_forward, slower=fallback,
                               slower_latency_s=fallback_latency.longest_s)
         self._seat = Seat(planner, latency, seed)
@@ -62,10 +66,20 @@ class PlannerSide:
         """The control of this tick and the planner's plan that begins to act in it. The navigation follows every tick, as it does
         in the graph."""
         ego, goal = scene.ego, self._driver.goal(scene.ego)
+        if self.link is not None:
+            heard = self.link.step(scene)
+            self._driver.hear(heard.reported)
+            sensed = None if sensed is None else replace(sensed, roadside=heard.views)
         frame = self._seat.frame(ego, goal, sensed)
         if self._fallback is None:
             return self._driver.step(frame, ego, self._seat.delay_s)
         return self._driver.step(frame, ego, self._seat.delay_s, self._fallback.frame(ego, goal, sensed), self._fallback.delay_s)
+
+    def radio_facts(self) -> dict[str, Any]:
+        """What came by radio (``RadioLink.facts``), and in how many ticks the supervisor was more cautious for it; {} without radio."""
+        if self.link is None:
+            return {}
+        return self.link.facts() | {"cautious_ticks": self._driver.pilot.supervisor.counts[Reason.HIDDEN_OBJECT]}
 
 
 class ExpertSide:

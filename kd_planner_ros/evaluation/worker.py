@@ -7,8 +7,8 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.notices import report
@@ -16,10 +16,14 @@ from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.core.weather_course import weather_at
 from kd_planner_ros.evaluation import one_route, score
-from kd_planner_ros.evaluation.drives import ClosedLoopConfig, Drive, traffic
+from kd_planner_ros.evaluation.drives import DIRECT, ON, ClosedLoopConfig, Drive, traffic
 from kd_planner_ros.evaluation.latency import read_latency, settled
 from kd_planner_ros.evaluation.run_folder import RunInfo, RunWriter
+from kd_planner_ros.evaluation.v2x_setup import radio_settings, require_radio
 from kd_planner_ros.runtime.facts import tell_same_fallback
+
+if TYPE_CHECKING:
+    from kd_planner_ros.evaluation.v2x_link import RadioLink
 
 EXPERT_RATE_HZ = 10.0
 _setup: Setup | None = None
@@ -41,6 +45,7 @@ class Setup:
         self.notes: list[str] = []
         self.road = load_map(config.map, config.stations)
         _check_fallback(config)
+        require_radio(config, self.road)
         self.planner = None if config.planner == "expert" else self._load_planner(config.planner)
         self.fallback = self._load_planner(config.fallback_planner) if config.fallback_planner else None
         self.card = _card(self.planner)
@@ -90,17 +95,26 @@ class Setup:
             from kd_planner_ros.world.simulation import World
 
             vehicles, walkers = traffic(self.config, self.road.name)
-            self._world = World(self.road, self.rig, vehicles=vehicles, walkers=walkers, scenarios=self.config.scenarios)
+            rig = self.rig if self.config.v2x == DIRECT else replace(self.rig, roadside=None)
+            self._world = World(self.road, rig, vehicles=vehicles, walkers=walkers, scenarios=self.config.scenarios)
         return self._world
 
     def side(self, route: Route, seed: int) -> one_route.DriverSide:
         """The driver of ``route`` in the traffic of ``seed``."""
         if self.planner is not None:
             return one_route.PlannerSide(self.planner, route, self.latency, self.config.roll_forward, seed, self.fallback,
-                                         self.fallback_latency)
+                                         self.fallback_latency, self._link(seed))
         from kd_planner_ros.world.expert import Expert
 
         return one_route.ExpertSide(Expert(self.road, route), EXPERT_RATE_HZ if self.config.report else None)
+
+    def _link(self, seed: int) -> RadioLink | None:
+        if self.config.v2x != ON:
+            return None
+        from kd_planner_ros.evaluation.v2x_link import RadioLink
+
+        return RadioLink(self.road.stations, self.world().broadcast, radio_settings(self.config, seed), self.config.v2x_attack,
+                         self.rig.roadside)
 
     def close(self) -> None:
         """End the world, if there is one."""
@@ -139,13 +153,16 @@ def drive_one(setup: Setup, drive: Drive) -> dict[str, Any]:
     vehicles, walkers = traffic(config, setup.road.name)
     info = RunInfo(setup.name, drive.route, weather_at(drive.weather, 0.0), drive.seed, camera, setup.card, {
         "engine": config.engine, "device": config.device, "vehicles": vehicles, "walkers": walkers,
-        "scenarios": config.scenarios, "simulated latency": str(setup.latency), **_told(setup)})
+        "scenarios": config.scenarios, "v2x": config.v2x, "simulated latency": str(setup.latency), **_told(setup)})
     with RunWriter(drive.folder, info, road=setup.road if config.report else None) as writer:
-        facts = one_route.drive(setup.world(), setup.side(drive.route, drive.seed), drive.route, drive.seed, drive.weather, writer,
-                                camera.id if camera else None)
+        side = setup.side(drive.route, drive.seed)
+        facts = one_route.drive(setup.world(), side, drive.route, drive.seed, drive.weather, writer, camera.id if camera else None)
         notes = {"weather": drive.weather.name, "latency": setup.latency.facts()}
         if setup.fallback is not None:
             notes["fallback"] = setup.fallback_facts
+        if isinstance(side, one_route.PlannerSide) and side.link is not None:
+            notes["v2x"] = side.radio_facts()
+            side.link.write_evidence(drive.folder)
         if asked := setup.world().scenario_facts:
             notes["scenarios"] = asked
         record = score.route_record(facts, index=drive.index, seed=drive.seed, notes=notes)

@@ -12,11 +12,12 @@ from kd_planner_ros.core.records import Control, Pose
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import BRAKE_LIGHT, HEAD_LIGHT, INDICATOR_LEFT, INDICATOR_RIGHT, SceneState, Weather
-from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig
+from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish, SensorRig
+from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.core.weather_course import WeatherCourse, weather_at
 from kd_planner_ros.world.ego import Ego
 from kd_planner_ros.world.events import RouteMonitor
-from kd_planner_ros.world.roadside import StationChoice, view_of
+from kd_planner_ros.world.roadside import StationChoice, objects_view, view_of
 from kd_planner_ros.world.route_scenarios import asked_scenarios
 from kd_planner_ros.world.scenarios import Scenarios
 from kd_planner_ros.world.sensor_data import SensorData, SensorNoise, read_gnss, read_imu
@@ -45,6 +46,7 @@ class World:
         self._traffic = Traffic(road, vehicles, walkers)
         self._scenarios = Scenarios(road) if scenarios else None
         self._roadside = StationChoice(road.stations, rig.roadside) if rig.roadside is not None else None
+        self._radio: dict[RoadsideWish, StationChoice] = {}
         self._renderer = None
         self.route: Route
         self.monitor: RouteMonitor
@@ -56,6 +58,7 @@ class World:
         self.route, self._course, self._ticks = route, weather, 0
         weather = self._weather = weather_at(weather, 0.0)
         self._rng = np.random.default_rng([seed, 0x73656E])
+        self._radio.clear()
         if self._roadside is not None:
             self._roadside.reset()
         self._lamps = HEAD_LIGHT if needs_headlights(weather) else 0
@@ -124,6 +127,15 @@ class World:
             return SensorData(scene.stamp_ns, images, clouds, imu, gnss, views)
 
         return measure
+
+    def broadcast(self, wish: RoadsideWish, pictures: bool) -> tuple[RoadsideView, ...]:
+        """What the stations near the ego that ``wish`` asks for see at this tick, each at most once in its camera's period: object lists,
+        and with ``pictures`` the pictures. The sensors of ``rig`` are not touched."""
+        choice = self._radio.setdefault(wish, StationChoice(self.road.stations, wish))
+        due = choice.due(self.state, self._ticks)
+        if not pictures:
+            return tuple(objects_view(self.state, station, camera, self._render) for station, camera in due)
+        return tuple(view_of(self.state, station, camera, wish, self._render) for station, camera in due)
 
     def close(self) -> None:
         """Ends the traffic simulation."""

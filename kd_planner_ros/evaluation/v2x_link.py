@@ -1,0 +1,138 @@
+"""The way from the world's roadside stations to a planner's car in closed loop: signed messages, the channel, the gateway.
+
+Station and car have their own clocks; both begin at EPOCH_NS, so that a clock that is behind still shows no time before 0.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kd_planner_ros.core.records import EgoState
+from kd_planner_ros.core.scene import SceneState
+from kd_planner_ros.core.sensors import RoadsideWish, Station
+from kd_planner_ros.core.v2x import OBJECTS, PICTURE, CooperativePicture, RadioMessage, ReportedObjects, RoadsideView
+from kd_planner_ros.evaluation.v2x_attacks import ATTACKS
+from kd_planner_ros.imaging.compressed import compress
+from kd_planner_ros.v2x.channel import Channel, ChannelSettings, clock_ns, measured
+from kd_planner_ros.v2x.gateway import Gateway
+from kd_planner_ros.v2x.payloads import pack_rows
+from kd_planner_ros.v2x.settings import GatewaySettings
+from kd_planner_ros.v2x.signing import keyring_for
+
+EPOCH_NS = 100_000_000_000
+LIST_TICKS, PICTURE_TICKS = 2, 4
+"""10 Hz and 5 Hz: a gateway uses a picture for 0.5 s, so that 2 Hz with any latency would leave gaps between pictures."""
+LISTS = RoadsideWish(views=2, objects=True)
+"""Stations that are heard by a car whose planner asks for none: enough for the supervisor."""
+
+Broadcast = Callable[[RoadsideWish, bool], Sequence[RoadsideView]]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the car knows by radio in one tick: ``reported`` for the supervisor, ``views`` for the planner."""
+
+    reported: ReportedObjects
+    views: tuple[RoadsideView, ...]
+
+
+def summed(facts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The sums of several drives' ``facts``, number by number."""
+    total: dict[str, Any] = {}
+    for one in facts:
+        for name, value in one.items():
+            total[name] = summed([total.get(name, {}), value]) if isinstance(value, Mapping) else total.get(name, 0) + value
+    return total
+
+
+class RadioLink:
+    """One drive's radio. ``step`` is asked once a tick, in order.
+
+    Args:
+        broadcast: what the stations near the car see at this tick (``World.broadcast``).
+        settings: the channel's; the gateway knows its latency as the least time that the link takes.
+        attack: a name in ``ATTACKS``.
+        wish: what the planner wants of the stations; None: nothing.
+    """
+
+    def __init__(self, stations: Sequence[Station], broadcast: Broadcast, settings: ChannelSettings, attack: str = "none",
+                 wish: RoadsideWish | None = None):
+        self._broadcast, self._settings, self._wish = broadcast, settings, wish
+        self._asked = LISTS if wish is None else replace(wish, objects=True, views=max(wish.views, LISTS.views))
+        self._signers, keys = keyring_for(stations)
+        self._feet = {one.id: one.pose for one in stations}
+        self._channel = Channel(settings)
+        self._gateway = Gateway(stations, keys, GatewaySettings(expected_latency_s=settings.latency_ms / 1000.0))
+        self._attack = ATTACKS[attack](stations)
+        self._numbers: Counter[str] = Counter()
+        self._states: Counter[str] = Counter()
+        self._tick = 0
+
+    def step(self, scene: SceneState) -> Heard:
+        """Send what the stations see at ``scene``, and give what the gateway lets through at its stamp."""
+        now_ns = EPOCH_NS + scene.stamp_ns
+        ego = replace(scene.ego, stamp_ns=now_ns)
+        self._gateway.locate(ego)
+        for view in self._sent():
+            for message in self._messages(view, ego, now_ns):
+                self._channel.send(message, now_ns)
+        for message in self._attack.air(self._channel.arrived(now_ns), now_ns):
+            self._gateway.take(message)
+        self._tick += 1
+        return self._heard(self._gateway.picture(now_ns, ego))
+
+    def facts(self) -> dict[str, Any]:
+        """JSON-ready: ticks in each of the gateway's states, messages by what became of them, refusals by reason, bytes on the air."""
+        return {"states": dict(sorted(self._states.items())), "channel": dict(sorted(self._channel.counts.items())),
+                "accepted": self._gateway.counts["accepted"], "refused": self._gateway.refusals, "bytes_sent": self._channel.bytes_sent}
+
+    def write_evidence(self, folder: Path) -> None:
+        """Write the newest refused messages into ``folder``; a no-op where none was refused."""
+        if self._gateway.refusals:
+            self._gateway.evidence.write(folder)
+
+    def _sent(self) -> Sequence[RoadsideView]:
+        if self._tick % LIST_TICKS:
+            return ()
+        return self._broadcast(self._asked, self._wish is not None and self._tick % PICTURE_TICKS == 0)
+
+    def _messages(self, view: RoadsideView, ego: EgoState, now_ns: int) -> list[RadioMessage]:
+        made = []
+        if view.objects is not None:
+            number = self._next(view.station)
+            rows = self._attack.rows(measured(self._settings, view.station, number, view.objects), ego)
+            made.append((number, OBJECTS, pack_rows(rows), ""))
+        if view.image is not None and view.camera is not None:
+            made.append((self._next(view.station), PICTURE, compress(view.image).tobytes(), view.camera.id))
+        stamp_ns = clock_ns(self._settings, now_ns)
+        messages = [RadioMessage(view.station, number, kind, stamp_ns, payload, camera=camera) for number, kind, payload, camera in made]
+        return [replace(one, signature=self._signers[one.station].sign(one)) for one in messages]
+
+    def _next(self, station: str) -> int:
+        self._numbers[station] += 1
+        return self._numbers[station]
+
+    def _heard(self, picture: CooperativePicture) -> Heard:
+        """The gateway's answer by the world's clock."""
+        self._states[picture.state.name] += 1
+        reported = replace(picture.objects, stamp_ns=picture.objects.stamp_ns - EPOCH_NS)
+        if self._wish is None:
+            return Heard(reported, ())
+        return Heard(reported, (*(replace(one, stamp_ns=one.stamp_ns - EPOCH_NS) for one in picture.views), *self._lists(picture)))
+
+    def _lists(self, picture: CooperativePicture) -> list[RoadsideView]:
+        """The object list of each station as a view without a picture, where the planner wants lists."""
+        if self._wish is None or not self._wish.objects:
+            return []
+        found = []
+        for place, name in enumerate(picture.stations):
+            mine = picture.source == place
+            if mine.any():
+                age_s = float(picture.objects.ages_s[mine].max())
+                stamp_ns = picture.objects.stamp_ns - EPOCH_NS - round(age_s * 1e9)
+                found.append(RoadsideView(name, None, None, picture.objects.rows[mine], stamp_ns, age_s, self._feet[name]))
+        return found

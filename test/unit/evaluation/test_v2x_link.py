@@ -1,0 +1,106 @@
+"""The radio of a closed-loop drive: delays, losses, clocks and attacks, with stations that see what the test says."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from support.towns import actor, scene
+from support.v2x import station
+
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.scene import ActorKind
+from kd_planner_ros.core.sensors import RoadsideWish
+from kd_planner_ros.core.v2x import RoadsideView
+from kd_planner_ros.evaluation.drives import ClosedLoopConfig
+from kd_planner_ros.evaluation.v2x_attacks import ATTACKS, GHOST_ID
+from kd_planner_ros.evaluation.v2x_link import RadioLink, summed
+from kd_planner_ros.evaluation.v2x_setup import radio_settings, require_radio
+from kd_planner_ros.v2x.channel import ChannelSettings
+
+WALKER = (0.5, 0.6, 1.75)
+TICK_NS = 50_000_000
+
+
+def run(ticks=120, wish=None, attack="none", **settings):
+    """(all that the car heard, the link) of so many ticks in which one station sees a walker."""
+    mast, heard = station(x=10.0), []
+    now = {}
+
+    def broadcast(asked, pictures):
+        rows = actor(ActorKind.PEDESTRIAN, 20.0, 6.0, WALKER, seed=3)
+        image = np.random.default_rng(now["ns"] // TICK_NS).integers(0, 255, (72, 128, 3), np.uint8) if pictures else None
+        return [RoadsideView(mast.id, mast.cameras[0], image, rows, now["ns"], 0.0, mast.pose)]
+
+    link = RadioLink([mast], broadcast, ChannelSettings(**settings), attack, wish)
+    for tick in range(ticks):
+        now["ns"] = tick * TICK_NS
+        heard.append(link.step(scene(stamp_ns=now["ns"])))
+    return heard, link
+
+
+def test_objects_arrive_with_their_age_by_the_cars_clock():
+    heard, link = run(latency_ms=200.0)
+    last = heard[-1].reported
+    assert last.rows["id"].tolist() == [3] and last.stamp_ns == 119 * TICK_NS and 0.2 <= last.ages_s[0] <= 0.3
+    assert link.facts()["refused"] == {} and not heard[-1].views
+
+
+@pytest.mark.parametrize("latency_ms, used", [(0.0, True), (100.0, True), (300.0, True), (600.0, False), (1000.0, False)])
+def test_what_is_older_than_half_a_second_is_not_used(latency_ms, used):
+    heard, link = run(latency_ms=latency_ms)
+    assert bool(len(heard[-1].reported.rows)) == used and ("stale" in link.facts()["refused"]) != used
+
+
+def test_the_planner_gets_pictures_at_five_hertz_and_lists():
+    heard, link = run(wish=RoadsideWish(objects=True), latency_ms=100.0)
+    pictures = {view.stamp_ns for one in heard for view in one.views if view.image is not None}
+    assert 15 <= len(pictures) <= 30 and np.diff(sorted(pictures)).min() == 4 * TICK_NS
+    picture, rows = heard[112].views
+    assert picture.image.shape == (72, 128, 3) and picture.objects is None and picture.foot == rows.foot
+    assert rows.objects["id"].tolist() == [3] and rows.image is None and rows.stamp_ns + round(rows.age_s * 1e9) == 112 * TICK_NS
+    assert all(view.objects is None for view in run(wish=RoadsideWish())[0][112].views)
+
+
+def test_a_clock_that_is_off_is_not_trusted_and_a_slow_one_is_none_before_zero():
+    assert not len(run(clock_offset_ms=-60_000.0)[0][-1].reported.rows)
+    heard, link = run(clock_offset_ms=250.0)
+    assert not len(heard[-1].reported.rows) and "early" in link.facts()["refused"]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_every_attack_runs_and_only_honest_messages_count(attack):
+    heard, link = run(attack=attack)
+    ids = {number for one in heard for number in one.reported.rows["id"].tolist()}
+    ghosts = {number for number in ids if number >= GHOST_ID}
+    assert ids - ghosts == ({3} if attack in ("none", "ghosts") else set())  # a flood leaves no time for the station's own messages
+    assert (len(ghosts) > 2) == (attack == "ghosts")
+    assert bool(link.facts()["refused"]) == (attack not in ("none", "ghosts"))
+
+
+def test_loss_follows_from_the_seed_and_facts_add_up(tmp_path):
+    one, two, other = (run(loss=0.5, seed=seed)[1] for seed in (1, 1, 2))
+    assert one.facts() == two.facts() != other.facts()
+    total = summed([one.facts(), other.facts()])
+    assert total["accepted"] == one.facts()["accepted"] + other.facts()["accepted"] and total["states"]["EGO_ONLY"] > 0
+    one.write_evidence(tmp_path)
+    assert not list(tmp_path.iterdir()), "nothing was refused"
+
+
+@pytest.mark.parametrize("changes, stations, named", [
+    ({"v2x_loss": 0.1}, 3, "--v2x on beside --v2x-loss"), ({"v2x": "off", "v2x_attack": "ghosts"}, 3, "--v2x-attack"),
+    ({"v2x": "on"}, 0, "roadside stations"), ({"v2x": "on", "planner": "expert"}, 3, "expert")])
+def test_settings_that_nothing_would_follow_are_refused(changes, stations, named):
+    with pytest.raises(ConfigError, match=named):
+        require_radio(ClosedLoopConfig(**{"planner": "p", "out": "o", **changes}), SimpleNamespace(stations=("a",) * stations))
+
+
+def test_every_channel_option_reaches_the_channel():
+    names = [one.name for one in fields(ClosedLoopConfig) if one.name.startswith("v2x_") and one.name != "v2x_attack"]
+    config = ClosedLoopConfig("p", "o", v2x="on", **{name: 0.5 for name in names if name != "v2x_burst"}, v2x_burst=2.5)
+    require_radio(config, SimpleNamespace(stations=("a",)))
+    made = radio_settings(config, 9)
+    assert made.seed == 9 and made.burst == 2.5
+    assert all(getattr(made, name.removeprefix("v2x_")) == 0.5 for name in names if name != "v2x_burst")
