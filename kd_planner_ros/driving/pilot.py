@@ -9,6 +9,7 @@ import numpy as np
 
 from kd_planner_ros.core.records import Control, EgoState, Plan
 from kd_planner_ros.core.v2x import ReportedObjects
+from kd_planner_ros.driving.candidates import CandidateGate
 from kd_planner_ros.driving.caution import NO_BOUND, Caution
 from kd_planner_ros.driving.comfortable_stop import ComfortableStop, StopSettings
 from kd_planner_ros.driving.controllers import Controller, build_controller
@@ -23,7 +24,8 @@ MADE_FOR_LOCK_RAD = StopSettings.full_lock_rad
 class Pilot:
     """One ``step`` a tick: what is followed is the first of
 
-    1. the newest plan (no reason, or ``limited``),
+    1. the newest plan (no reason, or ``limited``); where its best trajectory fails and it has candidates, the next best that passes
+       (``next_candidate``, ``candidates.py``),
     2. the last plan that was followed, while it is fresh (``last_plan``),
     3. the last plan of a slower planner, while it is fresh (``slower_plan``),
     4. the last path at constant velocity, then a comfortable stop on it (``comfortable_stop``),
@@ -51,7 +53,7 @@ class Pilot:
         self.supervisor = supervisor or Supervisor()
         self._slower_age_s, self._rolls = slower_age_s, roll_forward
         self._track = EgoTrack()
-        self.caution = Caution()
+        self.caution, self._gate = Caution(), CandidateGate()
         self.reset()
 
     def reset(self) -> None:
@@ -64,6 +66,7 @@ class Pilot:
         self._stop: ComfortableStop | None = None
         self._stopping = False
         self._track.reset()
+        self._gate.reset()
         self.caution.reset()
         for controller in (*self._built.values(), *([self._given] if self._given else [])):
             controller.reset()
@@ -117,14 +120,18 @@ class Pilot:
         """The control of this tick; ``now_ns`` is ``ego``'s stamp unless given. Never raises for bad values."""
         now_ns = ego.stamp_ns if now_ns is None else now_ns
         self._track.add(ego)
-        supervisor, plan, wish, fault = self.supervisor, self.plan, None, self._failed
+        supervisor, wish, fault = self.supervisor, None, self._failed
         unfit = supervisor.state_fault(ego, sensor_ages_s)
-        if plan is not None and not fault and supervisor.accepts(plan, ego):
+        plan, why = (self.plan, "") if fault or self.plan is None else self._gate.choose(self.plan, ego, supervisor.limits)
+        refused = bool(why) and plan is self.plan
+        if plan is not None and not fault and not refused and supervisor.accepts(plan, ego):
             wish = self._follow(plan, ego)
             fault = unfit or (Reason.PLAN_STALE if wish is None else "")
         fault = fault or supervisor.fault(wish, plan, ego, now_ns, sensor_ages_s)
+        fault = why if refused and fault == Reason.NO_PLAN else fault
         if not fault:
             self._followed, self._stop, self._stopping = plan, None, False
+            wish, fault = (replace(wish, reason=Reason.NEXT_CANDIDATE), why) if why and wish is not None else (wish, "")
         elif fault in SILENCES and not unfit:
             wish = self._fall_back(ego, now_ns)
         bound = NO_BOUND if unfit else self.caution.bound(self._reported, self._path(), ego, now_ns)

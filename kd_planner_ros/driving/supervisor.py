@@ -14,11 +14,12 @@ from kd_planner_ros.driving.caution import NO_BOUND, Bound
 
 class Reason:
     """Names that ``Control.reason`` can carry. LIMITED is the planner's wish within limits, HIDDEN_OBJECT that wish made more cautious for
-    what roadside stations report; the three names of FALLBACKS say what drives instead of the newest plan; everything else means a safe
-    stop."""
+    what roadside stations report; the names of FALLBACKS say what drives instead of the newest plan's trajectory; everything else means a
+    safe stop."""
 
     LIMITED = "limited"
     HIDDEN_OBJECT = "hidden_object"
+    NEXT_CANDIDATE = "next_candidate"
     LAST_PLAN = "last_plan"
     SLOWER_PLAN = "slower_plan"
     COMFORTABLE_STOP = "comfortable_stop"
@@ -34,6 +35,7 @@ class Reason:
     PLAN_START = "plan_start"
     PLAN_CURVATURE = "plan_curvature"
     PLAN_ACCELERATION = "plan_acceleration"
+    PLAN_UNSAFE = "plan_unsafe"
     OFF_ROUTE = "off_route"
     CONTROL_NOT_FINITE = "control_not_finite"
     EGO_NOT_FINITE = "ego_not_finite"
@@ -41,7 +43,7 @@ class Reason:
 
 WISHES = ("", Reason.LIMITED, Reason.HIDDEN_OBJECT)
 """Reasons under which the newest plan is followed, its steering at least."""
-FALLBACKS = (Reason.LAST_PLAN, Reason.SLOWER_PLAN, Reason.COMFORTABLE_STOP)
+FALLBACKS = (Reason.NEXT_CANDIDATE, Reason.LAST_PLAN, Reason.SLOWER_PLAN, Reason.COMFORTABLE_STOP)
 SILENCES = frozenset({Reason.PLAN_LATE, Reason.PLAN_STALE, Reason.INPUT_FAILED, Reason.PLANNER_FAILED})
 """Faults of a planner that gives no plan: an older plan or path can still be followed."""
 MIN_PLAN_AGE_S, PERIODS_OF_GRACE = 0.5, 2.5
