@@ -1,4 +1,4 @@
-"""``kd-planner bags check | dair | dair-example``: what a foreign recording holds, and DAIR-V2X as recordings."""
+"""``kd-planner bags``: what a foreign recording holds, and published data sets as recordings."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ examples:
   kd-planner bags check my_bags --json               the same of every recording in a folder, as one JSON object
   kd-planner bags dair cooperative-vehicle-infrastructure --out recordings/dair    DAIR-V2X as recordings
   kd-planner bags dair-example dair --sequential     a tiny set in its layout, to try that with
+  kd-planner bags nuscenes nuscenes --out recordings/nuscenes    nuScenes as recordings
 
 'check' writes nothing. Exit status 2: a recording there cannot be read; the others are printed all the same."""
 DAIR = """\
@@ -26,6 +27,14 @@ examples:
 Reads DAIR-V2X-C or V2X-Seq-SPD as published, told apart by their lists of pairs; point clouds are not needed. Writes one recording for
 each stretch of a batch or sequence without a gap of 250 ms: both pictures, places, road users, the station, captions. The route is the way
 driven, with LANE_FOLLOW everywhere. What is left out is counted and printed."""
+NUSCENES = """\
+examples:
+  kd-planner bags nuscenes nuscenes --out recordings/nuscenes
+  kd-planner bags nuscenes nuscenes --set-version v1.0-mini --cameras front left right --out recordings/mini
+
+Reads the JSON tables as published; point clouds and sweeps are not needed. Writes one recording for each scene, at the key frames:
+pictures 704 pixels wide, places, road users that a LiDAR or radar point hit, lines of the map expansion where it is there. The route is the
+way driven; its commands follow from the place 3 s ahead, as published planners have it. What is left out is counted and printed."""
 EXAMPLE = """\
 example:
   kd-planner bags dair-example dair
@@ -51,6 +60,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_json(sub)
     sub.set_defaults(run=_check)
     _configure_dair(ways)
+    _configure_nuscenes(ways)
+
+
+def _configure_nuscenes(ways: Any) -> None:
+    from kd_planner_ros.bags.nuscenes.convert import CHANNELS
+
+    summary = "turn nuScenes into recordings"
+    sub = ways.add_parser("nuscenes", help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=NUSCENES)
+    sub.add_argument("path", type=Path, metavar="PATH", help="the folder that holds the folder of tables and samples")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the recordings")
+    sub.add_argument("--set-version", default="", metavar="TEXT",
+                     help="folder of the tables, for example v1.0-mini (default: the only one)")
+    sub.add_argument("--cameras", nargs="+", default=list(CHANNELS.values()), choices=tuple(CHANNELS.values()), metavar="NAME",
+                     help=f"cameras whose pictures are written, the front one among them: {', '.join(CHANNELS.values())} (default: all)")
+    add_json(sub)
+    sub.set_defaults(run=_nuscenes)
+
+
+def _nuscenes(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.bags.nuscenes.convert import convert
+
+    return _tell(convert(args.path, args.out, args.set_version, args.cameras).facts(), args.out)
 
 
 def _configure_dair(ways: Any) -> None:
@@ -73,8 +104,12 @@ def _configure_dair(ways: Any) -> None:
 def _dair(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.bags.dair.convert import convert
 
-    found = convert(args.path, args.out, args.delay_frames).facts()
-    print(f"{len(found['recordings'])} recordings with {found['pictures']} pictures in {args.out}")
+    return _tell(convert(args.path, args.out, args.delay_frames).facts(), args.out)
+
+
+def _tell(found: dict[str, Any], out: Path) -> dict[str, Any]:
+    """Print what was written and left out; gives ``found`` back."""
+    print(f"{len(found['recordings'])} recordings with {found['pictures']} pictures in {out}")
     for why, count in found["left_out"].items():
         print(f"  {count} {why}")
     return found

@@ -1,0 +1,1 @@
+"""nuScenes as published: its JSON tables read directly, and turned into recordings."""
