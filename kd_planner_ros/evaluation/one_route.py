@@ -18,6 +18,7 @@ from kd_planner_ros.driving.driver import Driver
 from kd_planner_ros.driving.supervisor import Reason
 from kd_planner_ros.evaluation.latency import Latency
 from kd_planner_ros.evaluation.run_folder import RunWriter
+from kd_planner_ros.evaluation.scene_teller import SceneTeller
 from kd_planner_ros.evaluation.seat import NO_LATENCY, TICK_HZ, Seat
 
 if TYPE_CHECKING:
@@ -46,12 +47,14 @@ class PlannerSide:
     Args:
         latency, fallback_latency: what a plan of each planner takes.
         seed: the drive's traffic seed, which draws the first of several latencies.
+        teller: tells a privileged planner (``rig.scene``) what is there.
         link: the radio through which the car hears roadside stations; without one the planner gets their views from the sensors.
     """
 
     def __init__(self, planner: Planner, route: Route, latency: Latency = NO_LATENCY, roll_forward: bool = True, seed: int = 0,
-                 fallback: Planner | None = None, fallback_latency: Latency = NO_LATENCY, link: RadioLink | None = None):
-        self.link = link
+                 fallback: Planner | None = None, fallback_latency: Latency = NO_LATENCY, link: RadioLink | None = None,
+                 teller: SceneTeller | None = None):
+        self.link, self._teller = link, teller
         self._driver = Driver(planner, route, latency_s=latency.longest_s, roll_forward=roll_forward, slower=fallback,
                               slower_latency_s=fallback_latency.longest_s)
         self._seat = Seat(planner, latency, seed)
@@ -71,6 +74,9 @@ class PlannerSide:
             self._driver.hear(heard.reported)
             sensed = None if sensed is None else replace(sensed, roadside=heard.views)
         frame = self._seat.frame(ego, goal, sensed)
+        if self._teller is not None:
+            self._teller.hear(scene)
+            frame = None if frame is None else replace(frame, scene=self._teller.tell(scene))
         if self._fallback is None:
             return self._driver.step(frame, ego, self._seat.delay_s)
         return self._driver.step(frame, ego, self._seat.delay_s, self._fallback.frame(ego, goal, sensed), self._fallback.delay_s)

@@ -19,6 +19,7 @@ from kd_planner_ros.evaluation import one_route, score
 from kd_planner_ros.evaluation.drives import DIRECT, ON, ClosedLoopConfig, Drive, traffic
 from kd_planner_ros.evaluation.latency import read_latency, settled
 from kd_planner_ros.evaluation.run_folder import RunInfo, RunWriter
+from kd_planner_ros.evaluation.scene_teller import SceneTeller
 from kd_planner_ros.evaluation.v2x_setup import radio_settings, require_radio
 from kd_planner_ros.runtime.facts import tell_same_fallback
 
@@ -103,10 +104,17 @@ class Setup:
         """The driver of ``route`` in the traffic of ``seed``."""
         if self.planner is not None:
             return one_route.PlannerSide(self.planner, route, self.latency, self.config.roll_forward, seed, self.fallback,
-                                         self.fallback_latency, self._link(seed))
+                                         self.fallback_latency, self._link(seed), self._teller(route))
         from kd_planner_ros.world.expert import Expert
 
         return one_route.ExpertSide(Expert(self.road, route), EXPERT_RATE_HZ if self.config.report else None)
+
+    def _teller(self, route: Route) -> SceneTeller | None:
+        if self.planner is None or not self.planner.rig.scene:
+            return None
+        from kd_planner_ros.world.map_lines import map_lines
+
+        return SceneTeller(map_lines(self.road, route.points))
 
     def _link(self, seed: int) -> RadioLink | None:
         if self.config.v2x != ON:
