@@ -63,7 +63,8 @@ class TrainConfig:
                                      "are copied, additional residual blocks start as the identity, other weights are fresh; from a model "
                                      "of another network only the camera backbone is copied")
     backbone_weights: Path | None = _field(None, "local file with ImageNet weights of the camera backbone, .safetensors or .pth "
-                                           "with torchvision's names (timm's for ResNet-D); nothing is fetched")
+                                           "with torchvision's names (timm's for ResNet-D); for v2x_vlm the folder of a Florence-2 "
+                                           "checkpoint; nothing is fetched")
     speed_dropout: float = _field(0.0, "share of samples whose speed input is set to zero; helps students that stay standing because "
                                   "a speed of zero predicts a speed of zero", low=0.0, below=1.0)
     target_stretch: float = _field(0.0, "share of samples with a target point nearer than 8 m whose target point is moved out to 8 to "

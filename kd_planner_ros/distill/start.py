@@ -95,10 +95,12 @@ def _camera_backbone(model: nn.Module, network: str) -> nn.Module:
 
 
 def _backbone(config: TrainConfig, model: nn.Module) -> Start:
-    path, backbone = Path(config.backbone_weights), _camera_backbone(model, config.network)
-    load_pretrained(backbone, path)
-    return Start(path.name, hashlib.sha256(path.read_bytes()).hexdigest(), (), len(backbone.state_dict()),
-                 len(model.state_dict()))
+    path, backbone = Path(config.backbone_weights or ""), _camera_backbone(model, config.network)
+    (find_training(config.network).load_backbone or load_pretrained)(backbone, path)
+    digest = hashlib.sha256()
+    for file in sorted(path.glob("*.safetensors")) if path.is_dir() else (path,):
+        digest.update(file.read_bytes())
+    return Start(path.name, digest.hexdigest(), (), len(backbone.state_dict()), len(model.state_dict()))
 
 
 def warm_start(model: nn.Module, source: nn.Module) -> int:

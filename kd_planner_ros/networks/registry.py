@@ -21,6 +21,7 @@ import importlib.util
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -94,6 +95,7 @@ class Training:
     backbone: str = ""
     method_defaults: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     holds: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    load_backbone: Callable[[Any, Path], None] | None = None
 
 
 @functools.lru_cache(maxsize=1)
@@ -248,7 +250,7 @@ def find_training(name: str) -> Training:
     build_task = functools.partial(_build_task, name, module.build_task)
     return Training(name, build_task, module.config_fields, options, tuple(getattr(module, "STAGES", WHOLE)),
                     getattr(module, "OPTIMISER", OptimiserDefaults()), getattr(module, "BACKBONE", ""),
-                    getattr(module, "METHOD_DEFAULTS", {}), getattr(module, "HOLDS", {}))
+                    getattr(module, "METHOD_DEFAULTS", {}), getattr(module, "HOLDS", {}), getattr(module, "load_backbone", None))
 
 
 def _build_task(name: str, build: Callable[[Any, Any], Any], processor: Any, options: Any) -> LearningTask:

@@ -30,6 +30,7 @@ from kd_planner_ros.networks.v2x_vlm.answers import (
     words_of,
 )
 from kd_planner_ros.networks.v2x_vlm.config import HEADS, OBJECTS, ROADSIDE
+from kd_planner_ros.networks.v2x_vlm.florence import load_florence
 from kd_planner_ros.networks.v2x_vlm.loss import WEIGHTS, Alignment, displacement_loss, errors, token_losses
 from kd_planner_ros.networks.v2x_vlm.processor import V2xVlmProcessor
 from kd_planner_ros.networks.v2x_vlm.prompt import OBJECT_FIELDS, Told, place_at, prompt_ids, station_objects
@@ -37,6 +38,8 @@ from kd_planner_ros.networks.v2x_vlm.views import picture_tensor
 from kd_planner_ros.networks.v2x_vlm.words import PAD, ids_of
 
 OPTIMISER = OptimiserDefaults("adamw", 0.01)
+BACKBONE = "florence"
+load_backbone = load_florence
 _PLANNED = {name: weight for name, weight in WEIGHTS.items() if name != "caption"}
 STAGES = (Stage("captions", 0.3, losses={"caption": 1.0, "align": 0.1}), Stage("plans and captions", 0.4, losses=WEIGHTS),
           Stage("plans", 0.3, losses=_PLANNED))

@@ -1,18 +1,20 @@
 """V2X-VLM in the trainer: a shard by hand, what a step asks for, the losses, and a smoke training of teacher and student."""
 
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from support.bags import write_bag
 from support.training import but, training
 
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.captions import Caption, SeenUser
 from kd_planner_ros.core.card import read_card
-from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.core.sensors import CameraSpec, Station
@@ -23,7 +25,10 @@ from kd_planner_ros.distill.recipes import read_recipe, train_config
 from kd_planner_ros.distill.recorded import cameras
 from kd_planner_ros.distill.train import train
 from kd_planner_ros.networks.v2x_vlm.answers import PLAN, STATION, UNTOLD, VEHICLE, ask, caption_ids, decoder_inputs
+from kd_planner_ros.networks.v2x_vlm.config import V2xVlmConfig
+from kd_planner_ros.networks.v2x_vlm.florence import build_florence, load_florence
 from kd_planner_ros.networks.v2x_vlm.loss import Alignment, errors, token_losses
+from kd_planner_ros.networks.v2x_vlm.model import build_model
 from kd_planner_ros.networks.v2x_vlm.training import BESIDE
 from kd_planner_ros.networks.v2x_vlm.words import END, FIRST_LOCATION, PAD, text_of
 from kd_planner_ros.runtime.paths import config_folder
@@ -221,3 +226,69 @@ def test_a_teacher_is_trained_and_teaches_a_student(config, tmp_path):
     assert card.training["switches"] == {"weight": 0.5, "temperature": 2.0} and card.training["teacher"]["name"] == "wise"
     assert card.training["teacher_sees"] == "the student's augmented picture"
     assert not list(config.cache.glob("*.teacher*"))  # answers depend on what a step asks for
+
+
+# --- weights of a Florence-2 checkpoint ----------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A small checkpoint of random weights, saved by transformers in Hugging Face's layout."""
+    folder = tmp_path_factory.mktemp("florence")
+    torch.manual_seed(11)
+    build_florence(V2xVlmConfig()).save_pretrained(folder)
+    return folder
+
+
+def test_a_run_begins_with_the_weights_of_a_checkpoint(config, tmp_path, checkpoint):
+    drives(tmp_path, 1)
+    learner, _ = learner_of(but(config, backbone_weights=checkpoint))
+    torch.manual_seed(11)
+    wanted = build_florence(V2xVlmConfig())
+    assert torch.equal(learner.model.florence.words.weight, wanted.get_input_embeddings().weight)
+    assert torch.equal(learner.model.florence.decoder.layers[1].fc2.weight, wanted.model.language_model.decoder.layers[1].fc2.weight)
+    assert learner.start.name == checkpoint.name and len(learner.start.sha256) == 64
+    assert learner.start.taken == learner.start.tensors
+
+
+def test_a_checkpoint_in_several_files_is_read(checkpoint, tmp_path):
+    torch.manual_seed(11)
+    build_florence(V2xVlmConfig()).save_pretrained(tmp_path, max_shard_size="1MB")
+    assert (tmp_path / "model.safetensors.index.json").is_file()
+    one, several = build_model(V2xVlmConfig()).florence, build_model(V2xVlmConfig()).florence
+    load_florence(one, checkpoint)
+    load_florence(several, tmp_path)
+    assert all(torch.equal(value, several.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+@pytest.mark.parametrize("spoil, words", [
+    (lambda path: (path / "config.json").unlink(), r"config\.json in"),
+    (lambda path: (path / "config.json").write_text("{"), "JSON in"),
+    (lambda path: (path / "config.json").write_text('{"model_type": "bart"}'), "model_type florence2 .*got 'bart'"),
+    (lambda path: (path / "model.safetensors").unlink(), "weights at"),
+    (lambda path: (path / "model.safetensors").write_bytes(b"no tensors"), "safetensors file"),
+    (lambda path: _without(path, "encoder.layers.0.fc1.weight"), "fc1.weight' in .*1 missing"),
+    (lambda path: _without(path, "encoder.layers.0.fc1.weight", torch.zeros(2, 2)), "of shape")])
+def test_another_checkpoint_is_refused_by_what_does_not_fit(checkpoint, tmp_path, spoil, words):
+    shutil.copytree(checkpoint, tmp_path / "copy")
+    spoil(tmp_path / "copy")
+    with pytest.raises(ConfigError, match=words):
+        load_florence(build_model(V2xVlmConfig()).florence, tmp_path / "copy")
+
+
+def test_a_smaller_vocabulary_fills_the_first_rows(checkpoint, tmp_path):
+    shutil.copytree(checkpoint, tmp_path / "copy")
+    state = load_file(checkpoint / "model.safetensors")
+    state = {name: one[:390] if one.shape == (400, 96) else one for name, one in state.items()}
+    save_file(state, tmp_path / "copy" / "model.safetensors")
+    model = build_model(V2xVlmConfig()).florence
+    before = model.words.weight.detach().clone()
+    load_florence(model, tmp_path / "copy")
+    assert torch.equal(model.words.weight[390:], before[390:]) and not torch.equal(model.words.weight[:390], before[:390])
+
+
+def _without(path, ending, instead=None):
+    """The checkpoint without the tensor of that ending, or with another one in its place."""
+    state = load_file(path / "model.safetensors")
+    (name,) = [one for one in state if one.endswith(ending)]
+    state = {key: value for key, value in state.items() if key != name} | ({name: instead} if instead is not None else {})
+    save_file(state, path / "model.safetensors")
