@@ -15,6 +15,7 @@ from kd_planner_ros.bags.stamps import Times
 from kd_planner_ros.cli import main as cli
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.records import Plan, Trajectory
+from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, LightState, SceneState
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.evaluation.pdm import drives as drives_module
 from kd_planner_ros.evaluation.pdm.config import CONSTANT_SPEED, PdmsConfig, read_horizons, require_horizons
@@ -174,6 +175,23 @@ def test_a_standing_car_in_the_way_zeroes_who_drives_on(tmp_path, monkeypatch):
     rows = run(config(place), progress=False)["horizons"]["2"]["planners"]
     assert rows["constant_velocity"]["PDMS"]["mean"] < 0.6 and rows["constant_velocity"]["parts"]["NC"] < 1.0
     assert rows["constant_velocity"]["EPDMS"]["mean"] > rows["constant_velocity"]["EPDMS_unfiltered"]["mean"], "so did the driver"
+
+
+@pytest.mark.parametrize(("yaw", "score"), [(np.pi, 0.0), (0.0, 1.0)])
+def test_a_recorded_red_light_is_that_of_the_traffic_that_it_faces(tmp_path, monkeypatch, yaw, score):
+    """A stop line at x = 30: the driver crosses it at 6 s less the 0.5 s of his bumper. A head that faces west, yaw pi, is for who drives
+    east."""
+    def lit(ego):
+        signals = np.zeros(1, SIGNAL_DTYPE)
+        signals["state"], signals["yaw"] = LightState.RED, yaw
+        signals["stop_x0"], signals["stop_x1"], signals["stop_y0"], signals["stop_y1"] = 30.0, 30.0, -1.75, 1.75
+        return SceneState(ego.stamp_ns, ego, np.zeros(0, ACTOR_DTYPE), signals)
+
+    monkeypatch.setattr("support.bags.scene", lit)
+    place = straight(tmp_path / "b", actors=None)
+    row = run(config(place, planners=("expert",)), progress=False)["horizons"]["2"]["planners"]["expert"]
+    assert row["parts"]["TLC"] == pytest.approx(0.5 if score == 0.0 else 1.0), "of the scenes at 2, 3, 4 and 5 s the last two"
+    assert row["EPDMS"]["mean"] > row["EPDMS_unfiltered"]["mean"] or score == 1.0
 
 
 def test_longer_horizons_need_longer_plans(tmp_path, monkeypatch):
