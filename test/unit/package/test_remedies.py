@@ -26,7 +26,8 @@ READERS = ("train", "evaluate open-loop", "evaluate pdms", "evaluate dense", "ev
 """Commands that read recordings."""
 MEASURERS = ("evaluate closed-loop", "evaluate latency-sweep")
 USERS = {  # room or module: the commands that reach it, most special first
-    "bags/find": ("train", "benchmark"), "bags/kitti": ("evaluate dense",), "bags/cityscapes": ("evaluate dense",), "bags": READERS,
+    "bags/find": ("train", "benchmark"), "bags/kitti": ("evaluate dense",), "bags/cityscapes": ("evaluate dense",),
+    "bags/nuscenes": ("bags nuscenes",), "bags": READERS,
     "samples": ("train",), "distill/teacher": ("train",),
     "distill": ("train",), "networks": ("train",), "record": ("record",), "evaluation/benchmark": ("benchmark",),
     "evaluation/closed_loop": ("evaluate closed-loop",), "evaluation/worker": ("evaluate closed-loop",), "evaluation/drives": MEASURERS,
