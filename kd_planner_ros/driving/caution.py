@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -76,6 +77,10 @@ class Bound:
             return control
         return replace(control, throttle=throttle, brake=brake, reason=control.reason or reason)
 
+    def with_other(self, other: Bound) -> Bound:
+        """The stricter of both limits."""
+        return Bound(min(self.throttle, other.throttle), max(self.brake, other.brake), self.ids + other.ids)
+
 
 NO_BOUND = Bound()
 
@@ -123,7 +128,8 @@ class Caution:
             return
         line = extended(path, ego, s.reach_m)
         times = np.arange(0.0, s.horizon_s, s.step_s)
-        ahead_m, inside, along_m, crosses = crossings(rows, ages_s, line, times, s)
+        ahead_m, gap_m, along_m, crosses = ways_along(rows, ages_s, line, times, s.width_m)
+        inside = (gap_m <= s.aside_m + s.aside_mps * times) & (ahead_m > 0.0) & (ahead_m < s.reach_m)
         speed = max(abs(ego.speed_mps), s.least_mps)
         reach_m = along_m[:, None] + 0.5 * s.length_m
         meets = inside & (ahead_m + reach_m > s.slower * speed * times) & (ahead_m - reach_m < s.faster * speed * times + s.stop_m)
@@ -158,15 +164,19 @@ def extended(path: np.ndarray, ego: EgoState, reach_m: float) -> np.ndarray:
     return np.concatenate([line, beyond[None]])
 
 
-def crossings(rows: np.ndarray, ages_s: np.ndarray, line: np.ndarray, times: np.ndarray,
-              settings: CautionSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """How objects (ACTOR_DTYPE [N], measured ``ages_s`` ago) move against the car's way ``line`` [P, 2] at ``times`` [T] from now, each at
-    its speed.
+class Ways(NamedTuple):
+    """How N objects move along the car's way at T times: metres along it [N, T]; metres between the object and the side of the car [N, T],
+    below 0 where they overlap; half the object's extent along the way [N]; whether it moves, and not along with the car [N]."""
 
-    Returns:
-        metres along ``line`` [N, T]; whether the object is in the car's way [N, T]; half its extent along ``line`` [N]; whether it
-        crosses [N]: it moves, and not along with the car.
-    """
+    ahead_m: np.ndarray
+    gap_m: np.ndarray
+    along_m: np.ndarray
+    crosses: np.ndarray
+
+
+def ways_along(rows: np.ndarray, ages_s: np.ndarray, line: np.ndarray, times: np.ndarray, width_m: float) -> Ways:
+    """The ways of objects (ACTOR_DTYPE [N], measured ``ages_s`` ago), each at its speed, beside a car of ``width_m`` that follows
+    ``line`` [P, 2]; at ``times`` [T] from now."""
     velocity = np.stack([rows["vx"], rows["vy"]], -1).astype(float)
     place = np.stack([rows["x"], rows["y"]], -1).astype(float)[:, None]
     place = place + velocity[:, None] * (ages_s[:, None] + times)[..., None]
@@ -178,8 +188,6 @@ def crossings(rows: np.ndarray, ages_s: np.ndarray, line: np.ndarray, times: np.
     length, width = rows["length"].astype(float), rows["width"].astype(float)
     along_m = 0.5 * (np.abs(length * np.cos(turn)) + np.abs(width * np.sin(turn)))
     across_m = 0.5 * (np.abs(length * np.sin(turn)) + np.abs(width * np.cos(turn)))
-    near = 0.5 * settings.width_m + across_m[:, None] + settings.aside_m + settings.aside_mps * times
-    inside = (aside_m <= near) & (ahead_m > 0.0) & (ahead_m < settings.reach_m)
     course = wrap_angle(np.arctan2(velocity[:, 1], velocity[:, 0]) - yaw_line)
     crosses = (np.hypot(velocity[:, 0], velocity[:, 1]) > 0.3) & (np.cos(course) < 0.7)
-    return ahead_m, inside, along_m, crosses
+    return Ways(ahead_m, aside_m - across_m[:, None] - 0.5 * width_m, along_m, crosses)

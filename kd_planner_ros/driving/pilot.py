@@ -10,9 +10,10 @@ import numpy as np
 from kd_planner_ros.core.records import Control, EgoState, Plan
 from kd_planner_ros.core.v2x import ReportedObjects
 from kd_planner_ros.driving.candidates import CandidateGate
-from kd_planner_ros.driving.caution import NO_BOUND, Caution
+from kd_planner_ros.driving.caution import NO_BOUND, Bound, Caution
 from kd_planner_ros.driving.comfortable_stop import ComfortableStop, StopSettings
 from kd_planner_ros.driving.controllers import Controller, build_controller
+from kd_planner_ros.driving.occlusion import Occlusion
 from kd_planner_ros.driving.roll import EgoTrack, roll_forward
 from kd_planner_ros.driving.supervisor import SILENCES, Limits, Reason, Supervisor, plan_age_limit_s
 from kd_planner_ros.geometry.frames import from_base
@@ -38,7 +39,8 @@ class Pilot:
     The controller is ticked every time, because its PIDs are made for 20 Hz, with the plan rolled forward from its stamp
     to now (``roll.py``) and the car's present speed. Unless one is given, the controller is the one that the plans ask for.
 
-    Whatever is followed, road users that stations report (``hear``) can make the control more cautious (``caution.py``).
+    Whatever is followed, road users that stations report (``hear``) can make the control more cautious (``caution.py``,
+    ``occlusion.py``).
 
     Args:
         slower_age_s: age up to which a slower planner's plan is fresh (``plan_age_limit_s`` of its period).
@@ -53,7 +55,7 @@ class Pilot:
         self.supervisor = supervisor or Supervisor()
         self._slower_age_s, self._rolls = slower_age_s, roll_forward
         self._track = EgoTrack()
-        self.caution, self._gate = Caution(), CandidateGate()
+        self.caution, self.occlusion, self._gate = Caution(), Occlusion(), CandidateGate()
         self.reset()
 
     def reset(self) -> None:
@@ -68,6 +70,7 @@ class Pilot:
         self._track.reset()
         self._gate.reset()
         self.caution.reset()
+        self.occlusion.reset()
         for controller in (*self._built.values(), *([self._given] if self._given else [])):
             controller.reset()
         self.supervisor.reset()
@@ -134,8 +137,12 @@ class Pilot:
             wish, fault = (replace(wish, reason=Reason.NEXT_CANDIDATE), why) if why and wish is not None else (wish, "")
         elif fault in SILENCES and not unfit:
             wish = self._fall_back(ego, now_ns)
-        bound = NO_BOUND if unfit else self.caution.bound(self._reported, self._path(), ego, now_ns)
-        return supervisor.send(wish, ego, now_ns, fault, bound)
+        return supervisor.send(wish, ego, now_ns, fault, NO_BOUND if unfit else self._bound(ego, now_ns))
+
+    def _bound(self, ego: EgoState, now_ns: int) -> Bound:
+        """What reported road users, and vehicles that hide others, leave of throttle and brake."""
+        path = self._path()
+        return self.caution.bound(self._reported, path, ego, now_ns).with_other(self.occlusion.bound(self._reported, path, ego, now_ns))
 
     def _path(self) -> np.ndarray:
         """The path [P, 2] in ``map`` of the plan that is followed, or was last; none where nothing is known of it."""

@@ -26,7 +26,7 @@ from kd_planner_ros.v2x.signing import keyring_for
 EPOCH_NS = 100_000_000_000
 LIST_TICKS, PICTURE_TICKS = 2, 4
 """10 Hz and 5 Hz: a gateway uses a picture for 0.5 s, so that 2 Hz with any latency would leave gaps between pictures."""
-LISTS = RoadsideWish(views=2, objects=True)
+LISTS = RoadsideWish(views=4, objects=True)
 """Stations that are heard by a car whose planner asks for none: enough for the supervisor."""
 
 Broadcast = Callable[[RoadsideWish, bool], Sequence[RoadsideView]]
