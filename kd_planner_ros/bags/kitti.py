@@ -17,6 +17,7 @@ import numpy as np
 
 from kd_planner_ros.bags.labelled import LabelledPicture, read_rgb
 from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.foreign import reading
 
 GARG = (0.40810811, 0.99189189, 0.03594771, 0.96405229)
 """First and last row and column that count, as shares of the picture's size."""
@@ -108,10 +109,9 @@ def read_split(path: Path) -> list[KittiFrame]:
     Raises:
         BagError: no such file, or a line of another form.
     """
-    if not path.is_file():
-        raise BagError(f"a list of frames at {path}", "no such file", "correct --split: Eigen's list is called test_files.txt")
     frames = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    lines = read_lines(path, f"a list of frames at {path}", "correct --split: Eigen's list is called test_files.txt")
+    for number, line in enumerate(lines, 1):
         found = _PATH.match(line) or _LINE.fullmatch(line)
         if found is None and line.strip():
             raise BagError(f"'DRIVE NUMBER SIDE' or the path of a picture in line {number} of {path}", repr(line.strip()[:80]),
@@ -120,6 +120,16 @@ def read_split(path: Path) -> list[KittiFrame]:
             part = found.groupdict()
             frames.append(KittiFrame(part["drive"], int(part["number"]), part.get("camera") or SIDES[part.get("side") or "l"]))
     return list(dict.fromkeys(frames))
+
+
+def read_lines(path: Path, expected: str, remedy: str) -> list[str]:
+    """The lines of the text file at ``path``.
+
+    Raises:
+        BagError: no such file, or no text.
+    """
+    with reading(BagError, expected, remedy):
+        return path.read_text().splitlines()
 
 
 def find_frames(folder: Path) -> list[KittiFrame]:
@@ -191,16 +201,15 @@ def read_calibration(day: Path) -> Calibration:
 
 
 def _matrices(path: Path, wanted: Mapping[str, int]) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise BagError(f"{path.name} in {path.parent}", "no such file", "fetch the day's calibration")
-    lines = dict(line.partition(":")[::2] for line in path.read_text().splitlines() if ":" in line)
+    text = read_lines(path, f"{path.name} in {path.parent}", "fetch the day's calibration")
+    lines = dict(line.partition(":")[::2] for line in text if ":" in line)
     found = {}
     for name, count in wanted.items():
         try:
             found[name] = np.array(lines.get(name, "").split(), float)
         except ValueError:
             found[name] = np.zeros(0)
-        if found[name].shape != (count,):
+        if found[name].shape != (count,) or not np.isfinite(found[name]).all():
             raise BagError(f"{name} with {count} numbers in {path}", lines.get(name, "").strip()[:80] or "none",
                            "fetch the day's calibration")
     return found

@@ -9,6 +9,7 @@ pictures before and after the target, and the lowest quarter, which shows the ca
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -18,9 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from kd_planner_ros.bags.cityscapes import SPLITS, intrinsics_of
-from kd_planner_ros.bags.kitti import STEP_NS, KittiFrame, read_calibration, read_split
+from kd_planner_ros.bags.kitti import STEP_NS, KittiFrame, read_calibration, read_lines, read_split
 from kd_planner_ros.bags.labelled import read_rgb
 from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.foreign import reading
 
 SNIPPET_HZ = 17.0
 APART = 2
@@ -161,10 +163,12 @@ class CityscapesTriplets:
         found = sorted((self.folder / "camera" / self._split / snippet.split("_")[0]).glob(f"{snippet}_*_camera.json"))
         if not found:
             return None
-        try:
-            return dict(json.loads(found[0].read_text())["intrinsic"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise BagError(f"'intrinsic' in {found[0]}", f"{type(error).__name__}: {error}", "fetch the file again") from error
+        with reading(BagError, f"fx, fy, u0 and v0 under 'intrinsic' in {found[0]}", "fetch the file again"):
+            own = json.loads(found[0].read_text())["intrinsic"]
+            camera = {name: float(own[name]) for name in ("fx", "fy", "u0", "v0")}
+            if not all(map(math.isfinite, camera.values())):
+                raise ValueError(f"a number that is not finite: {camera}")
+            return camera
 
     def runs(self) -> list[list[int]]:
         """Sequences: numbers of triplets of one snippet whose targets are ``APART`` pictures from each other, in the order of time."""
@@ -177,11 +181,10 @@ def read_static(path: Path) -> frozenset[tuple[str, int]]:
     Raises:
         BagError: no such file, or a line of another form.
     """
-    if not path.is_file():
-        raise BagError(f"a list of frames in which the car stands at {path}", "no such file",
-                       "correct the path: SfMLearner's list is called static_frames.txt")
     found = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    lines = read_lines(path, f"a list of frames in which the car stands at {path}",
+                       "correct the path: SfMLearner's list is called static_frames.txt")
+    for number, line in enumerate(lines, 1):
         match = _STATIC.fullmatch(line)
         if match is None and line.strip():
             raise BagError(f"'DATE DRIVE NUMBER' in line {number} of {path}", repr(line.strip()[:80]),

@@ -4,9 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.datasets import DRIVE, HEIGHT, PROJECTION, WIDTH, noise, write_kitti, write_png
 
-from kd_planner_ros.bags.triplets import CityscapesTriplets, KittiTriplets, triplets
+from kd_planner_ros.bags.kitti import read_split
+from kd_planner_ros.bags.triplets import CityscapesTriplets, KittiTriplets, read_static, triplets
 from kd_planner_ros.core.errors import BagError
 
 
@@ -36,6 +39,17 @@ def test_a_list_of_standing_frames_of_another_form_is_refused(tmp_path, line, wo
     split = listed(tmp_path / "files.txt", f"{DRIVE} 1 l")
     with pytest.raises(BagError, match=words):
         KittiTriplets(folder, split, listed(tmp_path / "static.txt", line))
+
+
+@given(st.binary(max_size=60) | st.text("0123456789 _a2drivesync\n/lr\u00b2\u0663", max_size=80).map(str.encode))
+def test_lists_of_any_content_are_read_or_refused(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "list.txt"
+    path.write_bytes(content)
+    for read, kind in ((read_static, frozenset), (read_split, list)):
+        try:
+            assert isinstance(read(path), kind)
+        except BagError as error:
+            assert "list.txt" in str(error) and "\n" not in str(error)
 
 
 def test_what_is_not_there_is_named(tmp_path):
@@ -70,9 +84,10 @@ def test_cityscapes_sources_are_two_pictures_away_within_the_snippet_and_the_bon
     assert one.pictures.shape == (3, 24, 64, 3) and all((one.pictures[n] == noise(32, 64, 13 + 2 * n)[:24]).all() for n in range(3))
     assert one.intrinsics[1].tolist() == [0.0, 71.0, 15.5]
     assert sorted(map(tuple, found.runs())) == [(0, 2, 4), (1, 3, 5)]
-    path.write_text("{}")
-    with pytest.raises(BagError, match="'intrinsic' in"):
-        found[0]
+    for broken in ("{}", "{", '{"intrinsic": {"fx": 1, "fy": 1, "u0": 1}}', '{"intrinsic": {"fx": NaN, "fy": 1, "u0": 1, "v0": 1}}'):
+        path.write_text(broken)
+        with pytest.raises(BagError, match="fx, fy, u0 and v0 under 'intrinsic' in"):
+            found[0]
     path.unlink()
     assert found[0].intrinsics[0, 0] == pytest.approx(2262.52 * 64 / 2048), "the usual camera where its file was not fetched"
 
