@@ -48,7 +48,7 @@ def declare_training(node: Any) -> TrainConfig:
     for name, one in training_parameters():
         default = parameter_default(one)
         value = _declare(node, name, _as_parameter(recipe[name], default) if name in recipe else default,
-                         one.metadata["help"].replace("%%", "%"), ", ".join(one.metadata.get("choices", ())))
+                         one.metadata["help"].replace("%%", "%"), ", ".join(map(str, one.metadata.get("choices", ()))))
         if name in recipe or value != default:
             values[name] = value
     values["bags"] = tuple(text for text in values.get("bags") or () if text)

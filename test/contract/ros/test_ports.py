@@ -82,7 +82,8 @@ def world(graph, monkeypatch, tmp_path):
     fake.road = replace(straight_road(), stations=(STATION,))
     monkeypatch.setattr(world_node, "make_world", lambda params, rig: (fake, straight_route(), fake.state, Weather()))
     write_objects(tmp_path / "sensors.json", RIG, "ego_vehicle")
-    node = graph.start(world_node.WorldNode, {"objects_definition_file": str(tmp_path / "sensors.json"), "run_dir": str(tmp_path / "run")})
+    node = graph.start(world_node.WorldNode, {"objects_definition_file": str(tmp_path / "sensors.json"), "run_dir": str(tmp_path / "run"),
+                                              "await_perception": True})
     executor, stop = SingleThreadedExecutor(context=graph.context), StopFlag()
     executor.add_node(node)
     stop.requested = True  # before its first tick: every port is open by then
