@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,24 @@ VEHICLES = (ActorKind.CAR, ActorKind.TRUCK, ActorKind.BUS, ActorKind.MOTORCYCLE,
 TURNS = ("straight", "left", "right")
 
 
+class Car(NamedTuple):
+    """The recorded car's box: its size, and how far its centre lies ahead of the origin of ``base_link``, metres."""
+
+    length_m: float = EGO_LENGTH_M
+    width_m: float = EGO_WIDTH_M
+    ahead_m: float = 0.0
+
+
+NUSCENES_CAR = Car(4.084, 1.85, 1.44)
+"""``base_link`` of a recording made from nuScenes is on the rear axle. SparseDrive has the centre 0.5 m ahead of the LiDAR, which stands
+0.94 m ahead of that axle."""
+
+
+def car_of(custom_data: Mapping[str, str]) -> Car:
+    """The car of a recording with these notes."""
+    return NUSCENES_CAR if custom_data.get("source", "").startswith("nuScenes") else Car()
+
+
 @dataclass(frozen=True)
 class Steps:
     """N plans at the six ``STEPS_S``.
@@ -49,8 +67,8 @@ class Steps:
     skipped: int = 0
 
 
-def steps_of(plans: Sequence[Trajectory], recorded: Recorded) -> Steps:
-    """What becomes of ``plans`` beside ``recorded``; those whose stamp has no row there are left out."""
+def steps_of(plans: Sequence[Trajectory], recorded: Recorded, car: Car = Car()) -> Steps:
+    """What becomes of ``plans`` of ``car`` beside ``recorded``; those whose stamp has no row there are left out."""
     rows, skipped = [], 0
     for plan in plans:
         row = recorded.row(int(plan.stamp_ns))
@@ -61,14 +79,14 @@ def steps_of(plans: Sequence[Trajectory], recorded: Recorded) -> Steps:
         if not np.isfinite(went).all():
             skipped += 1
             continue
-        rows.append(_one(plan, went, stamps, recorded, recorded.poses[row]))
+        rows.append(_one(plan, went, stamps, recorded, recorded.poses[row], car))
     errors, touches, vehicles, turns = zip(*rows, strict=True) if rows else ((), (), (), ())
     return Steps(*(np.array(one, float).reshape(-1, len(STEPS_S)) for one in (errors, touches, vehicles)), np.array(turns, int), skipped)
 
 
-def _one(plan: Trajectory, went: np.ndarray, stamps: np.ndarray, recorded: Recorded, pose: np.ndarray) -> tuple[Any, ...]:
+def _one(plan: Trajectory, went: np.ndarray, stamps: np.ndarray, recorded: Recorded, pose: np.ndarray, car: Car) -> tuple[Any, ...]:
     wanted = planned_places(plan) @ rotation_2d(pose[2]).T + pose[:2]
-    hits, own = _touches(wanted, pose, stamps, recorded), _touches(went, pose, stamps, recorded)
+    hits, own = (_touches(places, pose, stamps, recorded, car) for places in (wanted, went))
     counted = [np.where(one == 1.0, np.nan, hit) for hit, one in zip(hits, own, strict=True)]
     aside = float(((went[-1] - pose[:2]) @ rotation_2d(pose[2]))[1])
     return np.linalg.norm(wanted - went, axis=1), *counted, 0 if abs(aside) < TURN_M else 1 if aside > 0.0 else 2
@@ -96,15 +114,16 @@ def headings(places: np.ndarray, pose: np.ndarray) -> np.ndarray:
     return found
 
 
-def _touches(places: np.ndarray, pose: np.ndarray, stamps: np.ndarray, recorded: Recorded) -> tuple[np.ndarray, np.ndarray]:
-    """(any, vehicles) 1 or 0 [6] whether a car at ``places`` [6, 2] touches one; NaN where nothing is known."""
+def _touches(places: np.ndarray, pose: np.ndarray, stamps: np.ndarray, recorded: Recorded, car: Car) -> tuple[np.ndarray, np.ndarray]:
+    """(any, vehicles) 1 or 0 [6] whether ``car`` at ``places`` [6, 2] touches one; NaN where nothing is known."""
     found = np.full((2, len(places)), np.nan)
     for step, (place, yaw, stamp) in enumerate(zip(places, headings(places, pose), stamps.tolist(), strict=True)):
         row = recorded.actor_row(stamp)
         if row is None or not np.isfinite(place).all():
             continue
         others = np.asarray(recorded.actors[row], float).reshape(-1, 5)
-        hit = overlap_one(np.array([*place, yaw, EGO_LENGTH_M, EGO_WIDTH_M]), others) if len(others) else np.zeros(0, bool)
+        centre = place + car.ahead_m * np.array([np.cos(yaw), np.sin(yaw)])
+        hit = overlap_one(np.array([*centre, yaw, car.length_m, car.width_m]), others) if len(others) else np.zeros(0, bool)
         found[:, step] = hit.any(), hit[np.isin(recorded.kinds[row], VEHICLES)].any() if recorded.kinds else np.nan
     return found[0], found[1]
 

@@ -169,7 +169,7 @@ def _score_one(recording: Recording, planner: Planner, horizons: tuple[float, ..
     trajectories, truth = [plan.trajectory for plan in plans], recorded(recording, actors)
     score = score_plans(trajectories, steers, truth, horizons, [plan.candidates for plan in plans])
     return {**score, "refused": sum(steer is None for steer in steers), "incomplete": recording.incomplete,
-            "nuscenes": nuscenes.steps_of(trajectories, truth),
+            "nuscenes": nuscenes.steps_of(trajectories, truth, nuscenes.car_of(recording.custom_data)),
             "detected": detected.detected_in(recording, plans, dict(actors), _poses(truth, plans), planner.rig)}
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kd_planner_ros.core.records import Trajectory
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.evaluation.metrics import Recorded
-from kd_planner_ros.evaluation.nuscenes import STEPS_S, Steps, figures, headings, planned_places, steps_of, table
+from kd_planner_ros.evaluation.nuscenes import STEPS_S, Car, Steps, car_of, figures, headings, planned_places, steps_of, table
 from kd_planner_ros.geometry.frames import rotation_2d
 
 HALF_NS = 500_000_000
@@ -80,6 +80,15 @@ def test_the_car_is_turned_as_its_trajectory_turns():
     post = [(9.0 + 1.6, 9.0 + 1.6, 0.0, 0.1, 0.1)]
     assert steps_of([slanted], recorded(post, [ActorKind.STATIC])).touches[0].tolist() == [0, 0, 0, 0, 0, 1]
     assert headings(np.array([(1.0, 1.0), (2.0, 2.0)]), np.zeros(3)) == pytest.approx([math.pi / 4] * 2)
+
+
+def test_the_box_of_a_car_of_nuscenes_lies_ahead_of_its_rear_axle():
+    """From 2.042 - 1.44 = 0.6 m behind the origin to 3.48 m ahead of it; the last step is at x = 15. The recorded car keeps away."""
+    away, post = np.stack([2.5 * np.arange(7), np.full(7, 20.0)], axis=1), [(15.0 + 3.4, 0.0, 0.0, 0.02, 0.02)]
+    base = recorded(post, [ActorKind.STATIC], way=np.vstack([[0.0, 0.0], away[1:]]))
+    car = car_of({"source": "nuScenes v1.0-mini"})
+    assert steps_of([plan()], base, car).touches[0, -1] == 1.0 and steps_of([plan()], base).touches[0, -1] == 0.0
+    assert car_of({}) == Car() and car != Car()
 
 
 def test_a_car_that_hardly_moves_keeps_its_heading():
