@@ -15,7 +15,7 @@ from kd_planner_ros.core.files import write_text
 from kd_planner_ros.ros.graph.settings import SECTION, Section, known_parameters, read_parameter_file, values_for
 from kd_planner_ros.ros.profiles import Profile
 from kd_planner_ros.ros.specs import graph_specs
-from kd_planner_ros.ros.specs.base import NodeSpec
+from kd_planner_ros.ros.specs.base import NodeSpec, hears_roadside
 from kd_planner_ros.runtime.paths import config_folder
 from kd_planner_ros.wire.topics import BEHIND_GATEWAY
 
@@ -125,7 +125,7 @@ def _shared(config: GraphConfig) -> dict[str, Any]:
 def _derived(config: GraphConfig) -> dict[str, Any]:
     """What follows from the graph for all nodes and gives way to the parameter files."""
     waits = {"plan_timeout_s": PATIENT_PLAN_S, "max_latency_s": PATIENT_PLAN_S} if _waits(config) else {}  # later ones are given up
-    heard = {"roadside_topics": BEHIND_GATEWAY} if config.asked.get("v2x") == "true" else {}
+    heard = {"roadside_topics": BEHIND_GATEWAY} if hears_roadside(config) else {}
     return {"use_sim_time": True, "autostart": True, **waits, **heard}
 
 

@@ -43,6 +43,11 @@ class Port:
         return not self.name.startswith("~") and "<" not in self.name and "/" not in self.name
 
 
+def hears_roadside(graph: Any) -> bool:
+    """Whether the graph hears roadside stations, through a gateway."""
+    return graph.asked.get("v2x") == "true"
+
+
 def _nothing(graph: Any) -> Mapping[str, Any]:
     return {}
 

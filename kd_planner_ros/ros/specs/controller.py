@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_planner_ros.ros.params import CommonParams, param
-from kd_planner_ros.ros.specs.base import COMMAND, DIAGNOSTICS, IN, LATCHED, OUT, STATE, NodeSpec, Place, Port
+from kd_planner_ros.ros.specs.base import COMMAND, DIAGNOSTICS, IN, LATCHED, OUT, STATE, NodeSpec, Place, Port, hears_roadside
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class ControllerParams(CommonParams):
                                       low=0.1, high=10.0)
     max_steer_rad: float = param(1.22, "steering angle of the wheels at full lock, rad; plans are made for CARLA's default car (1.22, "
                                  "which is 70 deg) and scaled to the same wheel angle", low=0.1, high=1.57)
+    v2x: bool = param(False, "hear road users that roadside stations report, as the V2X gateway lets them through: they can only make the "
+                             "control more cautious")
     autostart: bool = param(False, "configure and activate without a lifecycle manager")
 
 
@@ -42,6 +44,7 @@ NODE = NodeSpec("controller", "Follows plans, supervises them and brakes where t
            "`fallback_period_s`") for name, what in (("plan", "plan"), ("candidates", "part of it"), ("detections", "part of it"),
                                                      ("lines", "part of it"))),
     Port("fallback_planner/ready", IN, "std_msgs/Bool", LATCHED, "whether its plans come; driving begins when it was true once"),
+    Port("/v2x/objects", IN, "sensor_msgs/PointCloud2", STATE, "road users that stations report; only with parameter `v2x`"),
     Port("velocity_status", IN, "autoware_vehicle_msgs/VelocityReport", STATE,
          "profile `autoware`: the vehicle's speed wins over odometry's"),
     Port("steering_status", IN, "autoware_vehicle_msgs/SteeringReport", STATE, "profile `autoware`: for the diagnostics"),
@@ -51,4 +54,5 @@ NODE = NodeSpec("controller", "Follows plans, supervises them and brakes where t
     Port("control_reason", OUT, "std_msgs/String", LATCHED, "why the control is not the planner's wish, on change"),
     Port("status", OUT, "std_msgs/Bool", LATCHED, "the agent is ready (the Leaderboard's topic)"),
     DIAGNOSTICS),
-    Place(3, lambda graph: True, lambda graph: {"plan_period_s": graph.plan_period_s, "fallback_period_s": graph.fallback_period_s}))
+    Place(3, lambda graph: True, lambda graph: {"plan_period_s": graph.plan_period_s, "fallback_period_s": graph.fallback_period_s,
+                                                "v2x": hears_roadside(graph)}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_planner_ros.ros.params import CommonParams, param
-from kd_planner_ros.ros.specs.base import DIAGNOSTICS, IN, LATCHED, OUT, ROADSIDE, STATE, STATIONS, NodeSpec, Place, Port
+from kd_planner_ros.ros.specs.base import DIAGNOSTICS, IN, LATCHED, OUT, ROADSIDE, STATE, STATIONS, NodeSpec, Place, Port, hears_roadside
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,6 @@ class V2xGatewayParams(CommonParams):
                                            "station's clock", low=0.0, high=0.5)
     run_dir: str = param("", "folder for v2x_rejected.jsonl, the newest refused messages; empty: none")
     autostart: bool = param(False, "configure and activate without a lifecycle manager")
-
-
-def wanted(graph: object) -> bool:
-    """Whether the graph hears roadside stations through a gateway."""
-    return getattr(graph, "asked", {}).get("v2x") == "true"
 
 
 NODE = NodeSpec("v2x_gateway", "Judges what roadside stations send by radio and hands on what the car may use.", V2xGatewayParams, (
@@ -46,8 +41,9 @@ NODE = NodeSpec("v2x_gateway", "Judges what roadside stations send by radio and 
     Port("/v2x/phases", OUT, "sensor_msgs/PointCloud2", STATE, "signal phases (PHASE_DTYPE), counted from the stamp; one a period"),
     Port("/v2x/state", OUT, "std_msgs/String", LATCHED, "JSON: COOP_FULL, COOP_OBJECTS, EGO_ONLY or MINIMAL_RISK, and why; on change"),
     DIAGNOSTICS),
-    Place(3, wanted, parameters=lambda graph: {"keys": graph.asked.get("v2x_allowed", ""), "stations": graph.asked.get("v2x_stations", ""),
-                                               "run_dir": graph.asked.get("v2x_run_dir", "")},
+    Place(3, hears_roadside,
+          parameters=lambda graph: {"keys": graph.asked.get("v2x_allowed", ""), "stations": graph.asked.get("v2x_stations", ""),
+                                    "run_dir": graph.asked.get("v2x_run_dir", "")},
           arguments=(
               ("v2x", "false", "true: hear roadside stations through a gateway", ["true", "false"]),
               ("v2x_keys", "", "with v2x:=true: folder that 'kd-planner v2x keys' made; empty: keys for this drive alone, for the built-in "

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, fields, make_dataclass
 
 from kd_planner_ros.ros.params import CommonParams, param
-from kd_planner_ros.ros.specs.base import DIAGNOSTICS, IN, LATCHED, OUT, RADIO, ROADSIDE, STATIONS, NodeSpec, Place, Port
-from kd_planner_ros.ros.specs.v2x_gateway import wanted
+from kd_planner_ros.ros.specs.base import DIAGNOSTICS, IN, LATCHED, OUT, RADIO, ROADSIDE, STATIONS, NodeSpec, Place, Port, hears_roadside
 from kd_planner_ros.v2x.channel import ChannelSettings
 
 CHANNEL = "channel_"
@@ -75,6 +74,6 @@ NODE = NodeSpec("v2x_station", "Compresses, signs and sends what roadside statio
     Port("/radio/<station>/signature", OUT, "std_msgs/String", RADIO, "JSON, before each message: its kind, camera, stamp_ns, sequence "
                                                                       "and signature"),
     DIAGNOSTICS),
-    Place(3, lambda graph: wanted(graph) and graph.world != "none",
+    Place(3, lambda graph: hears_roadside(graph) and graph.world != "none",
           lambda graph: {"first_sequence": 1} if graph.world == "builtin" else {},
           lambda graph: {"keys": graph.asked.get("v2x_private", ""), "stations": graph.asked.get("v2x_stations", "")}))

@@ -72,7 +72,7 @@ def perception(graph, monkeypatch, tmp_path):
 
 
 def controller(graph, monkeypatch, tmp_path):
-    node = graph.start(controller_node.ControllerNode, {"fallback_period_s": 0.5})
+    node = graph.start(controller_node.ControllerNode, {"fallback_period_s": 0.5, "v2x": True})
     assert autostart(node)
     return graph.spin_in_thread(node)
 

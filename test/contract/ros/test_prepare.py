@@ -70,7 +70,7 @@ def test_roadside_stations_are_heard_through_a_gateway(tmp_path):
     gateway, station = nodes["v2x_gateway"], nodes["v2x_station"]
     assert (Path(gateway["keys"]) / "station_0.json").is_file() and (Path(station["keys"]) / "station_0.json").is_file()
     assert gateway["keys"] != station["keys"] and station["first_sequence"] == 1 and gateway["run_dir"] == str(tmp_path / "run")
-    assert nodes["planner"]["roadside_topics"] == "/v2x" and "stations" not in gateway
+    assert nodes["controller"]["v2x"] and nodes["planner"]["roadside_topics"] == "/v2x" and "stations" not in gateway
     wish = json.loads((tmp_path / "a" / "sensors.json").read_text())["kd_planner_ros"]["roadside"]
     assert wish["objects"] and wish["views"] >= 1, "the world sends what stations see"
     _, nodes = drive(tmp_path / "b")

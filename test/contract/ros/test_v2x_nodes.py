@@ -24,6 +24,7 @@ from kd_planner_ros.core.v2x import OBJECTS, PICTURE, CoopState, RadioMessage
 from kd_planner_ros.imaging.compressed import decompress
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter
 from kd_planner_ros.ros.lifecycle import autostart
+from kd_planner_ros.ros.nodes.controller_node import ControllerNode
 from kd_planner_ros.ros.nodes.v2x_gateway_node import V2xGatewayNode
 from kd_planner_ros.ros.nodes.v2x_station_node import V2xStationNode
 from kd_planner_ros.ros.ports import station_inputs
@@ -341,3 +342,17 @@ def test_a_cpm_is_sent_as_an_object_list(graph, site, monkeypatch):
     assert (message.kind, message.stamp_ns) == (OBJECTS, START_NS) and message.payload == pack_rows(rows)
     assert node._values()["CPMs of another station"] == 1
     graph.spin_in_thread(node)
+
+
+def test_the_controller_hears_what_the_gateway_lets_through(graph, car):
+    controller = graph.start(ControllerNode, {"v2x": True, "use_sim_time": True})
+    assert autostart(controller), controller.health.worst
+    graph.spin_in_thread(controller)
+    assert wait_for(lambda: car.node.count_subscribers("/v2x/objects") == 2, 30.0)
+    for tick in range(18):
+        car.at(tick / 10)
+        car.send(car.message(actor(x=20.0)))
+        car.drive()
+    assert wait_for(lambda: controller._gate.pilot._reported is not None and len(controller._gate.pilot._reported.rows) == 1, 30.0)
+    heard = controller._gate.pilot._reported
+    assert heard.rows["x"].tolist() == [20.0] and heard.ages_s == pytest.approx([0.02])
