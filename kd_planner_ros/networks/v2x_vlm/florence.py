@@ -81,6 +81,9 @@ class Florence(nn.Module):
             self.add_module(name, whole.get_submodule(path))
         for one in (self.encoder, self.decoder):
             one._modules.pop("embed_tokens")  # the same embedding once more
+        for part in self.modules():
+            if getattr(part, "loss_type", "") is None:  # transformers warns of it when an exporter reads every attribute
+                part.__dict__["loss_type"] = "ForCausalLM"
 
     def see(self, image: Tensor) -> Tensor:
         """Tokens [B, 1 + cells, d] of pictures [B, 3, H, W] in [-1, 1]; the first one is the mean of the others."""

@@ -206,6 +206,8 @@ class V2xVlmTask(LearningTask):
         """L = L_traj + 0.1 L_align, and L_caption; equations 9 to 12 of You et al. without the distillation, which is a method."""
         used = self.weights if weights is None else weights
         parts = token_losses(outputs["logits"], targets["right"], targets["task"])
+        if not torch.is_grad_enabled():
+            parts.pop("caption")  # a validation asks for plans alone
         if "drawn" in outputs:
             plans = (targets["task"] == PLAN)[:, None]
             parts["waypoints"] = displacement_loss(outputs["drawn"].float(), targets["future"], targets["known"] & plans)

@@ -152,6 +152,7 @@ def test_every_kind_learns_one_batch(config, tmp_path, options):
     assert last[part] < first[part] and np.isfinite(last["gradient"]) and last["gradient"] < 1e4
     scores = learner.validate(samples, 4)
     assert {"l2_m", "l2_4.5s_m", "constant_velocity_m", "outside"} <= set(scores) and scores["outside"] == 0.0
+    assert "caption" not in scores
 
 
 def test_hidden_stations_look_like_missing_ones(config, tmp_path):
@@ -219,7 +220,7 @@ def test_a_teacher_is_trained_and_teaches_a_student(config, tmp_path):
     teacher = replace(config, name="wise", size="nano_teacher", sections={"v2x_vlm": own | {"align": False}}, validation_share=0.5)
     assert train(teacher).finished
     card = read_card(config.models_dir / "wise")
-    assert {"l2_m", "constant_velocity_m", "trajectory", "caption"} <= set(card.scores["validation"])
+    assert {"l2_m", "constant_velocity_m", "trajectory"} <= set(card.scores["validation"])
     student = replace(config, method="logits", teacher="wise", sections={"v2x_vlm": own, "logits": {"weak_teacher": True}})
     assert train(student).finished
     card = read_card(config.models_dir / "talker")

@@ -243,6 +243,7 @@ def test_the_parts_compute_what_transformers_module_computes(nano):
         found = nano(inputs["image"], inputs["words"], answer)["logits"]
     assert torch.allclose(found, wanted, atol=2e-4), float((found - wanted).abs().max())
     assert sum(one.numel() for one in nano.parameters()) == sum(one.numel() for one in build_florence(NANO).parameters())
+    assert all(getattr(part, "loss_type", "") is not None for part in nano.modules()), "transformers warns of each export"
 
 
 def test_decoded_tokens_are_those_that_transformers_generates(nano):
