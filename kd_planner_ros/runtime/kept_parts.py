@@ -80,10 +80,11 @@ def read_kept(path: Path) -> KeptParts | None:
         return None
 
 
-def source_hash(network: Network) -> str:
+def source_hash(network: Network | None = None) -> str:
     """A hash of the source of all networks, of that of ``network`` where it lies in another package, and of torch's version."""
     digest = hashlib.sha256(torch.__version__.encode())
-    for folder in sorted({Path(place) for place in (*networks.__path__, Path(inspect.getfile(network.build_model)).parent)}):
+    own = () if network is None else (Path(inspect.getfile(network.build_model)).parent,)
+    for folder in sorted({*map(Path, networks.__path__), *own}):
         for path in sorted(folder.rglob("*.py")):
             digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
     return digest.hexdigest()

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from kd_planner_ros.bags.dair.layout import DairV2x, Pair, Shot, read_labels
 from kd_planner_ros.bags.dair.scene import actors, camera_pose, camera_spec, pose_of, rectify
+from kd_planner_ros.bags.ego_states import ego_states
 from kd_planner_ros.bags.labelled import read_rgb
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.captions import Caption
@@ -138,17 +139,11 @@ def _sideways(stretch: Sequence[Instant]) -> bool:
 
 
 def _states(stretch: Sequence[Instant], report: Report) -> list[EgoState]:
-    """The ego at each instant: places as published, speeds by central differences over the stamps."""
-    stamps = np.array([one.stamp_ns for one in stretch]) / 1e9
-    poses = [pose_of(one.lidar) for one in stretch]
-    yaws = np.unwrap([pose.yaw for pose in poses])
-    moves = np.gradient(np.array([(pose.x, pose.y) for pose in poses]), stamps, axis=0)
-    speeds = moves[:, 0] * np.cos(yaws) + moves[:, 1] * np.sin(yaws)
-    pulls, turns = np.gradient(speeds, stamps), np.gradient(yaws, stamps)
-    doubtful = (np.abs(speeds) > FASTEST_MPS) | (np.abs(pulls) > HARDEST_MPS2)
-    report.left_out["instants above 25 m/s or 6 m/s^2, kept"] += int(doubtful.sum())
-    return [EgoState(one.stamp_ns, pose, float(speed), yaw_rate_rps=float(turn), acceleration_mps2=float(pull))
-            for one, pose, speed, pull, turn in zip(stretch, poses, speeds, pulls, turns, strict=True)]
+    """The ego at each instant: places as published."""
+    states = ego_states([one.stamp_ns for one in stretch], [pose_of(one.lidar) for one in stretch])
+    report.left_out["instants above 25 m/s or 6 m/s^2, kept"] += sum(
+        abs(one.speed_mps) > FASTEST_MPS or abs(one.acceleration_mps2) > HARDEST_MPS2 for one in states)
+    return states
 
 
 def _write(data: DairV2x, stretch: Sequence[Instant], path: Path, report: Report) -> None:

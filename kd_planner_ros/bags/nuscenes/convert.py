@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from kd_planner_ros.bags.dair.convert import Report
 from kd_planner_ros.bags.dair.scene import camera_pose, camera_spec, pose_of, rectify
+from kd_planner_ros.bags.ego_states import ego_states
 from kd_planner_ros.bags.labelled import read_rgb
 from kd_planner_ros.bags.nuscenes.layout import NuScenes, Row, matrix
 from kd_planner_ros.bags.nuscenes.lines import read_lines
@@ -104,17 +105,10 @@ def _write(data: NuScenes, scene: Row, samples: Sequence[Row], cameras: Sequence
 
 
 def _states(data: NuScenes, samples: Sequence[Row]) -> list[EgoState]:
-    """The ego at each key frame: places as published for the front camera's picture, speeds by differences."""
+    """The ego at each key frame: places as published for the front camera's picture."""
     shots = [data.shot(sample, "CAM_FRONT") or {} for sample in samples]
     poses = [pose_of(matrix(data.row("ego_pose", shot["ego_pose_token"]))) for shot in shots]
-    stamps = [1000 * int(sample["timestamp"]) for sample in samples]
-    seconds = (np.array(stamps) - stamps[0]) / 1e9
-    yaws = np.unwrap([pose.yaw for pose in poses])
-    moves = np.gradient(np.array([(pose.x, pose.y) for pose in poses]), seconds, axis=0)
-    speeds = moves[:, 0] * np.cos(yaws) + moves[:, 1] * np.sin(yaws)
-    pulls, turns = np.gradient(speeds, seconds), np.gradient(yaws, seconds)
-    return [EgoState(stamp, pose, float(speed), yaw_rate_rps=float(turn), acceleration_mps2=float(pull))
-            for stamp, pose, speed, pull, turn in zip(stamps, poses, speeds, pulls, turns, strict=True)]
+    return ego_states([1000 * int(sample["timestamp"]) for sample in samples], poses)
 
 
 def _calibration(data: NuScenes, sample: Row, channel: str) -> tuple[Row, Row]:

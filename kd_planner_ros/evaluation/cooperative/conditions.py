@@ -41,8 +41,9 @@ class Radio:
         if not frame.roadside:
             return frame
         rng = np.random.default_rng([self.config.seed, frame.stamp_ns])
+        lost = rng.random() < self.config.loss  # before the noise: whether a message is lost does not depend on the size of its picture
         views = tuple(self._view(view, rng) for view in frame.roadside)
-        if rng.random() < self.config.loss:
+        if lost:
             self.lost += 1
             return replace(frame, roadside=())
         return replace(frame, roadside=views)

@@ -22,8 +22,9 @@ from kd_planner_ros.evaluation.pdm.score import MULTIPLIERS, V1_MULTIPLIERS, V1_
 from kd_planner_ros.evaluation.pdm.summary import CONFIDENCE, Blocks, summarise, tables
 from kd_planner_ros.evaluation.run_folder import lock_settings
 from kd_planner_ros.networks.planner import PLANNER
-from kd_planner_ros.networks.registry import is_weightless
+from kd_planner_ros.networks.registry import find_network, is_weightless
 from kd_planner_ros.runtime.facts import EXPERT, FALLBACK, models_of, planner_facts
+from kd_planner_ros.runtime.kept_parts import source_hash
 
 __all__ = ["PdmsConfig", "run"]
 
@@ -110,8 +111,7 @@ def _plans_by_drive(name: str, place: str, drives: Sequence[DriveScenes], config
 
     from kd_planner_ros.runtime.load import load_planner
 
-    weights = "" if is_weightless(place) else "-" + planner_facts(place, str(config.models_dir or "")).card["weights_sha256"][:12]
-    path = None if config.out is None else Path(config.out) / "plans" / f"{name}{weights}.json"
+    path = None if config.out is None else Path(config.out) / "plans" / f"{name}-{_source(place, config)}.json"
     if path is not None and path.is_file():
         return plans_from_json(path), ""
     planner = load_planner(place, config.device, config.engine, config.models_dir)
@@ -123,6 +123,14 @@ def _plans_by_drive(name: str, place: str, drives: Sequence[DriveScenes], config
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, plans_to_json(found))
     return found, why
+
+
+def _source(place: str, config: PdmsConfig) -> str:
+    """What the plans of a planner on given scenes follow from beside the engine: weights, code, cameras and device, as a short hash."""
+    card = {} if is_weightless(place) else planner_facts(place, str(config.models_dir or "")).card
+    code = source_hash(find_network(card["network"]) if card else None)
+    made_by = [card.get("weights_sha256", ""), code, list(config.camera), config.device]
+    return hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:12]
 
 
 def _over(judged: Judged, plans: Mapping[str, Mapping[str, Plans]], config: PdmsConfig) -> tuple[dict[str, Any], dict[str, Scores]]:

@@ -101,14 +101,15 @@ class V2xVlmProcessor(Processor[Plan]):
         return {"image": picture_tensor(front, beside), "words": words, "answer": torch.full((len(frames), 1), END)}
 
     def decode(self, outputs: Mapping[str, Tensor], frame: Frame) -> Plan:
-        """The refined trajectory; the network's own points are the second candidate, behind it. ``replaced`` among the notes says how
-        many points were implausible, ``chance`` how sure the network is of the least sure point."""
+        """The refined trajectory; the network's own points are the second candidate, with a score below 0: they are shown and never
+        followed. ``replaced`` among the notes says how many points were implausible, ``chance`` how sure the network is of the least sure
+        point."""
         raw = outputs["points"][0].detach().float().cpu().numpy().astype(float)
         chance = outputs["chance"][0].detach().float().cpu().numpy()
         points, replaced = refine(raw, TIMES_S, frame.ego.speed_mps)
         notes = {"replaced": float(replaced), "chance": float(chance.min())}
         return Plan(frame.stamp_ns, Trajectory(frame.stamp_ns, points, TIMES_S), frame.route_goal, candidates=np.stack([points, raw]),
-                    scores=np.array([1.0, 0.0]), notes=notes, mode=self._mode(frame))
+                    scores=np.array([1.0, -1.0]), notes=notes, mode=self._mode(frame))
 
     def _mode(self, frame: Frame) -> str:
         told = told_of(frame, self.config.roadside, False)

@@ -74,7 +74,8 @@ def test_losses_are_those_of_seed_and_stamp():
     lost = [not one.carry(each).roadside for each in frames]
     assert lost != [not radio(loss=0.3, seed=1).carry(each).roadside for each in frames]
     assert 40 < sum(lost) < 80 and one.lost == sum(lost)
-    assert not radio(loss=1.0).carry(frames[0]).roadside and all(other.carry(each).stamp_ns == each.stamp_ns for each in frames[:3])
+    assert lost[:60] == [not other.carry(each).roadside for each in frames[:60]], "noise changes nothing in what is lost"
+    assert not radio(loss=1.0).carry(frames[0]).roadside
 
 
 def test_words_are_replaced_in_their_share_and_places_stay():

@@ -228,6 +228,9 @@ def test_a_second_run_takes_the_plans_that_are_there(tmp_path, monkeypatch):
     rows = [json.loads(line) for line in (out / "scenes.jsonl").read_text().splitlines()]
     assert len(rows) == 2 * 4 and {row["planner"] for row in rows} == {"constant_velocity", "expert"}
     assert (out / "pdms.md").read_text().startswith("Over 2 s, 4 scenes")
+    monkeypatch.setattr("kd_planner_ros.evaluation.pdm.run.source_hash", lambda network: "of other code")
+    with pytest.raises(AssertionError, match="planned again"):
+        run(config(place, out=out), progress=False)
     with pytest.raises(ConfigError, match="another --out"):
         run(config(place, out=out, every_s=2.0), progress=False)
 

@@ -291,3 +291,4 @@ def test_it_runs_as_a_planner(tmp_path):
     plan = planner.plan(station(frame(planner.rig, 0), np.zeros((216, 384, 3), np.uint8)))
     assert plan.trajectory.points.shape == (9, 2) and plan.trajectory.times_s[-1] == 4.5 and plan.mode == "coop_full"
     assert plan.candidates.shape == (2, 9, 2) and set(plan.notes) == {"replaced", "chance"}
+    assert plan.scores[0] > 0.0 > plan.scores[1], "the supervisor follows no candidate below 0: not the points before refinement"
