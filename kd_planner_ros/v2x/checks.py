@@ -20,9 +20,6 @@ from kd_planner_ros.v2x.pictures import PictureCheck, faces, require_size
 from kd_planner_ros.v2x.settings import GatewaySettings
 from kd_planner_ros.v2x.signing import KeyRing, place_digest
 
-UNPROVEN = 3.0
-"""So many times its rate of signed messages a station's topic may bring of any: they cost a verification each."""
-
 
 class Peer:
     """One station as the gateway knows it: its place and the state of its checks."""
@@ -31,7 +28,7 @@ class Peer:
         self.station, self.place = station, place_digest(station)
         self.cameras: Mapping[str, CameraSpec] = {one.id: one for one in station.cameras}
         self.reach_m = min(station.range_m, settings.range_m)
-        self.any = RateLimit(UNPROVEN * settings.messages_per_s, UNPROVEN * settings.bytes_per_s)
+        self.wasted = RateLimit(settings.wasted_per_s, settings.wasted_bytes_per_s)
         self.signed = RateLimit(settings.messages_per_s, settings.bytes_per_s)
         self.clock = ClockEstimate(settings.expected_latency_s)
         self.windows: dict[tuple[str, str], ReplayWindow] = {}
@@ -83,8 +80,8 @@ def sized(gate: Gate, message: RadioMessage) -> str:
 
 
 def seldom(gate: Gate, message: RadioMessage) -> str:
-    """Not more messages than are worth a verification each."""
-    passes = gate.peers[message.station].any.take(message.received_ns, len(message.payload))
+    """Not after more verifications for nothing than they are worth; whoever sends, only refused messages use them up."""
+    passes = gate.peers[message.station].wasted.allows(message.received_ns, len(message.payload))
     return "" if passes else reasons.FLOOD
 
 
@@ -130,7 +127,16 @@ def in_view(gate: Gate, message: RadioMessage) -> str:
     return ""
 
 
-CHECKS: tuple[Check, ...] = (known, near, sized, seldom, authentic, new, timely, allowed_rate, in_view)
+def verified(gate: Gate, message: RadioMessage) -> str:
+    """All that takes a verification; one that came to nothing is charged to the station's name."""
+    reason = next(filter(None, (check(gate, message) for check in VERIFIED)), "")
+    if reason not in ("", reasons.UNSIGNED):
+        gate.peers[message.station].wasted.take(message.received_ns, len(message.payload))
+    return reason
+
+
+VERIFIED: tuple[Check, ...] = (authentic, new, timely, allowed_rate, in_view)
+CHECKS: tuple[Check, ...] = (known, near, sized, seldom, verified)
 """In the order in which they are made."""
 SCREENS: tuple[Check, ...] = (known, near, sized)
 """Those that need no signature and remember nothing."""

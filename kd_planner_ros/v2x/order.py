@@ -41,12 +41,16 @@ class RateLimit:
         self._left = [messages_per_s, bytes_per_s]
         self._filled_ns: int | None = None
 
-    def take(self, now_ns: int, size: int) -> bool:
-        """Whether a message of ``size`` bytes may pass at ``now_ns``; one that may not takes no tokens."""
+    def allows(self, now_ns: int, size: int) -> bool:
+        """Whether a message of ``size`` bytes may pass at ``now_ns``; it takes no tokens."""
         passed_s = 0.0 if self._filled_ns is None else max(0, now_ns - self._filled_ns) / NS
         self._filled_ns = now_ns if self._filled_ns is None else max(now_ns, self._filled_ns)
         self._left = [min(rate, left + rate * passed_s) for left, rate in zip(self._left, self._rates, strict=True)]
-        if self._left[0] < 1.0 or self._left[1] < size:
+        return self._left[0] >= 1.0 and self._left[1] >= size
+
+    def take(self, now_ns: int, size: int) -> bool:
+        """``allows``; a message that may pass takes its tokens."""
+        if not self.allows(now_ns, size):
             return False
         self._left = [self._left[0] - 1.0, self._left[1] - size]
         return True

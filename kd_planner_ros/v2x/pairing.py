@@ -8,23 +8,26 @@ from dataclasses import replace
 from kd_planner_ros.core.v2x import RadioMessage
 from kd_planner_ros.v2x.gateway import Gateway
 from kd_planner_ros.v2x.order import NS
-from kd_planner_ros.v2x.reasons import FORGED
+from kd_planner_ros.v2x.reasons import FLOOD, FORGED, UNSIGNED
+from kd_planner_ros.v2x.signing import SIGNATURE_BYTES
 
 WAIT_S = 0.5
 """A message without its signature for so long counts as unsigned."""
 WAITING, NOTES = 4, 32
 """Messages and signatures of one stream that wait for each other; the oldest one makes room."""
+UNPROVEN = (FORGED, UNSIGNED, FLOOD)
+"""Verdicts that do not say that message and signature belong together: anybody can bring them about."""
 
 
 class Pairing:
     """The messages of all stations for one gateway.
 
     A message and a signature belong together by station, kind, camera and stamp; the signature brings the sequence number, and covers all
-    of them. Whoever can send may send either one: a message whose signature was forged waits for another one, and a signature that did
-    not fit waits for another message. One thread calls it.
+    of them. Whoever can send may send either one: a message whose signature did not prove it waits for another one, and a signature that
+    did not fit waits for another message. One thread calls it.
 
     Attributes:
-        unused: signatures that were given up without a message.
+        unused: signatures that were given up without a message, and those of a length that no signature has.
     """
 
     def __init__(self, gateway: Gateway):
@@ -53,7 +56,7 @@ class Pairing:
 
     def signature(self, note: RadioMessage) -> None:
         """A signature with its sequence number, of a message whose payload is not in ``note``."""
-        if not self._gateway.has_stream(note):
+        if len(note.signature) != SIGNATURE_BYTES or not self._gateway.has_stream(note):
             self.unused += 1
             return
         key = (note.station, note.kind, note.camera)
@@ -81,7 +84,7 @@ class Pairing:
 
     def _passes(self, message: RadioMessage, note: RadioMessage) -> bool:
         """Judge ``message`` with that signature; whether no other one can change the verdict."""
-        return self._gateway.judge(replace(message, sequence=note.sequence, signature=note.signature)) != FORGED
+        return self._gateway.judge(replace(message, sequence=note.sequence, signature=note.signature)) not in UNPROVEN
 
     def _wait(self, key: tuple[str, str, str], message: RadioMessage, judged: bool) -> None:
         waiting = self._waiting.setdefault(key, deque())

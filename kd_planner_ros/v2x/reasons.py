@@ -36,7 +36,7 @@ GHOST = "ghost"
 TEXTS = {
     UNKNOWN_STATION: "no key on the allow-list, no such station, or no such stream of it",
     OUT_OF_RANGE: "the car is out of the station's range",
-    FLOOD: "more messages or bytes a second than a station may send",
+    FLOOD: "more messages or bytes a second than a station may send, or than are verified for nothing in its name",
     OVERSIZED: "more bytes than a message of its kind may have",
     UNSIGNED: "no signature, or one of another length",
     FORGED: "the signature does not fit the message and the station's key",
@@ -46,7 +46,7 @@ TEXTS = {
     REORDERED: "a newer message came before it",
     EARLY: "measured in the future",
     STALE: "too old",
-    CLOCK_OFFSET: "the station's clock is off, or the link is slower than it may be",
+    CLOCK_OFFSET: "the station's clock is off, or the link takes longer than the gateway's expected_latency_s",
     CLOCK_DRIFT: "the station's clock is too fast or too slow",
     MALFORMED: "the bytes are no rows of the kind, or no JPEG",
     FACING_AWAY: "the camera sees neither the car nor the road ahead of it",

@@ -19,6 +19,8 @@ class GatewaySettings:
         expected_latency_s: what the radio link takes at least; a longer shortest time counts as the clock's offset.
         pairing_s: a picture farther from the ego's picture than this is counted as unpaired.
         messages_per_s, bytes_per_s: of one station.
+        wasted_per_s, wasted_bytes_per_s: of the messages in one station's name whose signature was verified and that were refused
+            after all, about a tenth of one processor core; beyond them nothing in that name is verified.
         max_picture_bytes, max_picture_width: of one picture.
         reenter_frames, reenter_s: so many good frames over so long, without a gap longer than ``gap_s``, lead back to a better state.
         gap_s: no longer absence than this needs no way back: pictures of 2 Hz leave such gaps.
@@ -40,6 +42,8 @@ class GatewaySettings:
     pairing_s: float = 0.1
     messages_per_s: float = 20.0
     bytes_per_s: float = 1_000_000.0
+    wasted_per_s: float = 1_000.0
+    wasted_bytes_per_s: float = 100_000_000.0
     max_picture_bytes: int = 1_000_000
     max_picture_width: int = 768
     reenter_frames: int = 3

@@ -15,9 +15,10 @@ from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.core.sensors import RoadsideWish
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig
-from kd_planner_ros.evaluation.v2x_attacks import ATTACKS, GHOST_ID
+from kd_planner_ros.evaluation.v2x_attacks import ATTACKS, FLOOD, GHOST_ID
 from kd_planner_ros.evaluation.v2x_link import RadioLink, summed
 from kd_planner_ros.evaluation.v2x_setup import radio_settings, require_radio
+from kd_planner_ros.v2x import reasons
 from kd_planner_ros.v2x.channel import ChannelSettings
 
 WALKER = (0.5, 0.6, 1.75)
@@ -75,9 +76,15 @@ def test_every_attack_runs_and_only_honest_messages_count(attack):
     heard, link = run(attack=attack)
     ids = {number for one in heard for number in one.reported.rows["id"].tolist()}
     ghosts = {number for number in ids if number >= GHOST_ID}
-    assert ids - ghosts == ({3} if attack in ("none", "ghosts") else set())  # a flood leaves no time for the station's own messages
+    assert ids - ghosts == ({3} if attack in ("none", "ghosts", "flood") else set())
     assert (len(ghosts) > 2) == (attack == "ghosts")
     assert bool(link.facts()["refused"]) == (attack not in ("none", "ghosts"))
+
+
+def test_a_flood_that_nobody_signed_changes_nothing_that_the_car_hears():
+    (quiet, _), (heard, link) = run(40), run(40, attack="flood")
+    assert [one.reported.rows.tobytes() for one in heard] == [one.reported.rows.tobytes() for one in quiet]
+    assert link.facts()["refused"] == {reasons.FORGED: 40 * FLOOD}
 
 
 def test_loss_follows_from_the_seed_and_facts_add_up(tmp_path):

@@ -36,6 +36,12 @@ def test_the_rate_allows_a_second_at_once_and_then_its_rate():
     assert [limit.take(10 * NS, 600_000), limit.take(10 * NS, 600_000), limit.take(10 * NS, 400_000)] == [True, False, True]
 
 
+def test_asking_the_rate_takes_nothing():
+    limit = RateLimit(1.0, 100.0)
+    assert all(limit.allows(0, 100) for _ in range(5)) and not limit.allows(0, 101)
+    assert [limit.take(0, 1), limit.allows(0, 1), limit.allows(NS, 1)] == [True, False, True]
+
+
 def clock_after(seconds, delay, hz=10):
     clock = ClockEstimate()
     for number in range(int(seconds * hz)):

@@ -12,11 +12,12 @@ from kd_planner_ros.core.v2x import OBJECTS, PHASES, PICTURE, RadioMessage
 from kd_planner_ros.v2x import reasons
 from kd_planner_ros.v2x.pairing import NOTES, WAITING, Pairing
 from kd_planner_ros.v2x.payloads import pack_rows
+from kd_planner_ros.v2x.settings import GatewaySettings
 
 
 class Air(Radio):
-    def __init__(self, *stations):
-        super().__init__(*stations)
+    def __init__(self, *stations, **more):
+        super().__init__(*stations, **more)
         self.pairing = Pairing(self.gateway)
 
     def content(self, one):
@@ -67,6 +68,50 @@ def test_a_forged_message_beside_the_true_one_costs_only_itself():
     assert air.gateway.counts["accepted"] == 1 and set(air.gateway.refusals) == {reasons.FORGED}
     air.pairing.expire(START_NS + 2 * S)
     assert set(air.gateway.refusals) == {reasons.FORGED}, "judged before: not counted as unsigned too"
+
+
+@pytest.mark.parametrize("signature", [b"", bytes(71), bytes(73)], ids=["empty", "short", "long"])
+@pytest.mark.parametrize("first", ["note", "content"])
+def test_a_signature_of_a_false_length_costs_no_message(signature, first):
+    """Its stamp can be foretold: a station sends at a steady rate."""
+    air = Air()
+    for number in range(20):
+        one = air.message(number / 10)
+        if first == "content":
+            air.content(one)
+        air.note(one, signature=signature)
+        air.note(one)
+        if first == "note":
+            air.content(one)
+    assert air.gateway.counts["accepted"] == 20 and air.gateway.refusals == {} and air.pairing.unused == 20
+
+
+@pytest.mark.parametrize("first", ["note", "content"])
+def test_false_signatures_beside_each_message_do_not_use_up_what_the_station_may_send(first):
+    air = Air()
+    for number in range(20):
+        one = air.message(number / 10)
+        if first == "content":
+            air.content(one)
+        for _ in range(NOTES - 1):
+            air.note(one, signature=bytes(72))
+        air.note(one)
+        if first == "note":
+            air.content(one)
+    assert air.gateway.counts["accepted"] == 20 and set(air.gateway.refusals) == {reasons.FORGED}
+
+
+def test_a_message_waits_while_nothing_is_verified_for_its_station():
+    air = Air(settings=GatewaySettings(wasted_per_s=2.0))
+    one = air.message()
+    air.content(one)
+    for _ in range(3):
+        air.note(one, signature=bytes(72))
+    assert air.gateway.refusals == {reasons.FORGED: 2, reasons.FLOOD: 1}
+    air.gateway.take(replace(air.message(1.0), signature=bytes(72)))  # a second later two more are verified
+    air.note(one)
+    air.pairing.expire(START_NS + 2 * S)
+    assert air.gateway.counts["accepted"] == 1 and air.gateway.refusals == {reasons.FORGED: 3, reasons.FLOOD: 1}
 
 
 def test_a_replayed_pair_is_told_as_such():
