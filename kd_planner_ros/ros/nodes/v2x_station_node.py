@@ -113,6 +113,7 @@ class V2xStationNode(ManagedNode):
         for one in self._sending.values():
             one.close()
         self._sending = {}
+        self._channel.reset()  # what is under way has nobody who could send it, and numbers above those of the next stations
 
     def _take_signals(self, message: PointCloud2) -> None:
         self._signals = self.adapter.from_msg("traffic_lights", message)

@@ -31,11 +31,12 @@ class StationInputs:
     """Hands what comes from one station's sensors to ``sender``; ``after`` is called then.
 
     Raises:
-        ConfigError: a topic of ``params`` with other names in braces than ``{station}`` and ``{camera}``.
+        ConfigError: a topic of ``params`` with other names in braces than ``{station}`` and ``{camera}``; CPMs beside object lists.
     """
 
     def __init__(self, node: Any, adapter: Any, params: V2xStationParams, sender: Sender, health: Health, now_ns: Callable[[], int | None],
                  after: Callable[[], None]):
+        cpm = _cpm_type(params) if params.cpm_topic else None
         self._adapter, self._sender, self._now_ns, self._after = adapter, sender, now_ns, after
         self._due_ns: dict[str, int] = {}
         self._ports = []
@@ -53,10 +54,10 @@ class StationInputs:
         if params.objects_topic:
             topic = _filled("objects_topic", params.objects_topic, station=station.id)
             port(PointCloud2, topic, partial(self._objects, round(params.objects_period_s * NS)))
-        if params.cpm_topic:
+        if cpm is not None:
             place = replace(station.pose, yaw=math.radians(params.cpm_east_deg))
             take = partial(self._perceived, place, params.cpm_station, round(params.objects_period_s * NS))
-            port(_cpm_type(params), params.cpm_topic, take)
+            port(cpm, params.cpm_topic, take)
 
     def _picture(self, camera: str, period_ns: int, message: Any) -> None:
         stamp_ns, now_ns = from_stamp(message.header.stamp), self._now_ns()
@@ -94,6 +95,10 @@ class StationInputs:
 
 
 def _cpm_type(params: V2xStationParams) -> type:
+    if params.objects_topic:  # a station sends one object list: two sources would replace each other and mix their ids
+        raise ConfigError("one source of object lists: cpm_topic with an empty objects_topic, or objects_topic alone",
+                          f"objects_topic {params.objects_topic!r} beside cpm_topic {params.cpm_topic!r}",
+                          "give objects_topic as '', or leave cpm_topic out")
     found = find_type(CPM)
     if found is None:
         raise ConfigError("package etsi_its_cpm_ts_msgs for parameter cpm_topic", "it is not installed",

@@ -37,9 +37,9 @@ class V2xStationParams(_ChannelParams):  # type: ignore[misc, valid-type]
     keys: str = param("", "folder with the stations' private keys, the folder 'private' that 'kd-planner v2x keys' makes")
     image_topic: str = param("/carla/{station}/{camera}/image", "topic of the pictures; one that ends with /compressed is read as "
                                                                 "sensor_msgs/CompressedImage")
-    objects_topic: str = param("/carla/{station}/objects", "topic of the object lists; empty: none")
+    objects_topic: str = param("/carla/{station}/objects", "topic of the object lists; empty: none, as `cpm_topic` needs it")
     cpm_topic: str = param("", "topic of ETSI CPMs that the on-board unit has checked, such as /etsi_its_conversion/cpm_ts/out; their "
-                               "objects are sent beside the object lists, for the one station `station`; empty: none")
+                               "objects are sent as the object lists of the one station `station`; empty: none")
     cpm_station: int = param(0, "station id in the CPMs that this station sends on; others are left out and counted", low=0, high=2**32 - 1)
     cpm_east_deg: float = param(0.0, "direction of east in `map`, degrees", low=-360.0, high=360.0)
     signals: bool = param(True, "send the phases of the signals in range, from the port traffic_lights_table")

@@ -35,7 +35,8 @@ _USUAL_M = {ActorKind.PEDESTRIAN: (0.5, 0.5, 1.7), ActorKind.CAR: (4.5, 1.9, 1.6
             ActorKind.BUS: (12.0, 2.5, 3.2), ActorKind.MOTORCYCLE: (2.2, 0.8, 1.5), ActorKind.BICYCLE: (1.8, 0.6, 1.7),
             ActorKind.STATIC: (1.0, 1.0, 1.0)}
 """Length, width, height of what comes without."""
-OUT_OF_RANGE, NO_VELOCITY, NO_SIZE = "objects out of the message's range", "objects without velocity", "objects without size"
+OUT_OF_RANGE, NO_ID = "objects out of the message's range", "objects without an id"
+NO_VELOCITY, NO_SIZE = "objects without velocity", "objects without size"
 
 
 class Perceived(NamedTuple):
@@ -45,7 +46,8 @@ class Perceived(NamedTuple):
         station: its sender's id.
         stamp_ns: the reference time, Unix time in ns; every object was moved on to it by its own velocity.
         rows: ACTOR_DTYPE [N] in ``map``.
-        notes: objects that were left out, and those that lacked something: no velocity counts as standing, no size as the usual one.
+        notes: objects that were left out (out of range, or without an id: nobody could tell them from another in the next message), and
+            those that lacked something: no velocity counts as standing, no size as the usual one.
     """
 
     station: int
@@ -62,7 +64,7 @@ def unix_ns(its_ms: int) -> int:
 def perceived_of(message: Any, place: Pose) -> Perceived:
     """The objects of a CPM whose reference position is at ``place`` in ``map``; the yaw of ``place`` is the direction of east."""
     notes: Counter[str] = Counter()
-    rows = [row for number, one in enumerate(_objects(message)) if (row := _row(one, number, place, notes)) is not None]
+    rows = [row for one in _objects(message) if (row := _row(one, place, notes)) is not None]
     reference_ms = int(message.payload.management_container.reference_time.value)
     return Perceived(int(message.header.station_id.value), unix_ns(reference_ms), np.array(rows, ACTOR_DTYPE), notes)
 
@@ -73,10 +75,13 @@ def _objects(message: Any) -> Iterator[Any]:
             yield from container.container_data_perceived_object_container.perceived_objects.array
 
 
-def _row(one: Any, number: int, place: Pose, notes: Counter[str]) -> tuple[Any, ...] | None:
+def _row(one: Any, place: Pose, notes: Counter[str]) -> tuple[Any, ...] | None:
     east_cm, north_cm = (int(axis.value.value) for axis in (one.position.x_coordinate, one.position.y_coordinate))
     if east_cm in _FAR_CM or north_cm in _FAR_CM:
         notes[OUT_OF_RANGE] += 1
+        return None
+    if not one.object_id_is_present:
+        notes[NO_ID] += 1
         return None
     kind = _kind(one)
     speed_east, speed_north = _velocity(one, notes)
@@ -86,10 +91,9 @@ def _row(one: Any, number: int, place: Pose, notes: Counter[str]) -> tuple[Any, 
     c, s = math.cos(place.yaw), math.sin(place.yaw)
     up = int(one.position.z_coordinate.value.value) / 100.0 - height / 2.0 if one.position.z_coordinate_is_present else 0.0
     yaw = _heading(one, speed_east, speed_north) + place.yaw
-    name = int(one.object_id.value) if one.object_id_is_present else -1 - number
     x, y = place.x + c * east - s * north, place.y + s * east + c * north
     vx, vy = c * speed_east - s * speed_north, s * speed_east + c * speed_north
-    return name, kind, 0, x, y, place.z + up, math.remainder(yaw, 2.0 * math.pi), length, width, height, vx, vy, 0
+    return int(one.object_id.value), kind, 0, x, y, place.z + up, math.remainder(yaw, 2.0 * math.pi), length, width, height, vx, vy, 0
 
 
 def _kind(one: Any) -> ActorKind:

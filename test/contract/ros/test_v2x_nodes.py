@@ -219,9 +219,10 @@ def test_what_comes_without_a_signature_waits_and_is_refused(car):
     assert car.drive().rows.size == 0 and car.state == CoopState.EGO_ONLY
 
 
-def test_a_false_signature_beside_the_true_one_costs_nothing(car):
+@pytest.mark.parametrize("signature", [b"", bytes(72)], ids=["empty", "zeros"])
+def test_a_false_signature_beside_the_true_one_costs_nothing(car, signature):
     one = car.message()
-    false = SignatureNote(one.kind, one.camera, one.stamp_ns, one.sequence, bytes(72))
+    false = SignatureNote(one.kind, one.camera, one.stamp_ns, one.sequence, signature)
     car.radio._signatures.publish(car.adapter.to_msg("radio_signature", false, 0))
     assert wait_for(lambda: car.node._gate.values()["radio messages"] == 1, 30.0)
     car.radio.send(one)
@@ -323,6 +324,43 @@ def test_the_simulated_channel_loses_and_delays(graph, site):
     through = [number for number in range(1, 21) if not fate(settings, "north", number).lost]
     assert wait_for(lambda: street.sender._channel.counts["arrived"] == len(through), 30.0) and 0 < len(through) < 20
     assert wait_for(lambda: street.judged == len(through), 30.0)
+
+
+@pytest.mark.parametrize("expected_s", [0.0, 0.2])
+def test_a_gateway_that_knows_the_links_latency_hears_a_slow_one(graph, site, expected_s):
+    car = Car(graph, site, expected_latency_s=expected_s)
+    for tick in range(20):
+        car.at(tick / 10)
+        car.send(car.message(age_s=0.2))
+    assert car.gateway.refusals == ({} if expected_s else {reasons.CLOCK_OFFSET: 20 - car.gateway.counts["accepted"]})
+    assert (car.gateway.counts["accepted"] == 20) == bool(expected_s)
+
+
+def test_other_stations_while_messages_are_under_way(graph, site):
+    """What a station that is gone has sent is dropped; the next ones' messages go out."""
+    south = station("south", cameras=False)
+    make_keys(site / "both", [NORTH, south], time.time() - 10.0, time.time() + 86_400.0)
+    node = graph.start(V2xStationNode, {"keys": str(site / "both" / "private"), "stations": str(site / "stations.json"),
+                                        "channel_latency_ms": 100.0, "signals": False})
+    assert autostart(node), node.health.worst
+    now_ns = node._watch.now_ns
+    node._sending["north"].sender.objects(actor(), now_ns, now_ns)
+    node._begin((south,))
+    sent = []
+    node._sending["south"].outputs.send = sent.append
+    node._sending["south"].sender.objects(actor(), now_ns, now_ns)
+    assert wait_for(lambda: node._watch.now_ns > now_ns + 100 * MS, 30.0)
+    node._publish()
+    assert [one.station for one in sent] == ["south"] and node._channel.counts["arrived"] == 1
+    graph.spin_in_thread(node)
+
+
+def test_cpms_beside_object_lists_are_refused(graph, site):
+    node = graph.start(V2xStationNode, {"keys": str(site / "keys" / "private"), "stations": str(site / "stations.json"),
+                                        "station": "north", "cpm_topic": "/cpm"})
+    assert not autostart(node)
+    assert "cpm_topic with an empty objects_topic" in node.health.worst[1] and "give objects_topic as ''" in node.health.worst[1]
+    graph.spin_in_thread(node)
 
 
 def test_a_cpm_is_sent_as_an_object_list(graph, site, monkeypatch):

@@ -121,8 +121,9 @@ def test_classes(classes, kind):
     assert row(classes=classes)["kind"] == kind
 
 
-def test_objects_without_an_id_have_different_ones():
-    assert read(perceived(number=None), perceived(number=None)).rows["id"].tolist() == [-1, -2]
+def test_an_object_without_an_id_is_left_out_and_told():
+    found = read(perceived(number=None), perceived(number=0), perceived(number=None))
+    assert found.rows["id"].tolist() == [0] and found.notes[etsi.NO_ID] == 2
 
 
 @given(st.integers(-131_071, 131_070), st.integers(-2048, 2047), st.integers(-16_383, 16_383), st.integers(0, 3601), st.integers(1, 256),
