@@ -94,13 +94,21 @@ class ReportedObjects:
         rows: ACTOR_DTYPE [N] in ``map``, each where it was when it was measured; one row an object, also where several stations
             report it. The ego is not among them.
         ages_s: float64 [N], seconds from each measurement to ``stamp_ns`` by the car's clock.
-        state: the gateway's state; "" where there is none.
+        source: int16 [N], the number of the station that reported each row; ids of rows are the station's own, and two stations may give
+            one id to two objects.
+        listed: whether an object list that may be used is behind this, also one with nobody in it. Pictures alone are none.
     """
 
     stamp_ns: int
     rows: np.ndarray = field(default_factory=lambda: np.zeros(0, ACTOR_DTYPE))
     ages_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    state: str = ""
+    source: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int16))
+    listed: bool = False
+
+    @property
+    def keys(self) -> list[tuple[int, int]]:
+        """(number of the station, id) of each row: what tells an object from all others."""
+        return list(zip(self.source.tolist(), self.rows["id"].tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -108,9 +116,10 @@ class CooperativePicture:
     """Everything that a gateway lets through at one instant; no text in it came by radio.
 
     Attributes:
-        state: how much of the roadside takes part; ``objects.state`` is its name.
+        state: how much of the roadside takes part.
         why: why ``state`` is not COOP_FULL, a sentence; "" where it is.
-        objects: the road users; none in EGO_ONLY and MINIMAL_RISK.
+        objects: the road users; none in EGO_ONLY and MINIMAL_RISK. Their ``source`` counts the stations of the gateway's configuration,
+            whose order never changes.
         stations: ids out of the gateway's own configuration.
         source: int16 [N], which of ``stations`` reported each row of ``objects``.
         views: pictures, nearest station first; none in any state but COOP_FULL.

@@ -6,6 +6,7 @@ throttle, the same steering.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -18,7 +19,9 @@ from kd_planner_ros.geometry.frames import wrap_angle
 from kd_planner_ros.geometry.polyline import arc_lengths, at_arc, project, yaws_along
 
 MIN_PATH_M = 2.0
-_NUMBERS = ("x", "y", "yaw", "length", "width", "vx", "vy")
+NUMBERS = ("x", "y", "yaw", "length", "width", "vx", "vy")
+Key = tuple[int, int]
+"""(number of the station, id): what tells a reported object from all others."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,10 @@ class CautionSettings:
         firm_mps2: brakes where this deceleration is needed to do so; until then the throttle is closed alone.
         full_mps2: deceleration of the whole brake.
         hold_s: an object that is no longer reported is waited for so long.
-        patience_s, again_s: after so long at a stand the rule rests until the car may have waited no more than the second;
-            a reported object that does not exist must not hold the car for ever.
-        forgets: seconds driven for each second of waiting that is forgotten.
+        patience_s, again_s: an object for which the rule has held the car at a stand for the first is given way to again when its wait has
+            fallen to the second; a reported object that does not exist must not hold the car for ever. All others are given way to.
+        forgets: seconds in which the rule does not hold the car for each second of waiting that is forgotten.
+        same_m: an object that appears in the car's way where another one, reported no longer, was in it is that one: its wait goes on.
         max_age_s: an older list is not used.
     """
 
@@ -59,6 +63,7 @@ class CautionSettings:
     patience_s: float = 5.0
     again_s: float = 2.0
     forgets: float = 4.0
+    same_m: float = 1.5
     max_age_s: float = 0.5
 
 
@@ -86,7 +91,7 @@ NO_BOUND = Bound()
 
 
 class Caution:
-    """The rule with its memory: whom the car gives way to, and how long it has waited."""
+    """The rule with its memory: whom the car gives way to, and how long it has waited for each."""
 
     def __init__(self, settings: CautionSettings = CautionSettings()):
         self.settings = settings
@@ -94,8 +99,11 @@ class Caution:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._yields: dict[int, tuple[float, int]] = {}
-        self._waited_s, self._rests = 0.0, False
+        self._yields: dict[Key, tuple[float, int]] = {}
+        self._waited_s: dict[Key, float] = {}
+        self._ignored: set[Key] = set()
+        self._nearest: Key | None = None
+        self._acted = False
         self._last_ns: int | None = None
 
     def bound(self, reported: ReportedObjects | None, path: np.ndarray, ego: EgoState, now_ns: int) -> Bound:
@@ -105,23 +113,32 @@ class Caution:
             self._look(reported, path, ego, now_ns)
         self._yields = {one: (left_m, seen_ns) for one, (left_m, seen_ns) in self._yields.items()
                         if now_ns - seen_ns <= self.settings.hold_s * 1e9}
-        if self._rests or not self._yields:
+        holding = {one: left_m for one, (left_m, _) in self._yields.items() if one not in self._ignored}
+        self._nearest = min(holding, key=lambda one: (holding[one], one), default=None)
+        if self._nearest is None:
             return NO_BOUND
-        return self._limits(min(left_m for left_m, _ in self._yields.values()), ego.speed_mps)
+        return self._limits(holding[self._nearest], ego.speed_mps, tuple(sorted(number for _, number in holding)))
+
+    def acted(self, changed: bool) -> None:
+        """Whether the last bound changed the control that was sent: a car that would stand without it waits for nobody."""
+        self._acted = changed
 
     def _tick(self, ego: EgoState, now_ns: int) -> None:
         """Count the waiting, and move the places before which the car stops nearer by what it drove."""
         passed_s = 0.0 if self._last_ns is None else min(max((now_ns - self._last_ns) * 1e-9, 0.0), 0.5)
         self._last_ns = now_ns
-        stands = abs(ego.speed_mps) < 0.3
-        self._waited_s += passed_s if stands and self._yields and not self._rests else -passed_s / self.settings.forgets
-        self._waited_s = max(self._waited_s, 0.0)
-        self._rests = self._waited_s > (self.settings.again_s if self._rests else self.settings.patience_s)
+        waits_for = self._nearest if self._acted and abs(ego.speed_mps) < 0.3 else None
+        waited_s = {one: before_s - passed_s / self.settings.forgets for one, before_s in self._waited_s.items() if one != waits_for}
+        if waits_for is not None:
+            waited_s[waits_for] = self._waited_s.get(waits_for, 0.0) + passed_s
+        self._waited_s = {one: now_s for one, now_s in waited_s.items() if now_s > 0.0}
+        self._ignored = {one for one, now_s in self._waited_s.items()
+                         if now_s > (self.settings.again_s if one in self._ignored else self.settings.patience_s)}
         self._yields = {one: (left_m - ego.speed_mps * passed_s, seen_ns) for one, (left_m, seen_ns) in self._yields.items()}
 
     def _look(self, reported: ReportedObjects, path: np.ndarray, ego: EgoState, now_ns: int) -> None:
         """Take in a list: objects on a collision course are given way to until their way is clear of the car's."""
-        sound = np.isfinite(np.stack([reported.rows[name] for name in _NUMBERS], -1)).all(1) & np.isfinite(reported.ages_s)
+        sound = np.isfinite(np.stack([reported.rows[name] for name in NUMBERS], -1)).all(1) & np.isfinite(reported.ages_s)
         s, rows = self.settings, reported.rows[sound]
         ages_s = reported.ages_s[sound] + (now_ns - reported.stamp_ns) * 1e-9
         if not len(rows):
@@ -133,20 +150,35 @@ class Caution:
         speed = max(abs(ego.speed_mps), s.least_mps)
         reach_m = along_m[:, None] + 0.5 * s.length_m
         meets = inside & (ahead_m + reach_m > s.slower * speed * times) & (ahead_m - reach_m < s.faster * speed * times + s.stop_m)
-        for row, number in enumerate(rows["id"].tolist()):
+        keys = list(itertools.compress(reported.keys, sound.tolist()))
+        left_m = np.where(inside, ahead_m, np.inf).min(1) - along_m - 0.5 * s.length_m - s.stop_m
+        for row, key in enumerate(keys):
             if not inside[row].any():
-                self._yields.pop(number, None)
-            elif number in self._yields or (crosses[row] and meets[row].any()):
-                left_m = float(ahead_m[row][inside[row]].min() - along_m[row]) - 0.5 * s.length_m - s.stop_m
-                self._yields[number] = (left_m, now_ns)
+                self._yields.pop(key, None)
+                continue
+            if key not in self._yields:
+                self._inherit(key, float(left_m[row]), keys)
+            if key in self._yields or (crosses[row] and meets[row].any()):
+                self._yields[key] = (float(left_m[row]), now_ns)
 
-    def _limits(self, left_m: float, speed_mps: float) -> Bound:
+    def _inherit(self, key: Key, left_m: float, reported: list[Key]) -> None:
+        """Take the object ``key``, which is new in the car's way, for one that vanished out of it ``left_m`` ahead, where there is one."""
+        gone = [one for one, (other_m, _) in self._yields.items() if one not in reported and abs(other_m - left_m) < self.settings.same_m]
+        if not gone:
+            return
+        one = min(gone, key=lambda one: (abs(self._yields[one][0] - left_m), one))
+        self._yields[key] = self._yields.pop(one)
+        self._waited_s[key] = max(self._waited_s.pop(one, 0.0), self._waited_s.get(key, 0.0))
+        if one in self._ignored:
+            self._ignored = self._ignored - {one} | {key}
+
+    def _limits(self, left_m: float, speed_mps: float, ids: tuple[int, ...]) -> Bound:
         """The limits of a car that has to stop within ``left_m``."""
         needed = speed_mps**2 / (2.0 * max(left_m, 0.2))
         brake = min(1.0, 1.1 * needed / self.settings.full_mps2) if needed >= self.settings.firm_mps2 else 0.0
         if left_m < self.settings.stop_m and speed_mps < self.settings.least_mps:
             brake = max(brake, 0.5)
-        return Bound(0.0, brake, tuple(sorted(self._yields)))
+        return Bound(0.0, brake, ids)
 
 
 def extended(path: np.ndarray, ego: EgoState, reach_m: float) -> np.ndarray:

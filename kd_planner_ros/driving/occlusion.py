@@ -2,6 +2,7 @@
 
 Standing vehicles at the side of the car's way are known from the stations' lists. While lists come, a station would report who steps out
 behind them. When the lists stop, the car is slow enough to stop before the far end of each: stopping distance <= visible distance.
+Pictures are no lists: a radio that carries pictures alone leaves the supervisor deaf.
 """
 
 from __future__ import annotations
@@ -12,10 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kd_planner_ros.core.records import EgoState
-from kd_planner_ros.core.v2x import CoopState, ReportedObjects
-from kd_planner_ros.driving.caution import NO_BOUND, Bound, CautionSettings, extended, ways_along
-
-DEAF = (CoopState.EGO_ONLY.name, CoopState.MINIMAL_RISK.name)
+from kd_planner_ros.core.v2x import ReportedObjects
+from kd_planner_ros.driving.caution import NO_BOUND, NUMBERS, Bound, CautionSettings, extended, ways_along
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,7 @@ class OcclusionSettings:
         aside_m: a vehicle that leaves a wider gap to the car's way hides nobody who is near it.
         lost_s: after so long without a list nobody looks behind the vehicles.
         kept_s: a vehicle that was not reported for so long is forgotten.
+        same_m: a vehicle that is reported this near to the place of a known one is that one, whichever station reports it.
         reaction_s, stop_mps2: of a stop.
         least_mps: the cap is never lower.
         firm: brake for each m/s above the cap; ``most`` at most.
@@ -37,6 +37,7 @@ class OcclusionSettings:
     aside_m: float = 2.5
     lost_s: float = 0.7
     kept_s: float = 30.0
+    same_m: float = 2.0
     reaction_s: float = 0.3
     stop_mps2: float = 4.0
     least_mps: float = 3.0
@@ -53,14 +54,14 @@ class Occlusion:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._known: dict[int, tuple[int, np.ndarray]] = {}
+        self._known: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
         self._heard_ns: int | None = None
         self._last: ReportedObjects | None = None
 
     def bound(self, reported: ReportedObjects | None, path: np.ndarray, ego: EgoState, now_ns: int) -> Bound:
         """The limits at ``now_ns``; arguments as in ``Caution.bound``."""
         s = self.settings
-        if reported is not None and reported is not self._last and reported.state not in DEAF:
+        if reported is not None and reported is not self._last and reported.listed:
             self._hear(reported)
         self._last = reported
         self._known = {one: kept for one, kept in self._known.items() if abs(now_ns - kept[0]) <= s.kept_s * 1e9}
@@ -70,12 +71,20 @@ class Occlusion:
         return Bound(0.0, min(s.most, s.firm * over_mps)) if over_mps > 0.0 else NO_BOUND
 
     def _hear(self, reported: ReportedObjects) -> None:
-        rows, self._heard_ns = reported.rows, reported.stamp_ns
-        sound = np.isfinite(np.stack([rows[name] for name in ("x", "y", "yaw", "length", "width")], -1)).all(1)
-        hides = sound & (rows["height"] >= self.settings.tall_m) & (np.hypot(rows["vx"], rows["vy"]) <= self.settings.standing_mps)
-        hides &= np.maximum(rows["length"], rows["width"]) > 1.0
-        for row in rows[hides]:
-            self._known[int(row["id"])] = (reported.stamp_ns, row)
+        """Take in a list: what it reports replaces what was known of that vehicle, and of its place."""
+        s, rows, self._heard_ns = self.settings, reported.rows, reported.stamp_ns
+        sound = np.isfinite(np.stack([rows[name] for name in NUMBERS], -1)).all(1)
+        large = sound & (rows["height"] >= s.tall_m) & (np.maximum(rows["length"], rows["width"]) > 1.0)
+        stands = np.hypot(rows["vx"], rows["vy"]) <= s.standing_mps
+        keys = reported.keys
+        moved = {keys[one] for one in np.flatnonzero(sound)}
+        self._known = {key: kept for key, kept in self._known.items() if key not in moved and not self._stood_there(kept[1], rows[large])}
+        for one in np.flatnonzero(large & stands):
+            self._known[keys[one]] = (reported.stamp_ns, rows[one])
+
+    def _stood_there(self, known: np.ndarray, rows: np.ndarray) -> bool:
+        """Whether one of ``rows`` is at the place of ``known``, a row: two large vehicles cannot be."""
+        return bool((np.hypot(rows["x"] - known["x"], rows["y"] - known["y"]) < self.settings.same_m).any())
 
     def _cap_mps(self, line: np.ndarray) -> float:
         """The speed from which the car can still stop before the far end of the nearest hiding vehicle at its way; inf without one."""

@@ -137,7 +137,9 @@ class Pilot:
             wish, fault = (replace(wish, reason=Reason.NEXT_CANDIDATE), why) if why and wish is not None else (wish, "")
         elif fault in SILENCES and not unfit:
             wish = self._fall_back(ego, now_ns)
-        return supervisor.send(wish, ego, now_ns, fault, NO_BOUND if unfit else self._bound(ego, now_ns))
+        sent = supervisor.send(wish, ego, now_ns, fault, NO_BOUND if unfit else self._bound(ego, now_ns))
+        self.caution.acted(supervisor.cautious)
+        return sent
 
     def _bound(self, ego: EgoState, now_ns: int) -> Bound:
         """What reported road users, and vehicles that hide others, leave of throttle and brake."""

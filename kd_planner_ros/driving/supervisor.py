@@ -80,7 +80,13 @@ class Limits:
 
 
 class Supervisor:
-    """Checks one wish a tick. ``counts`` maps each reason to how often it was given since ``reset``."""
+    """Checks one wish a tick.
+
+    Attributes:
+        counts: how often each reason was given since ``reset``.
+        cautious: whether reported road users changed the control of the last tick, whatever reason it carries.
+        cautious_ticks: in how many ticks they did since ``reset``.
+    """
 
     def __init__(self, limits: Limits = Limits()):
         self.limits = limits
@@ -90,6 +96,7 @@ class Supervisor:
     def reset(self) -> None:
         """Forget the last control and all counts."""
         self.counts.clear()
+        self.cautious, self.cautious_ticks = False, 0
         self._last = Control(brake=0.0)
         self._last_ns: int | None = None
         self._judged: tuple[Plan, float, str] | None = None
@@ -118,7 +125,9 @@ class Supervisor:
             sent = self._stop(ego, now_ns, fault or Reason.NO_PLAN)
         else:
             sent = self._limit(control)
-        sent = bound.apply(sent, Reason.HIDDEN_OBJECT)
+        free, sent = sent, bound.apply(sent, Reason.HIDDEN_OBJECT)
+        self.cautious = sent is not free
+        self.cautious_ticks += self.cautious
         self.counts.update({name for name in (sent.reason, fault) if name})
         self._last, self._last_ns, self._judged = sent, now_ns, None
         return sent

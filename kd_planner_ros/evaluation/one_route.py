@@ -15,7 +15,6 @@ from kd_planner_ros.core.scene import SceneState, Weather
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.core.weather_course import WeatherCourse
 from kd_planner_ros.driving.driver import Driver
-from kd_planner_ros.driving.supervisor import Reason
 from kd_planner_ros.evaluation.latency import Latency
 from kd_planner_ros.evaluation.run_folder import RunWriter
 from kd_planner_ros.evaluation.scene_teller import SceneTeller
@@ -85,7 +84,7 @@ class PlannerSide:
         """What came by radio (``RadioLink.facts``), and in how many ticks the supervisor was more cautious for it; {} without radio."""
         if self.link is None:
             return {}
-        return self.link.facts() | {"cautious_ticks": self._driver.pilot.supervisor.counts[Reason.HIDDEN_OBJECT]}
+        return self.link.facts() | {"cautious_ticks": self._driver.pilot.supervisor.cautious_ticks}
 
 
 class ExpertSide:

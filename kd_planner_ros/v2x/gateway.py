@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from kd_planner_ros.core.records import EgoState
 from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.core.v2x import OBJECTS, PHASES, PICTURE, CooperativePicture, CoopState, RadioMessage, ReportedObjects, RoadsideView
@@ -103,7 +105,9 @@ class Gateway:
             lists, phases = [], []
         views = self._views(pictures, now_ns) if state == CoopState.COOP_FULL else ()
         stations = tuple(dict.fromkeys([kept.station for kept in lists] + [one.station for one in views]))
-        objects, source = merged(lists, stations, now_ns, self._settings.same_m, state.name)
+        every = [one.id for one in self._stations]
+        objects = merged(lists, every, now_ns, self._settings.same_m)
+        source = np.array([stations.index(every[one]) for one in objects.source], np.int16)
         return CooperativePicture(state, _why(state, bool(near), bool(pictures), bool(lists)), objects, stations, source, views,
                                   phases_at(phases, now_ns), self.refusals)
 

@@ -53,14 +53,14 @@ class Store:
         return found
 
 
-def merged(lists: Sequence[Kept], stations: Sequence[str], now_ns: int, same_m: float, state: str) -> tuple[ReportedObjects, np.ndarray]:
-    """(the objects of all lists, one row an object; which of ``stations`` each is from, int16 [N])."""
+def merged(lists: Sequence[Kept], stations: Sequence[str], now_ns: int, same_m: float) -> ReportedObjects:
+    """The objects of all lists, one row an object; ``source`` says which of ``stations`` each is from."""
     rows = np.concatenate([np.zeros(0, ACTOR_DTYPE), *(kept.item for kept in lists)])
     lengths = [len(kept.item) for kept in lists]
     ages_s = np.repeat(np.array([(now_ns - kept.measured_ns) / NS for kept in lists], float), lengths)
     source = np.repeat(np.array([stations.index(kept.station) for kept in lists], np.int16), lengths)
     stay = merge(rows, ages_s, source, same_m)
-    return ReportedObjects(now_ns, rows[stay], ages_s[stay], state), source[stay]
+    return ReportedObjects(now_ns, rows[stay], ages_s[stay], source[stay], bool(lists))
 
 
 def view(kept: Kept, station: Station, camera: CameraSpec, now_ns: int) -> RoadsideView:

@@ -37,7 +37,8 @@ NODE = NodeSpec("v2x_gateway", "Judges what roadside stations send by radio and 
     Port("/v2x/<station>/objects", OUT, "sensor_msgs/PointCloud2", ROADSIDE,
          "road users that this station reported (ACTOR_DTYPE) in `map`, stamped when they were measured"),
     Port("/v2x/objects", OUT, "sensor_msgs/PointCloud2", STATE,
-         "road users of all stations (ACTOR_DTYPE and `age_s`) in `map`, once each; one message a period, empty where there are none"),
+         "road users of all stations (ACTOR_DTYPE, `age_s` and `station`, the station's number) in `map`, once each; one message a period, "
+         "empty where there are none, its `height` 0 where no object list came"),
     Port("/v2x/phases", OUT, "sensor_msgs/PointCloud2", STATE, "signal phases (PHASE_DTYPE), counted from the stamp; one a period"),
     Port("/v2x/state", OUT, "std_msgs/String", LATCHED, "JSON: COOP_FULL, COOP_OBJECTS, EGO_ONLY or MINIMAL_RISK, and why; on change"),
     DIAGNOSTICS),

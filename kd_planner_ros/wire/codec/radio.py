@@ -21,7 +21,7 @@ from kd_planner_ros.wire.codec.tables import rows_of, table
 from kd_planner_ros.wire.tables import cast_table
 
 TEXT = "std_msgs/msg/String"
-REPORTED_DTYPE = np.dtype([*ACTOR_DTYPE.descr, ("age_s", "f4")])
+REPORTED_DTYPE = np.dtype([*ACTOR_DTYPE.descr, ("age_s", "f4"), ("station", "i2")])
 LONGEST_NOTE = 1_000
 """Characters of the JSON beside a message; what is longer is not read."""
 _EXPECTED = "a roadside signature: JSON with kind, camera, stamp_ns, sequence and signature"
@@ -82,22 +82,25 @@ def signature_of(message: Any) -> SignatureNote:
 
 
 def reported(make: Make, record: ReportedObjects, stamp_ns: int, frame: str) -> Any:
-    """sensor_msgs/PointCloud2: the rows where they were measured, and the age of each; the state travels on a topic of its own."""
+    """sensor_msgs/PointCloud2: the rows where they were measured, the age of each and the number of its station. ``height`` is 0 where no
+    object list is behind it: an empty list is another thing, because it says that a station looked and saw nobody."""
     rows = np.zeros(len(record.rows), REPORTED_DTYPE)
     for name in ACTOR_DTYPE.names or ():
         rows[name] = record.rows[name]
     rows["age_s"] = record.ages_s
-    return table(make, rows, stamp_ns, frame)
+    rows["station"] = record.source
+    return table(make, rows, stamp_ns, frame, height=1 if record.listed or len(rows) else 0)
 
 
 def reported_of(message: Any) -> ReportedObjects:
-    """The objects in our table; ``state`` is "".
+    """The objects in our table.
 
     Raises:
         SensorError: as ``rows_of``.
     """
     rows = cast_table(rows_of(message), REPORTED_DTYPE)
-    return ReportedObjects(stamp_of(message), cast_table(rows, ACTOR_DTYPE), rows["age_s"].astype(float))
+    return ReportedObjects(stamp_of(message), cast_table(rows, ACTOR_DTYPE), rows["age_s"].astype(float),
+                           rows["station"].copy(), int(message.height) > 0)
 
 
 def phases_of(message: Any) -> np.ndarray:

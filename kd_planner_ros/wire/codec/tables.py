@@ -27,8 +27,9 @@ TABLE, CARLA_ROUTE, PATH = "sensor_msgs/msg/PointCloud2", "carla_msgs/msg/CarlaR
 CLOUD_COLUMNS = ("x", "y", "z", "intensity")
 
 
-def table(make: Make, rows: np.ndarray, stamp_ns: int, frame: str) -> Any:
-    """A structured array [N] as sensor_msgs/PointCloud2, one field a column, little-endian.
+def table(make: Make, rows: np.ndarray, stamp_ns: int, frame: str, height: int = 1) -> Any:
+    """A structured array [N] as sensor_msgs/PointCloud2, one field a column, little-endian. A cloud of ``height`` 0 has no line of points:
+    nobody made a table, while an empty line is a table without rows.
 
     Raises:
         SensorError: a column whose type PointField does not have.
@@ -36,7 +37,7 @@ def table(make: Make, rows: np.ndarray, stamp_ns: int, frame: str) -> Any:
     fields = [make("sensor_msgs/msg/PointField", name=name, offset=offset, datatype=number, count=count)
               for name, offset, number, count in table_fields(rows.dtype)]
     step = rows.dtype.itemsize
-    return make(TABLE, header=header(make, stamp_ns, frame), height=1, width=len(rows), fields=fields,
+    return make(TABLE, header=header(make, stamp_ns, frame), height=height, width=len(rows), fields=fields,
                 is_bigendian=False, point_step=step, row_step=step * len(rows), data=table_bytes(rows), is_dense=False)
 
 

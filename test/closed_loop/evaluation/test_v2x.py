@@ -39,7 +39,7 @@ def test_the_walker_is_hit_without_and_not_with_v2x(drive):
     assert off[1]["v2x"] == {} and on[1]["v2x"]["cautious_ticks"] > 5 and on[1]["v2x"]["states"]["COOP_OBJECTS"] > 100
     assert on[1]["mean"]["driving_score"] > off[1]["mean"]["driving_score"]
     reasons = read_run(on[0]).telemetry["reason"]
-    assert reasons.count("hidden_object") == on[1]["v2x"]["cautious_ticks"]
+    assert 5 < reasons.count("hidden_object") <= on[1]["v2x"]["cautious_ticks"], "a control that has another reason keeps that"
 
 
 @pytest.mark.parametrize("attack", ["unsigned", "forged", "replayed"])

@@ -393,4 +393,8 @@ def test_the_controller_hears_what_the_gateway_lets_through(graph, car):
         car.drive()
     assert wait_for(lambda: controller._gate.pilot._reported is not None and len(controller._gate.pilot._reported.rows) == 1, 30.0)
     heard = controller._gate.pilot._reported
-    assert heard.rows["x"].tolist() == [20.0] and heard.ages_s == pytest.approx([0.02])
+    assert heard.rows["x"].tolist() == [20.0] and heard.ages_s == pytest.approx([0.02]) and heard.listed
+    car.at(3.0)
+    car.send(car.message(jpeg=picture(9)))
+    assert not car.drive().listed
+    assert wait_for(lambda: not controller._gate.pilot._reported.listed, 30.0), "no list came, and the cap beside hiding vehicles may act"

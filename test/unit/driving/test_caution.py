@@ -14,7 +14,7 @@ from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.core.v2x import ReportedObjects
 from kd_planner_ros.driving.caution import NO_BOUND, Bound, Caution, extended
 from kd_planner_ros.driving.pilot import Pilot
-from kd_planner_ros.driving.supervisor import Reason
+from kd_planner_ros.driving.supervisor import Reason, Supervisor
 
 WALKER, CAR = (0.5, 0.6, 1.75), (4.5, 1.85, 1.45)
 NOBODY = np.zeros((0, 2))
@@ -29,8 +29,8 @@ def user(x, y, vx, vy, size=WALKER, number=7):
     return row
 
 
-def reported(rows, stamp_ns=0, age_s=0.0):
-    return ReportedObjects(stamp_ns, rows, np.full(len(rows), age_s), "COOP_OBJECTS")
+def reported(rows, stamp_ns=0, age_s=0.0, station=0):
+    return ReportedObjects(stamp_ns, rows, np.full(len(rows), age_s), np.full(len(rows), station, np.int16), True)
 
 
 def drive(speed, user_at, size, latency_s, listens=True):
@@ -43,6 +43,7 @@ def drive(speed, user_at, size, latency_s, listens=True):
             heard = reported(user_at(now - latency_s), now_ns, latency_s)
         bound = rule.bound(heard if listens else None, NOBODY, ego(v, now_ns, x=x), now_ns)
         wish = bound.apply(Control(throttle=0.5 if v < speed else 0.0), Reason.HIDDEN_OBJECT)
+        rule.acted(bound != NO_BOUND)
         v = max(0.0, v + (2.0 * wish.throttle - 8.5 * wish.brake) * TICK_S)
         x += v * TICK_S
         here = user_at(now + TICK_S)[0]
@@ -106,9 +107,61 @@ def test_a_car_held_by_what_never_moves_on_drives_again():
     for tick in range(round(90.0 / TICK_S)):
         ghost = user(x + 9.0, -3.0, 0.0, 1.8, number=tick // 20)
         bound = rule.bound(reported(ghost, tick * TICK_NS), NOBODY, ego(v, tick * TICK_NS, x=x), tick * TICK_NS)
+        rule.acted(bound.throttle < 0.5)
         v = min(6.0, max(0.0, v + (2.0 * min(0.5, bound.throttle) - 8.5 * bound.brake) * TICK_S))
         x += v * TICK_S
     assert x > 90.0
+
+
+@pytest.mark.parametrize("x", [16.0, 40.0])
+def test_rows_of_two_stations_with_one_id_are_two_objects(x):
+    both = np.concatenate([user(16.0, -4.0, 0.0, 1.8), user(x, 60.0, 0.0, 0.0)])
+    for rows, stations in ((both, (0, 1)), (both[::-1], (1, 0))):
+        bound = Caution().bound(replace(reported(rows), source=np.array(stations, np.int16)), NOBODY, ego(10.0), 0)
+        assert bound.ids == (7,) and bound.brake > 0.0
+
+
+def test_somebody_whom_another_station_reports_from_now_on_is_still_waited_for():
+    rule = Caution()
+    for tick in range(60):
+        here = user(6.0, min(-3.0 + 0.1 * tick, 0.0), 0.0, 2.0 if tick < 30 else 0.0)
+        bound = rule.bound(reported(here, tick * TICK_NS, station=tick // 40), NOBODY, ego(0.0, tick * TICK_NS), tick * TICK_NS)
+        rule.acted(True)
+    assert bound.ids == (7,)
+
+
+def waiting(rule, seconds, acts):
+    """A standing car before whom somebody stands who came into its way; the last bound."""
+    for tick in range(round(seconds / TICK_S)):
+        here = user(6.0, min(-3.0 + 0.1 * tick, 0.0), 0.0, 2.0 if tick < 30 else 0.0)
+        bound = rule.bound(reported(here, tick * TICK_NS), NOBODY, ego(0.0, tick * TICK_NS), tick * TICK_NS)
+        rule.acted(acts)
+    return bound, tick * TICK_NS
+
+
+def test_patience_ends_for_the_one_who_holds_the_car_and_for_nobody_else():
+    rule = Caution()
+    assert waiting(Caution(), 4.5, True)[0].ids == (7,)
+    bound, now_ns = waiting(rule, 7.0, True)
+    assert bound == NO_BOUND
+    rows = np.concatenate([user(6.0, 0.0, 0.0, 0.0), user(8.0, -2.0, 0.0, 1.5, number=999)])
+    bound = rule.bound(reported(rows, now_ns + TICK_NS), NOBODY, ego(2.0, now_ns + TICK_NS), now_ns + TICK_NS)
+    assert bound.ids == (999,) and bound.throttle == 0.0
+
+
+def test_a_car_that_stands_anyway_loses_no_patience():
+    """Before a red light the planner brakes itself."""
+    assert waiting(Caution(), 30.0, False)[0].ids == (7,)
+
+
+def test_walkers_who_cross_one_after_another_are_all_waited_for():
+    rule, bounds = Caution(), []
+    for tick in range(round(30.0 / TICK_S)):
+        now, now_ns = tick * TICK_S, tick * TICK_NS
+        crowd = [user(6.0, -3.0 + 1.5 * (now - start), 0.0, 1.5, number=start) for start in range(-4, 31) if -1.0 < now - start < 4.0]
+        bounds.append(rule.bound(reported(np.concatenate(crowd), now_ns), NOBODY, ego(0.0, now_ns), now_ns))
+        rule.acted(bounds[-1] != NO_BOUND)
+    assert all(bound.throttle == 0.0 for bound in bounds)
 
 
 @st.composite
@@ -121,7 +174,8 @@ def lists(draw):
             for name in ("x", "y", "yaw", "vx", "vy", "length", "width"):
                 row[name] = draw(number)
             row["id"] = draw(st.integers(0, 3))
-    return ReportedObjects(draw(st.integers(-10**9, 10**9)), rows, np.array(draw(st.lists(number, min_size=count, max_size=count))), "")
+    return ReportedObjects(draw(st.integers(-10**9, 10**9)), rows, np.array(draw(st.lists(number, min_size=count, max_size=count))),
+                           np.array(draw(st.lists(st.integers(0, 1), min_size=count, max_size=count)), np.int16), draw(st.booleans()))
 
 
 @settings(max_examples=60, deadline=None)
@@ -145,9 +199,21 @@ def test_the_pilot_names_and_counts_it():
     pilot.hear(reported(user(16.0, -4.0, 0.0, 1.8)))
     sent = pilot.step(ego(7.0))
     assert sent.reason == Reason.HIDDEN_OBJECT and sent.throttle == 0.0 and pilot.supervisor.counts == {Reason.HIDDEN_OBJECT: 1}
+    assert pilot.supervisor.cautious_ticks == 1
     pilot.reset()
     pilot.take(straight(7.0))
-    assert pilot.step(ego(7.0)).reason == ""
+    assert pilot.step(ego(7.0)).reason == "" and pilot.supervisor.cautious_ticks == 0
+
+
+@pytest.mark.parametrize("wish, fault, changed", [
+    (Control(0, 1.0, 0.0, 0.0), "", True), (Control(0, 0.5, 0.0, 0.0, Reason.LAST_PLAN), Reason.PLAN_LATE, True),
+    (None, Reason.PLAN_LATE, True), (Control(0, 0.0, 0.0, 0.9), "", False)], ids=["limited", "fallback", "safe stop", "brakes"])
+def test_each_tick_that_is_more_cautious_is_counted_whatever_its_reason(wish, fault, changed):
+    supervisor = Supervisor()
+    sent = supervisor.send(wish, ego(7.0), 0, fault, Bound(0.0, 0.5))
+    assert supervisor.cautious == changed and supervisor.cautious_ticks == changed and sent.reason != Reason.HIDDEN_OBJECT
+    supervisor.send(wish, ego(7.0), TICK_NS, fault)
+    assert not supervisor.cautious and supervisor.cautious_ticks == changed
 
 
 def test_a_bound_changes_only_what_it_must():

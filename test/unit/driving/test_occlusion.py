@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.makers import MAKERS, find_maker
 from support.plans import ego
+from support.v2x import START_NS, Radio, actor, picture
 
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
-from kd_planner_ros.core.v2x import ReportedObjects
+from kd_planner_ros.core.v2x import CoopState, ReportedObjects
 from kd_planner_ros.driving.caution import NO_BOUND
 from kd_planner_ros.driving.occlusion import Occlusion
+from kd_planner_ros.wire.channels import find_channel
 
 NOBODY, S = np.zeros((0, 2)), 1_000_000_000
 
@@ -21,8 +24,8 @@ def van(x=25.0, y=-3.0, height=2.4, vx=0.0):
     return row
 
 
-def reported(rows, stamp_ns=0, state="COOP_OBJECTS"):
-    return ReportedObjects(stamp_ns, rows, np.zeros(len(rows)), state)
+def reported(rows, stamp_ns=0, listed=True, stations=None):
+    return ReportedObjects(stamp_ns, rows, np.zeros(len(rows)), np.array(stations or [0] * len(rows), np.int16), listed)
 
 
 def lost(rows, speed, x=0.0, after_s=1.0):
@@ -30,7 +33,7 @@ def lost(rows, speed, x=0.0, after_s=1.0):
     rule = Occlusion()
     rule.bound(reported(rows), NOBODY, ego(speed, x=x), 0)
     now_ns = round(after_s * S)
-    return rule.bound(reported(rows[:0], now_ns, "EGO_ONLY"), NOBODY, ego(speed, now_ns, x=x), now_ns)
+    return rule.bound(reported(rows[:0], now_ns, False), NOBODY, ego(speed, now_ns, x=x), now_ns)
 
 
 @given(st.floats(4.0, 15.0), st.floats(-10.0, 40.0))
@@ -57,3 +60,55 @@ def test_the_cap_holds_while_nothing_is_heard_and_is_forgotten():
     assert rule.bound(None, NOBODY, ego(12.0, 2 * S, x=15.0), 2 * S) != NO_BOUND
     rule.reset()
     assert rule.bound(None, NOBODY, ego(12.0, 2 * S, x=15.0), 2 * S) == NO_BOUND
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("seen", ["nothing", "pictures", "lists"])
+def test_what_a_gateway_sends_when_the_lists_stop_reaches_the_cap(name, seen):
+    """Pictures alone give COOP_FULL, and nobody looks behind the van all the same; an empty list is one."""
+    make, channel, radio, rule = find_maker(name), find_channel("v2x_objects"), Radio(), Occlusion()
+    lorry = actor(3, x=70.0, y=-3.0, kind=ActorKind.TRUCK, length=5.4, width=2.0, height=2.4)
+
+    def heard(t_s, answer):
+        car = ego(12.0, START_NS + round(t_s * S), x=60.0)
+        message = channel.encode(make, answer.objects, answer.objects.stamp_ns, "map")
+        return rule.bound(channel.decode(message), NOBODY, car, car.stamp_ns)
+
+    for tick in range(40):
+        radio.send(tick / 10, rows=lorry)
+        if tick % 5 == 0:
+            radio.send(tick / 10, jpeg=picture(tick))
+        assert heard(tick / 10 + 0.05, radio.picture(tick / 10 + 0.05)) == NO_BOUND
+    for tick in range(40, 60):
+        if seen == "lists":
+            radio.send(tick / 10, rows=lorry[:0])
+        if seen != "nothing" and tick % 5 == 0:
+            radio.send(tick / 10, jpeg=picture(tick))
+        answer = radio.picture(tick / 10 + 0.05)
+        bound = heard(tick / 10 + 0.05, answer)
+    assert answer.state == (CoopState.EGO_ONLY if seen == "nothing" else CoopState.COOP_FULL) and not len(answer.objects.rows)
+    assert bound == NO_BOUND if seen == "lists" else bound.brake > 0.0
+
+
+def test_a_vehicle_that_drove_off_hides_nobody_at_its_old_place():
+    rule = Occlusion()
+    rule.bound(reported(van()), NOBODY, ego(12.0), 0)
+    for tick in range(1, 21):
+        rule.bound(reported(van(x=25.0 + tick, vx=10.0), tick * S // 10), NOBODY, ego(12.0), tick * S // 10)
+    assert rule.bound(None, NOBODY, ego(12.0, 3 * S, x=15.0), 3 * S) == NO_BOUND
+
+
+def test_a_vehicle_that_another_station_reported_first_is_one_vehicle():
+    rule = Occlusion()
+    for tick in range(5):
+        rule.bound(reported(van(), tick * S // 10, stations=[tick % 2]), NOBODY, ego(12.0), tick * S // 10)
+    assert len(rule._known) == 1
+    rule.bound(reported(van(x=35.0, vx=10.0), S, stations=[0]), NOBODY, ego(12.0), S)
+    assert rule.bound(None, NOBODY, ego(12.0, 2 * S, x=15.0), 2 * S) == NO_BOUND
+
+
+@pytest.mark.parametrize("other", [van(x=90.0), van(x=60.0, vx=5.0), actor(4, x=60.0)], ids=["standing", "moving", "walker"])
+def test_another_stations_object_of_the_same_id_takes_no_vehicle_away(other):
+    rule = Occlusion()
+    rule.bound(reported(np.concatenate([van(), other]), stations=[0, 1]), NOBODY, ego(12.0), 0)
+    assert rule.bound(None, NOBODY, ego(12.0, S, x=15.0), S).brake > 0.0

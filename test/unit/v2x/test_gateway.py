@@ -209,7 +209,7 @@ def test_a_full_gateway_gives_objects_and_the_view():
     radio = Radio()
     answer = radio.run(2.5, rows=lambda t_s: actor(x=20.0 + t_s, vx=1.0))
     assert answer.state == CoopState.COOP_FULL and answer.why == "" and answer.rejected == {}
-    assert answer.objects.rows["id"].tolist() == [1] and answer.objects.state == "COOP_FULL"
+    assert answer.objects.rows["id"].tolist() == [1] and answer.objects.listed
     assert answer.objects.ages_s == pytest.approx([0.05]) and answer.stations == ("north",) and answer.source.tolist() == [0]
     (view,) = answer.views
     assert view.station == "north" and view.image.shape == (72, 128, 3) and view.age_s == pytest.approx(0.45)
@@ -253,6 +253,19 @@ def test_two_stations_see_one_object_once():
     assert [answer.stations[one] for one in answer.source[np.argsort(answer.objects.rows["id"])]] == ["north", "north", "south"]
 
 
+def test_rows_of_two_stations_with_one_id_are_told_apart():
+    """The number of a station is its place in the configuration, whichever stations are heard."""
+    radio = Radio(station(), station("south", x=60.0))
+    for tick in range(30):
+        if tick < 20:
+            radio.send(tick / 10, rows=actor(4))
+        radio.send(tick / 10, rows=actor(4, x=60.0), name="south")
+        answer = radio.picture(tick / 10 + 0.05)
+        if tick == 19:
+            assert answer.objects.keys == [(0, 4), (1, 4)]
+    assert answer.objects.keys == [(1, 4)] and answer.stations == ("south",) and answer.source.tolist() == [0]
+
+
 def test_signal_phases_count_down():
     radio = Radio()
     rows = np.zeros(1, PHASE_DTYPE)
@@ -279,7 +292,7 @@ def test_bad_streams_alone_give_what_no_stream_gives(attack):
         heard, nothing = radio.picture(tick / 10 + 0.05), silent.picture(tick / 10 + 0.05)
         assert replace(heard, rejected={}, objects=None, source=None, phases=None) == replace(
             nothing, objects=None, source=None, phases=None)
-        assert not len(heard.objects.rows) and not len(heard.phases) and heard.objects.state == nothing.objects.state
+        assert not len(heard.objects.rows) and not len(heard.phases) and not heard.objects.listed and not nothing.objects.listed
     assert sum(radio.gateway.refusals.values()) == 60
 
 
