@@ -113,9 +113,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _closed(args: argparse.Namespace) -> dict:
     from kd_planner_ros.evaluation.closed_loop import run
     from kd_planner_ros.evaluation.drives import ClosedLoopConfig
-    from kd_planner_ros.runtime.facts import planner_place
+    from kd_planner_ros.runtime.facts import planner_place, tell_same_fallback
     from kd_planner_ros.world.route_scenarios import sentences
 
+    tell_same_fallback((args.planner, args.models_dir), (args.fallback_planner, args.models_dir))
     fallback = planner_place(args.fallback_planner, args.models_dir) if args.fallback_planner else ""
     result = run(from_args(ClosedLoopConfig, args, planner=planner_place(args.planner, args.models_dir), fallback_planner=fallback))
     for key, value in result["mean"].items():

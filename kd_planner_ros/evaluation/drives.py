@@ -13,7 +13,7 @@ from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.weather_course import WeatherCourse
 from kd_planner_ros.evaluation.v2x_attacks import ATTACKS
-from kd_planner_ros.v2x.channel import ChannelSettings
+from kd_planner_ros.v2x.channel_settings import ChannelSettings
 
 EVALUATION_ROUTE_SEED = 1000
 """The default town's routes that scores are reported on; training must not use this seed."""

@@ -17,7 +17,8 @@ from kd_planner_ros.core.sensors import RoadsideWish, Station
 from kd_planner_ros.core.v2x import OBJECTS, PICTURE, CooperativePicture, RadioMessage, ReportedObjects, RoadsideView
 from kd_planner_ros.evaluation.v2x_attacks import ATTACKS
 from kd_planner_ros.imaging.compressed import compress
-from kd_planner_ros.v2x.channel import Channel, ChannelSettings, clock_ns, measured
+from kd_planner_ros.v2x.channel import Channel, clock_ns, measured
+from kd_planner_ros.v2x.channel_settings import ChannelSettings
 from kd_planner_ros.v2x.gateway import Gateway
 from kd_planner_ros.v2x.payloads import pack_rows
 from kd_planner_ros.v2x.settings import GatewaySettings

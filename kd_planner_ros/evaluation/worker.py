@@ -21,7 +21,6 @@ from kd_planner_ros.evaluation.latency import read_latency, settled
 from kd_planner_ros.evaluation.run_folder import RunInfo, RunWriter
 from kd_planner_ros.evaluation.scene_teller import SceneTeller
 from kd_planner_ros.evaluation.v2x_setup import radio_settings, require_radio
-from kd_planner_ros.runtime.facts import tell_same_fallback
 
 if TYPE_CHECKING:
     from kd_planner_ros.evaluation.v2x_link import RadioLink
@@ -139,8 +138,6 @@ def _check_fallback(config: ClosedLoopConfig) -> None:
     if "expert" in (config.planner, config.fallback_planner):
         raise ConfigError("a planner with another planner as its fallback", f"{config.planner} and {config.fallback_planner}",
                           "choose models, or leave --fallback-planner out")
-    models_dir = str(config.models_dir or "")
-    tell_same_fallback((config.planner, models_dir), (config.fallback_planner, models_dir))
 
 
 def _card(planner: Any) -> dict[str, Any]:

@@ -55,6 +55,7 @@ def table(network: str, **overrides: Any) -> list[dict[str, Any]]:
         published = describe(network).published(config) if has_papers_input(found, config) else {}
         if published:
             row |= {"paper_parameters" if name == "parameters" else name: value for name, value in published.items()}
+        if "paper_gmacs" in published:
             row["mac_deviation_percent"] = round(100.0 * (row["macs"] / 1e9 / published["paper_gmacs"] - 1.0), 2)
         rows.append(row)
     return rows

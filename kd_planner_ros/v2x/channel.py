@@ -12,7 +12,7 @@ import heapq
 import math
 import struct
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy as np
 from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.v2x import RadioMessage
 from kd_planner_ros.geometry.frames import wrap_angle
+from kd_planner_ros.v2x.channel_settings import ChannelSettings
 
 LOSS_MEMORY = 10_000
 """Messages in a row that may leave the state of a burst open; further back the state is drawn anew."""
@@ -28,37 +29,6 @@ OVERHEAD_BYTES = 128
 SENT, LOST, QUEUE_FULL, ARRIVED = "sent", "lost", "queue_full", "arrived"
 """Names in ``Channel.counts``."""
 _LARGEST = 1 << 53
-
-
-@dataclass(frozen=True)
-class ChannelSettings:
-    """Everything that can be set about the channel. Each field is an option and a key of a profile file."""
-
-    seed: int = field(default=0, metadata={"help": "seed of everything that the channel draws", "low": 0})
-    latency_ms: float = field(default=0.0, metadata={
-        "help": "least time in milliseconds from a measurement to its arrival", "low": 0.0, "high": 10_000.0})
-    jitter_ms: float = field(default=0.0, metadata={
-        "help": "mean of the further delay in milliseconds, exponentially distributed: messages may overtake one another",
-        "low": 0.0, "high": 10_000.0})
-    loss: float = field(default=0.0, metadata={"help": "share of the messages that never arrive, from 0 to 1", "low": 0.0, "high": 1.0})
-    burst: float = field(default=1.0, metadata={
-        "help": "mean number of messages lost in a row (Gilbert-Elliott); 1: each is lost by itself", "low": 1.0, "high": 1000.0})
-    bandwidth_kbps: float = field(default=0.0, metadata={
-        "help": "bandwidth of each station in kbit/s, 0: not limited; what waits longer than --queue-ms is dropped", "low": 0.0})
-    queue_ms: float = field(default=500.0, metadata={
-        "help": "longest time in milliseconds that a message waits for the messages before it", "low": 0.0, "high": 10_000.0})
-    clock_offset_ms: float = field(default=0.0, metadata={
-        "help": "how far the stations' clocks are ahead of the car's at time 0, milliseconds", "low": -60_000.0, "high": 60_000.0})
-    clock_drift_ppm: float = field(default=0.0, metadata={
-        "help": "how much faster the stations' clocks run, parts per million", "low": -10_000.0, "high": 10_000.0})
-    position_noise_m: float = field(default=0.0, metadata={
-        "help": "standard deviation of an object's x and of its y, metres", "low": 0.0, "high": 50.0})
-    velocity_noise_mps: float = field(default=0.0, metadata={
-        "help": "standard deviation of an object's velocity along x and along y, m/s", "low": 0.0, "high": 50.0})
-    heading_noise_deg: float = field(default=0.0, metadata={
-        "help": "standard deviation of an object's heading, degrees", "low": 0.0, "high": 180.0})
-    missed: float = field(default=0.0, metadata={
-        "help": "probability that a station misses an object in one list, from 0 to 1", "low": 0.0, "high": 1.0})
 
 
 class Fate(NamedTuple):

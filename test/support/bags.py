@@ -82,7 +82,7 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
     route = Route(f"r{seed}", town, route_points, np.zeros(len(route_points)),
                   np.full(len(route_points), 1 if rate > 0 else 4, np.int8), route_points[[0, -1]])
     rig = SensorRig((replace(RIG.cameras[0], id=camera),))
-    with BagWriter(path, rig, {"map": town, "route": route.name, "seed": str(seed), "weather": "ClearNoon"},
+    with BagWriter(path, rig, {"map": town, "map_spec": "default", "route": route.name, "seed": str(seed), "weather": "ClearNoon"},
                    storage=storage, compact=compact) as bag:
         if leave_out in ("speed", "odometry"):
             _skip(bag, bag.topics.speed if leave_out == "speed" else bag.topics.odometry)

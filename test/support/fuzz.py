@@ -371,10 +371,9 @@ def _profile() -> Kind:
 
 
 def _stations() -> Kind:
-    from kd_planner_ros.core.stations import stations_from_data
-    from kd_planner_ros.world.roadside import read_file
+    from kd_planner_ros.core.stations import read_stations_file
 
-    return Kind({"s.yaml": STATIONS.encode()}, ("s.yaml",), lambda folder: stations_from_data(read_file(folder / "s.yaml"), "s.yaml"))
+    return Kind({"s.yaml": STATIONS.encode()}, ("s.yaml",), lambda folder: read_stations_file(folder / "s.yaml"))
 
 
 def _latency() -> Kind:

@@ -23,7 +23,7 @@ def write_rig_bag(path: Path, rig: SensorRig, rate: float = 0.2, seconds: float 
     points = np.array([(p.x, p.y) for p in (pose_at(t, rate) for t in np.arange(0.0, seconds + 12.0, 1.0 / SPEED))])
     route = Route(f"r{seed}", town, points, np.zeros(len(points)), np.full(len(points), 4, np.int8), points[[0, -1]])
     states = dict.fromkeys(STATE_NAMES, 0.0) | {"collision": 0.0, "disturbance": 0.0}
-    with BagWriter(path, rig, {"map": town, "route": route.name, "seed": str(seed), "weather": "ClearNoon"}) as bag:
+    with BagWriter(path, rig, {"map": town, "map_spec": "default", "route": route.name, "seed": str(seed), "weather": "ClearNoon"}) as bag:
         for tick in range(round(seconds * 20)):
             stamp = 1_000_000_000 + tick * TICK_NS
             ego = EgoState(stamp, pose_at(tick * 0.05, rate), SPEED, yaw_rate_rps=rate)

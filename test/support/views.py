@@ -33,7 +33,7 @@ def write_views(path: Path, rate: float = 0.0, seconds: float = 4.0, seed: int =
     route = Route(f"r{seed}", town, points, np.zeros(len(points)), np.full(len(points), 4, np.int8), points[[0, -1]])
     rig = SensorRig(tuple(CameraSpec(name, Pose(z=2.3), WIDTH, HEIGHT, 100.0, period_s=0.5) for name in CAMERAS),
                     (LidarSpec("lidar", Pose(z=2.5)),))
-    with BagWriter(path, rig, {"map": town, "route": route.name, "seed": str(seed), "weather": "ClearNoon"}) as bag:
+    with BagWriter(path, rig, {"map": town, "map_spec": "default", "route": route.name, "seed": str(seed), "weather": "ClearNoon"}) as bag:
         for tick in range(round(seconds * 20)):
             stamp = 1_000_000_000 + tick * TICK_NS
             ego = EgoState(stamp, pose_at(tick * 0.05, rate), SPEED, yaw_rate_rps=rate)

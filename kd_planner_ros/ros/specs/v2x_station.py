@@ -6,7 +6,7 @@ from dataclasses import MISSING, dataclass, fields, make_dataclass
 
 from kd_planner_ros.ros.params import CommonParams, param
 from kd_planner_ros.ros.specs.base import DIAGNOSTICS, IN, LATCHED, OUT, RADIO, ROADSIDE, STATIONS, NodeSpec, Place, Port, hears_roadside
-from kd_planner_ros.v2x.channel import ChannelSettings
+from kd_planner_ros.v2x.channel_settings import ChannelSettings
 
 CHANNEL = "channel_"
 """What the names of the channel's parameters begin with."""

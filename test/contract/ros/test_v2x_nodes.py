@@ -32,7 +32,8 @@ from kd_planner_ros.ros.ports.radio_outputs import RadioOutputs
 from kd_planner_ros.ros.qos import LATCHED, ROADSIDE, STATE
 from kd_planner_ros.ros.stamps import to_stamp
 from kd_planner_ros.v2x import reasons
-from kd_planner_ros.v2x.channel import ChannelSettings, fate
+from kd_planner_ros.v2x.channel import fate
+from kd_planner_ros.v2x.channel_settings import ChannelSettings
 from kd_planner_ros.v2x.key_files import make_keys, read_signer
 from kd_planner_ros.v2x.payloads import pack_rows
 from kd_planner_ros.wire.codec.etsi import Perceived

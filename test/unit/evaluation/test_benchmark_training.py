@@ -172,7 +172,7 @@ def test_each_network_has_its_own_recordings(paths, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("bag, named", [("tpc=folder", "tpc"), ("constant_velocity=folder", "constant_velocity"), ("a=b", "a")])
 def test_recordings_for_an_unknown_network_are_refused(paths, bag, named):
-    with pytest.raises(ConfigError, match=f"a network out of interfuser, tcp.*; got '{named}' in '{bag}'; correct"):
+    with pytest.raises(ConfigError, match=f"a network out of .*interfuser, tcp.*; got '{named}' in '{bag}'; correct"):
         replace(paths, bags=(Path(bag),)).bags_of("tcp")
 
 

@@ -19,7 +19,7 @@ from kd_planner_ros.evaluation.v2x_attacks import ATTACKS, FLOOD, GHOST_ID
 from kd_planner_ros.evaluation.v2x_link import RadioLink, summed
 from kd_planner_ros.evaluation.v2x_setup import radio_settings, require_radio
 from kd_planner_ros.v2x import reasons
-from kd_planner_ros.v2x.channel import ChannelSettings
+from kd_planner_ros.v2x.channel_settings import ChannelSettings
 
 WALKER = (0.5, 0.6, 1.75)
 TICK_NS = 50_000_000

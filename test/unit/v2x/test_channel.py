@@ -10,7 +10,8 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.fields import unfit_options
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.v2x import OBJECTS, RadioMessage
-from kd_planner_ros.v2x.channel import ARRIVED, LOST, OVERHEAD_BYTES, QUEUE_FULL, SENT, Channel, ChannelSettings, clock_ns, fate, measured
+from kd_planner_ros.v2x.channel import ARRIVED, LOST, OVERHEAD_BYTES, QUEUE_FULL, SENT, Channel, clock_ns, fate, measured
+from kd_planner_ros.v2x.channel_settings import ChannelSettings
 
 MS = 1_000_000
 

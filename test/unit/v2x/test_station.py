@@ -10,7 +10,8 @@ from support.v2x import START_NS, Radio, S, actor
 
 from kd_planner_ros.core.scene import SIGNAL_DTYPE, LightState
 from kd_planner_ros.core.v2x import OBJECTS, PHASE_DTYPE, PHASES, PICTURE
-from kd_planner_ros.v2x.channel import Channel, ChannelSettings
+from kd_planner_ros.v2x.channel import Channel
+from kd_planner_ros.v2x.channel_settings import ChannelSettings
 from kd_planner_ros.v2x.payloads import jpeg_size, read_rows
 from kd_planner_ros.v2x.station import Sender, phases_of
 
