@@ -205,6 +205,17 @@ def test_the_pilot_names_and_counts_it():
     assert pilot.step(ego(7.0)).reason == "" and pilot.supervisor.cautious_ticks == 0
 
 
+@pytest.mark.parametrize("wanted_mps, held", [(4.0, False), (0.0, True)], ids=["the rule holds the car", "the plan holds the car"])
+def test_the_pilot_waits_with_patience_only_where_its_plan_would_drive(wanted_mps, held):
+    pilot = Pilot()
+    for tick in range(141):
+        now_ns = tick * TICK_NS
+        pilot.take(straight(wanted_mps if tick < 140 else 4.0, stamp_ns=now_ns))
+        pilot.hear(reported(user(6.0, min(-3.0 + 0.1 * tick, 0.0), 0.0, 2.0 if tick < 30 else 0.0), now_ns))
+        sent = pilot.step(ego(0.0, now_ns))
+    assert (sent.reason == Reason.HIDDEN_OBJECT) == held and (sent.throttle == 0.0) == held
+
+
 @pytest.mark.parametrize("wish, fault, changed", [
     (Control(0, 1.0, 0.0, 0.0), "", True), (Control(0, 0.5, 0.0, 0.0, Reason.LAST_PLAN), Reason.PLAN_LATE, True),
     (None, Reason.PLAN_LATE, True), (Control(0, 0.0, 0.0, 0.9), "", False)], ids=["limited", "fallback", "safe stop", "brakes"])
