@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.core.errors import KdPlannerError
+from kd_planner_ros.core.errors import KdPlannerError, PlannerError
 from kd_planner_ros.core.frames import make_frame
 from kd_planner_ros.core.notices import reported
 from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
@@ -29,7 +29,7 @@ def load(name: str, role: str, device: str, engine: str, models_dir: str, thread
     """Model ``name`` of ``role``, run once on a blank frame, and reset.
 
     Raises:
-        PlannerError, CardError: as ``runtime.load.load_model_runner``.
+        PlannerError: as ``runtime.load.load_model_runner``, or the model reads the scene itself, which no topic carries. CardError.
     """
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is loaded; more would fight the executor thread
     if is_weightless(name):  # a start without torch takes a second
@@ -38,6 +38,9 @@ def load(name: str, role: str, device: str, engine: str, models_dir: str, thread
         from kd_planner_ros.runtime.load import load_model_runner
 
         model = load_model_runner(name, role, device=device, engine=engine, models_dir=models_dir or None, spare=True)
+    if model.rig.scene:
+        raise PlannerError(f"a {role} of sensors", f"'{name}', which reads the scene itself",
+                           "measure it with 'kd-planner evaluate', or drive a student of it")
     work_of(model)(blank_frame(model))
     model.reset()
     return model

@@ -14,8 +14,10 @@ import numpy as np
 
 from kd_planner_ros.bags.messages import make
 from kd_planner_ros.bags.writer import BagWriter
+from kd_planner_ros.core.outputs import LineKind
 from kd_planner_ros.core.planning_states import STATE_NAMES
 from kd_planner_ros.core.records import Control, EgoState, Pose
+from kd_planner_ros.core.road import MAP_LINE_DTYPE
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, SceneState
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, SensorRig, Station
@@ -44,6 +46,16 @@ def pose_at(t: float, rate: float) -> Pose:
     if rate == 0.0:
         return Pose(SPEED * t, 0.0)
     return Pose(SPEED / rate * math.sin(rate * t), SPEED / rate * (1 - math.cos(rate * t)), yaw=rate * t)
+
+
+def borders(rate: float, seconds: float = 8.0) -> np.ndarray:
+    """MAP_LINE_DTYPE [P]: a border on each side of the way of ``seconds`` that the car drives."""
+    way = np.array([(p.x, p.y, p.yaw) for p in (pose_at(t, rate) for t in np.arange(0.0, seconds, 0.4))])
+    rows = np.zeros((2, len(way)), MAP_LINE_DTYPE)
+    for line, side in enumerate((3.0, -3.0)):
+        rows[line]["line"], rows[line]["kind"] = line, LineKind.BOUNDARY
+        rows[line]["x"], rows[line]["y"] = way[:, 0] - side * np.sin(way[:, 2]), way[:, 1] + side * np.cos(way[:, 2])
+    return rows.reshape(-1)
 
 
 def picture(rate: float, rng: np.random.Generator) -> np.ndarray:

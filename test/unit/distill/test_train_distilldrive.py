@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from support.bags import pose_at, write_bag
+from support.bags import borders, pose_at, write_bag
 from support.training import but, training
 
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.outputs import LineKind
-from kd_planner_ros.core.road import MAP_LINE_DTYPE
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.distill.config import stages_of
 from kd_planner_ros.distill.learner import Learner
@@ -30,16 +28,6 @@ from kd_planner_ros.samples.shards import build_shards
 VOCABULARY = ("planner.plan_anchors", "planner.motion_anchors")
 
 
-def road(rate):
-    """A border on each side of the way that the car drives."""
-    way = np.array([(p.x, p.y, p.yaw) for p in (pose_at(t, rate) for t in np.arange(0.0, 8.0, 0.4))])
-    rows = np.zeros((2, len(way)), MAP_LINE_DTYPE)
-    for line, side in enumerate((3.0, -3.0)):
-        rows[line]["line"], rows[line]["kind"] = line, LineKind.BOUNDARY
-        rows[line]["x"], rows[line]["y"] = way[:, 0] - side * np.sin(way[:, 2]), way[:, 1] + side * np.cos(way[:, 2])
-    return rows.reshape(-1)
-
-
 def users(rate):
     """A car that drives ahead of the ego, and one that stands beside the road."""
     def at(tick):
@@ -55,7 +43,7 @@ def users(rate):
 def config(tmp_path):
     torch.set_num_threads(1)
     for number, rate in enumerate((0.2, -0.2)):
-        write_bag(tmp_path / "bags" / f"b{number}", rate=rate, seconds=6.0, seed=number, actors=users(rate), lines=road(rate))
+        write_bag(tmp_path / "bags" / f"b{number}", rate=rate, seconds=6.0, seed=number, actors=users(rate), lines=borders(rate))
     return training(bags=(tmp_path / "bags",), name="teacher", network="distilldrive_teacher", size="nano", batch=2, epochs=1.0, lr=1e-3,
                     validation_share=0.0, models_dir=tmp_path / "models", runs_dir=tmp_path / "runs", seed=1, ema=0.0,
                     cache=tmp_path / "cache", progress=False, threads=1, device="cpu", precision="fp32", validate_minutes=0)
