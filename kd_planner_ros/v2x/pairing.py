@@ -47,7 +47,7 @@ class Pairing:
         key = (message.station, message.kind, message.camera)
         notes = self._notes.setdefault(key, deque())
         judged = False
-        for note in [one for one in notes if one.stamp_ns == message.stamp_ns]:
+        for note in [one for one in reversed(notes) if one.stamp_ns == message.stamp_ns]:  # its own came just before it
             judged = True
             if self._passes(message, note):
                 notes.remove(note)

@@ -98,7 +98,22 @@ def test_false_signatures_beside_each_message_do_not_use_up_what_the_station_may
         air.note(one)
         if first == "note":
             air.content(one)
-    assert air.gateway.counts["accepted"] == 20 and set(air.gateway.refusals) == {reasons.FORGED}
+    assert air.gateway.counts["accepted"] == 20 and set(air.gateway.refusals) <= {reasons.FORGED}
+
+
+def test_the_signature_just_before_a_message_is_tried_first():
+    """Twenty false signatures and as many false messages beside each honest one use up all verifications but the next one."""
+    air = Air(settings=GatewaySettings(wasted_per_s=100.0))
+    for number in range(20):
+        one = air.message(number / 10)
+        for _ in range(20):
+            air.note(one, signature=bytes(72))
+        for early_ms in range(20, 0, -1):
+            air.content(replace(one, payload=b"", received_ns=one.received_ns - early_ms * S // 1000))
+        later = replace(one, received_ns=one.received_ns + 9 * S // 1000)  # the first verification after them is its own
+        air.note(later)
+        air.content(later)
+    assert air.gateway.counts["accepted"] == 20 and air.gateway.counts[reasons.FLOOD] > 0
 
 
 def test_a_message_waits_while_nothing_is_verified_for_its_station():
