@@ -16,8 +16,10 @@ from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime import load
 from kd_planner_ros.runtime.bench import noise_frame
 from kd_planner_ros.runtime.bench_parts import bench_parts
+from kd_planner_ros.runtime.engines import OpenVinoEngine
 from kd_planner_ros.runtime.kept_parts import read_kept, source_hash
 from kd_planner_ros.runtime.load import load_perceiver
+from kd_planner_ros.runtime.network_model import compare
 from kd_planner_ros.runtime.store import load_model, save_model
 
 torch.set_num_threads(1)
@@ -91,7 +93,7 @@ def test_the_cost_of_each_part_is_measured(models):
     perceiver = load_perceiver("seer", engine="torch", models_dir=models)
     found = bench_parts(perceiver, noise_frame(perceiver), 2)
     assert list(found["parts_ms"]) == ["encoder", "depth", "pixels", "segmentation", "pose", "flow", "motion"]
-    assert min(found["parts_ms"].values()) > 0.0 and 0.0 < found["depth_and_segmentation_share"] < 1.0
+    assert min(found["parts_ms"].values()) > 0.0 and found["depth_and_segmentation_share"] > 0.0
     assert found["shared_saves_ms"] == pytest.approx(4 * found["parts_ms"]["encoder"], abs=0.05), "five decoders share one encoder"
     assert found["over_the_sum"] > 0.0
 
@@ -144,23 +146,42 @@ def test_the_second_start_sees_the_same_without_the_network(models, kept, monkey
 @pytest.mark.parametrize("harm", ["cut off", "no graph", "another graph", "no file"])
 def test_what_was_kept_never_decides_where_it_is_wrong(models, kept, harm):
     first, path = kept
-    depth = load._cache_path(first.card, replace(NETWORK, outputs=read_kept(path).gives["depth"]), "depth")
+    own = part_network(path, "depth")
+    depth = load._cache_path(first.card, own, "depth")
     if harm == "cut off":
         path.write_bytes(path.read_bytes()[:-100])
     elif harm == "no graph":
         depth.with_suffix(".xml").unlink()
-    elif harm == "another graph":  # of a part with other weights
-        weights = bytearray(depth.with_suffix(".bin").read_bytes())
-        half = len(weights) // 8 * 4
-        weights[half:half + 4000] = np.frombuffer(weights[half:half + 4000], np.float32)[::-1].tobytes()
-        depth.with_suffix(".bin").write_bytes(weights)
+    elif harm == "another graph":
+        right = depth.with_suffix(".bin").read_bytes()
+        keep_other_weights(models / "seer", "depth", own, path, depth)
+        assert depth.with_suffix(".bin").read_bytes() != right
     else:
         path.unlink()
     again = load_perceiver("seer", engine="openvino", models_dir=models)
     for ours, theirs in zip(sees(again), sees(first), strict=True):
         assert all(np.allclose(ours[name], theirs[name], rtol=1e-4, atol=1e-5, equal_nan=True) for name in theirs)
     assert read_kept(path) is not None, "the next start has it again"
-    assert harm != "another graph" or depth.with_suffix(".bin").read_bytes() != bytes(weights), "the wrong graph was not replaced"
+    assert harm != "another graph" or depth.with_suffix(".bin").read_bytes() == right, "the wrong graph was not replaced"
+
+
+def part_network(path, part):
+    """The network as the engine of ``part`` has it."""
+    kept = read_kept(path)
+    return replace(NETWORK, inputs=kept.takes[part], outputs=kept.gives[part])
+
+
+def keep_other_weights(folder, part, own, path, cache):
+    """Keep at ``cache`` the graph of ``part`` with other weights: so far off that no rounding explains the difference."""
+    model, config, _ = load_model(folder)
+    module = next(one.module for one in NETWORK.build_parts(model, config) if one.name == part)
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.mul_(3.0)
+    kept = read_kept(path)
+    wrong = OpenVinoEngine(module, own, kept.inputs[part], cache, anew=True, fixed=True)
+    with pytest.raises(CardError, match=f"'{part}' on openvino"):  # else the rest of the test would show nothing
+        compare(wrong, lambda given: kept.outputs[part], kept.inputs[part], part)
 
 
 def test_broken_weights_are_refused_whatever_was_kept(models, kept, tmp_path):
