@@ -71,7 +71,7 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
               abort: bool = False, camera: str = "front", told: str = "", every: int = 10,
               actors: Callable[[int], np.ndarray] | None = None, lines: np.ndarray | None = None,
               crashed: tuple[int, int] = (0, 0), views: tuple[RoadsideView, ...] = (), stations: tuple[Station, ...] = (),
-              compact: bool = False, station: Station | None = None, captions: bool = False) -> Path:
+              compact: bool = False, station: Station | None = None, captions: bool = False, spec: str = "default") -> Path:
     """A 2 FPS recording.
 
     Args:
@@ -88,13 +88,14 @@ def write_bag(path: Path, rate: float = 0.2, seconds: float = 8.0, seed: int = 0
         crashed: the first and one past the last tick with a collision.
         station: a roadside station, see ``write_station``.
         captions: of the picture, which then needs labels, and of ``views``.
+        spec: the map as ``load_map`` takes it, so that a test needs no folder of maps; "": the recording does not say.
     """
     rng = np.random.default_rng(seed)
     route_points = np.array([(p.x, p.y) for p in (pose_at(t, rate) for t in np.arange(0.0, seconds + 12.0, 0.2))])
     route = Route(f"r{seed}", town, route_points, np.zeros(len(route_points)),
                   np.full(len(route_points), 1 if rate > 0 else 4, np.int8), route_points[[0, -1]])
     rig = SensorRig((replace(RIG.cameras[0], id=camera),))
-    with BagWriter(path, rig, {"map": town, "map_spec": "default", "route": route.name, "seed": str(seed), "weather": "ClearNoon"},
+    with BagWriter(path, rig, {"map": town, "map_spec": spec, "route": route.name, "seed": str(seed), "weather": "ClearNoon"},
                    storage=storage, compact=compact) as bag:
         if leave_out in ("speed", "odometry"):
             _skip(bag, bag.topics.speed if leave_out == "speed" else bag.topics.odometry)

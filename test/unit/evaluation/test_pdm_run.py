@@ -139,7 +139,7 @@ def test_what_a_recording_lacks_is_named(tmp_path):
     with open_bag(straight(tmp_path / "a", leave_out="route")) as recording, pytest.raises(BagError, match="route"):
         read_scenes(recording, roads.street(), 20, 1.0)
     with pytest.raises(BagError, match="name the map with --map"):
-        run(config(straight(tmp_path / "b"), map=""), progress=False)
+        run(config(straight(tmp_path / "b", spec=""), map=""), progress=False)
     with pytest.raises(BagError, match="no history or future"):
         run(config(straight(tmp_path / "c", seconds=3.0)), progress=False)
 

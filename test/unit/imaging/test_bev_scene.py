@@ -252,7 +252,7 @@ def test_the_scene_may_be_wider_and_without_who_stands(tmp_path):
 
 
 def test_what_is_missing_is_named(tmp_path):
-    bag = write_bag(tmp_path / "bag", town="Atlantis")
+    bag = write_bag(tmp_path / "bag", town="Atlantis", spec="")
     with open_bag(bag) as recording:
         with pytest.raises(MapError, match="Atlantis.*--plankd.maps-dir"):
             bev_frames(recording, np.array([1_000_000_000]), maps_dir=tmp_path)
