@@ -1,12 +1,16 @@
-"""The ego state of data sets that publish places alone."""
+"""The ego state and the route of data sets that publish places alone."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState, Pose
+from kd_planner_ros.core.records import Command, EgoState, Pose
+from kd_planner_ros.core.route import Route
+
+POINT_M, BEHIND_M = 1.0, 50
 
 
 def ego_states(stamps_ns: Sequence[int], poses: Sequence[Pose]) -> list[EgoState]:
@@ -26,6 +30,25 @@ def ego_states(stamps_ns: Sequence[int], poses: Sequence[Pose]) -> list[EgoState
     return [EgoState(int(stamp), pose, float(speed), yaw_rate_rps=float(turn), acceleration_mps2=float(pull))
             for stamp, pose, speed, pull, turn in zip(stamps_ns, poses, speeds, _rates(speeds, seconds), _rates(yaws, seconds),
                                                       strict=True)]
+
+
+def way_driven(name: str, town: str, states: Sequence[EgoState], commands: np.ndarray | None = None) -> Route:
+    """The way driven as a route: a point about each metre, and 50 m straight on behind its end. ``commands`` [N] hold at the states;
+    without them, and behind the end, the command is LANE_FOLLOW."""
+    points = np.array([(one.pose.x, one.pose.y) for one in states])
+    kept = [0]
+    for number in range(1, len(points)):
+        if np.hypot(*(points[number] - points[kept[-1]])) >= POINT_M:
+            kept.append(number)
+    last, yaw = points[kept[-1]], states[kept[-1]].pose.yaw
+    straight = last + np.arange(1, BEHIND_M + 1)[:, None] * (math.cos(yaw), math.sin(yaw))
+    dense = np.concatenate([points[kept], straight])
+    steps = np.diff(dense, axis=0)
+    yaws = np.arctan2(steps[:, 1], steps[:, 0])
+    told = np.full(len(dense), Command.LANE_FOLLOW, np.int8)
+    if commands is not None:
+        told[:len(kept)] = commands[kept]
+    return Route(name, town, dense, np.append(yaws, yaws[-1]), told, dense[[0, -1]])
 
 
 def _rates(values: np.ndarray, seconds: np.ndarray) -> np.ndarray:

@@ -16,13 +16,12 @@ from tqdm import tqdm
 
 from kd_planner_ros.bags.dair.layout import DairV2x, Pair, Shot, read_labels
 from kd_planner_ros.bags.dair.scene import actors, camera_pose, camera_spec, pose_of, rectify
-from kd_planner_ros.bags.ego_states import ego_states
+from kd_planner_ros.bags.ego_states import ego_states, way_driven
 from kd_planner_ros.bags.labelled import read_rgb
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.captions import Caption
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.records import Command, EgoState, Pose
-from kd_planner_ros.core.route import Route
+from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, SceneState
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, RoadsideWish, SensorRig, Station
 from kd_planner_ros.core.v2x import RoadsideView
@@ -157,7 +156,7 @@ def _write(data: DairV2x, stretch: Sequence[Instant], path: Path, report: Report
     facts = {"map": town, "route": path.name, "seed": "0", "weather": "", "rig": json.dumps(asdict(rig)), "driver": "human",
              "route_from": "the way driven"}
     with BagWriter(path, rig, facts, compact=True) as bag:
-        bag.write_route(_route(path.name, town, states), states[0].stamp_ns)
+        bag.write_route(way_driven(path.name, town, states), states[0].stamp_ns)
         bag.write_stations((station,), states[0].stamp_ns)
         done: set[str] = set()
         for instant, ego in zip(stretch, states, strict=True):
@@ -227,18 +226,3 @@ def _station(data: DairV2x, stretch: Sequence[Instant]) -> Station:
     camera = camera_spec("camera", matrix, (rgb.shape[1], rgb.shape[0]), WIDTH, pose)
     name = "".join(one if one.isalnum() else "_" for one in first.place or "station")
     return Station(f"rsu_{name}", Pose(pose.x, pose.y, yaw=pose.yaw), (camera,))
-
-
-def _route(name: str, town: str, states: Sequence[EgoState]) -> Route:
-    """The way driven, a point about each metre, and 50 m straight on behind its end."""
-    points = np.array([(one.pose.x, one.pose.y) for one in states])
-    kept = [0]
-    for number in range(1, len(points)):
-        if np.hypot(*(points[number] - points[kept[-1]])) >= 1.0:
-            kept.append(number)
-    last, yaw = points[kept[-1]], states[kept[-1]].pose.yaw
-    straight = last + np.arange(1, 51)[:, None] * (math.cos(yaw), math.sin(yaw))
-    dense = np.concatenate([points[kept], straight])
-    steps = np.diff(dense, axis=0)
-    yaws = np.arctan2(steps[:, 1], steps[:, 0])
-    return Route(name, town, dense, np.append(yaws, yaws[-1]), np.full(len(dense), Command.LANE_FOLLOW, np.int8), dense[[0, -1]])

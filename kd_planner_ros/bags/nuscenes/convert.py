@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from kd_planner_ros.bags.dair.convert import Report
 from kd_planner_ros.bags.dair.scene import camera_pose, camera_spec, pose_of, rectify
-from kd_planner_ros.bags.ego_states import ego_states
+from kd_planner_ros.bags.ego_states import ego_states, way_driven
 from kd_planner_ros.bags.labelled import read_rgb
 from kd_planner_ros.bags.nuscenes.layout import NuScenes, Row, matrix
 from kd_planner_ros.bags.nuscenes.lines import read_lines
@@ -22,7 +22,6 @@ from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.core.records import Command, EgoState
-from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, SceneState
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, SensorRig
 from kd_planner_ros.geometry.frames import rotation_2d
@@ -93,7 +92,7 @@ def _write(data: NuScenes, scene: Row, samples: Sequence[Row], cameras: Sequence
     if lines is None:
         report.left_out["scenes without map expansion, kept without lines"] += 1
     with BagWriter(path, rig, facts, compact=True) as bag:
-        bag.write_route(_route(str(scene["name"]), town, states), states[0].stamp_ns)
+        bag.write_route(way_driven(str(scene["name"]), town, states, _commands(states)), states[0].stamp_ns)
         if lines is not None:
             bag.write_map_lines(lines, states[0].stamp_ns)
         for sample, ego in zip(samples, states, strict=True):
@@ -156,22 +155,6 @@ def _velocity(data: NuScenes, box: Row) -> np.ndarray:
     if stamps[1] - stamps[0] < 1e-3:
         return np.zeros(2)
     return (np.array(ends[1]["translation"][:2], float) - np.array(ends[0]["translation"][:2], float)) / (stamps[1] - stamps[0])
-
-
-def _route(name: str, town: str, states: Sequence[EgoState]) -> Route:
-    """The way driven with the command that holds on it, a point about each metre, and 50 m straight on behind its end."""
-    points, commands = np.array([(one.pose.x, one.pose.y) for one in states]), _commands(states)
-    kept = [0]
-    for number in range(1, len(points)):
-        if np.hypot(*(points[number] - points[kept[-1]])) >= 1.0:
-            kept.append(number)
-    last, yaw = points[kept[-1]], states[kept[-1]].pose.yaw
-    straight = last + np.arange(1, 51)[:, None] * (math.cos(yaw), math.sin(yaw))
-    dense = np.concatenate([points[kept], straight])
-    steps = np.diff(dense, axis=0)
-    yaws = np.arctan2(steps[:, 1], steps[:, 0])
-    told = np.concatenate([commands[kept], np.full(len(straight), Command.LANE_FOLLOW, np.int8)])
-    return Route(name, town, dense, np.append(yaws, yaws[-1]), told, dense[[0, -1]])
 
 
 def _commands(states: Sequence[EgoState]) -> np.ndarray:

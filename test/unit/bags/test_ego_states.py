@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from kd_planner_ros.bags.ego_states import ego_states
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.bags.ego_states import ego_states, way_driven
+from kd_planner_ros.core.records import Command, Pose
 
 STEP_NS = 500_000_000
 
@@ -37,3 +37,11 @@ def test_backwards_is_negative():
 def test_one_pose_has_no_speed(stamps):
     with pytest.raises(ValueError, match="two poses"):
         ego_states(stamps, [Pose()] * len(stamps))
+
+
+def test_the_way_driven_is_thinned_and_goes_on_with_its_commands():
+    states = ego_states([STEP_NS * number for number in range(5)], [Pose(0.5 * number) for number in range(5)])
+    route = way_driven("r", "t", states, np.array([Command.LEFT] * 3 + [Command.RIGHT] * 2, np.int8))
+    assert route.points[:4].tolist() == [[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [3.0, 0.0]] and len(route.points) == 3 + 50
+    assert route.commands[:4].tolist() == [Command.LEFT, Command.LEFT, Command.RIGHT, Command.LANE_FOLLOW]
+    assert set(way_driven("r", "t", states).commands.tolist()) == {Command.LANE_FOLLOW}

@@ -113,7 +113,7 @@ def test_it_is_judged_by_a_recordings_labels(models):
 @pytest.fixture
 def kept(models, own_cache):
     """The perceiver after its first start with OpenVINO, and the file that the start kept."""
-    pytest.importorskip("openvino")
+    pytest.importorskip("openvino", reason="openvino is not installed: use the pinned environment ('make setup')")
     perceiver = load_perceiver("seer", engine="openvino", models_dir=models)
     return perceiver, load._cache_path(perceiver.card, NETWORK, f"parts {source_hash(NETWORK)}")
 
@@ -194,7 +194,7 @@ def test_broken_weights_are_refused_whatever_was_kept(models, kept, tmp_path):
 
 @pytest.mark.slow
 def test_a_process_of_its_own_converts(models, own_cache, monkeypatch, tmp_path):
-    pytest.importorskip("openvino")
+    pytest.importorskip("openvino", reason="openvino is not installed: use the pinned environment ('make setup')")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(load, "load_model", refuse)
     perceiver = load.load_model_runner("seer", engine="openvino", models_dir=models, spare=True)
