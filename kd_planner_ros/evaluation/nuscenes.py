@@ -27,6 +27,8 @@ SECONDS = ("1", "2", "3")
 REACH_S = 1e-6
 STILL_M = 0.5
 """A trajectory that goes less far keeps the heading of its beginning."""
+STEP_M = 1e-6
+"""A step shorter than this has no direction."""
 TURN_M = 2.0
 """A recorded car that is so far aside after 3 s turned (nuScenes' command)."""
 VEHICLES = (ActorKind.CAR, ActorKind.TRUCK, ActorKind.BUS, ActorKind.MOTORCYCLE, ActorKind.BICYCLE)
@@ -101,8 +103,9 @@ def planned_places(plan: Trajectory) -> np.ndarray:
 
 
 def headings(places: np.ndarray, pose: np.ndarray) -> np.ndarray:
-    """Heading [T] at each of ``places`` [T, 2] of a car that starts at ``pose`` [3]: central differences; that of ``pose`` where the
-    known part goes less than ``STILL_M``. NaN beyond the last known place."""
+    """Heading [T] at each of ``places`` [T, 2] of a car that starts at ``pose`` [3]: central differences; that of the place before
+    where they are shorter than ``STEP_M``, and that of ``pose`` where the known part goes less than ``STILL_M``. NaN beyond the last
+    known place."""
     known = np.isfinite(places).all(axis=1)
     way = np.vstack([pose[:2], places[known]])
     found = np.full(len(places), np.nan)
@@ -110,7 +113,9 @@ def headings(places: np.ndarray, pose: np.ndarray) -> np.ndarray:
         return found
     step = np.gradient(way, axis=0)[1:]
     still = np.hypot(*(way[-1] - way[0])) < STILL_M
-    found[known] = pose[2] if still else np.arctan2(step[:, 1], step[:, 0])
+    moves = np.append(True, (np.hypot(*step.T) >= STEP_M) & (not still))
+    ways = np.append(pose[2], np.arctan2(step[:, 1], step[:, 0]))
+    found[known] = ways[np.maximum.accumulate(np.where(moves, np.arange(len(ways)), 0))][1:]
     return found
 
 

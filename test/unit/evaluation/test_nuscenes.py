@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kd_planner_ros.core.records import Trajectory
@@ -121,6 +121,14 @@ def test_several_recordings_are_pooled():
     assert isinstance(one, Steps) and len(STEPS_S) == 6
 
 
+def test_a_car_that_has_stopped_keeps_its_heading():
+    places = np.array([(0.0, 1.0), (0.0, 2.0), (0.0, 3.0), (0.0, 3.0), (0.0, 3.0), (np.nan, np.nan)])
+    found = headings(places, np.array([0.0, 0.0, 1.5]))
+    np.testing.assert_allclose(found[:5], np.pi / 2.0)
+    assert np.isnan(found[5])
+
+
+@example(shift=(0.0, 0.0), turn=2.0, points=[(0.0, 0.0)] * 4 + [(9.0, 0.0)] * 2)
 @settings(max_examples=25, deadline=None)
 @given(shift=st.tuples(st.floats(-500, 500), st.floats(-500, 500)), turn=st.floats(-3.1, 3.1),
        points=st.lists(st.tuples(st.floats(0.0, 20.0), st.floats(-5.0, 5.0)), min_size=6, max_size=6))
