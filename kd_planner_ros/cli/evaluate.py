@@ -1,4 +1,4 @@
-"""``kd-planner evaluate closed-loop | latency-sweep | open-loop | pdms | dense | steering``: score models without the ROS graph."""
+"""``kd-planner evaluate WHAT``: score models without the ROS graph, in closed loop or on recordings, and compare evaluations."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ examples:
   kd-planner evaluate closed-loop --planner tcp64_7m6 --latency measured --out runs/student_late
   kd-planner evaluate closed-loop --planner tcp64_7m6 --fallback-planner constant_velocity --out runs/two_planners
   kd-planner evaluate closed-loop --planner tcp64_7m6 --routes hidden --v2x on --v2x-loss 0.3 --out runs/v2x
+  kd-planner evaluate compare --baseline runs/student --other runs/student_late
   kd-planner evaluate latency-sweep --models tcp64_7m6 --out runs/latency
   kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner tcp64_7m6 --json
   kd-planner evaluate pdms --bag recordings --out runs/pdms
@@ -29,6 +30,17 @@ example:
 
 Writes OUT/statistics.json (the CARLA leaderboard's fields; means and deviations over seeds), one folder a route below
 OUT/seed_S/, and a report.html in each where pictures are kept. The same command goes on where it was stopped."""
+COMPARE = """\
+example:
+  kd-planner evaluate closed-loop --planner tcp64_7m6 --routes hidden --routes-count 40 --v2x off --out runs/off
+  kd-planner evaluate closed-loop --planner tcp64_7m6 --routes hidden --routes-count 40 --v2x on --out runs/on
+  kd-planner evaluate compare --baseline runs/off --other runs/on
+
+Compares two closed-loop evaluations drive by drive: the drives of one route, seed and weather are a pair. Prints in how many drives
+there was a collision, and completed drives, with the exact McNemar test of the pairs that differ; and the means of driving score, route
+completion and share of drives with a collision, with the paired difference and its interval (95 %, bootstrap over routes). The
+evaluations may differ in planner, latency and V2X; map, routes and traffic must be the same. Drives that only one of them has are
+counted and left out."""
 SWEEP = """\
 example:
   kd-planner evaluate latency-sweep --map Town05.net.xml --routes town05_short.xml --seeds 3 --out runs/latency
@@ -86,6 +98,7 @@ stopped."""
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the kinds of evaluation."""
+    from kd_planner_ros.evaluation.compare import CompareConfig
     from kd_planner_ros.evaluation.dense.config import DenseConfig
     from kd_planner_ros.evaluation.drives import ClosedLoopConfig
     from kd_planner_ros.evaluation.latency_sweep import SweepConfig
@@ -97,6 +110,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     ways = parser.add_subparsers(dest="way", metavar="WHAT", required=True, help="drive in the world, or compare with recordings")
     for name, config, run, epilog, summary in (
             ("closed-loop", ClosedLoopConfig, _closed, CLOSED, "drive routes in the built-in world and score them"),
+            ("compare", CompareConfig, _compare, COMPARE, "compare two closed-loop evaluations drive by drive"),
             ("latency-sweep", SweepConfig, _sweep, SWEEP, "drive models with increasing plan latency"),
             ("open-loop", OpenLoopConfig, _open, OPEN, "compare plans with what a recording's driver did"),
             ("pdms", PdmsConfig, _pdms, PDMS, "score plans by driving them through recorded scenes (PDMS, EPDMS)"),
@@ -104,7 +118,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             ("steering", SteeringConfig, _steering, STEERING, "compare encoders by the steering that a head learns from them")):
         way = ways.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=epilog)
         add_fields(way, config)
-        if config not in (DenseConfig, PdmsConfig, SteeringConfig):  # which have it as a field
+        if config not in (CompareConfig, DenseConfig, PdmsConfig, SteeringConfig):  # no model, or it is a field
             way.add_argument("--models-dir", default="", metavar="DIR", help="folder of models (default: the shipped ones)")
         add_json(way)
         way.set_defaults(run=run)
@@ -128,6 +142,16 @@ def _closed(args: argparse.Namespace) -> dict:
         print(f"V2X: {radio['accepted']} messages accepted; refused: {refused}; the supervisor was more cautious in "
               f"{radio['cautious_ticks']} ticks")
     print(f"simulated latency: {result['latency_text']}\ndetails: {args.out / 'report.html'}, {args.out / 'statistics.json'}")
+    return result
+
+
+def _compare(args: argparse.Namespace) -> dict:
+    from kd_planner_ros.evaluation.compare import CompareConfig, run, table
+
+    result = run(from_args(CompareConfig, args))
+    print("\n".join(table(result)))
+    left = ", ".join(f"{count} of {name}" for name, count in result["unpaired"].items() if count) or "none"
+    print(f"{result['drives']} pairs of drives on {result['routes']} routes; drives without a partner, left out: {left}")
     return result
 
 

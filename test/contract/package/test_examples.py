@@ -24,7 +24,8 @@ BEGUN = {  # command: where the function is that takes long
     "drive": "kd_planner_ros.ros.graph.drive.drive", "record": "kd_planner_ros.record.record.record",
     "train": "kd_planner_ros.distill.train.train", "replay": "kd_planner_ros.ros.graph.replay.replay",
     "benchmark": "kd_planner_ros.evaluation.benchmark.run.run", "explain": "kd_planner_ros.evaluation.explain.run",
-    "evaluate closed-loop": "kd_planner_ros.evaluation.closed_loop.run", "evaluate latency-sweep":
+    "evaluate closed-loop": "kd_planner_ros.evaluation.closed_loop.run", "evaluate compare":
+    "kd_planner_ros.evaluation.compare.run", "evaluate latency-sweep":
     "kd_planner_ros.evaluation.latency_sweep.run",
     "evaluate open-loop": "kd_planner_ros.evaluation.open_loop.run", "evaluate pdms": "kd_planner_ros.evaluation.pdm.run.run",
     "evaluate dense": "kd_planner_ros.evaluation.dense.run.run",

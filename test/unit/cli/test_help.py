@@ -18,6 +18,7 @@ CONFIGS = {
     ("drive",): "kd_planner_ros.ros.graph.drive.DriveConfig", ("record",): "kd_planner_ros.record.jobs.RecordConfig",
     ("train",): "kd_planner_ros.distill.config.TrainConfig", ("replay",): "kd_planner_ros.ros.graph.replay.ReplayConfig",
     ("evaluate", "closed-loop"): "kd_planner_ros.evaluation.drives.ClosedLoopConfig",
+    ("evaluate", "compare"): "kd_planner_ros.evaluation.compare.CompareConfig",
     ("evaluate", "open-loop"): "kd_planner_ros.evaluation.open_loop.OpenLoopConfig",
     ("evaluate", "pdms"): "kd_planner_ros.evaluation.pdm.config.PdmsConfig",
     ("evaluate", "dense"): "kd_planner_ros.evaluation.dense.config.DenseConfig",
