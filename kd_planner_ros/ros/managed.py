@@ -12,9 +12,9 @@ from typing import Any
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
-from kd_planner_ros.core.errors import sentence_of
+from kd_planner_ros.core.errors import KdPlannerError, sentence_of
 from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
-from kd_planner_ros.ros.lifecycle import SUCCESS
+from kd_planner_ros.ros.lifecycle import FAILURE, SUCCESS
 from kd_planner_ros.ros.stop import StopFlag
 
 TRANSITIONS = ("configure", "activate", "deactivate", "cleanup", "shutdown")
@@ -52,6 +52,20 @@ class ManagedNode(LifecycleNode):
         if self.health is not None and result == SUCCESS:
             self.health.clear("transition")
         return result
+
+    def configured(self, work: Callable[[], None]) -> Any:
+        """What ``on_configure`` answers after ``work``. A foreseen error is told as condition ``configure`` of the diagnostics, what was
+        taken by then is given back, and the node stays unconfigured."""
+        assert self.health is not None, "a node that configures has been constructed"
+        try:
+            work()
+        except KdPlannerError as error:
+            self.health.set("configure", ERROR, str(error))
+            self.give_back()
+            return FAILURE
+        self.health.clear("configure")
+        self._tell("inactive")
+        return SUCCESS
 
     @abstractmethod
     def stand_down(self) -> None:

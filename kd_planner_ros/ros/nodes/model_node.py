@@ -8,14 +8,12 @@ from typing import Any
 
 from std_msgs.msg import Bool
 
-from kd_planner_ros.core.errors import KdPlannerError
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.geometry.calibration import Limits
 from kd_planner_ros.networks.planner import Model
 from kd_planner_ros.ros.clock import InputWatch
-from kd_planner_ros.ros.diagnostics import ERROR, OK, WARN, Health
+from kd_planner_ros.ros.diagnostics import OK, WARN, Health
 from kd_planner_ros.ros.inference import Inference, needs_route, tell_plugins, work_of
-from kd_planner_ros.ros.lifecycle import FAILURE, SUCCESS
 from kd_planner_ros.ros.managed import ManagedNode
 from kd_planner_ros.ros.params import declare
 from kd_planner_ros.ros.ports.model_inputs import ModelInputs
@@ -68,22 +66,17 @@ class ModelNode(ManagedNode):
     def on_configure(self, state: Any) -> Any:
         """Load the model, run it once, open the ports."""
         tell_plugins(self.health)
-        try:
-            model = self.load_model()
-            work, self._outputs = self.open_work(model), self.open_outputs(model)
-        except KdPlannerError as error:
-            self.health.set("configure", ERROR, str(error))
-            self.give_back()
-            return FAILURE
+        return self.configured(self._open)
+
+    def _open(self) -> None:
+        model = self.load_model()
+        work, self._outputs = self.open_work(model), self.open_outputs(model)
         route = RouteInputs(self, self.adapter, self.health, self._watch.mark, self._begin) if needs_route(model) else None
         self._inputs = ModelInputs(self, self.adapter, model.rig, 1.0 / model.rate_hz, self.params.max_skew_s, self.health,
                                    on_set=self._take_set, on_jump=self._forget, mark=self._watch.mark, route=route,
                                    **self.input_options())
         self._inference = Inference(model, self.health, self._inputs.frame, work, self._send, self._outputs.fault,
                                     self._inputs.forget_frames, self.params.max_latency_s, self.params.max_late_results)
-        self.health.clear("configure")
-        self.health.set("state", WARN, "inactive")
-        return SUCCESS
 
     def on_activate(self, state: Any) -> Any:
         """Open the gate."""

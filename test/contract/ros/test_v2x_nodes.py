@@ -312,7 +312,7 @@ def test_what_a_station_sees_reaches_the_car(graph, site):
     assert wait_for(lambda: street.heard["phases"] and street.adapter.from_msg("v2x_phases", street.heard["phases"][-1]).size)
     phases = street.adapter.from_msg("v2x_phases", street.heard["phases"][-1])
     assert phases["signal"].tolist() == [3] and phases["state"].tolist() == [LightState.RED] and np.isnan(phases["min_end_s"]).all()
-    assert street.sender._values()["bytes sent"] > 0
+    assert street.sender.values()["bytes sent"] > 0
 
 
 def test_the_simulated_channel_loses_and_delays(graph, site):
@@ -346,7 +346,7 @@ def test_other_stations_while_messages_are_under_way(graph, site):
     assert autostart(node), node.health.worst
     now_ns = node._watch.now_ns
     node._sending["north"].sender.objects(actor(), now_ns, now_ns)
-    node._begin((south,))
+    node.begin((south,))
     sent = []
     node._sending["south"].outputs.send = sent.append
     node._sending["south"].sender.objects(actor(), now_ns, now_ns)
@@ -379,7 +379,7 @@ def test_a_cpm_is_sent_as_an_object_list(graph, site, monkeypatch):
         sending._inputs._perceived(NORTH.pose, 4711, S // 10, None)
     (message,) = heard
     assert (message.kind, message.stamp_ns) == (OBJECTS, START_NS) and message.payload == pack_rows(rows)
-    assert node._values()["CPMs of another station"] == 1
+    assert node.values()["CPMs of another station"] == 1
     graph.spin_in_thread(node)
 
 
