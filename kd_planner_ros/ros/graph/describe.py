@@ -103,6 +103,10 @@ class GraphConfig:
     world_parameters: Mapping[str, Any] = field(default_factory=dict)
     asked: Mapping[str, Any] = field(default_factory=dict)
 
+    def said(self, node: str, parameter: str) -> Any:
+        """What the parameter files, the package's and the user's, say of ``parameter`` of ``node``; None: nothing."""
+        return values_for(site_sections(node, self.params_file), f"{self.profile.namespace}/{node}").get(parameter)
+
 
 def describe(config: GraphConfig) -> list[NodeProcess]:
     """The nodes of the graph, in the order in which they are started.
@@ -135,9 +139,7 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _waits(config: GraphConfig) -> bool:
     """Whether the world and the controller wait for the plan of a tick: ours, unless told otherwise, and a replay that says so."""
-    lockstep, name = config.lockstep, f"{config.profile.namespace}/controller"
-    if lockstep is None:
-        lockstep = values_for(site_sections("controller", config.params_file), name).get("lockstep")
+    lockstep = config.said("controller", "lockstep") if config.lockstep is None else config.lockstep
     return lockstep is not False and (config.world == "builtin" or config.lockstep is True)
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kd_planner_ros.ros.params import CommonParams, param
+from kd_planner_ros.ros.specs import v2x_station
 from kd_planner_ros.ros.specs.base import DIAGNOSTICS, IN, LATCHED, OUT, ROADSIDE, STATE, STATIONS, NodeSpec, Place, Port, hears_roadside
+
+LONGEST_S = 0.5
+"""A message that took longer is too old for a gateway, whatever it expects."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +25,21 @@ class V2xGatewayParams(CommonParams):
     fresh_s: float = param(0.2, "older messages are used and counted as degraded, s", low=0.0, high=0.5)
     max_age_s: float = param(0.5, "older messages are not used, s", low=0.05, high=0.5)
     expected_latency_s: float = param(0.0, "what the radio link takes at least, s; a longer shortest time counts as the offset of a "
-                                           "station's clock", low=0.0, high=0.5)
-    run_dir: str = param("", "folder for v2x_rejected.jsonl, the newest refused messages; empty: none")
+                                           "station's clock; beside a v2x_station of the same graph its channel_latency_ms, unless a "
+                                           "parameter file says another", low=0.0, high=LONGEST_S)
+    run_dir: str = param("", "folder for v2x.jsonl (states, and pictures in roadside/) and v2x_rejected.jsonl (the newest refused "
+                             "messages); empty: none")
     autostart: bool = param(False, "configure and activate without a lifecycle manager")
+
+
+def _link(graph: Any) -> Mapping[str, Any]:
+    """What the simulated link of the graph's own stations takes at least."""
+    station = v2x_station.NODE
+    if station.place is None or not station.place.runs(graph):
+        return {}
+    latency_ms = graph.said(station.name, v2x_station.CHANNEL + "latency_ms")
+    known = isinstance(latency_ms, (int, float)) and latency_ms >= 0.0  # else the station's own check refuses it
+    return {"expected_latency_s": min(latency_ms / 1000.0, LONGEST_S)} if known else {}
 
 
 NODE = NodeSpec("v2x_gateway", "Judges what roadside stations send by radio and hands on what the car may use.", V2xGatewayParams, (
@@ -42,7 +60,7 @@ NODE = NodeSpec("v2x_gateway", "Judges what roadside stations send by radio and 
     Port("/v2x/phases", OUT, "sensor_msgs/PointCloud2", STATE, "signal phases (PHASE_DTYPE), counted from the stamp; one a period"),
     Port("/v2x/state", OUT, "std_msgs/String", LATCHED, "JSON: COOP_FULL, COOP_OBJECTS, EGO_ONLY or MINIMAL_RISK, and why; on change"),
     DIAGNOSTICS),
-    Place(3, hears_roadside,
+    Place(3, hears_roadside, _link,
           parameters=lambda graph: {"keys": graph.asked.get("v2x_allowed", ""), "stations": graph.asked.get("v2x_stations", ""),
                                     "run_dir": graph.asked.get("v2x_run_dir", "")},
           arguments=(

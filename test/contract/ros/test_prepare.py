@@ -77,6 +77,23 @@ def test_roadside_stations_are_heard_through_a_gateway(tmp_path):
     assert "v2x_gateway" not in nodes and "roadside_topics" not in nodes["planner"]
 
 
+def parameters(node, values):
+    """A section of a parameter file."""
+    return f"{node}: {{ros__parameters: {values}}}\n"
+
+
+@pytest.mark.parametrize(("radio", "expected_s"), [
+    ("", None), (parameters("/**/v2x_station", "{channel_latency_ms: 200.0}"), 0.2),
+    (parameters("/carla/*/v2x_station", "{channel_latency_ms: 150.0}"), 0.15),
+    (parameters("/**/v2x_station", "{channel_latency_ms: 900.0}"), 0.5),
+    (parameters("/**/v2x_station", "{channel_latency_ms: 200.0}") + parameters("/**/v2x_gateway", "{expected_latency_s: 0.3}"), 0.3)])
+def test_the_gateway_expects_the_latency_of_the_graphs_own_channel(tmp_path, radio, expected_s):
+    if radio:
+        (tmp_path / "radio.yaml").write_text(radio)
+    _, nodes = drive(tmp_path / "a", "v2x:=true", *([f"params_file:={tmp_path / 'radio.yaml'}"] if radio else []))
+    assert nodes["v2x_gateway"].get("expected_latency_s") == (None if expected_s is None else pytest.approx(expected_s))
+
+
 def test_stations_beside_carla_need_a_file_and_keys(tmp_path):
     (tmp_path / "town.yaml").write_text("stations: [{id: north, x: 1.0, y: 2.0, cameras: [{id: east, z: 7.0, width: 64, height: 36}]}]\n")
     make_keys(tmp_path / "keys", read_stations_file(tmp_path / "town.yaml"), 0.0, 1e10)
