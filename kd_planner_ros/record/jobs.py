@@ -21,6 +21,7 @@ from kd_planner_ros.record.drive_route import Job
 from kd_planner_ros.record.shared_rig import FPS as SHARED_FPS
 from kd_planner_ros.record.shared_rig import LABELLED, shared_rig
 from kd_planner_ros.wire.topics import LABELS, require_role_name
+from kd_planner_ros.world.hidden_routes import HIDDEN, hidden_routes
 from kd_planner_ros.world.route_files import LeftOut, of_another_town, read_route_file
 from kd_planner_ros.world.routes import default_routes, plan_routes
 from kd_planner_ros.world.weather import ROUTE_WEATHER, WEATHERS, route_weather, weather_by
@@ -36,9 +37,10 @@ class RecordConfig:
 
     out: Path = field(metadata={"help": "folder for the recordings, one rosbag2 folder a route"})
     map: str = _field("default", "map: default, generated:SEED, or a .net.xml or .xodr file, also with .gz")
-    routes: Path | None = _field(None, "leaderboard route file (.xml); routes are drawn from the seed without one")
+    routes: Path | None = _field(None, "leaderboard route file (.xml), or hidden: drawn routes with one hazard each that the car cannot "
+                                 "see and a roadside station can; routes are drawn from the seed without one", metavar="FILE|hidden")
     count: int = _field(0, "number of routes; 0: all routes of the file, or 20 drawn ones", low=0)
-    first: int = _field(0, "first route to drive, counted from 0 over the file's routes for this map", low=0)
+    first: int = _field(0, "first route to drive, counted from 0 over the file's routes for this map, or over the drawn ones", low=0)
     snap: bool = _field(False, "take key points farther than 60 m from every lane to the nearest lane, as CARLA does")
     min_m: float = _field(150.0, "drawn routes are at least this long, metres", above=0.0)
     max_m: float = _field(450.0, "drawn routes are at most this long, metres", above=0.0)
@@ -118,9 +120,11 @@ def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]
     """One job a route, weathers in an order drawn from the seed, and a line for each route of the file that does not fit the map."""
     routes: list[Route] = []
     failed: list[str] = []
+    drawn = config.first + (config.count or 20)
     if config.routes is None:
-        routes = default_routes(road, config.seed, config.first + (config.count or 20), config.min_m, config.max_m)
-        routes = routes[config.first:]
+        routes = default_routes(road, config.seed, drawn, config.min_m, config.max_m)[config.first:]
+    elif str(config.routes) == HIDDEN:
+        routes = hidden_routes(road, config.seed, drawn)[config.first:]
     else:
         file = read_route_file(config.routes)
         foreign = tuple(LeftOut(spec.name, "", town) for spec in file.routes if (town := of_another_town(spec, road.name)))

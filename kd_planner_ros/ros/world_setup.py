@@ -26,15 +26,19 @@ MOST_ROUTES = 1000
 
 
 def choose_route(road: RoadMap, choice: str, snap: bool = False) -> Route:
-    """The route that ``choice`` names: a number (of the default routes the evaluation drives too), FILE (its first route that lies on
-    the map), or FILE:ID. Key points that had to be moved are reported; ``snap`` allows any distance.
+    """The route that ``choice`` names: a number (of the default routes the evaluation drives too), hidden or hidden:NUMBER (of its routes
+    with a hidden hazard), FILE (its first route that lies on the map), or FILE:ID. Key points that had to be moved are reported; ``snap``
+    allows any distance.
 
     Raises:
-        RouteError: no such file, no such route in it, or one that does not lie on the map.
+        RouteError: no such file, no such route in it, one that does not lie on the map, or a map without stations or places for hazards.
     """
     from kd_planner_ros.evaluation.drives import EVALUATION_ROUTE_SEED
+    from kd_planner_ros.world.hidden_routes import hidden_routes
     from kd_planner_ros.world.routes import default_routes, plan_routes
 
+    if (hidden := _hidden_number(choice)) is not None:
+        return hidden_routes(road, EVALUATION_ROUTE_SEED, hidden + 1)[hidden]
     if _is_number(choice):
         number = _number(choice)
         try:
@@ -51,6 +55,20 @@ def choose_route(road: RoadMap, choice: str, snap: bool = False) -> Route:
 
 def _is_number(choice: str) -> bool:
     return re.fullmatch(r"[+-]?\d+", choice) is not None
+
+
+def _hidden_number(choice: str) -> int | None:
+    """N of ``hidden:N``, 0 of ``hidden``; None of any other route."""
+    from kd_planner_ros.world.hidden_routes import HIDDEN
+
+    name, colon, number = choice.partition(":")
+    if name != HIDDEN:
+        return None
+    if not colon:
+        return 0
+    if not _is_number(number):
+        raise RouteError(f"{HIDDEN}:NUMBER", choice, "correct --route")
+    return _number(number)
 
 
 def _number(choice: str) -> int:
@@ -112,7 +130,7 @@ def check_world(params: WorldParams) -> None:
         read_stations(params.stations, load_map(params.map))
     if _is_number(params.route):
         _number(params.route)
-    else:
+    elif _hidden_number(params.route) is None:
         _file_and_id(params.route, params.map)
 
 

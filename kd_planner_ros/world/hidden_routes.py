@@ -26,6 +26,8 @@ from kd_planner_ros.world.lane_index import LaneIndex
 from kd_planner_ros.world.route_files import RouteSpec
 from kd_planner_ros.world.routes import plan_route
 
+HIDDEN = "hidden"
+"""What names these routes where a route file may be given."""
 KINDS = (WALKER, CAR)
 BEFORE_M, AFTER_M = 70.0, 40.0  # length of a route before and after the meeting
 NEAR_STATION_M = (6.0, 45.0)

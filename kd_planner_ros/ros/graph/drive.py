@@ -51,7 +51,8 @@ class DriveConfig:
                                         "folder of models/, a path to one, or constant_velocity; empty: none")
     perception: str = _option("", "perceiver to run beside the planner: folder of models/, a path to one, or auto; empty: none")
     map: str = _option("default", "default, generated:SEED, or a path to a .net.xml or .xodr file, also with .gz")
-    route: str = _option(SHOW_ROUTE, "number of a default route (0 to 999), a route file (its first route on the map), or FILE:ID")
+    route: str = _option(SHOW_ROUTE, "number of a default route (0 to 999), a route file (its first route on the map), FILE:ID, or "
+                                     "hidden:NUMBER, a route with a hazard that a roadside station sees and the car does not")
     snap: bool = _option(False, "take key points of a route file farther than 60 m from every lane to the nearest lane")
     seed: int = _option(0, "seed of traffic, walkers and scenarios")
     stations: str = _option("", "stations file (YAML or JSON) in place of the map's own roadside stations")

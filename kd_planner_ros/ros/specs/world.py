@@ -33,7 +33,8 @@ class WorldParams(CommonParams):
     objects_definition_file: str = param("", "sensor file in carla_spawn_objects' format; empty mounts no sensor")
     map: str = param("default", "map: default, generated:SEED, or a path to a .net.xml or .xodr file, also with .gz")
     stations: str = param("", "stations file (YAML or JSON); empty: the map's own roadside stations")
-    route: str = param(SHOW_ROUTE, "number of a default route (0 to 999), a route file (its first route on the map), or FILE:ID")
+    route: str = param(SHOW_ROUTE, "number of a default route (0 to 999), a route file (its first route on the map), FILE:ID, or "
+                                   "hidden:NUMBER, a route with a hazard that a roadside station sees and the car does not")
     snap: bool = param(False, "take key points of a route file farther than 60 m from every lane to the nearest lane")
     seed: int = param(0, "seed of traffic, walkers and scenarios", low=0, high=2**31 - 1)
     vehicles: int = param(60, "vehicles SUMO keeps on the map", low=0, high=500)
@@ -59,7 +60,8 @@ class WorldParams(CommonParams):
 _ARGUMENTS: tuple[Argument, ...] = tuple((name, "", f"built-in world: {text}", choices) for name, text, choices in (
     ("map", "default, generated:SEED, or a path to a .net.xml or .xodr file, or packed with .gz; "
             "empty: the parameter files', else default", None),
-    ("route", "number of a default route (0 to 999), a route file, or FILE:ID for one of it; empty: the parameter files', else 6", None),
+    ("route", "number of a default route (0 to 999), a route file, FILE:ID for one of it, or hidden:NUMBER, a route with a hidden hazard; "
+              "empty: the parameter files', else 6", None),
     ("snap", "true: take key points of a route file farther than 60 m from every lane to the nearest lane; empty: the parameter files'",
      ["", "true", "false"]),
     ("stations", "stations file (YAML or JSON) in place of the map's own roadside stations", None),

@@ -47,7 +47,7 @@ USERS = {  # room or module: the commands that reach it, most special first
     "runtime/facts": ("evaluate closed-loop", "evaluate open-loop", "replay", "drive", "bench latency"),
     "runtime/engines": ("evaluate closed-loop", "drive", "replay", "bench latency"), "ros/profiles": ("drive", "replay"),
     "ros/carla_objects": ("models sensors",), "wire/topics": ("drive", "record", "replay"), "world/routes": ("record",),
-    "world/route_listing": ("routes",), "cli/v2x": ("v2x keys",), "world/hidden_routes": ("evaluate closed-loop",),
+    "world/route_listing": ("routes",), "cli/v2x": ("v2x keys",), "world/hidden_routes": ("evaluate closed-loop", "record", "drive"),
     "evaluation/v2x_setup": ("evaluate closed-loop",)}
 ELSEWHERE = {  # (module, option): why another command's option is meant
     ("samples/shards", "--network"): "of 'kd-planner record', which the sentence names",

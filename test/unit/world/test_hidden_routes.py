@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,10 @@ import pytest
 from kd_planner_ros.core.errors import RouteError
 from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.evaluation import drives
 from kd_planner_ros.geometry.frames import wrap_angle
+from kd_planner_ros.record.jobs import RecordConfig, plan_jobs
+from kd_planner_ros.ros.world_setup import choose_route
 from kd_planner_ros.world.hidden_hazards import CAR, WALKER
 from kd_planner_ros.world.hidden_routes import hidden_routes
 from kd_planner_ros.world.maps import load_map
@@ -53,6 +57,21 @@ def blindly(route, ego, mps=7.0):
     x, y = route.points[min(int(away.argmin()) + 6, len(route.points) - 1)]
     turn = float(wrap_angle(math.atan2(y - ego.pose.y, x - ego.pose.x) - ego.pose.yaw))
     return Control(throttle=float(np.clip(mps - ego.speed_mps, 0.0, 0.7)), steer=float(np.clip(0.6 * turn, -1.0, 1.0)))
+
+
+def test_a_drive_takes_the_evaluations_routes_by_number(town, routes, monkeypatch):
+    monkeypatch.setattr(drives, "EVALUATION_ROUTE_SEED", 5)
+    for word, route in (("hidden", routes[0]), ("hidden:1", routes[1])):
+        found = choose_route(town, word)
+        assert (found.name, found.scenarios) == (route.name, route.scenarios) and (found.points == route.points).all()
+    for word in ("hidden:", "hidden:first", "hidden:-1", "hidden:1000"):
+        with pytest.raises(RouteError, match="--route"):
+            choose_route(town, word)
+
+
+def test_a_recording_is_made_of_them_with_their_hazards(town, routes, tmp_path):
+    (job,), failed = plan_jobs(RecordConfig(tmp_path, routes=Path("hidden"), seed=5, count=1, first=1), town)
+    assert job.route.name == f"hidden/{routes[1].name}" and job.route.scenarios == routes[1].scenarios and not failed
 
 
 def test_a_map_without_stations_is_refused(town):
