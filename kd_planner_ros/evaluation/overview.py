@@ -10,6 +10,7 @@ import jinja2
 
 from kd_planner_ros import __version__
 from kd_planner_ros.core.files import write_text
+from kd_planner_ros.evaluation import report_radio
 from kd_planner_ros.evaluation.score import RouteRecord
 
 
@@ -25,7 +26,7 @@ def write(out: Path, summary: Mapping[str, Any], records: Sequence[RouteRecord],
     rows = [_row(record, folder, out) for record, folder in zip(records, folders, strict=True)]
     path = Path(out) / "report.html"
     write_text(path, environment.get_template("evaluation.html.j2").render(
-        summary=summary, rows=rows, cards=_cards(summary), version=__version__))
+        summary=summary, rows=rows, cards=_cards(summary), radio=report_radio.of_drives(summary.get("v2x") or {}), version=__version__))
     return path
 
 

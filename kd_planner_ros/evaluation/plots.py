@@ -13,6 +13,7 @@ from kd_planner_ros.evaluation.run_folder import Run
 
 MAP_WIDTH, MAP_LOWEST, MAP_HIGHEST = 860.0, 240.0, 560.0
 PLOT_SIZE = (860.0, 170.0)
+STRIP_HEIGHT = 64.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 12.0, 24.0
 SPEED_STEPS = 5
 
@@ -127,6 +128,31 @@ def time_plot(time_s: np.ndarray, series: Sequence[Series], unit: str, *, low: f
     parts.append(f'<path class="cursor" d="M0,{TOP} V{height - BOTTOM}"/>')
     return (f'<svg class="plot" data-t0="{t0:.3f}" data-t1="{t1:.3f}" data-unit="{escape(unit)}" '
             f'viewBox="0 0 {width:.0f} {height:.0f}">{"".join(parts)}</svg>')
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time of a strip, ``style`` its CSS class."""
+
+    label: str
+    from_s: float
+    to_s: float
+    style: str
+
+
+def time_strip(spans: Sequence[Span], t0: float, t1: float, *, marks_s: Sequence[float] = ()) -> str:
+    """``spans`` as a coloured strip over the time from ``t0`` to ``t1`` seconds, as wide as ``time_plot``; red marks at ``marks_s``."""
+    width, height, t1 = PLOT_SIZE[0], STRIP_HEIGHT, max(t1, t0 + 1e-3)
+
+    def column(t: float) -> float:
+        return LEFT + (min(max(t, t0), t1) - t0) / (t1 - t0) * (width - LEFT - RIGHT)
+
+    parts = [f'<rect class="{span.style}" x="{column(span.from_s):.1f}" y="{TOP}" height="{height - TOP - BOTTOM:.1f}" '
+             f'width="{column(span.to_s) - column(span.from_s):.1f}"><title>{escape(span.label)}</title></rect>' for span in spans]
+    parts += [f'<text class="tick mid" x="{column(t):.1f}" y="{height - 6}">{t:g} s</text>' for t in _ticks(t0, t1, 9) if t0 <= t <= t1]
+    parts += [f'<path class="mark" d="M{column(t):.1f},{TOP} V{height - BOTTOM}"/>' for t in marks_s]
+    parts.append(f'<path class="cursor" d="M0,{TOP} V{height - BOTTOM}"/>')
+    return f'<svg class="plot" data-t0="{t0:.3f}" data-t1="{t1:.3f}" viewBox="0 0 {width:.0f} {height:.0f}">{"".join(parts)}</svg>'
 
 
 def _ticks(low: float, high: float, count: int = 4) -> list[float]:

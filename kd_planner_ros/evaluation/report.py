@@ -14,7 +14,7 @@ from PIL import Image
 
 from kd_planner_ros import __version__
 from kd_planner_ros.core.files import write_text
-from kd_planner_ros.evaluation import animation, plots
+from kd_planner_ros.evaluation import animation, plots, report_radio
 from kd_planner_ros.evaluation.overlay import project, ribbon
 from kd_planner_ros.evaluation.run_folder import Run, read_run
 from kd_planner_ros.runtime.facts import card_by_name
@@ -43,6 +43,7 @@ def write(run_dir: Path) -> Path:
         cards=score_cards(run), status=_status(run), map=drawing,
         legend=plots.speed_levels(run.telemetry["speed_mps"]).tolist(), charts=_charts(run),
         events=_events(run), pictures=_key_pictures(run), strips=_strips(run), facts=_facts(run), weather=_weather(run),
+        radio=report_radio.of_drive(run, KEY_PICTURES),
         film=json.dumps(_film(run, view)).replace("</", "<\\/"))
     path = run.folder / "report.html"
     write_text(path, page)

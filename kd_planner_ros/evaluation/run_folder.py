@@ -8,6 +8,8 @@
 ``lanes.json``      the roads near the route, for the map: ``[[width_m, [[x, y], ..]], ..]``; may be absent
 ``frames/``         pictures of the first camera, ``<stamp in ms, 8 digits>.jpg``
 ``perception/``     strips of what a perceiver saw beside the planner, ``<stamp in ms, 8 digits>.png``; may be absent
+``v2x.jsonl``       what the V2X gateway let through, by ``v2x/log.py``; ``roadside/`` holds its pictures; may be absent
+``v2x_rejected.jsonl`` the newest messages that the gateway refused, by ``v2x/evidence.py``; may be absent
 ``statistics.json`` the leaderboard's statistics of this route, by ``evaluation/score.py``
 ==================  ====================================================================================
 
@@ -36,6 +38,8 @@ from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.evaluation.run_plans import plan_to_json, rounded
+from kd_planner_ros.v2x import evidence
+from kd_planner_ros.v2x import log as v2x_log
 
 FORMAT = 1
 TELEMETRY_COLUMNS = ("stamp_s", "x", "y", "yaw", "speed_mps", "throttle", "brake", "steer", "target_speed_mps",
@@ -94,7 +98,8 @@ def require_free(folder: Path, kind: str, marks: Collection[str] = ()) -> None:
                           f"one with other files, for example {names[0]}", "give another --out")
 
 
-_MADE_LATER = ("lanes.json", "statistics.json", "drive.json", "drive.webp", "report.html")
+_MADE_LATER = ("lanes.json", "statistics.json", "drive.json", "drive.webp", "report.html", v2x_log.FILE_NAME, evidence.FILE_NAME)
+_PICTURES = (("frames", "*.jpg"), ("perception", "*.png"), (v2x_log.PICTURES, "*.jpg"))
 
 
 class RunWriter:
@@ -109,7 +114,7 @@ class RunWriter:
     def __init__(self, folder: Path, info: RunInfo, frame_period_s: float = 0.2, road: RoadMap | None = None):
         self.folder, self._period_ns, self._last_frame_ns = Path(folder), round(frame_period_s * 1e9), None
         (self.folder / "frames").mkdir(parents=True, exist_ok=True)
-        olds = [*(self.folder / "frames").glob("*.jpg"), *(self.folder / "perception").glob("*.png"),
+        olds = [*(path for name, kind in _PICTURES for path in (self.folder / name).glob(kind)),
                 *(self.folder / name for name in _MADE_LATER)]
         if not (self.folder / "run.json").exists() and (foreign := [old for old in olds if old.exists()]):
             raise ConfigError(f"a run's own files in {self.folder}", f"no run.json, but {foreign[0].relative_to(self.folder)}",
@@ -180,8 +185,8 @@ class RunWriter:
 class Run:
     """A run folder in memory. ``telemetry`` maps a column to float64 [N] (``reason``: list of str; an empty target
     speed is NaN); ``plans`` and ``events`` are the files' objects; ``lanes`` holds (width, points [N, 2]) pairs;
-    ``frames`` maps a stamp in ms to a picture's path, ``strips`` to that of a perceiver's outputs; ``statistics`` is None while the drive
-    has not ended."""
+    ``frames`` maps a stamp in ms to a picture's path, ``strips`` to that of a perceiver's outputs; ``radio`` holds the lines of the V2X
+    gateway's log, none where there was no gateway; ``statistics`` is None while the drive has not ended."""
 
     folder: Path
     info: RunInfo
@@ -192,6 +197,7 @@ class Run:
     frames: dict[int, Path]
     statistics: dict[str, Any] | None
     strips: dict[int, Path] = field(default_factory=dict)
+    radio: list[dict[str, Any]] = field(default_factory=list)
 
 
 def read_run(folder: Path) -> Run:
@@ -203,11 +209,11 @@ def read_run(folder: Path) -> Run:
     folder = Path(folder)
     info = _info_from_json(folder / "run.json")
     with reading(ConfigError, f"the files of a run in {folder}", "drive again"):
-        frames, strips = ({int(path.stem): path for path in sorted((folder / name).glob(kind))}
-                          for name, kind in (("frames", "*.jpg"), ("perception", "*.png")))
+        frames, strips = ({int(path.stem): path for path in sorted((folder / name).glob(kind))} for name, kind in _PICTURES[:2])
         lanes = [(float(width), np.asarray(points, float)) for width, points in _read_json(folder / "lanes.json") or ()]
         return Run(folder, info, _read_telemetry(folder / "telemetry.csv"), _read_lines(folder / "plans.jsonl"),
-                   _read_lines(folder / "events.jsonl"), lanes, frames, _read_json(folder / "statistics.json"), strips)
+                   _read_lines(folder / "events.jsonl"), lanes, frames, _read_json(folder / "statistics.json"), strips,
+                   _read_lines(folder / v2x_log.FILE_NAME))
 
 
 def _lanes_near(road: RoadMap, route: Route, margin_m: float = 60.0) -> list:

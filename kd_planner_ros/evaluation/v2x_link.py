@@ -19,7 +19,8 @@ from kd_planner_ros.evaluation.v2x_attacks import ATTACKS
 from kd_planner_ros.imaging.compressed import compress
 from kd_planner_ros.v2x.channel import Channel, clock_ns, measured
 from kd_planner_ros.v2x.channel_settings import ChannelSettings
-from kd_planner_ros.v2x.gateway import Gateway
+from kd_planner_ros.v2x.gateway import ACCEPTED, Gateway
+from kd_planner_ros.v2x.log import GatewayLog
 from kd_planner_ros.v2x.payloads import pack_rows
 from kd_planner_ros.v2x.settings import GatewaySettings
 from kd_planner_ros.v2x.signing import keyring_for
@@ -72,6 +73,7 @@ class RadioLink:
         self._numbers: Counter[str] = Counter()
         self._states: Counter[str] = Counter()
         self._tick = 0
+        self._log: GatewayLog | None = None
 
     def step(self, scene: SceneState) -> Heard:
         """Send what the stations see at ``scene``, and give what the gateway lets through at its stamp."""
@@ -84,15 +86,24 @@ class RadioLink:
         for message in self._attack.air(self._channel.arrived(now_ns), now_ns):
             self._gateway.take(message)
         self._tick += 1
-        return self._heard(self._gateway.picture(now_ns, ego))
+        answer = self._gateway.picture(now_ns, ego)
+        if self._log is not None:
+            self._log.take(answer, self._gateway.counts[ACCEPTED])
+        return self._heard(answer)
 
     def facts(self) -> dict[str, Any]:
         """JSON-ready: ticks in each of the gateway's states, messages by what became of them, refusals by reason, bytes on the air."""
         return {"states": dict(sorted(self._states.items())), "channel": dict(sorted(self._channel.counts.items())),
-                "accepted": self._gateway.counts["accepted"], "refused": self._gateway.refusals, "bytes_sent": self._channel.bytes_sent}
+                "accepted": self._gateway.counts[ACCEPTED], "refused": self._gateway.refusals, "bytes_sent": self._channel.bytes_sent}
 
-    def write_evidence(self, folder: Path) -> None:
-        """Write the newest refused messages into ``folder``; a no-op where none was refused."""
+    def log_to(self, folder: Path, pictures: bool) -> None:
+        """Write what the gateway lets through into the run folder ``folder`` from now on, roadside views too with ``pictures``."""
+        self._log = GatewayLog(folder, EPOCH_NS, pictures)
+
+    def close(self, folder: Path) -> None:
+        """End the log, and write the newest refused messages, where there are any, into ``folder``."""
+        if self._log is not None:
+            self._log.close()
         if self._gateway.refusals:
             self._gateway.evidence.write(folder)
 

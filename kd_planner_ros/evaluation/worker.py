@@ -74,14 +74,13 @@ class Setup:
         Raises:
             RouteError: the route file is missing or broken, none of its routes lies on the map, or one of ``--route-ids`` does not.
         """
+        from kd_planner_ros.world.hidden_routes import HIDDEN, hidden_routes
         from kd_planner_ros.world.route_files import read_route_file
         from kd_planner_ros.world.routes import default_routes, plan_routes
 
         if self.config.routes == "default":
             return default_routes(self.road, self.config.route_seed, self.config.routes_count)
-        if self.config.routes == "hidden":
-            from kd_planner_ros.world.hidden_routes import hidden_routes
-
+        if self.config.routes == HIDDEN:
             return hidden_routes(self.road, self.config.route_seed, self.config.routes_count)
         planned = plan_routes(self.road, read_route_file(self.config.routes), self.config.route_ids, self.config.snap)
         self.notes = planned.sentences()
@@ -161,13 +160,17 @@ def drive_one(setup: Setup, drive: Drive) -> dict[str, Any]:
         "scenarios": config.scenarios, "v2x": config.v2x, "simulated latency": str(setup.latency), **_told(setup)})
     with RunWriter(drive.folder, info, road=setup.road if config.report else None) as writer:
         side = setup.side(drive.route, drive.seed)
+        hearer = side if isinstance(side, one_route.PlannerSide) else None
+        link = hearer.link if hearer is not None else None
+        if link is not None:
+            link.log_to(drive.folder, config.report)
         facts = one_route.drive(setup.world(), side, drive.route, drive.seed, drive.weather, writer, camera.id if camera else None)
         notes = {"weather": drive.weather.name, "latency": setup.latency.facts()}
         if setup.fallback is not None:
             notes["fallback"] = setup.fallback_facts
-        if isinstance(side, one_route.PlannerSide) and side.link is not None:
-            notes["v2x"] = side.radio_facts()
-            side.link.write_evidence(drive.folder)
+        if hearer is not None and link is not None:
+            notes["v2x"] = hearer.radio_facts()
+            link.close(drive.folder)
         if asked := setup.world().scenario_facts:
             notes["scenarios"] = asked
         record = score.route_record(facts, index=drive.index, seed=drive.seed, notes=notes)

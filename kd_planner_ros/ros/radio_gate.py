@@ -14,8 +14,10 @@ from kd_planner_ros.ros.diagnostics import WARN, Health
 from kd_planner_ros.ros.ports.gateway_outputs import GatewayOutputs
 from kd_planner_ros.ros.ports.radio_inputs import RadioInputs
 from kd_planner_ros.ros.specs.v2x_gateway import V2xGatewayParams
-from kd_planner_ros.v2x.gateway import Gateway
+from kd_planner_ros.ros.stamps import CLOCK_START_NS
+from kd_planner_ros.v2x.gateway import ACCEPTED, Gateway
 from kd_planner_ros.v2x.key_files import read_allowed
+from kd_planner_ros.v2x.log import GatewayLog
 from kd_planner_ros.v2x.pairing import Pairing
 from kd_planner_ros.v2x.settings import GatewaySettings
 
@@ -36,6 +38,8 @@ class RadioGate:
         self._gateway = Gateway(stations, keys, GatewaySettings(range_m=params.range_m, fresh_s=params.fresh_s, max_age_s=params.max_age_s,
                                                                 expected_latency_s=params.expected_latency_s))
         self._pairing = Pairing(self._gateway)
+        self._health = health
+        self._log = GatewayLog(Path(params.run_dir), CLOCK_START_NS) if params.run_dir else None
         self._outputs = GatewayOutputs(node, adapter, tuple(one for one in stations if one.id in keys.keys))
         self._inputs = RadioInputs(node, stations, self._pairing, health, now_ns)
 
@@ -51,7 +55,19 @@ class RadioGate:
         """Publish what may be used at ``now_ns`` by a car at ``ego``, and give it back."""
         found = self._gateway.picture(now_ns, ego)
         self._outputs.send(found)
+        self._note(found)
         return found
+
+    def _note(self, found: CooperativePicture) -> None:
+        """Log ``found``. A disk that cannot be written is a warning of the diagnostics: the car hears the answer all the same."""
+        if self._log is None:
+            return
+        try:
+            self._log.take(found, self._gateway.counts[ACCEPTED])
+        except OSError as error:
+            self._health.set("log", WARN, f"what was let through is not written to {self._run_dir}: {error.strerror or error}")
+        else:
+            self._health.clear("log")
 
     def reset(self) -> None:
         """Time was set back: forget everything."""
@@ -61,7 +77,8 @@ class RadioGate:
     def stand_down(self) -> None:
         """Say that nothing from outside takes part any more, and write the evidence."""
         self._outputs.tell(CoopState.EGO_ONLY, "the gateway is not active")
-        if self._run_dir:
+        if self._log is not None:
+            self._log.close()
             self._gateway.evidence.write(Path(self._run_dir))
 
     def values(self) -> dict[str, Any]:

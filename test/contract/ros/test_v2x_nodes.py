@@ -30,7 +30,7 @@ from kd_planner_ros.ros.nodes.v2x_station_node import V2xStationNode
 from kd_planner_ros.ros.ports import station_inputs
 from kd_planner_ros.ros.ports.radio_outputs import RadioOutputs
 from kd_planner_ros.ros.qos import LATCHED, ROADSIDE, STATE
-from kd_planner_ros.ros.stamps import to_stamp
+from kd_planner_ros.ros.stamps import CLOCK_START_NS, to_stamp
 from kd_planner_ros.v2x import reasons
 from kd_planner_ros.v2x.channel import fate
 from kd_planner_ros.v2x.channel_settings import ChannelSettings
@@ -123,8 +123,8 @@ def car(graph, site):
     return Car(graph, site)
 
 
-def test_signed_messages_pass_and_reach_the_car(graph, car):
-    pictures = []
+def test_signed_messages_pass_and_reach_the_car(graph, site):
+    car, pictures = Car(graph, site, run_dir=str(site / "run")), []
     graph.node.create_subscription(Image, "/v2x/north/camera/image", pictures.append, ROADSIDE)
     assert wait_for(lambda: car.node.count_subscribers("/v2x/north/camera/image") == 1, 30.0)
     for tick in range(21):
@@ -138,6 +138,12 @@ def test_signed_messages_pass_and_reach_the_car(graph, car):
     np.testing.assert_array_equal(car.adapter.image_from_msg(pictures[-1]), decompress(last))
     values = car.node._gate.values()
     assert values["state"] == "COOP_FULL" and values["bytes/s as sent"] > 0 and values["bytes/s raw"] > values["bytes/s as sent"]
+    assert car.node.trigger_deactivate()
+    logged = [json.loads(line) for line in (site / "run" / "v2x.jsonl").read_text().splitlines()]
+    assert [line["state"] for line in logged if "state" in line][-1] == "COOP_FULL" and logged[0]["state"] == "EGO_ONLY"
+    view = next(line for line in logged if "view" in line)
+    assert view["station"] == "north" and (site / "run" / "roadside" / view["view"]).is_file()
+    assert logged[0]["stamp_s"] == pytest.approx((START_NS - CLOCK_START_NS) / S), "the run's time, as in the telemetry"
 
 
 def forged(car):

@@ -20,6 +20,12 @@ def test_overview(tmp_path):
     facts = {"latency_text": "100 ms a plan: 2 ticks", "planner": "p", "map": "default", "drives": 2, "seeds": [0, 1], "mean": means,
              "std": {key: 0.25 for key in means}}
     page = overview.write(tmp_path, facts, records, folders).read_text()
+    assert "What came by radio" not in page
+    radio = {"states": {"EGO_ONLY": 30, "COOP_OBJECTS": 90}, "channel": {"sent": 9, "queue_full": 2}, "accepted": 7, "bytes_sent": 800,
+             "refused": {"forged": 5}, "cautious_ticks": 4}
+    heard = overview.write(tmp_path, {**facts, "v2x": radio}, records, folders).read_text()
+    for text in ("COOP_OBJECTS", "75 %", "9 sent, 2 queue full", "forged", "does not fit the message", "in 4 ticks"):
+        assert text in heard
     assert 'href="seed_0/a/report.html"' in page and "seed_1/a/report.html" not in page
     assert "simulated latency 100 ms a plan" in page
     assert "1 x collisions vehicle" in page and "80.0" in page and "± 0.2" in page and "ClearNoon" in page

@@ -11,7 +11,7 @@ from PIL import Image
 from support.runs import write_run
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.evaluation import animation, plots, report
+from kd_planner_ros.evaluation import animation, plots, report, report_radio
 from kd_planner_ros.evaluation.run_folder import read_run
 
 
@@ -39,6 +39,45 @@ def test_the_page_shows_what_a_perceiver_saw_and_the_next_drive_begins_without(t
     assert "perceiver at 0.0 s" in page and "perceiver at 19.0 s" in page
     write_run(made, seconds=1.0)
     assert "What the perceiver saw" not in report.write(made).read_text() and not list((made / "perception").iterdir())
+
+
+def radio_lines(*states):
+    """Lines of a gateway's log: (from second, state, why)."""
+    counts = {"accepted": 40, "rejected": {"forged": 3, "stale": 20}}
+    return [{"stamp_s": at, "state": state, "why": why, **counts} for at, state, why in states]
+
+
+def test_the_page_shows_what_came_by_radio(tmp_path):
+    made = write_run(tmp_path / "run", seconds=4.0, pictures=False)
+    assert "What came by radio" not in report.write(made).read_text()
+    views = [{"stamp_s": float(second), "view": f"{1000 * second:08d}_0.jpg", "station": "north", "camera": "east", "age_s": 0.1}
+             for second in range(4)]
+    lines = radio_lines((0.0, "EGO_ONLY", "no <message>"), (1.0, "COOP_FULL", ""), (2.0, "COOP_FULL", ""), (3.0, "EGO_ONLY", "lost"))
+    (made / "v2x.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [*lines, *views]) + '{"stamp_s": 3.5, "sta')
+    (made / "v2x_rejected.jsonl").write_text("{}\n")
+    (made / "roadside").mkdir()
+    for line in views[:3]:
+        Image.new("RGB", (8, 4)).save(made / "roadside" / line["view"])
+    shown = report_radio.of_drive(read_run(made), 2)
+    assert [(row["name"], round(row["seconds"], 2), row["why"]) for row in shown["states"]] == [
+        ("COOP_FULL", 2.0, []), ("EGO_ONLY", 1.95, ["no <message>", "lost"])]
+    assert [(row["reason"], row["count"]) for row in shown["rejected"]] == [("stale", 20), ("forged", 3)] and shown["refused"] == 23
+    assert [view["text"][:5] for view in shown["views"]] == ["0.0 s", "2.0 s"], "the file of the last one is gone"
+    page = report.write(made).read_text()
+    for text in ("What came by radio", "COOP_FULL", "no &lt;message&gt;; lost", "does not fit the message", "north/east", 'class="alone"',
+                 'href="v2x_rejected.jsonl"', "23 messages and objects refused"):
+        assert text in page
+    write_run(made, seconds=1.0, pictures=False)
+    assert "What came by radio" not in report.write(made).read_text() and not list((made / "roadside").iterdir())
+    assert not (made / "v2x_rejected.jsonl").exists(), "an earlier drive's"
+
+
+def test_spans_of_a_strip_stand_below_the_plots_and_stay_inside():
+    drawing = plots.time_strip([plots.Span("a", -5.0, 5.0, "full"), plots.Span("b", 5.0, 20.0, "risk")], 0.0, 10.0)
+    rects = [(style, float(x), float(w)) for style, x, w in re.findall(r'class="(full|risk)" x="([\d.]+)".*?width="([\d.]+)"', drawing)]
+    middle = (plots.LEFT + plots.PLOT_SIZE[0] - plots.RIGHT) / 2
+    assert rects == [("full", plots.LEFT, middle - plots.LEFT), ("risk", middle, plots.PLOT_SIZE[0] - plots.RIGHT - middle)]
+    assert "nan" not in plots.time_strip([plots.Span("a", 1.0, 1.0, "full")], 1.0, 1.0)
 
 
 def test_the_page_needs_no_network_and_its_files_exist(folder):

@@ -92,7 +92,7 @@ def test_loss_follows_from_the_seed_and_facts_add_up(tmp_path):
     assert one.facts() == two.facts() != other.facts()
     total = summed([one.facts(), other.facts()])
     assert total["accepted"] == one.facts()["accepted"] + other.facts()["accepted"] and total["states"]["EGO_ONLY"] > 0
-    one.write_evidence(tmp_path)
+    one.close(tmp_path)
     assert not list(tmp_path.iterdir()), "nothing was refused"
 
 
