@@ -18,7 +18,7 @@ from kd_planner_ros.distill.config import TrainConfig, stages_of
 from kd_planner_ros.distill.distillation import Distillation
 from kd_planner_ros.distill.optimiser import build_optimiser
 from kd_planner_ros.distill.parallel import Group, autocast
-from kd_planner_ros.distill.stages import TASK, Plan, freeze, require_trained, train_mode
+from kd_planner_ros.distill.stages import TASK, Plan, freeze, require_frozen, require_trained, train_mode
 from kd_planner_ros.distill.start import start
 from kd_planner_ros.distill.validation import validate
 from kd_planner_ros.distill.weights import follow, put_buffers
@@ -67,6 +67,8 @@ class Learner:
         self.distillation = Distillation(config, self.model_config, self.task, group)
         self.steps_per_epoch, self.plan = 1000, Plan(stages_of(config))
         require_trained(self.plan.stages, self.model, self.heads, self._free, self.task.weights, config.method)
+        begun = self.start is not None and self.start.network == config.network
+        require_frozen(self.plan.stages, self.task.frozen, self._free, begun)
         self._uploaded: tuple[Batch | None, dict[str, Tensor]] = None, {}
         self.begin_stage(0)
 
@@ -164,7 +166,7 @@ class Learner:
         method, (inputs, targets) = self.distillation.method, self.tensors(batch)
         features = {"features": True} if self.task.reads_features or method.reads_features else {}
         with autocast(self.config.precision, self.group.device):
-            outputs = self._call(*(inputs[name] for name in self._network.inputs), **features)
+            outputs = self._call(**inputs, **features)
         self.task.end_step(outputs)
         weights = self.stage.weights(self.task.weights, self.stage_progress) | dict.fromkeys(method.replaces, 0.0)
         own = self.task.loss(outputs, targets, inputs, self.stage, weights)

@@ -92,6 +92,23 @@ def require_trained(stages: Sequence[Stage], model: nn.Module, beside: nn.Module
     require_loss(stages, parts, beside, method)
 
 
+def require_frozen(stages: Sequence[Stage], frozen: Sequence[str], free: set[str], begun: bool) -> None:
+    """Refuse a run whose samples hold the answers of the modules ``frozen``, if it has not ``begun`` with weights of them, or a stage
+    trains a parameter of one; ``free`` as for ``require_trained``.
+
+    Raises:
+        ConfigError: either.
+    """
+    if frozen and not begun:
+        raise ConfigError(f"a start that has {', '.join(frozen)}, for the samples hold their answers", "fresh weights",
+                          "give --init or --warm-start with a model of this network")
+    inside = tuple(f"{name}." for name in frozen)
+    for stage in stages:
+        if trained := sorted({name.split(".")[0] for name in free if inside and name.startswith(inside) and stage.covers(name)}):
+            raise ConfigError(f"stage '{stage.name}' to leave {', '.join(frozen)} alone, for the samples hold their answers",
+                              f"{', '.join(trained)} trained", "name other modules in 'trained' of the recipe's stages")
+
+
 def require_loss(stages: Sequence[Stage], parts: Mapping[str, float], beside: nn.Module | None, method: str) -> None:
     """Refuse a stage whose losses all have weight 0 where nothing else teaches: no distillation method (``method`` is the run's),
     no training-only modules ``beside`` the network.

@@ -49,4 +49,5 @@ def _cards(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
             card("Completion", "route_completion", 1, "%", "of the route"),
             card("Penalty", "infraction_score", 2, "", "1 is clean"),
             card("Collisions", "collision_rate_per_km", 2, "/ km", f"{mean['collision_rate_legacy']:.3f} in PlanKD's unit"),
-            card("Rule breaks", "infraction_rate_per_km", 2, "/ km", f"{mean['infraction_rate_legacy']:.3f} in PlanKD's unit")]
+            card("Rule breaks", "infraction_rate_per_km", 2, "/ km", f"{mean['infraction_rate_legacy']:.3f} in PlanKD's unit"),
+            card("Lights run", "red_lights_per_km", 2, "/ km", "red lights, among the rule breaks")]

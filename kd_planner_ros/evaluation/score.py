@@ -110,7 +110,8 @@ def true_rate(records: Iterable[RouteRecord], kinds: Sequence[str]) -> float:
 
 
 def summary(records: Sequence[RouteRecord]) -> dict[str, float]:
-    """Means over routes: driving_score, route_completion (per cent), infraction_score, and both rates in both units."""
+    """Means over routes: driving_score, route_completion (per cent), infraction_score, both rates in both units, and the red lights
+    that were run, per km."""
     if not records:
         raise ConfigError("at least one driven route", "none", "drive a route first")
     return {
@@ -119,6 +120,7 @@ def summary(records: Sequence[RouteRecord]) -> dict[str, float]:
         "infraction_score": float(np.mean([r.score_penalty for r in records])),
         "collision_rate_legacy": legacy_rate(records, COLLISIONS), "infraction_rate_legacy": legacy_rate(records, RULES),
         "collision_rate_per_km": true_rate(records, COLLISIONS), "infraction_rate_per_km": true_rate(records, RULES),
+        "red_lights_per_km": true_rate(records, ("red_light",)),
         "completed": sum(r.status == "Completed" for r in records) / len(records),
     }
 

@@ -138,6 +138,10 @@ class LearningTask(SampleMaker):
     """What ``inputs`` reads of the rows beside the arrays, out of ``speed`` and ``target``: the trainer's options that hide the one and
     move the other are refused for a network that does not read it."""
 
+    frozen: tuple[str, ...] = ()
+    """Modules of the network whose answers the samples hold in place of what they read: no stage may train them, and a run begins with
+    a model of the network that has them."""
+
     @property
     def reads_features(self) -> bool:
         """Whether ``auxiliary_losses`` reads the maps that the network gives back with ``features=True``."""

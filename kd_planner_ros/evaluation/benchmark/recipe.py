@@ -25,6 +25,9 @@ class ModelRecipe:
 
     ``warm_start`` is the model whose weights it begins with as far as they fit: another one of the recipe, one of the
     models folder, or "". ``label`` is a label of the benchmark, or "" for a model without a published row.
+
+    ``measured``: False for a model that others need and that is no row. ``traffic``: the seed of the one drive of each route, in place
+    of as many as the command asks for; a comparison over training seeds then costs no more drives than one over traffic seeds.
     """
 
     name: str
@@ -34,6 +37,8 @@ class ModelRecipe:
     teacher: str = ""
     warm_start: str = ""
     label: str = ""
+    measured: bool = True
+    traffic: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -79,7 +84,8 @@ def read_recipe(spec: BenchmarkSpec, path: Path | None = None) -> dict[str, Mode
         options = {**common, **(networks.get(entry.get("network")) or {}), **entry}
         own = {key: str(options.pop(key, None) or "")
                for key in ("network", "size", "method", "teacher", "warm_start", "label")}
-        model = ModelRecipe(str(name), **own, options=options)
+        measured, traffic = bool(options.pop("measured", True)), options.pop("traffic", None)
+        model = ModelRecipe(str(name), **own, measured=measured, traffic=traffic, options=options)
         _check(model, entry, spec, found, data["models"], path)
         found[model.name] = model
     return found

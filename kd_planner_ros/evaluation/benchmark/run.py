@@ -73,7 +73,15 @@ class Run:
     @property
     def wanted(self) -> list[str]:
         """The models to measure: those that were asked for, else the recipe's and the benchmark's own."""
-        return list(dict.fromkeys(self.config.models or (*self.recipe, *self.spec.models)))
+        rows = [name for name, model in self.recipe.items() if model.measured]
+        return list(dict.fromkeys(self.config.models or (*rows, *self.spec.models)))
+
+    def seeds(self, name: str) -> Sequence[int]:
+        """Seeds of the traffic that model ``name`` drives with; where nothing drives there is one measurement."""
+        if self.spec.kind != "drive":
+            return (0,)
+        traffic = self.recipe[name].traffic if name in self.recipe else None
+        return range(self.config.seeds) if traffic is None else (traffic,)
 
     def facts(self, name: str, again_if_busy: bool = False) -> models.ModelFacts:
         """What is known of model ``name``, measured once; ``again_if_busy``: anew where the machine was busy the last time."""
@@ -126,8 +134,8 @@ def run(config: BenchmarkConfig, train: Any = None) -> BenchmarkReport:
         _require_unseen(this, names)
     for name in names:  # before the drives keep the machine busy
         this.facts(name, again_if_busy=True)
-    for seed in range(config.seeds if this.spec.kind == "drive" else 1):  # by seed: a table over fewer seeds is there early
-        for name in names:
+    for seed in sorted({seed for name in names for seed in this.seeds(name)}):  # by seed: a table over fewer seeds is there early
+        for name in (one for one in names if seed in this.seeds(one)):
             _measure(this, name, seed)
             conclude(this)
     result = conclude(this)

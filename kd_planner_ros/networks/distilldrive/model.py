@@ -5,6 +5,8 @@ Source: Yu et al., "DistillDrive", ICCV 2025, on SparseDrive's perception; docs/
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -12,10 +14,9 @@ from kd_planner_ros.networks.distilldrive.boxes import MOTION, STILL
 from kd_planner_ros.networks.distilldrive.config import ANCHOR, DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.perception import Instances, build_heads, layer_outputs
 from kd_planner_ros.networks.distilldrive.planning import KNOWN, PAST, Agents, Lines, Planner, empty_past, gather
+from kd_planner_ros.networks.distilldrive.sight import BANK, Sight, sight_of
 from kd_planner_ros.networks.distilldrive.vision import FrontToken, Neck, build_backbone, widths_of
 
-BANK = ("agent_features", "agent_anchors", "agent_confidence", "line_features", "line_anchors", "line_confidence")
-"""The instance bank, as inputs; the new one has the same names behind ``next_``."""
 MEMORY = (*BANK, *PAST)
 INPUTS = ("images", "seen", "projection", "motion", "known", *MEMORY)
 ANSWERS = ("offsets", "scores", "status", "boxes", "box_logits", "box_confidence", "agent_offsets", "agent_scores", "lines", "line_logits",
@@ -39,7 +40,8 @@ class DistillDrive(nn.Module):
     def forward(self, images: Tensor, seen: Tensor, projection: Tensor, motion: Tensor, known: Tensor, agent_features: Tensor,
                 agent_anchors: Tensor, agent_confidence: Tensor, line_features: Tensor, line_anchors: Tensor, line_confidence: Tensor,
                 agent_queue: Tensor, agent_queue_boxes: Tensor, agent_queue_kept: Tensor, ego_queue: Tensor, ego_queue_boxes: Tensor,
-                ego_queue_kept: Tensor, ego_speed: Tensor, features: bool = False) -> dict[str, Tensor]:
+                ego_queue_kept: Tensor, ego_speed: Tensor, features: bool = False,
+                found: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Everything that the student says of one instant.
 
         Args:
@@ -47,6 +49,7 @@ class DistillDrive(nn.Module):
             projection: [B, V, 3, 4], ``base_link`` to the shares of each picture (``vision.in_pictures``).
             motion: [B, 5], the ego's way since the memory (``boxes.MOTION``). known: [B], 1 where there is a memory.
             agent_features to line_confidence: the instance bank. agent_queue to ego_speed: the planner's memory (``planning.PAST``).
+            found: what ``perceive`` gave before (``sight.FOUND``); images and projection are then not read.
 
         Returns:
             ``offsets`` [B, 18, 6, 2] metres a step of 0.5 s, right, left and straight on, six each; ``scores`` [B, 18] logits; ``status``
@@ -54,10 +57,12 @@ class DistillDrive(nn.Module):
             [B, N, 6, T, 2] metres a step and ``agent_scores`` [B, N, 6] logits; ``lines`` [B, L, 2 P], ``line_logits``; ``kept`` int64
             [B, K]: which boxes are in the new memory; the new memory; further tensors for training.
         """
-        there, here = known > 0.5, seen > 0.5
-        eyes, front = self._see(images, here, projection)
-        agents = self.agents(eyes, agent_features, agent_anchors, agent_confidence, motion, there)
-        lines = self.lines(eyes, line_features, line_anchors, line_confidence, motion, there)
+        there = known > 0.5
+        sight = sight_of(found) if found is not None else self.perceive(
+            images, seen, projection, motion, known, agent_features, agent_anchors, agent_confidence, line_features, line_anchors,
+            line_confidence)
+        agents, lines = sight.agents, sight.lines
+        front = self.front(sight.view) * (seen[:, :1] > 0.5) if self.front is not None and sight.view is not None else None
         count = agents.anchors.shape[1]
         old = there[:, None] & (agent_confidence > KNOWN)
         past = {"agent_queue": _padded(agent_queue, count), "agent_queue_boxes": _padded(agent_queue_boxes, count),
@@ -67,23 +72,20 @@ class DistillDrive(nn.Module):
         tokens, elements = self._tokens(agents, lines)
         plans = self.planner(tokens, elements, past, motion, front)
         kept = agents.kept
-        memory = {"agent_features": gather(agents.features, kept).detach(), "agent_anchors": gather(agents.anchors, kept).detach(),
-                  "agent_confidence": gather(agents.confidence, kept).detach(),
-                  "line_features": gather(lines.features, lines.kept).detach(), "line_anchors": gather(lines.anchors, lines.kept).detach(),
-                  "line_confidence": gather(lines.confidence, lines.kept).detach()}
-        memory |= self.planner.remember(plans, tokens, past, motion, kept, torch.ones_like(kept, dtype=torch.bool))
+        memory = sight.bank() | self.planner.remember(plans, tokens, past, motion, kept, torch.ones_like(kept, dtype=torch.bool))
         return {**plans, "boxes": agents.anchors, "box_logits": agents.logits, "box_confidence": agents.confidence, "lines": lines.anchors,
                 "line_logits": lines.logits, "kept": kept, **layer_outputs("agent", agents), **layer_outputs("line", lines),
                 **{f"next_{name}": one for name, one in memory.items()}}
 
-    def _see(self, images: Tensor, seen: Tensor, projection: Tensor) -> tuple[tuple, Tensor | None]:
-        """(maps, projection, seen) for the heads, and the front view's token."""
+    def perceive(self, images: Tensor, seen: Tensor, projection: Tensor, motion: Tensor, known: Tensor, agent_features: Tensor,
+                 agent_anchors: Tensor, agent_confidence: Tensor, line_features: Tensor, line_anchors: Tensor,
+                 line_confidence: Tensor) -> Sight:
+        """What the cameras show, before the planner; arguments as those of ``forward``."""
         maps = self.neck(self.backbone(images.flatten(0, 1)))
-        front = None
-        if self.front is not None:
-            coarsest = maps[-1].unflatten(0, images.shape[:2])[:, 0]
-            front = self.front(coarsest) * seen[:, :1]
-        return (maps, projection, seen), front
+        eyes, there = (maps, projection, seen > 0.5), known > 0.5
+        view = maps[-1].unflatten(0, images.shape[:2])[:, 0] if self.front is not None else None
+        return Sight(self.agents(eyes, agent_features, agent_anchors, agent_confidence, motion, there),
+                     self.lines(eyes, line_features, line_anchors, line_confidence, motion, there), view)
 
     def _tokens(self, agents: Instances, lines: Instances) -> tuple[Agents, Lines]:
         """Instances as the planner's tokens."""

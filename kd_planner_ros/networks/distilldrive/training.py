@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Frame, Pose
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.networks.distilldrive.config import DistillDriveConfig
@@ -21,6 +22,7 @@ from kd_planner_ros.networks.distilldrive.plan_loss import taught_tokens, with_f
 from kd_planner_ros.networks.distilldrive.processor import DistillDriveProcessor
 from kd_planner_ros.networks.distilldrive.reinforcement import FORMS
 from kd_planner_ros.networks.distilldrive.scene import Caps, scene_arrays
+from kd_planner_ros.networks.distilldrive.sight import FOUND, FROZEN, FrozenPerception
 from kd_planner_ros.networks.distilldrive.task import PLANNING, SceneTask
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.networks.training import OptimiserDefaults, Score, Stage
@@ -29,6 +31,9 @@ PERCEPTION = {"agent_score": 2.0, "agent_box": 0.25, "line_score": 1.0, "line_pl
 WEIGHTS = {**PERCEPTION, **PLANNING, "latent": 1.0}
 OPTIMISER = OptimiserDefaults("adamw", 1e-3, 0.5, ("backbone",))
 BACKBONE = "backbone"
+LINES = {"line_score", "line_place"}
+KEPT = "found_"
+"""Before the names of what a frozen perception found."""
 RAMPS = {"latent": (0.0, 5.0), "reinforcement": (0.0, 10.0)}
 """The latent variable's divergence counts whole after a fifth of the stage, the reinforcement term after a tenth."""
 STAGES = (Stage("perception", 0.6, ("backbone", "neck", "agents", "lines"), losses=PERCEPTION, method="imitation"),
@@ -59,6 +64,9 @@ class TrainOptions:
     plan_space: str = field(default="offsets", metadata={
         "help": "the trajectory's loss: offsets (step by step, as published) or cumulative (place by place)",
         "choices": ("offsets", "cumulative")})
+    frozen_perception: bool = field(default=False, metadata={
+        "help": "samples hold what the perception of --init or --warm-start finds in place of the pictures, so that planner and front "
+        "token alone are trained: to compare planners on one perception"})
     camera_x_m: float = field(default=1.3, metadata={"help": "place of the recorded cameras ahead of the vehicle's centre, metres"})
     camera_z_m: float = field(default=2.3, metadata={"help": "height of the recorded cameras, metres", "above": 0.0})
 
@@ -74,28 +82,57 @@ class DistillDriveTask(SceneTask):
         self.pictures = (MAIN, *self.cameras[1:])
         self.weights = WEIGHTS | ({} if config.generative else {"latent": 0.0}) | ({} if self.rl is not None else {"reinforcement": 0.0})
         spec = config.spec
+        self._eyes: FrozenPerception | None = None
+        if options.frozen_perception:
+            self.frozen, self.pictures = FROZEN, ()
+            self.weights = self.weights | dict.fromkeys(PERCEPTION, 0.0)
         self._caps = Caps(min(spec.agents, MOST_AGENTS), spec.lines, spec.line_points, 1, spec.agent_steps)
         self._steps = min(config.steps, spec.agent_steps)
         self._posterior: Gaussian | None = None
 
     @property
     def key(self) -> Mapping[str, Any]:
-        """The pictures' section, the part of the scene that is looked at, and the counts."""
-        return scene_key(self.processor.config)
+        """The pictures' section, the part of the scene that is looked at, and the counts; the weights of a frozen perception."""
+        return scene_key(self.processor.config) | ({"perception": self.eyes.digest} if self.frozen else {})
+
+    @property
+    def eyes(self) -> FrozenPerception:
+        """The frozen perception that makes the samples.
+
+        Raises:
+            ConfigError: the task was not given a model.
+        """
+        if self._eyes is None:
+            raise ConfigError("samples of a student's own perception", "a task without a model", "call modules(model) first")
+        return self._eyes
+
+    def begin(self) -> None:
+        """A frozen perception forgets earlier frames."""
+        if self.frozen:
+            self.eyes.begin()
 
     def record(self, frames: tuple[Frame, ...], truth: Any, tick: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
         """Pictures uint8 [H, W, 3], ``seen`` float32 [V], ``projection`` float32 [V, 3, 4], ``pose`` float64 [3], ``status`` and
-        ``next_status`` float32 [10], and the arrays of ``scene.scene_arrays``; None where no object list belongs to the instant."""
+        ``next_status`` float32 [10], and the arrays of ``scene.scene_arrays``; None where no object list belongs to the instant. Of a
+        frozen perception ``found_NAME`` for each of ``sight.FOUND`` in place of pictures and projection."""
         frame = frames[0]
+        found = {KEPT + name: one for name, one in self.eyes.look(frame).items()} if self.frozen else {}
         if frame.scene is None:
             return None
+        if self.frozen:
+            return {MAIN: np.zeros((0, 0, 3), np.uint8), **found, **ego_arrays(frame, tick), **self._scene(frame)}
         pictures, seen, projections = self.processor.views(frame)
         by_name = dict(zip(self.pictures, pictures.values(), strict=True))
-        seen_around = scene_arrays(frame.scene, frame.ego.pose, frame.stamp_ns, self.processor.config, self._caps)
-        return {**by_name, "seen": seen, "projection": projections, **ego_arrays(frame, tick), **seen_around}
+        return {**by_name, "seen": seen, "projection": projections, **ego_arrays(frame, tick), **self._scene(frame)}
+
+    def _scene(self, frame: Frame) -> dict[str, np.ndarray]:
+        scene: Any = frame.scene
+        return scene_arrays(scene, frame.ego.pose, frame.stamp_ns, self.processor.config, self._caps)
 
     def augment(self, arrays: Mapping[str, np.ndarray], probability: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Colours; and cameras that may be missing are, now and then."""
+        """Colours; and cameras that may be missing are, now and then. Nothing of what a frozen perception found."""
+        if self.frozen:
+            return {}
         changed = super().augment(arrays, probability, rng)
         seen = arrays["seen"].copy()
         needed = self.processor.config.min_cameras
@@ -104,13 +141,25 @@ class DistillDriveTask(SceneTask):
 
     # --- a step ------------------------------------------------------------------------------------------------------
 
+    def modules(self, model: nn.Module) -> nn.Module | None:
+        """See ``SceneTask``; a frozen perception is that of ``model`` as it is now."""
+        if self.frozen:
+            self._eyes = FrozenPerception(model, self.processor, empty_memory(self.processor.config))
+        return super().modules(model)
+
     def beside(self) -> dict[str, nn.Module]:
         """The reinforcement term's networks and the latent variable's posterior."""
         self._posterior = posterior(self.processor.config.spec, self._steps) if self.processor.config.generative else None
         return super().beside() | ({} if self._posterior is None else {"posterior": self._posterior})
 
-    def inputs(self, rows: np.ndarray, arrays: Mapping[str, Tensor], hidden_speed: np.ndarray) -> dict[str, Tensor]:
-        """Pictures, projections, and what each slot remembers."""
+    def inputs(self, rows: np.ndarray, arrays: Mapping[str, Tensor], hidden_speed: np.ndarray) -> dict[str, Any]:
+        """Pictures, projections, and what each slot remembers; ``found`` in place of the pictures where the perception is frozen."""
+        if self.frozen:
+            found = {name: arrays[KEPT + name] for name in FOUND if KEPT + name in arrays}
+            found |= {"view": found["view"].float()} if "view" in found else {}
+            seen = arrays[KEPT + "seen"]
+            past = self.slots.recall(rows["stamp"], arrays["pose"].cpu().numpy(), seen.device)
+            return {"images": arrays[MAIN], "seen": seen, "projection": seen[:, :0], **past, "found": found}
         images = self.processor.image_tensor([arrays[name] for name in self.pictures])
         past = self.slots.recall(rows["stamp"], arrays["pose"].cpu().numpy(), images.device)
         return {"images": images, "seen": arrays["seen"], "projection": arrays["projection"], **past}
@@ -119,7 +168,8 @@ class DistillDriveTask(SceneTask):
         """See ``box_losses``, ``line_losses``, ``plan_losses`` and ``motion_losses``. In training the planner's losses judge the answers
         with a draw of the latent variable, which knows the future; distillation judges those of run time."""
         parts, pairs = box_losses(outputs, targets)
-        parts |= line_losses(outputs, targets, self.processor.config)
+        if wanted & LINES:
+            parts |= line_losses(outputs, targets, self.processor.config)
         if wanted <= PERCEPTION.keys():
             return parts
         answers = outputs

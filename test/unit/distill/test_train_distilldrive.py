@@ -10,7 +10,7 @@ from support.training import but, training
 
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.card import read_card
-from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.distill.config import stages_of
 from kd_planner_ros.distill.learner import Learner
@@ -130,3 +130,60 @@ def test_a_frozen_perception_trains_the_planner_alone(config):
     learner.step(learner.prepare(samples, np.array([0, 3]), 0, np.array([True, True])), 0, 1e-3)
     changed = {name.split(".")[0] for name, one in learner.model.named_parameters() if not torch.equal(one, before[name])}
     assert changed == {"planner", "front"}
+
+
+PLANNER = ({"name": "planner", "trained": ("planner", "front", "task")},)
+
+
+@pytest.fixture
+def eyes(config):
+    """A student whose perception was trained for a moment."""
+    perception = ({"name": "perception", "trained": ("backbone", "neck", "agents", "lines"),
+                   "losses": {"agent_score": 2.0, "line_score": 1.0}},)
+    train(but(student(config, stages=perception, epochs=0.3), name="eyes"))
+    return but(student(config, stages=PLANNER, warm_start="eyes", augment=False), name="planner")
+
+
+def test_samples_of_a_frozen_perception_teach_the_planner_what_pictures_teach(eyes):
+    """Samples are 0.5 s apart, so both memories are in use from the second step on; the front view is kept in 16 bits."""
+    kept, seen = learner_of(but(eyes, frozen_perception=True)), learner_of(eyes)
+    samples = [Samples(build_shards(find_bags(eyes.bags), eyes.cache, one.task, progress=False)) for one in (kept, seen)]
+    assert samples[0].shards[0].images.nbytes == 0 and len(samples[0]) == len(samples[1])
+    second = len(samples[0].shards[0].rows)
+    for step in range(second):
+        index, first = np.array([step, second + step]), np.full(2, step == 0)
+        one, other = (learner.step(learner.prepare(own, index, step, first), step, 0.0)
+                      for learner, own in zip((kept, seen), samples, strict=True))
+        for name in ("plan", "plan_score", "status", "motion", "motion_score", "latent"):
+            assert one[name] == pytest.approx(other[name], rel=2e-3), (step, name)
+    assert second >= 4 and all(len(slot.entries) == 2 for slot in kept.task.slots._slots)
+    kept.step(kept.prepare(samples[0], np.array([0, second]), 99, np.full(2, True)), 99, 1e-3)
+    before, after = load_model(eyes.models_dir / "eyes")[0].state_dict(), kept.model.state_dict()
+    changed = {name.split(".")[0] for name, one in before.items() if not torch.equal(one, after[name])}
+    assert changed == {"planner", "front"} and kept.validate(samples[0], 2)["l2_m"] > 0.0
+
+
+def test_a_frozen_perception_is_refused_without_one_and_where_a_stage_trains_it(eyes):
+    frozen = but(eyes, frozen_perception=True)
+    with pytest.raises(ConfigError, match="a start that has backbone, neck, agents, lines.*got fresh weights"):
+        learner_of(but(frozen, warm_start=None))
+    for trained in ("", "backbone.layer1"):
+        with pytest.raises(ConfigError, match="backbone.* trained"):
+            learner_of(but(frozen, stages=({"name": "all", "trained": (trained, "planner")},)))
+    with pytest.raises(ConfigError, match="modules"):
+        find_training("distilldrive").build_task(find_network("distilldrive").build_processor(find_network("distilldrive").config({})),
+                                                 frozen.options("distilldrive")).eyes
+
+
+def test_another_perception_makes_samples_of_its_own(eyes):
+    frozen = but(eyes, frozen_perception=True)
+    first = learner_of(frozen)
+    key = first.task.key
+    with torch.no_grad():
+        first.model.planner.extra_place += 1.0
+    first.task.modules(first.model)
+    assert first.task.key == key, "the planner does not matter"
+    with torch.no_grad():
+        first.model.neck.outs[0].bias += 1.0
+    first.task.modules(first.model)
+    assert first.task.key != key

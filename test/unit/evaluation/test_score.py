@@ -27,6 +27,11 @@ def test_one_collision_on_one_completed_short_route_is_0_141():
     assert true_rate(records, COLLISIONS) == pytest.approx(1 / 0.8)
 
 
+def test_lights_run_are_told_per_km_beside_all_rule_breaks():
+    means = summary([route_record(facts("red_light", "red_light", "stop_infraction")), route_record(facts(completion=0.5))])
+    assert means["red_lights_per_km"] == pytest.approx(2 / 0.12) and means["infraction_rate_per_km"] == pytest.approx(3 / 0.12)
+
+
 def test_the_26m_row_of_table_2_gives_93_70():
     """IS 0.960, RC 96.43, collision rate 0.207: nine perfect routes but for RC, and one vehicle hit at RC 68.3 %."""
     others = (964.3 - 68.3) / 9 / 100
