@@ -23,6 +23,9 @@ class ModelCard:
 
     ``weights_sha256`` guards weights.safetensors; ``training`` says data, recipe, seed and command; ``scores`` hold
     figures, each with the command that made it. ``use`` says in a few words when to take the model.
+
+    ``parts`` names modules whose weights lie in another model's folder, beside this one: by module its ``model`` and the ``sha256`` of
+    its card. ``weights_sha256`` covers these too.
     """
 
     name: str
@@ -36,6 +39,7 @@ class ModelCard:
     scores: dict[str, Any] = field(default_factory=dict)
     licence: str = "Apache-2.0"
     use: str = ""
+    parts: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def maps_seen(self) -> set[str]:
@@ -72,7 +76,13 @@ def read_card(folder: Path) -> ModelCard:
     for kind, values in ((ModelCard, data), (_Training, data.get("training")), (_Scores, data.get("scores"))):
         require_types(kind, values if isinstance(values, dict) else {}, str(path), CardError)
     with reading(CardError, f"the fields of a model card in {path}", _REMEDY):
-        return ModelCard(**data)
+        card = ModelCard(**data)
+    for module, of in card.parts.items():
+        if not isinstance(of, dict) or sorted(of) != ["model", "sha256"] or not all(isinstance(one, str) for one in of.values()):
+            raise CardError(f"'model' and 'sha256' of part '{module}' in {path}", reprlib.repr(of), _REMEDY)
+        if Path(of["model"]).name != of["model"]:
+            raise CardError(f"a folder's name as 'model' of part '{module}' in {path}", reprlib.repr(of["model"]), _REMEDY)
+    return card
 
 
 @dataclass(frozen=True)

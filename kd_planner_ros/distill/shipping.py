@@ -53,7 +53,8 @@ class Shipping:
             "samples_read": step * self.config.batch, "seed": self.config.seed, "torch": torch.__version__,
             **({"stage": learner.stage.name} if len(learner.plan.stages) > 1 else {}), **self._outcome(False)}
         scores = {"validation": {k: round(v, 5) for k, v in self.best["validation"].items()}}
-        card = save_model(self.folder, self.config.network, learner.model_config, learner.shipped.state_dict(), training, scores)
+        parts = learner.start.parts(self.folder.parent) if learner.start else {}
+        card = save_model(self.folder, self.config.network, learner.model_config, learner.shipped.state_dict(), training, scores, parts)
         self.best["sha256"] = card.weights_sha256
 
     def _without_teacher(self) -> str:

@@ -21,7 +21,8 @@ from kd_planner_ros.runtime.store import load_model
 @dataclass(frozen=True)
 class Start:
     """The origin of a run's first weights, for the card. Its maps are named, because a start must not have been trained on the
-    evaluation map either. ``taken`` of ``tensors`` tensors came from it; ``network`` is what it was a model of."""
+    evaluation map either. ``taken`` of ``tensors`` tensors came from it; ``network`` is what it was a model of. ``folder`` is where it
+    lies, and ``module`` the part of the model that is this model as a whole ("": none)."""
 
     name: str
     sha256: str
@@ -29,6 +30,13 @@ class Start:
     taken: int
     tensors: int
     network: str = ""
+    folder: Path = Path()
+    module: str = ""
+
+    def parts(self, models: Path) -> dict[str, str]:
+        """The model that holds ``module``, by the module, if it lies in the folder ``models``: its weights need not be shipped twice."""
+        beside = self.folder.resolve().parent == models.resolve()
+        return {self.module: self.folder.resolve().name} if self.module and beside else {}
 
     def facts(self) -> dict[str, Any]:
         """As the card holds it."""
@@ -50,7 +58,8 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
     named = config.init or config.warm_start
     if not named:
         return None
-    source, given, card = load_model(find_model(str(named), config.models_dir))
+    folder = find_model(str(named), config.models_dir)
+    source, given, card = load_model(folder)
     if config.init and (card.network != config.network or given != model_config):
         raise CardError(f"a model of network {config.network} like the one to be trained ({model_config})",
                         f"'{card.name}', a {card.network} ({given})",
@@ -71,7 +80,8 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
             raise CardError(f"a start with a {type(ours).__name__} as camera backbone", f"'{card.name}' with a {type(theirs).__name__}",
                             "choose another start model, or train another size")
         taken = warm_start(ours, theirs)
-    return Start(card.name, card.weights_sha256, tuple(sorted(card.maps_seen)), taken, len(model.state_dict()), card.network)
+    return Start(card.name, card.weights_sha256, tuple(sorted(card.maps_seen)), taken, len(model.state_dict()), card.network, folder,
+                 held if held is not None and card.network != config.network else "")
 
 
 def _take_over(part: nn.Module, source: nn.Module, wanted: Any, given: Any, name: str) -> int:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -38,14 +39,17 @@ def half_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def save_model(folder: Path, network: str, config: Any, state_dict: Mapping[str, Tensor],
-               training: Mapping[str, Any] | None = None, scores: Mapping[str, Any] | None = None) -> ModelCard:
+               training: Mapping[str, Any] | None = None, scores: Mapping[str, Any] | None = None,
+               parts: Mapping[str, str] = MappingProxyType({})) -> ModelCard:
     """Write ``weights.safetensors`` and ``card.json`` into ``folder`` (its name is the model's) and give the card back.
 
     The card, which holds the weights' hash, is written last: a crash in between leaves a pair that the loader refuses,
-    never one that it takes. ``config`` is an instance of the network's config class.
+    never one that it takes. ``config`` is an instance of the network's config class. ``parts`` names, by module, models whose folders
+    lie beside ``folder``: where the module's weights are those of the model, they are not written a second time.
 
     Raises:
-        CardError: ``state_dict`` holds a value that is not finite, or does not fit the network and the config.
+        CardError: ``state_dict`` holds a value that is not finite, or does not fit the network and the config; a model of ``parts`` cannot
+            be read.
     """
     folder = Path(folder)
     state = half_weights(state_dict)
@@ -56,13 +60,34 @@ def save_model(folder: Path, network: str, config: Any, state_dict: Mapping[str,
     model = build_empty(network, config)
     fill(model, state, folder.name)
     folder.mkdir(parents=True, exist_ok=True)
-    data = save_tensors(state)
+    elsewhere = {module: _facts_of(folder.parent / name) for module, name in parts.items()
+                 if _same(state, module, read_weights(folder.parent / name, read_card(folder.parent / name)))}
+    data = save_tensors({name: tensor for name, tensor in state.items() if not any(name.startswith(f"{module}.") for module in elsewhere)})
     card = ModelCard(
-        name=folder.name, network=network, config=asdict(config), weights_sha256=hashlib.sha256(data).hexdigest(),
-        parameters=sum(p.numel() for p in model.parameters()), training=dict(training or {}), scores=dict(scores or {}))
+        name=folder.name, network=network, config=asdict(config), weights_sha256=_digest(data, elsewhere),
+        parameters=sum(p.numel() for p in model.parameters()), training=dict(training or {}), scores=dict(scores or {}), parts=elsewhere)
     write_bytes(folder / WEIGHTS, data, durable=True)
     write_bytes(folder / CARD, card.to_json().encode(), durable=True)
     return card
+
+
+def _facts_of(folder: Path) -> dict[str, str]:
+    return {"model": folder.name, "sha256": read_card(folder).weights_sha256}
+
+
+def _same(state: Mapping[str, Tensor], module: str, other: Mapping[str, Tensor]) -> bool:
+    """Whether the tensors of ``module`` in ``state`` are all those of ``other``, bit by bit."""
+    own = {name.removeprefix(f"{module}."): tensor for name, tensor in state.items() if name.startswith(f"{module}.")}
+    return own.keys() == other.keys() and all(
+        tensor.dtype == other[name].dtype and torch.equal(tensor, other[name]) for name, tensor in own.items())
+
+
+def _digest(data: bytes, parts: Mapping[str, Mapping[str, str]]) -> str:
+    """The hash on the card: of the file alone, or of the file and the cards of the models that hold the rest."""
+    digest = hashlib.sha256(data)
+    for module, of in sorted(parts.items()):
+        digest.update(f"{module} {of['sha256']}".encode())
+    return digest.hexdigest()
 
 
 def add_scores(folder: Path, scores: Mapping[str, Any]) -> ModelCard:
@@ -117,18 +142,39 @@ def load_model(folder: Path) -> tuple[nn.Module, Any, ModelCard]:
 
 
 def read_weights(folder: Path, card: ModelCard) -> dict[str, Tensor]:
+    """The tensors of the model in ``folder``, those that other models hold for it included.
+
+    Raises:
+        CardError: a file is missing, broken, or another one than the card says.
+    """
     path = folder / WEIGHTS
     remedy = "restore the file, or train again with 'kd-planner train'"
     try:
         data = path.read_bytes()
     except OSError as error:
         raise CardError(f"weights at {path}", error.strerror or str(error), remedy) from None
-    digest = hashlib.sha256(data).hexdigest()
+    digest = _digest(data, card.parts)
     if digest != card.weights_sha256:
         raise CardError(f"weights of '{card.name}' with sha256 {card.weights_sha256[:12]}...", f"{digest[:12]}...",
                         remedy)
     with reading(CardError, f"a safetensors file at {path}", remedy):
-        return load_tensors(data)
+        tensors = load_tensors(data)
+    for module, of in card.parts.items():
+        tensors |= {f"{module}.{name}": tensor for name, tensor in _read_part(folder, card.name, module, of).items()}
+    return tensors
+
+
+def _read_part(folder: Path, name: str, module: str, of: Mapping[str, str]) -> dict[str, Tensor]:
+    """The tensors that model ``of`` holds for ``module`` of model ``name`` in ``folder``; it may not have parts itself."""
+    place = folder.resolve().parent / of["model"]
+    remedy = f"copy the folder of '{of['model']}' that belongs to it there, or train '{name}' again"
+    if not (place / CARD).is_file():
+        raise CardError(f"the model '{of['model']}' at {place}, which holds '{module}' of '{name}'", "no such model", remedy)
+    card = read_card(place)
+    if card.parts or card.weights_sha256 != of["sha256"]:
+        raise CardError(f"weights {of['sha256'][:12]} of '{of['model']}' for '{module}' of '{name}'",
+                        f"{card.weights_sha256[:12]} at {place}", remedy)
+    return read_weights(place, card)
 
 
 def fill(model: nn.Module, state: Mapping[str, Tensor], name: str) -> None:

@@ -63,6 +63,7 @@ def test_it_learns_to_steer_and_keeps_what_it_sees(config):
     card = read_card(config.models_dir / "driver")
     learnt, given = (load_model(path)[0].state_dict() for path in (config.models_dir / "driver", start))
     assert all(torch.equal(learnt[f"perception.{name}"], one) for name, one in given.items())
+    assert card.parts == {"perception": {"model": "seer", "sha256": read_card(start).weights_sha256}}
     assert card.training["start"]["taken"] == f"{len(given)} of {len(learnt)} tensors" and "Town07" in card.maps_seen
     assert report.finished and card.network == "unified_driver"
     learner = learner_of(but(config, init=str(config.models_dir / "driver")))
