@@ -5,7 +5,8 @@ What belongs together is decided by ``header.stamp``; only the speedometer, whic
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,12 +19,13 @@ from kd_planner_ros.bags.contents import Contents
 from kd_planner_ros.bags.instants import Labels, Sample, SampleBuilder, Truth, instants, kinds_of
 from kd_planner_ros.bags.messages import decoded
 from kd_planner_ros.bags.motion import read_motion
-from kd_planner_ros.bags.roadside import decoders, feeding, roadside_topics
+from kd_planner_ros.bags.roadside import Arrivals, Message, decoders, roadside_topics, through
 from kd_planner_ros.bags.source import Source, as_source
 from kd_planner_ros.bags.timeline import follow
-from kd_planner_ros.core.frames import FrameMaker
+from kd_planner_ros.core.frames import FrameMaker, RoadsideBuffer
 from kd_planner_ros.core.sensors import SensorRig, Station
 from kd_planner_ros.core.timeline import Timeline
+from kd_planner_ros.v2x.channel import Channel
 from kd_planner_ros.wire.codec.base import stamp_of
 from kd_planner_ros.wire.codec.pictures import rgb_of
 from kd_planner_ros.wire.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
@@ -45,12 +47,15 @@ def open_bag(path: Path | str | Source, role_name: str | None = None) -> Recordi
 class Recording(Contents):
     """A recording: what ``Contents`` says of it, its ``timeline`` and its ``samples()``.
 
-    ``incomplete`` counts instants that ``samples`` left out because a sensor was missing.
+    ``incomplete`` counts instants that ``samples`` left out because a sensor was missing; ``radio`` what became of the messages of
+    roadside stations, where the source has a radio for them.
     """
 
     def __init__(self, source: Source, file: BagFile | None = None):
         super().__init__(source, file)
         self.incomplete = 0
+        self.radio: Counter[str] = Counter()
+        self._settings = source.radio
 
     @cached_property
     def timeline(self) -> Timeline:
@@ -65,6 +70,20 @@ class Recording(Contents):
             return timeline
         targets, commands = follow(route, timeline)
         return replace(timeline, targets=targets, commands=commands)
+
+    def received(self, topics: Iterable[str]) -> Iterator[tuple[str, int, bytes]]:
+        """As ``raw``, but what roadside stations sent as the source's radio brings it: late, or not at all. ``radio`` counts anew.
+
+        Raises:
+            BagError: the file is truncated or broken.
+        """
+        wanted = list(topics)
+        stations = set(roadside_topics(self.stations, self.held)) & set(wanted) if self._settings is not None else set()
+        if self._settings is None or not stations:
+            return self.raw(wanted)
+        channel = Channel(self._settings)
+        self.radio = channel.counts
+        return through(self.raw(wanted), stations, channel)
 
     def pictures(self, camera: str) -> Iterator[tuple[int, np.ndarray]]:
         """(stamp in ns, RGB uint8 [H, W, 3]) of one camera, whatever else is missing."""
@@ -98,12 +117,10 @@ class Recording(Contents):
         builder = SampleBuilder(self.topics, self.timeline, topics, sizes, tuple(clouds), labels, maker, decoders(self.notes))
         truth = [topic for topic in (TRUTH_OBJECTS, TRUTH_SIGNALS) if self.usable(topic)]
         joined = [*wanted, *truth]
-        sources = {} if maker.roadside is None else self._roadside_sources()
-        messages = self.messages([*joined, *sources])
-        if maker.roadside is not None:
-            messages = feeding(messages, sources, maker.roadside)
+        messages, hear = self._with_stations(joined, wanted[0], maker.roadside)
         newest = -1
         for found in instants(messages, wanted, truth, self._lose, self.late_ns(joined), self.spread_ns(joined)):
+            hear(stamp_of(found[wanted[0]]))
             sample = builder.build(found)
             if sample is None or sample.frame.stamp_ns <= newest:  # no ego state, or two pictures within half a tick
                 self._lose()
@@ -112,6 +129,16 @@ class Recording(Contents):
             yield sample
 
     # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _with_stations(self, joined: list[str], trigger: str, buffer: RoadsideBuffer | None) -> tuple[
+            Iterator[Message], Callable[[int], None]]:
+        """The messages of ``joined``, and what puts those of stations into ``buffer`` that have arrived for the picture of a stamp."""
+        if buffer is None:
+            return self.messages(joined), lambda stamp_ns: None
+        sources = self._roadside_sources()
+        arrivals = Arrivals(sources, trigger, buffer)
+        messages = ((topic, bag_ns, self._file.decode(topic, raw)) for topic, bag_ns, raw in self.received([*joined, *sources]))
+        return arrivals.passing(messages), arrivals.until
 
     def _roadside_sources(self) -> dict[str, tuple[Station, Any]]:
         sources = {topic: source for topic, source in roadside_topics(self.stations, self.held).items() if self.usable(topic)}

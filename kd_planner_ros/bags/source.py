@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.v2x.channel_settings import ChannelSettings
 
 ROLE_HELP = "the ego's role name, needed where a recording holds two"
 CAMERA_HELP = "NAME=RECORDED: what a recording calls the camera NAME of a network, e.g. front=rgb_front; several are separated by blanks"
@@ -17,11 +18,12 @@ CAMERA_HELP = "NAME=RECORDED: what a recording calls the camera NAME of a networ
 @dataclass(frozen=True)
 class Source:
     """A recording at ``path`` (usable as a path) with the ego's role name ("" where the recording has one ego) and pairs of a
-    network's name of a camera and the recorded one."""
+    network's name of a camera and the recorded one; with ``radio`` what roadside stations sent comes through that channel."""
 
     path: Path
     role_name: str = ""
     cameras: tuple[tuple[str, str], ...] = ()
+    radio: ChannelSettings | None = None
 
     def __fspath__(self) -> str:
         return os.fspath(self.path)
@@ -32,7 +34,8 @@ class Source:
     @property
     def key(self) -> list[object]:
         """What shapes the samples of the recording beside its content; empty where the recording says all itself."""
-        return [self.role_name, [list(pair) for pair in self.cameras]] if self.role_name or self.cameras else []
+        said = [self.role_name, [list(pair) for pair in self.cameras]] if self.role_name or self.cameras else []
+        return said if self.radio is None else [*said, asdict(self.radio)]
 
 
 def as_source(place: Path | str | Source) -> Source:
@@ -58,11 +61,12 @@ def read_cameras(words: Iterable[str]) -> tuple[tuple[str, str], ...]:
     return tuple((own, recorded) for own, recorded in pairs)
 
 
-def find_sources(folders: Iterable[Path], role_name: str | None = None, cameras: Iterable[str] = ()) -> list[Source]:
-    """``find_bags`` with the role name and the names of cameras (words NAME=RECORDED) that hold for every recording.
+def find_sources(folders: Iterable[Path], role_name: str | None = None, cameras: Iterable[str] = (),
+                 radio: ChannelSettings | None = None) -> list[Source]:
+    """``find_bags`` with the role name, the names of cameras (words NAME=RECORDED) and the radio that hold for every recording.
 
     Raises:
         BagError: as ``find_bags``. ConfigError: as ``read_cameras``.
     """
     pairs = read_cameras(tuple(cameras))
-    return [Source(path, role_name or "", pairs) for path in find_bags(folders)]
+    return [Source(path, role_name or "", pairs, radio) for path in find_bags(folders)]

@@ -6,14 +6,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.weather_course import WeatherCourse
 from kd_planner_ros.evaluation.v2x_attacks import ATTACKS
-from kd_planner_ros.v2x.channel_settings import ChannelSettings
+from kd_planner_ros.v2x.channel_settings import channel_field
 
 EVALUATION_ROUTE_SEED = 1000
 """The default town's routes that scores are reported on; training must not use this seed."""
@@ -25,14 +24,8 @@ SNAP_HELP = "take key points farther than 60 m from every lane to the nearest la
 ROLL_HELP = "roll a plan forward from its stamp to now before it is followed; off: hold it as it was made"
 
 DIRECT, OFF, ON = "direct", "off", "on"
-V2X = "v2x_"
-"""Beginning of the fields that set the radio; the rest is the name of a field of ChannelSettings, or of the attack."""
-
-
-def channel_field(name: str) -> Any:
-    """The field of ChannelSettings called ``name``, as a field of a closed-loop evaluation."""
-    there = next(one for one in fields(ChannelSettings) if one.name == name)
-    return field(default=there.default, metadata={**there.metadata, "help": f"with --v2x on: {there.metadata['help']}"})
+RADIO = "with --v2x on"
+"""When the fields that set the radio are followed."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +73,13 @@ class ClosedLoopConfig:
     v2x: str = field(default=DIRECT, metadata={"choices": (DIRECT, OFF, ON), "help":
         "roadside stations: on (signed messages through a channel and a gateway, for the planner and the supervisor), off, or direct "
         "(a planner that asks for views gets them at once, the supervisor nothing)"})
-    v2x_latency_ms: float = channel_field("latency_ms")
-    v2x_jitter_ms: float = channel_field("jitter_ms")
-    v2x_loss: float = channel_field("loss")
-    v2x_burst: float = channel_field("burst")
-    v2x_clock_offset_ms: float = channel_field("clock_offset_ms")
-    v2x_position_noise_m: float = channel_field("position_noise_m")
-    v2x_missed: float = channel_field("missed")
+    v2x_latency_ms: float = channel_field("latency_ms", RADIO)
+    v2x_jitter_ms: float = channel_field("jitter_ms", RADIO)
+    v2x_loss: float = channel_field("loss", RADIO)
+    v2x_burst: float = channel_field("burst", RADIO)
+    v2x_clock_offset_ms: float = channel_field("clock_offset_ms", RADIO)
+    v2x_position_noise_m: float = channel_field("position_noise_m", RADIO)
+    v2x_missed: float = channel_field("missed", RADIO)
     v2x_attack: str = field(default="none", metadata={"choices": tuple(ATTACKS), "help":
         "with --v2x on: all messages arrive unsigned, forged or replayed, or stations report ghosts, or a flood of messages comes"})
 

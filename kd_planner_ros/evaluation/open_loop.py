@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kd_planner_ros.bags.roadside import require_hearer
 from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP, find_sources
 from kd_planner_ros.core.errors import BagError, ConfigError
+from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.records import Plan, Pose
 from kd_planner_ros.driving.supervisor import WISHES
 from kd_planner_ros.evaluation import detected, nuscenes
 from kd_planner_ros.evaluation.metrics import HORIZONS_S, Recorded, score_plans
+from kd_planner_ros.v2x.channel_settings import RecordedRadio, recorded_radio
 
 if TYPE_CHECKING:
     from kd_planner_ros.bags.reader import Recording, Sample
@@ -35,7 +39,7 @@ def read_horizons(text: str) -> tuple[float, ...]:
 
 
 @dataclass(frozen=True)
-class OpenLoopConfig:
+class OpenLoopConfig(RecordedRadio):
     """What to compare. Each field is an option of ``kd-planner evaluate open-loop``."""
 
     bag: Path = field(metadata={"help": "a rosbag2 folder, or a folder of them"})
@@ -53,8 +57,9 @@ class OpenLoopConfig:
 def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     """The figures of ``metrics.score_plans`` over all recordings in ``config.bag``, with ``bags``, ``refused`` (plans that
     the supervisor would not drive) and ``incomplete`` (instants without every sensor) beside them, and ``nuscenes``
-    (``nuscenes.figures``) and ``detected`` (``detected.figures``, of planners with a perception of their own); ``notes`` says by
-    recording what is odd or was left out, where something was.
+    (``nuscenes.figures``) and ``detected`` (``detected.figures``, of planners with a perception of their own); ``radio`` what became of the
+    messages of roadside stations, where a simulated radio brought them; ``notes`` says by recording what is odd or was left out, where
+    something was.
 
     Raises:
         BagError: no recording, a broken one, one that lacks a topic the planner needs, or no instant with every sensor.
@@ -65,15 +70,18 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     from kd_planner_ros.bags.reader import open_bag
     from kd_planner_ros.runtime.load import load_planner
 
-    horizons = _require_horizons(config.horizons)
-    folders = find_sources([config.bag], config.role_name, config.camera)
+    check_fields(config)
+    horizons, radio = _require_horizons(config.horizons), recorded_radio(config)
+    folders = find_sources([config.bag], config.role_name, config.camera, radio)
     with open_bag(folders[0]):
         pass  # a wrong one is refused before the bar begins
     planner = load_planner(config.planner, config.device, config.engine)
-    parts, notes = [], {}
+    require_hearer(radio, planner.rig, planner.name)
+    parts, notes, heard = [], {}, Counter()
     for folder in tqdm(folders, unit="bag", desc=config.planner, disable=not progress, dynamic_ncols=True):
         with open_bag(folder) as recording:
             parts.append(_score_one(recording, planner, horizons))
+            heard += recording.radio
             notes |= {str(recording.path): recording.notes} if recording.notes else {}
     steps, seen = [part.pop("nuscenes") for part in parts], [part.pop("detected") for part in parts]
     merged = merge(parts)
@@ -81,7 +89,8 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
         raise BagError(f"an instant in {config.bag} at which every sensor of '{planner.name}' and odometry gave something",
                        f"none; {merged['incomplete']} instants are incomplete", "look at it with 'kd-planner bags check'")
     return {"planner": planner.name, "bags": len(folders), **merged, "nuscenes": nuscenes.figures(steps),
-            "detected": detected.figures(seen), **({"notes": notes} if notes else {})}
+            "detected": detected.figures(seen), **({"radio": dict(sorted(heard.items()))} if radio is not None else {}),
+            **({"notes": notes} if notes else {})}
 
 
 def _require_horizons(horizons: Sequence[float]) -> tuple[float, ...]:

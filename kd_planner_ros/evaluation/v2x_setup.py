@@ -6,8 +6,8 @@ from dataclasses import fields
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.road import RoadMap
-from kd_planner_ros.evaluation.drives import ON, V2X, ClosedLoopConfig
-from kd_planner_ros.v2x.channel_settings import ChannelSettings
+from kd_planner_ros.evaluation.drives import ON, ClosedLoopConfig
+from kd_planner_ros.v2x.channel_settings import V2X, ChannelSettings
 
 
 def radio_settings(config: ClosedLoopConfig, seed: int) -> ChannelSettings:

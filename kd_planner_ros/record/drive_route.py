@@ -18,7 +18,9 @@ from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.core.weather_course import WeatherCourse, weather_at
 from kd_planner_ros.geometry.captions import captions_of
 from kd_planner_ros.record.in_order import InOrder
+from kd_planner_ros.record.late_views import LateViews
 from kd_planner_ros.record.shared_rig import LEFT_OUT
+from kd_planner_ros.v2x.channel_settings import ChannelSettings
 from kd_planner_ros.world.disturbance import SteeringDisturbance
 from kd_planner_ros.world.events import EventKind
 from kd_planner_ros.world.expert import Expert, ExpertDecision
@@ -58,6 +60,7 @@ class Job:
     walkers: int = 0
     shared: bool = False
     labelled: tuple[str, ...] = ()
+    radio: ChannelSettings | None = None
 
     @property
     def label_cameras(self) -> bool | tuple[str, ...]:
@@ -99,6 +102,7 @@ def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Cal
     ticks = seen = stood = reported = 0
     with BagWriter(job.path, rig, recording_facts(job, rig), job.role_name, compact=job.shared) as bag, InOrder(AHEAD_TICKS) as thread:
         _write_static(bag, road, job, rig, scene.stamp_ns)
+        stations = LateViews(bag, job.radio, job.shared)
         while not world.done and stood * TICK_S < job.stand_s:
             decision = expert.step(scene)
             executed, pushed = override(decision.control, scene)
@@ -107,12 +111,13 @@ def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Cal
             seen = len(events)
             stood = stood + 1 if abs(scene.ego.speed_mps) < STANDING_MPS else 0
             state = _state(decision, pushed, crashed)
-            thread.put(partial(_write, bag, scene, world.capture(job.label_cameras), executed, state, job.labels))
+            thread.put(partial(_write, bag, stations, scene, world.capture(job.label_cameras), executed, state, job.labels))
             ticks, written = ticks + 1, bag.pictures
             if beat(written - reported):
                 raise Stopped
             reported = written
             scene = world.tick(executed)
+        thread.put(partial(_note_radio, bag, stations))
         result = _note_outcome(bag, world)
     beat(bag.pictures - reported)
     frames = bag.pictures
@@ -139,7 +144,8 @@ def recording_facts(job: Job, rig: SensorRig) -> dict[str, str]:
             "disturbed": str(job.disturb and not job.student).lower(), "legacy_light": str(job.legacy_light).lower(),
             "student": job.student, "student_weights": job.student_weights, "labels": " ".join(job.labels),
             "stand_s": str(job.stand_s), "vehicles": str(job.vehicles), "walkers": str(job.walkers),
-            **({"left_out": "; ".join(LEFT_OUT), "labelled": " ".join(job.labelled)} if job.shared else {})}
+            **({"left_out": "; ".join(LEFT_OUT), "labelled": " ".join(job.labelled)} if job.shared else {}),
+            **({"radio": json.dumps(asdict(job.radio))} if job.radio is not None else {})}
 
 
 def _changes(weather: Weather | WeatherCourse) -> dict[str, str]:
@@ -175,17 +181,23 @@ def _write_static(bag: BagWriter, road: RoadMap, job: Job, rig: SensorRig, stamp
         bag.write_map_lines(map_lines(road, job.route.points), stamp_ns)
 
 
-def _write(bag: BagWriter, scene: SceneState, measure: Callable[[], SensorData], executed: Control,
+def _note_radio(bag: BagWriter, stations: LateViews) -> None:
+    """Write into the recording what became of the stations' messages, where there was a radio."""
+    if stations.counts:
+        bag.note("radio_messages", json.dumps(dict(sorted(stations.counts.items()))))
+
+
+def _write(bag: BagWriter, stations: LateViews, scene: SceneState, measure: Callable[[], SensorData], executed: Control,
            state: dict[str, float], labels: tuple[str, ...]) -> None:
     """Everything of one tick."""
+    stations.arrive(scene.stamp_ns)
     bag.write_ego(scene.ego)
     bag.write_state(scene.stamp_ns, executed, state)
     data = measure()
     if not data.images and not data.clouds and not data.roadside:
         return
     bag.write_scene(scene)
-    for view in data.roadside:  # before the pictures: a reader then has them when the pictures are complete
-        bag.write_roadside(view)
+    stations.take(data.roadside)  # before the pictures: a reader has them with the pictures of this tick
     for camera, shot in data.images.items():
         bag.write_camera(camera, shot, labels)
     if told := captions_of(data.images.items(), data.roadside, scene.actors):

@@ -20,6 +20,7 @@ from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.record.drive_route import Job
 from kd_planner_ros.record.shared_rig import FPS as SHARED_FPS
 from kd_planner_ros.record.shared_rig import LABELLED, shared_rig
+from kd_planner_ros.v2x.channel_settings import RecordedRadio, recorded_radio
 from kd_planner_ros.wire.topics import LABELS, require_role_name
 from kd_planner_ros.world.hidden_routes import HIDDEN, hidden_routes
 from kd_planner_ros.world.route_files import LeftOut, of_another_town, read_route_file
@@ -32,7 +33,7 @@ def _field(default: Any, text: str, **metadata: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class RecordConfig:
+class RecordConfig(RecordedRadio):
     """What to record, and where to put it."""
 
     out: Path = field(metadata={"help": "folder for the recordings, one rosbag2 folder a route"})
@@ -147,7 +148,8 @@ def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]
         named = replace(route, name=f"{source}/{route.name}", town=road.name)
         jobs.append(Job(Path(config.out) / name, named, seed, weather, config.labels, config.disturb, config.role_name,
                         str(config.map), config.stand_s, config.legacy_light, config.student, vehicles=config.vehicles,
-                        walkers=config.walkers, shared=config.shared, labelled=LABELLED if config.shared else ()))
+                        walkers=config.walkers, shared=config.shared, labelled=LABELLED if config.shared else (),
+                        radio=recorded_radio(config)))
     return jobs, failed
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from kd_planner_ros.bags.facts import custom_data
+from kd_planner_ros.bags.roadside import require_hearer
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.sensors import SensorRig
@@ -27,6 +28,7 @@ from kd_planner_ros.record.drive_route import Job, RouteReport, recording_facts
 from kd_planner_ros.record.jobs import RecordConfig, plan_jobs, recording_rig
 from kd_planner_ros.record.shared_rig import LEFT_OUT
 from kd_planner_ros.record.worker import work
+from kd_planner_ros.v2x.channel_settings import recorded_radio
 from kd_planner_ros.world.maps import load_map
 
 MIN_FREE_BYTES = 2 * 10**9
@@ -65,6 +67,7 @@ def record(config: RecordConfig) -> RecordReport:
         BagError: no route could be recorded, a worker died, or the disk is nearly full.
     """
     rig = recording_rig(config)
+    require_hearer(recorded_radio(config), rig, config.network)
     weights = _student_weights(config.student)
     road = load_map(config.map, config.stations)
     jobs, failed = plan_jobs(config, road)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+V2X = "v2x_"
+"""Beginning of the fields of a config that set a radio; the rest is the name of a field of ``ChannelSettings``."""
+RECORDED = "roadside topics by a simulated radio"
+"""What the options of a reader of recordings are about."""
 
 
 @dataclass(frozen=True)
@@ -34,3 +40,28 @@ class ChannelSettings:
         "help": "standard deviation of an object's heading, degrees", "low": 0.0, "high": 180.0})
     missed: float = field(default=0.0, metadata={
         "help": "probability that a station misses an object in one list, from 0 to 1", "low": 0.0, "high": 1.0})
+
+
+def channel_field(name: str, about: str) -> Any:
+    """The field of ChannelSettings called ``name`` as a field of another config; its help begins with what it is ``about``."""
+    there = next(one for one in fields(ChannelSettings) if one.name == name)
+    return field(default=there.default, metadata={**there.metadata, "help": f"{about}: {there.metadata['help']}"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedRadio:
+    """Options of a command that reads recordings: how late, or not at all, what roadside stations sent comes."""
+
+    v2x_seed: int = channel_field("seed", RECORDED)
+    v2x_latency_ms: float = channel_field("latency_ms", RECORDED)
+    v2x_jitter_ms: float = channel_field("jitter_ms", RECORDED)
+    v2x_loss: float = channel_field("loss", RECORDED)
+    v2x_burst: float = channel_field("burst", RECORDED)
+
+
+def recorded_radio(config: Any) -> ChannelSettings | None:
+    """The channel that ``config``, with the fields of ``RecordedRadio``, asks for; None: the roadside topics as they were recorded."""
+    given = {one.name: getattr(config, one.name) for one in fields(RecordedRadio)}
+    if all(given[one.name] == one.default for one in fields(RecordedRadio)):
+        return None
+    return ChannelSettings(**{name.removeprefix(V2X): value for name, value in given.items()})

@@ -6,8 +6,11 @@ An argument whose default is "" and that is not given leaves its parameter to th
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from kd_planner_ros.ros.specs import graph_specs, node_specs
 from kd_planner_ros.ros.specs.base import Argument
+from kd_planner_ros.v2x.channel_settings import RecordedRadio
 
 LOG_LEVELS = ["", "debug", "info", "warn", "error", "fatal"]
 
@@ -55,6 +58,7 @@ REPLAY: tuple[Argument, ...] = (
     ("camera", "", "which recorded camera is which, NAME=RECORDED, several separated by spaces; empty: those of the same names", None),
     ("perception", "", "perceiver to run beside the planner: folder of models/, a path to one, or auto; empty: none", None),
     ("out", "", "new recording for everything that the nodes publish; empty: none is written", None),
+    *((one.name, "", f"{one.metadata['help']}; empty: {one.default:g}", None) for one in fields(RecordedRadio)),
     ("max_drops", "", "largest share of frames without a plan that is still scored; empty: 0.02", None),
     *_MODEL, *_NODES)
 TRAIN: tuple[Argument, ...] = (

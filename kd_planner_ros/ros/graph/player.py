@@ -21,6 +21,7 @@ from std_msgs.msg import Bool, String
 
 from kd_planner_ros.bags.instants import LONGEST_NS
 from kd_planner_ros.bags.reader import Recording
+from kd_planner_ros.bags.roadside import roadside_topics
 from kd_planner_ros.bags.stamps import header_stamp
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Control, Plan, Pose
@@ -164,18 +165,22 @@ def plain(raw: bytes) -> Image:
     return rgb(make, rgb_of(message), stamp_of(message), message.header.frame_id)
 
 
-def instants(recording: Recording, topics: set[str]) -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
+def instants(recording: Recording, topics: set[str], trigger: str = "") -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
     """The messages of ``recording`` on ``topics`` as (header stamp, [(topic, CDR bytes)]), oldest stamp first; of one topic's messages
-    with one stamp the first. Messages of roadside stations, calibrations and transforms come as they were recorded, with the car's newest
-    of that time.
+    with one stamp the first. Messages of roadside stations come before the first picture on ``trigger`` that follows them in the recording,
+    as an evaluation has them (``bags/roadside.py``). Calibrations and transforms come as they were recorded, with the car's newest of that
+    time; so do stations without ``trigger``.
     ``recording.notes`` says how many came too late to be played.
 
     Raises:
         BagError: a broken file, or a message without a readable header.
     """
-    ticks = _Ticks(min(recording.spread_ns(topics), LONGEST_NS) + SETTLE_NS)
-    for topic, _, raw in recording.raw(topics):
-        if topic in recording.timed:
+    ticks = _Ticks(min(recording.spread_ns(topics), LONGEST_NS) + SETTLE_NS, trigger)
+    stations = set(roadside_topics(recording.stations, recording.held)) if trigger else set()
+    for topic, _, raw in recording.received(topics):
+        if topic in stations:
+            ticks.hear(topic, raw)
+        elif topic in recording.timed:
             ticks.take(header_stamp(raw, topic), topic, raw)
         else:
             ticks.accompany(None if topic in _QOS else header_stamp(raw, topic), topic, raw)
@@ -186,10 +191,12 @@ def instants(recording: Recording, topics: set[str]) -> Iterator[tuple[int, list
 
 
 class _Ticks:
-    """Messages by stamp, held for ``hold_ns`` of the newest one, in which others may still come. ``late`` counts what came after that."""
+    """Messages by stamp, held for ``hold_ns`` of the newest one, in which others may still come. ``late`` counts what came after that.
+    ``trigger``: the topic whose next message roadside ones come with."""
 
-    def __init__(self, hold_ns: int):
-        self.hold_ns, self.late = hold_ns, 0
+    def __init__(self, hold_ns: int, trigger: str = ""):
+        self.hold_ns, self.late, self._trigger = hold_ns, 0, trigger
+        self._heard: list[tuple[str, bytes]] = []
         self._pending: dict[int, list[tuple[str, bytes]]] = defaultdict(list)
         self._newest_ns = self._played_ns = -1
         self._early: list[tuple[int | None, str, bytes]] = []
@@ -201,8 +208,15 @@ class _Ticks:
             self.accompany(*one)
         self._early.clear()
         if stamp_ns > self._played_ns and all(topic != other for other, _ in self._pending[stamp_ns]):
+            if topic == self._trigger:
+                self._pending[stamp_ns][:0] = self._heard  # published first: a model that plans on the picture has them by then
+                self._heard.clear()
             self._pending[stamp_ns].append((topic, bytes(raw)))
         self.late += stamp_ns <= self._played_ns
+
+    def hear(self, topic: str, raw: bytes) -> None:
+        """A message of a roadside station."""
+        self._heard.append((topic, bytes(raw)))
 
     def accompany(self, stamp_ns: int | None, topic: str, raw: bytes) -> None:
         """A message that goes with the car's newest of its time, unless it is a little newer. The first ones wait for the car's first."""
@@ -223,4 +237,6 @@ class _Ticks:
         for stamp_ns, topic, raw in self._early:
             if stamp_ns is not None:
                 self._pending[stamp_ns].append((topic, raw))
+        if self._heard:  # no picture follows them: nobody plans on them any more
+            self._pending[max(self._pending, default=self._newest_ns) + 1] += self._heard
         yield from sorted(self._pending.items())

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,16 @@ import numpy as np
 from tqdm import tqdm
 
 from kd_planner_ros.bags.reader import Recording, open_bag
-from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP, Source, read_cameras
+from kd_planner_ros.bags.roadside import require_hearer
+from kd_planner_ros.bags.source import Source, read_cameras
 from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
+from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.sensors import SensorRig
-from kd_planner_ros.ros.graph.arguments import LOG_LEVELS
 from kd_planner_ros.ros.graph.checks import check_nodes
 from kd_planner_ros.ros.graph.describe import GraphConfig, NodeProcess, describe
 from kd_planner_ros.ros.graph.environment import graph_environment, require_graph, transport_environment
 from kd_planner_ros.ros.graph.pacing import Asked, paced
+from kd_planner_ros.ros.graph.replay_config import ReplayConfig
 from kd_planner_ros.ros.graph.replay_topics import needed_topics, playable, renamed, with_cameras
 from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
 from kd_planner_ros.ros.graph.site import Site
@@ -31,6 +33,7 @@ from kd_planner_ros.ros.profiles import Profile
 from kd_planner_ros.ros.specs.world import PATIENT_CONTROL_S
 from kd_planner_ros.runtime.facts import ModelFacts, planner_facts
 from kd_planner_ros.sync.cadence import Cadence
+from kd_planner_ros.v2x.channel_settings import recorded_radio
 from kd_planner_ros.wire.topics import TRUTH_OBJECTS
 
 START_S, DIAGNOSTICS_S = 240.0, 3.0
@@ -38,59 +41,35 @@ GIVEN = ("planner", "models_dir", "carla_profile", "role_name")
 """Options that a parameter file may say instead."""
 
 
-def _option(default: Any, text: str, **more: Any) -> Any:
-    return field(default=default, metadata={"help": text, **more})
-
-
-@dataclass(frozen=True)
-class ReplayConfig:
-    """What to play, to whom, how fast."""
-
-    bag: Path = field(metadata={"help": "a rosbag2 folder (mcap or sqlite3)"})
-    planner: str = _option("", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model; empty: the "
-                               "parameter files', else auto")
-    perception: str = _option("", "perceiver to run beside the planner: folder of models/, a path to one, or auto; empty: none")
-    out: Path | None = _option(None, "new recording for everything that the nodes publish; default: none is written", metavar="DIR")
-    rate: float = _option(0.0, "playback speed as a multiple of real time; 0: lock-step, each tick waits for its control")
-    max_drops: float = _option(0.02, "largest share of frames without a plan that is still scored")
-    device: str = _option("", "cpu, cuda or cuda:N; empty: the parameter files', else cpu")
-    engine: str = _option("", "inference engine; empty: the parameter files', else auto",
-                          choices=("", "auto", "torch", "openvino", "onnxruntime"))
-    models_dir: str = _option("", "folder of models; empty: the parameter files', else the shipped ones", metavar="DIR")
-    carla_profile: str = _option("", "topic names and message types, a file of config/profiles/ or a path to one; empty: the parameter "
-                                     "files', else carla_bridge")
-    role_name: str = _option("", ROLE_HELP)
-    camera: tuple[str, ...] = _option((), CAMERA_HELP, metavar="NAME=RECORDED")
-    params_file: Path | None = _option(None, "ROS parameter file of your own; wins over config/nodes/*.yaml", metavar="FILE")
-    log_level: str = _option("", "what the nodes log; empty: ROS's default, info", choices=LOG_LEVELS)
-
-
 def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
     """Play the recording and give back ``evaluation.metrics.score_plans``' figures, with ``frames``, ``dropped``
     (frames without a plan), ``extra`` (plans at stamps that no frame has; they are scored too), ``unanswered`` (ticks without a control
     in time), ``refused``, ``wall_s`` and ``calibration`` (what the planner said of the calibration that was played). With a perceiver
     ``perceptions`` and ``pictures_unseen``; with ``config.out`` ``out``, the new recording, ``written``, its messages by topic, and
-    ``not_written``: topics of types that have no definition here.
+    ``not_written``: topics of types that have no definition here; ``radio``: what became of roadside messages by a simulated radio.
 
     Raises:
         BagError: no recording, a broken one, or one that lacks the route or a sensor of the models; ``config.out`` exists already.
         PlannerError, CardError: from the planner, or a node died.
         ConfigError: more frames were dropped than ``max_drops`` allows, or this shell's variables let no graph form.
     """
+    check_fields(config)
     if config.rate < 0.0 or not 0.0 <= config.max_drops <= 1.0:
         raise ConfigError("--rate of at least 0 and --max-drops from 0 to 1", f"{config.rate} and {config.max_drops}",
                           "correct them")
     require_graph()
     _require_new(config.out)
     site = Site({**{name: getattr(config, name) for name in GIVEN}, "perceiver": config.perception}, config.params_file)
-    with open_bag(Source(config.bag, site.value("role_name"), read_cameras(config.camera))) as recording:
+    radio = recorded_radio(config)
+    with open_bag(Source(config.bag, site.value("role_name"), read_cameras(config.camera), radio)) as recording:
         graph = _graph(config, recording, site)
         started_s = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="kd_planner_replay_") as folder:
             player, frames, found = _play(config, recording, graph.nodes, graph.profile, graph.topics, graph.trigger, graph.facts,
                                           Path(folder), graph.environment, progress, graph.seen)
         return {"planner": graph.facts.name, "bag": str(config.bag), "wall_s": round(time.monotonic() - started_s, 2),
-                **_score(config, recording, player, frames), **found}
+                **_score(config, recording, player, frames), **found,
+                **({"radio": dict(sorted(recording.radio.items()))} if radio is not None else {})}
 
 
 @dataclass(frozen=True)
@@ -112,6 +91,7 @@ def _graph(config: ReplayConfig, recording: Recording, site: Site) -> _Graph:
     _require_heard(profile, recording)
     planner, models_dir = site.planner(profile)
     facts = planner_facts(planner, models_dir)
+    require_hearer(recorded_radio(config), facts.rig, facts.name)
     perceiver, perceiver_dir = site.perceiver(profile) if config.perception else ("", "")
     perceiver, seen = perceiver_facts(perceiver, perceiver_dir)
     _, trigger = needed_topics(recording, facts.rig)
@@ -196,7 +176,7 @@ def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any,
             _await_agent(player, eyes, processes, watch, environment)
             written.open(player.spin)
             require_only_clock(player.node)
-            bar = tqdm(instants(recording, set(topics)), unit="tick", disable=not progress, dynamic_ncols=True, file=sys.stderr)
+            bar = tqdm(instants(recording, set(topics), trigger), unit="tick", disable=not progress, dynamic_ncols=True, file=sys.stderr)
             for stamp_ns, group in paced(bar, config.rate, player.spin):
                 run.tick(stamp_ns, group)
                 _require_alive(processes, watch, environment)

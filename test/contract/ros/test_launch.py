@@ -190,6 +190,8 @@ WRONG = {
         "models_dir:=/nowhere": "a folder of models at /nowhere", "params_file:=/nowhere.yaml": "a parameter file at",
         "log_level:=loud": "valid options", "speed:=2": "got speed; correct the name",
         "perception:=nobody": "got 'nobody'", "out:=/proc": "no recording at /proc yet",
+        "v2x_seed:=-1": "v2x-seed", "v2x_latency_ms:=-1": "v2x-latency-ms", "v2x_jitter_ms:=-1": "v2x-jitter-ms",
+        "v2x_loss:=2": "v2x-loss", "v2x_burst:=0": "v2x-burst",
     },
     TRAIN: {
         "recipe:=/nowhere.yaml": "expected a recipe", "args:=bogus:=1": "got bogus", "args:=epoch:=2": "is 'epochs'",

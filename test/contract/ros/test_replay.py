@@ -16,7 +16,10 @@ from support.rewrite import moved, rewrite, zoomed
 
 from kd_planner_ros.bags.bag_file import BagFile
 from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.bags.roadside import decoders, roadside_topics
+from kd_planner_ros.bags.source import Source
 from kd_planner_ros.core.errors import BagError, ConfigError, KdPlannerError, PlannerError
+from kd_planner_ros.core.frames import RoadsideBuffer
 from kd_planner_ros.core.records import Pose, Trajectory
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig, Station
@@ -29,6 +32,8 @@ from kd_planner_ros.ros.graph.replay import ReplayConfig, _score, replay
 from kd_planner_ros.ros.graph.replay_outputs import OutputBag
 from kd_planner_ros.ros.graph.replay_topics import needed_topics, playable
 from kd_planner_ros.sync.cadence import Cadence
+from kd_planner_ros.v2x.channel_settings import ChannelSettings
+from kd_planner_ros.wire.codec.base import stamp_of
 from kd_planner_ros.wire.codec.motion import TRANSFORMS
 
 FRONT = (CameraSpec("front", Pose(), 64, 32, 100.0),)
@@ -327,6 +332,56 @@ def test_late_pictures_of_stations_come_with_the_instant_at_which_they_were_rece
     assert [stamp for stamp, _ in found] == [10**9 + n * 50_000_000 for n in range(40)]
     taken = [(stamp - header_stamp(raw, station)) / 1e9 for stamp, group in found for topic, raw in group if topic == station]
     assert len(taken) == 4 and taken == [pytest.approx(0.3, abs=0.06)] * 4
+
+
+def seen(buffer, stamp_ns, **decode):
+    """What a model is given at ``stamp_ns``: station, picture's stamp, sum of the pixels."""
+    return [(view.station, view.stamp_ns, int(view.image.sum())) for view in buffer.views(stamp_ns, 0.0, 0.0, **decode)]
+
+
+@pytest.mark.parametrize("settings", [{}, {"latency_ms": 130.0}, {"loss": 0.4, "burst": 2.0, "seed": 5},
+                                      {"latency_ms": 40.0, "jitter_ms": 120.0, "loss": 0.2}], ids=str)
+@pytest.mark.parametrize("late_ns", [3_000_000, 230_000_000])
+def test_a_replay_plays_what_stations_sent_as_the_evaluation_reads_it(tmp_path, settings, late_ns):
+    """Late as they were recorded, and late and lost by a simulated radio: each picture of the car meets the same views."""
+    camera = CameraSpec("north", Pose(x=10.0, z=7.0), 16, 8, 90.0, 0.1)
+    view = RoadsideView("rsu", camera, np.full((8, 16, 3), 90, np.uint8), np.zeros(2, ACTOR_DTYPE), 0, 0.0)
+    path = write_bag(tmp_path / "arc", seconds=3.0, every=2, views=(view,), stations=(Station("rsu", Pose(x=10.0), (camera,)),))
+    path = rewrite(path, tmp_path / "late", lambda topic, when, raw: [(when + late_ns * topic.startswith("/carla/rsu"), raw)])
+    rig, radio = SensorRig(FRONT, roadside=RoadsideWish()), ChannelSettings(**settings) if settings else None
+    with open_bag(Source(path, radio=radio)) as recording:
+        evaluated = [(sample.frame.stamp_ns, [(one.station, one.stamp_ns, int(one.image.sum())) for one in sample.frame.roadside])
+                     for sample in recording.samples(("front",), wants=rig)]
+        topics, trigger = needed_topics(recording, rig)
+        counts = recording.radio
+        stations, buffer, played = roadside_topics(recording.stations, recording.held), RoadsideBuffer(rig.roadside), []
+        for stamp, group in instants(recording, set(topics), trigger):
+            for topic, raw in group:
+                if topic == trigger:
+                    played.append((stamp, seen(buffer, stamp, **decoders([]))))
+                elif topic in stations and stations[topic][1] is not None:
+                    message = recording._file.decode(topic, raw)
+                    buffer.take_picture(*stations[topic], stamp_of(message), message)
+        assert recording.radio == counts
+    assert played == evaluated and len(played) == 30 and any(views for _, views in played)
+    assert all(before <= stamp for stamp, views in played for _, before, _ in views)
+
+
+def test_late_and_lost_stations_give_the_figures_of_the_offline_evaluation(tmp_path):
+    camera = CameraSpec("north", Pose(x=10.0, z=7.0), 64, 32, 90.0, 0.5)
+    view = RoadsideView("rsu", camera, np.random.default_rng(0).integers(0, 255, (32, 64, 3), np.uint8), None, 0, 0.0)
+    bag = write_bag(tmp_path / "arc", seconds=4.0, views=(view,), stations=(Station("rsu", Pose(x=10.0), (camera,)),))
+    planner = save_seeded(tmp_path / "vlm", "v2x_vlm", {"camera_width": 64, "camera_height": 32, "camera_x_m": -1.5, "camera_z_m": 2.0,
+                                                        "head": "displacement"})
+    given = {"bag": bag, "planner": str(planner), "engine": "torch"}
+    radio = {"v2x_loss": 0.5, "v2x_seed": 1, "v2x_latency_ms": 20.0}
+    ours, theirs = replay(ReplayConfig(**given, **radio), progress=False), run(OpenLoopConfig(**given, **radio), progress=False)
+    assert ours["radio"] == theirs["radio"] and 0 < theirs["radio"]["lost"] < theirs["radio"]["sent"] == 8
+    assert ours["frames"] == theirs["plans"] == 8 and ours["dropped"] == 0
+    assert ours["l2_m"] == {name: None if value is None else pytest.approx(value, rel=1e-5) for name, value in theirs["l2_m"].items()}
+    assert run(OpenLoopConfig(**given), progress=False)["l2_m"] != theirs["l2_m"], "the planner looks at what stations sent"
+    with pytest.raises(ConfigError, match="asks for none"):
+        replay(ReplayConfig(bag=bag, planner="constant_velocity", **radio), progress=False)
 
 
 def test_a_message_too_short_for_a_header_is_refused():

@@ -3,14 +3,20 @@
 import numpy as np
 import pytest
 from support.bags import write_bag
+from support.rewrite import rewrite
 
 from kd_planner_ros.bags import messages
 from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.bags.roadside import require_hearer
+from kd_planner_ros.bags.source import Source
 from kd_planner_ros.bags.writer import BagWriter
+from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig, Station
 from kd_planner_ros.core.v2x import RoadsideView
+from kd_planner_ros.v2x.channel import fate
+from kd_planner_ros.v2x.channel_settings import ChannelSettings
 
 CAMERA = CameraSpec("north", Pose(x=10.0, y=2.0, z=7.0, yaw=0.5, pitch=0.3), 16, 8, 90.0, 0.1)
 STATION = Station("rsu", Pose(x=10.0, y=2.0), (CAMERA,))
@@ -53,6 +59,48 @@ def test_late_views_have_their_age_and_too_old_ones_are_missing(tmp_path):
     assert [frame.roadside[0].age_s for frame in late] == [0.3] * 4
     old, recording = frames(path, SensorRig(roadside=RoadsideWish(max_age_s=0.1)))
     assert [frame.roadside for frame in old] == [()] * 4 and recording.incomplete == 0
+
+
+def aired(path, wants=WANTS, **settings):
+    """(age of each frame's view, None where it has none; what became of the messages) by a simulated radio."""
+    with open_bag(Source(path, radio=ChannelSettings(**settings))) as recording:
+        found = [sample.frame for sample in recording.samples(wants=wants)]
+        return [frame.roadside[0].age_s if frame.roadside else None for frame in found], recording.radio
+
+
+def test_a_simulated_radio_makes_views_late(tmp_path):
+    path = bag(tmp_path, every=2)
+    ages, counts = aired(path, latency_ms=120.0)
+    assert ages == [None, None, *[pytest.approx(0.2)] * 18] and counts == {"sent": 40, "arrived": 40}
+    assert aired(path, latency_ms=100.0)[0][:3] == [None, pytest.approx(0.1), pytest.approx(0.1)], "it comes just before that picture"
+    assert aired(path)[0] == [0.0] * 20 and aired(path, latency_ms=600.0)[0] == [None] * 20
+
+
+def test_a_simulated_radio_loses_what_its_seed_says_whichever_topics_are_read(tmp_path):
+    path, settings = bag(tmp_path, every=2), {"seed": 3, "loss": 0.4, "burst": 3.0}
+    topic = "/carla/rsu/north/image"
+    there = [number for number in range(20) if not fate(ChannelSettings(**settings), topic, number + 1).lost]
+    pictures, counts = aired(path, SensorRig(roadside=RoadsideWish()), **settings)
+    expected = [min((0.1 * (frame - sent) for sent in there if sent <= frame), default=9.0) for frame in range(20)]
+    assert pictures == [None if age > 0.5 else pytest.approx(age) for age in expected] and 0 < len(there) < 20
+    assert counts["sent"] == 40 and counts["lost"] + counts["arrived"] == 40
+    with open_bag(Source(path, radio=ChannelSettings(**settings))) as recording:
+        assert sum(1 for _ in recording.received([topic])) == len(there) and recording.radio["sent"] == 20
+    assert aired(path, SensorRig(roadside=RoadsideWish()), **{**settings, "seed": 4})[0] != pictures
+
+
+def test_what_comes_after_a_picture_waits_for_the_next_one(tmp_path):
+    path = bag(tmp_path, every=2)
+    late = rewrite(path, tmp_path / "late", lambda topic, when, raw: [(when + 1_000_000 * topic.startswith("/carla/rsu"), raw)])
+    found, _ = frames(late)
+    assert [frame.roadside[0].age_s if frame.roadside else None for frame in found] == [None, *[pytest.approx(0.1)] * 19]
+
+
+def test_a_radio_for_a_model_that_hears_no_station_is_refused():
+    require_hearer(None, SensorRig(), "deaf")
+    require_hearer(ChannelSettings(), WANTS, "hearing")
+    with pytest.raises(ConfigError, match="'deaf', which asks for none"):
+        require_hearer(ChannelSettings(loss=0.1), SensorRig(), "deaf")
 
 
 def test_whoever_asks_for_nothing_gets_nothing(tmp_path):

@@ -48,7 +48,7 @@ USERS = {  # room or module: the commands that reach it, most special first
     "runtime/engines": ("evaluate closed-loop", "drive", "replay", "bench latency"), "ros/profiles": ("drive", "replay"),
     "ros/carla_objects": ("models sensors",), "wire/topics": ("drive", "record", "replay"), "world/routes": ("record",),
     "world/route_listing": ("routes",), "cli/v2x": ("v2x keys",), "world/hidden_routes": ("evaluate closed-loop", "record", "drive"),
-    "evaluation/v2x_setup": ("evaluate closed-loop",)}
+    "bags/roadside": ("evaluate open-loop", "replay", "record"), "evaluation/v2x_setup": ("evaluate closed-loop",)}
 ELSEWHERE = {  # (module, option): why another command's option is meant
     ("samples/shards", "--network"): "of 'kd-planner record', which the sentence names",
     ("samples/shards", "--labels"): "of 'kd-planner record', which the sentence names",
