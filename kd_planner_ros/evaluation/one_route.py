@@ -69,7 +69,7 @@ class PlannerSide:
         in the graph."""
         ego, goal = scene.ego, self._driver.goal(scene.ego)
         if self.link is not None:
-            heard = self.link.step(scene)
+            heard = self.link.step(scene) if sensed is None else self.link.step(scene, sensed.clouds)
             self._driver.hear(heard.reported)
             sensed = None if sensed is None else replace(sensed, roadside=heard.views)
         frame = self._seat.frame(ego, goal, sensed)

@@ -9,16 +9,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from kd_planner_ros.core.records import EgoState
 from kd_planner_ros.core.scene import SceneState
-from kd_planner_ros.core.sensors import RoadsideWish, Station
+from kd_planner_ros.core.sensors import LidarSpec, RoadsideWish, Station
 from kd_planner_ros.core.v2x import OBJECTS, PICTURE, CooperativePicture, RadioMessage, ReportedObjects, RoadsideView
 from kd_planner_ros.evaluation.v2x_attacks import ATTACKS
 from kd_planner_ros.imaging.compressed import compress
 from kd_planner_ros.v2x.channel import Channel, clock_ns, measured
 from kd_planner_ros.v2x.channel_settings import ChannelSettings
+from kd_planner_ros.v2x.free_space import free_space
 from kd_planner_ros.v2x.gateway import ACCEPTED, Gateway
 from kd_planner_ros.v2x.log import GatewayLog
 from kd_planner_ros.v2x.payloads import pack_rows
@@ -59,10 +63,12 @@ class RadioLink:
         settings: the channel's; the gateway knows its latency as the least time that the link takes.
         attack: a name in ``ATTACKS``.
         wish: what the planner wants of the stations; None: nothing.
+        lidar: the car's LiDAR, with which the gateway looks for objects that are not there; None: the car has none.
     """
 
     def __init__(self, stations: Sequence[Station], broadcast: Broadcast, settings: ChannelSettings, attack: str = "none",
-                 wish: RoadsideWish | None = None):
+                 wish: RoadsideWish | None = None, lidar: LidarSpec | None = None):
+        self._lidar = lidar
         self._broadcast, self._settings, self._wish = broadcast, settings, wish
         self._asked = LISTS if wish is None else replace(wish, objects=True, views=max(wish.views, LISTS.views))
         self._signers, keys = keyring_for(stations)
@@ -75,11 +81,14 @@ class RadioLink:
         self._tick = 0
         self._log: GatewayLog | None = None
 
-    def step(self, scene: SceneState) -> Heard:
-        """Send what the stations see at ``scene``, and give what the gateway lets through at its stamp."""
+    def step(self, scene: SceneState, clouds: Mapping[str, np.ndarray] = MappingProxyType({})) -> Heard:
+        """Send what the stations see at ``scene``, and give what the gateway lets through at its stamp. ``clouds`` are those that the car's
+        LiDARs gave in this tick, by id, [N, 4] in the sensor's frame."""
         now_ns = EPOCH_NS + scene.stamp_ns
         ego = replace(scene.ego, stamp_ns=now_ns)
         self._gateway.locate(ego)
+        if self._lidar is not None and self._lidar.id in clouds:
+            self._gateway.see(free_space(clouds[self._lidar.id], ego, self._lidar.pose))
         for view in self._sent():
             for message in self._messages(view, ego, now_ns):
                 self._channel.send(message, now_ns)

@@ -15,6 +15,7 @@ from kd_planner_ros.ros.ports.gateway_outputs import GatewayOutputs
 from kd_planner_ros.ros.ports.radio_inputs import RadioInputs
 from kd_planner_ros.ros.specs.v2x_gateway import V2xGatewayParams
 from kd_planner_ros.ros.stamps import CLOCK_START_NS
+from kd_planner_ros.v2x.free_space import FreeSpace
 from kd_planner_ros.v2x.gateway import ACCEPTED, Gateway
 from kd_planner_ros.v2x.key_files import read_allowed
 from kd_planner_ros.v2x.log import GatewayLog
@@ -46,6 +47,10 @@ class RadioGate:
     def locate(self, ego: EgoState) -> None:
         """The car is here now."""
         self._gateway.locate(ego)
+
+    def see(self, free: FreeSpace) -> None:
+        """The car itself sees this space to be free."""
+        self._gateway.see(free)
 
     def expire(self, now_ns: int) -> None:
         """What has waited long enough for its signature is judged without it."""

@@ -13,7 +13,8 @@ from kd_planner_ros.core.records import EgoState
 from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.core.v2x import OBJECTS, PHASES, PICTURE, RadioMessage
 from kd_planner_ros.v2x import reasons
-from kd_planner_ros.v2x.objects import FreeSpace, Tracks
+from kd_planner_ros.v2x.free_space import FreeSpace
+from kd_planner_ros.v2x.objects import Tracks
 from kd_planner_ros.v2x.order import NS, ClockEstimate, RateLimit, ReplayWindow
 from kd_planner_ros.v2x.payloads import Refused, largest
 from kd_planner_ros.v2x.pictures import PictureCheck, faces, require_size

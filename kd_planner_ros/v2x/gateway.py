@@ -13,7 +13,8 @@ from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.core.v2x import OBJECTS, PHASES, PICTURE, CooperativePicture, CoopState, RadioMessage, ReportedObjects, RoadsideView
 from kd_planner_ros.v2x.checks import CHECKS, SCREENS, Check, Gate, Peer, known
 from kd_planner_ros.v2x.evidence import Cost, Evidence
-from kd_planner_ros.v2x.objects import FreeSpace, Plausibility
+from kd_planner_ros.v2x.free_space import FreeSpace
+from kd_planner_ros.v2x.objects import Plausibility
 from kd_planner_ros.v2x.order import NS
 from kd_planner_ros.v2x.payloads import Refused, read_rows
 from kd_planner_ros.v2x.pictures import something_moves

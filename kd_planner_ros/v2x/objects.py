@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
-from kd_planner_ros.geometry.boxes import corners, overlap_one
+from kd_planner_ros.geometry.boxes import overlap_one
 from kd_planner_ros.v2x import reasons
+from kd_planner_ros.v2x.free_space import FreeSpace
 from kd_planner_ros.v2x.settings import GatewaySettings
 
 _NUMBERS = ("x", "y", "z", "yaw", "length", "width", "height", "vx", "vy")
@@ -31,39 +31,9 @@ for _kind, _limits in _SIZES.items():
 HEIGHT_M = 30.0
 """Objects are not farther above or below the foot of the mast."""
 EGO_LENGTH_M, EGO_WIDTH_M, EGO_MARGIN_M = 4.9, 2.1, 1.0
-FREE_MARGIN_M = 1.0
-
-
-@dataclass(frozen=True)
-class FreeSpace:
-    """How far the car itself sees free ground: ``ranges_m`` [K] at equally spaced bearings from (x, y), counter-clockwise from the map's x
-    axis; 0 where it sees nothing."""
-
-    stamp_ns: int
-    x: float
-    y: float
-    ranges_m: np.ndarray
-
-    def covers(self, points: np.ndarray) -> np.ndarray:
-        """Whether each of ``points`` [..., 2] in ``map`` lies in free space, a metre from its edge: bool [...]."""
-        away = points - (self.x, self.y)
-        turn = np.arctan2(away[..., 1], away[..., 0]) / (2.0 * math.pi) * len(self.ranges_m)
-        sector = np.floor(turn).astype(int) % len(self.ranges_m)
-        return np.hypot(away[..., 0], away[..., 1]) + FREE_MARGIN_M < self.ranges_m[sector]
-
-
-def free_space(cloud: np.ndarray, ego: EgoState, sectors: int = 360, ground_m: float = 0.3, roof_m: float = 2.5) -> FreeSpace:
-    """Free space out of a LiDAR's points [N, 3 or more] in ``base_link``: in each sector up to the nearest point above the ground, else up
-    to the farthest point of the ground."""
-    points = cloud[np.isfinite(cloud[:, :3]).all(1)]
-    away = np.hypot(points[:, 0], points[:, 1])
-    sector = np.floor((np.arctan2(points[:, 1], points[:, 0]) + ego.pose.yaw) / (2.0 * math.pi) * sectors).astype(int) % sectors
-    high = (points[:, 2] > ground_m) & (points[:, 2] < roof_m)
-    flat = np.abs(points[:, 2]) <= ground_m
-    nearest, farthest = np.full(sectors, np.inf), np.zeros(sectors)
-    np.minimum.at(nearest, sector[high], away[high])
-    np.maximum.at(farthest, sector[flat], away[flat])
-    return FreeSpace(ego.stamp_ns, ego.pose.x, ego.pose.y, np.minimum(nearest, farthest))
+FREE_MARGIN_M, FREE_DRIFT_MPS = 1.0, 3.0
+"""An object that is refused as a ghost lies so far from the edge of what the car sees free, and farther by so much for each second between
+both measurements: what a station measures is off by some decimetres, and a road user changes its speed."""
 
 
 class Tracks:
@@ -146,11 +116,13 @@ class Plausibility:
         return ~known | (change <= self._settings.max_acceleration_mps2 * passed_s + noise)
 
     def _hidden(self, rows: np.ndarray, stamp_ns: int, free: FreeSpace | None) -> np.ndarray:
-        """Not wholly in space that the car saw to be free at about the same time."""
-        if free is None or abs(free.stamp_ns - stamp_ns) > self._settings.max_age_s * 1e9:
+        """Not wholly in space that the car saw to be free at about the same time, with a margin; each object where it was then."""
+        off_s = 0.0 if free is None else (free.stamp_ns - stamp_ns) / 1e9
+        if free is None or abs(off_s) > self._settings.max_age_s:
             return np.ones(len(rows), bool)
-        points = np.concatenate([corners(boxes_of(rows)), np.stack([rows["x"], rows["y"]], -1)[:, None]], axis=1)
-        return np.logical_not(free.covers(points).all(axis=1))
+        places = np.stack([rows["x"] + rows["vx"] * off_s, rows["y"] + rows["vy"] * off_s], -1)
+        radii_m = np.hypot(rows["length"], rows["width"]).astype(float) / 2.0 + FREE_MARGIN_M + FREE_DRIFT_MPS * abs(off_s)
+        return np.logical_not(free.holds(places, radii_m))
 
 
 def boxes_of(rows: np.ndarray) -> np.ndarray:

@@ -125,7 +125,7 @@ def drive(config: DriveConfig) -> DriveReport:
     nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, perceiver=perceiver, device=config.device, engine=config.engine,
                                  models_dir=models_dir, perceiver_dir=models_dir, fallback_planner=second_name, fallback_dir=models_dir,
                                  fallback_period_s=1.0 / second.rate_hz if second else 0.0, threads=config.threads,
-                                 world_parameters=world, asked=roadside.asked))
+                                 world_parameters=world, asked=roadside.asked_with(rig)))
     check_nodes(nodes)
     require_free(run_dir, "drive", DRIVE_FILES)
     run_dir.mkdir(parents=True, exist_ok=True)

@@ -65,7 +65,7 @@ def prepare_drive(a: Mapping[str, str], folder: Path) -> Answer:
     nodes = describe(GraphConfig(
         profile, planner, 1.0 / facts.rate_hz, world=a["world"], perceiver=perceiver, device=a["device"], engine=a["engine"],
         models_dir=models_dir, perceiver_dir=perceiver_dir, fallback_planner=fallback, fallback_dir=fallback_dir,
-        fallback_period_s=1.0 / second.rate_hz if second else 0.0, asked=roadside.asked, threads=_number(a, "threads", int),
+        fallback_period_s=1.0 / second.rate_hz if second else 0.0, asked=roadside.asked_with(rig), threads=_number(a, "threads", int),
         use_sim_time=TRUE_FALSE.get(a["use_sim_time"]), params_file=params_file, world_parameters=_world_parameters(a),
         world_defaults=_world_defaults(site, profile, facts, own_folder(planner, models_dir), sensors)))
     check_nodes(nodes, params_file)

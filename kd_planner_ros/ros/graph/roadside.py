@@ -11,6 +11,7 @@ from typing import Any
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import RoadsideWish, SensorRig, Station
 from kd_planner_ros.core.stations import read_stations_file
+from kd_planner_ros.ros.pose_text import pose_text
 
 STATIONS_HEARD = 2
 EARLY_S, KEPT_S = 3_600.0, 30 * 86_400.0
@@ -30,6 +31,12 @@ class Roadside:
     asked: Mapping[str, Any]
     stations: tuple[Station, ...] = ()
     heard: bool = field(default=False)
+
+    def asked_with(self, rig: SensorRig) -> Mapping[str, Any]:
+        """``asked``, with the first LiDAR of ``rig`` for the gateway where there is one: ``v2x_lidar`` and ``v2x_lidar_pose``."""
+        if not (self.heard and rig.lidars):
+            return self.asked
+        return {**self.asked, "v2x_lidar": rig.lidars[0].id, "v2x_lidar_pose": pose_text(rig.lidars[0].pose)}
 
     def rig(self, rig: SensorRig) -> SensorRig:
         """``rig``, with views and object lists of the nearest stations where they are heard."""

@@ -6,16 +6,19 @@ from functools import partial
 from typing import Any
 
 from nav_msgs.msg import Odometry
+from sensor_msgs.msg import PointCloud2
 
 from kd_planner_ros.core.records import EgoState
 from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.core.v2x import CoopState
 from kd_planner_ros.ros.diagnostics import OK, WARN
 from kd_planner_ros.ros.lifecycle import guarded, leave, run
-from kd_planner_ros.ros.qos import STATE
+from kd_planner_ros.ros.ports.free_space_inputs import FreeSpaceInputs
+from kd_planner_ros.ros.qos import SENSOR_IN, STATE
 from kd_planner_ros.ros.radio_gate import RadioGate
 from kd_planner_ros.ros.radio_node import RadioNode
 from kd_planner_ros.ros.specs.v2x_gateway import NODE
+from kd_planner_ros.v2x.free_space import FreeSpace
 
 NS = 1_000_000_000
 WATCH_S = 0.1
@@ -30,6 +33,7 @@ class V2xGatewayNode(RadioNode):
 
     def __init__(self, **options: Any) -> None:
         self._gate: RadioGate | None = None
+        self._sight: FreeSpaceInputs | None = None
         self._ego: EgoState | None = None
         self._answered_ns = self._heard_ns = 0
         super().__init__(NODE, **options)
@@ -47,12 +51,19 @@ class V2xGatewayNode(RadioNode):
             gate.close()
 
     def open_ports(self) -> None:
-        """Where the car is."""
+        """Where the car is, and what its LiDAR sees."""
         self.hear(Odometry, "odometry", self._take_odometry, STATE)
+        if self.params.lidar:
+            self._sight = FreeSpaceInputs(self.adapter, self.params.lidar, self.params.lidar_pose, self._see)
+            self.hear(PointCloud2, self.params.lidar, self._sight.take, SENSOR_IN)
+
+    def _see(self, free: FreeSpace) -> None:
+        if self._gate is not None:
+            self._gate.see(free)
 
     def values(self) -> dict[str, Any]:
         """Facts for the diagnostics."""
-        return self._gate.values() if self._gate else {}
+        return {**(self._gate.values() if self._gate else {}), **(self._sight.values() if self._sight else {})}
 
     def on_activate(self, state: Any) -> Any:
         """Answer from now on."""
@@ -72,6 +83,8 @@ class V2xGatewayNode(RadioNode):
     def _take_odometry(self, message: Odometry) -> None:
         self._watch.mark("odometry")
         self._ego = ego = self.adapter.odometry_from_msg(message)
+        if self._sight is not None:
+            self._sight.locate(ego)
         if self._gate is not None:
             self._gate.locate(ego)
             if ego.stamp_ns - self._heard_ns >= round(self.params.period_s * NS):
@@ -98,6 +111,8 @@ class V2xGatewayNode(RadioNode):
     def forget(self) -> None:
         """Begin anew, with the stations that are known."""
         self._answered_ns, self._heard_ns, self._ego = 0, 0, None
+        if self._sight is not None:
+            self._sight.reset()
         if self._gate is not None:
             self._gate.reset()
 

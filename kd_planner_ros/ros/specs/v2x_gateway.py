@@ -8,7 +8,20 @@ from typing import Any
 
 from kd_planner_ros.ros.params import CommonParams, param
 from kd_planner_ros.ros.specs import v2x_station
-from kd_planner_ros.ros.specs.base import DIAGNOSTICS, IN, LATCHED, OUT, ROADSIDE, STATE, STATIONS, NodeSpec, Place, Port, hears_roadside
+from kd_planner_ros.ros.specs.base import (
+    DIAGNOSTICS,
+    IN,
+    LATCHED,
+    OUT,
+    ROADSIDE,
+    SENSOR,
+    STATE,
+    STATIONS,
+    NodeSpec,
+    Place,
+    Port,
+    hears_roadside,
+)
 
 LONGEST_S = 0.5
 """A message that took longer is too old for a gateway, whatever it expects."""
@@ -27,6 +40,9 @@ class V2xGatewayParams(CommonParams):
     expected_latency_s: float = param(0.0, "what the radio link takes at least, s; a longer shortest time counts as the offset of a "
                                            "station's clock; beside a v2x_station of the same graph its channel_latency_ms, unless a "
                                            "parameter file says another", low=0.0, high=LONGEST_S)
+    lidar: str = param("", "topic of the car's LiDAR: reported objects in the middle of space that it sees to be free are refused as "
+                           "ghosts; empty: none")
+    lidar_pose: str = param("0 0 0 0 0 0", "place of that LiDAR in base_link: x y z in metres, roll pitch yaw in degrees")
     run_dir: str = param("", "folder for v2x.jsonl (states, and pictures in roadside/) and v2x_rejected.jsonl (the newest refused "
                              "messages); empty: none")
     autostart: bool = param(False, "configure and activate without a lifecycle manager")
@@ -45,6 +61,7 @@ def _link(graph: Any) -> Mapping[str, Any]:
 NODE = NodeSpec("v2x_gateway", "Judges what roadside stations send by radio and hands on what the car may use.", V2xGatewayParams, (
     Port(STATIONS, IN, "std_msgs/String", LATCHED, "JSON: the stations of the map; only without parameter `stations`"),
     Port("odometry", IN, "nav_msgs/Odometry", STATE, "where the car is; without it the state is MINIMAL_RISK"),
+    Port("<lidar>", IN, "sensor_msgs/PointCloud2", SENSOR, "the car's LiDAR, named by parameter `lidar`; without it no object is a ghost"),
     Port("/radio/<station>/<camera>/image/compressed", IN, "sensor_msgs/CompressedImage", ROADSIDE, "JPEG; its `data` is what is signed"),
     Port("/radio/<station>/objects", IN, "sensor_msgs/PointCloud2", ROADSIDE, "object list; its `data`, rows of ACTOR_DTYPE, is signed"),
     Port("/radio/<station>/phases", IN, "sensor_msgs/PointCloud2", ROADSIDE, "signal phases; its `data`, rows of PHASE_DTYPE, is signed"),
@@ -62,7 +79,8 @@ NODE = NodeSpec("v2x_gateway", "Judges what roadside stations send by radio and 
     DIAGNOSTICS),
     Place(3, hears_roadside, _link,
           parameters=lambda graph: {"keys": graph.asked.get("v2x_allowed", ""), "stations": graph.asked.get("v2x_stations", ""),
-                                    "run_dir": graph.asked.get("v2x_run_dir", "")},
+                                    "run_dir": graph.asked.get("v2x_run_dir", ""), "lidar": graph.asked.get("v2x_lidar", ""),
+                                    "lidar_pose": graph.asked.get("v2x_lidar_pose", "")},
           arguments=(
               ("v2x", "false", "true: hear roadside stations through a gateway", ["true", "false"]),
               ("v2x_keys", "", "with v2x:=true: folder that 'kd-planner v2x keys' made; empty: keys for this drive alone, for the built-in "

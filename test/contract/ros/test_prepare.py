@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from kd_planner_ros.core.stations import read_stations_file
 from kd_planner_ros.ros.graph import arguments
 from kd_planner_ros.ros.graph.prepare import ANSWER, REQUEST, prepare_drive, prepare_train
 from kd_planner_ros.ros.graph.settings import read_parameter_file, values_for
+from kd_planner_ros.ros.pose_text import read_pose
 from kd_planner_ros.ros.train_params import checked_training
+from kd_planner_ros.runtime.facts import planner_facts
 from kd_planner_ros.v2x.key_files import make_keys
 
 
@@ -92,6 +95,15 @@ def test_the_gateway_expects_the_latency_of_the_graphs_own_channel(tmp_path, rad
         (tmp_path / "radio.yaml").write_text(radio)
     _, nodes = drive(tmp_path / "a", "v2x:=true", *([f"params_file:={tmp_path / 'radio.yaml'}"] if radio else []))
     assert nodes["v2x_gateway"].get("expected_latency_s") == (None if expected_s is None else pytest.approx(expected_s))
+
+
+def test_the_gateway_looks_with_the_cars_lidar_where_the_planner_has_one(tmp_path):
+    _, nodes = drive(tmp_path / "a", "v2x:=true", "planner:=if128_3m8_imitation")
+    gateway = nodes["v2x_gateway"]
+    lidar, = planner_facts("if128_3m8_imitation", "").rig.lidars
+    assert gateway["lidar"] == lidar.id and astuple(read_pose(gateway["lidar_pose"])) == pytest.approx(astuple(lidar.pose))
+    _, nodes = drive(tmp_path / "b", "v2x:=true")
+    assert "lidar" not in nodes["v2x_gateway"]
 
 
 def test_stations_beside_carla_need_a_file_and_keys(tmp_path):

@@ -29,7 +29,7 @@ from kd_planner_ros.ros.nodes.v2x_gateway_node import V2xGatewayNode
 from kd_planner_ros.ros.nodes.v2x_station_node import V2xStationNode
 from kd_planner_ros.ros.ports import station_inputs
 from kd_planner_ros.ros.ports.radio_outputs import RadioOutputs
-from kd_planner_ros.ros.qos import LATCHED, ROADSIDE, STATE
+from kd_planner_ros.ros.qos import LATCHED, ROADSIDE, SENSOR_OUT, STATE
 from kd_planner_ros.ros.stamps import CLOCK_START_NS, to_stamp
 from kd_planner_ros.v2x import reasons
 from kd_planner_ros.v2x.channel import fate
@@ -53,6 +53,8 @@ def site(tmp_path):
 
 class Car:
     """The gateway's node, the clock and odometry, and a radio to say anything on. Time begins at START_NS."""
+
+    EGO_X_M = 40.0
 
     def __init__(self, graph, site, **parameters):
         self.graph, self.now_ns, self.sequence, self.adapter = graph, START_NS, 0, Adapter()
@@ -211,6 +213,43 @@ def test_a_bad_message_is_refused_with_its_reason(graph, site, reason, attack):
     assert car.node.trigger_deactivate()
     rows = [json.loads(line) for line in (site / "v2x_rejected.jsonl").read_text().splitlines()]
     assert {row["reason"] for row in rows} == {reason} and {row["station"] for row in rows} == {"north"}
+
+
+def test_what_the_cars_lidar_does_not_see_in_free_space_is_a_ghost(graph, site):
+    """The cloud may come before its odometry or after it; one without any is counted, and hides nobody."""
+    car = Car(graph, site, lidar="lidar", lidar_pose="0 0 2 0 0 0")
+    clouds = graph.node.create_publisher(PointCloud2, "lidar", SENSOR_OUT)
+    assert wait_for(lambda: clouds.get_subscription_count(), 30.0)
+    ground = np.array([[x, y, -2.0, 0.5] for x in np.arange(-30.0, 30.1, 0.25) for y in np.arange(-30.0, 30.1, 0.25)], np.float32)
+    used = "clouds used"
+
+    def look(points, late_s=0.0):
+        clouds.publish(car.adapter.to_msg("cloud", points, car.now_ns + round(late_s * S), "lidar"))
+
+    walker = actor(x=car.EGO_X_M - 15.0, y=0.0)
+    car.send(car.message(walker))
+    assert car.gateway.refusals == {}, "nothing was seen yet"
+    car.at(0.1)
+    look(ground)
+    car.drive()
+    assert wait_for(lambda: car.node.values()[used] == 1, 30.0)
+    car.send(car.message(walker))
+    assert car.gateway.refusals == {reasons.GHOST: 1}
+    car.at(0.2)
+    car.drive()
+    look(np.concatenate([ground, [[-15.0, 0.0, -1.0, 0.5]]]).astype(np.float32))
+    assert wait_for(lambda: car.node.values()[used] == 2, 30.0)
+    car.send(car.message(walker))
+    assert car.gateway.refusals == {reasons.GHOST: 1}, "the car sees him too"
+    look(ground, late_s=-0.15)
+    assert wait_for(lambda: car.node.values()["clouds without odometry"] == 1, 30.0) and car.node.values()[used] == 2
+
+
+@pytest.mark.parametrize("pose", ["", "0 0 2", "0 0 2 0 0 x", "nan 0 0 0 0 0"])
+def test_a_place_of_the_lidar_that_cannot_be_read_is_named_at_start(graph, site, pose):
+    node = graph.start(V2xGatewayNode, {"keys": str(site / "keys" / "allowed"), "stations": str(site / "stations.json"), "lidar": "lidar",
+                                        "lidar_pose": pose})
+    assert not autostart(node) and "lidar_pose" in node.health.worst[1]
 
 
 def test_what_comes_without_a_signature_waits_and_is_refused(car):

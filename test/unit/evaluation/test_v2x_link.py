@@ -11,8 +11,9 @@ from support.towns import actor, scene
 from support.v2x import station
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import ActorKind
-from kd_planner_ros.core.sensors import RoadsideWish
+from kd_planner_ros.core.sensors import LidarSpec, RoadsideWish
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig
 from kd_planner_ros.evaluation.v2x_attacks import ATTACKS, FLOOD, GHOST_ID
@@ -25,7 +26,7 @@ WALKER = (0.5, 0.6, 1.75)
 TICK_NS = 50_000_000
 
 
-def run(ticks=120, wish=None, attack="none", **settings):
+def run(ticks=120, wish=None, attack="none", lidar=None, clouds=None, **settings):
     """(all that the car heard, the link) of so many ticks in which one station sees a walker."""
     mast, heard = station(x=10.0), []
     now = {}
@@ -35,10 +36,10 @@ def run(ticks=120, wish=None, attack="none", **settings):
         image = np.random.default_rng(now["ns"] // TICK_NS).integers(0, 255, (72, 128, 3), np.uint8) if pictures else None
         return [RoadsideView(mast.id, mast.cameras[0], image, rows, now["ns"], 0.0, mast.pose)]
 
-    link = RadioLink([mast], broadcast, ChannelSettings(**settings), attack, wish)
+    link = RadioLink([mast], broadcast, ChannelSettings(**settings), attack, wish, lidar)
     for tick in range(ticks):
         now["ns"] = tick * TICK_NS
-        heard.append(link.step(scene(stamp_ns=now["ns"])))
+        heard.append(link.step(scene(stamp_ns=now["ns"]), clouds or {}))
     return heard, link
 
 
@@ -85,6 +86,17 @@ def test_a_flood_that_nobody_signed_changes_nothing_that_the_car_hears():
     (quiet, _), (heard, link) = run(40), run(40, attack="flood")
     assert [one.reported.rows.tobytes() for one in heard] == [one.reported.rows.tobytes() for one in quiet]
     assert link.facts()["refused"] == {reasons.FORGED: 40 * FLOOD}
+
+
+def test_the_cars_lidar_tells_ghosts_from_road_users():
+    """The station's walker stands in the open in front of a car whose LiDAR sees nothing but ground there."""
+    ground = np.array([[x, y, -2.0, 0.5] for x in np.arange(-30.0, 31.0) for y in np.arange(-30.0, 31.0)], np.float32)
+    lidar = LidarSpec("roof", Pose(z=2.0))
+    walker = np.array([[20.0, 6.0, -1.0, 0.5]], np.float32)
+    (heard, link), (seen, other), (blind, third) = (
+        run(40, lidar=lidar, clouds=clouds) for clouds in ({"roof": ground}, {"roof": np.concatenate([ground, walker])}, {"nose": ground}))
+    assert not len(heard[-1].reported.rows) and link.facts()["refused"] == {reasons.GHOST: 20}
+    assert len(seen[-1].reported.rows) == len(blind[-1].reported.rows) == 1 and other.facts()["refused"] == third.facts()["refused"] == {}
 
 
 def test_loss_follows_from_the_seed_and_facts_add_up(tmp_path):

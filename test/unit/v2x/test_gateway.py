@@ -1,6 +1,7 @@
 """Every reason for which a message or an object is refused, with a message that was made for it; and what comes out."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.v2x import START_NS, Radio, S, actor, ego, picture, station
 
+from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.core.v2x import OBJECTS, PHASE_DTYPE, PHASES, PICTURE, CoopState, RadioMessage
 from kd_planner_ros.imaging.compressed import compress
 from kd_planner_ros.v2x import reasons
 from kd_planner_ros.v2x.evidence import KEPT_BYTES
+from kd_planner_ros.v2x.free_space import FreeSpace, free_space
 from kd_planner_ros.v2x.gateway import Gateway
-from kd_planner_ros.v2x.objects import FreeSpace, free_space
 from kd_planner_ros.v2x.payloads import pack_rows
 from kd_planner_ros.v2x.settings import GatewaySettings
 from kd_planner_ros.v2x.signing import KeyRing, Signer, StationKey
@@ -375,9 +377,53 @@ def test_free_space_out_of_a_cloud():
     ground = np.array([[x, y, 0.0] for x in np.arange(-20.0, 21.0) for y in np.arange(-20.0, 21.0)])
     wall = np.array([[10.0, y, 1.0] for y in np.arange(-3.0, 3.1, 0.1)])
     free = free_space(np.concatenate([ground, wall]), ego(x=100.0, y=0.0), sectors=36)
-    points = np.array([[105.0, 0.5], [109.5, 0.5], [115.0, 0.5], [90.0, 0.5], [60.0, 0.5]])
-    assert free.covers(points).tolist() == [True, False, False, True, False]
+    centres = np.array([[106.0, 0.5], [108.5, 0.5], [115.0, 0.5], [90.0, 0.5], [60.0, 0.5], [101.0, 0.0], [106.0, 5.5]])
+    assert free.holds(centres, np.full(7, 1.5)).tolist() == [True, False, False, True, False, False, True]
+    assert free.holds(centres[[0, 0]], np.array([1.5, 4.0])).tolist() == [True, False], "its edge reaches the wall"
 
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(-3.1, 3.1), st.floats(2.0, 25.0), st.floats(0.1, 2.0), st.floats(-3.1, 3.1), st.floats(0.0, 28.0))
+def test_a_disc_in_free_space_has_no_point_beside_it(bearing, distance, radius, where, edge):
+    """Whatever one obstacle there is: a disc that is free ends before it, in each direction that it lies in."""
+    free = FreeSpace(START_NS, 3.0, -2.0, np.where(np.arange(360) == int(np.floor(np.degrees(where))) % 360, edge, 30.0))
+    centre = np.array([[3.0 + distance * math.cos(bearing), -2.0 + distance * math.sin(bearing)]])
+    points = centre + radius * np.stack([np.cos(np.arange(0.0, 6.3, 0.05)), np.sin(np.arange(0.0, 6.3, 0.05))], -1)
+    away = points - (3.0, -2.0)
+    ranges = free.ranges_m[np.floor(np.degrees(np.arctan2(away[:, 1], away[:, 0]))).astype(int) % 360]
+    if free.holds(centre, np.array([radius]))[0]:
+        assert (np.hypot(*away.T) <= ranges).all()
+
+
+def test_free_space_knows_where_the_lidar_stands_and_leaves_the_cars_own_body_out():
+    ground = np.array([[x, y, -2.0] for x in np.arange(-20.0, 21.0, 0.5) for y in np.arange(-20.0, 21.0, 0.5)])
+    hood = np.array([[1.0, y, -1.0] for y in np.arange(-0.8, 0.9, 0.1)])
+    pole = np.array([[0.0, 12.0, -1.0]])
+    free = free_space(np.concatenate([ground, hood, pole]), ego(x=0.0), Pose(0.0, 0.0, 2.0, yaw=-math.pi / 2.0), sectors=72)
+    there = np.array([[10.0, 0.0], [14.0, 0.0], [0.0, 14.0]])
+    assert free.holds(there, np.full(3, 1.0)).tolist() == [True, False, True], "the sensor looks to the right: its left is ahead"
+
+
+def test_a_road_user_that_drove_on_since_it_was_measured_is_no_ghost():
+    """The place where it was is free by now; where it is, the car sees it."""
+    radio, car = Radio(at=ego(x=40.0)), actor(x=55.0, y=-6.0, vy=15.0, yaw=math.pi / 2.0, kind=ActorKind.CAR)
+    ranges = np.full(360, 28.0)
+    ranges[:8], ranges[352:] = 13.5, 13.5  # by now it is right ahead, and hides what lies behind it
+    radio.gateway.see(FreeSpace(START_NS + round(0.4 * S), 40.0, 0.0, ranges))
+    radio.send(0.0, rows=car)
+    assert radio.gateway.refusals == {}
+    radio.send(0.1, rows=actor(number=2, x=55.0, y=-6.0))
+    assert radio.gateway.refusals == {reasons.GHOST: 1}, "who stands there would be seen"
+
+
+@pytest.mark.parametrize(("aside", "refused"), [(0.0, False), (0.6, False), (4.0, True)])
+def test_what_a_station_measures_half_a_metre_off_is_no_ghost(aside, refused):
+    radio = Radio(at=ego(x=40.0))
+    ranges = np.full(360, 28.0)
+    ranges[:1], ranges[359:] = 20.0, 20.0  # a walker 20 m ahead
+    radio.gateway.see(FreeSpace(START_NS, 40.0, 0.0, ranges))
+    radio.send(0.0, rows=actor(x=60.0, y=aside))
+    assert bool(radio.gateway.refusals) == refused
 
 def test_costs_are_bytes_per_second_as_sent_and_raw():
     radio = Radio()
