@@ -1,12 +1,12 @@
 """Networks by name: the folders of networks/, and packages of other distributions. The convention is the table.
 
 A learned network's folder has ``config.py`` (``Config``, a frozen dataclass; ``CONFIGURATIONS``; where they differ from the
-defaults ``ROLE``, planner or perceiver, ``ENGINES``, the engines that can run it, and ``BFLOAT16``, False where that precision
-spoils its outputs), ``model.py`` (``build_model(config)``,
-``example_inputs(config, batch)``, ``INPUTS``, ``OUTPUTS``) and ``processor.py`` (``build_processor(config)``). A network that
-can be trained has ``training.py`` too, a perceiver that can run in parts ``parts.py`` (``build_parts(model, config)``,
-``networks/parts.py``). A planner without weights has ``planner.py`` with ``build_planner()``, a perceiver without weights
-``perceiver.py`` with ``build_perceiver()``.
+defaults ``ROLE``, planner or perceiver, ``ENGINES``, the engines that can run it, ``BFLOAT16``, False where that precision
+spoils its outputs, ``FIXED_SHAPES``, True where a converted graph is right for the example's shapes alone), ``model.py``
+(``build_model(config)``, ``example_inputs(config, batch)``, ``INPUTS``, ``OUTPUTS``) and ``processor.py``
+(``build_processor(config)``). A network that can be trained has ``training.py`` too, a perceiver that can run in parts
+``parts.py`` (``build_parts(model, config)``, ``networks/parts.py``). A planner without weights has ``planner.py`` with
+``build_planner()``, a perceiver without weights ``perceiver.py`` with ``build_perceiver()``.
 
 Another distribution offers a network by an entry point of the group ``kd_planner_ros.networks`` whose value is a package
 with the same files. Nothing is imported before it is asked for.
@@ -53,6 +53,7 @@ class NetworkConfig:
     role: str = PLANNER
     engines: tuple[str, ...] = ENGINES
     bfloat16: bool = True
+    fixed_shapes: bool = False
 
     def config(self, fields: Mapping[str, Any]) -> Any:
         """The config with ``fields``.
@@ -215,7 +216,7 @@ def find_config(name: str) -> NetworkConfig:
         raise PlannerError(f"ENGINES of network '{name}' with torch, out of {', '.join(ENGINES)}", ", ".join(map(str, engines)),
                            "correct its config.py")
     return NetworkConfig(name, config.Config, tuple(config.CONFIGURATIONS), role, engines,
-                         bool(getattr(config, "BFLOAT16", True)))
+                         bool(getattr(config, "BFLOAT16", True)), bool(getattr(config, "FIXED_SHAPES", False)))
 
 
 def find_network(name: str) -> Network:

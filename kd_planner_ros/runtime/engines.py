@@ -85,8 +85,8 @@ class OpenVinoEngine(Engine):
 
     ``cache`` names a file (without its ending) where the converted graph is kept, as conversion takes seconds; ``anew``
     converts all the same, and replaces what is there.
-    With ``fixed`` the graph is planned for the example's shapes: faster, and less memory. Without a ``model`` the graph must be in the
-    cache. ``compiled`` is OpenVINO's own object, for its properties.
+    With ``fixed``, or where the network asks for it, the graph is planned for the example's shapes: faster, and less memory. Without a
+    ``model`` the graph must be in the cache. ``compiled`` is OpenVINO's own object, for its properties.
 
     Raises:
         CardError: neither a model nor a graph in the cache.
@@ -102,7 +102,7 @@ class OpenVinoEngine(Engine):
         if graph is None:
             graph = _convert(openvino, model, network, example)
             _store(openvino, graph, cache)
-        if fixed:
+        if fixed or network.fixed_shapes:
             graph.reshape({port: openvino.PartialShape(list(example[name].shape))
                            for port, name in zip(graph.inputs, network.inputs, strict=True)})
         threads = torch.get_num_threads()

@@ -14,7 +14,9 @@ from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 
-ENGINES = ("torch",)
+ENGINES = ("torch", "openvino")
+FIXED_SHAPES = True
+"""OpenVINO (2026.4) picks other instances where it does not know how many there are."""
 BFLOAT16 = False
 """The instance bank keeps the best instances: a rounded confidence keeps others."""
 

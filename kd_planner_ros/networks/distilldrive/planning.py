@@ -194,15 +194,19 @@ class Planner(nn.Module):
         """The memory after this frame, in its frame: of the road users ``kept`` [B, N'], whose present is ``known`` bool [B, N'].
 
         Contents are detached from what will learn through them."""
-        queue = torch.cat([agents.features[:, :, None], past["agent_queue"]], 2)[:, :, :self.queue]
-        boxes = torch.cat([agents.boxes[:, :, None], moved_boxes(past["agent_queue_boxes"], motion)], 2)[:, :, :self.queue]
-        before = gather(past["agent_queue_kept"], kept)
-        ego_boxes = torch.cat([found["ego_boxes"][:, None], moved_boxes(past["ego_queue_boxes"], motion)], 1)[:, :self.queue]
-        ego_kept = torch.cat([torch.ones_like(past["ego_queue_kept"][:, :1]), past["ego_queue_kept"]], 1)[:, :self.queue]
+        older = self.queue - 1
+        boxes = moved_boxes(past["agent_queue_boxes"], motion)
+        ego_boxes = torch.cat([found["ego_boxes"][:, None], moved_boxes(past["ego_queue_boxes"], motion)[:, :older]], 1)
+        ego_kept = torch.cat([torch.ones_like(past["ego_queue_kept"][:, :1]), past["ego_queue_kept"][:, :older]], 1)
+
+        def queued(present: Tensor, before: Tensor) -> Tensor:
+            return torch.cat([gather(present, kept)[:, :, None], gather(before, kept)[:, :, :older]], 2).detach()
+
         speed = found["status"][..., FORWARD_SPEED]
-        return {"agent_queue": gather(queue, kept).detach(), "agent_queue_boxes": gather(boxes, kept).detach(),
-                "agent_queue_kept": torch.cat([known[:, :, None], before], 2)[:, :, :self.queue].float(),
-                "ego_queue": torch.cat([found["ego_tokens"][:, None], past["ego_queue"]], 1)[:, :self.queue].detach(),
+        kept_before = torch.cat([known[:, :, None], gather(past["agent_queue_kept"], kept)[:, :, :older]], 2)
+        return {"agent_queue": queued(agents.features, past["agent_queue"]), "agent_queue_boxes": queued(agents.boxes, boxes),
+                "agent_queue_kept": kept_before.float(),
+                "ego_queue": torch.cat([found["ego_tokens"][:, None], past["ego_queue"][:, :older]], 1).detach(),
                 "ego_queue_boxes": ego_boxes.detach(),
                 "ego_queue_kept": ego_kept.float(),
                 "ego_speed": (speed.mean(1) if self.status_per_mode else speed).detach()}

@@ -70,7 +70,7 @@ def test_a_student_learns_from_a_teacher_and_takes_its_vocabulary(config):
     for name in VOCABULARY:
         assert torch.equal(mine[name], theirs[name]), name
     assert not any("posterior" in name or "reinforcement" in name or "adapter" in name for name in mine), "only the student is shipped"
-    assert load_planner("student", models_dir=config.models_dir).rig.cameras
+    assert load_planner("student", engine="torch", models_dir=config.models_dir).rig.cameras
 
 
 def test_samples_hold_the_scene_and_the_vocabulary_is_theirs(config):
