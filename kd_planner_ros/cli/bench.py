@@ -63,10 +63,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sub = way("drive", _drive, "simulated time over wall time of the whole ROS 2 graph")
     _add_planner(sub)
     sub.add_argument("--seconds", type=float, default=20.0, metavar="X", help="simulated seconds to drive")
-    sub = way("v2x", _v2x, "milliseconds of the V2X gateway a message, and whether it keeps up with 100 stations on one core")
+    _add_v2x(way("v2x", _v2x, "milliseconds of the V2X gateway a message, and whether it keeps up with 100 stations on one core"))
+
+
+def _add_v2x(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--frames", type=_whole, metavar="N", default=200, help="messages of each kind to measure")
     sub.add_argument("--seconds", type=_whole, default=60, metavar="N", help="seconds of stream time of all stations")
     sub.add_argument("--stations", type=_whole, default=100, metavar="N", help="stations in range")
+    sub.add_argument("--graph", action="store_true", help="measure the gateway's node through rclpy too, in real time")
+    sub.add_argument("--graph-stations", type=_whole, default=10, metavar="N", help="with --graph: stations in range")
+    sub.add_argument("--graph-seconds", type=_whole, default=5, metavar="N", help="with --graph: seconds of wall time")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -177,4 +183,9 @@ def _world(args: argparse.Namespace) -> dict[str, Any]:
 def _v2x(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.v2x.bench import bench_messages, bench_stream
 
-    return _show({**bench_messages(args.frames), **bench_stream(args.stations, args.seconds)})
+    found = {**bench_messages(args.frames), **bench_stream(args.stations, args.seconds)}
+    if args.graph:
+        from kd_planner_ros.ros.graph.bench_v2x import bench_graph
+
+        found |= bench_graph(args.graph_stations, args.graph_seconds)
+    return _show(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Any
@@ -40,15 +40,13 @@ def bench_stream(stations: int, seconds: int) -> dict[str, Any]:
     """Every station's object list at 10 Hz, pictures of four at 2 Hz, and the answer for the car at 10 Hz, for so many seconds of stream
     time. One server works on the messages in the order of their arrival, each for the processor time that it really took: how busy
     it is, and how long messages wait, in the first half and in the second."""
-    spots = [Station(f"station_{number}", Pose(*_spot(number, stations)), _cameras(number < CAMERAS, *_spot(number, stations)))
-             for number in range(stations)]
-    signers, keys = keyring_for(spots)
-    gateway = Gateway(spots, keys)
-    pictures = [_jpeg(seed) for seed in range(8)]
+    places, pictures = spots(stations), jpegs()
+    signers, keys = keyring_for(places)
+    gateway = Gateway(places, keys)
     waits_s: list[float] = []
     free_ns = busy_ns = 0
     for second in range(seconds):
-        for message in _second(second, spots, signers, pictures):
+        for message in _second(second, places, signers, pictures):
             spent_ns = _serve(gateway, message)
             free_ns = max(free_ns, message.received_ns) + spent_ns
             busy_ns += spent_ns
@@ -65,18 +63,18 @@ def _serve(gateway: Gateway, message: RadioMessage) -> int:
     begin = time.thread_time_ns()
     gateway.take(message)
     if message.station == "station_0" and message.kind == OBJECTS:
-        gateway.picture(message.received_ns, _ego(message.received_ns))
+        gateway.picture(message.received_ns, ego_at(message.received_ns))
     return time.thread_time_ns() - begin
 
 
-def _second(second: int, stations: list[Station], signers: dict[str, Signer], pictures: list[bytes]) -> Iterator[RadioMessage]:
+def _second(second: int, stations: Sequence[Station], signers: dict[str, Signer], pictures: Sequence[bytes]) -> Iterator[RadioMessage]:
     """One second's messages, signed, in the order of their arrival; the stations send one after another."""
     found = []
     for number, station in enumerate(stations):
         shift_ns = LIST_NS * number // len(stations)
         for tick in range(10):
             at_ns = START_NS + second * NS + tick * LIST_NS + shift_ns
-            found.append(_message(station, OBJECTS, at_ns, pack_rows(_walkers(station, at_ns))))
+            found.append(_message(station, OBJECTS, at_ns, pack_rows(walkers(station, at_ns))))
         for half in range(2 if station.cameras else 0):
             at_ns = START_NS + second * NS + half * PICTURE_NS + shift_ns
             found.append(_message(station, PICTURE, at_ns, pictures[(2 * second + half) % len(pictures)]))
@@ -88,11 +86,11 @@ def _one_station(count: int, pictures: bool) -> Iterator[tuple[Gateway, RadioMes
     station = Station("station", Pose(), _cameras(True, 0.0, 0.0))
     signers, keys = keyring_for([station])
     gateway = Gateway([station], keys)
-    jpegs = [_jpeg(seed) for seed in range(2)]
+    pair = jpegs(2)
     for number in range(count):
         at_ns = START_NS + number * (PICTURE_NS if pictures else LIST_NS)
-        gateway.locate(_ego(at_ns))
-        payload = jpegs[number % 2] if pictures else pack_rows(_walkers(station, at_ns))
+        gateway.locate(ego_at(at_ns))
+        payload = pair[number % 2] if pictures else pack_rows(walkers(station, at_ns))
         message = _message(station, PICTURE if pictures else OBJECTS, at_ns, payload)
         yield gateway, replace(message, signature=signers["station"].sign(message))
 
@@ -108,8 +106,15 @@ def _message(station: Station, kind: str, at_ns: int, payload: bytes) -> RadioMe
     return RadioMessage(station.id, at_ns // 1_000_000, kind, at_ns, payload, received_ns=at_ns + LATENCY_NS, camera=camera)
 
 
-def _ego(stamp_ns: int) -> EgoState:
+def ego_at(stamp_ns: int) -> EgoState:
+    """The car, which stands in the middle of the stations."""
     return EgoState(stamp_ns, Pose(30.0, 0.0), 0.0)
+
+
+def spots(count: int) -> tuple[Station, ...]:
+    """Stations on a circle around the car; the first four have a camera."""
+    places = [_spot(number, count) for number in range(count)]
+    return tuple(Station(f"station_{number}", Pose(*place), _cameras(number < CAMERAS, *place)) for number, place in enumerate(places))
 
 
 def _spot(number: int, count: int) -> tuple[float, float]:
@@ -122,7 +127,7 @@ def _cameras(wanted: bool, x: float, y: float) -> tuple[CameraSpec, ...]:
     return (CameraSpec("camera", Pose(x, y, 7.0, towards, 0.2), WIDTH, HEIGHT, 90.0, 0.5),) if wanted else ()
 
 
-def _walkers(station: Station, at_ns: int) -> np.ndarray:
+def walkers(station: Station, at_ns: int) -> np.ndarray:
     """Thirty walkers around ``station`` who walk at 1 m/s along x for a minute and start again."""
     rows = np.zeros(OBJECTS_A_LIST, ACTOR_DTYPE)
     rows["id"], rows["kind"] = np.arange(OBJECTS_A_LIST), ActorKind.PEDESTRIAN
@@ -133,7 +138,7 @@ def _walkers(station: Station, at_ns: int) -> np.ndarray:
     return rows
 
 
-def _jpeg(seed: int) -> bytes:
-    """A picture with about as much in it as a street: blocks of a few pixels."""
-    blocks = np.random.default_rng(seed).integers(0, 255, (HEIGHT // 8, WIDTH // 8, 3), np.uint8)
-    return compress(blocks.repeat(8, 0).repeat(8, 1), quality=QUALITY).tobytes()
+def jpegs(count: int = 8) -> tuple[bytes, ...]:
+    """Pictures with about as much in them as a street: blocks of a few pixels."""
+    blocks = (np.random.default_rng(seed).integers(0, 255, (HEIGHT // 8, WIDTH // 8, 3), np.uint8) for seed in range(count))
+    return tuple(compress(one.repeat(8, 0).repeat(8, 1), quality=QUALITY).tobytes() for one in blocks)
