@@ -112,6 +112,14 @@ class ReportedObjects:
 
 
 @dataclass(frozen=True)
+class SignalPhases:
+    """The signal phases that a gateway lets through, for the supervisor: PHASE_DTYPE [P], counted from ``stamp_ns`` of the car's time."""
+
+    stamp_ns: int
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
 class CooperativePicture:
     """Everything that a gateway lets through at one instant; no text in it came by radio.
 

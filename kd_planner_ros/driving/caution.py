@@ -69,22 +69,25 @@ class CautionSettings:
 
 @dataclass(frozen=True)
 class Bound:
-    """Limits of one tick: ``throttle`` at most, ``brake`` at least. ``ids`` of the objects that the car gives way to."""
+    """Limits of one tick: ``throttle`` at most, ``brake`` at least. ``ids`` of the objects that the car gives way to; ``reason``: a name of
+    its own for a control that these limits change."""
 
     throttle: float = 1.0
     brake: float = 0.0
     ids: tuple[int, ...] = ()
+    reason: str = ""
 
     def apply(self, control: Control, reason: str) -> Control:
         """``control`` within the limits, with ``reason`` where they changed it and it has none of its own."""
         throttle, brake = min(control.throttle, self.throttle), max(control.brake, self.brake)
         if (throttle, brake) == (control.throttle, control.brake):
             return control
-        return replace(control, throttle=throttle, brake=brake, reason=control.reason or reason)
+        return replace(control, throttle=throttle, brake=brake, reason=control.reason or self.reason or reason)
 
     def with_other(self, other: Bound) -> Bound:
-        """The stricter of both limits."""
-        return Bound(min(self.throttle, other.throttle), max(self.brake, other.brake), self.ids + other.ids)
+        """The stricter of both limits, with the reason of the one that is stricter."""
+        stricter = other if (other.brake, -other.throttle) > (self.brake, -self.throttle) else self
+        return Bound(min(self.throttle, other.throttle), max(self.brake, other.brake), self.ids + other.ids, stricter.reason)
 
 
 NO_BOUND = Bound()

@@ -9,7 +9,7 @@ from typing import Protocol
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Control, EgoState, Frame, NavigationGoal, Plan
 from kd_planner_ros.core.route import Route
-from kd_planner_ros.core.v2x import ReportedObjects
+from kd_planner_ros.core.v2x import ReportedObjects, SignalPhases
 from kd_planner_ros.driving.pilot import Pilot, pilot_for
 from kd_planner_ros.driving.route_planner import RoutePlanner
 from kd_planner_ros.driving.supervisor import Reason
@@ -75,6 +75,10 @@ class Driver:
     def hear(self, reported: ReportedObjects) -> None:
         """Road users that roadside stations report, for the supervisor (``Pilot``)."""
         self.pilot.hear(reported)
+
+    def hear_phases(self, phases: SignalPhases) -> None:
+        """Signal phases that roadside stations report, for the supervisor."""
+        self.pilot.hear_phases(phases)
 
     def step(self, frame: Frame | None, ego: EgoState, delay_s: float = 0.0, slower_frame: Frame | None = None,
              slower_delay_s: float = 0.0) -> tuple[Control, Plan | None]:

@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from kd_planner_ros.core.records import Control, EgoState, Plan
-from kd_planner_ros.core.v2x import ReportedObjects
+from kd_planner_ros.core.v2x import ReportedObjects, SignalPhases
 from kd_planner_ros.driving.candidates import CandidateGate
 from kd_planner_ros.driving.caution import NO_BOUND, Bound, Caution
 from kd_planner_ros.driving.comfortable_stop import ComfortableStop, StopSettings
 from kd_planner_ros.driving.controllers import Controller, build_controller
 from kd_planner_ros.driving.occlusion import Occlusion
 from kd_planner_ros.driving.roll import EgoTrack, roll_forward
+from kd_planner_ros.driving.signals import Signals
 from kd_planner_ros.driving.supervisor import SILENCES, Limits, Reason, Supervisor, plan_age_limit_s
 from kd_planner_ros.geometry.frames import from_base
 
@@ -39,8 +40,8 @@ class Pilot:
     The controller is ticked every time, because its PIDs are made for 20 Hz, with the plan rolled forward from its stamp
     to now (``roll.py``) and the car's present speed. Unless one is given, the controller is the one that the plans ask for.
 
-    Whatever is followed, road users that stations report (``hear``) can make the control more cautious (``caution.py``,
-    ``occlusion.py``).
+    Whatever is followed, road users (``hear``) and signal phases (``hear_phases``) that stations report can make the control more cautious
+    (``caution.py``, ``occlusion.py``, ``signals.py``).
 
     Args:
         slower_age_s: age up to which a slower planner's plan is fresh (``plan_age_limit_s`` of its period).
@@ -55,7 +56,7 @@ class Pilot:
         self.supervisor = supervisor or Supervisor()
         self._slower_age_s, self._rolls = slower_age_s, roll_forward
         self._track = EgoTrack()
-        self.caution, self.occlusion, self._gate = Caution(), Occlusion(), CandidateGate()
+        self.caution, self.occlusion, self.signals, self._gate = Caution(), Occlusion(), Signals(), CandidateGate()
         self.reset()
 
     def reset(self) -> None:
@@ -65,12 +66,14 @@ class Pilot:
         self._slower: Plan | None = None
         self._failed = ""
         self._reported: ReportedObjects | None = None
+        self._phases: SignalPhases | None = None
         self._stop: ComfortableStop | None = None
         self._stopping = False
         self._track.reset()
         self._gate.reset()
         self.caution.reset()
         self.occlusion.reset()
+        self.signals.reset()
         for controller in (*self._built.values(), *([self._given] if self._given else [])):
             controller.reset()
         self.supervisor.reset()
@@ -105,6 +108,10 @@ class Pilot:
         """What a gateway lets through; it counts until the next list, and no longer than ``CautionSettings.max_age_s``."""
         self._reported = reported
 
+    def hear_phases(self, phases: SignalPhases) -> None:
+        """The signals that a gateway lets through; they count until the next ones, and no longer than ``SignalSettings.max_age_s``."""
+        self._phases = phases
+
     def knows_later(self, stamp_ns: int) -> bool:
         """Whether a plan is later than ``stamp_ns``: then time was set back, and all that is known is of another time."""
         return any(plan is not None and plan.stamp_ns > stamp_ns for plan in (self.plan, self._slower))
@@ -138,13 +145,15 @@ class Pilot:
         elif fault in SILENCES and not unfit:
             wish = self._fall_back(ego, now_ns)
         sent = supervisor.send(wish, ego, now_ns, fault, NO_BOUND if unfit else self._bound(ego, now_ns))
-        self.caution.acted(supervisor.cautious)
+        self.caution.acted(supervisor.cautious and not self.signals.holds)  # who waits at red waits for no road user
         return sent
 
     def _bound(self, ego: EgoState, now_ns: int) -> Bound:
-        """What reported road users, and vehicles that hide others, leave of throttle and brake."""
+        """What reported road users, vehicles that hide others, and signals leave of throttle and brake."""
         path = self._path()
-        return self.caution.bound(self._reported, path, ego, now_ns).with_other(self.occlusion.bound(self._reported, path, ego, now_ns))
+        users = self.caution.bound(self._reported, path, ego, now_ns).with_other(self.occlusion.bound(self._reported, path, ego, now_ns))
+        signals = self.signals.bound(self._phases, path, ego, now_ns)
+        return users.with_other(replace(signals, reason=Reason.RED_SIGNAL))
 
     def _path(self) -> np.ndarray:
         """The path [P, 2] in ``map`` of the plan that is followed, or was last; none where nothing is known of it."""

@@ -13,12 +13,13 @@ from kd_planner_ros.driving.caution import NO_BOUND, Bound
 
 
 class Reason:
-    """Names that ``Control.reason`` can carry. LIMITED is the planner's wish within limits, HIDDEN_OBJECT that wish made more cautious for
-    what roadside stations report; the names of FALLBACKS say what drives instead of the newest plan's trajectory; everything else means a
-    safe stop."""
+    """Names that ``Control.reason`` can carry. LIMITED is the planner's wish within limits; HIDDEN_OBJECT and RED_SIGNAL that wish made
+    more cautious for road users and signal phases that roadside stations report; the names of FALLBACKS say what drives instead of the
+    newest plan's trajectory; everything else means a safe stop."""
 
     LIMITED = "limited"
     HIDDEN_OBJECT = "hidden_object"
+    RED_SIGNAL = "red_signal"
     NEXT_CANDIDATE = "next_candidate"
     LAST_PLAN = "last_plan"
     SLOWER_PLAN = "slower_plan"
@@ -41,7 +42,7 @@ class Reason:
     EGO_NOT_FINITE = "ego_not_finite"
 
 
-WISHES = ("", Reason.LIMITED, Reason.HIDDEN_OBJECT)
+WISHES = ("", Reason.LIMITED, Reason.HIDDEN_OBJECT, Reason.RED_SIGNAL)
 """Reasons under which the newest plan is followed, its steering at least."""
 FALLBACKS = (Reason.NEXT_CANDIDATE, Reason.LAST_PLAN, Reason.SLOWER_PLAN, Reason.COMFORTABLE_STOP)
 SILENCES = frozenset({Reason.PLAN_LATE, Reason.PLAN_STALE, Reason.INPUT_FAILED, Reason.PLANNER_FAILED})
@@ -84,7 +85,7 @@ class Supervisor:
 
     Attributes:
         counts: how often each reason was given since ``reset``.
-        cautious: whether reported road users changed the control of the last tick, whatever reason it carries.
+        cautious: whether reported road users or signals changed the control of the last tick, whatever reason it carries.
         cautious_ticks: in how many ticks they did since ``reset``.
     """
 

@@ -80,6 +80,8 @@ class ClosedLoopConfig:
     v2x_clock_offset_ms: float = channel_field("clock_offset_ms", RADIO)
     v2x_position_noise_m: float = channel_field("position_noise_m", RADIO)
     v2x_missed: float = channel_field("missed", RADIO)
+    v2x_signals: bool = field(default=False, metadata={
+        "help": "with --v2x on: stations send signal phases too, and the supervisor stops before those that are red"})
     v2x_attack: str = field(default="none", metadata={"choices": tuple(ATTACKS), "help":
         "with --v2x on: all messages arrive unsigned, forged or replayed, or stations report ghosts, or a flood of messages comes"})
 

@@ -71,6 +71,8 @@ class PlannerSide:
         if self.link is not None:
             heard = self.link.step(scene) if sensed is None else self.link.step(scene, sensed.clouds)
             self._driver.hear(heard.reported)
+            if heard.phases is not None:
+                self._driver.hear_phases(heard.phases)
             sensed = None if sensed is None else replace(sensed, roadside=heard.views)
         frame = self._seat.frame(ego, goal, sensed)
         if self._teller is not None:

@@ -17,7 +17,16 @@ import numpy as np
 from kd_planner_ros.core.records import EgoState
 from kd_planner_ros.core.scene import SceneState
 from kd_planner_ros.core.sensors import LidarSpec, RoadsideWish, Station
-from kd_planner_ros.core.v2x import OBJECTS, PICTURE, CooperativePicture, RadioMessage, ReportedObjects, RoadsideView
+from kd_planner_ros.core.v2x import (
+    OBJECTS,
+    PHASES,
+    PICTURE,
+    CooperativePicture,
+    RadioMessage,
+    ReportedObjects,
+    RoadsideView,
+    SignalPhases,
+)
 from kd_planner_ros.evaluation.v2x_attacks import ATTACKS
 from kd_planner_ros.imaging.compressed import compress
 from kd_planner_ros.v2x.channel import Channel, clock_ns, measured
@@ -28,10 +37,13 @@ from kd_planner_ros.v2x.log import GatewayLog
 from kd_planner_ros.v2x.payloads import pack_rows
 from kd_planner_ros.v2x.settings import GatewaySettings
 from kd_planner_ros.v2x.signing import keyring_for
+from kd_planner_ros.v2x.station import phases_of
 
 EPOCH_NS = 100_000_000_000
 LIST_TICKS, PICTURE_TICKS = 2, 4
 """10 Hz and 5 Hz: a gateway uses a picture for 0.5 s, so that 2 Hz with any latency would leave gaps between pictures."""
+PHASE_NUMBERS = 1 << 40
+"""Signal phases are numbered from here on: other messages have the fate that they have without them."""
 LISTS = RoadsideWish(views=4, objects=True)
 """Stations that are heard by a car whose planner asks for none: enough for the supervisor."""
 
@@ -40,10 +52,12 @@ Broadcast = Callable[[RoadsideWish, bool], Sequence[RoadsideView]]
 
 @dataclass(frozen=True)
 class Heard:
-    """What the car knows by radio in one tick: ``reported`` for the supervisor, ``views`` for the planner."""
+    """What the car knows by radio in one tick: ``reported`` and ``phases`` (None: stations send none) for the supervisor, ``views`` for
+    the planner."""
 
     reported: ReportedObjects
     views: tuple[RoadsideView, ...]
+    phases: SignalPhases | None = None
 
 
 def summed(facts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -64,15 +78,16 @@ class RadioLink:
         attack: a name in ``ATTACKS``.
         wish: what the planner wants of the stations; None: nothing.
         lidar: the car's LiDAR, with which the gateway looks for objects that are not there; None: the car has none.
+        signals: whether stations send the phases of the signals in their range.
     """
 
     def __init__(self, stations: Sequence[Station], broadcast: Broadcast, settings: ChannelSettings, attack: str = "none",
-                 wish: RoadsideWish | None = None, lidar: LidarSpec | None = None):
-        self._lidar = lidar
+                 wish: RoadsideWish | None = None, lidar: LidarSpec | None = None, signals: bool = False):
+        self._lidar, self._signals = lidar, signals
         self._broadcast, self._settings, self._wish = broadcast, settings, wish
         self._asked = LISTS if wish is None else replace(wish, objects=True, views=max(wish.views, LISTS.views))
         self._signers, keys = keyring_for(stations)
-        self._feet = {one.id: one.pose for one in stations}
+        self._places = {one.id: one for one in stations}
         self._channel = Channel(settings)
         self._gateway = Gateway(stations, keys, GatewaySettings(expected_latency_s=settings.latency_ms / 1000.0))
         self._attack = ATTACKS[attack](stations)
@@ -90,7 +105,7 @@ class RadioLink:
         if self._lidar is not None and self._lidar.id in clouds:
             self._gateway.see(free_space(clouds[self._lidar.id], ego, self._lidar.pose))
         for view in self._sent():
-            for message in self._messages(view, ego, now_ns):
+            for message in (*self._messages(view, ego, now_ns), *self._phases(view.station, scene, now_ns)):
                 self._channel.send(message, now_ns)
         for message in self._attack.air(self._channel.arrived(now_ns), now_ns):
             self._gateway.take(message)
@@ -129,9 +144,19 @@ class RadioLink:
             made.append((number, OBJECTS, pack_rows(rows), ""))
         if view.image is not None and view.camera is not None:
             made.append((self._next(view.station), PICTURE, compress(view.image).tobytes(), view.camera.id))
-        stamp_ns = clock_ns(self._settings, now_ns)
-        messages = [RadioMessage(view.station, number, kind, stamp_ns, payload, camera=camera) for number, kind, payload, camera in made]
-        return [replace(one, signature=self._signers[one.station].sign(one)) for one in messages]
+        return [self._signed(view.station, *one, now_ns) for one in made]
+
+    def _phases(self, station: str, scene: SceneState, now_ns: int) -> list[RadioMessage]:
+        """The phases of the signals in the range of ``station``, at 5 Hz."""
+        if not self._signals or self._tick % PICTURE_TICKS:
+            return []
+        place, rows = self._places[station], scene.signals
+        near = rows[np.hypot(rows["x"] - place.pose.x, rows["y"] - place.pose.y) <= place.range_m]
+        return [self._signed(station, PHASE_NUMBERS + self._tick, PHASES, pack_rows(phases_of(near), PHASES), "", now_ns)]
+
+    def _signed(self, station: str, number: int, kind: str, payload: bytes, camera: str, now_ns: int) -> RadioMessage:
+        one = RadioMessage(station, number, kind, clock_ns(self._settings, now_ns), payload, camera=camera)
+        return replace(one, signature=self._signers[station].sign(one))
 
     def _next(self, station: str) -> int:
         self._numbers[station] += 1
@@ -141,9 +166,10 @@ class RadioLink:
         """The gateway's answer by the world's clock."""
         self._states[picture.state.name] += 1
         reported = replace(picture.objects, stamp_ns=picture.objects.stamp_ns - EPOCH_NS)
+        phases = SignalPhases(reported.stamp_ns, picture.phases) if self._signals else None
         if self._wish is None:
-            return Heard(reported, ())
-        return Heard(reported, (*(replace(one, stamp_ns=one.stamp_ns - EPOCH_NS) for one in picture.views), *self._lists(picture)))
+            return Heard(reported, (), phases)
+        return Heard(reported, (*(replace(one, stamp_ns=one.stamp_ns - EPOCH_NS) for one in picture.views), *self._lists(picture)), phases)
 
     def _lists(self, picture: CooperativePicture) -> list[RoadsideView]:
         """The object list of each station as a view without a picture, where the planner wants lists."""
@@ -155,5 +181,5 @@ class RadioLink:
             if mine.any():
                 age_s = float(picture.objects.ages_s[mine].max())
                 stamp_ns = picture.objects.stamp_ns - EPOCH_NS - round(age_s * 1e9)
-                found.append(RoadsideView(name, None, None, picture.objects.rows[mine], stamp_ns, age_s, self._feet[name]))
+                found.append(RoadsideView(name, None, None, picture.objects.rows[mine], stamp_ns, age_s, self._places[name].pose))
         return found

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Bool
 
 from kd_planner_ros.core.records import EgoState
@@ -19,12 +18,12 @@ from kd_planner_ros.ros.messages import find_type
 from kd_planner_ros.ros.params import declare
 from kd_planner_ros.ros.plan_gate import CLOCK_MISSING, ODOMETRY_STALE, PlanGate
 from kd_planner_ros.ros.ports.controller_outputs import ControllerOutputs
+from kd_planner_ros.ros.ports.gateway_inputs import GatewayInputs
 from kd_planner_ros.ros.ports.plan_inputs import PlanInputs
 from kd_planner_ros.ros.profiles import make_adapter
 from kd_planner_ros.ros.qos import LATCHED, STATE, advertise, subscribe
 from kd_planner_ros.ros.specs.controller import ControllerParams
 from kd_planner_ros.sync.aligner import JUMP_NS
-from kd_planner_ros.wire.topics import Topics
 
 
 class ControllerNode(ManagedNode):
@@ -59,7 +58,7 @@ class ControllerNode(ManagedNode):
         self._plans = PlanInputs(self, self.health, self._gate, self.params.fallback_period_s > 0.0, self._tell_ready)
         reports = {name: (find_type(kind), take) for name, (kind, take) in self.adapter.reports.items()}
         self._ports = [*self._plans.subscriptions, *(port(kind, name, take, STATE) for name, (kind, take) in reports.items() if kind),
-                       *([port(PointCloud2, Topics().of("v2x_objects"), self._hear, STATE)] if self.params.v2x else []),
+                       *(GatewayInputs(port, self.adapter, self._gate.pilot).subscriptions if self.params.v2x else []),
                        port(Odometry, "odometry", self._take_odometry, STATE, self._bad_odometry)]
         self.health.set("state", WARN, "inactive")
         return SUCCESS
@@ -111,9 +110,6 @@ class ControllerNode(ManagedNode):
             self._gate.stop(ego, ego.stamp_ns, CLOCK_MISSING)
         else:
             self._gate.tick(ego)
-
-    def _hear(self, message: PointCloud2) -> None:
-        self._gate.pilot.hear(self.adapter.from_msg("v2x_objects", message))
 
     def _bad_odometry(self, error: str) -> None:
         if self._active:

@@ -28,8 +28,8 @@ class ControllerParams(CommonParams):
                                       low=0.1, high=10.0)
     max_steer_rad: float = param(1.22, "steering angle of the wheels at full lock, rad; plans are made for CARLA's default car (1.22, "
                                  "which is 70 deg) and scaled to the same wheel angle", low=0.1, high=1.57)
-    v2x: bool = param(False, "hear road users that roadside stations report, as the V2X gateway lets them through: they can only make the "
-                             "control more cautious")
+    v2x: bool = param(False, "hear road users and signal phases that roadside stations report, as the V2X gateway lets them through: they "
+                             "can only make the control more cautious")
     autostart: bool = param(False, "configure and activate without a lifecycle manager")
 
 
@@ -45,6 +45,7 @@ NODE = NodeSpec("controller", "Follows plans, supervises them and brakes where t
                                                      ("lines", "part of it"))),
     Port("fallback_planner/ready", IN, "std_msgs/Bool", LATCHED, "whether its plans come; driving begins when it was true once"),
     Port("/v2x/objects", IN, "sensor_msgs/PointCloud2", STATE, "road users that stations report; only with parameter `v2x`"),
+    Port("/v2x/phases", IN, "sensor_msgs/PointCloud2", STATE, "signal phases that stations report; only with parameter `v2x`"),
     Port("velocity_status", IN, "autoware_vehicle_msgs/VelocityReport", STATE,
          "profile `autoware`: the vehicle's speed wins over odometry's"),
     Port("steering_status", IN, "autoware_vehicle_msgs/SteeringReport", STATE, "profile `autoware`: for the diagnostics"),

@@ -12,7 +12,7 @@ from support.v2x import station
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Pose
-from kd_planner_ros.core.scene import ActorKind
+from kd_planner_ros.core.scene import ActorKind, LightState
 from kd_planner_ros.core.sensors import LidarSpec, RoadsideWish
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig
@@ -26,7 +26,7 @@ WALKER = (0.5, 0.6, 1.75)
 TICK_NS = 50_000_000
 
 
-def run(ticks=120, wish=None, attack="none", lidar=None, clouds=None, **settings):
+def run(ticks=120, wish=None, attack="none", lidar=None, clouds=None, signals=False, **settings):
     """(all that the car heard, the link) of so many ticks in which one station sees a walker."""
     mast, heard = station(x=10.0), []
     now = {}
@@ -36,7 +36,7 @@ def run(ticks=120, wish=None, attack="none", lidar=None, clouds=None, **settings
         image = np.random.default_rng(now["ns"] // TICK_NS).integers(0, 255, (72, 128, 3), np.uint8) if pictures else None
         return [RoadsideView(mast.id, mast.cameras[0], image, rows, now["ns"], 0.0, mast.pose)]
 
-    link = RadioLink([mast], broadcast, ChannelSettings(**settings), attack, wish, lidar)
+    link = RadioLink([mast], broadcast, ChannelSettings(**settings), attack, wish, lidar, signals)
     for tick in range(ticks):
         now["ns"] = tick * TICK_NS
         heard.append(link.step(scene(stamp_ns=now["ns"]), clouds or {}))
@@ -99,6 +99,17 @@ def test_the_cars_lidar_tells_ghosts_from_road_users():
     assert len(seen[-1].reported.rows) == len(blind[-1].reported.rows) == 1 and other.facts()["refused"] == third.facts()["refused"] == {}
 
 
+def test_stations_send_signal_phases_where_they_are_asked_to():
+    quiet, first = run(60, loss=0.3, seed=2)
+    heard, link = run(60, loss=0.3, seed=2, signals=True)
+    assert all(one.phases is None for one in quiet)
+    last = heard[-1].phases
+    assert last.stamp_ns == 59 * TICK_NS and last.rows["state"].tolist() == [LightState.RED]
+    assert last.rows["yaw"].tolist() == pytest.approx([0.0], abs=1e-6), "it faces the traffic, which drives east"
+    assert [one.reported.rows.tobytes() for one in heard] == [one.reported.rows.tobytes() for one in quiet], "lists have the same fate"
+    assert link.facts()["channel"]["sent"] == first.facts()["channel"]["sent"] + 15
+
+
 def test_loss_follows_from_the_seed_and_facts_add_up(tmp_path):
     one, two, other = (run(loss=0.5, seed=seed)[1] for seed in (1, 1, 2))
     assert one.facts() == two.facts() != other.facts()
@@ -117,7 +128,7 @@ def test_settings_that_nothing_would_follow_are_refused(changes, stations, named
 
 
 def test_every_channel_option_reaches_the_channel():
-    names = [one.name for one in fields(ClosedLoopConfig) if one.name.startswith("v2x_") and one.name != "v2x_attack"]
+    names = [one.name for one in fields(ClosedLoopConfig) if one.name.startswith("v2x_") and one.name not in ("v2x_attack", "v2x_signals")]
     config = ClosedLoopConfig("p", "o", v2x="on", **{name: 0.5 for name in names if name != "v2x_burst"}, v2x_burst=2.5)
     require_radio(config, SimpleNamespace(stations=("a",)))
     made = radio_settings(config, 9)
