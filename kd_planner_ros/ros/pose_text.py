@@ -8,8 +8,8 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Pose
 
 
-def read_pose(text: str) -> Pose:
-    """The pose in six numbers: x y z in metres, roll pitch yaw in degrees.
+def read_pose(text: str, parameter: str = "lidar_pose") -> Pose:
+    """The pose in six numbers, the value of ``parameter``: x y z in metres, roll pitch yaw in degrees.
 
     Raises:
         ConfigError: another text.
@@ -19,7 +19,7 @@ def read_pose(text: str) -> Pose:
         if not all(map(math.isfinite, (x, y, z, roll, pitch, yaw))):
             raise ValueError
     except ValueError:
-        raise ConfigError("parameter lidar_pose: six numbers, x y z in metres and roll pitch yaw in degrees", repr(text),
+        raise ConfigError(f"parameter {parameter}: six numbers, x y z in metres and roll pitch yaw in degrees", repr(text),
                           "correct it, for example '0 0 1.8 0 0 0'") from None
     return Pose(x, y, z, yaw=math.radians(yaw), pitch=math.radians(pitch), roll=math.radians(roll))
 

@@ -49,7 +49,11 @@ class Sender:
     def phases(self, signals: np.ndarray, stamp_ns: int, now_ns: int) -> None:
         """Send the phases of those of ``signals`` (SIGNAL_DTYPE) that stand in the station's range."""
         away = np.hypot(signals["x"] - self.station.pose.x, signals["y"] - self.station.pose.y)
-        self._send(PHASES, "", stamp_ns, now_ns, pack_rows(phases_of(signals[away <= self.station.range_m]), PHASES))
+        self.phase_rows(phases_of(signals[away <= self.station.range_m]), stamp_ns, now_ns)
+
+    def phase_rows(self, rows: np.ndarray, stamp_ns: int, now_ns: int) -> None:
+        """Send ``rows`` (PHASE_DTYPE), counted from ``stamp_ns``."""
+        self._send(PHASES, "", stamp_ns, now_ns, pack_rows(rows, PHASES))
 
     def _send(self, kind: str, camera: str, stamp_ns: int, now_ns: int, payload: bytes) -> None:
         self._sequence += 1

@@ -42,6 +42,12 @@ class V2xStationParams(_ChannelParams):  # type: ignore[misc, valid-type]
                                "objects are sent as the object lists of the one station `station`; empty: none")
     cpm_station: int = param(0, "station id in the CPMs that this station sends on; others are left out and counted", low=0, high=2**32 - 1)
     cpm_east_deg: float = param(0.0, "direction of east in `map`, degrees", low=-360.0, high=360.0)
+    spatem_topic: str = param("", "topic of ETSI SPATEMs that the on-board unit has checked, such as /etsi_its_conversion/spatem_ts/out; "
+                                  "their phases are sent by the one station `station`, with `signals` false; empty: none")
+    mapem_topic: str = param("", "topic of the MAPEMs with the lanes of the same intersection, such as /etsi_its_conversion/mapem_ts/out")
+    intersection: int = param(0, "id of the intersection in SPATEMs and MAPEMs; others are left out and counted", low=0, high=65_535)
+    intersection_place: str = param("0 0 0 0 0 0", "place of the MAPEM's reference point in `map`: x y z in metres, roll pitch yaw in "
+                                                   "degrees; the yaw is the direction of east")
     signals: bool = param(True, "send the phases of the signals in range, from the port traffic_lights_table")
     jpeg_quality: int = param(80, "quality of the pictures", low=10, high=100)
     max_width: int = param(768, "wider pictures are made so wide, pixels", low=32, high=768)
@@ -67,6 +73,10 @@ NODE = NodeSpec("v2x_station", "Compresses, signs and sends what roadside statio
          "table of road users (ACTOR_DTYPE) in `map`; parameter `objects_topic` names another topic"),
     Port("/etsi_its_conversion/cpm_ts/out", IN, "etsi_its_cpm_ts_msgs/CollectivePerceptionMessage", ROADSIDE,
          "objects, read at parameter `cpm_topic`; only where it is installed"),
+    Port("/etsi_its_conversion/spatem_ts/out", IN, "etsi_its_spatem_ts_msgs/SPATEM", ROADSIDE,
+         "signal phases, read at parameter `spatem_topic`; only where it is installed"),
+    Port("/etsi_its_conversion/mapem_ts/out", IN, "etsi_its_mapem_ts_msgs/MAPEM", ROADSIDE,
+         "lanes of the intersection, read at parameter `mapem_topic`; only where it is installed"),
     Port("traffic_lights_table", IN, "sensor_msgs/PointCloud2", LATCHED, "table (SIGNAL_DTYPE); only with parameter `signals`"),
     Port("/radio/<station>/<camera>/image/compressed", OUT, "sensor_msgs/CompressedImage", RADIO, "JPEG; its `data` is what is signed"),
     Port("/radio/<station>/objects", OUT, "sensor_msgs/PointCloud2", RADIO, "the road users in range, the nearest 255"),

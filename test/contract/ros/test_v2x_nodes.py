@@ -20,14 +20,14 @@ from support.v2x import START_NS, S, actor, ego, picture, station
 from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import SIGNAL_DTYPE, ActorKind, LightState
 from kd_planner_ros.core.stations import stations_to_data
-from kd_planner_ros.core.v2x import OBJECTS, PICTURE, CoopState, RadioMessage
+from kd_planner_ros.core.v2x import OBJECTS, PHASE_DTYPE, PHASES, PICTURE, CoopState, RadioMessage
 from kd_planner_ros.imaging.compressed import decompress
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter
 from kd_planner_ros.ros.lifecycle import autostart
 from kd_planner_ros.ros.nodes.controller_node import ControllerNode
 from kd_planner_ros.ros.nodes.v2x_gateway_node import V2xGatewayNode
 from kd_planner_ros.ros.nodes.v2x_station_node import V2xStationNode
-from kd_planner_ros.ros.ports import station_inputs
+from kd_planner_ros.ros.ports import signal_inputs, station_inputs
 from kd_planner_ros.ros.ports.radio_outputs import RadioOutputs
 from kd_planner_ros.ros.qos import LATCHED, ROADSIDE, SENSOR_OUT, STATE
 from kd_planner_ros.ros.stamps import CLOCK_START_NS, to_stamp
@@ -37,9 +37,12 @@ from kd_planner_ros.v2x.channel_settings import ChannelSettings
 from kd_planner_ros.v2x.key_files import make_keys, read_signer
 from kd_planner_ros.v2x.payloads import pack_rows
 from kd_planner_ros.wire.codec.etsi import Perceived
+from kd_planner_ros.wire.codec.etsi_signals import Lanes, Phases, StopLine
 from kd_planner_ros.wire.codec.radio import SignatureNote
 
 NORTH = station()
+SPATEM = {"station": "north", "spatem_topic": "/etsi_its_conversion/spatem_ts/out", "mapem_topic": "/etsi_its_conversion/mapem_ts/out",
+          "intersection": 77, "intersection_place": "10 20 0 0 0 90", "signals": False}
 MS = 1_000_000
 
 
@@ -425,6 +428,46 @@ def test_a_cpm_is_sent_as_an_object_list(graph, site, monkeypatch):
     (message,) = heard
     assert (message.kind, message.stamp_ns) == (OBJECTS, START_NS) and message.payload == pack_rows(rows)
     assert node.values()["CPMs of another station"] == 1
+    graph.spin_in_thread(node)
+
+
+@pytest.mark.parametrize(("given", "said"), [
+    ({"mapem_topic": ""}, "spatem_topic and mapem_topic together"), ({"signals": True}, "give signals as false"),
+    ({"station": ""}, "name the station"), ({}, "ros-$ROS_DISTRO-etsi-its-spatem-ts-msgs"),
+    ({"spatem_topic": ""}, "spatem_topic and mapem_topic together")])
+def test_spatems_that_cannot_be_read_are_refused_at_start(graph, site, given, said):
+    node = graph.start(V2xStationNode, {"keys": str(site / "keys" / "private"), "stations": str(site / "stations.json"), **SPATEM, **given})
+    assert not autostart(node) and said in node.health.worst[1]
+    graph.spin_in_thread(node)
+
+
+def test_spatems_are_sent_as_signal_phases(graph, site, monkeypatch):
+    """The message types are stand-ins; the fields are those of the converter's test."""
+    monkeypatch.setattr(signal_inputs, "find_type", lambda kind: String)
+    node = graph.start(V2xStationNode, {"keys": str(site / "keys" / "private"), "stations": str(site / "stations.json"), **SPATEM})
+    assert autostart(node), node.health.worst
+    rows = np.zeros(1, PHASE_DTYPE)
+    heard, sending, asked = [], node._sending["north"], []
+    monkeypatch.setattr(sending.outputs, "send", heard.append)
+
+    def lanes(message, intersection, place):
+        asked.append((intersection, place))
+        return Lanes({1: StopLine(1.0, 2.0, 0.0, (4,))}, Counter({"lanes in degrees": 2})) if message == "ours" else None
+
+    monkeypatch.setattr(signal_inputs, "lanes_of", lanes)
+    monkeypatch.setattr(signal_inputs, "phases_of", lambda message, intersection, lines, now_ns: Phases(
+        START_NS, rows, Counter({"messages without a time": 1})) if message == "ours" and 1 in lines else None)
+    inputs = sending._phases
+    inputs.take_phases("ours")
+    for message in ("ours", "theirs", "ours"):
+        inputs.take_lanes(message)
+        inputs.take_phases(message)
+    assert asked[0] == (77, Pose(10.0, 20.0, 0.0, yaw=np.pi / 2))
+    assert [(one.kind, one.stamp_ns, one.payload) for one in heard] == [(PHASES, START_NS, pack_rows(rows, PHASES))] * 2
+    values = node.values()
+    for name in ("SPATEMs before a MAPEM", "MAPEMs of other intersections", "SPATEMs of other intersections"):
+        assert values[name] == 1, name
+    assert values["lanes in degrees"] == 2 and values["messages without a time"] == 2
     graph.spin_in_thread(node)
 
 
