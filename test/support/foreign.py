@@ -41,6 +41,22 @@ DEFINITIONS = {
     "autoware_internal_planning_msgs/msg/CandidateTrajectories":
         "autoware_internal_planning_msgs/CandidateTrajectory[] candidate_trajectories\n"
         "autoware_internal_planning_msgs/GeneratorInfo[] generator_info\n",
+    "autoware_perception_msgs/msg/ObjectClassification": "uint8 label\nfloat32 probability\n",
+    "autoware_perception_msgs/msg/PredictedPath":
+        "geometry_msgs/Pose[] path\nbuiltin_interfaces/Duration time_step\nfloat32 confidence\n",
+    "autoware_perception_msgs/msg/PredictedObjectKinematics":
+        "geometry_msgs/PoseWithCovariance initial_pose_with_covariance\n"
+        "geometry_msgs/TwistWithCovariance initial_twist_with_covariance\n"
+        "geometry_msgs/AccelWithCovariance initial_acceleration_with_covariance\n"
+        "autoware_perception_msgs/PredictedPath[] predicted_paths\n",
+    "autoware_perception_msgs/msg/Shape":
+        "uint8 type\ngeometry_msgs/Polygon footprint\ngeometry_msgs/Vector3 dimensions\n",
+    "autoware_perception_msgs/msg/PredictedObject":
+        "unique_identifier_msgs/UUID object_id\nfloat32 existence_probability\n"
+        "autoware_perception_msgs/ObjectClassification[] classification\n"
+        "autoware_perception_msgs/PredictedObjectKinematics kinematics\nautoware_perception_msgs/Shape shape\n",
+    "autoware_perception_msgs/msg/PredictedObjects":
+        "std_msgs/Header header\nautoware_perception_msgs/PredictedObject[] objects\n",
     "autoware_control_msgs/msg/Lateral":
         "builtin_interfaces/Time stamp\nbuiltin_interfaces/Time control_time\nfloat32 steering_tire_angle\n"
         "float32 steering_tire_rotation_rate\nbool is_defined_steering_tire_rotation_rate\n",

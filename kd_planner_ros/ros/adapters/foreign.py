@@ -10,7 +10,7 @@ from typing import Any
 
 from kd_planner_ros.ros.messages import find_type, make
 from kd_planner_ros.ros.qos import advertise
-from kd_planner_ros.wire.codec import autoware, carla, vision
+from kd_planner_ros.wire.codec import autoware, autoware_objects, carla, vision
 
 FOREIGN: dict[str, tuple[str, Callable[..., Any]]] = {
     "objects": (carla.OBJECTS, carla.object_array),
@@ -20,6 +20,7 @@ FOREIGN: dict[str, tuple[str, Callable[..., Any]]] = {
     "detections_3d": (vision.DETECTIONS_3D, vision.detections_3d),
     "autoware_trajectory": (autoware.TRAJECTORY, autoware.trajectory),
     "autoware_candidates": (autoware.CANDIDATES, autoware.candidates),
+    "autoware_objects": (autoware_objects.PREDICTED, autoware_objects.predicted_objects),
 }
 """Port -> (message type, (make, record, stamp in ns, frame id) -> message)."""
 

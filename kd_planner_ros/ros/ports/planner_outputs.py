@@ -33,8 +33,8 @@ class PlannerOutputs:
         self._path = port(Path, "trajectory")
         self._joints = port(MultiDOFJointTrajectory, "joint_trajectory")
         self._markers = port(MarkerArray, "markers")
-        self._boxes, self._foreign, self._foreign_candidates = (ForeignPort(node, name, COMMAND, lifecycle=True) for name in (
-            "detections_3d", "autoware_trajectory", "autoware_candidates"))
+        self._boxes, *self._placed = (ForeignPort(node, name, COMMAND, lifecycle=True) for name in (
+            "detections_3d", "autoware_trajectory", "autoware_candidates", "autoware_objects"))
 
     def publish(self, plan: Plan, frame: Frame) -> None:
         """Send ``plan``, made of ``frame``. Its parts and the attention go first, so that they are there when the plan is."""
@@ -51,7 +51,7 @@ class PlannerOutputs:
             self._markers.publish(standard.plan_to_markers(plan, frame.ego.pose))
         if plan.detections is not None:
             self._boxes.publish(plan.detections, plan.stamp_ns, self._base_frame)
-        for port in (one for one in (self._foreign, self._foreign_candidates) if one.wanted):
+        for port in (one for one in self._placed if one.wanted):
             port.publish(Placed(plan, frame.ego.pose), plan.stamp_ns, MAP_FRAME)
 
     def fault(self, stamp_ns: int, name: str) -> None:
@@ -62,7 +62,7 @@ class PlannerOutputs:
         """Drop the publishers."""
         for one in (*self._tables.values(), self._path, self._joints, self._markers):
             self._node.destroy_lifecycle_publisher(one)
-        for foreign in (self._boxes, self._foreign, self._foreign_candidates):
+        for foreign in (self._boxes, *self._placed):
             foreign.close()
 
     def _send(self, channel: str, record: Any, stamp_ns: int, sensor: str = "") -> None:

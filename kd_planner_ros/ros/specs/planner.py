@@ -34,6 +34,8 @@ NODE = NodeSpec("planner", "Runs a planner on the newest set of sensor data.", P
     Port("autoware_trajectory", OUT, "autoware_planning_msgs/Trajectory", COMMAND, "in `map`; only where it is installed"),
     Port("autoware_candidates", OUT, "autoware_internal_planning_msgs/CandidateTrajectories", COMMAND,
          "in `map`, best score first; only where it is installed"),
+    Port("autoware_objects", OUT, "autoware_perception_msgs/PredictedObjects", COMMAND,
+         "the detections with their forecasts, in `map`; only where it is installed"),
     Port("markers", OUT, "visualization_msgs/MarkerArray", COMMAND, "for RViz and Foxglove"),
     Port("attention", OUT, "sensor_msgs/Image", COMMAND, "`32FC1`, sums to 1"),
     Port("planner_ready", OUT, "std_msgs/Bool", LATCHED, "whether plans come"),

@@ -18,6 +18,7 @@ from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.recipes import read_recipe, train_config
 from kd_planner_ros.distill.recorded import cameras
 from kd_planner_ros.distill.train import train
+from kd_planner_ros.networks.distilldrive.plan_loss import distances, of_command, plan_losses
 from kd_planner_ros.networks.registry import find_network, find_training
 from kd_planner_ros.runtime.load import load_planner
 from kd_planner_ros.runtime.paths import config_folder
@@ -187,3 +188,27 @@ def test_another_perception_makes_samples_of_its_own(eyes):
         first.model.neck.outs[0].bias += 1.0
     first.task.modules(first.model)
     assert first.task.key != key
+
+
+@pytest.mark.long
+def test_eight_frames_are_learnt_by_heart(eyes):
+    """Driven ways to 2 cm a step, the choice of every frame, and the teacher's instances to a tenth of their first difference."""
+    train(but(eyes, name="teacher", network="distilldrive_teacher", stages=(), warm_start=None, epochs=0.5))
+    learner = learner_of(but(eyes, frozen_perception=True, method="instance_imitation", teacher="teacher", reinforcement="off"))
+    shards = build_shards(find_bags(eyes.bags), eyes.cache, learner.task, progress=False)
+    samples = Samples(shards)
+    learner.distillation.attach(dict(zip(shards, find_bags(eyes.bags), strict=True)))
+    batch = learner.prepare(samples, np.arange(8), 0, np.full(8, True))
+    first = learner.step(batch, 0, 1e-3)["instances"]
+    steps = 500
+    for step in range(1, steps):
+        last = learner.step(batch, step, 1e-3 * min(1.0, 4.0 * (1.0 - step / steps)))["instances"]
+    assert last < first / 10.0
+    learner.model.eval()
+    inputs, targets = learner.tensors(batch)
+    with torch.no_grad():
+        outputs = learner.model(**inputs)
+    parts = plan_losses(outputs, targets)
+    apart = distances(of_command(outputs["offsets"], targets["command"]), targets["plan"])
+    assert bool(targets["plan_known"].all()) and float(parts["plan"]) < 0.02
+    assert torch.equal(of_command(outputs["scores"], targets["command"]).argmax(1), apart.argmin(1))

@@ -13,7 +13,7 @@ from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, NO_ID, Detections
 from kd_planner_ros.core.records import Control, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind
-from kd_planner_ros.wire.codec import autoware, base, carla, vision
+from kd_planner_ros.wire.codec import autoware, autoware_objects, base, carla, vision
 
 
 @pytest.mark.parametrize("make", makers(carla.OBJECTS))
@@ -87,6 +87,48 @@ def test_a_plan_as_autowares_trajectory_and_candidates(make):
     assert list(ways.candidate_trajectories[0].generator_id.uuid) == list(ways.generator_info[0].generator_id.uuid)
     alone = wire(autoware.candidates(make, autoware.Placed(plan(), Pose()), STAMP, "map"))
     assert len(alone.candidate_trajectories) == 1
+
+
+@pytest.mark.parametrize("make", makers(autoware_objects.PREDICTED))
+def test_detections_with_forecasts_as_autowares_predicted_objects(make):
+    """The car stands at (100, 50) in ``map`` and looks north; a car 10 m ahead of it drives to the left, and somebody stands beside."""
+    rows = np.zeros(2, DETECTION_DTYPE)
+    rows["id"], rows["kind"] = (17, NO_ID), (ActorKind.CAR, ActorKind.STATIC)
+    rows["x"], rows["y"], rows["yaw"], rows["vx"], rows["vy"] = (10.0, 0.0), (0.0, -3.0), (math.pi / 2, 0.0), (0.0, np.nan), (4.0, np.nan)
+    rows["length"], rows["width"], rows["height"], rows["probability"] = 4.0, 2.0, (1.5, np.nan), 0.75
+    futures = np.full((2, 2, 3, 2), np.nan, np.float32)
+    futures[0, 0] = [(10.0, 2.0), (10.0, 4.0), (12.0, 4.0)]
+    futures[0, 1, 0] = (10.0, 1.0)
+    found = Detections(rows, futures, np.array([[0.75, 0.25], [1.0, 0.0]], np.float32), np.array([0.5, 1.0, 1.5]))
+    ego = Pose(100.0, 50.0, 7.0, yaw=math.pi / 2)
+    message = wire(autoware_objects.predicted_objects(make, autoware.Placed(plan(detections=found), ego), STAMP, "map"))
+    first, second = message.objects
+    assert base.stamp_of(message) == STAMP and message.header.frame_id == "map"
+    assert [one.classification[0].label for one in message.objects] == [1, 0] and first.existence_probability == 0.75
+    here, motion = first.kinematics.initial_pose_with_covariance.pose, first.kinematics.initial_twist_with_covariance.twist
+    assert (here.position.x, here.position.y, here.position.z) == pytest.approx((100.0, 60.0, 7.75))
+    assert base.pose_of(here.position, here.orientation).yaw == pytest.approx(math.pi)
+    assert (motion.linear.x, motion.linear.y) == pytest.approx((4.0, 0.0), abs=1e-6), "along the road user's own axes"
+    far, near = first.kinematics.predicted_paths
+    assert [(one.position.x, one.position.y) for one in far.path] == [
+        pytest.approx(place, abs=1e-5) for place in ((100, 60), (98, 60), (96, 60), (96, 62))]
+    yaws = [base.pose_of(one.position, one.orientation).yaw for one in far.path]
+    assert np.cos(yaws) == pytest.approx([-1, -1, -1, 0], abs=1e-5) and np.sin(yaws) == pytest.approx([0, 0, 0, 1], abs=1e-5)
+    assert (far.confidence, near.confidence, len(near.path)) == (0.75, 0.25, 2) and base.time_of(far.time_step) == 500_000_000
+    assert second.kinematics.predicted_paths == [] and (second.shape.dimensions.x, second.shape.dimensions.z) == (4.0, 0.0)
+    assert second.kinematics.initial_twist_with_covariance.twist.linear.x == 0.0
+    again = wire(autoware_objects.predicted_objects(make, autoware.Placed(plan(detections=found), ego), STAMP + 1, "map"))
+    assert list(again.objects[0].object_id.uuid) == list(first.object_id.uuid) != list(second.object_id.uuid)
+
+
+@pytest.mark.parametrize("make", makers(autoware_objects.PREDICTED))
+def test_futures_without_one_step_are_left_out_and_no_detections_are_no_objects(make):
+    rows = np.zeros(1, DETECTION_DTYPE)
+    rows["kind"] = ActorKind.CAR
+    found = Detections(rows, np.ones((1, 1, 2, 2), np.float32), None, np.array([0.5, 2.0]))
+    (one,) = wire(autoware_objects.predicted_objects(make, autoware.Placed(plan(detections=found), Pose()), STAMP, "map")).objects
+    assert one.kinematics.predicted_paths == []
+    assert wire(autoware_objects.predicted_objects(make, autoware.Placed(plan(), Pose()), STAMP, "map")).objects == []
 
 
 @pytest.mark.parametrize("make", makers(autoware.CONTROL))
