@@ -33,6 +33,7 @@ def of_drive(run: Run, most: int) -> dict[str, Any] | None:
     return {"strip": plots.time_strip(spans, t0, t1, marks_s=[event["stamp_s"] for event in run.events]), "states": _states(lines, spans),
             "accepted": lines[-1]["accepted"], "refused": sum(row["count"] for row in rejected), "rejected": rejected,
             "views": _views(run, most), "cautious": run.telemetry["reason"].count(Reason.HIDDEN_OBJECT),
+            "red": run.telemetry["reason"].count(Reason.RED_SIGNAL),
             "evidence": evidence.FILE_NAME if (run.folder / evidence.FILE_NAME).is_file() else ""}
 
 

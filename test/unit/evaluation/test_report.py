@@ -63,7 +63,11 @@ def test_the_page_shows_what_came_by_radio(tmp_path):
         ("COOP_FULL", 2.0, []), ("EGO_ONLY", 1.95, ["no <message>", "lost"])]
     assert [(row["reason"], row["count"]) for row in shown["rejected"]] == [("stale", 20), ("forged", 3)] and shown["refused"] == 23
     assert [view["text"][:5] for view in shown["views"]] == ["0.0 s", "2.0 s"], "the file of the last one is gone"
+    told = (made / "telemetry.csv").read_text().splitlines()
+    told[5:7] = [line.rstrip(",") + "," + reason for line, reason in zip(told[5:7], ("hidden_object", "red_signal"), strict=True)]
+    (made / "telemetry.csv").write_text("\n".join(told) + "\n")
     page = report.write(made).read_text()
+    assert "road users in 1 ticks and for red signals in 1 ticks" in page
     for text in ("What came by radio", "COOP_FULL", "no &lt;message&gt;; lost", "does not fit the message", "north/east", 'class="alone"',
                  'href="v2x_rejected.jsonl"', "23 messages and objects refused"):
         assert text in page

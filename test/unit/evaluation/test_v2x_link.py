@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.fakes import straight_route
 from support.towns import actor, scene
 from support.v2x import station
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.scene import ActorKind, LightState
 from kd_planner_ros.core.sensors import LidarSpec, RoadsideWish
-from kd_planner_ros.core.v2x import RoadsideView
+from kd_planner_ros.core.v2x import PHASE_DTYPE, ReportedObjects, RoadsideView, SignalPhases
+from kd_planner_ros.driving.supervisor import Reason
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig
+from kd_planner_ros.evaluation.one_route import PlannerSide
 from kd_planner_ros.evaluation.v2x_attacks import ATTACKS, FLOOD, GHOST_ID
-from kd_planner_ros.evaluation.v2x_link import RadioLink, summed
+from kd_planner_ros.evaluation.v2x_link import Heard, RadioLink, summed
 from kd_planner_ros.evaluation.v2x_setup import radio_settings, require_radio
+from kd_planner_ros.networks.registry import build_weightless
 from kd_planner_ros.v2x import reasons
 from kd_planner_ros.v2x.channel_settings import ChannelSettings
+from kd_planner_ros.world.sensor_data import SensorData
 
 WALKER = (0.5, 0.6, 1.75)
 TICK_NS = 50_000_000
@@ -108,6 +113,24 @@ def test_stations_send_signal_phases_where_they_are_asked_to():
     assert last.rows["yaw"].tolist() == pytest.approx([0.0], abs=1e-6), "it faces the traffic, which drives east"
     assert [one.reported.rows.tobytes() for one in heard] == [one.reported.rows.tobytes() for one in quiet], "lists have the same fate"
     assert link.facts()["channel"]["sent"] == first.facts()["channel"]["sent"] + 15
+
+
+def test_a_car_hands_its_clouds_to_the_link_and_what_it_hears_to_the_supervisor():
+    rows, cloud, handed = np.zeros(1, PHASE_DTYPE), np.zeros((3, 4), np.float32), []
+    rows["state"], rows["stop_x"] = LightState.RED, 7.0
+
+    class Link:
+        def step(self, scene, clouds=None):
+            handed.append(clouds)
+            return Heard(ReportedObjects(scene.stamp_ns), (), SignalPhases(scene.stamp_ns, rows))
+
+    side = PlannerSide(build_weightless("constant_velocity"), straight_route(), link=Link())
+    now = replace(scene(), ego=EgoState(0, Pose(), 4.0))
+    assert side.looks(0)
+    control, plan = side.step(now, SensorData(0, clouds={"roof": cloud}))
+    assert handed == [{"roof": cloud}] and plan is not None and control.reason == Reason.RED_SIGNAL and control.brake > 0.2
+    side.step(replace(now, stamp_ns=TICK_NS, ego=EgoState(TICK_NS, Pose(0.2), 4.0)), None)
+    assert handed[1] is None, "no sensor was read"
 
 
 def test_loss_follows_from_the_seed_and_facts_add_up(tmp_path):
