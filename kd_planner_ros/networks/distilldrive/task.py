@@ -154,15 +154,16 @@ class SceneTask(LearningTask):
     # --- figures -----------------------------------------------------------------------------------------------------
 
     def figures(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Score]:
-        """``l2_m``: mean distance of the chosen trajectory over its steps, in all and by command; ``l2_end_m`` at the last step;
-        ``best_m``: of the nearest of the command's six; ``status_mae``."""
+        """``l2_m``: mean distance of the chosen trajectory over its steps, in all and by each command that there is; ``l2_end_m`` at the
+        last step; ``best_m``: of the nearest of the command's six; ``status_mae``."""
         command, known = targets["command"], targets["plan_known"]
         offsets, scores = (of_command(outputs[name].float(), command) for name in ("offsets", "scores"))
         error = (offsets.cumsum(2) - torch.nan_to_num(targets["plan"])[:, None]).norm(dim=-1)
         chosen = error[torch.arange(len(error), device=error.device), scores.argmax(1)]
         found = {"l2_m": _over(chosen.mean(1), known), "l2_end_m": _over(chosen[:, -1], known),
                  "best_m": _over(error.mean(2).amin(1), known)}
-        found |= {f"l2_{name}_m": _over(chosen.mean(1), known & (command == row)) for row, name in enumerate(COMMANDS)}
+        found |= {f"l2_{name}_m": _over(chosen.mean(1), own) for row, name in enumerate(COMMANDS)
+                  if bool((own := known & (command == row)).any())}
         status = status_of(outputs["status"].float(), command, error.mean(2).argmin(1))
         sure = targets["status"].isfinite()
         wrong = (status - torch.nan_to_num(targets["status"])).abs()

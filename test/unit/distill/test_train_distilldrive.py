@@ -18,6 +18,8 @@ from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.recipes import read_recipe, train_config
 from kd_planner_ros.distill.recorded import cameras
 from kd_planner_ros.distill.train import train
+from kd_planner_ros.networks.distilldrive.config import COMMANDS
+from kd_planner_ros.networks.distilldrive.decode import command_rows
 from kd_planner_ros.networks.distilldrive.plan_loss import distances, of_command, plan_losses
 from kd_planner_ros.networks.registry import find_network, find_training
 from kd_planner_ros.runtime.load import load_planner
@@ -161,7 +163,9 @@ def test_samples_of_a_frozen_perception_teach_the_planner_what_pictures_teach(ey
     kept.step(kept.prepare(samples[0], np.array([0, second]), 99, np.full(2, True)), 99, 1e-3)
     before, after = load_model(eyes.models_dir / "eyes")[0].state_dict(), kept.model.state_dict()
     changed = {name.split(".")[0] for name, one in before.items() if not torch.equal(one, after[name])}
-    assert changed == {"planner", "front"} and kept.validate(samples[0], 2)["l2_m"] > 0.0
+    assert changed == {"planner", "front"}
+    figures, driven = kept.validate(samples[0], 2), {COMMANDS[row] for row in command_rows(samples[0].rows["command"])}
+    assert figures["l2_m"] > 0.0 and {name for name in COMMANDS if f"l2_{name}_m" in figures} == driven != set(COMMANDS)
 
 
 def test_a_frozen_perception_is_refused_without_one_and_where_a_stage_trains_it(eyes):
