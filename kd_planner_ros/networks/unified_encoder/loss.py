@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits, interpolate, one_hot
+from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits, interpolate, one_hot, smooth_l1_loss
 
 from kd_planner_ros.networks.unified_encoder.config import VOID
 from kd_planner_ros.networks.unified_encoder.depth import depth_of
+from kd_planner_ros.networks.unified_encoder.geometry import points, projected
 from kd_planner_ros.networks.unified_encoder.model import SCALES
 from kd_planner_ros.networks.unified_encoder.panoptic import semantic
 
@@ -17,12 +18,14 @@ SEGMENTATION = ("class", "mask", "dice")
 COMPOSED = "semantic"
 """Of the class map that all queries make together; an addition to OneFormer's losses."""
 WEIGHTS = {"depth": 10.0, "class": 2.0, "mask": 5.0, "dice": 5.0, COMPOSED: 5.0, "rotation": 30.0, "translation": 5.0, "flow": 10.0,
-           "flow_moving": 10.0, "motion": 2.0}
+           "flow_moving": 10.0, "flow_pixels": 0.3, "motion": 2.0}
 """Those of the segmentation are OneFormer's. An absolute error of the pose pulls at the encoder as hard when it is small: with 100 and 10
 it was next to depth after 120 steps."""
 SEGMENTATION_SHARE = 0.5
 """Of OneFormer's sums over its layers, when learning from truth. Whole sums were 54 of 77 at the start: the encoder learned for them
 alone; a quarter was the smallest pull but the motion mask's after 120 steps."""
+NEAREST_MOVED_M = 0.5
+"""A point that the true flow brings nearer to the camera has no place in the picture before."""
 NEAREST_M, FARTHEST_M = 1.0, 90.0
 """Depth is taught between these limits; the sky counts as the farthest."""
 
@@ -60,15 +63,44 @@ def flow_losses(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) ->
             "flow_moving": torch.stack([mean_where(one, moving) for one in errors]).mean()}
 
 
+def pixel_loss(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], intrinsics: Tensor) -> Tensor:
+    """Error of where the points of moving objects were in the picture before, by the complete flow: Huber over pixels, mean over
+    components and scales.
+
+    An error across the line of sight changes the place in the picture, one along it hardly does, and a metre far away is less than a pixel:
+    this part weighs the flow as a warp of the picture does. Points come from the true depth.
+
+    Args:
+        intrinsics: of the picture [B, 3, 3].
+    """
+    where, (height, width) = points(targets["depth"].clamp(min=NEAREST_MOVED_M), intrinsics), targets["depth"].shape[-2:]
+    half = where.new_tensor([width - 1.0, height - 1.0]) / 2.0
+    wanted = where + targets["flow"]
+    moving = targets["flow_known"] & targets["moving"] & (wanted[:, 2] > NEAREST_MOVED_M)
+    true = half * projected(wanted, intrinsics)
+
+    def error(scale: int) -> Tensor:
+        found = where + full_size(outputs[f"flow_{scale}"], moving.shape)
+        ahead = torch.cat([found[:, :2], found[:, 2:].clamp(min=NEAREST_MOVED_M)], 1)
+        return smooth_l1_loss(half * projected(ahead, intrinsics), true, reduction="none").mean(-1)
+
+    return torch.stack([mean_where(error(scale), moving) for scale in SCALES]).mean()
+
+
 def motion_loss(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
-    """Cross entropy of the motion mask over scales; moving and static pixels of the batch count alike."""
-    moving = targets["moving"]
-    static = targets["moving_known"] & ~moving
+    """Cross entropy and dice of the motion mask, mean over scales; dice over the batch: a picture may have nothing that moves.
+
+    Few pixels in a thousand move. Where both kinds count alike the mask is right at one half for a pixel that moves as rarely as that, and
+    sixteen of seventeen pixels in it stand still. Plain cross entropy makes it a probability, and dice keeps it from being empty.
+    """
+    moving, known = targets["moving"], targets["moving_known"]
     parts = []
     for scale in SCALES:
         logits = full_size(outputs[f"motion_{scale}"], moving.shape)[:, 0]
         each = binary_cross_entropy_with_logits(logits, moving.float(), reduction="none")
-        parts.append((mean_where(each, moving) + mean_where(each, static)) / 2.0)
+        found = logits.sigmoid() * known
+        dice = 1.0 - (2.0 * (found * moving).sum() + 1.0) / (found.sum() + moving.sum() + 1.0)
+        parts.append(mean_where(each, known) + dice)
     return torch.stack(parts).mean()
 
 
@@ -96,11 +128,11 @@ def semantic_loss(outputs: Mapping[str, Tensor], classes: Tensor, whole: Tensor)
     return (weight * surprise).sum() / (weight * total).sum().clamp(min=1e-6)
 
 
-def truth_losses(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], metres: float, weights: Mapping[str, float],
-                 segmentation: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def truth_losses(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], intrinsics: Tensor, metres: float,
+                 weights: Mapping[str, float], segmentation: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Every part of the loss by name, unweighted; ``segmentation`` is asked only where one of its parts has a weight."""
     parts = {"depth": depth_loss(outputs, targets, metres), **pose_losses(outputs, targets), **flow_losses(outputs, targets),
-             "motion": motion_loss(outputs, targets)}
+             "flow_pixels": pixel_loss(outputs, targets, intrinsics), "motion": motion_loss(outputs, targets)}
     return parts | (dict(segmentation()) if any(weights.get(name, 0.0) for name in (*SEGMENTATION, COMPOSED)) else {})
 
 

@@ -46,6 +46,9 @@ _RAMPS = {name: (0.0, 3.0 * VIDEO_WEIGHTS[name]) for name in RAMPED}
 """A ramp reaches the weight in the first third of a stage; ``loss`` stops it there."""
 
 
+MOTION = ("rotation", "translation", "flow", "flow_moving", "flow_pixels", "motion")
+
+
 def _stage(name: str, share: float, trained: tuple[str, ...], losses: tuple[str, ...], ramped: tuple[str, ...] = ()) -> Stage:
     return Stage(name, share, trained, losses={part: _ALL[part] for part in losses}, ramps={part: _RAMPS[part] for part in ramped})
 
@@ -56,8 +59,8 @@ def paper_stages(first: tuple[str, ...], flow: tuple[str, ...], motion: tuple[st
     return (
         _stage("depth, pose, segmentation", 0.15, first,
                ("depth", "rotation", "translation", *SEGMENTATION, COMPOSED, "reconstruction", "smooth_disparity")),
-        _stage("flow", 0.10, flow, ("flow", "flow_moving", "reconstruction"), ("smooth_flow",)),
-        _stage("motion", 0.10, motion, ("rotation", "translation", "flow", "flow_moving", "motion", "reconstruction"), RAMPED),
+        _stage("flow", 0.10, flow, ("flow", "flow_moving", "flow_pixels", "reconstruction"), ("smooth_flow",)),
+        _stage("motion", 0.10, motion, (*MOTION, "reconstruction"), RAMPED),
         Stage("joint", 0.65, rate=0.5, ramps=_RAMPS))
 
 
@@ -201,13 +204,13 @@ class UnifiedEncoderTask(LearningTask):
         def segmentation() -> dict[str, Tensor]:
             return self._segmentation(outputs, targets, inputs["task"])
 
+        intrinsics = torch.from_numpy(self.processor.config.intrinsics).to(targets["depth"].device).expand(len(targets["depth"]), 3, 3)
         if self._video:
-            intrinsics = torch.from_numpy(self.processor.config.intrinsics).to(targets["depth"].device).expand(len(targets["depth"]), 3, 3)
             by = FINAL if stage is None else _WARPED_BY.get(stage.name, FINAL)
             parts = video_losses(outputs, targets["video"], intrinsics, metres, by)
             parts |= segmentation() if any(used[name] for name in SEGMENTATION) else {}
         else:
-            parts = truth_losses(outputs, targets, metres, used, segmentation)
+            parts = truth_losses(outputs, targets, intrinsics, metres, used, segmentation)
         return Loss(weighted(parts, used), {name: part.detach() for name, part in parts.items()}, len(targets["depth"]))
 
     def _segmentation(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], task: Tensor) -> dict[str, Tensor]:
