@@ -132,7 +132,8 @@ class UnifiedEncoderProcessor(Processor[Perception]):
 
     def decode(self, outputs: Mapping[str, Tensor], frame: Frame) -> Perception:
         """Depth, classes, panoptic ids and instances, drivable and lane masks, flow, independent flow, probability of motion, moving
-        pixels, and the ego's motion; those of which ``outputs`` has the tensors."""
+        pixels, and the ego's motion; those of which ``outputs`` has the tensors. Moving pixels are those of road users, where this
+        frame's classes are known."""
         after_s = self._remember(outputs, frame)
         known = {name: one[:1].float().cpu() for name, one in outputs.items() if name not in FEATURES}
         scale = 1.0 if self.config.metric else self._metres(known["depth"]) if "depth" in known else float("nan")
@@ -140,6 +141,9 @@ class UnifiedEncoderProcessor(Processor[Perception]):
         if "class_logits" in known:
             dense |= self._segments(known)
         dense |= self._motions(known, after_s, scale)
+        if {"moving", "classes"} <= set(dense):
+            road_users = np.isin(dense["classes"].array, np.flatnonzero(self.things))
+            dense["moving"] = replace(dense["moving"], array=dense["moving"].array & road_users)
         scalars = {} if self.config.metric or "depth" not in known else {"scale": scale}
         if "pose" in known:
             scalars |= _ego_motion(known["pose"][0], after_s, scale)

@@ -10,7 +10,7 @@ import torch
 from support.unified import STEP_NS, TINY, frame
 
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.networks.unified_encoder.config import VOID, UnifiedEncoderConfig
+from kd_planner_ros.networks.unified_encoder.config import VOID, UnifiedEncoderConfig, named
 from kd_planner_ros.networks.unified_encoder.model import build_model
 from kd_planner_ros.networks.unified_encoder.panoptic import PER_CLASS, instance_masks, instances_of, panoptic, semantic
 from kd_planner_ros.networks.unified_encoder.processor import build_processor
@@ -83,6 +83,27 @@ def test_the_first_frame_and_gaps_are_not_ready(see):
     assert [ready(stamp) for stamp in steps] == [False, True, False, True, False, False, True]
     see.processor.reset()
     assert not ready(5 * STEP_NS)
+
+
+def test_only_road_users_are_moving_pixels(see, model):
+    """A mask that says that everything moves, with a car on the left half and road on the right; without classes the mask stands."""
+    see(frame(0))
+    inputs = see.processor.encode([frame(STEP_NS)])
+    with torch.inference_mode():
+        outputs = dict(model(**inputs))
+    outputs["motion"] = torch.full_like(outputs["motion"], 9.0)
+    kinds, masks = (torch.full_like(outputs[name], -9.0) for name in ("class_logits", "mask_logits"))
+    middle = masks.shape[-1] // 2
+    for query, (tag, columns) in enumerate((("Car", slice(0, middle)), ("Road", slice(middle, None)))):
+        kinds[0, query, int(np.flatnonzero(named(TINY.classes, tag))[0])] = 9.0
+        masks[0, query, :, columns] = 9.0
+    whole = see.processor.decode({**outputs, "class_logits": kinds, "mask_logits": masks}, frame(STEP_NS)).outputs
+    rows = slice(TINY.cut_top, TINY.cut_top + 32)
+    assert (whole["motion"].array[rows] > 0.9).all()
+    assert whole["moving"].array[rows, :28].all() and not whole["moving"].array[rows, 36:].any()
+    see.processor.encode([frame(2 * STEP_NS)])
+    alone = see.processor.decode({name: one for name, one in outputs.items() if "logits" not in name}, frame(2 * STEP_NS)).outputs
+    assert alone["moving"].array[rows].all()
 
 
 def test_a_frame_that_was_not_decoded_is_no_frame_before(see):
