@@ -16,7 +16,8 @@ from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.evaluation.score import COLLISIONS, RouteRecord, read_records
 
-TREATED = ("planner", "weights_sha256", "fallback_planner", "latency", "fallback_latency", "roll_forward", "engine", "device", "v2x")
+TREATED = ("planner", "weights_sha256", "fallback_planner", "fallback_weights_sha256", "latency", "latency_sha256", "fallback_latency",
+           "fallback_latency_sha256", "roll_forward", "engine", "device", "v2x")
 """Settings in which two evaluations may differ, and all that begin with ``v2x_``: they say who drives, not where."""
 CONFIDENCE = 0.95
 

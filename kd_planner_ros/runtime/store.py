@@ -18,6 +18,7 @@ from kd_planner_ros.core.card import CARD, ModelCard, read_card
 from kd_planner_ros.core.errors import CardError
 from kd_planner_ros.core.files import write_bytes
 from kd_planner_ros.core.foreign import reading
+from kd_planner_ros.core.notices import report
 from kd_planner_ros.networks.registry import find_network
 
 WEIGHTS = "weights.safetensors"
@@ -45,11 +46,11 @@ def save_model(folder: Path, network: str, config: Any, state_dict: Mapping[str,
 
     The card, which holds the weights' hash, is written last: a crash in between leaves a pair that the loader refuses,
     never one that it takes. ``config`` is an instance of the network's config class. ``parts`` names, by module, models whose folders
-    lie beside ``folder``: where the module's weights are those of the model, they are not written a second time.
+    lie beside ``folder``: where the module's weights are those of the model, they are not written a second time. Models beside ``folder``
+    that have left weights with the one it held until now get them back first.
 
     Raises:
-        CardError: ``state_dict`` holds a value that is not finite, or does not fit the network and the config; a model of ``parts`` cannot
-            be read.
+        CardError: ``state_dict`` holds a value that is not finite, or does not fit the network and the config.
     """
     folder = Path(folder)
     state = half_weights(state_dict)
@@ -60,26 +61,50 @@ def save_model(folder: Path, network: str, config: Any, state_dict: Mapping[str,
     model = build_empty(network, config)
     fill(model, state, folder.name)
     folder.mkdir(parents=True, exist_ok=True)
-    elsewhere = {module: _facts_of(folder.parent / name) for module, name in parts.items()
-                 if _same(state, module, read_weights(folder.parent / name, read_card(folder.parent / name)))}
+    _give_back(folder)
+    elsewhere = {module: read_card(folder.parent / name) for module, name in parts.items() if _same(state, module, folder.parent / name)}
     data = save_tensors({name: tensor for name, tensor in state.items() if not any(name.startswith(f"{module}.") for module in elsewhere)})
+    held = {module: {"model": other.name, "sha256": other.weights_sha256} for module, other in elsewhere.items()}
     card = ModelCard(
-        name=folder.name, network=network, config=asdict(config), weights_sha256=_digest(data, elsewhere),
-        parameters=sum(p.numel() for p in model.parameters()), training=dict(training or {}), scores=dict(scores or {}), parts=elsewhere)
+        name=folder.name, network=network, config=asdict(config), weights_sha256=_digest(data, held),
+        parameters=sum(p.numel() for p in model.parameters()), training=dict(training or {}), scores=dict(scores or {}), parts=held)
     write_bytes(folder / WEIGHTS, data, durable=True)
     write_bytes(folder / CARD, card.to_json().encode(), durable=True)
     return card
 
 
-def _facts_of(folder: Path) -> dict[str, str]:
-    return {"model": folder.name, "sha256": read_card(folder).weights_sha256}
-
-
-def _same(state: Mapping[str, Tensor], module: str, other: Mapping[str, Tensor]) -> bool:
-    """Whether the tensors of ``module`` in ``state`` are all those of ``other``, bit by bit."""
+def _same(state: Mapping[str, Tensor], module: str, folder: Path) -> bool:
+    """Whether the tensors of ``module`` in ``state`` are all those of the model in ``folder``, bit by bit; False where that cannot be
+    read: the module is then written whole."""
+    try:
+        other = read_weights(folder, read_card(folder))
+    except CardError as error:
+        report(error)
+        return False
     own = {name.removeprefix(f"{module}."): tensor for name, tensor in state.items() if name.startswith(f"{module}.")}
     return own.keys() == other.keys() and all(
         tensor.dtype == other[name].dtype and torch.equal(tensor, other[name]) for name, tensor in own.items())
+
+
+def _give_back(folder: Path) -> None:
+    """Write models beside ``folder`` whole that left weights with the model that is still in it: it is about to be replaced."""
+    try:
+        kept = read_card(folder).weights_sha256
+    except CardError:
+        return
+    for path in sorted(folder.resolve().parent.glob(f"*/{CARD}")):
+        try:
+            card = read_card(path.parent)
+            if {"model": folder.resolve().name, "sha256": kept} not in card.parts.values():
+                continue
+            data = save_tensors(read_weights(path.parent, card))
+        except CardError as error:
+            report(error)
+            continue
+        card = replace(card, parts={}, weights_sha256=_digest(data, {}))
+        write_bytes(path.parent / WEIGHTS, data, durable=True)
+        write_bytes(path, card.to_json().encode(), durable=True)
+        report(f"'{card.name}' holds all of its weights now: '{folder.name}', which held a part of them, is replaced")
 
 
 def _digest(data: bytes, parts: Mapping[str, Mapping[str, str]]) -> str:

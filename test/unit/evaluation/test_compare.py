@@ -32,7 +32,7 @@ def write(folder, records, **settings):
 def test_pairs_events_and_scores_by_hand(tmp_path):
     off = write(tmp_path / "off", [record(f"r{n}", hit=n < 8) for n in range(10)] + [record("gone")])
     on = write(tmp_path / "on", [record(f"r{n}", hit=n in (0, 9), completion=50.0 if n == 5 else 100.0) for n in range(10)],
-               v2x="on", v2x_loss=0.3)
+               v2x="on", v2x_loss=0.3, latency="slow.json", latency_sha256="1", fallback_planner="tcp64_3m1", fallback_weights_sha256="2")
     found = run(CompareConfig(off, on, out=tmp_path / "pairs.json"))
     assert (found["drives"], found["routes"], found["unpaired"]) == (10, 10, {"baseline": 1, "other": 0})
     collision = found["events"]["collision"]

@@ -66,6 +66,22 @@ def test_the_hash_covers_the_part(models, made):
     assert after.parts and after.weights_sha256 != before
 
 
+def test_a_model_that_is_replaced_gives_back_what_others_left_with_it(models, made):
+    """The encoder's training goes on and ships again: the finished driver answers as before."""
+    before = load_model(models / "driver")[0].state_dict()
+    state = {name: tensor * 2.0 for name, tensor in load_model(models / "seer")[0].state_dict().items()}
+    save_model(models / "seer", "unified_encoder", SEES, state)
+    model, _, card = load_model(models / "driver")
+    assert card.parts == {} and all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_part_that_cannot_be_read_is_written_whole(models, made, capsys):
+    (models / "seer" / "weights.safetensors").write_bytes(b"half")
+    card = save_model(models / "late", "unified_driver", STEERS, made[1], parts=HELD)
+    assert card.parts == {} and load_model(models / "late")[2] == card
+    assert "seer" in capsys.readouterr().err
+
+
 def test_a_part_that_is_missing_or_another_is_named(models):
     def refused(*words):
         with pytest.raises(CardError) as caught:
@@ -73,7 +89,9 @@ def test_a_part_that_is_missing_or_another_is_named(models):
         assert "\n" not in str(caught.value) and all(word in str(caught.value) for word in words)
 
     state = {name: tensor * 2.0 for name, tensor in load_model(models / "seer")[0].state_dict().items()}
-    save_model(models / "seer", "unified_encoder", SEES, state)
+    save_model(models.parent / "elsewhere" / "seer", "unified_encoder", SEES, state)
+    shutil.rmtree(models / "seer")
+    shutil.move(models.parent / "elsewhere" / "seer", models / "seer")
     refused("'seer'", "'perception' of 'driver'", "copy the folder")
     shutil.rmtree(models / "seer")
     refused("no such model", "'seer'", "copy the folder")
