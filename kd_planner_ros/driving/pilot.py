@@ -109,7 +109,8 @@ class Pilot:
         self._reported = reported
 
     def hear_phases(self, phases: SignalPhases) -> None:
-        """The signals that a gateway lets through; they count until the next ones, and no longer than ``SignalSettings.max_age_s``."""
+        """The signals that a gateway lets through; they count until the next ones, and no longer than ``SignalSettings.max_age_s``;
+        those that the car stops for ``hold_s`` longer."""
         self._phases = phases
 
     def knows_later(self, stamp_ns: int) -> bool:

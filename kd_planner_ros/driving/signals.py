@@ -6,13 +6,15 @@ The rule holds for every planner and needs nothing of it but its path. It can on
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from kd_planner_ros.core.records import EgoState
 from kd_planner_ros.core.scene import LightState
-from kd_planner_ros.core.v2x import SignalPhases
+from kd_planner_ros.core.v2x import PHASE_DTYPE, SignalPhases
 from kd_planner_ros.driving.caution import NO_BOUND, Bound, extended
 from kd_planner_ros.geometry.frames import wrap_angle
 from kd_planner_ros.geometry.polyline import project, yaws_along
@@ -30,11 +32,13 @@ class SignalSettings:
         gone_m: a car whose front is this far over the line drives on.
         least_mps: a slower car is taken to be this fast, so that it does not move off at red.
         close_mps2: the throttle is closed where this deceleration is needed to stop; above ``firm_mps2`` the car brakes.
-        yellow_mps2, red_mps2: a car that would have to brake harder than this for the colour drives on.
+        yellow_mps2, red_mps2: a car that would have to brake harder than this to stop at the line drives on. A car that once could stop
+            for a signal does so until its front is over the line.
         full_mps2: deceleration of the whole brake.
-        patience_s: a signal that has held the car for so long is left to the planner until it changes: one that does not exist must not
-            hold the car for ever.
+        patience_s: signals that have held the car at one place for so long together are left to the planner until it has driven
+            ``moved_m`` from there: signals that do not exist, whatever they show, must not hold the car for ever.
         max_age_s: older phases are not used.
+        hold_s: a signal that the car stops for and that is no longer reported counts for so long.
     """
 
     reach_m: float = 60.0
@@ -50,11 +54,23 @@ class SignalSettings:
     red_mps2: float = 7.0
     full_mps2: float = 8.0
     patience_s: float = 90.0
+    moved_m: float = 5.0
     max_age_s: float = 0.5
+    hold_s: float = 1.0
+
+
+_STOPS = (LightState.YELLOW, LightState.RED)
+
+
+class _Stop(NamedTuple):
+    """A signal that the car stops for: its row (PHASE_DTYPE) and when it was reported last with its line on the car's way."""
+
+    row: np.void
+    seen_ns: int
 
 
 class Signals:
-    """The rule with its memory: how long the car has stood before each signal."""
+    """The rule with its memory: which signals the car stops for, and how long signals have held it where it stands."""
 
     def __init__(self, settings: SignalSettings = SignalSettings()):
         self.settings = settings
@@ -62,62 +78,94 @@ class Signals:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._waited_s: dict[int, float] = {}
-        self._held: int | None = None
+        self._stops: dict[int, _Stop] = {}
+        self._waited_s = 0.0
+        self._stood: tuple[float, float] | None = None
+        self._held = False
         self._last_ns: int | None = None
 
     @property
     def holds(self) -> bool:
         """Whether a signal limits the control of the present tick."""
-        return self._held is not None
+        return self._held
 
     def bound(self, phases: SignalPhases | None, path: np.ndarray, ego: EgoState, now_ns: int) -> Bound:
         """The limits at ``now_ns`` for a car at ``ego`` that follows ``path`` [P, 2] in ``map`` (P may be 0: straight on)."""
-        passed_s = 0.0 if self._last_ns is None else min(max((now_ns - self._last_ns) * 1e-9, 0.0), 0.5)
-        self._last_ns = now_ns
-        if self._held is not None and abs(ego.speed_mps) < 0.3:
-            self._waited_s[self._held] = self._waited_s.get(self._held, 0.0) + passed_s
-        self._held = None
-        if phases is None or abs(now_ns - phases.stamp_ns) > self.settings.max_age_s * 1e9 or not math.isfinite(ego.speed_mps):
+        s = self.settings
+        self._wait(ego, now_ns)
+        self._held = False
+        if not math.isfinite(ego.speed_mps):
             return NO_BOUND
-        rows = phases.rows
-        for number in rows["signal"][rows["state"] != LightState.RED].tolist():
-            self._waited_s.pop(number, None)
-        left_m = self._left(rows, path, ego)
+        fresh = phases is not None and abs(now_ns - phases.stamp_ns) <= s.max_age_s * 1e9
+        reported = phases.rows if phases is not None and fresh else np.zeros(0, PHASE_DTYPE)
+        self._stops = {one: stop for one, stop in self._stops.items() if 0 <= now_ns - stop.seen_ns <= s.hold_s * 1e9}
+        lost = [stop.row for one, stop in self._stops.items() if one not in reported["signal"]]
+        rows = np.concatenate([reported, np.array(lost, PHASE_DTYPE)])
+        front_m = self._front(rows, path, ego)
         strictest = NO_BOUND
-        for row, metres in zip(rows, left_m.tolist(), strict=True):
-            limit = self._limit(int(row["state"]), metres, ego.speed_mps)
-            if limit != NO_BOUND and self._waited_s.get(int(row["signal"]), 0.0) <= self.settings.patience_s:
-                if (limit.brake, -limit.throttle) > (strictest.brake, -strictest.throttle):
-                    self._held = int(row["signal"])
-                strictest = strictest.with_other(limit)
+        for at in _one_each(rows, front_m):
+            strictest = strictest.with_other(self._limit(rows[at], float(front_m[at]), ego.speed_mps, now_ns, at < len(reported)))
+        if self._waited_s > s.patience_s:
+            return NO_BOUND
+        self._held = strictest != NO_BOUND
         return strictest
 
-    def _left(self, rows: np.ndarray, path: np.ndarray, ego: EgoState) -> np.ndarray:
-        """Metres from the car's front to where it stops before each signal; inf where the signal is not on its way, or behind it."""
+    def _wait(self, ego: EgoState, now_ns: int) -> None:
+        """Count the time for which signals have held the car where it stands."""
+        passed_s = 0.0 if self._last_ns is None else min(max((now_ns - self._last_ns) * 1e-9, 0.0), 0.5)
+        self._last_ns = now_ns
+        if self._stood is not None and math.dist(self._stood, (ego.pose.x, ego.pose.y)) > self.settings.moved_m:
+            self._waited_s, self._stood = 0.0, None
+        if self._held and abs(ego.speed_mps) < 0.3:
+            self._stood = self._stood or (ego.pose.x, ego.pose.y)
+            self._waited_s += passed_s
+
+    def _front(self, rows: np.ndarray, path: np.ndarray, ego: EgoState) -> np.ndarray:
+        """Metres from the car's front to the line of each signal, below 0 where it is over; inf where the line is not on its way."""
         s = self.settings
         middles = np.stack([rows["stop_x"], rows["stop_y"]], -1).astype(float)
-        left_m = np.full(len(rows), np.inf)
-        sound = np.isfinite(middles).all(1) & np.isfinite(rows["yaw"]) & np.isin(rows["state"], (LightState.RED, LightState.YELLOW))
+        front_m = np.full(len(rows), np.inf)
+        sound = np.isfinite(middles).all(1) & np.isfinite(rows["yaw"])
         if not sound.any():
-            return left_m
+            return front_m
         line = extended(path, ego, s.reach_m)
         foot = project(middles[sound], line)
         off = np.abs(wrap_angle(rows["yaw"][sound] - yaws_along(line)[foot.segment]))
-        front_m = foot.arc_m - 0.5 * s.length_m
-        mine = (np.abs(foot.offset_m) <= s.aside_m) & (off <= s.turn_rad) & (front_m > -s.gone_m) & (front_m < s.reach_m)
-        left_m[sound] = np.where(mine, front_m - s.stop_m, np.inf)
-        return left_m
+        ahead_m = foot.arc_m - 0.5 * s.length_m
+        mine = (np.abs(foot.offset_m) <= s.aside_m) & (off <= s.turn_rad) & (ahead_m > -s.gone_m) & (ahead_m < s.reach_m)
+        front_m[sound] = np.where(mine, ahead_m, np.inf)
+        return front_m
 
-    def _limit(self, state: int, left_m: float, speed_mps: float) -> Bound:
-        """The limits of a car that would have to stop within ``left_m`` for a signal of that colour."""
-        s = self.settings
-        if not math.isfinite(left_m):
+    def _limit(self, row: np.void, front_m: float, speed_mps: float, now_ns: int, reported: bool) -> Bound:
+        """The limits for the signal of ``row``, whose line is ``front_m`` before the car's front. A car that stops for a signal, even for
+        its yellow, goes on doing so: it gives up no stop that it has begun."""
+        s, number = self.settings, int(row["signal"])
+        if row["state"] not in _STOPS:
+            self._stops.pop(number, None)
             return NO_BOUND
-        speed = max(abs(speed_mps), s.least_mps)
-        needed = speed**2 / (2.0 * max(left_m, 0.3))
+        hardest = s.yellow_mps2 if row["state"] == LightState.YELLOW else s.red_mps2
         moving = abs(speed_mps) > s.least_mps
-        hardest = s.yellow_mps2 if state == LightState.YELLOW else s.red_mps2
-        if needed < s.close_mps2 or (moving and needed > hardest):
+        if number not in self._stops and moving and _needed_mps2(speed_mps, front_m) > hardest:
+            return NO_BOUND
+        if reported:
+            self._stops[number] = _Stop(row.copy(), now_ns)
+        needed = _needed_mps2(max(abs(speed_mps), s.least_mps), front_m - s.stop_m)
+        if needed < s.close_mps2:
             return NO_BOUND
         return Bound(0.0, min(1.0, 1.1 * needed / s.full_mps2) if needed >= s.firm_mps2 else 0.0)
+
+
+def _needed_mps2(speed_mps: float, left_m: float) -> float:
+    """The deceleration that stops a car within ``left_m``."""
+    return speed_mps**2 / (2.0 * max(left_m, 0.3))
+
+
+def _one_each(rows: np.ndarray, front_m: np.ndarray) -> Iterator[int]:
+    """The index of one row of each signal on the car's way: of rows that contradict each other a red one, then a yellow one."""
+    stricter = {int(state): rank for rank, state in enumerate(_STOPS, 1)}
+    found: dict[int, int] = {}
+    for at in np.flatnonzero(np.isfinite(front_m)).tolist():
+        number = int(rows["signal"][at])
+        if number not in found or stricter.get(int(rows["state"][at]), 0) > stricter.get(int(rows["state"][found[number]]), 0):
+            found[number] = at
+    yield from found.values()

@@ -37,7 +37,7 @@ from kd_planner_ros.v2x.log import GatewayLog
 from kd_planner_ros.v2x.payloads import pack_rows
 from kd_planner_ros.v2x.settings import GatewaySettings
 from kd_planner_ros.v2x.signing import keyring_for
-from kd_planner_ros.v2x.station import phases_of
+from kd_planner_ros.v2x.station import phases_near
 
 EPOCH_NS = 100_000_000_000
 LIST_TICKS, PICTURE_TICKS = 2, 4
@@ -150,9 +150,8 @@ class RadioLink:
         """The phases of the signals in the range of ``station``, at 5 Hz."""
         if not self._signals or self._tick % PICTURE_TICKS:
             return []
-        place, rows = self._places[station], scene.signals
-        near = rows[np.hypot(rows["x"] - place.pose.x, rows["y"] - place.pose.y) <= place.range_m]
-        return [self._signed(station, PHASE_NUMBERS + self._tick, PHASES, pack_rows(phases_of(near), PHASES), "", now_ns)]
+        rows = phases_near(scene.signals, self._places[station])
+        return [self._signed(station, PHASE_NUMBERS + self._tick, PHASES, pack_rows(rows, PHASES), "", now_ns)]
 
     def _signed(self, station: str, number: int, kind: str, payload: bytes, camera: str, now_ns: int) -> RadioMessage:
         one = RadioMessage(station, number, kind, clock_ns(self._settings, now_ns), payload, camera=camera)

@@ -22,7 +22,7 @@ from kd_planner_ros.v2x.reasons import MALFORMED
 from kd_planner_ros.v2x.settings import GatewaySettings
 from kd_planner_ros.v2x.signing import KeyRing
 from kd_planner_ros.v2x.states import StateMachine
-from kd_planner_ros.v2x.store import Kept, Store, away_m, merged, phases_are_sane, phases_at, view
+from kd_planner_ros.v2x.store import Kept, Store, away_m, merged, phases_are_sane, phases_at, sifted, view
 
 DEGRADED, ACCEPTED, UNPAIRED = "degraded", "accepted", "unpaired"
 _NO_REFUSALS = (DEGRADED, ACCEPTED, UNPAIRED)
@@ -144,9 +144,10 @@ class Gateway:
         if message.kind == PHASES:
             if not phases_are_sane(rows):
                 raise Refused(MALFORMED)
-            return rows
-        rows, refused = self._plausibility.sift(rows, message.stamp_ns, peer.station.pose, peer.station.range_m, peer.tracks,
-                                                around.ego, around.free)
+            rows, refused = sifted(rows, peer.station.pose, peer.station.range_m)
+        else:
+            rows, refused = self._plausibility.sift(rows, message.stamp_ns, peer.station.pose, peer.station.range_m, peer.tracks,
+                                                    around.ego, around.free)
         self.counts.update(refused)
         for reason, count in refused.items():
             self.evidence.take(message, reason, count)

@@ -74,7 +74,7 @@ class Plausibility:
         with np.errstate(all="ignore"):  # any bits may have come as numbers
             for reason, good in (
                     (reasons.OBJECT_BROKEN, lambda left: self._whole(left)),
-                    (reasons.OBJECT_TWICE, lambda left: _first_of_id(left)),
+                    (reasons.OBJECT_TWICE, lambda left: first_of(left["id"])),
                     (reasons.OBJECT_SIZE, lambda left: _sized(left)),
                     (reasons.OBJECT_SPEED, lambda left: np.hypot(left["vx"], left["vy"]) <= settings.max_speed_mps),
                     (reasons.OBJECT_RANGE, lambda left: _near(left, foot, reach_m)),
@@ -130,9 +130,10 @@ def boxes_of(rows: np.ndarray) -> np.ndarray:
     return np.stack([rows[name].astype(float) for name in ("x", "y", "yaw", "length", "width")], -1)
 
 
-def _first_of_id(rows: np.ndarray) -> np.ndarray:
-    good = np.zeros(len(rows), bool)
-    good[np.unique(rows["id"], return_index=True)[1]] = True
+def first_of(ids: np.ndarray) -> np.ndarray:
+    """Whether each of ``ids`` [N] comes for the first time, bool [N]."""
+    good = np.zeros(len(ids), bool)
+    good[np.unique(ids, return_index=True)[1]] = True
     return good
 
 

@@ -32,6 +32,8 @@ OBJECT_RANGE = "object_range"
 TELEPORT = "teleport"
 OVERLAPS_EGO = "overlaps_ego"
 GHOST = "ghost"
+PHASE_TWICE = "phase_twice"
+PHASE_RANGE = "phase_range"
 
 TEXTS = {
     UNKNOWN_STATION: "no key on the allow-list, no such station, or no such stream of it",
@@ -64,5 +66,7 @@ TEXTS = {
     TELEPORT: "not where its track leads to",
     OVERLAPS_EGO: "where the car itself is: the car's own image, mostly",
     GHOST: "in space that the car itself sees to be free",
+    PHASE_TWICE: "a signal that the list of phases holds already",
+    PHASE_RANGE: "a stop line outside the range of its station",
 }
 """Every code with what it means."""

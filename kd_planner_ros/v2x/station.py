@@ -47,9 +47,8 @@ class Sender:
         self._send(OBJECTS, "", stamp_ns, now_ns, pack_rows(noisy))
 
     def phases(self, signals: np.ndarray, stamp_ns: int, now_ns: int) -> None:
-        """Send the phases of those of ``signals`` (SIGNAL_DTYPE) that stand in the station's range."""
-        away = np.hypot(signals["x"] - self.station.pose.x, signals["y"] - self.station.pose.y)
-        self.phase_rows(phases_of(signals[away <= self.station.range_m]), stamp_ns, now_ns)
+        """Send the phases of those of ``signals`` (SIGNAL_DTYPE) that stand, with their stop lines, in the station's range."""
+        self.phase_rows(phases_near(signals, self.station), stamp_ns, now_ns)
 
     def phase_rows(self, rows: np.ndarray, stamp_ns: int, now_ns: int) -> None:
         """Send ``rows`` (PHASE_DTYPE), counted from ``stamp_ns``."""
@@ -59,6 +58,13 @@ class Sender:
         self._sequence += 1
         message = RadioMessage(self.station.id, self._sequence, kind, clock_ns(self._channel.settings, stamp_ns), payload, camera=camera)
         self._channel.send(replace(message, signature=self._signer.sign(message)), now_ns)
+
+
+def phases_near(signals: np.ndarray, station: Station) -> np.ndarray:
+    """PHASE_DTYPE rows of those of ``signals`` (SIGNAL_DTYPE) that stand, with their stop lines, in the range of ``station``."""
+    rows, foot = phases_of(signals), station.pose
+    away = np.maximum(np.hypot(signals["x"] - foot.x, signals["y"] - foot.y), np.hypot(rows["stop_x"] - foot.x, rows["stop_y"] - foot.y))
+    return rows[away <= station.range_m]
 
 
 def phases_of(signals: np.ndarray) -> np.ndarray:

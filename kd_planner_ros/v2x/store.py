@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState
+from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, LightState
 from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.core.v2x import PHASE_DTYPE, RadioMessage, ReportedObjects, RoadsideView
-from kd_planner_ros.v2x.objects import merge
+from kd_planner_ros.v2x import reasons
+from kd_planner_ros.v2x.objects import first_of, merge
 from kd_planner_ros.v2x.order import NS
 from kd_planner_ros.v2x.pictures import resized
 
@@ -79,6 +80,18 @@ def phases_are_sane(rows: np.ndarray) -> bool:
     places = np.isfinite(rows["stop_x"]) & np.isfinite(rows["stop_y"]) & np.isfinite(rows["yaw"])
     ends = np.isnan(rows["min_end_s"]) | (np.isfinite(rows["min_end_s"]) & (rows["min_end_s"] >= 0.0))
     return bool((places & ends & (rows["state"] <= max(LightState))).all())
+
+
+def sifted(rows: np.ndarray, foot: Pose, reach_m: float) -> tuple[np.ndarray, Counter[str]]:
+    """(those of ``rows``, PHASE_DTYPE [P], that name a signal for the first time and whose stop line lies within ``reach_m`` of ``foot``;
+    how many were refused by reason)."""
+    refused: Counter[str] = Counter()
+    for reason, good in ((reasons.PHASE_TWICE, lambda left: first_of(left["signal"])),
+                         (reasons.PHASE_RANGE, lambda left: np.hypot(left["stop_x"] - foot.x, left["stop_y"] - foot.y) <= reach_m)):
+        kept = good(rows)
+        refused[reason] += int((~kept).sum())
+        rows = rows[kept]
+    return rows, +refused
 
 
 def phases_at(lists: Sequence[Kept], now_ns: int) -> np.ndarray:

@@ -29,6 +29,7 @@ _NODES, _XY_CHOICES = 0, 6
 _UNKNOWN_MARK, _MS_A_MINUTE, _HOUR_S, _PASSED_S = 36_000, 60_000, 3600.0, 1800.0
 COMPUTED, LAT_LON, NO_GROUP = "lanes computed from others", "lanes in degrees", "lanes without a signal group"
 SEVERAL, NO_STATE, NO_TIME = "lanes of several signal groups", "lanes whose groups have no state", "messages without a time"
+SOME_STATE = "lanes of which one signal group has no state"
 
 
 class StopLine(NamedTuple):
@@ -101,6 +102,7 @@ def phases_of(message: Any, intersection: int, lines: Mapping[int, StopLine], no
     it is about other intersections.
 
     A lane of several groups, such as straight on and left, gets the freest of their states: which one the car obeys is not known here.
+    It is RED only where all of its groups are: a group without a state, or dark, may be the one that the car obeys.
     """
     for one in message.spat.intersections.array:
         if int(one.id.id.value) != intersection:
@@ -119,7 +121,10 @@ def _row(intersection: int, lane: int, line: StopLine, states: Mapping[int, tupl
         notes[NO_STATE] += 1
         return None
     notes[SEVERAL] += len(line.groups) > 1
+    notes[SOME_STATE] += len(known) < len(line.groups)
     state, end_s = min(known, key=lambda one: _FREEST.index(one[0]))
+    if state == LightState.RED and (len(known) < len(line.groups) or any(other == LightState.OFF for other, _ in known)):
+        state, end_s = LightState.OFF, math.nan
     return intersection << 8 | lane, state, end_s, line.x, line.y, line.yaw
 
 

@@ -1,6 +1,7 @@
 """The supervisor's rule for signal phases: it stops before a red line on the car's way, and is never less cautious."""
 
 import math
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -27,15 +28,23 @@ def phases(state=LightState.RED, x=40.0, y=0.0, yaw=0.0, stamp_ns=0, number=3):
     return SignalPhases(stamp_ns, rows)
 
 
-def drive(speed, state_at, seconds=20.0, x=0.0, rule=None):
-    """A car along x that wants to keep ``speed``; the signal 40 m ahead has the colour ``state_at(second)``. (x, speed) of each tick."""
-    rule, v, way = rule or Signals(), speed, []
+def both(*lists):
+    """The rows of several lists in one."""
+    return SignalPhases(lists[0].stamp_ns, np.concatenate([one.rows for one in lists]))
+
+
+def drive(speed, state_at, seconds=20.0, x=0.0, rule=None, brakes=1.0, lag_ticks=0):
+    """A car along x that wants to keep ``speed``; the signal 40 m ahead has the colour ``state_at(second)``, or that gives the phases. Its
+    brakes have the share ``brakes`` of what the rule expects, and it obeys ``lag_ticks`` late. (x, speed) of each tick."""
+    rule, v, way, late = rule or Signals(), speed, [], deque([Control()] * lag_ticks)
     for tick in range(round(seconds / TICK_S)):
         now_ns = tick * TICK_NS
         state = state_at(tick * TICK_S)
-        bound = rule.bound(None if state is None else phases(state, stamp_ns=now_ns), AHEAD, ego(v, now_ns, x=x), now_ns)
-        wish = bound.apply(Control(throttle=0.5 if v < speed else 0.0), Reason.RED_SIGNAL)
-        v = max(0.0, v + (2.0 * wish.throttle - 8.0 * wish.brake) * TICK_S)
+        heard = phases(state, stamp_ns=now_ns) if isinstance(state, int) else state
+        bound = rule.bound(heard, AHEAD, ego(v, now_ns, x=x), now_ns)
+        late.append(bound.apply(Control(throttle=0.5 if v < speed else 0.0), Reason.RED_SIGNAL))
+        wish = late.popleft()
+        v = max(0.0, v + (2.0 * wish.throttle - 8.0 * brakes * wish.brake) * TICK_S)
         x += v * TICK_S
         way.append((x, v))
     return way
@@ -81,18 +90,69 @@ def test_it_follows_the_path_round_the_corner():
 
 
 def test_old_phases_do_not_count():
+    assert Signals().bound(phases(x=15.0), AHEAD, ego(8.0, 400_000_000), 400_000_000) != NO_BOUND
     rule = Signals()
-    assert rule.bound(phases(x=15.0), AHEAD, ego(8.0, 400_000_000), 400_000_000) != NO_BOUND
     assert rule.bound(phases(x=15.0), AHEAD, ego(8.0, 600_000_000), 600_000_000) == NO_BOUND and not rule.holds
+
+
+@pytest.mark.parametrize("lost", [phases(x=15.0), None, phases(x=15.0, number=4, y=9.0, stamp_ns=1_300_000_000)],
+                         ids=["old", "none", "others alone"])
+def test_a_lost_red_holds_for_a_second(lost):
+    rule = Signals()
+    rule.bound(phases(x=15.0), AHEAD, ego(8.0, 400_000_000), 400_000_000)
+    assert rule.bound(lost, AHEAD, ego(8.0, 1_350_000_000), 1_350_000_000).brake > 0.1 and rule.holds
+    assert rule.bound(lost, AHEAD, ego(8.0, 1_450_000_000), 1_450_000_000) == NO_BOUND and not rule.holds
 
 
 def test_a_signal_that_never_changes_holds_the_car_for_its_patience_and_no_longer():
     rule = Signals(SignalSettings(patience_s=5.0))
     way = drive(7.0, lambda second: LightState.RED, 25.0, rule=rule)
     assert way[round(9.0 / TICK_S)][1] == 0.0 and way[-1][0] > 45.0
-    again = Signals(SignalSettings(patience_s=5.0))
-    drive(7.0, lambda second: LightState.RED if second < 9.0 else LightState.GREEN, 9.5, rule=again)
-    assert again.bound(phases(x=4.0, stamp_ns=10**10), AHEAD, ego(0.0, 10**10), 10**10) != NO_BOUND, "it has changed: it counts anew"
+    x = way[-1][0]
+    next_one = phases(x=x + 4.0, stamp_ns=10**11, number=4)
+    assert rule.bound(next_one, AHEAD, ego(0.0, 10**11, x=x), 10**11) != NO_BOUND, "it has driven on: the wait begins anew"
+
+
+def _rows_at(state, second, **more):
+    return phases(state, stamp_ns=round(second / TICK_S) * TICK_NS, **more)
+
+
+@pytest.mark.parametrize("shown", [
+    lambda second: LightState.YELLOW,
+    lambda second: both(_rows_at(LightState.RED, second), _rows_at(LightState.GREEN, second)),
+    lambda second: both(_rows_at(LightState.OFF, second, x=9_000.0), _rows_at(LightState.RED, second)),
+    lambda second: _rows_at(LightState.RED, second, number=int(second / 2.5)),
+    lambda second: LightState.GREEN if second > 5.0 and second % 2.0 < 0.1 else LightState.RED,
+    lambda second: None if second > 5.0 and second % 2.0 < 0.7 else LightState.RED],
+    ids=["yellow for ever", "a green row beside it", "an off row elsewhere", "a new number each 2.5 s", "green now and then", "gaps"])
+def test_no_phases_hold_the_car_for_ever(shown):
+    way = drive(7.0, shown, 30.0, rule=Signals(SignalSettings(patience_s=5.0)))
+    assert min(v for _, v in way) == 0.0, "they did hold it"
+    assert way[-1][0] > 45.0
+
+
+@pytest.mark.parametrize("speed", [8.0, 12.0, 14.0])
+def test_weak_and_late_brakes_are_not_let_go_before_the_line(speed):
+    way = drive(speed, lambda second: LightState.RED, x=-20.0, brakes=0.6, lag_ticks=4)
+    assert way[-1][1] == 0.0 and way[-1][0] + FRONT_M < 40.0
+
+
+@pytest.mark.parametrize("metres", [16.1, 15.0])
+def test_a_red_seen_late_is_stopped_for_where_the_whole_brake_is_enough(metres):
+    way = drive(14.0, lambda second: LightState.RED, x=40.0 - FRONT_M - metres, lag_ticks=4)
+    assert way[-1][1] == 0.0 and way[-1][0] + FRONT_M < 40.0
+
+
+@pytest.mark.parametrize("speed", [8.0, 11.0, 14.0])
+def test_a_stop_begun_at_yellow_ends_before_the_line(speed):
+    way = drive(speed, lambda second: LightState.YELLOW if second < 3.0 else LightState.RED, x=0.0 - FRONT_M, brakes=0.7, lag_ticks=4)
+    assert way[-1][1] == 0.0 and way[-1][0] + FRONT_M < 40.0
+
+
+def test_a_stop_goes_on_across_a_gap_in_the_phases():
+    way = drive(12.0, lambda second: None if 2.0 < second < 2.9 else LightState.RED)
+    assert all(after[1] <= before[1] for before, after in zip(way[30:], way[31:], strict=False))
+    assert way[-1][1] == 0.0 and way[-1][0] + FRONT_M < 40.0
 
 
 def test_the_stricter_limit_gives_the_reason():

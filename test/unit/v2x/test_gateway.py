@@ -23,6 +23,14 @@ from kd_planner_ros.v2x.settings import GatewaySettings
 from kd_planner_ros.v2x.signing import KeyRing, Signer, StationKey
 
 
+def phase(number, state, x=0.0):
+    return number, state, np.nan, x, 0.0, 0.0
+
+
+def phases(*rows):
+    return pack_rows(np.array(list(rows), PHASE_DTYPE), PHASES)
+
+
 def forged(radio):
     other = Radio()
     one = radio.message()
@@ -157,6 +165,9 @@ CRAFTED = {
     "a teleporting object": (reasons.TELEPORT, in_a_row(actor(), actor(x=35.0))),
     "the car itself": (reasons.OVERLAPS_EGO, in_a_row(actor(x=40.5, y=0.2, kind=ActorKind.CAR))),
     "a ghost": (reasons.GHOST, ghost),
+    "a signal twice": (reasons.PHASE_TWICE, lambda radio: radio.send(kind=PHASES, payload=phases(phase(4, 2), phase(4, 0)))),
+    "a stop line out of the station's range": (reasons.PHASE_RANGE, lambda radio: radio.send(
+        kind=PHASES, payload=phases(phase(4, 0, x=90_000.0)))),
 }
 
 
@@ -280,6 +291,17 @@ def test_signal_phases_count_down():
     rows["state"] = 9
     radio.send(2.0, kind=PHASES, payload=pack_rows(rows, PHASES))
     assert radio.gateway.refusals == {reasons.MALFORMED: 1}
+
+
+def test_a_bad_phase_costs_its_row_alone():
+    radio = Radio()
+    for tick in range(20):
+        radio.send(tick / 10)
+        rows = phases(phase(1, 0, x=149.0), phase(2, 0, x=151.0), phase(3, 0), phase(3, 2), phase(4, 1))
+        radio.send(tick / 10, kind=PHASES, payload=rows)
+        answer = radio.picture(tick / 10 + 0.05)
+    assert list(zip(answer.phases["signal"].tolist(), answer.phases["state"].tolist(), strict=True)) == [(1, 0), (3, 0), (4, 1)]
+    assert radio.gateway.refusals == {reasons.PHASE_TWICE: 20, reasons.PHASE_RANGE: 20}
 
 
 @pytest.mark.parametrize("attack", [

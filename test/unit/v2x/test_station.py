@@ -69,6 +69,18 @@ def test_phases_of_signals():
     assert (rows["stop_x"], rows["stop_y"]) == (4.0, 1.0) and rows["yaw"] == pytest.approx(-np.pi / 2), "the way of the traffic"
 
 
+def test_signals_whose_stop_lines_the_gateway_would_refuse_are_not_sent():
+    radio = Radio()
+    one, channel = sender(radio)
+    signals = np.zeros(2, SIGNAL_DTYPE)
+    signals["x"], signals["id"] = 140.0, (1, 2)
+    signals["stop_x0"] = signals["stop_x1"] = (130.0, 160.0)
+    one.phases(signals, START_NS, START_NS)
+    message, = channel.arrived(START_NS)
+    radio.gateway.take(message)
+    assert read_rows(message.payload, PHASES)["signal"].tolist() == [1] and radio.gateway.refusals == {}
+
+
 def test_the_guides_example_prints_what_it_says(capsys):
     (code,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     exec(compile(code, str(GUIDE), "exec"), {})

@@ -122,6 +122,18 @@ def test_a_lane_of_several_groups_has_the_freest_state_and_one_without_is_left_o
     assert len(read(movement(4, (3, None)), lines={}).rows) == 0
 
 
+@pytest.mark.parametrize(("others", "state", "lacking"), [
+    ((), LightState.OFF, 1), (((6, (1, None)),), LightState.OFF, 0), (((6, (2, 34 * 600 + 300)),), LightState.OFF, 0),
+    (((6, (9, None)),), LightState.OFF, 0), (((6,),), LightState.OFF, 1), (((6, (3, None)),), LightState.RED, 0),
+    (((6, (7, None)),), LightState.YELLOW, 0), (((6, (5, None)),), LightState.GREEN, 0)], ids=str)
+def test_a_lane_of_several_groups_is_red_only_where_all_are(others, state, lacking):
+    found = read(movement(4, (3, 34 * 600 + 300)), *(movement(*one) for one in others))
+    assert found.rows["state"].tolist() == [LightState.RED, state] and found.notes[etsi.SOME_STATE] == lacking
+    assert np.isnan(found.rows["min_end_s"][1]) or state == LightState.RED
+    green = read(movement(6, (5, None)))
+    assert green.rows["state"].tolist() == [LightState.GREEN], "a car on the other group's movement is not stopped either"
+
+
 @given(st.integers(0, 36_001), st.integers(0, 527_040), st.integers(0, 65_535), st.integers(0, 255))
 def test_whatever_a_message_says_its_rows_are_sane(mark, moy, ms, state):
     found = read(movement(4, (state, mark)), moy=moy, ms=ms)
