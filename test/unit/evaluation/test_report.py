@@ -67,7 +67,7 @@ def test_the_page_shows_what_came_by_radio(tmp_path):
     told[5:7] = [line.rstrip(",") + "," + reason for line, reason in zip(told[5:7], ("hidden_object", "red_signal"), strict=True)]
     (made / "telemetry.csv").write_text("\n".join(told) + "\n")
     page = report.write(made).read_text()
-    assert "road users in 1 ticks and for red signals in 1 ticks" in page
+    assert "named as its reason reported road users in 1 ticks and red signals in 1 ticks" in page
     for text in ("What came by radio", "COOP_FULL", "no &lt;message&gt;; lost", "does not fit the message", "north/east", 'class="alone"',
                  'href="v2x_rejected.jsonl"', "23 messages and objects refused"):
         assert text in page
