@@ -51,13 +51,13 @@ class CoopState(IntEnum):
     """How much of the roadside takes part, best first."""
 
     COOP_FULL = 0
-    """Pictures, and object lists where they come."""
+    """Pictures, and object lists and signal phases where they come."""
     COOP_OBJECTS = 1
-    """Object lists alone."""
+    """Object lists, and signal phases where they come."""
     EGO_ONLY = 2
-    """Nothing from outside."""
+    """Nothing from outside but signal phases where they come."""
     MINIMAL_RISK = 3
-    """The car lacks what it needs itself."""
+    """The car lacks what it needs itself; nothing from outside."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from kd_planner_ros.ros.diagnostics import WARN, Health
 from kd_planner_ros.ros.ports.gateway_outputs import GatewayOutputs
 from kd_planner_ros.ros.ports.radio_inputs import RadioInputs
 from kd_planner_ros.ros.specs.v2x_gateway import V2xGatewayParams
-from kd_planner_ros.ros.stamps import CLOCK_START_NS
 from kd_planner_ros.v2x.free_space import FreeSpace
 from kd_planner_ros.v2x.gateway import ACCEPTED, Gateway
 from kd_planner_ros.v2x.key_files import read_allowed
@@ -24,14 +23,14 @@ from kd_planner_ros.v2x.settings import GatewaySettings
 
 
 class RadioGate:
-    """Hears ``stations``; says in the diagnostics which of their keys cannot be used.
+    """Hears ``stations``; says in the diagnostics which of their keys cannot be used. ``log`` is the node's, and goes on from gate to gate.
 
     Raises:
         ConfigError: none of the keys can be used.
     """
 
     def __init__(self, node: Any, adapter: Any, params: V2xGatewayParams, stations: Sequence[Station], health: Health,
-                 now_ns: Callable[[], int | None]):
+                 now_ns: Callable[[], int | None], log: GatewayLog | None = None):
         self._node, self._now_ns, self._run_dir = node, now_ns, params.run_dir
         keys = read_allowed(Path(params.keys), stations, time.time())
         for name, sentence in keys.refused.items():
@@ -40,7 +39,9 @@ class RadioGate:
                                                                 expected_latency_s=params.expected_latency_s))
         self._pairing = Pairing(self._gateway)
         self._health = health
-        self._log = GatewayLog(Path(params.run_dir), CLOCK_START_NS) if params.run_dir else None
+        self._log = log
+        if log is not None:
+            self._gateway.evidence = log.evidence
         self._outputs = GatewayOutputs(node, adapter, tuple(one for one in stations if one.id in keys.keys))
         self._inputs = RadioInputs(node, stations, self._pairing, health, now_ns)
 
@@ -74,23 +75,36 @@ class RadioGate:
         else:
             self._health.clear("log")
 
+    def _save(self) -> None:
+        """Close the log and write the evidence. A disk that cannot be written is a warning: the next gate begins all
+        the same."""
+        if self._log is None:
+            return
+        try:
+            self._log.close()
+            self._gateway.evidence.write(Path(self._run_dir))
+        except OSError as error:
+            self._health.set("log", WARN, f"what was refused is not written to {self._run_dir}: {error.strerror or error}")
+
     def reset(self) -> None:
         """Time was set back: forget everything."""
         self._gateway.reset()
         self._pairing.reset()
+        if self._log is not None:
+            self._log.evidence = self._gateway.evidence
 
     def stand_down(self) -> None:
         """Say that nothing from outside takes part any more, and write the evidence."""
         self._outputs.tell(CoopState.EGO_ONLY, "the gateway is not active")
-        if self._log is not None:
-            self._log.close()
-            self._gateway.evidence.write(Path(self._run_dir))
+        self._save()
 
     def values(self) -> dict[str, Any]:
         """Facts for the diagnostics."""
         return {**self._gateway.values(self._now_ns() or 0), **self._inputs.values()}
 
     def close(self) -> None:
-        """Drop the topics."""
+        """Drop the topics, and write the evidence where there is some."""
+        if self._gateway.evidence.newest:
+            self._save()
         self._inputs.close(self._node)
         self._outputs.close()

@@ -44,16 +44,18 @@ class FreeSpace:
 def free_space(cloud: np.ndarray, ego: EgoState, mount: Pose = Pose(), sectors: int = 360) -> FreeSpace:
     """Free space out of a LiDAR's points [N, 3 or more] in the frame of the sensor at ``mount`` in ``base_link``, taken at ``ego``.
 
-    In each sector it reaches to the nearest point above the ground, else to the farthest point of the ground, and at most ``REACH_M``: what
-    a LiDAR saw too little of is not free.
+    In each sector it reaches to the nearest point above or below the ground, else to the farthest point of the ground, and at most
+    ``REACH_M``: what a LiDAR saw too little of is not free. Nothing is free where more points lie below the ground than on it: the LiDAR
+    then stands elsewhere than ``mount`` says, and a wall at its own height passes for the ground.
     """
     points = cloud[np.isfinite(cloud[:, :3]).all(1), :3] @ rotation_3d(mount).T + (mount.x, mount.y, mount.z)
     points = points[(np.abs(points[:, 0]) > OWN_LENGTH_M / 2.0) | (np.abs(points[:, 1]) > OWN_WIDTH_M / 2.0)]
     away = np.hypot(points[:, 0], points[:, 1])
     sector = np.floor((np.arctan2(points[:, 1], points[:, 0]) + ego.pose.yaw) / (2.0 * math.pi) * sectors).astype(int) % sectors
-    high = (points[:, 2] > GROUND_M) & (points[:, 2] < ROOF_M)
-    flat = np.abs(points[:, 2]) <= GROUND_M
+    flat, below = np.abs(points[:, 2]) <= GROUND_M, points[:, 2] < -GROUND_M
+    ends = below | (points[:, 2] > GROUND_M) & (points[:, 2] < ROOF_M)
     nearest, farthest = np.full(sectors, REACH_M), np.zeros(sectors)
-    np.minimum.at(nearest, sector[high], away[high])
-    np.maximum.at(farthest, sector[flat], away[flat])
+    if below.sum() <= flat.sum():
+        np.minimum.at(nearest, sector[ends], away[ends])
+        np.maximum.at(farthest, sector[flat], away[flat])
     return FreeSpace(ego.stamp_ns, ego.pose.x, ego.pose.y, np.minimum(nearest, farthest))

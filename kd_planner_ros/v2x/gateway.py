@@ -103,7 +103,9 @@ class Gateway:
         lists, pictures, phases = (self._newest(kind, near, now_ns) for kind in (OBJECTS, PICTURE, PHASES))
         state = self._states.update(now_ns, bool(pictures), bool(lists), knows)
         if state >= CoopState.EGO_ONLY:
-            lists, phases = [], []
+            lists = []
+        if state == CoopState.MINIMAL_RISK:  # phases need neither lists nor pictures: a gap of those must not release a car before a red
+            phases = []
         views = self._views(pictures, now_ns) if state == CoopState.COOP_FULL else ()
         stations = tuple(dict.fromkeys([kept.station for kept in lists] + [one.station for one in views]))
         every = [one.id for one in self._stations]
@@ -179,7 +181,7 @@ def _why(state: CoopState, near: bool, pictures: bool, lists: bool) -> str:
         return "no station with a key is in range"
     if state == CoopState.COOP_OBJECTS:
         return "pictures come again, but not for long enough yet" if pictures else "no picture that may be used"
-    return "messages come again, but not for long enough yet" if pictures or lists else "no message that may be used"
+    return "messages come again, but not for long enough yet" if pictures or lists else "no picture or object list that may be used"
 
 
 def _raw_bytes(message: RadioMessage, peer: Peer) -> int:

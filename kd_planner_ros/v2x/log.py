@@ -14,6 +14,7 @@ from typing import IO, Any
 from kd_planner_ros.core.files import write_bytes, writing
 from kd_planner_ros.core.v2x import CooperativePicture, RoadsideView
 from kd_planner_ros.imaging.compressed import compress
+from kd_planner_ros.v2x.evidence import Evidence
 
 FILE_NAME, PICTURES = "v2x.jsonl", "roadside"
 COUNTS_S, VIEWS_S = 1.0, 2.0
@@ -23,18 +24,23 @@ NS = 1_000_000_000
 
 
 class GatewayLog:
-    """Writes the lines as they come, so that a drive that is killed leaves a file that can be read.
+    """Writes the lines as they come, so that a drive that is killed leaves a file that can be read. A folder has one log: another one
+    begins the file anew.
 
     Args:
         folder: the run folder; it need not be there before the first answer.
         zero_ns: the gateway's time at the run's time 0.
         pictures: whether views are kept.
+
+    Attributes:
+        evidence: the refused messages of the drive, over all its gateways.
     """
 
     def __init__(self, folder: Path, zero_ns: int, pictures: bool = True):
         self._folder, self._zero_ns, self._pictures = Path(folder), zero_ns, pictures
         self._file: IO[str] | None = None
         self._mode = "w"
+        self.evidence = Evidence()
         self._told: tuple[str, str, float] | None = None
         self._shown_s: float | None = None
 

@@ -15,7 +15,7 @@ from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.geometry.boxes import overlap_one
 from kd_planner_ros.v2x import reasons
-from kd_planner_ros.v2x.free_space import FreeSpace
+from kd_planner_ros.v2x.free_space import GROUND_M, FreeSpace
 from kd_planner_ros.v2x.settings import GatewaySettings
 
 _NUMBERS = ("x", "y", "z", "yaw", "length", "width", "height", "vx", "vy")
@@ -34,6 +34,8 @@ EGO_LENGTH_M, EGO_WIDTH_M, EGO_MARGIN_M = 4.9, 2.1, 1.0
 FREE_MARGIN_M, FREE_DRIFT_MPS = 1.0, 3.0
 """An object that is refused as a ghost lies so far from the edge of what the car sees free, and farther by so much for each second between
 both measurements: what a station measures is off by some decimetres, and a road user changes its speed."""
+LOW_M = 2.0 * GROUND_M
+"""A lower object is never refused as a ghost: its points pass for the ground's, so that the car sees free space where a person lies."""
 
 
 class Tracks:
@@ -116,13 +118,14 @@ class Plausibility:
         return ~known | (change <= self._settings.max_acceleration_mps2 * passed_s + noise)
 
     def _hidden(self, rows: np.ndarray, stamp_ns: int, free: FreeSpace | None) -> np.ndarray:
-        """Not wholly in space that the car saw to be free at about the same time, with a margin; each object where it was then."""
+        """Not wholly in space that the car saw to be free at about the same time, with a margin, each object where it was then; or too low
+        for the car to see."""
         off_s = 0.0 if free is None else (free.stamp_ns - stamp_ns) / 1e9
         if free is None or abs(off_s) > self._settings.max_age_s:
             return np.ones(len(rows), bool)
         places = np.stack([rows["x"] + rows["vx"] * off_s, rows["y"] + rows["vy"] * off_s], -1)
         radii_m = np.hypot(rows["length"], rows["width"]).astype(float) / 2.0 + FREE_MARGIN_M + FREE_DRIFT_MPS * abs(off_s)
-        return np.logical_not(free.holds(places, radii_m))
+        return (rows["height"] < LOW_M) | ~free.holds(places, radii_m)
 
 
 def boxes_of(rows: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from nav_msgs.msg import Odometry
@@ -18,7 +19,9 @@ from kd_planner_ros.ros.qos import SENSOR_IN, STATE
 from kd_planner_ros.ros.radio_gate import RadioGate
 from kd_planner_ros.ros.radio_node import RadioNode
 from kd_planner_ros.ros.specs.v2x_gateway import NODE
+from kd_planner_ros.ros.stamps import CLOCK_START_NS
 from kd_planner_ros.v2x.free_space import FreeSpace
+from kd_planner_ros.v2x.log import GatewayLog
 
 NS = 1_000_000_000
 WATCH_S = 0.1
@@ -37,12 +40,14 @@ class V2xGatewayNode(RadioNode):
         self._ego: EgoState | None = None
         self._answered_ns = self._heard_ns = 0
         super().__init__(NODE, **options)
+        self._log = GatewayLog(Path(self.params.run_dir), CLOCK_START_NS) if self.params.run_dir else None
         self.create_timer(WATCH_S, partial(guarded(self.health, self._by_clock, name="watch"), None), clock=self.health.clock)
 
     def begin(self, stations: tuple[Station, ...]) -> None:
         """Hear ``stations``."""
         self.end()
-        self._gate = RadioGate(self, self.adapter, self.params, stations, self.health, lambda: self._watch.now_ns)
+        self._gate = RadioGate(self, self.adapter, self.params, stations, self.health, lambda: self._watch.now_ns,
+                               self._log)
 
     def end(self) -> None:
         """Hear nobody."""

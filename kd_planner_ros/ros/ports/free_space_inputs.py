@@ -22,7 +22,8 @@ class FreeSpaceInputs:
         lidar: name of the LiDAR, for sentences.
         pose: its place in ``base_link``, see ``read_pose``.
 
-    Clouds that cannot be used are left out and counted: without any the gateway refuses no object as a ghost.
+    Clouds that cannot be used are left out and counted: without any the gateway refuses no object as a ghost. Clouds in which nothing is
+    free are counted too: a wrong ``pose`` shows there.
 
     Raises:
         ConfigError: as ``read_pose``.
@@ -32,7 +33,8 @@ class FreeSpaceInputs:
         self._adapter, self._lidar, self._mount, self._on_free = adapter, lidar, read_pose(pose), on_free
         self._cloud: Any = None
         self._ego: EgoState | None = None
-        self._counts = {"clouds used": 0, "clouds without odometry": 0, "clouds that cannot be read": 0}
+        self._counts = {"clouds used": 0, "clouds without odometry": 0, "clouds that cannot be read": 0,
+                        "clouds without free ground": 0}
 
     def take(self, message: Any) -> None:
         """A cloud (sensor_msgs/PointCloud2)."""
@@ -65,7 +67,9 @@ class FreeSpaceInputs:
             self._counts["clouds that cannot be read"] += 1
             return
         self._counts["clouds used"] += 1
-        self._on_free(free_space(points, self._ego, self._mount))
+        free = free_space(points, self._ego, self._mount)
+        self._counts["clouds without free ground"] += not free.ranges_m.any()
+        self._on_free(free)
 
     def values(self) -> dict[str, Any]:
         """Counts for the diagnostics."""

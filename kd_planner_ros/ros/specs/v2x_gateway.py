@@ -42,7 +42,7 @@ class V2xGatewayParams(CommonParams):
                                            "parameter file says another", low=0.0, high=LONGEST_S)
     lidar: str = param("", "topic of the car's LiDAR: reported objects in the middle of space that it sees to be free are refused as "
                            "ghosts; empty: none")
-    lidar_pose: str = param("0 0 0 0 0 0", "place of that LiDAR in base_link: x y z in metres, roll pitch yaw in degrees")
+    lidar_pose: str = param("", "place of that LiDAR in base_link: x y z in metres, roll pitch yaw in degrees; must be given with `lidar`")
     run_dir: str = param("", "folder for v2x.jsonl (states, and pictures in roadside/) and v2x_rejected.jsonl (the newest refused "
                              "messages); empty: none")
     autostart: bool = param(False, "configure and activate without a lifecycle manager")

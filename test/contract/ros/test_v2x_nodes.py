@@ -255,6 +255,30 @@ def test_a_place_of_the_lidar_that_cannot_be_read_is_named_at_start(graph, site,
     assert not autostart(node) and "lidar_pose" in node.health.worst[1]
 
 
+def test_a_lidar_without_its_place_is_refused_at_start(graph, site):
+    node = graph.start(V2xGatewayNode, {"keys": str(site / "keys" / "allowed"), "stations": str(site / "stations.json"), "lidar": "lidar"})
+    assert not autostart(node) and "lidar_pose: six numbers" in node.health.worst[1]
+
+
+def test_a_log_goes_on_in_the_next_life_of_the_gateway(graph, site):
+    """Another set of stations, or cleanup and configure, begin one: the lines and the evidence of before stay."""
+    car = Car(graph, site, run_dir=str(site))
+    for tick in range(3):
+        car.at(tick / 10)
+        car.drive()
+    car.send(car.message(actor(x=np.nan)))
+    assert car.node.trigger_deactivate() and car.node.trigger_cleanup()
+    before = [(site / name).read_text() for name in ("v2x.jsonl", "v2x_rejected.jsonl")]
+    assert all(before)
+    assert autostart(car.node), car.node.health.worst
+    assert wait_for(lambda: all(one.get_subscription_count() for one in (*car.radio._ports.values(), car.odometry)), 30.0)
+    car.at(1.0)
+    car.drive()
+    assert car.node.trigger_deactivate()
+    after = [(site / name).read_text() for name in ("v2x.jsonl", "v2x_rejected.jsonl")]
+    assert after[0].startswith(before[0]) and len(after[0]) > len(before[0]) and after[1] == before[1]
+
+
 def test_what_comes_without_a_signature_waits_and_is_refused(car):
     port = car.radio._ports[OBJECTS, ""]
     one = car.message()

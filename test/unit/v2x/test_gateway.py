@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.v2x import START_NS, Radio, S, actor, ego, picture, station
 
 from kd_planner_ros.core.records import Pose
-from kd_planner_ros.core.scene import ActorKind
+from kd_planner_ros.core.scene import ActorKind, LightState
 from kd_planner_ros.core.v2x import OBJECTS, PHASE_DTYPE, PHASES, PICTURE, CoopState, RadioMessage
 from kd_planner_ros.imaging.compressed import compress
 from kd_planner_ros.v2x import reasons
@@ -304,6 +304,24 @@ def test_a_bad_phase_costs_its_row_alone():
     assert radio.gateway.refusals == {reasons.PHASE_TWICE: 20, reasons.PHASE_RANGE: 20}
 
 
+def test_signal_phases_need_neither_object_lists_nor_pictures():
+    """A station that sends phases alone is heard, and a gap of the lists does not release a car that brakes for a red."""
+    rows = np.zeros(1, PHASE_DTYPE)
+    rows["state"], rows["min_end_s"] = LightState.RED, 5.0
+    alone, gap = Radio(), Radio()
+    for tick in range(30):
+        for radio in (alone, gap):
+            if radio is gap and tick < 20:
+                radio.send(tick / 10)
+            radio.send(tick / 10, kind=PHASES, payload=pack_rows(rows, PHASES))
+            answer = radio.picture(tick / 10 + 0.05)
+            assert answer.phases["state"].tolist() == [LightState.RED] and (radio is gap or answer.state == CoopState.EGO_ONLY)
+    assert answer.state == CoopState.EGO_ONLY and not len(answer.objects.rows)
+    assert not len(gap.picture(3.5).phases), "they are too old"
+    lost = alone.gateway.picture(START_NS + 3 * S, ego(stamp_ns=START_NS + 2 * S))
+    assert lost.state == CoopState.MINIMAL_RISK and not len(lost.phases)
+
+
 @pytest.mark.parametrize("attack", [
     lambda radio, one: replace(one, signature=b""), lambda radio, one: replace(one, signature=bytes(72)),
     lambda radio, one: replace(one, received_ns=one.received_ns + 2 * S), lambda radio, one: replace(one, station="other")],
@@ -402,6 +420,32 @@ def test_free_space_out_of_a_cloud():
     centres = np.array([[106.0, 0.5], [108.5, 0.5], [115.0, 0.5], [90.0, 0.5], [60.0, 0.5], [101.0, 0.0], [106.0, 5.5]])
     assert free.holds(centres, np.full(7, 1.5)).tolist() == [True, False, False, True, False, False, True]
     assert free.holds(centres[[0, 0]], np.array([1.5, 4.0])).tolist() == [True, False], "its edge reaches the wall"
+
+
+def test_nothing_is_free_in_the_cloud_of_a_lidar_that_stands_elsewhere_than_said():
+    """A LiDAR on the roof that is said to stand on the ground: the house behind the walker has points at the height of the roof."""
+    ring = np.array([[math.cos(one), math.sin(one), 0.0] for one in np.linspace(-math.pi, math.pi, 720, endpoint=False)])
+    ground = np.concatenate([away_m * ring + (0.0, 0.0, -2.4) for away_m in (4.5, 6.0, 8.0, 11.0, 16.0)])
+    house = np.concatenate([20.0 * ring + (0.0, 0.0, height_m) for height_m in (-0.2, 0.0, 0.2)])
+    walker = np.array([[12.0, 0.0, height_m] for height_m in np.arange(-2.4, -0.65, 0.2)])
+    places, radii = np.array([[12.0, 0.0], [0.0, 12.0]]), np.full(2, 1.35)
+    street = np.concatenate([ground, house, walker])
+    assert free_space(street, ego(x=0.0), Pose(0.0, 0.0, 2.4)).holds(places, radii).tolist() == [False, True]
+    assert not free_space(street, ego(x=0.0)).ranges_m.any()
+    behind = street[street[:, 0] > 11.0]  # fewer of them lie below: each direction ends at its own
+    assert not free_space(np.concatenate([behind, house + (0.0, 0.0, 0.05)]), ego(x=0.0)).holds(places[:1], radii[:1]).any()
+
+
+@pytest.mark.parametrize(("kind", "height", "refused"), [
+    (ActorKind.PEDESTRIAN, 0.4, False), (ActorKind.STATIC, 0.25, False), (ActorKind.PEDESTRIAN, 0.7, True)])
+def test_who_lies_on_the_road_is_no_ghost(kind, height, refused):
+    """Its points, up to 0.28 m high, pass for the ground's."""
+    ground = np.array([[x, y, 0.0] for x in np.arange(-30.0, 31.0, 0.5) for y in np.arange(-30.0, 31.0, 0.5)])
+    lying = np.array([[10.0, y, z] for y in np.arange(-0.8, 0.9, 0.1) for z in (0.1, 0.2, 0.28)])
+    radio = Radio(at=ego(x=40.0))
+    radio.gateway.see(free_space(np.concatenate([ground, lying]), ego(x=40.0)))
+    radio.send(rows=actor(x=50.0, y=0.0, kind=kind, height=height, length=0.5, width=1.5))
+    assert radio.gateway.refusals == ({reasons.GHOST: 1} if refused else {})
 
 
 @settings(max_examples=60, deadline=None)

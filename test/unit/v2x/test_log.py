@@ -38,7 +38,7 @@ def test_states_reasons_counts_and_views_are_logged(tmp_path):
     told = [line for line in found if "state" in line]
     order = list(dict.fromkeys(line["state"] for line in told))
     assert order == [CoopState.EGO_ONLY.name, CoopState.COOP_FULL.name, CoopState.COOP_OBJECTS.name]
-    assert told[-1]["state"] == CoopState.EGO_ONLY.name and "no message that may be used" in told[-1]["why"]
+    assert told[-1]["state"] == CoopState.EGO_ONLY.name and "no picture or object list that may be used" in told[-1]["why"]
     stamps = [line["stamp_s"] for line in told]
     assert stamps == sorted(stamps) and stamps[0] == pytest.approx(0.05) and np.diff(stamps).max() <= 1.1
     assert told[-1]["accepted"] == 50 + 20 and sum(told[-1]["rejected"].values()) > 20, "counts go on while the state stays"
