@@ -67,8 +67,7 @@ class Learner:
         self.distillation = Distillation(config, self.model_config, self.task, group)
         self.steps_per_epoch, self.plan = 1000, Plan(stages_of(config))
         require_trained(self.plan.stages, self.model, self.heads, self._free, self.task.weights, config.method)
-        begun = self.start is not None and self.start.network == config.network
-        require_frozen(self.plan.stages, self.task.frozen, self._free, begun)
+        require_frozen(self.plan.stages, self.task.frozen, self._free, self.model.state_dict(), self.start.taken if self.start else ())
         self._uploaded: tuple[Batch | None, dict[str, Tensor]] = None, {}
         self.begin_stage(0)
 

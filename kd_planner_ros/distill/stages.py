@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -92,17 +92,20 @@ def require_trained(stages: Sequence[Stage], model: nn.Module, beside: nn.Module
     require_loss(stages, parts, beside, method)
 
 
-def require_frozen(stages: Sequence[Stage], frozen: Sequence[str], free: set[str], begun: bool) -> None:
-    """Refuse a run whose samples hold the answers of the modules ``frozen``, if it has not ``begun`` with weights of them, or a stage
-    trains a parameter of one; ``free`` as for ``require_trained``.
+def require_frozen(stages: Sequence[Stage], frozen: Sequence[str], free: set[str], tensors: Iterable[str],
+                   taken: Collection[str]) -> None:
+    """Refuse a run whose samples hold the answers of the modules ``frozen``, if one of their ``tensors`` (names of all in the network) is
+    not among those ``taken`` from the start, or a stage trains a parameter of one; ``free`` as for ``require_trained``.
 
     Raises:
-        ConfigError: either.
+        ConfigError: either; the first tensor with fresh weights is named.
     """
-    if frozen and not begun:
-        raise ConfigError(f"a start that has {', '.join(frozen)}, for the samples hold their answers", "fresh weights",
-                          "give --init or --warm-start with a model of this network")
     inside = tuple(f"{name}." for name in frozen)
+    held = [name for name in tensors if inside and name.startswith(inside)]
+    if fresh := [name for name in held if name not in taken]:
+        raise ConfigError(f"a start that has {', '.join(frozen)}, for the samples hold their answers",
+                          f"fresh weights in {len(fresh)} of their {len(held)} tensors, the first of them {fresh[0]}",
+                          "give --init or --warm-start with a model of this network, size and options")
     for stage in stages:
         if trained := sorted({name.split(".")[0] for name in free if inside and name.startswith(inside) and stage.covers(name)}):
             raise ConfigError(f"stage '{stage.name}' to leave {', '.join(frozen)} alone, for the samples hold their answers",

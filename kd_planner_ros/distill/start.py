@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,13 @@ from kd_planner_ros.runtime.store import load_model
 @dataclass(frozen=True)
 class Start:
     """The origin of a run's first weights, for the card. Its maps are named, because a start must not have been trained on the
-    evaluation map either. ``taken`` of ``tensors`` tensors came from it; ``network`` is what it was a model of. ``folder`` is where it
-    lies, and ``module`` the part of the model that is this model as a whole ("": none)."""
+    evaluation map either. The tensors ``taken`` (names in the model to be trained), of ``tensors`` in all, came from it; ``network`` is
+    what it was a model of. ``folder`` is where it lies, and ``module`` the part of the model that is this model as a whole ("": none)."""
 
     name: str
     sha256: str
     maps: tuple[str, ...]
-    taken: int
+    taken: frozenset[str]
     tensors: int
     network: str = ""
     folder: Path = Path()
@@ -40,7 +41,7 @@ class Start:
 
     def facts(self) -> dict[str, Any]:
         """As the card holds it."""
-        return {"start": {"name": self.name, "sha256": self.sha256, "taken": f"{self.taken} of {self.tensors} tensors",
+        return {"start": {"name": self.name, "sha256": self.sha256, "taken": f"{len(self.taken)} of {self.tensors} tensors",
                           "data": {"maps": list(self.maps)}}}
 
 
@@ -73,19 +74,19 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
     if card.network == config.network:
         taken = warm_start(model, source)
     elif held is not None:
-        taken = _take_over(model.get_submodule(held), source, model_config, given, card.name)
+        taken = _under(held, _take_over(model.get_submodule(held), source, model_config, given, card.name))
     else:
         ours, theirs = _camera_backbone(model, config.network), _camera_backbone(source, card.network)
         if type(ours) is not type(theirs):
             raise CardError(f"a start with a {type(ours).__name__} as camera backbone", f"'{card.name}' with a {type(theirs).__name__}",
                             "choose another start model, or train another size")
-        taken = warm_start(ours, theirs)
+        taken = _under(find_training(config.network).backbone, warm_start(ours, theirs))
     return Start(card.name, card.weights_sha256, tuple(sorted(card.maps_seen)), taken, len(model.state_dict()), card.network, folder,
                  held if held is not None and card.network != config.network else "")
 
 
-def _take_over(part: nn.Module, source: nn.Module, wanted: Any, given: Any, name: str) -> int:
-    """Copy all of ``source`` into ``part``; the number of tensors.
+def _take_over(part: nn.Module, source: nn.Module, wanted: Any, given: Any, name: str) -> frozenset[str]:
+    """Copy all of ``source`` into ``part``; the names of the tensors.
 
     Raises:
         CardError: a fact of its config differs from that of the model to be trained, which is ``wanted``.
@@ -96,6 +97,10 @@ def _take_over(part: nn.Module, source: nn.Module, wanted: Any, given: Any, name
             raise CardError(f"a start whose '{field.name}' is {own!r}, as the run's", f"{its!r} of '{name}'",
                             "choose another start, or give the run the size, the options and the recordings of the start")
     return warm_start(part, source)
+
+
+def _under(module: str, names: Iterable[str]) -> frozenset[str]:
+    return frozenset(f"{module}.{name}" for name in names)
 
 
 def _camera_backbone(model: nn.Module, network: str) -> nn.Module:
@@ -110,11 +115,12 @@ def _backbone(config: TrainConfig, model: nn.Module) -> Start:
     digest = hashlib.sha256()
     for file in sorted(path.glob("*.safetensors")) if path.is_dir() else (path,):
         digest.update(file.read_bytes())
-    return Start(path.name, digest.hexdigest(), (), len(backbone.state_dict()), len(model.state_dict()))
+    taken = _under(find_training(config.network).backbone, backbone.state_dict())
+    return Start(path.name, digest.hexdigest(), (), taken, len(model.state_dict()))
 
 
-def warm_start(model: nn.Module, source: nn.Module) -> int:
-    """Copy every tensor of ``source`` whose name and shape ``model`` has; the number of copied tensors.
+def warm_start(model: nn.Module, source: nn.Module) -> frozenset[str]:
+    """Copy every tensor of ``source`` whose name and shape ``model`` has; the names of the copied tensors.
 
     Residual blocks that ``source`` lacks begin as the identity, so a deeper backbone computes at first what the
     shallower one did (Net2DeeperNet, Chen et al., ICLR 2016; by a last normalisation of weight 0, as Goyal et al.,
@@ -130,4 +136,4 @@ def warm_start(model: nn.Module, source: nn.Module) -> int:
             if module.downsample is None and f"{name}.conv1.weight" not in given:
                 nn.init.zeros_((module.bn3 if isinstance(module, Bottleneck) else module.bn2).weight)
     model.load_state_dict(fitting, strict=False)
-    return len(fitting)
+    return frozenset(fitting)

@@ -172,6 +172,10 @@ def test_a_frozen_perception_is_refused_without_one_and_where_a_stage_trains_it(
     frozen = but(eyes, frozen_perception=True)
     with pytest.raises(ConfigError, match="a start that has backbone, neck, agents, lines.*got fresh weights"):
         learner_of(but(frozen, warm_start=None))
+    assert learner_of(frozen).start.taken, "a start that fits is taken"
+    blind = but(frozen, signals=False, stages=({"name": "planner", "trained": ("planner", "task")},))
+    with pytest.raises(ConfigError, match=r"fresh weights in 4 of their \d+ tensors, the first of them lines\..*size and options"):
+        learner_of(blind)
     for trained in ("", "backbone.layer1"):
         with pytest.raises(ConfigError, match="backbone.* trained"):
             learner_of(but(frozen, stages=({"name": "all", "trained": (trained, "planner")},)))
