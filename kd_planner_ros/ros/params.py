@@ -49,6 +49,8 @@ class ModelParams(CommonParams):
     autostart: bool = param(False, "configure and activate without a lifecycle manager")
     roadside_topics: str = param("/carla", "what the topics of roadside stations begin with: /carla as they are sent, /v2x behind a "
                                            "gateway", choices=("/carla", "/v2x"))
+    tell_roadside: bool = param(False, "publish the diagnostics at once with each message of a roadside station: a replay in lock-step "
+                                       "waits for them")
     max_skew_s: float = param(0.025, "largest difference between the stamps of one set's sensors, s",
                               low=0.001, high=1.0)
     max_focal_error: float = param(0.05, "difference of focal length or principal point between camera_info and the model from which "

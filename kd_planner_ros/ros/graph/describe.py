@@ -123,7 +123,7 @@ def _shared(config: GraphConfig) -> dict[str, Any]:
     profile = config.profile
     return _given({"role_name": profile.role_name, "carla_profile": profile.name, "carla_version": profile.carla_version,
                    "use_sim_time": config.use_sim_time, "device": config.device, "engine": config.engine, "threads": config.threads,
-                   "lockstep": config.lockstep})
+                   "lockstep": config.lockstep, "tell_roadside": True if config.world == "none" and config.lockstep else None})
 
 
 def _derived(config: GraphConfig) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Control, Plan, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import Station
+from kd_planner_ros.ros.graph.hearing import PATIENT_S, Hearing
 from kd_planner_ros.ros.messages import make
 from kd_planner_ros.ros.ports.plan_ports import PlanSubscription
 from kd_planner_ros.ros.profiles import Profile, make_adapter
@@ -49,8 +50,8 @@ class Player:
 
     ``plans`` maps a stamp to the plan that came for it; ``controls`` a stamp to the control; ``unanswered`` counts
     ticks without a control in lock-step, ``unreadable`` compressed pictures that hold none and are left out; ``calibration`` has what
-    the planner said last of the calibration that was played, at ``told_ns``. ``on_heartbeat`` is called with a node's full name for each
-    of its diagnostics.
+    the planner said last of the calibration that was played, at ``told_ns``. ``hearing`` has the models that messages of roadside stations
+    are waited for. ``on_heartbeat`` is called with a node's full name for each of its diagnostics.
     """
 
     def __init__(self, profile: Profile, domain_id: int, on_heartbeat: Callable[[str], object] = lambda name: None):
@@ -68,6 +69,7 @@ class Player:
         self.ready = False
         self.calibration: dict[str, str] = {}
         self.told_ns, self._on_heartbeat = -1, on_heartbeat
+        self.hearing = Hearing({}, {})
         self._clock = advertise(self.node, Clock, "clock", CLOCK)
         self._route = advertise(self.node, self.adapter.route_type, "route", LATCHED)
         self._publishers: dict[str, Any] = {}
@@ -91,6 +93,7 @@ class Player:
     def _take_diagnostics(self, array: DiagnosticArray) -> None:
         for status in array.status:
             self._on_heartbeat(status.name)
+            self.hearing.take(status.name, ((one.key, one.value) for one in status.values))
             told = {one.key: one.value for one in status.values if one.key.startswith(CALIBRATION)}
             if told:
                 self.calibration, self.told_ns = told, stamp_of(array)
@@ -130,13 +133,31 @@ class Player:
         self._executor.spin_once(timeout_sec=max(seconds, 0.0))
 
     def tick(self, stamp_ns: int, group: list[tuple[str, bytes]]) -> None:
-        """Publish one instant: the clock, then the sensors, odometry last."""
+        """Publish one instant: the clock, then what stations sent, and once the models have that the sensors, odometry last."""
         self._clock.publish(Clock(clock=to_stamp(stamp_ns)))
+        stations = self.hearing.readers()
+        sent = [topic for topic, raw in group if topic in stations and self._publish(topic, raw)]
+        if sent:
+            self.hearing.wait(self.hearing.due(sent), self.spin)
         for topic, raw in sorted(group, key=lambda item: item[0].endswith("/odometry")):
-            try:
-                self._publishers[topic].publish(plain(raw) if topic in self._compressed else raw)
-            except SensorError:
-                self.unreadable += 1
+            if topic not in stations:
+                self._publish(topic, raw)
+
+    def _publish(self, topic: str, raw: bytes) -> bool:
+        """Whether the message could be read."""
+        try:
+            self._publishers[topic].publish(plain(raw) if topic in self._compressed else raw)
+        except SensorError:
+            self.unreadable += 1
+            return False
+        return True
+
+    def await_readers(self) -> None:
+        """Wait until every model that hears stations has found their topics; one that reads others is waited for in vain for a moment."""
+        until_s = time.monotonic() + PATIENT_S
+        wanted = {self._publishers[topic]: count for topic, count in self.hearing.readers().items() if topic in self._publishers}
+        while any(one.get_subscription_count() < count for one, count in wanted.items()) and time.monotonic() < until_s:
+            self.spin(0.02)
 
     def await_control(self, stamp_ns: int, timeout_s: float) -> None:
         """Wait until the tick of ``stamp_ns`` is answered, at most ``timeout_s`` of wall time."""

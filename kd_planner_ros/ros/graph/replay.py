@@ -16,11 +16,11 @@ import numpy as np
 from tqdm import tqdm
 
 from kd_planner_ros.bags.reader import Recording, open_bag
-from kd_planner_ros.bags.roadside import require_hearer
+from kd_planner_ros.bags.roadside import require_hearer, roadside_topics
 from kd_planner_ros.bags.source import Source, read_cameras
 from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
 from kd_planner_ros.core.fields import check_fields
-from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.core.sensors import RoadsideWish, SensorRig
 from kd_planner_ros.ros.graph.checks import check_nodes
 from kd_planner_ros.ros.graph.describe import GraphConfig, NodeProcess, describe
 from kd_planner_ros.ros.graph.environment import graph_environment, require_graph, transport_environment
@@ -46,7 +46,8 @@ def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
     (frames without a plan), ``extra`` (plans at stamps that no frame has; they are scored too), ``unanswered`` (ticks without a control
     in time), ``refused``, ``wall_s`` and ``calibration`` (what the planner said of the calibration that was played). With a perceiver
     ``perceptions`` and ``pictures_unseen``; with ``config.out`` ``out``, the new recording, ``written``, its messages by topic, and
-    ``not_written``: topics of types that have no definition here; ``radio``: what became of roadside messages by a simulated radio.
+    ``not_written``: topics of types that have no definition here; ``radio``: what became of roadside messages by a simulated radio;
+    ``roadside_unheard``: messages of stations that a model did not take in time, in lock-step.
 
     Raises:
         BagError: no recording, a broken one, or one that lacks the route or a sensor of the models; ``config.out`` exists already.
@@ -66,7 +67,7 @@ def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
         started_s = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="kd_planner_replay_") as folder:
             player, frames, found = _play(config, recording, graph.nodes, graph.profile, graph.topics, graph.trigger, graph.facts,
-                                          Path(folder), graph.environment, progress, graph.seen)
+                                          Path(folder), graph.environment, progress, graph.seen, graph.wishes)
         return {"planner": graph.facts.name, "bag": str(config.bag), "wall_s": round(time.monotonic() - started_s, 2),
                 **_score(config, recording, player, frames), **found,
                 **({"radio": dict(sorted(recording.radio.items()))} if radio is not None else {})}
@@ -74,7 +75,8 @@ def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Graph:
-    """What is played to whom. ``facts`` are the planner's, with the sensors of the perceiver ``seen`` too."""
+    """What is played to whom. ``facts`` are the planner's, with the sensors of the perceiver ``seen`` too. ``wishes`` has what models ask
+    of roadside stations in lock-step, by the full name of their node."""
 
     profile: Profile
     nodes: list[NodeProcess]
@@ -82,6 +84,7 @@ class _Graph:
     trigger: str
     facts: ModelFacts
     seen: ModelFacts | None
+    wishes: dict[str, RoadsideWish]
     environment: dict[str, str]
 
 
@@ -95,6 +98,7 @@ def _graph(config: ReplayConfig, recording: Recording, site: Site) -> _Graph:
     perceiver, perceiver_dir = site.perceiver(profile) if config.perception else ("", "")
     perceiver, seen = perceiver_facts(perceiver, perceiver_dir)
     _, trigger = needed_topics(recording, facts.rig)
+    asked = {"planner": facts.rig.roadside, "perception": seen.rig.roadside if seen else None} if config.rate == 0.0 else {}
     facts = replace(facts, rig=rig_to_mount(facts.rig, seen.rig if seen else None, pictures=False))
     topics, _ = needed_topics(recording, facts.rig)
     environment = graph_environment(facts.rig)
@@ -108,7 +112,8 @@ def _graph(config: ReplayConfig, recording: Recording, site: Site) -> _Graph:
     for node in nodes:
         if node.name == "controller":
             site.require(node, "lockstep", config.rate == 0.0, f"--rate {config.rate:g}")
-    return _Graph(profile, nodes, topics, trigger, facts, seen, environment)
+    wishes = {node.full_name: wish for node in nodes if (wish := asked.get(node.name)) is not None}
+    return _Graph(profile, nodes, topics, trigger, facts, seen, wishes, environment)
 
 
 def _require_new(out: Path | None) -> None:
@@ -152,9 +157,10 @@ def _first(items: Any, count: int) -> list[Any]:
 
 def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any, topics: dict[str, str], trigger: str,
           facts: ModelFacts, folder: Path, environment: dict[str, str], progress: bool,
-          seen: ModelFacts | None = None) -> tuple[Any, list[int], dict[str, Any]]:
+          seen: ModelFacts | None, wishes: dict[str, RoadsideWish]) -> tuple[Any, list[int], dict[str, Any]]:
     """Play everything to the nodes; gives back the player, the stamps that asked for plans, and facts about perceptions and outputs."""
     from kd_planner_ros.ros.clock import require_only_clock
+    from kd_planner_ros.ros.graph.hearing import Hearing
     from kd_planner_ros.ros.graph.player import Player, instants
     from kd_planner_ros.ros.graph.processes import Processes
     from kd_planner_ros.ros.graph.replay_outputs import OutputBag, Perceptions
@@ -173,7 +179,9 @@ def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any,
             topics = playable(topics, player, recording)
             player.open(topics, recording.usable_route, recording.stations if facts.rig.roadside is not None else (),
                         renamed(recording, facts.rig))
+            player.hearing = Hearing(wishes, roadside_topics(recording.stations, topics))
             _await_agent(player, eyes, processes, watch, environment)
+            player.await_readers()
             written.open(player.spin)
             require_only_clock(player.node)
             bar = tqdm(instants(recording, set(topics), trigger), unit="tick", disable=not progress, dynamic_ncols=True, file=sys.stderr)
@@ -186,7 +194,7 @@ def _play(config: ReplayConfig, recording: Recording, nodes: list, profile: Any,
             written.tick(stamp_ns, player.spin)
     finally:
         player.close()
-    return player, run.asked.frames, {**(eyes.facts() if eyes is not None else {}), **written.facts()}
+    return player, run.asked.frames, {**(eyes.facts() if eyes is not None else {}), **written.facts(), **player.hearing.facts()}
 
 
 @dataclass

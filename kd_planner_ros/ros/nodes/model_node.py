@@ -61,7 +61,7 @@ class ModelNode(ManagedNode):
         """Further arguments of ``ModelInputs``."""
         p = self.params
         limits = Limits(p.max_focal_error, p.max_mount_error_m, p.max_mount_error_deg)
-        return {"camera_info": p.camera_info, "roadside_topics": p.roadside_topics, "limits": limits}
+        return {"camera_info": p.camera_info, "roadside_topics": p.roadside_topics, "tell_roadside": p.tell_roadside, "limits": limits}
 
     def on_configure(self, state: Any) -> Any:
         """Load the model, run it once, open the ports."""

@@ -45,6 +45,7 @@ class ModelInputs:
         camera_info: whether ``camera_info`` replaces the calibration that the model declares.
         limits: how far a sensor may be from what the model declares.
         roadside_topics: what the topics of roadside stations begin with.
+        tell_roadside: whether the diagnostics are published at once with each message of a roadside station.
         mark: called with the port of every message (for "topic not seen").
         on_jump: called when a message's stamp shows that time was set back, which may be before /clock shows it.
     """
@@ -52,7 +53,7 @@ class ModelInputs:
     def __init__(self, node: Any, adapter: Any, rig: SensorRig, period_s: float, max_skew_s: float, health: Health, *,
                  on_set: Callable[[AlignedSet], None], on_jump: Callable[[], None], mark: Callable[[str], None],
                  route: RouteInputs | None = None, odometry: bool = True, camera_info: bool = False,
-                 limits: Limits = Limits(), roadside_topics: str = DIRECT):
+                 limits: Limits = Limits(), roadside_topics: str = DIRECT, tell_roadside: bool = False):
         self._adapter, self._rig, self._health, self._mark, self.route = adapter, rig, health, mark, route
         self._on_jump = on_jump
         self.newest_ns: int | None = None
@@ -69,7 +70,8 @@ class ModelInputs:
         self._past = PastFrames(rig, specs, self._trigger, self._unpack)
         self.aligner = make_aligner(specs, self._trigger, lambda found: on_set(self._past.with_past(found)))
         buffer = self._maker.roadside
-        self._roadside = None if buffer is None else RoadsideInputs(node, adapter, buffer, health, roadside_topics)
+        self._roadside = None if buffer is None else RoadsideInputs(
+            node, adapter, buffer, health, roadside_topics, health.publish if tell_roadside else lambda: None)
         self._subscriptions = self._subscribe(node)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,19 +18,24 @@ from kd_planner_ros.ros.qos import LATCHED, ROADSIDE, subscribe
 from kd_planner_ros.ros.stamps import from_stamp
 from kd_planner_ros.wire.topics import DIRECT, Topics, roadside
 
+TAKEN = ("roadside pictures", "roadside object lists")
+"""Counts of the diagnostics: messages that are kept for the model's next frame."""
+
 
 class RoadsideInputs:
     """Subscribes to the stations that ``/carla/stations`` names, and keeps their newest messages in ``buffer``; topics have ``beginning``
     in place of ``/carla``.
 
     Nothing waits for a station: what is late, out of order, missing or broken costs a view and no plan. Messages are only
-    unpacked by ``image_of`` and ``objects_of``, which the worker thread calls.
+    unpacked by ``image_of`` and ``objects_of``, which the worker thread calls. ``on_taken`` is called when one has been kept and
+    counted.
     """
 
-    def __init__(self, node: Any, adapter: Any, buffer: RoadsideBuffer, health: Health, beginning: str = DIRECT):
+    def __init__(self, node: Any, adapter: Any, buffer: RoadsideBuffer, health: Health, beginning: str = DIRECT,
+                 on_taken: Callable[[], None] = lambda: None):
         self._node, self._adapter, self._buffer, self._health = node, adapter, buffer, health
-        self._beginning = beginning
-        self._counts = {"roadside pictures": 0, "roadside object lists": 0, "roadside messages refused": 0}
+        self._beginning, self._on_taken = beginning, on_taken
+        self._counts = {**dict.fromkeys(TAKEN, 0), "roadside messages refused": 0}
         self._known: dict[str, list[Any]] = {}
         topic = roadside(Topics().of("stations"), beginning)
         self._stations = subscribe(node, String, topic, guarded(health, self._take_stations, name="stations"), LATCHED)
@@ -43,13 +49,13 @@ class RoadsideInputs:
         topics, node, health = Topics(station.id), self._node, self._health
 
         def objects(message: PointCloud2) -> None:
-            self._counts["roadside object lists"] += 1
             self._buffer.take_objects(station, from_stamp(message.header.stamp), message)
+            self._count("roadside object lists")
 
         def pictures(camera: CameraSpec) -> Any:
             def take(message: Image) -> None:
-                self._counts["roadside pictures"] += 1
                 self._buffer.take_picture(station, camera, from_stamp(message.header.stamp), message)
+                self._count("roadside pictures")
 
             return take
 
@@ -59,6 +65,10 @@ class RoadsideInputs:
             topic = roadside(topics.of("station_objects"), self._beginning)
             ports.append(subscribe(node, PointCloud2, topic, guarded(health, objects, name=topic), ROADSIDE))
         return ports
+
+    def _count(self, name: str) -> None:
+        self._counts[name] += 1
+        self._on_taken()
 
     def image_of(self, message: Image) -> np.ndarray | None:
         """The picture, RGB uint8 [H, W, 3]; None where it cannot be read, which is counted and reported in the diagnostics."""
