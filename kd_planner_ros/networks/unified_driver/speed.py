@@ -3,8 +3,9 @@
 The rule, each step with the parameters of ``SpeedRule``:
 
 1. No faster than the limit, and than the curve allows at ``lateral_mps2``.
-2. An obstacle is what reaches into the swept width of the car on the arc: a pixel of a road user's class, a pixel that moves, or
-   one between ``low_m`` and ``high_m`` above the ground. The swept width is wider for walkers. The nearest ``pixels`` of them
+2. An obstacle is what reaches into the swept width of the car on the arc: a pixel of a road user's class more than ``flat_m`` above
+   the ground, a pixel that moves, or one between ``low_m`` and ``high_m`` above the ground. A road user that is flat is none: paint
+   that was taken for one held the car for ever. The swept width is wider for walkers. The nearest ``pixels`` of them
    must agree, so that a few wrong ones stop nobody.
 3. An obstacle's speed away from the car is that of its moving pixels; one that does not move has 0.
 4. The car stays so slow that it can stop ``standstill_m`` behind the obstacle if that brakes as hard as the car (Gipps, "A
@@ -40,6 +41,7 @@ class SpeedRule:
     half_width_m: float = 1.25
     walker_margin_m: float = 0.75
     standstill_m: float = 3.0
+    flat_m: float = 0.2
     low_m: float = 0.5
     high_m: float = 2.5
     farthest_m: float = 60.0
@@ -113,7 +115,7 @@ def speed(scene: Scene, curvature_per_m: float, limit_mps: float, rule: SpeedRul
 
 def _obstacle(scene: Scene, along: np.ndarray, aside: np.ndarray, rule: SpeedRule) -> Speed | None:
     height = scene.points[:, 2]
-    solid = scene.user | np.isfinite(scene.forward_mps) | ((height > rule.low_m) & (height < rule.high_m))
+    solid = (scene.user & (height > rule.flat_m)) | np.isfinite(scene.forward_mps) | ((height > rule.low_m) & (height < rule.high_m))
     width = rule.half_width_m + np.where(scene.walker, rule.walker_margin_m, 0.0)
     inside = solid & (np.abs(aside) <= width) & (along > 0.0) & (along < rule.farthest_m) & (height < rule.high_m)
     if inside.sum() < rule.pixels:

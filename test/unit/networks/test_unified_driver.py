@@ -100,7 +100,8 @@ def test_a_car_can_stop_behind_what_is_ahead(gap_m, leading_mps, mps):
     ([(9, 9.0, 0.0, 1.0, "wall")], 0.0, "obstacle", stopping_speed(3.5, 0.0)),
     ([(9, 9.0, 0.0, 0.2, "wall")], 0.0, "limit", 6.5),  # a kerb
     ([(9, 9.0, 0.0, 4.9, "wall")], 0.0, "limit", 6.5),  # a bridge
-    ([(9, 9.0, 0.0, 0.2, "car")], 0.0, "obstacle", stopping_speed(3.5, 0.0)),  # a road user counts down to the ground
+    ([(9, 9.0, 0.0, 0.3, "car")], 0.0, "obstacle", stopping_speed(3.5, 0.0)),  # a road user counts down to its wheels
+    ([(300, 5.7, 0.9, 0.06, "car")], 0.0, "limit", 6.5),  # paint that was taken for a car
     ([(3, 9.0, 0.0, 1.0, "car")], 0.0, "limit", 6.5),  # three pixels are noise
     ([(3, 7.0, 0.0, 1.0, "car"), (9, 12.0, 0.0, 1.0, "car")], 0.0, "obstacle", stopping_speed(6.5, 0.0)),
     ([(9, 9.0, 1.6, 1.0, "car")], 0.0, "limit", 6.5),  # beside the car
