@@ -21,7 +21,8 @@ from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.evaluation.run_folder import lock_settings
 from kd_planner_ros.evaluation.steering_folds import Fold, folds, time_blocks
-from kd_planner_ros.networks.unified_encoder.steering import READINGS, WINDOW
+from kd_planner_ros.networks.unified_encoder.config import READINGS
+from kd_planner_ros.networks.unified_encoder.steering import WINDOW
 
 if TYPE_CHECKING:
     from torch import nn

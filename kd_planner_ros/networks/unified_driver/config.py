@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import SensorRig
-from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
-from kd_planner_ros.networks.unified_encoder.steering import READINGS
+from kd_planner_ros.networks.unified_encoder.config import READINGS, UnifiedEncoderConfig
 
 ROLE = "planner"
 ENGINES = ("torch",)

@@ -20,8 +20,8 @@ from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.networks.training import LearningTask, Loss, OptimiserDefaults, Score, Stage
 from kd_planner_ros.networks.unified_driver.model import EARLIER, INPUTS
 from kd_planner_ros.networks.unified_driver.processor import UnifiedDriverProcessor, navigation_tensor
+from kd_planner_ros.networks.unified_encoder.config import READINGS
 from kd_planner_ros.networks.unified_encoder.selfsup import steering_loss
-from kd_planner_ros.networks.unified_encoder.steering import READINGS
 from kd_planner_ros.networks.unified_encoder.training import PictureOptions, recorded_pose
 from kd_planner_ros.networks.unified_encoder.training import config_fields as encoder_fields
 

@@ -26,6 +26,8 @@ VOID = 255
 """Class id of a pixel that no class stands for, or that the network does not see."""
 HORIZON = 0.4
 """Height of the camera's horizon in the network's picture, as a share from the top: more road than sky."""
+READINGS = ("probe", "pooling")
+"""Of the steering head (``steering.py``)."""
 GAP_S = 0.25
 """Frames further apart than this are no pair: motion is not ready."""
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.networks.unified_encoder.config import READINGS
 
 WINDOW = 16
 """Pictures that one angle is made of."""
-READINGS = ("probe", "pooling")
 
 
 class AttentiveProbe(nn.Module):

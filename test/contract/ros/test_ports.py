@@ -112,7 +112,8 @@ def v2x_node(graph, tmp_path, kind, folder, **parameters):
 
 
 def v2x_gateway(graph, monkeypatch, tmp_path):
-    node = v2x_node(graph, tmp_path, v2x_gateway_node.V2xGatewayNode, "allowed", lidar="lidar")
+    node = v2x_node(graph, tmp_path, v2x_gateway_node.V2xGatewayNode, "allowed", lidar="lidar",
+                    lidar_pose="0 0 2.4 0 0 0")
     assert wait_for(lambda: node._gate is not None)
     return node
 

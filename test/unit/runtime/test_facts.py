@@ -10,9 +10,9 @@ from kd_planner_ros.core.errors import ConfigError, PlannerError
 from kd_planner_ros.networks.planner import ROLES
 from kd_planner_ros.runtime.facts import (
     card_by_name,
+    model_facts,
     models_of,
     own_folder,
-    planner_facts,
     planner_place,
     resolve_planner,
     same_model,
@@ -83,6 +83,6 @@ def test_a_report_finds_the_card_by_name(tmp_path):
 def test_what_a_graph_must_know_of_a_model_needs_no_torch(name):
     """A launch file and `drive` read cards in a moment; the ROS system's own Python may have no torch at all."""
     script = ("import sys; sys.modules['torch'] = None; from kd_planner_ros.runtime.facts import *; "
-              "resolve_planner('auto'); print(planner_facts(sys.argv[1]).rate_hz)")
+              "resolve_planner('auto'); print(model_facts(sys.argv[1]).rate_hz)")
     done = subprocess.run([sys.executable, "-c", script, name], capture_output=True, text=True)
-    assert done.returncode == 0 and float(done.stdout) == planner_facts(name).rate_hz, done.stderr
+    assert done.returncode == 0 and float(done.stdout) == model_facts(name).rate_hz, done.stderr
