@@ -47,6 +47,7 @@ _RAMPS = {name: (0.0, 3.0 * VIDEO_WEIGHTS[name]) for name in RAMPED}
 
 
 MOTION = ("rotation", "translation", "flow", "flow_moving", "flow_pixels", "motion")
+"""Losses of the pose, flow and mask decoders when learning from truth."""
 
 
 def _stage(name: str, share: float, trained: tuple[str, ...], losses: tuple[str, ...], ramped: tuple[str, ...] = ()) -> Stage:
