@@ -22,6 +22,11 @@ def recorded_names(recording: Recording, cameras: tuple[str, ...]) -> tuple[str,
     return recording.cameras if len(cameras) == len(recording.cameras) == 1 else cameras
 
 
+def triggering(recording: Recording, cameras: tuple[str, ...]) -> tuple[str, ...]:
+    """``cameras``; where there is none, the recording's first one, whose stamps then say which instants there are."""
+    return cameras or recording.cameras[:1]
+
+
 def samples_for(recording: Recording, cameras: tuple[str, ...], clouds: tuple[str, ...] = (),
                 wants: SensorRig | None = None, labels: Labels = ()) -> Iterator[Sample]:
     """``recording.samples`` with pictures, calibrations, labels and ages under the names of ``cameras``; ``wants`` as there,

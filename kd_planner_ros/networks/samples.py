@@ -46,7 +46,8 @@ class SampleMaker(ABC):
     """What one sample of a network's training data holds.
 
     Attributes:
-        cameras: ids of the cameras a sample needs; the first one triggers.
+        cameras: ids of the cameras a sample needs; the first one triggers. None: the pictures of the recording's first camera say when a
+            sample is taken, whatever its name, and nothing is read of them.
         clouds: ids of the LiDARs a sample needs.
         truth: of ``TRUTH_TABLES``; a recording that lacks one is refused.
         labels: camera to the labels of its picture, of ``LABELS``; a recording that lacks one is refused. They are in

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.bags.cameras import recorded_names, samples_for
+from kd_planner_ros.bags.cameras import recorded_names, samples_for, triggering
 from kd_planner_ros.bags.drive import drive_of
 from kd_planner_ros.bags.neighbours import Window, windows
 from kd_planner_ros.bags.reader import Recording
@@ -101,7 +101,8 @@ def first_sample(recording: Recording, maker: SampleMaker) -> tuple[Frame, ...]:
         raise BagError(f"an instant in {recording.path} at which {sensors}, the labels and odometry gave something", "none",
                        "look at the stamps, and record again")
     timeline = recording.timeline
-    times = recording.placed_times(recording.image_topic(recorded_names(recording, maker.cameras)[0]))
+    first = recorded_names(recording, triggering(recording, maker.cameras))[0]
+    times = recording.placed_times(recording.image_topic(first))
     stamps = np.unique(times.stamps) if times is not None else np.zeros(0, np.int64)
     rows, keep, why = label(timeline, stamps[timeline.ego.at(stamps) >= 0], maker.steps, round(maker.step_s * 1e9))
     if not keep.any():
@@ -125,18 +126,20 @@ def _reported(name: str, left_out: Mapping[str, int]) -> bool:
 
 def _instants(recording: Recording, maker: SampleMaker, left_out: Counter[str]) -> Iterator[Window]:
     labels = {camera: tuple(kinds) for camera, kinds in maker.labels.items()}
-    first, own = maker.cameras[0], recorded_names(recording, maker.cameras)[0]
-    if maker.grid and "semantic" not in labels.get(first, ()) and recording.has_label(own, "semantic"):
-        labels[first] = (*labels.get(first, ()), "semantic")
+    cameras = triggering(recording, maker.cameras)
+    if maker.grid and maker.cameras:
+        first, own = cameras[0], recorded_names(recording, cameras)[0]
+        if "semantic" not in labels.get(first, ()) and recording.has_label(own, "semantic"):
+            labels[first] = (*labels.get(first, ()), "semantic")
     wants = SensorRig(roadside=maker.roadside, needs_route=maker.needs_route, scene=maker.scene)
-    samples = samples_for(recording, maker.cameras, maker.clouds, wants, labels)
+    samples = samples_for(recording, cameras, maker.clouds, wants, labels)
     return windows(samples, maker.offsets_ns, lambda: left_out.update({ALONE: 1}))
 
 
 def _grid(maker: SampleMaker, truth: Any, picture: np.ndarray) -> np.ndarray:
     """The coarse semantic grid of the main picture; unknown where it is not wanted or not recorded."""
     height, width = picture.shape[:2]
-    shot = truth.labels.get(maker.cameras[0]) if maker.grid else None
+    shot = truth.labels.get(maker.cameras[0]) if maker.grid and maker.cameras else None
     if shot is None or shot.semantic is None:
         return np.full((height // CELL_PX, width // CELL_PX), UNKNOWN, np.uint8)
     return class_grid(shot.semantic, height, width)

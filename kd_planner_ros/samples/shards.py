@@ -152,7 +152,7 @@ def _require_actions(shard: Shard, maker: SampleMaker, bag: Path) -> None:
 def _shaped_by(maker: SampleMaker) -> list[Any]:
     """What shapes the samples beside the recording, as JSON values. A declaration counts only where it is not the default one,
     so that shards from before there were declarations keep the name they have."""
-    parts: list[Any] = [maker.cameras[0], dict(maker.key)]
+    parts: list[Any] = [maker.cameras[0] if maker.cameras else "", dict(maker.key)]
     if len(maker.cameras) > 1 or maker.clouds or maker.format > 1:
         parts += [maker.cameras[1:], maker.clouds, maker.format]
     declared = {name: getattr(maker, name) for name in ("horizon_s", "step_s", "offsets_ns", "labels", "needs_route", "roadside")

@@ -70,7 +70,7 @@ def test_every_configuration_is_a_config_with_a_rig(network):
     assert network.configurations and network.config({}) == network.config_class()
     for config in (network.config_class(), *network.configurations):
         assert isinstance(config, network.config_class) and 0.0 < config.rate_hz <= 100.0
-        assert config.rig.cameras or config.rig.lidars or config.rig.scene
+        assert config.rig.cameras or config.rig.lidars or config.rig.scene or config.rig.needs_route
         with torch.device("meta"):
             assert sum(one.numel() for one in network.build_model(config).parameters()) > 0
 

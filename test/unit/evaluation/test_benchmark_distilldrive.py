@@ -54,7 +54,7 @@ def test_a_model_that_others_need_is_trained_and_is_no_row(tmp_path):
     assert {"distilldrive_perception", "distilldrive_teacher"}.isdisjoint(run.wanted) and "constant_velocity" in run.wanted
     assert len(run.wanted) == 1 + 1 + 3 * len(GRID)
     names = [model.name for model in missing(run.wanted, run.recipe, paths(tmp_path))]
-    assert names == list(RECIPE), "teacher and perception stand before the planners"
+    assert names == [name for name in RECIPE if name != "ego_status_distilldrive"], "teacher and perception stand before the planners"
     assert (list(run.seeds("full_2")), list(run.seeds("constant_velocity"))) == ([2], [0, 1, 2])
 
 

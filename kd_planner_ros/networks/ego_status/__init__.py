@@ -1,0 +1,1 @@
+"""The baseline without eyes that is trained: speed and command to waypoints. Whatever beats it has seen something."""
