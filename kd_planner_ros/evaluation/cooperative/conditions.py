@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.evaluation.cooperative.config import CooperativeConfig
@@ -15,6 +15,9 @@ from kd_planner_ros.imaging.compressed import compress
 from kd_planner_ros.imaging.resize import resize_rgb
 from kd_planner_ros.networks.planner import Planner
 from kd_planner_ros.v2x.payloads import pack_rows
+
+GREY = 127
+"""Of 255."""
 
 
 @dataclass
@@ -69,15 +72,11 @@ class Radio:
         return {name: self.rate_hz * float(np.mean(sizes)) if sizes else 0.0 for name, sizes in (("raw", self.raw), ("sent", self.sent))}
 
 
-def garble(planner: Planner, share: float, seed: int) -> None:
-    """Let ``planner`` read its prompt with a share of random words from now on.
-
-    Raises:
-        ConfigError: a planner that reads no words.
-    """
+def garble(planner: Planner, share: float, seed: int) -> bool:
+    """Let ``planner`` read its prompt with a share of random words from now on; whether it reads words at all."""
     processor: Any = getattr(planner, "processor", None)
     if not hasattr(processor, "garbled"):
-        raise ConfigError("a planner that reads words, for a share of random words", f"'{planner.name}'", "choose another model or suite")
+        return False
     encode, rng = processor.encode, np.random.default_rng([seed, 0x74657874])
 
     def changed(frames: Any) -> Any:
@@ -85,3 +84,20 @@ def garble(planner: Planner, share: float, seed: int) -> None:
         return {**inputs, "words": processor.garbled(inputs["words"], share, rng)}
 
     processor.encode = changed
+    return True
+
+
+def blanking(planner: Planner, blank: bool) -> Callable[[Frame], Frame]:
+    """What a frame of ``planner`` has to pass so that every picture is blank, or none is. A processor with a pattern of its own for a
+    missing view (``blank``) shows that itself, and keeps everything else; pictures for other planners are plain grey."""
+    processor: Any = getattr(planner, "processor", None)
+    if hasattr(processor, "blank"):
+        processor.blank = blank
+        return lambda frame: frame
+    return _grey if blank else lambda frame: frame
+
+
+def _grey(frame: Frame) -> Frame:
+    images = {name: np.full_like(image, GREY) for name, image in frame.images.items()}
+    views = tuple(view if view.image is None else replace(view, image=np.full_like(view.image, GREY)) for view in frame.roadside)
+    return replace(frame, images=images, roadside=views)

@@ -25,10 +25,15 @@ COOPERATIVE, OBJECTS_ALONE, ALONE = "coop_full", "coop_objects", "ego_only"
 
 
 class V2xVlmProcessor(Processor[Plan]):
-    """Encodes frames and decodes plans, for node, trainer and evaluator alike."""
+    """Encodes frames and decodes plans, for node, trainer and evaluator alike.
+
+    Attributes:
+        blank: whether each view that came is shown as one that did not, and everything else stays as it is: what a comparison takes
+            away to say what the pictures are worth.
+    """
 
     def __init__(self, config: V2xVlmConfig):
-        self.config = config
+        self.config, self.blank = config, False
         self.locations, self.tokens = locations_of(config), tokens_of(config)
         self.nothing = missing_view(config.view_height, config.view_width)
 
@@ -49,13 +54,15 @@ class V2xVlmProcessor(Processor[Plan]):
         if image.shape[:2] != (config.camera_height, config.camera_width):
             raise SensorError(f"a {config.camera_width}x{config.camera_height} picture from camera '{name}'",
                               f"{image.shape[1]}x{image.shape[0]}", "mount the camera that the planner declares")
-        return resize_rgb(image, config.view_height, config.view_width)
+        return self.nothing if self.blank else resize_rgb(image, config.view_height, config.view_width)
 
     def roadside(self, station: RoadsideView | None, frame: Frame) -> np.ndarray | None:
         """The station's view RGB uint8 [h, w, 3], cut to the conflict area where the config says so; None: no picture came."""
         config = self.config
         if station is None or station.image is None or station.camera is None:
             return None
+        if self.blank:
+            return self.nothing
         return cut(station.image, self._section(station, frame), station.camera, config.view_height, config.view_width)
 
     def section(self, station: RoadsideView, frame: Frame) -> tuple[float, float, float, float]:
