@@ -30,6 +30,9 @@ KINDS = (ActorKind.CAR, ActorKind.TRUCK, ActorKind.BUS, ActorKind.MOTORCYCLE, Ac
 LINES = (LineKind.CROSSING, LineKind.DIVIDER, LineKind.BOUNDARY)
 """Classes of map lines in the order of the network's scores; behind them with ``signals`` stop lines by the state of their light."""
 SIGNALS = ("red", "yellow", "green")
+RULES = {"NC": 1.0, "DAC": 1.0, "TTC": 0.5, "EP": 0.5, "TLC": 1.0}
+"""Rule sub-scores of a candidate by the names of NAVSIM (``rules.py``), each with its weight in the choice beside the imitation's 1: what
+multiplies in EPDMS counts whole, what is averaged there half."""
 ANCHOR = 10
 """A box: x, y, z, log of length, width and height, sine and cosine of the yaw, vx, vy; metres, ``base_link``."""
 STATUS = ("ax", "ay", "az", "wx", "wy", "wz", "vx", "vy", "vz", "steer")
@@ -145,6 +148,11 @@ class SceneConfig:
         return len(LINES) + (len(SIGNALS) if self.signals else 0)
 
 
+def rules_of(config: SceneConfig) -> tuple[str, ...]:
+    """Names of the sub-scores in the order of the heads; where no light is looked at, none is kept to."""
+    return tuple(name for name in RULES if config.signals or name != "TLC")
+
+
 @dataclass(frozen=True)
 class DistillDriveConfig(SceneConfig):
     """One student.
@@ -153,6 +161,7 @@ class DistillDriveConfig(SceneConfig):
         cameras: 1, 3 or 6, mounted at ``camera_x_m``, ``camera_z_m`` with yaws of 60 degrees between them.
         min_cameras: a frame that lacks one of the first so many is refused; the others may be missing.
         generative: whether the planner has the conditional VAE.
+        rule_scores: whether heads forecast each candidate's sub-scores (``RULES``), and the choice counts them.
         rescore: whether candidates that meet a forecast road user lose their score.
         rescore_probability: road users below it are not asked.
     """
@@ -165,6 +174,7 @@ class DistillDriveConfig(SceneConfig):
     camera_x_m: float = 1.3
     camera_z_m: float = 2.3
     generative: bool = True
+    rule_scores: bool = False
     rescore: bool = True
     rescore_probability: float = 0.5
     rate_hz: float = 10.0

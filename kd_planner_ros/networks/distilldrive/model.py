@@ -35,7 +35,8 @@ class DistillDrive(nn.Module):
         self.neck = Neck(widths_of(spec.backbone), spec.width, spec.strides)
         self.agents, self.lines = build_heads(config)
         self.front = FrontToken(spec.width) if config.signals else None
-        self.planner = Planner(config, spec.planner_layers, config.generative, extra=config.signals)
+        self.planner = Planner(config, spec.planner_layers, config.generative, extra=config.signals,
+                               rules=config.rule_scores)
 
     def forward(self, images: Tensor, seen: Tensor, projection: Tensor, motion: Tensor, known: Tensor, agent_features: Tensor,
                 agent_anchors: Tensor, agent_confidence: Tensor, line_features: Tensor, line_anchors: Tensor, line_confidence: Tensor,
@@ -52,8 +53,9 @@ class DistillDrive(nn.Module):
             found: what ``perceive`` gave before (``sight.FOUND``); images and projection are then not read.
 
         Returns:
-            ``offsets`` [B, 18, 6, 2] metres a step of 0.5 s, right, left and straight on, six each; ``scores`` [B, 18] logits; ``status``
-            [B, 10]; ``boxes`` [B, N, 10] (``config.ANCHOR``), ``box_logits`` [B, N, C], ``box_confidence`` [B, N]; ``agent_offsets``
+            ``offsets`` [B, 18, 6, 2] metres a step of 0.5 s, right, left and straight on, six each; ``scores`` [B, 18] logits of the
+            choice; ``status`` [B, 10]; ``boxes`` [B, N, 10] (``config.ANCHOR``), ``box_logits`` [B, N, C], ``box_confidence`` [B, N];
+            ``agent_offsets``
             [B, N, 6, T, 2] metres a step and ``agent_scores`` [B, N, 6] logits; ``lines`` [B, L, 2 P], ``line_logits``; ``kept`` int64
             [B, K]: which boxes are in the new memory; the new memory; further tensors for training.
         """

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from kd_planner_ros.networks.distilldrive.boxes import fan, moved_boxes, rotated
 from kd_planner_ros.networks.distilldrive.config import (
@@ -17,9 +18,11 @@ from kd_planner_ros.networks.distilldrive.config import (
     FORWARD_SPEED,
     KINDS,
     MODES,
+    RULES,
     STATUS,
     STEP_S,
     SceneConfig,
+    rules_of,
 )
 from kd_planner_ros.networks.distilldrive.generative import Generative
 from kd_planner_ros.networks.distilldrive.layers import Attend, BoxEncoder, FeedForward, PlaceEncoder, WayEncoder, head, score_head
@@ -78,8 +81,10 @@ class Planner(nn.Module):
     plan_anchors: Tensor
     motion_anchors: Tensor
     ego_box: Tensor
+    rule_weights: Tensor
 
-    def __init__(self, config: SceneConfig, layers: int, generative: bool, status_per_mode: bool = False, extra: bool = False):
+    def __init__(self, config: SceneConfig, layers: int, generative: bool, status_per_mode: bool = False, extra: bool = False,
+                 rules: bool = False):
         super().__init__()
         spec, width = config.spec, config.spec.width
         self.queue, self.steps, self.status_per_mode = spec.queue, config.steps, status_per_mode
@@ -97,6 +102,8 @@ class Planner(nn.Module):
         self.plan_head, self.motion_head = head(width, 2 * self.steps), head(width, 2 * spec.agent_steps)
         self.plan_score, self.motion_score = score_head(width), score_head(width)
         self.status_head = head(width, len(STATUS))
+        self.rule_head = head(width, len(rules_of(config))) if rules else None
+        self.register_buffer("rule_weights", torch.tensor([RULES[name] for name in rules_of(config)]), persistent=False)
 
     def forward(self, agents: Agents, lines: Lines, past: Mapping[str, Tensor], motion: Tensor,
                 extra: Tensor | None = None) -> dict[str, Tensor]:
@@ -113,7 +120,8 @@ class Planner(nn.Module):
             ``offsets`` [B, 18, 6, 2] metres a step, ``scores`` [B, 18] logits, ``queries`` [B, 18, D], ``status`` [B, 10] or [B, 18, 10];
             ``agent_offsets`` [B, N, 6, T, 2], ``agent_scores`` [B, N, 6] logits; ``tokens``, ``embeds`` [B, N + 18, D] and
             ``agent_modes`` [B, N, 6, D] for ``answer``; ``words`` [B, 18, D], the encoded vocabulary; ``ego_tokens`` [B, 18, D] and
-            ``ego_boxes`` [B, 10] for the memory.
+            ``ego_boxes`` [B, 10] for the memory. With rule heads also ``rules`` [B, 18, R], logits of ``rules_of``; ``scores`` are then
+            those of ``chosen_by``, and ``imitation`` [B, 18] the logits without the rules.
         """
         batch, count = agents.features.shape[:2]
         ego_box = self._ego(past["ego_speed"])
@@ -130,6 +138,8 @@ class Planner(nn.Module):
         moved_tokens = tokens if self.generative is None else self.generative(tokens)
         modes = self._motion_modes(agents)
         found = self.answer(moved_tokens, embeds, modes)
+        if "rules" in found:
+            found |= {"imitation": found["scores"], "scores": self.chosen_by(found["scores"], found["rules"])}
         return {**found, "tokens": tokens, "embeds": embeds, "agent_modes": modes, "ego_tokens": moved_tokens[:, count:],
                 "ego_boxes": ego_box, "words": words}
 
@@ -154,7 +164,13 @@ class Planner(nn.Module):
         status = self.status_head(ego if self.status_per_mode else ego.mean(1))
         return {"offsets": self.plan_head(queries).unflatten(-1, (self.steps, 2)), "scores": self.plan_score(queries)[..., 0],
                 "queries": queries, "status": status, "agent_offsets": self.motion_head(motion).unflatten(-1, (-1, 2)),
-                "agent_scores": self.motion_score(motion)[..., 0]}
+                "agent_scores": self.motion_score(motion)[..., 0],
+                **({} if self.rule_head is None else {"rules": self.rule_head(queries)})}
+
+    def chosen_by(self, scores: Tensor, rules: Tensor) -> Tensor:
+        """Logits [B, 18] of the choice: the imitation's ``scores`` [B, 18], whose softmax over a command's six is its probability, and the
+        weighted logarithms of the sub-scores that the logits ``rules`` [B, 18, R] forecast."""
+        return scores + (logsigmoid(rules) * self.rule_weights).sum(-1)
 
     def _ego(self, speed: Tensor) -> Tensor:
         """The ego's box [B, 10]; its velocity is the forward speed that was predicted before."""

@@ -21,6 +21,7 @@ from kd_planner_ros.networks.distilldrive.model import empty_memory
 from kd_planner_ros.networks.distilldrive.plan_loss import taught_tokens, with_future
 from kd_planner_ros.networks.distilldrive.processor import DistillDriveProcessor
 from kd_planner_ros.networks.distilldrive.reinforcement import FORMS
+from kd_planner_ros.networks.distilldrive.rules import rule_figures, rule_loss
 from kd_planner_ros.networks.distilldrive.scene import Caps, scene_arrays
 from kd_planner_ros.networks.distilldrive.sight import FOUND, FROZEN, FrozenPerception
 from kd_planner_ros.networks.distilldrive.task import PLANNING, SceneTask
@@ -34,6 +35,7 @@ BACKBONE = "backbone"
 LINES = {"line_score", "line_place"}
 KEPT = "found_"
 """Before the names of what a frozen perception found."""
+RULES_WEIGHT = 1.0
 RAMPS = {"latent": (0.0, 5.0), "reinforcement": (0.0, 10.0)}
 """The latent variable's divergence counts whole after a fifth of the stage, the reinforcement term after a tenth."""
 STAGES = (Stage("perception", 0.6, ("backbone", "neck", "agents", "lines"), losses=PERCEPTION, method="imitation"),
@@ -64,6 +66,9 @@ class TrainOptions:
     plan_space: str = field(default="offsets", metadata={
         "help": "the trajectory's loss: offsets (step by step, as published) or cumulative (place by place)",
         "choices": ("offsets", "cumulative")})
+    rule_scores: bool = field(default=False, metadata={
+        "help": "heads that forecast of each candidate whether it keeps to the rules (collisions, drivable area, time to collision, "
+        "progress, red lights), which the recorded truth teaches; the choice counts them. Off: the published method"})
     frozen_perception: bool = field(default=False, metadata={
         "help": "samples hold what the perception of --init or --warm-start finds in place of the pictures, so that planner and front "
         "token alone are trained: to compare planners on one perception"})
@@ -81,6 +86,7 @@ class DistillDriveTask(SceneTask):
         self.cameras = tuple(spec.id for spec in config.camera_specs)
         self.pictures = (MAIN, *self.cameras[1:])
         self.weights = WEIGHTS | ({} if config.generative else {"latent": 0.0}) | ({} if self.rl is not None else {"reinforcement": 0.0})
+        self.weights |= {"rules": RULES_WEIGHT} if config.rule_scores else {}
         spec = config.spec
         self._eyes: FrozenPerception | None = None
         if options.frozen_perception:
@@ -166,25 +172,29 @@ class DistillDriveTask(SceneTask):
 
     def parts(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
         """See ``box_losses``, ``line_losses``, ``plan_losses`` and ``motion_losses``. In training the planner's losses judge the answers
-        with a draw of the latent variable, which knows the future; distillation judges those of run time."""
+        with a draw of the latent variable, which knows the future; distillation and the rules (``rule_loss``) judge those of run time."""
         parts, pairs = box_losses(outputs, targets)
         if wanted & LINES:
             parts |= line_losses(outputs, targets, self.processor.config)
         if wanted <= PERCEPTION.keys():
             return parts
         answers = outputs
+        if "rules" in outputs:
+            parts["rules"] = rule_loss(outputs, targets, self.processor.config)
+            answers = {**outputs, "scores": outputs["imitation"]}
         if self._posterior is not None and torch.is_grad_enabled():
             taught = taught_tokens(outputs, targets, pairs, self._steps, self.options.posterior == "all")
             planner = self._model.planner
             moved, parts["latent"] = with_future(planner.generative, self._posterior, outputs["tokens"], taught)
-            answers = {**outputs, **planner.answer(moved, outputs["embeds"], outputs["agent_modes"])}
+            answers = {**answers, **planner.answer(moved, outputs["embeds"], outputs["agent_modes"])}
         return parts | self.planning(answers, targets, pairs)
 
     # --- figures -----------------------------------------------------------------------------------------------------
 
     def figures(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Score]:
         """The planner's, and ``agents_found``: the share of true road users with a shown box within 2 m; ``agents_false``: the share of
-        shown boxes without a true one there; ``lines_found``: the share of true lines with a shown one whose points lie within 1 m."""
+        shown boxes without a true one there; ``lines_found``: the share of true lines with a shown one whose points lie within 1 m;
+        with rule heads ``rule_figures``."""
         found, total, wrong, shown = (0.0, 0.0, 0.0, 0.0)
         for row in range(len(targets["kinds"])):
             truth = targets["boxes"][row][targets["kinds"][row] >= 0][:, :2]
@@ -193,7 +203,8 @@ class DistillDriveTask(SceneTask):
             found, total = found + float(near.any(1).sum()), total + len(truth)
             wrong, shown = wrong + float((~near.any(0)).sum()), shown + len(boxes)
         return {**super().figures(outputs, targets), "agents_found": (found, total), "agents_false": (wrong, shown),
-                "lines_found": _lines_found(outputs, targets)}
+                "lines_found": _lines_found(outputs, targets),
+                **(rule_figures(outputs, targets, self.processor.config) if "rules" in outputs else {})}
 
 
 def _lines_found(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Score:
@@ -224,7 +235,8 @@ def scene_key(config: DistillDriveConfig) -> dict[str, Any]:
 def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """Size, switches and the front camera that the recordings were made with."""
     fields: dict[str, Any] = {"size": size, "cameras": options.cameras, "signals": options.signals, "horizon_s": options.horizon_s,
-                              "generative": options.generative, "camera_x_m": options.camera_x_m, "camera_z_m": options.camera_z_m}
+                              "generative": options.generative, "rule_scores": options.rule_scores, "camera_x_m": options.camera_x_m,
+                              "camera_z_m": options.camera_z_m}
     camera = others.get("front", camera)
     if camera is not None:
         fields |= {"camera_width": camera.width, "camera_height": camera.height, "camera_fov_deg": camera.fov_deg}

@@ -198,6 +198,24 @@ def test_another_perception_makes_samples_of_its_own(eyes):
     assert first.task.key != key
 
 
+def test_rule_heads_learn_from_the_samples_that_there_are(eyes):
+    """Trained beside planners without them: the samples are the same, and the model is one that can be loaded and drives."""
+    plain, ruled = (but(eyes, frozen_perception=True, rule_scores=rules) for rules in (False, True))
+    learner = learner_of(ruled)
+    assert dict(learner_of(plain).task.key) == dict(learner.task.key)
+    samples = Samples(build_shards(find_bags(eyes.bags), eyes.cache, learner.task, progress=False))
+    values = learner.step(learner.prepare(samples, np.array([0, 1]), 0, np.array([True, True])), 0, 1e-3)
+    assert values["rules"] > 0.0 and np.isfinite(list(values.values())).all()
+    figures = learner.validate(samples, 2)
+    assert all(0.0 <= figures[f"rule_{name}"] <= 1.0 for name in ("nc", "dac", "ttc", "ep", "tlc"))
+    train(but(ruled, name="ruled", epochs=0.2))
+    card = read_card(eyes.models_dir / "ruled")
+    model, made, _ = load_model(eyes.models_dir / "ruled")
+    assert card.config["rule_scores"] is True and made.rule_scores and model.planner.rule_head is not None
+    without = {name: value for name, value in card.config.items() if name != "rule_scores"}
+    assert find_network("distilldrive").config(without).rule_scores is False, "cards from before the option"
+
+
 @pytest.mark.long
 def test_eight_frames_are_learnt_by_heart(eyes):
     """Driven ways to 2 cm a step, the choice of every frame, and the teacher's instances to a tenth of their first difference."""

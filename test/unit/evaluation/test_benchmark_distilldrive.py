@@ -16,8 +16,8 @@ from kd_planner_ros.networks.registry import find_network
 
 SPEC = find_spec("distilldrive")
 RECIPE = read_recipe(SPEC)
-GRID = {"base": (False, False, False), "distilled": (True, False, False), "generative": (False, True, False),
-        "reinforced": (False, False, True), "full": (True, True, True)}
+GRID = {"base": (False, False, False, False), "distilled": (True, False, False, False), "generative": (False, True, False, False),
+        "reinforced": (False, False, True, False), "full": (True, True, True, False), "rules": (True, True, True, True)}
 
 
 def paths(folder=Path("models")):
@@ -29,13 +29,13 @@ def config_of(model):
 
 
 def test_each_row_is_trained_with_three_seeds_and_drives_with_its_own():
-    for label, (distilled, generative, reinforced) in GRID.items():
+    for label, (distilled, generative, reinforced, ruled) in GRID.items():
         rows = [model for model in RECIPE.values() if model.label == label]
         assert [(config_of(model).seed, model.traffic) for model in rows] == [(seed, seed) for seed in range(3)]
         for config in map(config_of, rows):
             own = config.options("distilldrive")
             assert (config.method == "instance_imitation") is distilled
-            assert (own.generative, own.reinforcement != "off") == (generative, reinforced)
+            assert (own.generative, own.reinforcement != "off", own.rule_scores) == (generative, reinforced, ruled)
             assert own.frozen_perception and Path(str(config.warm_start)).name == "distilldrive_perception"
             (stage,) = stages_of(config)
             assert not any(stage.covers(name) for name in FROZEN)

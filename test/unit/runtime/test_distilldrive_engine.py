@@ -67,6 +67,23 @@ def test_a_missing_camera_is_masked_alike(planners):
     assert np.abs(plans[0].candidates - plans[1].candidates).max() < 2e-3 and "without left" in plans[1].mode
 
 
+def test_the_choice_by_rules_is_the_same_on_the_converted_graph(tmp_path):
+    network = find_network("distilldrive")
+    config = network.config({"cameras": 1, "rescore": False, "rule_scores": True})
+    torch.manual_seed(3)
+    model = network.build_model(config)
+    with torch.no_grad():
+        model.planner.rule_head[-1].weight.mul_(8.0)
+    save_model(tmp_path / "ruled", "distilldrive", config, model.state_dict())
+    wanted, found = (load_planner("ruled", engine=engine, models_dir=tmp_path, keep=False).plan(frame(config, 0))
+                     for engine in ("torch", "openvino"))
+    assert np.abs(found.scores - wanted.scores).max() < 2e-3 and found.scores.argmax() == wanted.scores.argmax()
+    save_model(tmp_path / "plain", "distilldrive", network.config({"cameras": 1, "rescore": False}), {
+        name: one for name, one in model.state_dict().items() if "rule_head" not in name})
+    plain = load_planner("plain", engine="torch", models_dir=tmp_path, keep=False).plan(frame(config, 0))
+    assert np.abs(plain.scores - wanted.scores).max() > 0.01 and np.allclose(plain.candidates, wanted.candidates), "the heads are heard"
+
+
 def test_automatic_choice_takes_the_converted_graph_and_the_latency_is_measured_on_it(planners):
     assert planners[1].engine.describe.startswith("openvino")
     network = find_network("distilldrive")

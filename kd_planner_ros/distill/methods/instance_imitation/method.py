@@ -53,7 +53,7 @@ class InstanceImitation(Distiller):
         self._by_command = {f"instances_{name}": apart[command == row].mean() for row, name in enumerate(COMMANDS)
                             if bool((command == row).any())}
         if options.distribution_weight:
-            wanted, found = (chosen(one["scores"].float()).log_softmax(-1) for one in (teacher, student))
+            wanted, found = (chosen(one.get("imitation", one["scores"]).float()).log_softmax(-1) for one in (teacher, student))
             terms["distribution"] = options.distribution_weight * (wanted.exp() * (wanted - found)).sum(-1).mean()
         if options.trajectory_weight:
             ways = chosen(student["offsets"].float()) - chosen(teacher["offsets"])
