@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -80,6 +81,7 @@ class Widths:
         pose_head: channels of its head.
         motion_half: channels at stride 2 of the flow and mask decoders.
         motion_cap: most channels of a level of these decoders; 0: no limit.
+        matching: channels of the matching features, where the network has them.
     """
 
     swin: SwinWidths
@@ -90,6 +92,7 @@ class Widths:
     pose_head: int
     motion_half: int
     motion_cap: int
+    matching: int
     input_height: int
     input_width: int
 
@@ -97,13 +100,13 @@ class Widths:
 SIZES = {
     "full": Widths(SwinWidths(96, (2, 2, 6, 2), (3, 6, 12, 24), 7, 0.3),
                    SegmentationWidths(256, 150, 16, 6, 1024, 10, 8, 2048, 2, 0.1, 12544, 256, 6, 77, 77, 49408),
-                   CITYSCAPES, (256, 256, 256, 256, 256), (64, 128, 256, 512), 256, 64, 0, 192, 512),
+                   CITYSCAPES, (256, 256, 256, 256, 256), (64, 128, 256, 512), 256, 64, 0, 64, 192, 512),
     "nano": Widths(SwinWidths(32, (2, 2, 2, 2), (2, 4, 8, 16), 4, 0.1),
                    SegmentationWidths(64, 32, 4, 2, 128, 4, 4, 128, 1, 0.0, 1024, 64, 1, 16, 8, 64),
-                   WORLD, (64, 48, 32, 16, 8), (32, 48, 64, 96), 64, 16, 48, 128, 352),
+                   WORLD, (64, 48, 32, 16, 8), (32, 48, 64, 96), 64, 16, 48, 32, 128, 352),
     "tiny": Widths(SwinWidths(8, (1, 1, 1, 1), (1, 1, 2, 2), 2, 0.0),
                    SegmentationWidths(64, 16, 4, 1, 32, 3, 2, 32, 1, 0.0, 64, 64, 1, 8, 8, 64),
-                   WORLD, (16, 16, 12, 8, 8), (8, 8, 8, 8), 8, 8, 16, 32, 64),
+                   WORLD, (16, 16, 12, 8, 8), (8, 8, 8, 8), 8, 8, 16, 8, 32, 64),
 }
 """``full`` is the paper's. ``nano`` keeps every part of it on two cores. ``tiny`` is for tests."""
 
@@ -121,6 +124,7 @@ class UnifiedEncoderConfig:
         metres_per_unit: length that the decoders call 1: depth reaches from 0.1 to 9.1 of it.
         metric: whether that length was learnt. Otherwise it is arbitrary, and the processor takes it from the camera's height over
             the ground.
+        matching: whether pose, flow and motion mask read a correlation of both pictures (``matching.py``); the paper's do not.
     """
 
     size: str = "nano"
@@ -135,8 +139,15 @@ class UnifiedEncoderConfig:
     rate_hz: float = 10.0
     metres_per_unit: float = 10.0
     metric: bool = True
+    matching: bool = False
+
+    MATCHES: ClassVar[bool] = True
+    """Whether the network can have a correlation."""
 
     def __post_init__(self) -> None:
+        if self.matching and not self.MATCHES:
+            raise ConfigError("no correlation in a network whose pose decoder cannot read it", "matching true",
+                              "leave 'matching' out, or use the network unified_encoder")
         if self.size not in SIZES:
             raise ConfigError(f"a size of the unified encoder out of {', '.join(SIZES)}", repr(self.size), "correct 'size'")
         for name, own in (("input_height", self.widths.input_height), ("input_width", self.widths.input_width)):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
 from kd_planner_ros.networks.unified_encoder.depth import DepthDecoder, depth_of
+from kd_planner_ros.networks.unified_encoder.matching import Aligned, Matcher
 from kd_planner_ros.networks.unified_encoder.motion import MotionDecoder, PoseDecoder
 from kd_planner_ros.networks.unified_encoder.precision import unrounded
 from kd_planner_ros.networks.unified_encoder.segmentation import build_segmentation, task_ids
@@ -38,9 +40,11 @@ class UnifiedEncoder(nn.Module):
         self.metres = config.metres_per_unit
         self.encoder, self.segmentation = build_segmentation(widths)
         self.depth = DepthDecoder(channels, widths.depth, published=config.size == "full")
-        self.pose = PoseDecoder(channels, widths.pose, widths.pose_head)
-        self.flow = MotionDecoder(channels, widths.motion_half, widths.motion_cap, 3)
-        self.motion = MotionDecoder(channels, widths.motion_half, widths.motion_cap, 1)
+        size = config.input_height, config.input_width
+        matcher = Matcher(channels, widths.matching, config.intrinsics.tolist(), size) if config.matching else None
+        self.pose = PoseDecoder(channels, widths.pose, widths.pose_head, matcher)
+        self.flow = MotionDecoder(channels, widths.motion_half, widths.motion_cap, 3, config.matching, rest=config.matching)
+        self.motion = MotionDecoder(channels, widths.motion_half, widths.motion_cap, 1, config.matching)
         self.learns_from_sources = True
 
     def forward(self, image: Tensor, before: Tensor, before_1: Tensor, before_2: Tensor, before_3: Tensor, before_4: Tensor,
@@ -67,7 +71,7 @@ class UnifiedEncoder(nn.Module):
         disparities = self.depth(seen)
         found = {"depth": self.metres * depth_of(disparities[0])[:, 0], **scaled("disparity", disparities),
                  **in_float32(self.segmentation, seen, task), **dict(zip(FEATURES, seen, strict=True))}
-        found |= self._pair(image, seen, before, known)
+        found |= self._pair(image, seen, before, known, found["depth"])
         return found | ({f"stage{number}": one for number, one in enumerate(seen, 1)} if features else {})
 
     def _both(self, image: Tensor, before: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
@@ -79,12 +83,42 @@ class UnifiedEncoder(nn.Module):
             known = self.encoder(before)
         return self.encoder(image), known
 
-    def _pair(self, image: Tensor, seen: Sequence[Tensor], before: Tensor, known: Sequence[Tensor]) -> dict[str, Tensor]:
+    def _pair(self, image: Tensor, seen: Sequence[Tensor], before: Tensor, known: Sequence[Tensor], depth: Tensor) -> dict[str, Tensor]:
         sources = before.shape[0] // image.shape[0]
-        pairs = [torch.cat([one, other.repeat(sources, 1, 1, 1)], dim=1) for one, other in zip(known, seen, strict=True)]
-        images = torch.cat([before, image.repeat(sources, 1, 1, 1)], dim=1)
-        pose = in_float32(self.pose, pairs)
-        return motion_outputs(pose, self.flow(images, pairs, pose), self.motion(images, pairs, pose), self.metres)
+        image, seen = image.repeat(sources, 1, 1, 1), [one.repeat(sources, 1, 1, 1) for one in seen]
+        pairs, matcher = paired(seen, known), self.pose.matcher
+        if matcher is None:
+            pose, images = in_float32(self.pose, pairs), torch.cat([before, image], dim=1)
+            return motion_outputs(pose, self.flow(images, pairs, pose), self.motion(images, pairs, pose), self.metres)
+        target, source = matcher(image, *seen[:2]), matcher(before, *known[:2])
+        plain = matcher.plain(target, source)
+        pose = in_float32(self.pose, pairs, plain)
+        aligned = matcher.align(depth.repeat(sources, 1, 1), in_metres(pose, self.metres), before, known[0], target, source)
+        images, pairs = field_inputs(image, seen, known, aligned)
+        flow, motion = (one(images, pairs, pose, aligned.clue) for one in (self.flow, self.motion))
+        found = motion_outputs(pose, flow, motion, self.metres)
+        return with_rigid(found, aligned.rigid) | matcher.logits(plain, aligned) | {"rigid": aligned.rigid}
+
+
+def paired(seen: Sequence[Tensor], known: Sequence[Tensor]) -> list[Tensor]:
+    """Source and target of each scale joined by channel, the source first, of the target's maps and the source's."""
+    return [torch.cat([before, now], dim=1) for now, before in zip(seen, known, strict=True)]
+
+
+def field_inputs(image: Tensor, seen: Sequence[Tensor], known: Sequence[Tensor], aligned: Aligned) -> tuple[Tensor, list[Tensor]]:
+    """Pictures and pairs for flow and motion mask; the source lies where the rigid flow puts it, but for its coarse features."""
+    return torch.cat([aligned.image, image], dim=1), paired(seen, [aligned.fine, *known[1:]])
+
+
+def with_rigid(found: Mapping[str, Tensor], rigid: Tensor) -> dict[str, Tensor]:
+    """The complete flow in place of what points move by themselves, in every ``flow`` of ``found``."""
+    return {name: one + (rigid if one.shape[-2:] == rigid.shape[-2:] else interpolate(rigid, size=one.shape[-2:], mode="bilinear"))
+            if name.startswith("flow") else one for name, one in found.items()}
+
+
+def in_metres(pose: Tensor, metres: float) -> Tensor:
+    """A pose [B, 6] with its translation in metres, of one in units."""
+    return torch.cat([pose[:, :3], metres * pose[:, 3:]], dim=1)
 
 
 def in_float32(module: Callable[..., Any], features: Sequence[Tensor], *others: Tensor) -> Any:
@@ -101,7 +135,7 @@ def motion_outputs(pose: Tensor, flow: Sequence[Tensor], motion: Sequence[Tensor
         metres: to a unit.
     """
     flow = [metres * one for one in flow]
-    return {"pose": torch.cat([pose[:, :3], metres * pose[:, 3:]], dim=1), "flow": flow[0], **scaled("flow", flow),
+    return {"pose": in_metres(pose, metres), "flow": flow[0], **scaled("flow", flow),
             "motion": motion[0][:, 0], **scaled("motion", motion)}
 
 

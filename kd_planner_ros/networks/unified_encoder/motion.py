@@ -6,15 +6,22 @@ Source: the paper's sections III-B and III-C; Sun and Hariharan, "Dynamo-Depth",
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu, interpolate, relu
 
+from kd_planner_ros.networks.unified_encoder.matching import AROUND, PLAIN, Matcher
+
 POSE_SCALE = 0.01
 FLOW_SCALE = 0.005
+OWN_SCALE = 0.02
+"""Of what points move by themselves: they move by half a metre a step or not at all."""
 SEED_SCALE = 100.0
 """What the pose is multiplied by before it seeds the coarsest level of flow and mask."""
+CLUED = 2
+"""The level of a field that reads what matching says: that of stride 8."""
 
 
 class ResidualBlock(nn.Module):
@@ -42,26 +49,43 @@ class PoseDecoder(nn.Module):
         channels: of one picture's features.
         widths: of the four stages.
         head: channels of the head.
+        matcher: what compares the pictures; flow and motion mask ask it as well. None: nothing does.
     """
 
-    def __init__(self, channels: Sequence[int], widths: Sequence[int], head: int):
+    def __init__(self, channels: Sequence[int], widths: Sequence[int], head: int, matcher: Matcher | None = None):
         super().__init__()
         before = (0, *widths[:-1])
         self.stages = nn.ModuleList(
             nn.Sequential(nn.Conv2d(2 * channel + prior, width, 1), ResidualBlock(width, width, 2), ResidualBlock(width, width))
             for channel, prior, width in zip(channels, before, widths, strict=True))
         self.head = pose_head(widths[-1], head)
+        self.matcher = matcher
+        self.clue = None if matcher is None else _clue(PLAIN, widths[1])
 
-    def forward(self, pairs: Sequence[Tensor]) -> Tensor:
+    def forward(self, pairs: Sequence[Tensor], clue: Tensor | None = None) -> Tensor:
         """[B, 6]: axis and angle in radians, and the translation in the network's units, which ``geometry.transform`` reads.
 
         Args:
             pairs: the four features of source and target, joined by channel, the source first.
+            clue: what the matcher says (``Matcher.plain``).
         """
-        x = self.stages[0](pairs[0])
-        for stage, pair in zip(self.stages[1:], pairs[1:], strict=True):
-            x = stage(torch.cat([x, pair], dim=1))
-        return pose_of_maps(self.head(x))
+        maps: list[Tensor] = []
+        for level, (stage, pair) in enumerate(zip(self.stages, pairs, strict=True)):
+            narrow, *blocks = stage.children()
+            x = narrow(torch.cat([*maps, pair], dim=1))
+            if level == 1 and self.clue is not None:
+                x = x + self.clue(clue)
+            for block in blocks:
+                x = block(x)
+            maps = [x]
+        return pose_of_maps(self.head(maps[0]))
+
+
+def _clue(width_in: int, width_out: int) -> nn.Conv2d:
+    """Reads a clue beside a layer that has weights already: it begins at zero."""
+    read = nn.Conv2d(width_in, width_out, 3, padding=1, bias=False)
+    nn.init.zeros_(read.weight)
+    return read
 
 
 def pose_head(width: int, head: int) -> nn.Sequential:
@@ -83,29 +107,43 @@ class FieldDecoder(nn.Module):
         cap: most channels of a level's convolutions; 0: no limit.
         out: channels of the field: 3 for the flow, 1 for the mask.
         scale: of the field: outputs are small at first.
+        clued: whether it reads what matching says around the rigid flow (``matching.Aligned``).
+        rest: whether the field begins at zero, and not with the pose: it is what points move by themselves.
     """
 
-    def __init__(self, levels: Sequence[int], cap: int, out: int, scale: float):
+    def __init__(self, levels: Sequence[int], cap: int, out: int, scale: float, clued: bool = False, rest: bool = False):
         super().__init__()
         wide = [min(one, cap) if cap else one for one in levels]
-        self._scale = scale
-        self.seed = nn.Conv2d(6, out, 1)
+        self._scale, self._out = scale, out
+        self.seed = None if rest else nn.Conv2d(6, out, 1)
         self.look = nn.ModuleList(nn.Conv2d(level + out, width, 3, padding=1) for level, width in zip(levels, wide, strict=True))
         self.again = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in wide)
-        self.step = nn.ModuleList(nn.Conv2d(2 * width, out, 1) for width in wide)
+        # Another name where the field means something else: a start's last layers do not fit it.
+        self._step = "change" if rest else "step"
+        steps = nn.ModuleList(nn.Conv2d(2 * width, out, 1) for width in wide)
+        self.add_module(self._step, steps)
+        if rest:
+            for parameter in steps.parameters():
+                nn.init.zeros_(parameter)
+        self.clue = _clue(AROUND + 6, wide[CLUED]) if clued else None
 
-    def refine(self, maps: Sequence[Tensor], pose: Tensor) -> list[Tensor]:
+    def refine(self, maps: Sequence[Tensor], pose: Tensor, clue: Tensor | None = None) -> list[Tensor]:
         """The field [B, out, H / 2^s, W / 2^s] for s = 0 to 3.
 
         Args:
             maps: of the levels; the last one has the picture's size.
             pose: [B, 6]; no gradient reaches it.
+            clue: what matching says.
         """
-        field = self.seed(SEED_SCALE * pose.detach().roll(3, 1)[..., None, None])
+        told = SEED_SCALE * pose.detach().roll(3, 1)[..., None, None]
+        field = told.new_zeros(len(told), self._out, 1, 1) if self.seed is None else self.seed(told)
+        steps: Any = self.get_submodule(self._step)
         found = []
-        for level, look, again, step in zip(maps, self.look, self.again, self.step, strict=True):
+        for number, (level, look, again, step) in enumerate(zip(maps, self.look, self.again, steps, strict=True)):
             field = interpolate(field, size=level.shape[-2:], mode="bilinear", align_corners=False)
             seen = look(torch.cat([level, field], dim=1))
+            if number == CLUED and self.clue is not None and clue is not None:
+                seen = seen + self.clue(torch.cat([clue, told.expand(-1, -1, *clue.shape[-2:])], dim=1))
             field = field + step(torch.cat([seen, again(seen).relu()], dim=1))
             found.append(self._scale * field)
         return found[:1:-1]
@@ -117,22 +155,23 @@ class MotionDecoder(FieldDecoder):
     Args:
         channels: of one picture's features.
         half: channels at stride 2.
-        cap, out: as for ``FieldDecoder``.
+        cap, out, clued, rest: as for ``FieldDecoder``.
     """
 
-    def __init__(self, channels: Sequence[int], half: int, cap: int, out: int):
-        super().__init__([*(2 * one for one in reversed(channels)), half, 6], cap, out, FLOW_SCALE)
+    def __init__(self, channels: Sequence[int], half: int, cap: int, out: int, clued: bool = False, rest: bool = False):
+        super().__init__([*(2 * one for one in reversed(channels)), half, 6], cap, out, OWN_SCALE if rest else FLOW_SCALE, clued, rest)
         self.narrow = nn.Conv2d(2 * channels[0], half, 1)
         self.finer = nn.Sequential(ResidualBlock(half, half, end=elu), ResidualBlock(half, half, end=elu))
 
-    def forward(self, images: Tensor, pairs: Sequence[Tensor], pose: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor, pairs: Sequence[Tensor], pose: Tensor, clue: Tensor | None = None) -> list[Tensor]:
         """As ``refine``.
 
         Args:
             images: the two normalised pictures, joined by channel [B, 6, H, W], the source first.
             pairs: as for the pose decoder.
             pose: [B, 6]; no gradient reaches it.
+            clue: as for ``refine``.
         """
         # The 1x1 convolution gives the same behind the interpolation, whose weights sum to 1; before it, it costs a quarter.
         half = self.finer(interpolate(self.narrow(pairs[0].detach()), scale_factor=2, mode="bilinear", align_corners=False))
-        return self.refine([*pairs[::-1], half, images], pose)
+        return self.refine([*pairs[::-1], half, images], pose, clue)

@@ -7,18 +7,20 @@ equal inputs (``runtime/parts.py`` compares them so).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
 from kd_planner_ros.networks.parts import NetworkPart
 from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
 from kd_planner_ros.networks.unified_encoder.depth import depth_of
-from kd_planner_ros.networks.unified_encoder.model import BEFORE, FEATURES, UnifiedEncoder
+from kd_planner_ros.networks.unified_encoder.matching import Aligned, Matcher
+from kd_planner_ros.networks.unified_encoder.model import BEFORE, FEATURES, UnifiedEncoder, field_inputs, in_metres, paired
 
 SCALES = ("pixels_32", "pixels_16", "pixels_8")
 """Maps that the pixel decoder gives the queries, from coarse to fine."""
+MATCHED = ("match_plain", "match_target", "match_source")
+"""What plain matching says, and the matching features of both pictures."""
+ALIGNED = tuple(f"aligned_{name}" for name in Aligned._fields)
 
 
 class _Encoder(nn.Module):
@@ -59,9 +61,27 @@ class _Queries(nn.Module):
         return {"class_logits": found.prediction_class, "mask_logits": found.prediction_masks}
 
 
-def _pairs(features: Sequence[Tensor]) -> list[Tensor]:
-    """Source and target of each scale joined by channel, the source first, of the target's four maps and the source's."""
-    return [torch.cat([before, now], dim=1) for now, before in zip(features[:4], features[4:], strict=True)]
+class _Matching(nn.Module):
+    """Matching features of both pictures, and what comparing them says."""
+
+    def __init__(self, matcher: Matcher):
+        super().__init__()
+        self.matcher = matcher
+
+    def forward(self, image: Tensor, before: Tensor, *features: Tensor) -> dict[str, Tensor]:
+        target, source = self.matcher(image, *features[:2]), self.matcher(before, *features[2:])
+        return dict(zip(MATCHED, (self.matcher.plain(target, source), target, source), strict=True))
+
+
+class _Aligned(nn.Module):
+    """The picture before after the rigid flow."""
+
+    def __init__(self, matcher: Matcher):
+        super().__init__()
+        self.matcher = matcher
+
+    def forward(self, depth: Tensor, pose: Tensor, before: Tensor, fine: Tensor, target: Tensor, source: Tensor) -> dict[str, Tensor]:
+        return dict(zip(ALIGNED, self.matcher.align(depth, pose, before, fine, target, source), strict=True))
 
 
 class _Pose(nn.Module):
@@ -70,37 +90,58 @@ class _Pose(nn.Module):
         self.pose, self.metres = model.pose, model.metres
 
     def forward(self, *features: Tensor) -> dict[str, Tensor]:
-        pose = self.pose(_pairs(features))
-        return {"pose": torch.cat([pose[:, :3], self.metres * pose[:, 3:]], dim=1)}
+        return {"pose": in_metres(self.pose(paired(features[:4], features[4:8]), *features[8:]), self.metres)}
 
 
 class _Field(nn.Module):
-    """Flow or motion."""
+    """Flow or motion; of the source and after the rigid flow where the network matches."""
 
     def __init__(self, model: UnifiedEncoder, name: str):
         super().__init__()
         self.decoder, self.name, self.metres = getattr(model, name), name, model.metres
 
     def forward(self, image: Tensor, before: Tensor, pose: Tensor, *features: Tensor) -> dict[str, Tensor]:
-        own = torch.cat([pose[:, :3], pose[:, 3:] / self.metres], dim=1)
-        field = self.decoder(torch.cat([before, image], dim=1), _pairs(features), own)[0]
-        return {self.name: self.metres * field if self.name == "flow" else field[:, 0]}
+        seen, known, aligned = features[:4], features[4:8], features[8:]
+        own = in_metres(pose, 1.0 / self.metres)
+        if not aligned:
+            field = self.decoder(torch.cat([before, image], dim=1), paired(seen, known), own)[0]
+        else:
+            source = Aligned(*aligned)
+            field = self.decoder(*field_inputs(image, seen, known, source), own, source.clue)[0]
+        if self.name == "motion":
+            return {"motion": field[:, 0]}
+        return {"flow": self.metres * field + aligned[-1] if aligned else self.metres * field}
 
 
 def build_parts(model: UnifiedEncoder, config: UnifiedEncoderConfig) -> tuple[NetworkPart, ...]:
     """Encoder, depth, segmentation (its pixel decoder first), pose, flow and motion. Motion in metres needs depth where the network has
-    learnt none."""
-    both = (*FEATURES, *BEFORE)
+    learnt none; flow and motion need it where the network matches around the rigid flow."""
     eye = ("encoder",)
-    scale = () if config.metric else ("depth",)
-    return (
+    parts = (
         NetworkPart("encoder", switch=False, module=_Encoder(model), inputs=("image",), outputs=FEATURES),
         NetworkPart("depth", eye, module=_Depth(model), inputs=FEATURES, outputs=("depth",)),
         NetworkPart("pixels", eye, switch=False, module=_Pixels(model), inputs=FEATURES, outputs=("mask_features", *SCALES)),
         NetworkPart("segmentation", ("pixels",), module=_Queries(model), inputs=("task", "mask_features", *SCALES),
-                    outputs=("class_logits", "mask_logits")),
-        NetworkPart("pose", (*eye, *scale), eye, module=_Pose(model), inputs=both, outputs=("pose",)),
-        NetworkPart("flow", (*eye, "pose"), eye, module=_Field(model, "flow"), inputs=("image", "before", "pose", *both),
-                    outputs=("flow",)),
-        NetworkPart("motion", (*eye, "pose"), eye, module=_Field(model, "motion"), inputs=("image", "before", "pose", *both),
-                    outputs=("motion",)))
+                    outputs=("class_logits", "mask_logits")))
+    return (*parts, *_motion_parts(model, () if config.metric else ("depth",)))
+
+
+def _motion_parts(model: UnifiedEncoder, scale: tuple[str, ...]) -> tuple[NetworkPart, ...]:
+    """What reads two pictures; ``scale`` is what metres need."""
+    both, eye, matcher = (*FEATURES, *BEFORE), ("encoder",), model.pose.matcher
+    seen: tuple[str, ...] = eye
+    told: tuple[str, ...] = ()
+    around: tuple[str, ...] = ()
+    parts: tuple[NetworkPart, ...] = ()
+    if matcher is not None:
+        seen, told, around = ("encoder", "matching"), MATCHED[:1], ALIGNED
+        parts = (NetworkPart("matching", eye, eye, switch=False, module=_Matching(matcher),
+                             inputs=("image", "before", *FEATURES[:2], *BEFORE[:2]), outputs=MATCHED),)
+    parts = (*parts, NetworkPart("pose", (*seen, *scale), eye, module=_Pose(model), inputs=(*both, *told), outputs=("pose",)))
+    if matcher is not None:
+        seen = ("encoder", "aligned")
+        parts = (*parts, NetworkPart("aligned", ("matching", "depth", "pose"), eye, switch=False, module=_Aligned(matcher),
+                                     inputs=("depth", "pose", "before", BEFORE[0], *MATCHED[1:]), outputs=ALIGNED))
+    fields = (NetworkPart(name, (*seen, "pose"), eye, module=_Field(model, name), inputs=("image", "before", "pose", *both, *around),
+                          outputs=(name,)) for name in ("flow", "motion"))
+    return (*parts, *fields)

@@ -30,6 +30,8 @@ from kd_planner_ros.networks.unified_encoder.loss import (
     truth_losses,
     weighted,
 )
+from kd_planner_ros.networks.unified_encoder.match_loss import WEIGHTS as MATCH_WEIGHTS
+from kd_planner_ros.networks.unified_encoder.match_loss import match_losses
 from kd_planner_ros.networks.unified_encoder.model import BEFORE
 from kd_planner_ros.networks.unified_encoder.processor import UnifiedEncoderProcessor
 from kd_planner_ros.networks.unified_encoder.segmentation import TASKS, TextBranch, matching_loss, segmentation_losses
@@ -41,7 +43,7 @@ OPTIMISER = OptimiserDefaults("adamw", 0.05)
 BACKBONE = "encoder"
 STEP_NS = 100_000_000
 """From one picture to the next: the recordings have 10 a second."""
-_ALL = {**WEIGHTS, **VIDEO_WEIGHTS}
+_ALL = {**WEIGHTS, **VIDEO_WEIGHTS, **MATCH_WEIGHTS}
 _RAMPS = {name: (0.0, 3.0 * VIDEO_WEIGHTS[name]) for name in RAMPED}
 """A ramp reaches the weight in the first third of a stage; ``loss`` stops it there."""
 
@@ -87,6 +89,8 @@ class PictureOptions:
     supervision: str = field(default="truth", metadata={
         "help": "truth: depth, pose, flow and motion from exact labels, in metres; self: from three pictures in a row, in lengths of "
         "arbitrary unit, as the paper. The segmentation learns from labels in both", "choices": ("truth", "self")})
+    matching: bool = field(default=False, metadata={
+        "help": "give pose, flow and motion mask a correlation of both pictures; the paper's networks have none"})
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,8 @@ class UnifiedEncoderTask(LearningTask):
         self.offsets_ns = (-STEP_NS, 0, STEP_NS) if self._video else (-STEP_NS, 0)
         self.pictures = (MAIN, "before", "after") if self._video else (MAIN, "before")
         used = {**VIDEO_WEIGHTS, **{name: WEIGHTS[name] for name in SEGMENTATION}} if self._video else WEIGHTS
-        self.weights = dict.fromkeys(_ALL, 0.0) | used
+        used = used | (MATCH_WEIGHTS if config.matching and not self._video else {})
+        self.weights = dict.fromkeys((*WEIGHTS, *VIDEO_WEIGHTS), 0.0) | used
         self._class_of_tag = class_of_tag(config.classes)
         self._criterion = matching_loss(config.widths)
         self._text: TextBranch | None = None
@@ -212,6 +217,7 @@ class UnifiedEncoderTask(LearningTask):
             parts |= segmentation() if any(used[name] for name in SEGMENTATION) else {}
         else:
             parts = truth_losses(outputs, targets, intrinsics, metres, used, segmentation)
+            parts |= match_losses(outputs, targets, intrinsics) if self.processor.config.matching else {}
         return Loss(weighted(parts, used), {name: part.detach() for name, part in parts.items()}, len(targets["depth"]))
 
     def _segmentation(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], task: Tensor) -> dict[str, Tensor]:
@@ -261,7 +267,8 @@ def _video(arrays: Mapping[str, np.ndarray]) -> Tensor:
 def config_fields(size: str, options: PictureOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """Size, input and the camera that the recordings were made with; its pose is an option, for specs of recordings have none."""
     fields: dict[str, Any] = {"size": size, "input_height": options.input_height, "input_width": options.input_width,
-                              "camera_x_m": options.camera_x_m, "camera_z_m": options.camera_z_m, "metric": options.supervision == "truth"}
+                              "camera_x_m": options.camera_x_m, "camera_z_m": options.camera_z_m, "metric": options.supervision == "truth",
+                              "matching": options.matching}
     camera = others.get("front", camera)
     if camera is not None:
         fields |= {"camera_width": camera.width, "camera_height": camera.height, "camera_fov_deg": camera.fov_deg}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
 
@@ -15,6 +16,8 @@ BFLOAT16 = False
 @dataclass(frozen=True)
 class UnifiedSingleScaleConfig(UnifiedEncoderConfig):
     """One network: the fields of the unified encoder."""
+
+    MATCHES: ClassVar[bool] = False
 
 
 Config = UnifiedSingleScaleConfig

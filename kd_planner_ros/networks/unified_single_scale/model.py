@@ -27,6 +27,7 @@ class CoarsePose(nn.Module):
     def __init__(self, width: int, head: int):
         super().__init__()
         self.head = pose_head(2 * width, head)
+        self.matcher = None
 
     def forward(self, pairs: Sequence[Tensor]) -> Tensor:
         """The pose [B, 6] as ``PoseDecoder`` gives it; of ``pairs`` the last one is read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
 
@@ -40,6 +41,8 @@ PAIRS = {
 @dataclass(frozen=True)
 class UnifiedTeacherConfig(UnifiedEncoderConfig):
     """One teacher: the fields of its student."""
+
+    MATCHES: ClassVar[bool] = False
 
     @property
     def pair(self) -> PairWidths:

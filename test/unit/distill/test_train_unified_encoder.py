@@ -11,6 +11,7 @@ from support.training import but, training
 
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.card import read_card
+from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
@@ -152,3 +153,27 @@ def test_a_smoke_schedule_trains_every_stage_and_resumes_to_the_bit(config, monk
     assert all(torch.equal(value, two["model"][name]) for name, value in one["model"].items())
     found = run(DenseConfig(bag=config.bags[0] / "b0", model="seer", models_dir=config.models_dir), progress=False)
     assert found["frames"] == 30 and found["not_scored"] == {}
+
+
+def test_pose_flow_and_mask_learn_to_match_and_the_rest_stays(config):
+    """The recipe's stage: everything that matching is learns, in bfloat16 too, and encoder, depth and segmentation stay to the bit."""
+    drives(config, 1, 1.0)
+    recipe = train_config({"bags": config.bags, "warm_start": "old"}, read_recipe(config_folder() / "recipes" / "unified_motion.yaml"))
+    assert recipe.options("unified_encoder").matching and (recipe.size, recipe.precision) == ("nano", "bf16")
+    learner = learner_of(but(replace(config, stages=recipe.stages, precision="bf16"), matching=True, contrast_weight=0.0))
+    samples = Samples(build_shards(find_bags(config.bags), config.cache, learner.task, progress=False))
+    learner.begin_stage(0)
+    before = {name: value.clone() for name, value in learner.model.state_dict().items()}
+    for step in range(3):  # layers that begin at zero hold back what lies behind them
+        report = learner.step(learner.prepare(samples, np.arange(4), step), step, 1e-2)
+    assert {"match", "own_pixels", "final_pixels"} <= set(report) and all(np.isfinite(value) for value in report.values())
+    moved = {name for name, value in learner.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert {name.split(".")[0] for name in moved} == {"pose", "flow", "motion"}
+    assert {name for name in before if "matcher" in name or name.split(".")[1] in ("clue", "change")} <= moved
+
+
+def test_a_loss_of_matching_needs_matching(config):
+    drives(config, 1, 1.0)
+    stages = ({"name": "motion", "share": 1.0, "trained": ["flow"], "losses": {"match": 1.0}},)
+    with pytest.raises(ConfigError, match="parts of the loss"):
+        train(replace(config, stages=stages))

@@ -34,7 +34,16 @@ def models(tmp_path_factory):
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("models")
     save_model(folder / "seer", "unified_encoder", config, network.build_model(config).state_dict())
+    matching = replace(config, matching=True)
+    save_model(folder / "matching", "unified_encoder", matching, awake(network.build_model(matching)).state_dict())
     return folder
+
+
+def awake(model):
+    """``model`` with weights in the layers that begin at zero."""
+    for parameter in (model.pose.clue.weight, model.flow.clue.weight, model.motion.clue.weight, *(one.weight for one in model.flow.change)):
+        torch.nn.init.normal_(parameter, std=0.05)
+    return model
 
 
 def test_it_is_loaded_and_sees(models):
@@ -48,10 +57,11 @@ def arrays(seen):
     return {**{name: one.array for name, one in seen.outputs.items()}, **{name: np.array(one) for name, one in seen.scalars.items()}}
 
 
-def test_parts_see_what_the_whole_network_sees(models):
+@pytest.mark.parametrize("name, own", [("seer", set()), ("matching", {"matching", "aligned"})])
+def test_parts_see_what_the_whole_network_sees(models, name, own):
     """Two frames through the parts, and through the module in one piece: every output and number is the same but for rounding."""
-    perceiver = load_perceiver("seer", engine="torch", models_dir=models)
-    model, config, _ = load_model(models / "seer")
+    perceiver = load_perceiver(name, engine="torch", models_dir=models)
+    model, config, _ = load_model(models / name)
     processor = find_network("unified_encoder").build_processor(config)
     for stamp in (STEP_NS, 2 * STEP_NS):
         one = frame(stamp, stamp, config)
@@ -59,9 +69,9 @@ def test_parts_see_what_the_whole_network_sees(models):
         with torch.inference_mode():
             whole = processor.decode(model(**processor.encode([one])), one)
         assert list(arrays(seen)) == list(arrays(whole)) and seen.unknown == whole.unknown
-        for name, array in arrays(seen).items():
-            assert np.allclose(array, arrays(whole)[name], rtol=1e-4, atol=1e-6, equal_nan=True), name
-    assert set(seen.spent_ms) == {"encode", "encoder", "depth", "pixels", "segmentation", "pose", "flow", "motion", "decode"}
+        for output, array in arrays(seen).items():
+            assert np.allclose(array, arrays(whole)[output], rtol=1e-4, atol=1e-6, equal_nan=True), output
+    assert set(seen.spent_ms) == {"encode", "encoder", "depth", "pixels", "segmentation", "pose", "flow", "motion", "decode"} | own
     assert seen.inference_ms == pytest.approx(sum(seen.spent_ms.values()))
 
 
@@ -141,6 +151,16 @@ def test_the_second_start_sees_the_same_without_the_network(models, kept, monkey
     monkeypatch.setattr(load, "source_hash", lambda network: "of other code")
     with pytest.raises(AssertionError, match="was built"):
         load_perceiver("seer", engine="openvino", models_dir=models)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_matching_runs_on_every_engine(models, own_cache, engine):
+    """The engines of its parts are compared with torch as they are loaded; here the whole of two frames is."""
+    pytest.importorskip(engine, reason=f"{engine} is not installed: use the pinned environment ('make setup')")
+    found, right = (sees(load_perceiver("matching", engine=one, models_dir=models)) for one in (engine, "torch"))
+    for ours, theirs in zip(found, right, strict=True):
+        for name in ("flow", "motion", "depth", "forward_mps", "yaw_rate_rps"):
+            assert np.allclose(ours[name], theirs[name], rtol=1e-2, atol=2e-3, equal_nan=True), name
 
 
 @pytest.mark.parametrize("harm", ["cut off", "no graph", "another graph", "no file"])

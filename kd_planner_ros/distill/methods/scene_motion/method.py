@@ -56,7 +56,7 @@ def build(context: MethodContext) -> SceneMotion:
         CardError: the teacher sees another picture, or gives one source where the student has two.
     """
     (teacher,), student = context.teachers, context.student
-    if other := [name for name in teacher.differences(student) if name != "metric"]:
+    if other := [name for name in teacher.differences(student) if name not in ("metric", "matching")]:
         raise CardError(f"a teacher with {', '.join(f'{name} {getattr(student, name)}' for name in other)}",
                         f"'{teacher.name}' with {', '.join(f'{name} {getattr(teacher.config, name)}' for name in other)}",
                         "give a teacher for this input and camera, or train the student with the teacher's")

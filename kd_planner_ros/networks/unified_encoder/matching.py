@@ -1,0 +1,166 @@
+"""Positions of two pictures compared: a correlation of small features, plain for the pose, and around the places that the rigid flow
+leads to for flow and motion mask, so that the offset of its peak is what a point moves by itself.
+
+Source: the correlation of all pairs and the lookup in it of Teed and Deng, "RAFT", ECCV 2020, with one look; the places looked at are the
+rigid flow's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import grid_sample, normalize
+
+from kd_planner_ros.networks.unified_encoder.geometry import moved, transform
+from kd_planner_ros.networks.unified_encoder.precision import unrounded
+
+STRIDE = 8
+"""Of the matching features."""
+ROWS, COLUMNS = 3, 7
+"""The window reaches so many cells up and down, left and right: 24 and 56 pixels. At 128x352 and 10 Hz the ground moves by 25 pixels at
+most. What moves by itself fills many pixels when it is near: half of these pixels are within 9 to 21 pixels of the rigid flow's place, nine
+of ten within 24 to 59 (two of the shared recordings)."""
+WINDOW = (2 * ROWS + 1) * (2 * COLUMNS + 1)
+PLAIN, AROUND = WINDOW + 4, WINDOW + 7
+"""Channels of a clue: the window's correlations, the offset of the peak in cells (x, y) and the pixel's ray (x, y). One around the rigid
+flow has the offset in metres across the line of sight and the logarithm of the depth beside."""
+SHARPNESS = 12.0
+"""The correlations' factor before the softmax at first; it is learnt."""
+STEM = 16, 24
+"""Channels of the first convolutions."""
+NEAREST_M = 0.5
+"""No point is placed nearer to the camera."""
+OUTSIDE = 3.0
+"""Places count up to this far from the middle, where 1 is the picture's border."""
+
+
+class Aligned(NamedTuple):
+    """A source after the rigid flow, seen from the target, zero where the place lies outside of it.
+
+    Attributes:
+        image: the source's picture [B, 3, H, W].
+        fine: its first feature [B, C, H / 4, W / 4].
+        clue: [B, AROUND, H / 8, W / 8].
+        rigid: the rigid flow in metres [B, 3, H, W].
+    """
+
+    image: Tensor
+    fine: Tensor
+    clue: Tensor
+    rigid: Tensor
+
+
+def correlations(target: Tensor, source: Tensor) -> Tensor:
+    """Inner products of all cells of ``target`` [B, C, h, w] with all of ``source``: [B h w, 1, h, w], those of a cell in a row."""
+    batch, _, height, width = target.shape
+    volume = target.flatten(2).transpose(1, 2) @ source.flatten(2)
+    return volume.reshape(batch * height * width, 1, height, width)
+
+
+class Matcher(nn.Module):
+    """Matching features of one picture, and what comparing those of two says.
+
+    Args:
+        channels: of the encoder's features.
+        width: channels of the matching features.
+        intrinsics: pinhole matrix [3, 3] of the network's picture.
+        size: rows and columns of it.
+    """
+
+    rays: Tensor
+    cells: Tensor
+    offsets: Tensor
+
+    def __init__(self, channels: Sequence[int], width: int, intrinsics: Sequence[Sequence[float]], size: tuple[int, int]):
+        super().__init__()
+        # Patches of the encoder do not overlap, so its features change as a picture moves by less than a patch: convolutions see that.
+        self.stem = nn.Sequential(nn.Conv2d(3, STEM[0], 3, 2, 1), nn.ReLU(), nn.Conv2d(STEM[0], STEM[1], 3, 2, 1), nn.ReLU(),
+                                  nn.Conv2d(STEM[1], width, 3, 2, 1))
+        self.fine, self.coarse = nn.Conv2d(channels[0], width, 2, 2), nn.Conv2d(channels[1], width, 1)
+        self.sharpness = nn.Parameter(torch.tensor(SHARPNESS).log())
+        (self._fx, _, self._cx), (_, self._fy, self._cy) = intrinsics[0], intrinsics[1]
+        rows, columns = torch.meshgrid(torch.arange(float(size[0])), torch.arange(float(size[1])), indexing="ij")
+        across = torch.stack([(columns - self._cx) / self._fx, (rows - self._cy) / self._fy, torch.ones(size)])
+        self.register_buffer("rays", across, persistent=False)
+        cells = torch.stack([columns, rows])[:, :size[0] // STRIDE, :size[1] // STRIDE]
+        self.register_buffer("cells", cells.contiguous(), persistent=False)  # [2, h, w]
+        y, x = torch.meshgrid(torch.arange(-float(ROWS), ROWS + 1), torch.arange(-float(COLUMNS), COLUMNS + 1), indexing="ij")
+        self.register_buffer("offsets", torch.stack([x, y]), persistent=False)  # [2, rows, columns] of the window
+
+    def forward(self, image: Tensor, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Features of length 1 [B, width, H / 8, W / 8].
+
+        Args:
+            image: normalised picture [B, 3, H, W].
+            fine, coarse: the encoder's first two features of it.
+        """
+        with unrounded(image.device.type):
+            return normalize(self.stem(image.float()) + self.fine(fine.float()) + self.coarse(coarse.float()))
+
+    def plain(self, target: Tensor, source: Tensor) -> Tensor:
+        """The clue [B, PLAIN, h, w] of the matching features of two pictures."""
+        with unrounded(target.device.type):
+            here = self.cells.expand(len(target), -1, -1, -1)
+            return torch.cat([*self._look(target, source, here), self._ray(len(target))], 1)
+
+    def _look(self, target: Tensor, source: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """(correlations [B, WINDOW, h, w] of each cell with the window around ``places`` [B, 2, h, w] in cells, 0 outside; the expected
+        offset [B, 2, h, w] in cells)."""
+        batch, _, height, width = places.shape
+        window = places.permute(0, 2, 3, 1).reshape(-1, 1, 1, 2) + self.offsets.permute(1, 2, 0)
+        scores = _taken(correlations(target, source), window).reshape(batch, height, width, WINDOW).permute(0, 3, 1, 2)
+        share = (self.sharpness.exp() * scores).softmax(1)
+        return scores, torch.einsum("ok,bkhw->bohw", self.offsets.flatten(1), share)
+
+    def _ray(self, count: int) -> Tensor:
+        return _every(self.rays[None, :2], STRIDE).expand(count, -1, -1, -1)
+
+    def logits(self, plain: Tensor, aligned: Aligned) -> dict[str, Tensor]:
+        """Logits [B, WINDOW, h, w] of where in the window a cell was, by the names of ``match_loss.WINDOWS``."""
+        return {"match_plain": self.sharpness.exp() * plain[:, :WINDOW], "match_around": self.sharpness.exp() * aligned.clue[:, :WINDOW]}
+
+    def align(self, depth: Tensor, pose: Tensor, before: Tensor, fine: Tensor, target: Tensor, source: Tensor) -> Aligned:
+        """The source after the rigid flow; no gradient reaches depth and pose.
+
+        Args:
+            depth: of the target, metres [B, H, W].
+            pose: radians and metres [B, 6].
+            before: the source's normalised picture.
+            fine: the source's first feature.
+            target, source: matching features of both.
+        """
+        with unrounded(before.device.type):
+            far = depth.detach().float()[:, None]
+            where = far * self.rays
+            there = moved(transform(pose.detach().float()), where)
+            places = self._places(there)
+            scores, peak = self._look(target, source, _cells(places, STRIDE))
+            own = _every(far, STRIDE)
+            clue = torch.cat([scores, peak, self._ray(len(peak)), peak * own * (STRIDE / self._fx), own.clamp(min=NEAREST_M).log()], 1)
+            return Aligned(_taken(before.float(), places.permute(0, 2, 3, 1)),
+                           _taken(fine.float(), _cells(places, 4).permute(0, 2, 3, 1)), clue, there - where)
+
+    def _places(self, where: Tensor) -> Tensor:
+        """Pixels [B, 2, H, W] of points [B, 3, H, W] in metres."""
+        ahead = where[:, 2].clamp(min=NEAREST_M)
+        return torch.stack([where[:, 0] / ahead * self._fx + self._cx, where[:, 1] / ahead * self._fy + self._cy], 1)
+
+
+def _every(field: Tensor, stride: int) -> Tensor:
+    """``field`` [B, C, H, W] in the middle of each cell of ``stride`` pixels."""
+    return field[:, :, stride // 2::stride, stride // 2::stride]
+
+
+def _cells(places: Tensor, stride: int) -> Tensor:
+    """Places [B, 2, H, W] in pixels, of the middle of each cell, in cells [B, 2, h, w]."""
+    return (_every(places, stride) - stride // 2) / stride
+
+
+def _taken(image: Tensor, places: Tensor) -> Tensor:
+    """``image`` [B, C, h, w] at ``places`` [B, r, c, 2] in its own cells, bilinear; 0 outside."""
+    height, width = image.shape[-2:]
+    grid = torch.stack([places[..., 0] * (2.0 / (width - 1)), places[..., 1] * (2.0 / (height - 1))], -1) - 1.0
+    return grid_sample(image, grid.clamp(-OUTSIDE, OUTSIDE), mode="bilinear", padding_mode="zeros", align_corners=True)
