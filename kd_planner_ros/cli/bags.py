@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ examples:
   kd-planner bags dair cooperative-vehicle-infrastructure --out recordings/dair    DAIR-V2X as recordings
   kd-planner bags dair-example dair --sequential     a tiny set in its layout, to try that with
   kd-planner bags nuscenes nuscenes --out recordings/nuscenes    nuScenes as recordings
+  kd-planner bags navsim dataset --out recordings/navsim    NAVSIM's logs as recordings
 
 'check' writes nothing. Exit status 2: a recording there cannot be read; the others are printed all the same."""
 DAIR = """\
@@ -35,6 +36,15 @@ examples:
 Reads the JSON tables as published; point clouds and sweeps are not needed. Writes one recording for each scene, at the key frames:
 pictures 704 pixels wide, places, road users that a LiDAR or radar point hit, lines of the map expansion where it is there. The route is the
 way driven; its commands follow from the place 3 s ahead, as published planners have it. What is left out is counted and printed."""
+NAVSIM = """\
+examples:
+  kd-planner bags navsim dataset --out recordings/navsim
+  kd-planner bags navsim dataset --split mini --cameras front left right --out recordings/mini
+
+Reads the logs as published (one pickle a log in navsim_logs) and the pictures in sensor_blobs; point clouds and maps are not read. A pickle
+that names anything but numpy and builtin containers is refused. Writes one recording for each stretch of a log without a gap, at 2 Hz:
+pictures 704 pixels wide, places, published speeds, road users, the way driven with the published commands. There are neither lines nor
+signals. What is left out is counted and printed."""
 EXAMPLE = """\
 example:
   kd-planner bags dair-example dair
@@ -61,21 +71,42 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sub.set_defaults(run=_check)
     _configure_dair(ways)
     _configure_nuscenes(ways)
+    _configure_navsim(ways)
 
 
 def _configure_nuscenes(ways: Any) -> None:
     from kd_planner_ros.bags.nuscenes.convert import CHANNELS
 
-    summary = "turn nuScenes into recordings"
-    sub = ways.add_parser("nuscenes", help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=NUSCENES)
-    sub.add_argument("path", type=Path, metavar="PATH", help="the folder that holds the folder of tables and samples")
-    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the recordings")
+    sub = _published(ways, "nuscenes", "nuScenes", NUSCENES, "the folder that holds the folder of tables and samples", CHANNELS.values())
     sub.add_argument("--set-version", default="", metavar="TEXT",
                      help="folder of the tables, for example v1.0-mini (default: the only one)")
-    sub.add_argument("--cameras", nargs="+", default=list(CHANNELS.values()), choices=tuple(CHANNELS.values()), metavar="NAME",
-                     help=f"cameras whose pictures are written, the front one among them: {', '.join(CHANNELS.values())} (default: all)")
-    add_json(sub)
     sub.set_defaults(run=_nuscenes)
+
+
+def _configure_navsim(ways: Any) -> None:
+    from kd_planner_ros.bags.navsim.convert import CHANNELS
+
+    sub = _published(ways, "navsim", "NAVSIM's logs", NAVSIM, "the folder that holds navsim_logs and sensor_blobs", CHANNELS.values())
+    sub.add_argument("--split", default="", metavar="TEXT", help="split that is read, for example mini (default: the only one)")
+    sub.set_defaults(run=_navsim)
+
+
+def _published(ways: Any, name: str, what: str, epilog: str, path: str, cameras: Iterable[str]) -> argparse.ArgumentParser:
+    """The command ``name``, which turns the data set ``what`` into recordings of ``cameras``."""
+    summary, names = f"turn {what} into recordings", tuple(cameras)
+    sub: argparse.ArgumentParser = ways.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=epilog)
+    sub.add_argument("path", type=Path, metavar="PATH", help=path)
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the recordings")
+    sub.add_argument("--cameras", nargs="+", default=list(names), choices=names, metavar="NAME",
+                     help=f"cameras whose pictures are written, the front one among them: {', '.join(names)} (default: all)")
+    add_json(sub)
+    return sub
+
+
+def _navsim(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.bags.navsim.convert import convert
+
+    return _tell(convert(args.path, args.out, args.split, args.cameras).facts(), args.out)
 
 
 def _nuscenes(args: argparse.Namespace) -> dict[str, Any]:

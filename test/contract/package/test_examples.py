@@ -34,6 +34,7 @@ BEGUN = {  # command: where the function is that takes long
     "bench train": "kd_planner_ros.evaluation.bench_train.bench_train", "bench latency": "kd_planner_ros.runtime.bench.bench_latency",
     "bench sizes": "kd_planner_ros.evaluation.bench_sizes.bench_sizes", "bench drive": "kd_planner_ros.ros.graph.drive.drive",
     "bags check": "", "bags nuscenes": "kd_planner_ros.bags.nuscenes.convert.convert",
+    "bags navsim": "kd_planner_ros.bags.navsim.convert.convert",
     "bags dair": "kd_planner_ros.bags.dair.convert.convert", "bags dair-example":
     "kd_planner_ros.bags.dair.example.write_example",
     "routes": "kd_planner_ros.world.route_listing.list_routes", "models list": "", "models params":

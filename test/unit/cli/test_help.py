@@ -28,7 +28,7 @@ CONFIGS = {
     ("perceive",): "kd_planner_ros.evaluation.perceive.run.PerceiveConfig",
 }
 OTHERS = [("evaluate",), ("bench",), ("models",), ("routes",), ("bags",), ("bags", "check"), ("bags", "dair"), ("bags", "dair-example"),
-          ("bags", "nuscenes"),
+          ("bags", "nuscenes"), ("bags", "navsim"),
           *(("bench", name) for name in ("world", "record", "train", "latency", "sizes", "drive", "v2x")), ("v2x",), ("v2x", "keys"),
           *(("models", name) for name in ("list", "params", "check", "sensors"))]
 
