@@ -72,7 +72,10 @@ def _scene(data: NuScenes, scene: Row, cameras: Sequence[str], out: Path, report
     if len(samples) < 2:
         report.left_out["scenes without two key frames"] += 1
         return
-    _write(data, scene, samples, cameras, out / str(scene["name"]), report)
+    name = str(scene["name"])
+    if Path(name).name != name or name in ("", ".."):
+        raise BagError("a scene whose name can be a folder's", repr(name), "fetch the tables anew")
+    _write(data, scene, samples, cameras, out / name, report)
     report.recordings.append(str(scene["name"]))
 
 

@@ -18,6 +18,7 @@ from kd_planner_ros.core.files import write_text
 from kd_planner_ros.evaluation.pdm.config import CONSTANT_SPEED, PdmsConfig, require_horizons
 from kd_planner_ros.evaluation.pdm.drives import DriveScenes, Plans, plans_from_json, plans_of, plans_to_json, read_drives
 from kd_planner_ros.evaluation.pdm.measure import Judged, Scores, judge_drivers, score_driver, score_plans
+from kd_planner_ros.evaluation.pdm.motion import reaches
 from kd_planner_ros.evaluation.pdm.score import MULTIPLIERS, V1_MULTIPLIERS, V1_WEIGHTS, WEIGHTS
 from kd_planner_ros.evaluation.pdm.summary import CONFIDENCE, Blocks, summarise, tables
 from kd_planner_ros.evaluation.run_folder import lock_settings
@@ -126,11 +127,12 @@ def _plans_by_drive(name: str, place: str, drives: Sequence[DriveScenes], config
 
 
 def _source(place: str, config: PdmsConfig) -> str:
-    """What the plans of a planner on given scenes follow from beside the engine: weights, code, cameras and device, as a short hash."""
+    """What the plans of a planner on given scenes follow from beside the engine, as a short hash: weights, their config, code, cameras and
+    device."""
     card = {} if is_weightless(place) else planner_facts(place, str(config.models_dir or "")).card
     code = source_hash(find_network(card["network"]) if card else None)
-    made_by = [card.get("weights_sha256", ""), code, list(config.camera), config.device]
-    return hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:12]
+    made_by = [card.get("weights_sha256", ""), card.get("config", {}), code, list(config.camera), config.device]
+    return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _over(judged: Judged, plans: Mapping[str, Mapping[str, Plans]], config: PdmsConfig) -> tuple[dict[str, Any], dict[str, Scores]]:
@@ -142,7 +144,7 @@ def _over(judged: Judged, plans: Mapping[str, Mapping[str, Plans]], config: Pdms
         if found:
             rows[name] = found
             continue
-        not_scored[name] = "its plans end earlier"
+        not_scored[name] = _why_not(own, judged.steps)
         if config.extend == CONSTANT_SPEED and (more := score_plans(judged, own, extend=True)):
             rows[_longer(name)] = more
     common = [key for key in judged.scenes if all(key in one for one in rows.values())] if rows else []
@@ -153,6 +155,16 @@ def _over(judged: Judged, plans: Mapping[str, Mapping[str, Plans]], config: Pdms
     standing = sum(judged.drivers[key].progress_m <= 0.5 for key in common)
     return {"scenes": len(common), "blocks": blocks.draws.shape[1], "driver_stands": standing,
             "planners": summarise(rows, blocks, baseline), "not_scored": not_scored}, rows
+
+
+def _why_not(plans: Mapping[str, Plans], steps: int) -> str:
+    """Why none of ``plans`` is scored over ``steps`` steps."""
+    every = [plan for own in plans.values() for plan in own.values()]
+    if not any(np.isfinite(plan.points).all() for plan in every):
+        return "its plans are not finite"
+    if any(reaches(plan, steps) for plan in every):
+        return "in no scene are there its plan and the one before"
+    return "its plans end earlier"
 
 
 def _longer(name: str) -> str:

@@ -127,6 +127,10 @@ class SceneConfig:
         for name in ("range_m", "ahead_m", "side_m", "ego_length_m", "ego_width_m", "ego_height_m", "full_lock_deg", "memory_s"):
             if not 0.0 < getattr(self, name) < 1000.0:
                 raise ConfigError(f"{name} above 0", repr(getattr(self, name)), f"correct '{name}'")
+        if not 0.0 <= self.behind_m < 1000.0:
+            raise ConfigError("behind_m of at least 0", repr(self.behind_m), "correct 'behind_m'")
+        if not abs(self.ego_ahead_m) <= self.ego_length_m:
+            raise ConfigError("ego_ahead_m within the car's length", repr(self.ego_ahead_m), "correct 'ego_ahead_m'")
         if not 1.0 <= self.horizon_s <= 10.0 or self.horizon_s % STEP_S:
             raise ConfigError(f"horizon_s of whole steps of {STEP_S:g} s from 1 to 10", repr(self.horizon_s), "correct 'horizon_s'")
         if not self.memory_s <= self.max_memory_s:
@@ -188,6 +192,10 @@ class DistillDriveConfig(SceneConfig):
         for name in ("camera_width", "camera_height"):
             if not 32 <= getattr(self, name) <= 4096:
                 raise ConfigError(f"{name} between 32 and 4096 pixels", repr(getattr(self, name)), f"correct '{name}'")
+        for name, low, high in (("rescore_probability", 0.0, 1.0), ("rate_hz", 0.1, 100.0), ("camera_x_m", -10.0, 10.0),
+                                ("camera_z_m", 0.0, 10.0)):
+            if not low <= getattr(self, name) <= high:
+                raise ConfigError(f"{name} from {low:g} to {high:g}", repr(getattr(self, name)), f"correct '{name}'")
         if not 10.0 <= self.camera_fov_deg <= 170.0:
             raise ConfigError("camera_fov_deg between 10 and 170", repr(self.camera_fov_deg), "correct 'camera_fov_deg'")
         if self.scaled_height < self.spec.height:

@@ -128,7 +128,7 @@ def make_plan(offsets: np.ndarray, logits: np.ndarray, status: np.ndarray, scene
     """The plan of one instant: the best candidate of the route's command is its trajectory.
 
     Args:
-        offsets: [18, T, 2] metres a step. logits: [18]. status: [10].
+        offsets: [18, T, 2] metres a step. logits: [18]. status: [10], or [18, 10] where each candidate has its own.
         rescore: confidence from which on road users count for the collision rescoring; None: it is off.
     """
     candidates = offsets.astype(float).cumsum(1)
@@ -136,7 +136,8 @@ def make_plan(offsets: np.ndarray, logits: np.ndarray, status: np.ndarray, scene
     hit = np.zeros(len(candidates), bool) if rescore is None else collides(candidates, scene, config, rescore)
     scores = choice(logits, command, hit)
     times_s = STEP_S * np.arange(1, offsets.shape[1] + 1)
-    best = candidates[int(scores.argmax())]
+    chosen = int(scores.argmax())
+    best, status = candidates[chosen], status if status.ndim == 1 else status[chosen]
     goal = frame.goal if frame.goal is not None else NavigationGoal(best[-1], Command.VOID)
     red = scene.line_scores[scene.line_kinds == len(LINES)]
     told = {"memory": 0.0, "speed_mps": float(status[FORWARD_SPEED]), "rescored": float(hit.reshape(len(COMMANDS), MODES)[command].sum()),

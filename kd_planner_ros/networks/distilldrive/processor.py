@@ -67,8 +67,8 @@ class DistillDriveProcessor(Processor[Plan]):
             SensorError: not RGB uint8, or of another aspect ratio than the camera's.
         """
         config, size = self.config, self.config.spec
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise SensorError(f"RGB uint8 [H, W, 3] from camera '{camera}'", f"{image.dtype} {list(image.shape)}",
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise SensorError(f"RGB uint8 [H, W, 3] with pixels from camera '{camera}'", f"{image.dtype} {list(image.shape)}",
                               "check the camera's encoding")
         height, width = image.shape[:2]
         if abs(width * config.camera_height / (height * config.camera_width) - 1.0) > ASPECT:

@@ -90,9 +90,11 @@ class SceneTask(LearningTask):
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], inputs: Mapping[str, Tensor],
              stage: Stage | None = None, weights: Mapping[str, float] | None = None) -> Loss:
-        """The parts whose weight in this stage is not 0. A ramp may pass a part's own weight; it counts no more than that."""
-        own = self.weights
-        used = dict(own) if weights is None else {name: min(weight, own[name]) for name, weight in weights.items() if name in own}
+        """The parts whose weight in this stage is not 0. A ramp may pass a part's own weight; it counts no more than that. A weight that a
+        stage gives is taken as it is."""
+        own, ramped = self.weights, () if stage is None else stage.ramps
+        used = dict(own) if weights is None else {name: min(weight, own[name]) if name in ramped else weight
+                                                  for name, weight in weights.items() if name in own}
         parts = self.parts(outputs, targets, {name for name, weight in used.items() if weight})
         total = sum((used[name] * part for name, part in parts.items()), outputs["offsets"].new_zeros(()))
         return Loss(total, {name: part.detach() for name, part in parts.items()}, len(targets["plan"]))

@@ -50,6 +50,8 @@ class DistillDriveTeacherConfig(SceneConfig):
         for name, words in (("agent_input", AGENT_INPUTS), ("plan_score", SCORES)):
             if getattr(self, name) not in words:
                 raise ConfigError(f"{name} out of {', '.join(words)}", repr(getattr(self, name)), f"correct '{name}'")
+        if not 0.1 <= self.rate_hz <= 100.0:
+            raise ConfigError("rate_hz from 0.1 to 100", repr(self.rate_hz), "correct 'rate_hz'")
         if not 0.5 <= self.history_s <= 5.0 or self.history_s % STEP_S:
             raise ConfigError(f"history_s of whole steps of {STEP_S:g} s from 0.5 to 5", repr(self.history_s), "correct 'history_s'")
 

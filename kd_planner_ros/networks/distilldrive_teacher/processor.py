@@ -96,11 +96,10 @@ class DistillDriveTeacherProcessor(Processor[Plan]):
                       boxes[:, None, None, :2] + found["agent_offsets"][there].cumsum(2),
                       softmax(found["agent_scores"][there].astype(float)),
                       made["lines"][shown], made["line_kinds"][shown].astype(int), np.ones(int(shown.sum())))
-        status = found["status"] if found["status"].ndim == 1 else found["status"][int(found["scores"].argmax())]
         command, told = command_of(frame.goal)
         if not told:
             report("no command from the route: straight on is taken")
-        return make_plan(found["offsets"], found["scores"], status, scene, frame, config, 0.5 if config.rescore else None,
+        return make_plan(found["offsets"], found["scores"], found["status"], scene, frame, config, 0.5 if config.rescore else None,
                          {"memory": float(given is not None and given[2])}, COMMANDS[command] + ("" if told else " (no command)"))
 
     def _remember(self, outputs: Mapping[str, Tensor], frame: Frame, ids: np.ndarray) -> None:

@@ -104,6 +104,11 @@ def write_expansion(folder: Path) -> None:
     path.write_text(json.dumps(tables))
 
 
+def rename(folder: Path, name: str) -> None:
+    path = folder / "v1.0-mini" / "scene.json"
+    path.write_text(json.dumps([{**row, "name": name} for row in json.loads(path.read_text())]))
+
+
 def converted(tmp_path, **more):
     write_set(tmp_path / "set", **more)
     return convert(tmp_path / "set", tmp_path / "out", cameras=("front", "left"), progress=False)
@@ -166,6 +171,7 @@ def test_key_frames_without_a_picture_are_left_out_and_counted(tmp_path):
     (lambda folder: (folder / "v1.0-mini" / "sample.json").write_text("[{"), "sample.json"),
     (lambda folder: (folder / "v1.0-mini" / "ego_pose.json").write_text("[]"), "row 'e0' in ego_pose.json"),
     (lambda folder: write_set(folder, "v1.0-trainval", expansion=False), "--set-version"),
+    (lambda folder: rename(folder, "../scene"), "folder's; got '../scene'"), (lambda folder: rename(folder, ".."), "folder's"),
     (lambda folder: (folder / "v1.0-mini" / "sensor.json").write_text('[{"token": "CAM_FRONT"}]'), "as published"),
     (lambda folder: (folder / "maps" / "expansion" / "singapore-onenorth.json").write_text("{}"), "map expansion")])
 def test_broken_sets_are_refused_in_one_line(tmp_path, spoil, words):

@@ -20,7 +20,7 @@ from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.evaluation.pdm import drives as drives_module
 from kd_planner_ros.evaluation.pdm.config import CONSTANT_SPEED, PdmsConfig, read_horizons, require_horizons
 from kd_planner_ros.evaluation.pdm.recorded import _with_pictures, read_scenes
-from kd_planner_ros.evaluation.pdm.run import run
+from kd_planner_ros.evaluation.pdm.run import _why_not, run
 from kd_planner_ros.evaluation.pdm.summary import Blocks, tables
 from kd_planner_ros.networks.planner import Planner
 
@@ -204,6 +204,16 @@ def test_longer_horizons_need_longer_plans(tmp_path, monkeypatch):
     assert set(more["horizons"]["3"]["planners"]) == {"expert", "constant_velocity + constant-speed"}
     assert more["horizons"]["2"] == plain["2"], "plans that reach so far are as they are"
     assert "constant_velocity + constant-speed" in "\n".join(tables(more))
+
+
+def test_the_reason_is_the_plans_own():
+    whole, times = np.array([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]]), np.array([1.0, 2.0, 3.0])
+    plans = {"short": Trajectory(0, whole[:2], times[:2]), "broken": Trajectory(0, whole * np.nan, times),
+             "whole": Trajectory(0, whole, times)}
+    reasons = {"short": "its plans end earlier", "broken": "its plans are not finite",
+               "whole": "in no scene are there its plan and the one before"}
+    assert {name: _why_not({"drive": {0: plan}}, 30) for name, plan in plans.items()} == reasons
+    assert _why_not({"drive": {0: plans["short"], 1: plans["broken"]}}, 30) == reasons["short"]
 
 
 def test_the_same_seed_gives_the_same_scenes_and_intervals(tmp_path, monkeypatch):

@@ -38,8 +38,11 @@ from kd_planner_ros.networks.distilldrive.plan_loss import (
     taught_tokens,
     with_future,
 )
+from kd_planner_ros.networks.distilldrive.processor import build_processor
 from kd_planner_ros.networks.distilldrive.reinforcement import Reinforcement, rewards
 from kd_planner_ros.networks.distilldrive.task import statuses
+from kd_planner_ros.networks.distilldrive.training import DistillDriveTask
+from kd_planner_ros.networks.training import Stage
 
 CONFIG = DistillDriveConfig()
 STRAIGHT = 2
@@ -177,6 +180,22 @@ def test_road_users_learn_their_nearest_way_over_what_is_known():
     parts = motion_losses({"agent_offsets": ways, "agent_scores": torch.zeros(1, 2, 6)}, targets, pairs)
     assert float(parts["motion"]) == 0.0, "mode 2 fits, and of the other user no step is known"
     assert float(parts["motion_score"]) == pytest.approx((0.25 + 5 * 0.75) * 0.25 * math.log(2.0))
+
+
+class Parts(DistillDriveTask):
+    """Each part of the loss is 1."""
+
+    def parts(self, outputs, targets, wanted):
+        return dict.fromkeys(sorted(wanted), torch.ones(()))
+
+
+def test_a_stage_may_weigh_a_part_more_and_a_ramp_may_not():
+    task = Parts(build_processor(CONFIG))
+    outputs, targets = {"offsets": torch.zeros(1, 18, 6, 2)}, driven()
+    heavy = Stage(losses={"plan": 5.0, "status": 0.5}, ramps={"latent": (0.0, 5.0)})
+    assert float(task.loss(outputs, targets, {}, heavy, heavy.weights(task.weights, 1.0)).total) == 5.0 + 0.5 + 1.0
+    assert float(task.loss(outputs, targets, {}, heavy, heavy.weights(task.weights, 0.1)).total) == 5.0 + 0.5 + 0.5
+    assert float(task.loss(outputs, targets, {}).total) == pytest.approx(sum(task.weights.values()))
 
 
 # --- latent variable -------------------------------------------------------------------------------------------------

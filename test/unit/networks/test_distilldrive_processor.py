@@ -14,7 +14,16 @@ from kd_planner_ros.core.records import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.evaluation.overlay import project
 from kd_planner_ros.networks.distilldrive.config import KINDS, LINES, DistillDriveConfig
-from kd_planner_ros.networks.distilldrive.decode import Scene, choice, collides, command_rows, headings, seen_lines, seen_users
+from kd_planner_ros.networks.distilldrive.decode import (
+    Scene,
+    choice,
+    collides,
+    command_rows,
+    headings,
+    make_plan,
+    seen_lines,
+    seen_users,
+)
 from kd_planner_ros.networks.distilldrive.memory import Entry, Memory, Slots, motion_since
 from kd_planner_ros.networks.distilldrive.model import OUTPUTS, build_model, empty_memory
 from kd_planner_ros.networks.distilldrive.processor import DistillDriveProcessor, projection
@@ -98,9 +107,12 @@ def test_no_command_is_straight_on_with_a_warning(model):
 
 
 def test_settings_that_make_no_sense_are_refused():
-    for wrong in ({"cameras": 2}, {"min_cameras": 4}, {"size": "huge"}, {"horizon_s": 2.75}, {"camera_height": 100}, {"memory_s": 3.0}):
-        with pytest.raises(ConfigError):
+    for wrong in ({"cameras": 2}, {"min_cameras": 4}, {"size": "huge"}, {"horizon_s": 2.75}, {"camera_height": 100}, {"memory_s": 3.0},
+                  {"rate_hz": 0.0}, {"rescore_probability": 1.5}, {"behind_m": -1.0}, {"camera_z_m": float("nan")}, {"ego_ahead_m": 99.0}):
+        with pytest.raises(ConfigError, match=f"{[*wrong][0]}|camera"):
             DistillDriveConfig(**wrong)
+    with pytest.raises(ConfigError, match="rate_hz"):
+        DistillDriveTeacherConfig(rate_hz=0.0)
     with pytest.raises(ConfigError, match="optional"):
         SensorRig(cameras=CONFIG.camera_specs, optional=("front",))
 
@@ -219,6 +231,25 @@ def test_the_best_candidate_of_the_command_that_meets_nobody_is_taken():
     hit[6:12] = True
     assert choice(logits, 1, hit).argmax() == 11, "all meet somebody: the supervisor must decide"
     assert (np.delete(scores, range(6, 12)) < 0.0).all()
+
+
+def test_the_status_is_that_of_the_candidate_that_is_taken():
+    """A teacher that has a status for each candidate: that of the best of all commands is not meant."""
+    shown = at(0, 1.0, goal=NavigationGoal(np.array([9.0, 0.0]), Command.LEFT))
+    logits, status = np.zeros(18), np.zeros((18, 10))
+    logits[0], logits[8], status[:, 6] = 9.0, 3.0, np.arange(18.0)
+    nothing = np.zeros(0)
+    scene = Scene(np.zeros((0, 10)), nothing.astype(int), nothing, nothing.astype(int), np.zeros((0, 6, 6, 2)), np.zeros((0, 6)),
+                  np.zeros((0, 10, 2)), nothing.astype(int), nothing)
+    found = make_plan(np.zeros((18, 6, 2)), logits, status, scene, shown, CONFIG, None, {}, "left")
+    assert found.notes["speed_mps"] == 8.0 and int(found.scores.argmax()) == 8
+    assert make_plan(np.zeros((18, 6, 2)), logits, status[5], scene, shown, CONFIG, None, {}, "left").notes["speed_mps"] == 5.0
+
+
+@pytest.mark.parametrize("shape", [(0, 0, 3), (0, 448, 3), (336, 0, 3), (336, 448), (336, 448, 4)])
+def test_a_picture_without_pixels_or_channels_is_refused(shape):
+    with pytest.raises(SensorError, match="with pixels from camera 'front'.*encoding"):
+        DistillDriveProcessor(CONFIG).picture("front", np.zeros(shape, np.uint8))
 
 
 def test_reports_have_ids_kinds_and_forecasts():
