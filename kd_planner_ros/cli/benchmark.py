@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.cli.options import add_fields, add_json, from_args
@@ -17,6 +18,7 @@ examples:
   kd-planner benchmark plankd --suite default-town --no-train --models tcp64_7m6 constant_velocity --seeds 1
   kd-planner benchmark plankd --suite town05-long --seeds 1 --ray auto
   kd-planner benchmark v2x --suite loss-30 --bags recordings/town01 recordings/town03
+  kd-planner benchmark v2x_hazards --suite all --seeds 1 --no-train
   kd-planner benchmark my_benchmark.yaml
 
 The command trains what is missing (teachers first), measures every model over the suite, and writes table.json, table.csv,
@@ -42,12 +44,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> dict[str, Any]:
+    from kd_planner_ros.evaluation.benchmark.all_suites import asks_for_all, run_all
     from kd_planner_ros.evaluation.benchmark.config import BenchmarkConfig
     from kd_planner_ros.evaluation.benchmark.report import lines
     from kd_planner_ros.evaluation.benchmark.run import run
     from kd_planner_ros.evaluation.benchmark.spec import find_spec
 
-    result = run(from_args(BenchmarkConfig, args))
+    config = from_args(BenchmarkConfig, args)
+    if asks_for_all(config):
+        whole = run_all(config)
+        print(Path(whole["page"]).read_text() + f"details: {whole['page']}, and the folders of the suites beside it")
+        return whole
+    result = run(config)
     print("\n".join(lines(find_spec(args.benchmark), result.rows)))
     print(f"details: {result.page}, table.csv, table.md and table.json beside it")
     return asdict(result)

@@ -20,6 +20,7 @@ TREATED = ("planner", "weights_sha256", "fallback_planner", "fallback_weights_sh
            "fallback_latency_sha256", "roll_forward", "engine", "device", "v2x")
 """Settings in which two evaluations may differ, and all that begin with ``v2x_``: they say who drives, not where."""
 CONFIDENCE = 0.95
+RESAMPLES = 5000
 
 Key = tuple[str, int, str]
 """A drive: route, seed, weather."""
@@ -31,14 +32,43 @@ class CompareConfig:
 
     baseline: Path = field(metadata={"help": "OUT of an 'evaluate closed-loop'"})
     other: Path = field(metadata={"help": "OUT of another one over the same map, routes, seeds and traffic"})
-    resamples: int = field(default=5000, metadata={
+    resamples: int = field(default=RESAMPLES, metadata={
         "help": "resamples behind each interval (95 %%, bootstrap over routes)", "low": 100, "high": 100_000})
     seed: int = field(default=0, metadata={"help": "seed of the resamples", "low": 0})
     out: Path | None = field(default=None, metadata={"help": "file to write the figures to as JSON (default: none)"})
 
 
 def run(config: CompareConfig) -> dict[str, Any]:
-    """The comparison over the drives that both evaluations have.
+    """``pairs`` of both evaluations, and their folders as ``baseline`` and ``other``; written to ``config.out`` where that is given.
+
+    Raises:
+        ConfigError: as ``require_alike``, ``drives_in`` and ``pairs``.
+    """
+    check_fields(config)
+    require_alike(config.baseline, config.other)
+    found = {"baseline": str(config.baseline), "other": str(config.other),
+             **pairs(drives_in(config.baseline), drives_in(config.other), config.resamples, config.seed)}
+    if config.out is not None:
+        write_text(config.out, json.dumps(found, indent=1) + "\n")
+    return found
+
+
+def require_alike(baseline: Path, other: Path) -> None:
+    """Refuse two evaluations that differ in more than in who drives and what the radio does.
+
+    Raises:
+        ConfigError: an evaluation that is missing; other maps, routes or traffic.
+    """
+    settings = [_settings(folder) for folder in (baseline, other)]
+    if differ := sorted(name for name in settings[0].keys() | settings[1].keys()
+                        if name not in TREATED and not name.startswith("v2x_") and settings[0].get(name) != settings[1].get(name)):
+        raise ConfigError(f"an evaluation with the {differ[0]} of {baseline} ({settings[0].get(differ[0])!r})",
+                          f"{settings[1].get(differ[0])!r} in {other}", "compare evaluations of the same drives")
+
+
+def pairs(baseline: Mapping[Key, RouteRecord], other: Mapping[Key, RouteRecord], resamples: int = RESAMPLES,
+          seed: int = 0) -> dict[str, Any]:
+    """The comparison over the drives that both sides have, ``drives`` over ``routes``.
 
     ``events`` holds for each of ``collision`` (any), ``pedestrian``, ``vehicle`` and ``completed`` the counts of drives
     in which it happened: ``baseline``, ``other``, ``only_baseline``, ``only_other``; and ``p``, of the exact McNemar test, two-sided:
@@ -47,27 +77,17 @@ def run(config: CompareConfig) -> dict[str, Any]:
     is that of the share of drives with a collision. ``unpaired`` counts drives that only one of them has, which are left out.
 
     Raises:
-        ConfigError: an evaluation that is missing or unfinished; other maps, routes or traffic; no drive in common.
+        ConfigError: no drive in common.
     """
-    check_fields(config)
-    settings = [_settings(folder) for folder in (config.baseline, config.other)]
-    if differ := sorted(name for name in settings[0].keys() | settings[1].keys()
-                        if name not in TREATED and not name.startswith("v2x_") and settings[0].get(name) != settings[1].get(name)):
-        raise ConfigError(f"an evaluation with the {differ[0]} of {config.baseline} ({settings[0].get(differ[0])!r})",
-                          f"{settings[1].get(differ[0])!r} in {config.other}", "compare evaluations of the same drives")
-    drives = [_drives(folder) for folder in (config.baseline, config.other)]
-    keys = sorted(drives[0].keys() & drives[1].keys())
+    keys = sorted(baseline.keys() & other.keys())
     if not keys:
         raise ConfigError("drives of the same route, seed and weather in both evaluations", "none", "evaluate over the same routes")
-    first, second = ([one[key] for key in keys] for one in drives)
-    found = {"baseline": str(config.baseline), "other": str(config.other), "drives": len(keys), "routes": len({key[0] for key in keys}),
-             "unpaired": {"baseline": len(drives[0]) - len(keys), "other": len(drives[1]) - len(keys)},
-             "events": {name: _event([happened(one) for one in first], [happened(one) for one in second])
-                        for name, happened in EVENTS.items()},
-             "scores": _scores(keys, first, second, config)}
-    if config.out is not None:
-        write_text(config.out, json.dumps(found, indent=1) + "\n")
-    return found
+    first, second = ([one[key] for key in keys] for one in (baseline, other))
+    return {"drives": len(keys), "routes": len({key[0] for key in keys}),
+            "unpaired": {"baseline": len(baseline) - len(keys), "other": len(other) - len(keys)},
+            "events": {name: _event([happened(one) for one in first], [happened(one) for one in second])
+                       for name, happened in EVENTS.items()},
+            "scores": _scores(keys, first, second, resamples, seed)}
 
 
 def _settings(folder: Path) -> dict[str, Any]:
@@ -78,8 +98,12 @@ def _settings(folder: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text()))
 
 
-def _drives(folder: Path) -> dict[Key, RouteRecord]:
-    """The drives in ``folder``. A drive that stands in it twice would be counted twice."""
+def drives_in(folder: Path) -> dict[Key, RouteRecord]:
+    """The drives of the evaluation in ``folder``. A drive that stands in it twice would be counted twice.
+
+    Raises:
+        ConfigError: the evaluation is unfinished or broken, or has a drive twice.
+    """
     records = read_records(Path(folder) / "statistics.json")
     found = {(record.route_id, record.seed, str(record.notes.get("weather", ""))): record for record in records}
     if len(found) < len(records):
@@ -118,12 +142,13 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(binomtest(only_first, only_first + only_second, 0.5).pvalue) if only_first + only_second else 1.0
 
 
-def _scores(keys: Sequence[Key], first: Sequence[RouteRecord], second: Sequence[RouteRecord], config: CompareConfig) -> dict[str, Any]:
+def _scores(keys: Sequence[Key], first: Sequence[RouteRecord], second: Sequence[RouteRecord], resamples: int,
+            seed: int) -> dict[str, Any]:
     """Means and the paired difference. Whole routes are drawn: drives of one route are alike."""
     names = sorted({key[0] for key in keys})
     row = np.searchsorted(names, [key[0] for key in keys])
     count = len(names)
-    draws = np.random.default_rng([config.seed, 0x70616972]).multinomial(count, np.full(count, 1.0 / count), config.resamples)
+    draws = np.random.default_rng([seed, 0x70616972]).multinomial(count, np.full(count, 1.0 / count), resamples)
     found: dict[str, Any] = {}
     for name, value in {"driving_score": lambda one: one.score_composed, "route_completion": lambda one: one.score_route,
                         "collision": lambda one: 100.0 * EVENTS["collision"](one)}.items():

@@ -8,6 +8,9 @@ from typing import Any
 
 from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP
 
+ALL = "all"
+"""In place of a suite's name: every suite."""
+
 
 def _field(default: Any, text: str, **metadata: Any) -> Any:
     return field(default=default, metadata={"help": text, **metadata})
@@ -18,7 +21,7 @@ class BenchmarkConfig:
     """What to train, measure and compare. Each field is an option of ``kd-planner benchmark``; ``benchmark`` is its argument:
     a name, or a path to a file."""
 
-    suite: str = _field("", "which suite of the benchmark (default: the first one)")
+    suite: str = _field("", "which suite of the benchmark (default: the first one), or all: one after the other, and a table over them")
     out: Path | None = _field(None, "folder to write to; what is finished is kept (default: the benchmark's folder/SUITE, for "
                                     "plankd runs/benchmark/SUITE)")
     models: tuple[str, ...] = _field((), "models to measure: names of the recipe or of the models folder, "

@@ -15,6 +15,11 @@ Drive = Callable[[ClosedLoopConfig], Any]
 """Does all drives of an evaluation: ``closed_loop.run``, or ``ray_drive.Spread`` over machines."""
 
 
+def drives_folder(out: Path, model: str, seed: int) -> Path:
+    """Where the drives of ``model`` with ``seed`` are kept in the folder ``out`` of a suite."""
+    return Path(out) / "drives" / model / f"seed_{seed}"
+
+
 def drive_model(out: Path, suite: Suite, model: str, planner: str, weights: str, seed: int, settings: Mapping[str, Any],
                 drive: Drive) -> bool:
     """Drive ``model`` with ``seed`` unless that was done before; whether it was driven now.
@@ -28,7 +33,7 @@ def drive_model(out: Path, suite: Suite, model: str, planner: str, weights: str,
     """
     if outcomes.is_done(out, model, seed, weights):
         return False
-    config = ClosedLoopConfig(planner, Path(out) / "drives" / model / f"seed_{seed}", map=suite.map,
+    config = ClosedLoopConfig(planner, drives_folder(out, model, seed), map=suite.map,
                               routes=suite.routes, seeds=1, first_seed=seed, **settings)
     drive(config)
     records = score.read_records(config.out / "statistics.json")

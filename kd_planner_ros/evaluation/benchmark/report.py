@@ -78,21 +78,21 @@ def markdown(spec: BenchmarkSpec, rows: Sequence[Mapping[str, Any]]) -> list[str
     found = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row in rows:
         costs = _costs(row)
-        cells = (row["model"], spec.label_text(row["label"]), str(len(row["seeds"])), _ours(row, first),
+        cells = (row["model"], spec.label_text(row["label"]), str(len(row["seeds"])), shown(row, first),
                  _cell(row["paper"].get(first.name), max(first.digits - 1, 1)),
-                 *(_ours(row, figure) for figure in others), _cell(row["held_out_m"], 2), *costs[1:3], *costs[4:6])
+                 *(shown(row, figure) for figure in others), _cell(row["held_out_m"], 2), *costs[1:3], *costs[4:6])
         found.append("| " + " | ".join(cells) + " |")
     return found
 
 
 def _page_row(spec: BenchmarkSpec, row: Mapping[str, Any]) -> dict[str, Any]:
-    cells = [{"ours": _ours(row, figure), "paper": _cell(row["paper"].get(figure.name), figure.digits) if figure.paper else None}
+    cells = [{"ours": shown(row, figure), "paper": _cell(row["paper"].get(figure.name), figure.digits) if figure.paper else None}
              for figure in spec.figures if figure.text]
     return {"model": row["model"], "method": spec.label_text(row["label"]), "seeds": row["seeds"], "cells": cells,
             "costs": _costs(row), "engine": row["engine"]}
 
 
-def _ours(row: Mapping[str, Any], figure: Figure) -> str:
+def shown(row: Mapping[str, Any], figure: Figure) -> str:
     """Mean and deviation, "-" where nothing was behind the figure."""
     if row["mean"][figure.name] is None:
         return "-"

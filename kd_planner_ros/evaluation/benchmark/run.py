@@ -11,12 +11,12 @@ from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.fields import check_fields
-from kd_planner_ros.evaluation.benchmark import driving, models, outcomes, recorded, report, training
+from kd_planner_ros.evaluation.benchmark import driving, models, outcomes, pairs, recorded, report, training
 from kd_planner_ros.evaluation.benchmark.cards import put_on_card
 from kd_planner_ros.evaluation.benchmark.config import BenchmarkConfig
 from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe, Paper, read_paper, read_recipe
 from kd_planner_ros.evaluation.benchmark.spec import BenchmarkSpec, find_spec, require_known
-from kd_planner_ros.evaluation.benchmark.suites import Suite, find_suite, route_names
+from kd_planner_ros.evaluation.benchmark.suites import DRAWN, Suite, find_suite, route_names
 from kd_planner_ros.evaluation.benchmark.table import build_table
 from kd_planner_ros.evaluation.drives import DEFAULT_VEHICLES, TOWN_VEHICLES, require_route_ids
 from kd_planner_ros.evaluation.run_folder import lock_settings
@@ -68,7 +68,7 @@ class Run:
         vehicles = config.vehicles if config.vehicles is not None else suite.options.get("vehicles")
         vehicles = TOWN_VEHICLES.get(suite.town, DEFAULT_VEHICLES) if vehicles is None else vehicles
         return facts | {"vehicles": vehicles, "walkers": config.walkers, "route_ids": list(config.route_ids),
-                        "routes_count": config.routes_count if suite.routes == "default" else None}
+                        "routes_count": _routes_count(config, suite) if suite.routes in DRAWN else None}
 
     @property
     def wanted(self) -> list[str]:
@@ -106,7 +106,7 @@ def begin(config: BenchmarkConfig) -> Run:
     _require_options(spec, suite)
     training.given_options(config.train_options)
     if config.route_ids and spec.kind == "drive":
-        require_route_ids(config.route_ids, route_names(suite, config.routes_count))
+        require_route_ids(config.route_ids, route_names(suite, _routes_count(config, suite)))
     paths = training.TrainingPaths(config.bags, Path(config.models_dir or models_folder()), config.runs_dir, config.cache,
                                    config.train_device, config.train_options, config.allow_leak, config.maps_dir,
                                    config.role_name, config.camera)
@@ -153,7 +153,14 @@ def conclude(this: Run) -> BenchmarkReport:
     rows = build_table(this.spec, found, facts, this.recipe, this.paper, this.suite.name)
     missing = [name for name in this.wanted if name not in {row["model"] for row in rows}]
     page = report.write_report(this.folder, this.spec, rows, this.paper, this.settings, missing)
+    pairs.write_pairs(this.folder, this.spec, this.suite.name, found)
     return BenchmarkReport(this.spec.name, this.suite.name, rows, missing, str(page))
+
+
+def _routes_count(config: BenchmarkConfig, suite: Suite) -> int:
+    """How many routes are drawn: as the command says, else as the suite does."""
+    own = config.routes_count
+    return own if own != BenchmarkConfig.__dataclass_fields__["routes_count"].default else int(suite.options.get("routes_count", own))
 
 
 def _require_whole(config: BenchmarkConfig) -> None:

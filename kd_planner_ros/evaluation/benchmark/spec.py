@@ -60,7 +60,7 @@ class Label:
 @dataclass(frozen=True)
 class SuiteSpec:
     """One suite. Driving: ``map`` ("default", "generated:SEED", or a town whose file lies in
-    --maps-dir) and ``routes`` ("default", or a file of
+    --maps-dir) and ``routes`` ("default", "hidden", or a file of
     --routes-dir). Recordings: ``bags``, a folder below --recordings-dir. ``held_out`` names the map that no model may have
     been trained on (default: the town of ``map``). ``options`` are fields of the evaluation's own config."""
 
@@ -75,7 +75,8 @@ class SuiteSpec:
 @dataclass(frozen=True)
 class BenchmarkSpec:
     """One benchmark; ``recipe`` and ``paper`` are paths or None, ``models`` are measured beside those of the recipe,
-    ``command`` is what a card gives as the command of its figures."""
+    ``command`` is what a card gives as the command of its figures, ``baseline`` the suite with which every other one is compared drive
+    by drive ("": none)."""
 
     name: str
     kind: str
@@ -91,6 +92,7 @@ class BenchmarkSpec:
     networks: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
+    baseline: str = ""
 
     @property
     def paper_figures(self) -> tuple[str, ...]:
@@ -160,7 +162,15 @@ def read_spec(path: Path, command: str = "") -> BenchmarkSpec:
         name, data["kind"], suites, tuple(_entries(data, "figures", Figure, where).values()), labels, recipe,
         tuple(data.get("models") or ()), str(data.get("title") or name), str(data.get("summary") or ""), paper,
         Path(data.get("out") or f"runs/benchmark/{name}"), tuple(data.get("networks") or ()), dict(data.get("notes") or {}),
-        str(data.get("command") or command or f"kd-planner benchmark {name}"))
+        str(data.get("command") or command or f"kd-planner benchmark {name}"), _baseline(data, suites, where))
+
+
+def _baseline(data: Mapping[str, Any], suites: Mapping[str, SuiteSpec], where: str) -> str:
+    name = str(data.get("baseline") or "")
+    if name and (name not in suites or data["kind"] != "drive"):
+        raise ConfigError(f"baseline: one of the suites {', '.join(suites)} of a benchmark of kind drive in {where}",
+                          f"{name!r}, kind {data['kind']}", "correct it, or leave it out")
+    return name
 
 
 @dataclass(frozen=True)
@@ -171,6 +181,7 @@ class _Keys:
     title: str
     summary: str
     command: str
+    baseline: str
     recipe: Path
     paper: Path
     out: Path

@@ -12,6 +12,9 @@ from kd_planner_ros.core.towns import map_file
 from kd_planner_ros.evaluation.benchmark.spec import BenchmarkSpec
 from kd_planner_ros.runtime.paths import SHARED
 
+DRAWN = ("default", "hidden")
+"""Routes that are drawn from a seed, in place of a route file."""
+
 
 @dataclass(frozen=True)
 class Suite:
@@ -48,7 +51,7 @@ def find_suite(spec: BenchmarkSpec, name: str = "", maps_dir: Path | None = None
     free = f", or take --suite {rest[0]}, which needs no files" if rest else ""
     maps, files = Path(maps_dir or SHARED / "maps"), Path(routes_dir or SHARED / "routes")
     map_path = found.map if free_map else _require(map_file(maps, found.map), f"a map of {found.map}", maps, "--maps-dir", free)
-    routes = found.routes if found.routes == "default" else _require(files / found.routes, found.routes, files, "--routes-dir", free)
+    routes = found.routes if found.routes in DRAWN else _require(files / found.routes, found.routes, files, "--routes-dir", free)
     return Suite(name, map_path, routes, town, "", found.options)
 
 
@@ -59,15 +62,17 @@ def route_names(suite: Suite, count: int) -> list[str]:
         RouteError, MapError: its files cannot be used.
     """
     from kd_planner_ros.evaluation.drives import EVALUATION_ROUTE_SEED
+    from kd_planner_ros.world.hidden_routes import HIDDEN, hidden_routes
     from kd_planner_ros.world.maps import load_map
     from kd_planner_ros.world.route_files import read_route_file
     from kd_planner_ros.world.routes import default_routes
 
-    if suite.routes != "default":
+    if suite.routes not in DRAWN:
         file = read_route_file(suite.routes)
         return [one.name for one in (*file.routes, *file.left_out)]
     seed = suite.options.get("route_seed", EVALUATION_ROUTE_SEED)
-    return [route.name for route in default_routes(load_map(suite.map), seed, count)]
+    draw = hidden_routes if suite.routes == HIDDEN else default_routes
+    return [route.name for route in draw(load_map(suite.map), seed, count)]
 
 
 def _require(path: Path | None, what: str, place: Path, option: str, otherwise: str) -> str:

@@ -41,7 +41,8 @@ BEGUN = {  # command: where the function is that takes long
     "kd_planner_ros.runtime.params.table", "models check": "kd_planner_ros.runtime.store.load_model", "models sensors": "",
     "bench v2x": "kd_planner_ros.v2x.bench.bench_messages", "v2x keys": "kd_planner_ros.v2x.key_files.make_keys"}
 """Empty: it runs in earnest."""
-ALSO = {"bench train": "kd_planner_ros.evaluation.bench_distill.bench_distill"}
+ALSO = {"bench train": "kd_planner_ros.evaluation.bench_distill.bench_distill",
+        "benchmark": "kd_planner_ros.evaluation.benchmark.all_suites.run_all"}
 REAL = {"kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner constant_velocity --json",
         "kd-planner models list", "kd-planner models sensors tcp64_7m6 --out sensors.json"}
 RECORDING = "recordings/default_drawn_0-0_WetSunset_s0"
