@@ -13,6 +13,7 @@ from PIL import Image
 from kd_planner_ros.bags.cameras import samples_for
 from kd_planner_ros.bags.nuscenes.convert import CHANNELS, convert
 from kd_planner_ros.bags.nuscenes.layout import TABLES, NuScenes, matrix
+from kd_planner_ros.bags.nuscenes.lines import read_lines
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.cli.main import main
 from kd_planner_ros.core.errors import BagError
@@ -155,6 +156,45 @@ def test_without_expansion_there_are_no_lines_and_it_is_counted(tmp_path):
     assert report.left_out["scenes without map expansion, kept without lines"] == 1
     with open_bag(tmp_path / "out" / "scene-0001") as recording:
         assert recording.map_lines is None
+
+
+def borders(folder: Path, segments, lanes=(), holes=()):
+    """The lines of the class BOUNDARY around (10, 0) on a map of rectangles (x0, y0, x1, y1)."""
+    nodes, polygons, layers = [], [], {"road_segment": [], "lane": []}
+
+    def ring(x0, y0, x1, y1):
+        first = len(nodes)
+        corners = (x0, y0), (x1, y0), (x1, y1), (x0, y1)
+        nodes.extend({"token": str(first + number), "x": x, "y": y} for number, (x, y) in enumerate(corners))
+        return [str(first + number) for number in range(4)]
+
+    for layer, boxes in (("road_segment", segments), ("lane", lanes)):
+        for box in boxes:
+            own = [{"node_tokens": ring(*hole)} for hole in holes] if layer == "road_segment" and box is segments[0] else []
+            polygons.append({"token": f"p{len(polygons)}", "exterior_node_tokens": ring(*box), "holes": own})
+            layers[layer].append({"token": f"{layer}{len(polygons)}", "polygon_token": polygons[-1]["token"]})
+    path = folder / "maps" / "expansion" / "here.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"node": nodes, "line": [], "polygon": polygons, **layers}))
+    rows = read_lines(folder, "here", np.array([[10.0, 0.0]]))
+    assert set(rows["kind"].tolist()) <= {LineKind.BOUNDARY}
+    return [np.stack([rows["x"][rows["line"] == number], rows["y"][rows["line"] == number]], 1) for number in np.unique(rows["line"])]
+
+
+def length(lines):
+    return sum(float(np.hypot(*np.diff(line, axis=0).T).sum()) for line in lines)
+
+
+def test_borders_are_where_the_road_ends(tmp_path):
+    alone = borders(tmp_path, [(0, -4, 20, 4)])
+    assert length(alone) == pytest.approx(56.0) and alone[0][0].tolist() == alone[0][-1].tolist(), "closed"
+    both = borders(tmp_path, [(0, -4, 20, 4), (20, -4, 40, 4)])
+    assert len(both) == 2 and length(both) == pytest.approx(2 * 48.0, abs=1.5)
+    assert not any(((np.abs(line[:, 0] - 20.0) < 0.2) & (np.abs(line[:, 1]) < 3.4)).any() for line in both), "none where segments meet"
+    crossing = borders(tmp_path, [(0, -4, 20, 4), (20, -30, 30, 30)], lanes=[(-10, -2, 0, 2)])
+    inner = [line for line in crossing if (np.abs(line[:, 0]) < 0.2).any()]
+    assert all((np.abs(line[np.abs(line[:, 0]) < 0.2, 1]) > 1.4).all() for line in inner), "a lane goes on there"
+    assert length(borders(tmp_path, [(0, -4, 20, 4)], holes=[(8, -1, 12, 1)])) == pytest.approx(56.0 + 12.0)
 
 
 def test_key_frames_without_a_picture_are_left_out_and_counted(tmp_path):
