@@ -16,8 +16,8 @@ SHOWN = 0.3
 """Road users and lines below this confidence are not reported."""
 GROWN = 1.1
 """The car's box is so much larger where a candidate is tested for collisions."""
-STANDING_M = 0.5
-"""A way shorter than this says nothing of the heading."""
+STANDING_M, STILL_M = 0.5, 0.1
+"""A way shorter than the first, and a step shorter than the second, say nothing of the heading."""
 _RIGHT, _LEFT, _STRAIGHT = range(len(COMMANDS))
 _OF_COMMAND = {Command.RIGHT: _RIGHT, Command.CHANGE_LANE_RIGHT: _RIGHT, Command.LEFT: _LEFT, Command.CHANGE_LANE_LEFT: _LEFT,
                Command.STRAIGHT: _STRAIGHT, Command.LANE_FOLLOW: _STRAIGHT}
@@ -60,14 +60,17 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return raised / raised.sum(-1, keepdims=True)
 
 
-def headings(places: np.ndarray) -> np.ndarray:
-    """Heading [..., T] of a car that begins at the origin, looking ahead, and drives through ``places`` [..., T, 2]: central differences;
-    0 where the whole way is short."""
-    way = np.concatenate([np.zeros_like(places[..., :1, :]), places], -2)
+def headings(places: np.ndarray, start: np.ndarray | None = None, yaw: np.ndarray | float = 0.0) -> np.ndarray:
+    """Heading [..., T] of who begins at ``start`` [..., 2] (the origin), looking to ``yaw`` [...], and goes through ``places`` [..., T, 2]:
+    central differences. Who stands goes on looking as before; on a short way that is ``yaw``."""
+    first = np.zeros_like(places[..., 0, :]) if start is None else start
+    way = np.concatenate([first[..., None, :], places], -2)
     chord = np.concatenate([way[..., 2:, :] - way[..., :-2, :], way[..., -1:, :] - way[..., -2:-1, :]], -2)
-    moves = np.linalg.norm(way[..., -1, :], axis=-1) >= STANDING_M
-    turned = np.arctan2(chord[..., 1], chord[..., 0])
-    return np.where(moves[..., None] & (np.linalg.norm(chord, axis=-1) > 1e-3), turned, 0.0)
+    moves = np.linalg.norm(way[..., -1, :] - first, axis=-1) >= STANDING_M
+    sure = moves[..., None] & (np.linalg.norm(chord, axis=-1) > STILL_M)
+    last = np.maximum.accumulate(np.where(sure, np.arange(places.shape[-2]), -1), -1)
+    turned = np.take_along_axis(np.arctan2(chord[..., 1], chord[..., 0]), np.maximum(last, 0), -1)
+    return np.where(last >= 0, turned, np.asarray(yaw, float)[..., None])
 
 
 def collides(candidates: np.ndarray, scene: Scene, config: SceneConfig, least: float) -> np.ndarray:
@@ -77,11 +80,10 @@ def collides(candidates: np.ndarray, scene: Scene, config: SceneConfig, least: f
     if not asked.any() or steps == 0:
         return np.zeros(len(candidates), bool)
     best = scene.chances[asked].argmax(1)
-    others = scene.forecasts[asked][np.arange(len(best)), best][:, :steps]
-    yaw = np.arctan2(scene.boxes[asked, 6], scene.boxes[asked, 7])
-    size = np.exp(np.clip(scene.boxes[asked, 3:5], -3.0, 3.5))
-    theirs = np.concatenate([others, np.broadcast_to(yaw[:, None, None], (*others.shape[:2], 1)),
-                             np.broadcast_to(size[:, None], (*others.shape[:2], 2))], -1)
+    others, boxes = scene.forecasts[asked][np.arange(len(best)), best], scene.boxes[asked]
+    yaws = headings(others, boxes[:, :2], np.arctan2(boxes[:, 6], boxes[:, 7]))[:, :steps]
+    size = np.exp(np.clip(boxes[:, 3:5], -3.0, 3.5))
+    theirs = np.concatenate([others[:, :steps], yaws[..., None], np.broadcast_to(size[:, None], (*yaws.shape, 2))], -1)
     places, turned = candidates[:, :steps], headings(candidates)[:, :steps]
     ahead = np.stack([np.cos(turned), np.sin(turned)], -1) * config.ego_ahead_m
     own = np.concatenate([places + ahead, turned[..., None], np.broadcast_to(

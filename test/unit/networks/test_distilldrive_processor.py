@@ -219,6 +219,23 @@ def test_candidates_that_meet_somebody_are_named():
     assert not collides(ahead, user_at(12.0, 0.0, confidence=0.4), CONFIG, 0.5).any()
     turned = headings(np.array([[0.0, 0.1], [0.0, 0.2]]))
     assert turned.tolist() == [0.0, 0.0] and headings(np.array([[1.0, 1.0], [2.0, 2.0]])) == pytest.approx([np.pi / 4] * 2)
+    turn = np.array([[2.0, 0.0], [3.0, 1.0], [3.0, 3.0], [3.0, 5.0], [3.0, 5.0], [3.0, 5.0]])
+    assert headings(turn)[-3:] == pytest.approx([np.pi / 2] * 3), "who stands after a turn goes on looking there"
+    still = headings(np.zeros((2, 3, 2)), np.zeros((2, 2)), np.array([0.5, -1.0]))
+    assert still.tolist() == [[0.5] * 3, [-1.0] * 3]
+
+
+def test_a_road_user_is_as_long_as_it_is_along_its_forecast():
+    """A bus that turns from across to along the road: 12 m of it then lie along the lane beside the car's, and not across both."""
+    bus = user_at(16.0, 8.0)
+    bus.boxes[0, 3:5] = np.log([12.0, 2.5])
+    bus.boxes[0, 6:8] = -1.0, 0.0  # it looks to the right, across
+    way = np.array([[16.0, 6.0], [16.5, 4.5], [18.0, 3.5], [21.0, 3.5], [25.0, 3.5], [29.0, 3.5]])
+    bus.forecasts[:] = way
+    ahead = np.stack([4.5 * np.arange(1, 7), np.zeros(6)], 1)[None]
+    assert not collides(ahead, bus, CONFIG, 0.5).any()
+    bus.forecasts[:] = np.linspace(6.0, 0.0, 6)[:, None] * [0.0, 1.0] + [16.0, 0.0]  # straight across
+    assert collides(ahead, bus, CONFIG, 0.5).all()
 
 
 def test_the_best_candidate_of_the_command_that_meets_nobody_is_taken():
