@@ -41,10 +41,10 @@ examples:
   kd-planner bags navsim dataset --out recordings/navsim
   kd-planner bags navsim dataset --split mini --cameras front left right --out recordings/mini
 
-Reads the logs as published (one pickle a log in navsim_logs) and the pictures in sensor_blobs; point clouds and maps are not read. A pickle
-that names anything but numpy and builtin containers is refused. Writes one recording for each stretch of a log without a gap, at 2 Hz:
-pictures 704 pixels wide, places, published speeds, road users, the way driven with the published commands. There are neither lines nor
-signals. What is left out is counted and printed."""
+Reads the logs as published (one pickle a log in navsim_logs), the pictures in sensor_blobs, and nuPlan's maps where they lie in maps; point
+clouds are not needed. A pickle that names anything but numpy and builtin containers is refused. Writes one recording for each stretch of a
+log without a gap, at 2 Hz: pictures 704 pixels wide, places, published speeds, road users, lines, the way driven with the published
+commands. There are no signals. What is left out is counted and printed."""
 EXAMPLE = """\
 example:
   kd-planner bags dair-example dair

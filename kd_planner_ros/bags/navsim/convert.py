@@ -17,6 +17,7 @@ from kd_planner_ros.bags.dair.scene import camera_pose, camera_spec, pose_of, re
 from kd_planner_ros.bags.ego_states import ego_states, way_driven
 from kd_planner_ros.bags.labelled import read_rgb
 from kd_planner_ros.bags.navsim.layout import Frame, NavsimLogs, boxes_of, camera_to_ego, ego_to_global, lidar_to_ego
+from kd_planner_ros.bags.navsim.maps import NuPlanMap, find_map
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.foreign import reading
@@ -38,6 +39,21 @@ GAP_NS = 750_000_000
 """Frames come every 0.5 s; where two are further apart another recording begins."""
 
 
+class _Maps:
+    """nuPlan's maps below ``folder``, each read once."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._read: dict[str, NuPlanMap | None] = {}
+
+    def of(self, location: str) -> NuPlanMap | None:
+        """The map of ``location``; None where it is not there."""
+        if location not in self._read:
+            path = find_map(self._folder, location)
+            self._read[location] = None if path is None else NuPlanMap(path)
+        return self._read[location]
+
+
 @dataclass
 class _Log:
     """A log and what is known of it: ``numbers`` of road users by their track tokens, from 1; ``origin`` of the recordings' map in the
@@ -45,6 +61,7 @@ class _Log:
 
     data: NavsimLogs
     channels: Mapping[str, str]
+    maps: _Maps
     left_out: Counter[str]
     numbers: dict[str, int] = field(default_factory=dict)
     origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
@@ -62,8 +79,8 @@ def convert(folder: Path, out: Path, split: str = "", cameras: Sequence[str] = t
     The map is the published global frame, moved by whole kilometres to the begin of the log (``origin`` of ``custom_data``): object lists
     hold 32 bits, which are half a metre there. ``base_link`` is the published ego frame on the rear axle. Speed and acceleration are the
     published ones, the yaw rate is the difference to the frame before. The route is the way driven, with the published commands, which
-    come from the route that was to be driven. Signals have no place without nuPlan's maps: they are left out and counted, and there are
-    no lines.
+    come from the route that was to be driven. Lines are those of nuPlan's maps where they lie in ``folder``/maps. Signals are given by the
+    numbers of lanes, without a stop line: they are left out and counted.
 
     Args:
         split: which of the splits is read; "" where there is one.
@@ -74,11 +91,11 @@ def convert(folder: Path, out: Path, split: str = "", cameras: Sequence[str] = t
     """
     if "front" not in cameras:
         raise BagError("front among the cameras", ", ".join(cameras) or "none", "name it with --cameras front")
-    data, report = NavsimLogs(folder, split), Report()
+    data, maps, report = NavsimLogs(folder, split), _Maps(Path(folder)), Report()
     channels = {channel: name for channel, name in CHANNELS.items() if name in cameras}
     for path in tqdm(data.logs, desc="logs", unit="log", disable=not progress):
         with reading(BagError, f"frames of NAVSIM as published in {path}", "fetch the log anew"):
-            _convert(_Log(data, channels, report.left_out), path, Path(out), report)
+            _convert(_Log(data, channels, maps, report.left_out), path, Path(out), report)
     report.left_out = +report.left_out
     if not report.recordings:
         raise BagError(f"a log with two frames and their pictures in {folder}", f"none: {dict(report.left_out)}",
@@ -130,14 +147,17 @@ def _write(log: _Log, name: str, frames: Sequence[Frame], path: Path) -> None:
              "route_from": "the way driven, with the log's commands", "source": f"NAVSIM {log.data.split}",
              "origin": " ".join(f"{one:.0f}" for one in log.origin)}
     commands = np.array([COMMANDS[int(np.argmax(np.asarray(frame["driving_command"]).reshape(4)))] for frame in frames], np.int8)
+    lines = _lines(log, frames)
     with BagWriter(path, rig, facts, compact=True) as bag:
         bag.write_route(way_driven(name, town, states, commands), states[0].stamp_ns)
+        if lines is not None:
+            bag.write_map_lines(lines, states[0].stamp_ns)
         for frame, ego in zip(frames, states, strict=True):
             bag.write_ego(ego)
             if "anns" in frame:
                 bag.write_scene(SceneState(ego.stamp_ns, ego, _actors(frame, log), np.zeros(0, SIGNAL_DTYPE)))
             log.left_out["frames without labels"] += "anns" not in frame
-            log.left_out["states of signals, which have no place without the map"] += len(frame.get("traffic_lights") or ())
+            log.left_out["states of signals, which have no stop line"] += len(frame.get("traffic_lights") or ())
             for channel, spec in specs.items():
                 bag.write_camera(spec.id, CameraImage(ego.stamp_ns, _picture(log, frame, channel, spec)), ())
 
@@ -147,6 +167,17 @@ def _states(log: _Log, frames: Sequence[Frame]) -> list[EgoState]:
     moved = [np.asarray(frame["ego_dynamic_state"], float).reshape(4) for frame in frames]
     return [replace(one, speed_mps=float(own[0]), lateral_mps=float(own[1]), acceleration_mps2=float(own[2]))
             for one, own in zip(states, moved, strict=True)]
+
+
+def _lines(log: _Log, frames: Sequence[Frame]) -> np.ndarray | None:
+    """MAP_LINE_DTYPE [P] in the recording's map; None without nuPlan's map, which is counted."""
+    found = log.maps.of(str(frames[0]["map_location"]))
+    if found is None:
+        log.left_out["stretches without nuPlan's map, kept without lines"] += 1
+        return None
+    rows = found.lines(np.array([ego_to_global(frame)[:2, 3] for frame in frames]))
+    rows["x"], rows["y"] = rows["x"] - log.origin[0], rows["y"] - log.origin[1]
+    return rows
 
 
 def _spec(log: _Log, frame: Frame, channel: str) -> CameraSpec:

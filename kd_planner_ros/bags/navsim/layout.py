@@ -7,7 +7,7 @@ A frame is a dict: token, timestamp (microseconds), map_location, ego2global_tra
 lidar2ego_translation, lidar2ego_rotation, ego_dynamic_state (velocity x, y, acceleration x, y in the ego frame), driving_command (one of
 left, forward, right, unknown), traffic_lights, cams (data_path, sensor2lidar_rotation, sensor2lidar_translation, cam_intrinsic,
 distortion), and where labels were published anns (gt_boxes in the ego frame, gt_names, gt_velocity_3d in the LiDAR's, track_tokens).
-Point clouds and nuPlan's maps are never read. Source: ``navsim/common/dataclasses.py`` and OpenScene's
+Point clouds are never read. Source: ``navsim/common/dataclasses.py`` and OpenScene's
 ``create_openscene_metadata.py``.
 """
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import pickle
+import sqlite3
+import struct
 from collections import OrderedDict
 from pathlib import Path
 
@@ -17,11 +20,14 @@ from PIL import Image
 
 from kd_planner_ros.bags.cameras import samples_for
 from kd_planner_ros.bags.navsim.convert import CHANNELS, convert
+from kd_planner_ros.bags.navsim.geopackage import shapes_of, to_utm
 from kd_planner_ros.bags.navsim.layout import NavsimLogs, camera_to_ego
+from kd_planner_ros.bags.navsim.maps import NuPlanMap, find_map
 from kd_planner_ros.bags.navsim.unpickle import read_plain
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.cli.main import main
 from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.outputs import LineKind
 from kd_planner_ros.core.records import Command
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.core.sensors import SensorRig
@@ -96,7 +102,8 @@ def converted(folder: Path, *more, **set_):
 def test_a_log_becomes_a_recording_with_places_boxes_and_published_commands(tmp_path):
     report = converted(tmp_path)
     assert report.recordings == [LOG] and report.pictures == 2 * STEPS
-    assert report.left_out == {"boxes of class 'balloon'": STEPS, "states of signals, which have no place without the map": 2 * STEPS}
+    assert report.left_out == {"boxes of class 'balloon'": STEPS, "states of signals, which have no stop line": 2 * STEPS,
+                               "stretches without nuPlan's map, kept without lines": 1}
     with open_bag(tmp_path / "out" / LOG) as recording:
         samples = list(samples_for(recording, ("front", "left"), wants=SensorRig(scene=True)))
         lines, town, route = recording.map_lines, recording.map_name, recording.route
@@ -130,6 +137,113 @@ def test_a_point_lies_where_the_published_matrices_show_it(tmp_path):
         assert project(point[None, :3], specs[name])[0] == pytest.approx([u * 704 / 192, v * 704 / 192], abs=1.5), channel
     assert camera_to_ego(first, "CAM_F0")[:3, 3] == pytest.approx([1.7, 0.0, 1.5])
 
+
+# --- nuPlan's maps ---------------------------------------------------------------------------------------------------
+
+def degrees(points, zone=11):
+    """Longitudes and latitudes [N, 2] of metres in a UTM zone, by Newton's method on ``to_utm``."""
+    found = np.tile([6.0 * zone - 183.0, 36.0], (len(points), 1))
+    for _ in range(30):
+        found -= (to_utm(found, zone) - points) / np.array([111_320.0 * math.cos(math.radians(36.1)), 110_900.0])
+    return found
+
+
+def geometry(points, polygon=True, order="<"):
+    """A GeoPackage's geometry with an envelope, of points [P, 2] in degrees."""
+    flag = order == "<"
+    data = struct.pack(f"{order}4d", *points.min(0), *points.max(0))
+    body = struct.pack(f"{order}BI", flag, 3 if polygon else 2) + (struct.pack(f"{order}I", 1) if polygon else b"")
+    body += struct.pack(f"{order}I", len(points)) + points.astype(f"{order}f8").tobytes()
+    return b"GP" + struct.pack(f"{order}BBi", 0, 2 | flag, 4326) + data + body
+
+
+def along(corners, closed=True):
+    """Degrees of (s, w) metres ahead and left of the log's first place."""
+    x, y, yaw = way()[0]
+    points = np.array(corners, float)
+    found = np.stack([x + math.cos(yaw) * points[:, 0] - math.sin(yaw) * points[:, 1],
+                      y + math.sin(yaw) * points[:, 0] + math.cos(yaw) * points[:, 1]], 1)
+    return degrees(np.concatenate([found, found[:1]]) if closed else found)
+
+
+def box(s0, s1, w):
+    return along([(s0, -w), (s1, -w), (s1, w), (s0, w)])
+
+
+def write_map(path: Path, zone="epsg:32611", roads=True) -> Path:
+    """Two lane groups that meet 15 m ahead, a broken line in the middle, an imagined one, one at the edge, a crossing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = {"lane_groups_polygons": [(geometry(box(-20, 15, 6)), 0), (geometry(box(15, 60, 6), order=">"), 0)] if roads else [],
+            "boundaries": [(geometry(along([(-20, w), (60, w)], False), False), kind) for w, kind in ((0, 0), (2, 3), (6, 2))],
+            "crosswalks": [(geometry(box(20, 23, 5)), 0)], "intersections": [(None, 0)]}
+    with contextlib.closing(sqlite3.connect(path)) as data, data:
+        data.execute("CREATE TABLE gpkg_geometry_columns (table_name TEXT, column_name TEXT)")
+        data.execute("CREATE TABLE meta (key TEXT, value TEXT)")
+        data.execute("INSERT INTO meta VALUES ('projectedCoordSystem', ?)", (zone,))
+        for layer, shapes in rows.items():
+            data.execute("INSERT INTO gpkg_geometry_columns VALUES (?, 'geom')", (layer,))
+            data.execute(f"CREATE TABLE {layer} (fid INTEGER PRIMARY KEY, geom BLOB, boundary_type_fid INTEGER)")
+            data.executemany(f"INSERT INTO {layer} (geom, boundary_type_fid) VALUES (?, ?)", shapes)
+    return path
+
+
+def test_degrees_become_the_metres_of_their_zone():
+    """The CN Tower, as published; the equator on a zone's meridian; the same south of it."""
+    assert to_utm(np.array([[-79.387139, 43.642567]]), 17)[0] == pytest.approx((630_084.0, 4_833_438.0), abs=1.0)
+    assert to_utm(np.array([[3.0, 0.0]]), 31)[0] == pytest.approx((500_000.0, 0.0), abs=1e-6)
+    north, south = (to_utm(np.array([[104.0, sign * 1.3]]), 48, sign < 0)[0] for sign in (1.0, -1.0))
+    assert north[0] == pytest.approx(south[0]) and north[1] + south[1] == pytest.approx(10_000_000.0)
+
+
+def test_lines_come_from_the_map_where_it_is_there(tmp_path):
+    write_map(tmp_path / "set" / "maps" / "us-nv-las-vegas-strip" / "9.15.1915" / "map.gpkg")
+    report = converted(tmp_path)
+    assert "stretches without nuPlan's map, kept without lines" not in report.left_out
+    with open_bag(tmp_path / "out" / LOG) as recording:
+        rows = recording.map_lines
+    (x, y, yaw), lines = way()[0], {}
+    for number in np.unique(rows["line"]):
+        own = rows[rows["line"] == number]
+        ahead, left = own["x"] + 664_000.0 - x, own["y"] + 3_999_000.0 - y
+        place = np.stack([math.cos(yaw) * ahead + math.sin(yaw) * left, math.cos(yaw) * left - math.sin(yaw) * ahead], 1)
+        lines.setdefault(LineKind(int(own["kind"][0])), []).append(place)
+    assert {kind: len(found) for kind, found in lines.items()} == {LineKind.BOUNDARY: 2, LineKind.DIVIDER: 1, LineKind.CROSSING: 1}
+    (divider,), (crossing,) = lines[LineKind.DIVIDER], lines[LineKind.CROSSING]
+    assert np.abs(divider[:, 1]).max() < 0.01 and (divider[:, 0].min(), divider[:, 0].max()) == pytest.approx((-20.0, 60.0), abs=0.6)
+    assert crossing[:, 0].min() == pytest.approx(20.0, abs=0.01)
+    every = np.concatenate(lines[LineKind.BOUNDARY])
+    assert not ((np.abs(every[:, 0] - 15.0) < 0.2) & (np.abs(every[:, 1]) < 5.4)).any(), "none where two groups meet"
+    assert np.abs(every[:, 1]).max() == pytest.approx(6.0, abs=0.01)
+
+
+@pytest.mark.parametrize(("spoil", "words"), [
+    (lambda path: path.write_bytes(b"no database"), "a map of nuPlan in .*map.gpkg"),
+    (lambda path: write_map(path, zone="epsg:4326"), "UTM zone"), (lambda path: write_map(path, roads=False), "roads in the map")])
+def test_broken_maps_are_refused_in_one_line(tmp_path, spoil, words):
+    path = tmp_path / "maps" / "nuplan-maps-v1.0" / "us-nv-las-vegas-strip" / "1" / "map.gpkg"
+    path.parent.mkdir(parents=True)
+    spoil(path)
+    assert find_map(tmp_path, "us-nv-las-vegas-strip") == path and find_map(tmp_path, "us-ma-boston") is None
+    with pytest.raises(BagError, match=words):
+        NuPlanMap(path)
+    for name in ("../us", "..", "", "*"):
+        with pytest.raises(BagError, match="folder's name"):
+            find_map(tmp_path, name)
+
+
+@given(st.data())
+def test_broken_geometries_are_a_value_error(data):
+    whole = geometry(np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 0.0], [1.0, 2.0]]), data.draw(st.booleans()), data.draw(st.sampled_from("<>")))
+    assert shapes_of(whole)[0][0].tolist()[0] == [1.0, 2.0]
+    assert shapes_of(b"GP\0\1" + bytes(4) + struct.pack("<BII", 1, 2, 0))[0][0].size == 0, "an empty line"
+    cut = bytearray(whole[:data.draw(st.integers(0, len(whole)))])
+    for _ in range(data.draw(st.integers(0, 3)) if cut else 0):
+        cut[data.draw(st.integers(0, len(cut) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(ValueError):
+        shapes_of(bytes(cut))
+
+
+# --- bad input -------------------------------------------------------------------------------------------------------
 
 def test_gaps_missing_pictures_and_logs_without_labels_are_counted(tmp_path):
     def gapped(frames):
