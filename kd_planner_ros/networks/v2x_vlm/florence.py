@@ -85,13 +85,23 @@ class Florence(nn.Module):
             if getattr(part, "loss_type", "") is None:  # transformers warns of it when an exporter reads every attribute
                 part.__dict__["loss_type"] = "ForCausalLM"
 
-    def see(self, image: Tensor) -> Tensor:
-        """Tokens [B, 1 + cells, d] of pictures [B, 3, H, W] in [-1, 1]; the first one is the mean of the others."""
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """The vision encoder's maps [B, C_i, H / s, W / s] of pictures [B, 3, H, W] in [-1, 1], at strides s of 4, 8, 16 and 32."""
+        found = []
         for conv, block in zip(self.vision.convs, self.vision.blocks, strict=True):
             image = conv(image)
             for layer in block:
                 image = layer(image)
-        return self.projector(image)
+            found.append(image)
+        return found
+
+    def tokens(self, last: Tensor) -> Tensor:
+        """Tokens [B, 1 + cells, d] of the last of ``maps``; the first one is the mean of the others."""
+        return self.projector(last)
+
+    def see(self, image: Tensor) -> Tensor:
+        """``tokens`` of the ``maps`` of pictures [B, 3, H, W] in [-1, 1]."""
+        return self.tokens(self.maps(image)[-1])
 
     def read(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """The encoder's output [B, S, d] for embedded ``tokens`` [B, S, d]; ``mask`` [B, 1, 1, S] is added to the attention."""

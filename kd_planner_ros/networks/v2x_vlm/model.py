@@ -31,7 +31,7 @@ class V2xVlm(nn.Module):
         self.steps = nn.Linear(widths.text.width, 2) if config.head == "displacement" else None
         self.location, self.bins = (FIRST_LOCATION if config.nano else FLORENCE_LOCATION), widths.bins
         self.first_m, self.bin_m = (widths.ahead_m, widths.left_m), widths.bin_m
-        self.caption, self.free_running = config.caption, True
+        self.caption, self.free_running, self.views = config.caption, True, config.views
 
     def forward(self, image: Tensor, words: Tensor, answer: Tensor, features: bool = False) -> dict[str, Tensor]:
         """The plan; with a whole ``answer`` also what the network says after each of its tokens.
@@ -45,9 +45,10 @@ class V2xVlm(nn.Module):
             ``points`` [B, 9, 2] metres, ``base_link``, 0.5 s apart, and ``chance`` [B, 9], the probability of the chosen tokens (1
             where there are none); not in training mode. With N > 1 ``logits`` [B, N, V], ``known`` bool [B, N], where the answer has
             a token, ``seen`` [B, d], the mean of the picture's tokens, and for the displacement head ``drawn`` [B, 9, 2], the
-            waypoints.
+            waypoints. With ``features`` also ``stage1`` to ``stage4``, the front view's part of the vision encoder's maps.
         """
-        seen = self.florence.see(image)
+        maps = self.florence.maps(image)
+        seen = self.florence.tokens(maps[-1])
         if answer.shape[1] == 1 and self.caption:
             words = self._described(seen, words)
         read, mask = self.read(seen, words)
@@ -57,6 +58,8 @@ class V2xVlm(nn.Module):
         hidden = self.florence.speak(answer, read, mask)
         if self.steps is not None:
             found["drawn"] = self._drawn(hidden[:, :WAYPOINTS])
+        if features:
+            found |= {f"stage{number}": one[..., :one.shape[-1] // self.views] for number, one in enumerate(maps, 1)}
         return {**found, "logits": self.florence.logits(hidden), "known": answer != PAD, "seen": seen[:, 1:].mean(1)}
 
     def read(self, seen: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from kd_planner_ros.core.records import Frame, Pose
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.geometry.captions import caption_of_boxes, caption_of_labels
+from kd_planner_ros.networks.blocks.auxiliary import WithAuxiliaryHeads
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.networks.training import LearningTask, Loss, OptimiserDefaults, Score, Stage
 from kd_planner_ros.networks.v2x_vlm.answers import (
@@ -32,10 +33,11 @@ from kd_planner_ros.networks.v2x_vlm.answers import (
 from kd_planner_ros.networks.v2x_vlm.config import HEADS, OBJECTS, ROADSIDE
 from kd_planner_ros.networks.v2x_vlm.florence import load_florence
 from kd_planner_ros.networks.v2x_vlm.loss import WEIGHTS, Alignment, displacement_loss, errors, token_losses
+from kd_planner_ros.networks.v2x_vlm.model import example_inputs
 from kd_planner_ros.networks.v2x_vlm.processor import V2xVlmProcessor
 from kd_planner_ros.networks.v2x_vlm.prompt import OBJECT_FIELDS, Told, place_at, prompt_ids, station_objects
 from kd_planner_ros.networks.v2x_vlm.views import picture_tensor
-from kd_planner_ros.networks.v2x_vlm.words import PAD, ids_of
+from kd_planner_ros.networks.v2x_vlm.words import END, PAD, ids_of
 
 OPTIMISER = OptimiserDefaults("adamw", 0.01)
 BACKBONE = "florence"
@@ -72,14 +74,21 @@ class TrainOptions:
         "help": "share of samples that are asked for a caption in stages that teach both captions and plans", "low": 0.0, "high": 1.0})
     v2x_dropout: float = field(default=0.3, metadata={"help": "share of samples in a training step whose station is hidden", "low": 0.0,
                                                       "high": 1.0})
-    token_noise: float = field(default=0.1, metadata={"help": "share of location tokens that the decoder reads wrong in a training step",
-                                                      "low": 0.0, "high": 1.0})
+    token_noise: float = field(default=0.5, metadata={
+        "help": "share of location tokens that the decoder reads a little wrong in a training step", "low": 0.0, "high": 1.0})
     align: bool = field(default=True, metadata={"help": "align pictures with captions, with heads that are not shipped"})
+    states_weight: float = field(default=0.0, metadata={
+        "help": "weight of the auxiliary loss on the planning states (light, vehicle, ...), with a head that is not shipped; 0: none",
+        "low": 0.0})
+    semantic_weight: float = field(default=0.0, metadata={
+        "help": "weight of the auxiliary loss on a coarse semantic grid of the front view, with a head that is not shipped; it needs "
+        "recordings with --labels semantic; 0: none", "low": 0.0})
 
 
-class V2xVlmTask(LearningTask):
+class V2xVlmTask(WithAuxiliaryHeads, LearningTask):
     """A sample: the front view, the station's view, the prompt's numbers, both captions and the next 4.5 s."""
 
+    grid = True
     reads = ("speed", "target")
     horizon_s = 4.5
     pictures = (MAIN, BESIDE)
@@ -94,6 +103,7 @@ class V2xVlmTask(LearningTask):
         self.roadside = None if wish is None else RoadsideWish(wish.views, wish.range_m, wish.max_age_s, wish.objects or self._made)
         self.weights = WEIGHTS
         self._captions, self._places = options.caption_share, config.answer
+        self.states_weight, self.semantic_weight = options.states_weight, options.semantic_weight
         self._alignment: Alignment | None = None
         self._model: list[Any] = []  # a list: a module as an attribute would look like a part of the task
 
@@ -142,12 +152,17 @@ class V2xVlmTask(LearningTask):
 
     # --- a step ------------------------------------------------------------------------------------------------------
 
+    def example_inputs(self) -> dict[str, Tensor]:
+        """See ``WithAuxiliaryHeads``: a prompt with the beginning of an answer."""
+        return example_inputs(self.processor.config) | {"answer": torch.full((1, 2), END)}
+
     def modules(self, model: nn.Module) -> nn.Module | None:
-        """The alignment; None where the options leave it out."""
+        """The alignment and the auxiliary heads; None where the options leave out both."""
         widths = self.processor.config.widths
         self._model[:] = [model]
         self._alignment = Alignment(widths.text.width, widths.align) if self.options.align else None
-        return self._alignment
+        beside = {name: one for name, one in (("alignment", self._alignment), ("heads", super().modules(model))) if one is not None}
+        return nn.ModuleDict(beside) if beside else None
 
     def begin_stage(self, stage: Stage) -> None:
         """What share of samples is asked for captions follows from what the stage teaches."""
