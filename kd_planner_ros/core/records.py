@@ -81,6 +81,8 @@ class Frame:
             earlier frame has no history of its own.
         roadside: what roadside stations sent, nearest station first; empty where nothing was asked for or received.
         scene: the scene itself, for a model that reads it (``SensorRig.scene``); None for all others.
+        phases: the signal phases that a gateway lets through, PHASE_DTYPE [P] of ``core/v2x.py``, for a model that wants them
+            (``SensorRig.phases``); None where nothing is known.
     """
 
     stamp_ns: int
@@ -93,6 +95,7 @@ class Frame:
     history: tuple[Frame | None, ...] = ()
     roadside: tuple[RoadsideView, ...] = ()
     scene: TrueScene | None = None
+    phases: np.ndarray | None = None
 
     @property
     def route_goal(self) -> NavigationGoal:

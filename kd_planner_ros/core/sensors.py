@@ -100,6 +100,7 @@ class SensorRig:
         needs_route: whether it needs a navigation goal; without it ``Frame.goal`` may be None.
         scene: whether it reads the scene itself (``Frame.scene``): a privileged planner. A vehicle's graph has none.
         optional: ids of the sensors that may be missing from a frame; never the first one, which triggers.
+        phases: whether it wants the signal phases that stations report and a gateway lets through (``Frame.phases``).
     """
 
     cameras: tuple[CameraSpec, ...] = ()
@@ -109,6 +110,7 @@ class SensorRig:
     needs_route: bool = True
     scene: bool = False
     optional: tuple[str, ...] = ()
+    phases: bool = False
 
     def __post_init__(self):
         if bad := [age_s for age_s in self.history_s if not (math.isfinite(age_s) and age_s > 0.0)]:

@@ -101,7 +101,7 @@ class Signals:
         self._stops = {one: stop for one, stop in self._stops.items() if 0 <= now_ns - stop.seen_ns <= s.hold_s * 1e9}
         lost = [stop.row for one, stop in self._stops.items() if one not in reported["signal"]]
         rows = np.concatenate([reported, np.array(lost, PHASE_DTYPE)])
-        front_m = self._front(rows, path, ego)
+        front_m = fronts_m(rows, path, ego, s)
         strictest = NO_BOUND
         for at in _one_each(rows, front_m):
             strictest = strictest.with_other(self._limit(rows[at], float(front_m[at]), ego.speed_mps, now_ns, at < len(reported)))
@@ -120,22 +120,6 @@ class Signals:
             self._stood = self._stood or (ego.pose.x, ego.pose.y)
             self._waited_s += passed_s
 
-    def _front(self, rows: np.ndarray, path: np.ndarray, ego: EgoState) -> np.ndarray:
-        """Metres from the car's front to the line of each signal, below 0 where it is over; inf where the line is not on its way."""
-        s = self.settings
-        middles = np.stack([rows["stop_x"], rows["stop_y"]], -1).astype(float)
-        front_m = np.full(len(rows), np.inf)
-        sound = np.isfinite(middles).all(1) & np.isfinite(rows["yaw"])
-        if not sound.any():
-            return front_m
-        line = extended(path, ego, s.reach_m)
-        foot = project(middles[sound], line)
-        off = np.abs(wrap_angle(rows["yaw"][sound] - yaws_along(line)[foot.segment]))
-        ahead_m = foot.arc_m - 0.5 * s.length_m
-        mine = (np.abs(foot.offset_m) <= s.aside_m) & (off <= s.turn_rad) & (ahead_m > -s.gone_m) & (ahead_m < s.reach_m)
-        front_m[sound] = np.where(mine, ahead_m, np.inf)
-        return front_m
-
     def _limit(self, row: np.void, front_m: float, speed_mps: float, now_ns: int, reported: bool) -> Bound:
         """The limits for the signal of ``row``, whose line is ``front_m`` before the car's front. A car that stops for a signal, even for
         its yellow, goes on doing so: it gives up no stop that it has begun."""
@@ -153,6 +137,35 @@ class Signals:
         if needed < s.close_mps2:
             return NO_BOUND
         return Bound(0.0, min(1.0, 1.1 * needed / s.full_mps2) if needed >= s.firm_mps2 else 0.0)
+
+
+def fronts_m(rows: np.ndarray, path: np.ndarray, ego: EgoState, settings: SignalSettings) -> np.ndarray:
+    """Metres [P] from the car's front to the stop line of each of ``rows`` (PHASE_DTYPE), below 0 where it is over; inf where the line is
+    not on the way of a car that follows ``path`` [K, 2] in ``map`` (K may be 0: straight on)."""
+    middles = np.stack([rows["stop_x"], rows["stop_y"]], -1).astype(float)
+    front_m = np.full(len(rows), np.inf)
+    sound = np.isfinite(middles).all(1) & np.isfinite(rows["yaw"])
+    if not sound.any():
+        return front_m
+    line = extended(path, ego, settings.reach_m)
+    foot = project(middles[sound], line)
+    off = np.abs(wrap_angle(rows["yaw"][sound] - yaws_along(line)[foot.segment]))
+    ahead_m = foot.arc_m - 0.5 * settings.length_m
+    mine = (np.abs(foot.offset_m) <= settings.aside_m) & (off <= settings.turn_rad)
+    mine &= (ahead_m > -settings.gone_m) & (ahead_m < settings.reach_m)
+    front_m[sound] = np.where(mine, ahead_m, np.inf)
+    return front_m
+
+
+def signal_ahead(rows: np.ndarray, ego: EgoState, settings: SignalSettings = SignalSettings()) -> LightState | None:
+    """What the nearest signal ahead of a car that goes straight on shows, by ``rows`` (PHASE_DTYPE [P]); of several rows of one signal the
+    strictest. None where no row is of a signal ahead, or it is switched off."""
+    front_m = fronts_m(rows, np.zeros((0, 2)), ego, settings)
+    if not np.isfinite(front_m).any():
+        return None
+    mine = rows["signal"] == rows["signal"][int(front_m.argmin())]
+    shown = set(rows["state"][mine & np.isfinite(front_m)].tolist())
+    return next((state for state in (LightState.RED, LightState.YELLOW, LightState.GREEN) if int(state) in shown), None)
 
 
 def _needed_mps2(speed_mps: float, left_m: float) -> float:

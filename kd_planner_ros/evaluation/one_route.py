@@ -67,20 +67,21 @@ class PlannerSide:
     def step(self, scene: SceneState, sensed: Any | None) -> tuple[Control, Plan | None]:
         """The control of this tick and the planner's plan that begins to act in it. The navigation follows every tick, as it does
         in the graph."""
-        ego, goal = scene.ego, self._driver.goal(scene.ego)
+        ego, goal, phases = scene.ego, self._driver.goal(scene.ego), None
         if self.link is not None:
             heard = self.link.step(scene) if sensed is None else self.link.step(scene, sensed.clouds)
             self._driver.hear(heard.reported)
             if heard.phases is not None:
                 self._driver.hear_phases(heard.phases)
+                phases = heard.phases.rows
             sensed = None if sensed is None else replace(sensed, roadside=heard.views)
-        frame = self._seat.frame(ego, goal, sensed)
+        frame = self._seat.frame(ego, goal, sensed, phases)
         if self._teller is not None:
             self._teller.hear(scene)
             frame = None if frame is None else replace(frame, scene=self._teller.tell(scene))
         if self._fallback is None:
             return self._driver.step(frame, ego, self._seat.delay_s)
-        return self._driver.step(frame, ego, self._seat.delay_s, self._fallback.frame(ego, goal, sensed), self._fallback.delay_s)
+        return self._driver.step(frame, ego, self._seat.delay_s, self._fallback.frame(ego, goal, sensed, phases), self._fallback.delay_s)
 
     def radio_facts(self) -> dict[str, Any]:
         """What came by radio (``RadioLink.facts``), and in how many ticks the supervisor was more cautious for it; {} without radio."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from kd_planner_ros.core.frames import FrameMaker, history_phases
 from kd_planner_ros.core.records import EgoState, Frame, NavigationGoal
@@ -41,13 +44,17 @@ class Seat:
         """How many seconds after this tick the plan on its Frame acts."""
         return (self._delay or 0) / TICK_HZ
 
-    def frame(self, ego: EgoState, goal: NavigationGoal, sensed: Any | None) -> Frame | None:
-        """What the planner plans on in this tick; None where it does not. What ``sensed`` holds is remembered where it is part of the
-        declared history, and roadside views are kept whoever asked for the sensors."""
+    def frame(self, ego: EgoState, goal: NavigationGoal, sensed: Any | None, phases: np.ndarray | None = None) -> Frame | None:
+        """What the planner plans on in this tick, with the signal ``phases`` where it wants them; None where it does not plan.
+
+        What ``sensed`` holds is remembered where it is part of the declared history, and roadside views are kept whoever asked for the
+        sensors.
+        """
         if sensed is None:
             return None
         if self._delay is not None:
-            return sensed.frame(self._rig, ego, goal, self._frames)
+            made = sensed.frame(self._rig, ego, goal, self._frames)
+            return replace(made, phases=phases) if self._rig.phases else made
         if self._wanted and self._rig.fed_by(sensed.images, sensed.clouds):
             sensed.frame(self._rig, ego, goal, self._frames)
         elif self._frames.roadside is not None:

@@ -65,12 +65,14 @@ class Asked:
         view: bool [B], the network is shown what the station sent.
         noise: of each place of the answer, a number in [0, 1) [B, N]; the smallest ones are spoilt.
         other: for spoilt places how far off they are, a number in [0, 1) [B, N].
+        phase: a number in [0, 1) [B]; the signal is unknown to the samples with the smallest ones.
     """
 
     task: np.ndarray
     view: np.ndarray
     noise: np.ndarray
     other: np.ndarray
+    phase: np.ndarray
 
 
 def ask(present: np.ndarray, places: int, captions: float, dropout: float) -> Asked:
@@ -86,12 +88,12 @@ def ask(present: np.ndarray, places: int, captions: float, dropout: float) -> As
     """
     count = len(present)
     if not torch.is_grad_enabled():
-        return Asked(np.full(count, PLAN), present.copy(), np.ones((count, places)), np.ones((count, places)))
+        return Asked(np.full(count, PLAN), present.copy(), np.ones((count, places)), np.ones((count, places)), np.ones(count))
     rng = np.random.default_rng([torch.initial_seed() % 2**63, 0x763278])
     view = present & (rng.random(count) >= dropout)
     about = np.where(view & (rng.random(count) < 0.5), STATION, VEHICLE)
     task = np.where(rng.random(count) < captions, about, PLAN)
-    return Asked(task, view, rng.random((count, places)), rng.random((count, places)))
+    return Asked(task, view, rng.random((count, places)), rng.random((count, places)), rng.random(count))
 
 
 def answers(asked: Asked, captions: tuple[np.ndarray, np.ndarray], future: np.ndarray, locations: Locations, tokens: Tokens,

@@ -105,6 +105,8 @@ class V2xVlmConfig:
             with two pixels.
         head: ``tokens``: waypoints are location tokens; ``displacement``: a linear head gives the steps between waypoints.
         caption: the network describes the front view first, and reads its own words beside the others.
+        signal: the prompt says what the signal ahead shows, where stations report it; without, as in models from before there was this
+            field, the slot is always ``unknown``.
         tokenizer: folder with the ``tokenizer.json`` of Florence-2, for the full sizes; the nano sizes have words of their own.
         range_m, max_age_s: which stations count.
     """
@@ -116,6 +118,7 @@ class V2xVlmConfig:
     crop: bool = False
     head: str = "tokens"
     caption: bool = False
+    signal: bool = False
     tokenizer: str = ""
     camera_width: int = 448
     camera_height: int = 336
@@ -139,6 +142,9 @@ class V2xVlmConfig:
         if self.caption and not self.nano:
             raise ConfigError("a nano size with caption: the full sizes do not read their own words", f"size {self.size}",
                               "leave 'caption' out")
+        if self.signal and self.roadside == "none":
+            raise ConfigError("roadside picture or objects with signal: phases are reported by stations", "roadside none",
+                              "leave 'signal' out")
         if self.image_tokens + self.prompt > self.widths.text.positions:
             raise ConfigError(f"at most {self.widths.text.positions} tokens of picture and prompt",
                               f"{self.image_tokens} of the picture and {self.prompt} of the prompt", "give smaller views")
@@ -197,7 +203,7 @@ class V2xVlmConfig:
     @property
     def rig(self) -> SensorRig:
         """One front camera, the nearest roadside station, a route."""
-        return SensorRig(cameras=(self.camera,), roadside=self.wish)
+        return SensorRig(cameras=(self.camera,), roadside=self.wish, phases=self.signal)
 
 
 Config = V2xVlmConfig

@@ -16,10 +16,14 @@ import numpy as np
 
 from kd_planner_ros.core.captions import KIND_WORDS
 from kd_planner_ros.core.records import Command, Frame, Pose
+from kd_planner_ros.core.scene import LightState
+from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.core.v2x import RoadsideView
+from kd_planner_ros.driving.signals import signal_ahead
 from kd_planner_ros.geometry.frames import to_base, wrap_angle
 from kd_planner_ros.networks.v2x_vlm.config import CAPTION_WORDS, OBJECTS
 from kd_planner_ros.networks.v2x_vlm.words import FIRST_LOCATION, PAD, Locations, ids_of, number_id, word_id
+from kd_planner_ros.v2x.station import phases_near
 
 PLACE_M, PLACE_RANGE_M, SPEED_STEP_MPS = 3.0, 150.0, 0.25
 NUMBERS_A_TURN = 100
@@ -28,6 +32,7 @@ OBJECT_FIELDS = 5
 OBJECT_RANGE_M = 60.0
 _COMMANDS: dict[int, str] = {Command.LEFT: "left", Command.RIGHT: "right", Command.STRAIGHT: "straight",
                              Command.CHANGE_LANE_LEFT: "lane left", Command.CHANGE_LANE_RIGHT: "lane right"}
+_SIGNALS: dict[int | None, str] = {LightState.RED: "red", LightState.YELLOW: "yellow", LightState.GREEN: "green"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Told:
         veh, infra: captions, ids of words without an end; None: nobody describes the view.
         view: whether the station sent what the network reads of it.
         free: whether the places of the front view's caption are left free for the network's own words.
+        signal: what the signal ahead shows; None: not known.
     """
 
     speed_mps: float
@@ -54,6 +60,7 @@ class Told:
     infra: Sequence[int] | None = None
     view: bool = False
     free: bool = False
+    signal: int | None = None
 
 
 def prompt_ids(told: Told, locations: Locations) -> list[int]:
@@ -65,7 +72,7 @@ def prompt_ids(told: Told, locations: Locations) -> list[int]:
     ids += [word_id("ego"), number_id((x + PLACE_RANGE_M) / PLACE_M), number_id((y + PLACE_RANGE_M) / PLACE_M), _turn(heading)]
     ids += [word_id("speed"), number_id(told.speed_mps / SPEED_STEP_MPS)]
     ids += [word_id("command"), *ids_of(_COMMANDS.get(told.command, "follow"))]
-    ids += [word_id("goal"), *_location(told.target, locations), *ids_of("signal unknown")]
+    ids += [word_id("goal"), *_location(told.target, locations), word_id("signal"), word_id(_SIGNALS.get(told.signal, "unknown"))]
     for kind, across, left, speed, turn in told.objects:
         ids += [word_id("object"), word_id(KIND_WORDS[int(kind)]), *_location(np.array([across, left]), locations),
                 number_id(speed / SPEED_STEP_MPS), _turn(turn)]
@@ -114,6 +121,16 @@ def station_objects(station: RoadsideView | None, ego: Pose) -> np.ndarray:
     return found[chosen]
 
 
+def reported_signal(frame: Frame, signals: np.ndarray | None) -> np.ndarray:
+    """What the signal ahead shows by the truth ``signals`` (SIGNAL_DTYPE [S]), as far as the nearest station would report it
+    (``LightState``, int8); -1 where it reports none."""
+    foot = frame.roadside[0].foot if frame.roadside else None
+    if signals is None or foot is None:
+        return np.array(-1, np.int8)
+    state = signal_ahead(phases_near(signals, Station(frame.roadside[0].station, foot)), frame.ego)
+    return np.array(-1 if state is None else int(state), np.int8)
+
+
 def told_of(frame: Frame, wanted: str, free: bool) -> Told:
     """What the prompt of ``frame`` is made of, at run time: nobody has described the views.
 
@@ -125,5 +142,6 @@ def told_of(frame: Frame, wanted: str, free: bool) -> Told:
     goal, ego = frame.route_goal, frame.ego
     objects = station_objects(station, ego.pose) if wanted == "objects" else np.zeros((0, OBJECT_FIELDS))
     view = station is not None and (station.objects if wanted == "objects" else station.image) is not None
+    signal = signal_ahead(frame.phases, ego) if frame.phases is not None else None
     return Told(ego.speed_mps, int(goal.command), np.asarray(goal.target_point, float), place_at(station, ego.pose), objects, view=view,
-                free=free)
+                free=free, signal=signal)

@@ -35,7 +35,7 @@ from kd_planner_ros.networks.v2x_vlm.florence import load_florence
 from kd_planner_ros.networks.v2x_vlm.loss import WEIGHTS, Alignment, displacement_loss, errors, token_losses
 from kd_planner_ros.networks.v2x_vlm.model import example_inputs
 from kd_planner_ros.networks.v2x_vlm.processor import V2xVlmProcessor
-from kd_planner_ros.networks.v2x_vlm.prompt import OBJECT_FIELDS, Told, place_at, prompt_ids, station_objects
+from kd_planner_ros.networks.v2x_vlm.prompt import OBJECT_FIELDS, Told, place_at, prompt_ids, reported_signal, station_objects
 from kd_planner_ros.networks.v2x_vlm.views import picture_tensor
 from kd_planner_ros.networks.v2x_vlm.words import END, PAD, ids_of
 
@@ -76,6 +76,10 @@ class TrainOptions:
                                                       "high": 1.0})
     token_noise: float = field(default=0.5, metadata={
         "help": "share of location tokens that the decoder reads a little wrong in a training step", "low": 0.0, "high": 1.0})
+    signal: bool = field(default=False, metadata={
+        "help": "tell the network what the signal ahead shows, as stations report it; recordings need the truth about signals"})
+    signal_dropout: float = field(default=0.3, metadata={"help": "share of samples in a training step whose signal is unknown, with signal",
+                                                         "low": 0.0, "high": 1.0})
     align: bool = field(default=True, metadata={"help": "align pictures with captions, with heads that are not shipped"})
     states_weight: float = field(default=0.0, metadata={
         "help": "weight of the auxiliary loss on the planning states (light, vehicle, ...), with a head that is not shipped; 0: none",
@@ -97,7 +101,7 @@ class V2xVlmTask(WithAuxiliaryHeads, LearningTask):
         self.processor, self.options = processor, options
         config = processor.config
         self.cameras, self._made = (config.camera_id,), options.captions == "made"
-        self.truth = ("objects",) if self._made else ("captions",)
+        self.truth = (("objects",) if self._made else ("captions",)) + (("signals",) if config.signal else ())
         self.labels = {config.camera_id: ("instance",)} if self._made else {}
         wish = config.wish
         self.roadside = None if wish is None else RoadsideWish(wish.views, wish.range_m, wish.max_age_s, wish.objects or self._made)
@@ -112,7 +116,7 @@ class V2xVlmTask(WithAuxiliaryHeads, LearningTask):
         """The views, and where captions come from."""
         config = self.processor.config
         return {"size": [config.view_height, config.view_width], "roadside": config.roadside, "crop": config.crop,
-                "captions": self.options.captions}
+                "captions": self.options.captions, **({"signal": True} if config.signal else {})}
 
     # --- samples -----------------------------------------------------------------------------------------------------
 
@@ -122,7 +126,8 @@ class V2xVlmTask(WithAuxiliaryHeads, LearningTask):
 
     def record(self, frames: tuple[Frame, ...], truth: Any, tick: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Views uint8 [h, w, 3]; ``present``: whether the station sent what the network reads; ``place`` [3] and ``objects`` [8, 5] of the
-        prompt, NaN where there is none; ``veh`` and ``infra``, captions (``answers.caption_ids``).
+        prompt, NaN where there is none; ``veh`` and ``infra``, captions (``answers.caption_ids``); with ``signal`` what the signal ahead
+        shows (int8, -1: unknown).
 
         Raises:
             SensorError: as ``V2xVlmProcessor.front``.
@@ -139,7 +144,8 @@ class V2xVlmTask(WithAuxiliaryHeads, LearningTask):
         section = processor.section(station, frame) if station is not None and seen is not None else (0.0, 0.0, 1.0, 1.0)
         return {MAIN: processor.front(frame), BESIDE: processor.nothing if seen is None else seen,
                 "present": np.array(seen is not None or listed), "place": place_at(station, frame.ego.pose).astype(np.float32),
-                "objects": objects, "veh": caption_ids(own), "infra": caption_ids(beside, section)}
+                "objects": objects, "veh": caption_ids(own), "infra": caption_ids(beside, section),
+                **({"signal": reported_signal(frame, truth.signals)} if processor.config.signal else {})}
 
     def _captions_at(self, frame: Frame, station: RoadsideView | None, truth: Any,
                      tick: Mapping[str, Any]) -> tuple[Caption | None, Caption | None]:
@@ -175,28 +181,32 @@ class V2xVlmTask(WithAuxiliaryHeads, LearningTask):
 
     def inputs(self, rows: np.ndarray, arrays: Mapping[str, Tensor], hidden_speed: np.ndarray) -> dict[str, Tensor]:
         """``image``, ``words`` and the whole ``answer`` that the decoder reads; a hidden speed is unknown."""
-        plain = {name: arrays[name].cpu().numpy() for name in ("present", "place", "objects", "veh", "infra")}
-        asked, config, device = self._asked(plain["present"]), self.processor.config, arrays[MAIN].device
+        config, device = self.processor.config, arrays[MAIN].device
+        names = ("present", "place", "objects", "veh", "infra", *(("signal",) if config.signal else ()))
+        plain = {name: arrays[name].cpu().numpy() for name in names}
+        asked = self._asked(plain["present"])
         beside = None
         if config.roadside == "picture":
             nothing = torch.from_numpy(self.processor.nothing).to(device)
             beside = torch.where(torch.from_numpy(asked.view).to(device)[:, None, None, None], arrays[BESIDE], nothing)
-        prompts = [self._prompt(row, {name: array[number] for name, array in plain.items()}, int(asked.task[number]),
-                                bool(asked.view[number]), bool(hidden_speed[number])) for number, row in enumerate(rows)]
+        prompts = [self._prompt(row, {name: array[number] for name, array in plain.items()}, asked, number, bool(hidden_speed[number]))
+                   for number, row in enumerate(rows)]
         right = self._right(asked, rows, plain)
         tokens, widths = self.processor.tokens, config.widths
         read = decoder_inputs(asked, right, config.head, self.options.token_noise, tokens.location, widths.bins)
         return {"image": picture_tensor(arrays[MAIN], beside), "words": self.processor.words_tensor(prompts).to(device),
                 "answer": read.to(device)}
 
-    def _prompt(self, row: np.ndarray, own: Mapping[str, np.ndarray], task: int, view: bool, hidden: bool) -> list[int]:
+    def _prompt(self, row: np.ndarray, own: Mapping[str, np.ndarray], asked: Asked, number: int, hidden: bool) -> list[int]:
+        task, view = int(asked.task[number]), bool(asked.view[number])
         if task != PLAN:
             return ids_of("<CAPTION> infra" if task == STATION else "<CAPTION> veh")
         objects = own["objects"][np.isfinite(own["objects"][:, 0])] if view else own["objects"][:0]
         place = own["place"] if view else np.full(3, np.nan)
         veh = words_of(own["veh"]) if self.processor.config.caption else None
         told = Told(np.nan if hidden else float(row["speed"]), int(row["command"]), np.asarray(row["target"], float), place, objects,
-                    veh=veh, view=view)
+                    veh=veh, view=view, signal=int(own["signal"]) if "signal" in own and asked.phase[number] >= self.options.signal_dropout
+                    else None)
         return prompt_ids(told, self.processor.locations)
 
     def _right(self, asked: Asked, rows: np.ndarray, plain: Mapping[str, np.ndarray]) -> Tensor:
@@ -263,7 +273,7 @@ class _Always:
 
 def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """Size, views, roadside, head, and the camera that the recordings were made with."""
-    names = ("view_height", "view_width", "roadside", "crop", "head", "caption", "tokenizer")
+    names = ("view_height", "view_width", "roadside", "crop", "head", "caption", "signal", "tokenizer")
     fields: dict[str, Any] = {"size": size, **{name: getattr(options, name) for name in names}}
     camera = others.get("front", camera)
     if camera is not None:

@@ -17,6 +17,7 @@ from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.ros.lifecycle import guarded
 from kd_planner_ros.ros.ports.calibration_inputs import CalibrationInputs
 from kd_planner_ros.ros.ports.past_frames import PastFrames
+from kd_planner_ros.ros.ports.phase_inputs import PhaseInputs
 from kd_planner_ros.ros.ports.roadside_inputs import RoadsideInputs
 from kd_planner_ros.ros.ports.route_inputs import RouteInputs
 from kd_planner_ros.ros.qos import SENSOR_IN, SENSOR_OUT, STATE, subscribe
@@ -72,6 +73,7 @@ class ModelInputs:
         buffer = self._maker.roadside
         self._roadside = None if buffer is None else RoadsideInputs(
             node, adapter, buffer, health, roadside_topics, health.publish if tell_roadside else lambda: None)
+        self._phases = PhaseInputs(node, adapter, health) if rig.phases else None
         self._subscriptions = self._subscribe(node)
 
     @property
@@ -162,7 +164,8 @@ class ModelInputs:
         clouds = {spec.id: self._adapter.cloud_from_msg(inputs.items[spec.id], spec.id) for spec in self._rig.lidars}
         decode = {} if self._roadside is None else self._roadside.decoders
         frame = self._maker.make(ego, goal, images, clouds, inputs.ages_s, stamp_ns=inputs.stamp_ns, **decode)
-        return replace(frame, calibrations=self._calibration.specs_of(images))
+        phases = None if self._phases is None else self._phases.at(inputs.stamp_ns)
+        return replace(frame, calibrations=self._calibration.specs_of(images), phases=phases)
 
     def _tell_grey(self, inputs: AlignedSet) -> None:
         for spec in self._rig.cameras:
@@ -183,6 +186,7 @@ class ModelInputs:
         ages = {} if now_ns is None else self.aligner.ages_s(now_ns)
         return {"synchroniser": type(self.aligner).__name__, "sets": counters.sets, "sync misses": counters.missed,
                 "late messages": counters.late, **self._calibration.values(), **({} if self._roadside is None else self._roadside.values()),
+                **({} if self._phases is None else self._phases.values()),
                 **({} if self._past.memory is None else {"frames without their whole history": self._past.incomplete}),
                 **{f"age of {name} s": f"{age:.3f}" for name, age in ages.items()}}
 
@@ -192,6 +196,8 @@ class ModelInputs:
         self.aligner.reset()
         if self._past.memory is not None:
             self._past.memory.reset()
+        if self._phases is not None:
+            self._phases.reset()
         self._cadence.reset()
         if self.route is not None:
             self.route.reset()
@@ -203,5 +209,7 @@ class ModelInputs:
         self._calibration.close()
         if self._roadside is not None:
             self._roadside.close(node)
+        if self._phases is not None:
+            self._phases.close()
         if self.route is not None:
             self.route.close()

@@ -122,5 +122,6 @@ MODEL_INPUTS = (
     Port(STATIONS, IN, "std_msgs/String", LATCHED, "JSON: where the stations stand; only where the model asks for roadside views"),
     Port("/carla/<station>/<camera>/image", IN, "sensor_msgs/Image", ROADSIDE, "each camera of the stations that were named"),
     Port("/carla/<station>/objects", IN, "sensor_msgs/PointCloud2", ROADSIDE,
-         "table of road users (ACTOR_DTYPE) in `map`; only where the model asks for object lists"))
+         "table of road users (ACTOR_DTYPE) in `map`; only where the model asks for object lists"),
+    Port("/v2x/phases", IN, "sensor_msgs/PointCloud2", STATE, "signal phases that stations report; only where the model asks for them"))
 """What every node with a model reads of sensors."""

@@ -30,7 +30,7 @@ from kd_planner_ros.ros.stop import StopFlag
 from kd_planner_ros.v2x.key_files import make_keys
 
 STATION = Station("rsu", Pose(x=10.0), (CameraSpec("north", Pose(x=10.0, z=7.0), 16, 8, 90.0, 0.1),))
-RIG = SensorRig((CAMERA,), (LIDAR,), roadside=RoadsideWish(objects=True))
+RIG = SensorRig((CAMERA,), (LIDAR,), roadside=RoadsideWish(objects=True), phases=True)
 EVERYBODYS = re.compile(r"^(/rosout|/parameter_events|.*/transition_event)$")
 """Topics that rclpy opens on each node."""
 RELIABLE, LASTING = ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 import rclpy
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, PointCloud2
 from support.towns import scene
 
 from kd_planner_ros.core.frames import FrameMaker
@@ -13,13 +13,14 @@ from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig, Station
-from kd_planner_ros.core.v2x import RoadsideView
+from kd_planner_ros.core.v2x import PHASE_DTYPE, RoadsideView
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter
 from kd_planner_ros.ros.diagnostics import Health
 from kd_planner_ros.ros.ports.model_inputs import ModelInputs
 from kd_planner_ros.ros.ports.roadside_inputs import RoadsideInputs
 from kd_planner_ros.ros.ports.roadside_outputs import RoadsideOutputs
 from kd_planner_ros.ros.ports.world_outputs import WorldOutputs
+from kd_planner_ros.ros.qos import STATE
 from kd_planner_ros.ros.stamps import to_stamp
 from kd_planner_ros.world.sensor_data import SensorData
 
@@ -117,3 +118,32 @@ def test_a_tick_of_the_world_becomes_a_frame_with_roadside_views(graph):
     assert view.objects.tobytes() == ROWS.tobytes() and 0.0 <= view.age_s <= 0.5 and frame.goal is None
     assert inputs.values(None)["roadside stations"] == 2
     inputs.close(node)
+
+
+def test_a_frame_has_the_newest_signal_phases_where_the_model_wants_them(graph):
+    rows = np.zeros(1, PHASE_DTYPE)
+    rows["signal"], rows["stop_x"], rows["min_end_s"] = 7, 30.0, np.nan
+    node = graph.spin_in_thread(rclpy.create_node("model", context=graph.context, namespace="/carla/ego_vehicle"))
+    health, sets = Health(node), []
+    inputs = ModelInputs(node, Adapter(), SensorRig(phases=True, needs_route=False), 0.1, 0.025, health, on_set=sets.append,
+                         on_jump=lambda: None, mark=lambda port: None)
+    sender = graph.node.create_publisher(PointCloud2, "/v2x/phases", STATE)
+
+    def shown(stamp_ns):
+        inputs._offer("odometry", stamp_ns, (EgoState(stamp_ns, Pose(), 0.0), None))
+        return inputs.frame(sets.pop()).phases
+
+    assert shown(SECOND) is None, "nothing came yet"
+    end = time.monotonic() + 20.0
+    while inputs.values(None)["signal phase messages"] == 0 and time.monotonic() < end:
+        sender.publish(Adapter().to_msg("v2x_phases", rows, SECOND))
+        time.sleep(0.05)
+    assert shown(SECOND + 200_000_000).tobytes() == rows.tobytes()
+    assert shown(SECOND + 600_000_000) is None, "0.6 s is older than the limit"
+    inputs.reset()
+    assert shown(SECOND + 200_000_000) is None, "time was set back: what was heard before belongs to another time"
+    inputs.close(node)
+    plain = ModelInputs(node, Adapter(), SensorRig(needs_route=False), 0.1, 0.025, health, on_set=sets.append, on_jump=lambda: None,
+                        mark=lambda port: None)
+    assert "signal phase messages" not in plain.values(None)
+    plain.close(node)

@@ -8,32 +8,37 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from support.bags import write_bag
+from support import bags
+from support.bags import scene, write_bag
+from support.frames import frame
 from support.training import but, training
 
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.captions import Caption, SeenUser
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import BagError, ConfigError
-from kd_planner_ros.core.records import Pose
-from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
+from kd_planner_ros.core.records import EgoState, Pose
+from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState
 from kd_planner_ros.core.sensors import CameraSpec, Station
-from kd_planner_ros.core.v2x import RoadsideView
+from kd_planner_ros.core.v2x import PHASE_DTYPE, RoadsideView
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.recipes import read_recipe, train_config
 from kd_planner_ros.distill.recorded import cameras
 from kd_planner_ros.distill.train import train
+from kd_planner_ros.driving.signals import signal_ahead
 from kd_planner_ros.networks.v2x_vlm.answers import NEAR, PLAN, STATION, UNTOLD, VEHICLE, ask, caption_ids, decoder_inputs
 from kd_planner_ros.networks.v2x_vlm.config import V2xVlmConfig
 from kd_planner_ros.networks.v2x_vlm.florence import build_florence, load_florence
 from kd_planner_ros.networks.v2x_vlm.loss import Alignment, errors, token_losses
 from kd_planner_ros.networks.v2x_vlm.model import build_model
-from kd_planner_ros.networks.v2x_vlm.training import BESIDE
+from kd_planner_ros.networks.v2x_vlm.processor import build_processor
+from kd_planner_ros.networks.v2x_vlm.training import BESIDE, STAGES
 from kd_planner_ros.networks.v2x_vlm.words import END, FIRST_LOCATION, PAD, text_of
 from kd_planner_ros.runtime.paths import config_folder
 from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.samples.shards import build_shards
+from kd_planner_ros.v2x.station import phases_of
 
 POLE = CameraSpec("camera", Pose(20.0, 8.0, 6.0, math.radians(-135.0), math.radians(20.0)), 96, 54, 90.0, 0.5)
 STATION_0 = Station("north", Pose(20.0, 8.0), (POLE,))
@@ -86,6 +91,64 @@ def test_a_recording_without_stations_gives_samples_without_a_view(config, tmp_p
     fields = samples.shards[0].fields
     assert not fields["present"].any() and np.isnan(fields["place"]).all() and (fields["infra"] == PAD).all()
     assert (fields[BESIDE][0] == learner.processor.nothing).all()
+
+
+# --- the signal ahead ----------------------------------------------------------------------------------------------------
+
+def lamp(state, x=30.0, number=3, yaw=math.pi):
+    """A signal over the line x = ``x`` of the lane along the x axis, for traffic that drives ahead."""
+    rows = np.zeros(1, SIGNAL_DTYPE)
+    rows["id"], rows["state"], rows["x"], rows["yaw"] = number, state, x + 15.0, yaw
+    rows["stop_x0"], rows["stop_x1"], rows["stop_y0"], rows["stop_y1"] = x, x, -1.5, 1.5
+    return rows
+
+
+def test_what_the_nearest_signal_ahead_shows():
+    ego = EgoState(0, Pose(), 5.0)
+    at = lambda *lamps: signal_ahead(phases_of(np.concatenate(lamps)), ego)  # noqa: E731
+    assert at(lamp(LightState.RED)) == LightState.RED and at(lamp(LightState.GREEN, 50.0, 4), lamp(LightState.RED)) == LightState.RED
+    assert at(lamp(LightState.GREEN), lamp(LightState.YELLOW)) == LightState.YELLOW, "of two rows of one signal the stricter one"
+    assert at(lamp(LightState.OFF)) is None and at(lamp(LightState.RED, -20.0)) is None and at(lamp(LightState.RED, 90.0)) is None
+    assert at(lamp(LightState.RED, yaw=0.0)) is None, "it faces those who come towards the car"
+    aside = lamp(LightState.RED)
+    aside["stop_y0"] += 4.0
+    aside["stop_y1"] += 4.0
+    assert at(aside) is None and signal_ahead(np.zeros(0, PHASE_DTYPE), ego) is None
+
+
+def test_samples_hold_the_signal_and_steps_hide_it_in_their_share(config, tmp_path, monkeypatch):
+    """The made-up drives have one signal, number 3, green, whose line is not recorded; here it is red and ahead."""
+    monkeypatch.setattr(bags, "scene", lambda ego: replace(scene(ego), signals=lamp(LightState.RED, 60.0)))
+    drives(tmp_path, 1, seconds=8.0)
+    plain, _ = learner_of(config)
+    learner, samples = learner_of(but(config, signal=True, signal_dropout=0.5))
+    found = samples.shards[0].fields["signal"]
+    assert "signal" not in plain.task.key and learner.task.truth == ("captions", "signals") and learner.model_config.rig.phases
+    assert set(found.tolist()) <= {-1, int(LightState.RED)} and (found == int(LightState.RED)).any()
+    batch = samples.fetch(np.flatnonzero(found == int(LightState.RED))[:1].repeat(200))
+
+    def told(task):
+        task.begin_stage(STAGES[-1])
+        torch.manual_seed(5)
+        words = task.inputs(batch.rows, {name: torch.from_numpy(one) for name, one in batch.arrays.items()}, np.zeros(200, bool))["words"]
+        return [text_of(row[row != PAD]).split("signal ")[1].split()[0] for row in words]
+
+    share = told(learner.task).count("red") / 200
+    assert 0.4 < share < 0.6 and set(told(learner.task)) == {"red", "unknown"} and set(told(plain.task)) == {"unknown"}
+    with torch.no_grad():
+        assert set(told(learner.task)) == {"red"}, "a validation hides nothing"
+
+
+def test_a_planner_reads_the_signal_where_it_is_known():
+    config = V2xVlmConfig(camera_width=64, camera_height=32, signal=True)
+    shown = replace(frame(config.rig, 0), ego=EgoState(0, Pose(), 5.0))
+    processor = build_processor(config)
+    for phases, word in ((None, "unknown"), (phases_of(lamp(LightState.GREEN)), "green"), (phases_of(lamp(LightState.OFF)), "unknown")):
+        words = processor.encode([replace(shown, phases=phases)])["words"][0]
+        assert f"signal {word} " in text_of(words[words != PAD])
+    assert not V2xVlmConfig().rig.phases
+    with pytest.raises(ConfigError, match="phases are reported by stations"):
+        V2xVlmConfig(roadside="none", signal=True)
 
 
 def test_a_recording_without_captions_is_refused(config, tmp_path):

@@ -14,7 +14,7 @@ from support.v2x import station
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.scene import ActorKind, LightState
-from kd_planner_ros.core.sensors import LidarSpec, RoadsideWish
+from kd_planner_ros.core.sensors import LidarSpec, RoadsideWish, SensorRig
 from kd_planner_ros.core.v2x import PHASE_DTYPE, ReportedObjects, RoadsideView, SignalPhases
 from kd_planner_ros.driving.supervisor import Reason
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig
@@ -131,6 +131,19 @@ def test_a_car_hands_its_clouds_to_the_link_and_what_it_hears_to_the_supervisor(
     assert handed == [{"roof": cloud}] and plan is not None and control.reason == Reason.RED_SIGNAL and control.brake > 0.2
     side.step(replace(now, stamp_ns=TICK_NS, ego=EgoState(TICK_NS, Pose(0.2), 4.0)), None)
     assert handed[1] is None, "no sensor was read"
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_planner_gets_the_phases_that_it_wants(wanted):
+    rows, given = np.zeros(1, PHASE_DTYPE), []
+    planner = build_weightless("constant_velocity")
+    plan = planner.plan
+    planner.rig, planner.plan = SensorRig(phases=wanted), lambda frame: given.append(frame.phases) or plan(frame)
+    link = SimpleNamespace(step=lambda scene, clouds=None: Heard(ReportedObjects(scene.stamp_ns), (), SignalPhases(scene.stamp_ns, rows)))
+    side = PlannerSide(planner, straight_route(), link=link)
+    assert side.looks(0)
+    side.step(replace(scene(), ego=EgoState(0, Pose(), 4.0)), SensorData(0))
+    assert len(given) == 1 and (given[0] is rows if wanted else given[0] is None)
 
 
 def test_loss_follows_from_the_seed_and_facts_add_up(tmp_path):
