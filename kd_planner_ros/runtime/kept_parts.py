@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,3 +90,11 @@ def source_hash(network: Network | None = None) -> str:
         for path in sorted(folder.rglob("*.py")):
             digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def convert_apart(folder: Path) -> None:
+    """Convert the parts of the model in ``folder`` and keep them, in a process of its own: converting and the network's libraries take more
+    memory than all that follows, and the process gives it back. What goes wrong there is found again, and told, by the caller's loading.
+    """
+    subprocess.run([sys.executable, "-m", "kd_planner_ros.runtime.convert", str(folder)], check=False, stdin=subprocess.DEVNULL,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -19,10 +19,9 @@ from kd_planner_ros.networks.parts import NetworkPart, Schedule
 from kd_planner_ros.networks.planner import PERCEIVER, PLANNER, Model, Perceiver, Planner, require_model
 from kd_planner_ros.networks.registry import Network, build_weightless, find_network, is_weightless
 from kd_planner_ros.runtime import engines
-from kd_planner_ros.runtime.convert import convert_apart
 from kd_planner_ros.runtime.facts import resolve_model
 from kd_planner_ros.runtime.find import find_model
-from kd_planner_ros.runtime.kept_parts import KeptParts, read_kept, source_hash
+from kd_planner_ros.runtime.kept_parts import KeptParts, convert_apart, read_kept, source_hash
 from kd_planner_ros.runtime.network_model import compare, warm_up
 from kd_planner_ros.runtime.parts import PartsEngine
 from kd_planner_ros.runtime.perceiver import NetworkPerceiver

@@ -15,6 +15,7 @@ from kd_planner_ros.core.records import Frame, Pose
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.networks.distilldrive.config import DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.decode import SHOWN
+from kd_planner_ros.networks.distilldrive.frozen_perception import FROZEN, FrozenPerception
 from kd_planner_ros.networks.distilldrive.generative import Gaussian, posterior
 from kd_planner_ros.networks.distilldrive.loss import box_losses, line_losses
 from kd_planner_ros.networks.distilldrive.model import empty_memory
@@ -23,7 +24,7 @@ from kd_planner_ros.networks.distilldrive.processor import DistillDriveProcessor
 from kd_planner_ros.networks.distilldrive.reinforcement import FORMS
 from kd_planner_ros.networks.distilldrive.rules import rule_figures, rule_loss
 from kd_planner_ros.networks.distilldrive.scene import Caps, scene_arrays
-from kd_planner_ros.networks.distilldrive.sight import FOUND, FROZEN, FrozenPerception
+from kd_planner_ros.networks.distilldrive.sight import FOUND
 from kd_planner_ros.networks.distilldrive.task import PLANNING, SceneTask
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.networks.training import OptimiserDefaults, Score, Stage

@@ -11,7 +11,7 @@ from kd_planner_ros.evaluation.benchmark.recipe import read_recipe
 from kd_planner_ros.evaluation.benchmark.run import begin
 from kd_planner_ros.evaluation.benchmark.spec import find_spec
 from kd_planner_ros.evaluation.benchmark.training import TrainingPaths, missing, train_config
-from kd_planner_ros.networks.distilldrive.sight import FROZEN
+from kd_planner_ros.networks.distilldrive.frozen_perception import FROZEN
 from kd_planner_ros.networks.registry import find_network
 
 SPEC = find_spec("distilldrive")
