@@ -217,7 +217,8 @@ class UnifiedEncoderTask(LearningTask):
             parts |= segmentation() if any(used[name] for name in SEGMENTATION) else {}
         else:
             parts = truth_losses(outputs, targets, intrinsics, metres, used, segmentation)
-            parts |= match_losses(outputs, targets, intrinsics) if self.processor.config.matching else {}
+            pair = inputs["image"], inputs["before"]
+            parts |= match_losses(outputs, targets, intrinsics, *pair) if self.processor.config.matching else {}
         return Loss(weighted(parts, used), {name: part.detach() for name, part in parts.items()}, len(targets["depth"]))
 
     def _segmentation(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], task: Tensor) -> dict[str, Tensor]:

@@ -166,7 +166,7 @@ def test_pose_flow_and_mask_learn_to_match_and_the_rest_stays(config):
     before = {name: value.clone() for name, value in learner.model.state_dict().items()}
     for step in range(3):  # layers that begin at zero hold back what lies behind them
         report = learner.step(learner.prepare(samples, np.arange(4), step), step, 1e-2)
-    assert {"match", "own_pixels", "final_pixels"} <= set(report) and all(np.isfinite(value) for value in report.values())
+    assert {"match", "own_pixels", "final_pixels", "final_colour"} <= set(report) and all(np.isfinite(value) for value in report.values())
     moved = {name for name, value in learner.model.state_dict().items() if not torch.equal(value, before[name])}
     assert {name.split(".")[0] for name in moved} == {"pose", "flow", "motion"}
     assert {name for name in before if "matcher" in name or name.split(".")[1] in ("clue", "change")} <= moved

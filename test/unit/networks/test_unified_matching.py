@@ -1,5 +1,6 @@
 """Matching of two pictures: shifts found, the source after the rigid flow, what teaches it, and what a network without it keeps."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -108,24 +109,30 @@ def outputs(targets, flow, logit, places):
             **fields, **masks}
 
 
+def told(found, targets):
+    """The losses for a picture that shows the true motion: its colours say where a pixel was, 16 to the right."""
+    before = torch.arange(float(WIDTH)).expand(1, 3, HEIGHT, WIDTH) / WIDTH
+    image = before + 16.0 / WIDTH
+    return {name: float(part) for name, part in match_losses(found, targets, INTRINSICS, image, before).items()}
+
+
 def test_the_losses_by_hand():
     """4 m at 10 m are 16 pixels, two cells. Sure windows in the right place cost nothing. A mask of one half leads half the way."""
     targets = truth((4.0, 0.0, 0.0))
     right, everywhere = (WINDOW // 2, WINDOW // 2 + 2), targets["flow"][..., :1].expand(-1, -1, -1, WIDTH)
-    good = match_losses(outputs(targets, everywhere, 20.0, right), targets, INTRINSICS)
-    assert all(float(part) == pytest.approx(0.0, abs=0.02) for part in good.values())
-    half = match_losses(outputs(targets, everywhere, 0.0, right), targets, INTRINSICS)
-    assert float(half["final_pixels"]) == pytest.approx((8.0 - 0.5) / 2.0, rel=0.02)  # Huber, mean over x and y
-    assert float(half["own_pixels"]) == pytest.approx(0.0, abs=0.02)
-    wrong = match_losses(outputs(targets, 0.0 * everywhere, 20.0, (right[0], right[0])), targets, INTRINSICS)
-    assert float(wrong["own_pixels"]) == pytest.approx((16.0 - 0.5) / 2.0, rel=1e-3)
-    assert float(wrong["match"]) == pytest.approx(20.0 / 2.0, rel=0.02)  # the static half is right
+    good = told(outputs(targets, everywhere, 20.0, right), targets)
+    assert all(part == pytest.approx(0.0, abs=0.02) for part in good.values())
+    half = told(outputs(targets, everywhere, 0.0, right), targets)
+    assert half["final_pixels"] == pytest.approx(math.log(9.0), rel=0.02) and half["own_pixels"] == pytest.approx(0.0, abs=0.02)
+    assert half["final_colour"] == pytest.approx(8.0 / WIDTH, rel=0.02)
+    wrong = told(outputs(targets, 0.0 * everywhere, 20.0, (right[0], right[0])), targets)
+    assert wrong["own_pixels"] == pytest.approx(math.log(17.0), rel=0.02) and wrong["final_colour"] == pytest.approx(16.0 / WIDTH, rel=0.02)
+    assert wrong["match"] == pytest.approx(20.0 / 2.0, rel=0.02)  # the static half is right
 
 
 def test_a_place_outside_of_the_window_teaches_nothing():
     targets = truth((40.0, 0.0, 0.0))
-    found = match_losses(outputs(targets, targets["flow"], 20.0, (WINDOW // 2, 0)), targets, INTRINSICS)
-    assert float(found["match"]) == pytest.approx(0.0, abs=1e-3)
+    assert told(outputs(targets, targets["flow"], 20.0, (WINDOW // 2, 0)), targets)["match"] == pytest.approx(0.0, abs=1e-3)
 
 
 # --- the network -----------------------------------------------------------------------------------------------------
