@@ -21,10 +21,10 @@ _EXAMPLE = "see config/benchmarks/plankd/gpu.yaml"
 
 @dataclass(frozen=True)
 class ModelRecipe:
-    """One model: ``options`` are fields of TrainConfig; ``teacher`` is another model of the recipe or "".
+    """One model: ``options`` are fields of TrainConfig; ``teacher`` is another model of the recipe, one of the models folder, or "".
 
-    ``warm_start`` is the model whose weights it begins with as far as they fit: another one of the recipe, one of the
-    models folder, or "". ``label`` is a label of the benchmark, or "" for a model without a published row.
+    ``warm_start`` is the model whose weights it begins with as far as they fit, named alike. ``label`` is a label of the benchmark, or ""
+    for a model without a published row.
 
     ``measured``: False for a model that others need and that is no row. ``traffic``: the seed of the one drive of each route, in place
     of as many as the command asks for; a comparison over training seeds then costs no more drives than one over traffic seeds.
@@ -67,7 +67,7 @@ def read_recipe(spec: BenchmarkSpec, path: Path | None = None) -> dict[str, Mode
     and the model it starts from.
 
     Raises:
-        ConfigError: no such file, no YAML, an unknown label, or a teacher that is not an earlier model.
+        ConfigError: no such file, no YAML, an unknown label, or a teacher that stands behind the model.
     """
     path = Path(path) if path is not None else spec.recipe
     if path is None:
@@ -102,9 +102,9 @@ def _check(model: ModelRecipe, entry: Mapping[str, Any], spec: BenchmarkSpec, fo
         raise ConfigError(f"network and size of model {model.name} in {path}", str(dict(entry)), "add them")
     if model.label and model.label not in spec.labels:
         raise ConfigError(f"a label out of {', '.join(spec.labels)} for {model.name} in {path}", repr(model.label), "correct it")
-    if model.teacher and model.teacher not in found:
+    if model.teacher == model.name or (model.teacher in names and model.teacher not in found):
         raise ConfigError(f"a teacher of {model.name} that stands before it in {path}", repr(model.teacher),
-                          "move it up, or correct the name")
+                          "move it up")
     if model.warm_start == model.name or (model.warm_start in names and model.warm_start not in found):
         raise ConfigError(f"a start of {model.name} that stands before it in {path}", repr(model.warm_start), "move it up")
 

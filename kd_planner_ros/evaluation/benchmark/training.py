@@ -196,7 +196,7 @@ def train_config(model: ModelRecipe, paths: TrainingPaths, progress: bool) -> An
     if model.method:
         options["method"] = model.method
     if model.teacher:
-        options["teacher"] = str(paths.models_dir / model.teacher)
+        options["teacher"] = str(_start_folder(model.teacher, paths))
     if model.warm_start:
         options["warm_start"] = _start_folder(model.warm_start, paths)
     given = given_options(paths.options)

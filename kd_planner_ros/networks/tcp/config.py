@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Pose
@@ -27,6 +28,66 @@ SIZES = {
     "7.6m": TCPSize("resnet10", 2, 7_644_481, 4.15, 8.5),
     "3.1m": TCPSize("resnet6", 2, 3_107_417, 2.67, 7.2),
 }
+
+class Head(Protocol):
+    """What TCP's head asks of a size."""
+
+    @property
+    def width_divisor(self) -> int:
+        """The divisor r of the widths of its layers."""
+
+
+class Eyes(Protocol):
+    """What TCP's head asks of a backbone."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of its maps."""
+
+    @property
+    def fc_width(self) -> int:
+        """Channels of the embedding of the last one."""
+
+
+class TCPFacts(Protocol):
+    """What TCP's head, processor and task ask of a config: networks with another backbone have configs of their own."""
+
+    @property
+    def pred_len(self) -> int:
+        """Waypoints of a plan."""
+
+    @property
+    def input_height(self) -> int:
+        """Of the network's picture."""
+
+    @property
+    def input_width(self) -> int:
+        """Of the network's picture."""
+
+    @property
+    def camera_width(self) -> int:
+        """Of the camera's picture."""
+
+    @property
+    def camera_height(self) -> int:
+        """Of the camera's picture."""
+
+    @property
+    def camera_id(self) -> str:
+        """Of the camera."""
+
+    @property
+    def spec(self) -> Head:
+        """The head's size."""
+
+    @property
+    def backbone(self) -> Eyes:
+        """The backbone's shape."""
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the last map."""
+
 
 STEP_S = 0.5
 """Spacing of the waypoints and of the future actions, seconds."""

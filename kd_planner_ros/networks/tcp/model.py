@@ -7,12 +7,14 @@ the narrow sizes from Feng et al., PlanKD, CVPR 2024, Table 5. Lateral axes are 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from kd_planner_ros.networks.blocks.layers import attention_pool, mlp
-from kd_planner_ros.networks.blocks.resnet import ResNet, build_resnet
-from kd_planner_ros.networks.tcp.config import TCPConfig
+from kd_planner_ros.networks.blocks.resnet import build_resnet
+from kd_planner_ros.networks.tcp.config import TCPConfig, TCPFacts
 
 FEATURE = 256  # width of both branch features and of both GRUs, in every size
 STATE = 9
@@ -25,11 +27,11 @@ OUTPUTS = ("waypoints", "speed", "alpha", "beta", "future_alpha", "future_beta",
 class TCP(nn.Module):
     """Both branches of TCP. See ``forward`` for what goes in and comes out."""
 
-    def __init__(self, config: TCPConfig):
+    def __init__(self, config: TCPFacts):
         super().__init__()
         self.config = config
         r = config.spec.width_divisor
-        self.backbone: ResNet = build_resnet(config.spec.backbone)
+        self.backbone = self.eyes(config)
         embedding, channels = config.backbone.fc_width, config.backbone.widths[-1]
         rows, columns = config.grid
         cells = rows * columns
@@ -49,6 +51,10 @@ class TCP(nn.Module):
         self.step_attention = mlp((2 * FEATURE, 256 // r, cells), last_relu=False)
         self.merge = mlp((channels + FEATURE, 512 // r, FEATURE), last_relu=False)
         self.output_ctrl = mlp((FEATURE, 256 // r, FEATURE))
+
+    def eyes(self, config: Any) -> Any:
+        """The backbone: a picture to its maps, and ``embed`` of the last one. A network with another one overrides this."""
+        return build_resnet(config.spec.backbone)
 
     def forward(self, image: Tensor, state: Tensor, features: bool = False) -> dict[str, Tensor]:
         """Waypoints and actions.
@@ -121,6 +127,6 @@ def build_model(config: TCPConfig) -> TCP:
     return TCP(config)
 
 
-def example_inputs(config: TCPConfig, batch: int = 1) -> dict[str, Tensor]:
+def example_inputs(config: TCPFacts, batch: int = 1) -> dict[str, Tensor]:
     """Zero inputs of the right shapes, for counting, warm-up and export."""
     return {"image": torch.zeros(batch, 3, config.input_height, config.input_width), "state": torch.zeros(batch, STATE)}

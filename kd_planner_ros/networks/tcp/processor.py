@@ -14,7 +14,7 @@ from kd_planner_ros.geometry.frames import base_to_planner, planner_to_base
 from kd_planner_ros.imaging.resize import resize_rgb
 from kd_planner_ros.networks.blocks.inputs import command_index, navigation, normalise
 from kd_planner_ros.networks.planner import Processor
-from kd_planner_ros.networks.tcp.config import STEP_S, TCPConfig
+from kd_planner_ros.networks.tcp.config import STEP_S, TCPConfig, TCPFacts
 
 SPEED_SCALE_MPS = 12.0
 _TO_NETWORK = np.array([1.0, -1.0], np.float32)  # (acceleration, steer): the network steers positive RIGHT
@@ -23,7 +23,7 @@ _TO_NETWORK = np.array([1.0, -1.0], np.float32)  # (acceleration, steer): the ne
 class TCPProcessor(Processor):
     """Encodes frames for the network and decodes its outputs, for node, trainer and evaluator alike."""
 
-    def __init__(self, config: TCPConfig):
+    def __init__(self, config: TCPFacts):
         self.config = config
         self.times_s = STEP_S * np.arange(1, config.pred_len + 1)
 

@@ -77,8 +77,8 @@ DEEPEST_M = 200.0
 
 
 @dataclass(frozen=True)
-class PictureOptions:
-    """What every network on this encoder says of its picture, and of the unit of its depth."""
+class SectionOptions:
+    """What every network on this encoder says of its picture."""
 
     input_height: int = field(default=0, metadata={"help": "height of the network's input in pixels; 0: that of the size", "input": True,
                                                    "low": 0})
@@ -86,6 +86,12 @@ class PictureOptions:
                                                   "low": 0})
     camera_x_m: float = field(default=1.3, metadata={"help": "place of the recorded front camera ahead of the vehicle's centre, metres"})
     camera_z_m: float = field(default=2.3, metadata={"help": "height of the recorded front camera, metres", "above": 0.0})
+
+
+@dataclass(frozen=True)
+class PictureOptions(SectionOptions):
+    """The same, and what a whole unified encoder says of its decoders."""
+
     supervision: str = field(default="truth", metadata={
         "help": "truth: depth, pose, flow and motion from exact labels, in metres; self: from three pictures in a row, in lengths of "
         "arbitrary unit, as the paper. The segmentation learns from labels in both", "choices": ("truth", "self")})
@@ -265,15 +271,20 @@ def _video(arrays: Mapping[str, np.ndarray]) -> Tensor:
     return torch.from_numpy(pictures).permute(0, 1, 4, 2, 3).float() / 255.0
 
 
-def config_fields(size: str, options: PictureOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
+def section_fields(size: str, options: SectionOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """Size, input and the camera that the recordings were made with; its pose is an option, for specs of recordings have none."""
     fields: dict[str, Any] = {"size": size, "input_height": options.input_height, "input_width": options.input_width,
-                              "camera_x_m": options.camera_x_m, "camera_z_m": options.camera_z_m, "metric": options.supervision == "truth",
-                              "matching": options.matching}
+                              "camera_x_m": options.camera_x_m, "camera_z_m": options.camera_z_m}
     camera = others.get("front", camera)
     if camera is not None:
         fields |= {"camera_width": camera.width, "camera_height": camera.height, "camera_fov_deg": camera.fov_deg}
     return fields
+
+
+def config_fields(size: str, options: PictureOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
+    """The fields of the section, whether depth is in metres, and whether pictures are compared."""
+    own = {"metric": options.supervision == "truth", "matching": options.matching}
+    return section_fields(size, options, camera, others) | own
 
 
 def build_task(processor: UnifiedEncoderProcessor, options: TrainOptions = TrainOptions()) -> UnifiedEncoderTask:

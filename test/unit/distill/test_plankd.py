@@ -188,10 +188,15 @@ def test_scene_and_coordinate_channels_agree():
     assert row > 90 > column and (x, y) == pytest.approx((2.0, -5.0), abs=0.2)  # frame P: x right, y backward
 
 
+TESTED_ELSEWHERE = ("scene_motion", "instance_imitation", "logits", "feature_imitation")
+"""test_scene_motion, test_distilldrive_loss, test_logits and test_feature_imitation build these."""
+
+
 def test_methods_by_name():
-    assert method_names() == ("imitation", "at", "dpk", "instance_imitation", "logits", "plankd", "reviewkd", "scene_motion")
+    assert method_names() == ("imitation", "at", "dpk", "feature_imitation", "instance_imitation", "logits", "plankd", "reviewkd",
+                              "scene_motion")
     for method in method_names():
-        if method not in ("scene_motion", "instance_imitation", "logits"):  # test_scene_motion, test_distilldrive_loss, test_logits
+        if method not in TESTED_ELSEWHERE:
             assert distiller(method, "tcp", CONFIG, CONFIG).name == method
         with pytest.raises(ConfigError, match="--teacher") if method != "imitation" else pytest.MonkeyPatch.context():
             training(bags=(), method=method)

@@ -11,8 +11,7 @@ from kd_planner_ros.evaluation.bench_train import bench_config, bench_train
 @pytest.mark.parametrize("network, options, size, pixels", [
     ("tcp", {"tcp.input_height": 32, "tcp.input_width": 64}, "13.9m", [32, 64]),
     ("interfuser", {"interfuser": {"front_px": 64}}, "3.8m", [64, 64]),
-    ("distilldrive_teacher", {}, "nano", [0, 0]),
-    ("ego_status", {"ego_status.target": True}, "nano", [0, 0])])
+    ("distilldrive_teacher", {}, "nano", [0, 0])])
 def test_every_trainable_network_is_measured(network, options, size, pixels):
     torch.set_num_threads(1)
     result = bench_train(bench_config(network, batch=1, options=options), steps=1, warm=0)
@@ -25,7 +24,7 @@ def test_bad_values_are_refused(capsys):
         bench_train(bench_config(), steps=0)
     assert main(["bench", "train", "--network", "constant_velocity"]) == 2
     known = ("distilldrive, distilldrive_teacher, ego_status, interfuser, tcp, unified_driver, unified_encoder, unified_single_scale, "
-             "unified_teacher, v2x_vlm")
+             "unified_tcp, unified_teacher, v2x_vlm")
     assert f"a network with weights: {known}; got 'constant_velocity'" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["bench", "train", "--input-height", "64"])
