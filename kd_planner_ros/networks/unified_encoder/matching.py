@@ -53,11 +53,30 @@ class Aligned(NamedTuple):
     rigid: Tensor
 
 
-def correlations(target: Tensor, source: Tensor) -> Tensor:
-    """Inner products of all cells of ``target`` [B, C, h, w] with all of ``source``: [B h w, 1, h, w], those of a cell in a row."""
-    batch, _, height, width = target.shape
-    volume = target.flatten(2).transpose(1, 2) @ source.flatten(2)
-    return volume.reshape(batch * height * width, 1, height, width)
+def looked_up(target: Tensor, source: Tensor, places: Tensor) -> Tensor:
+    """Inner products [B, WINDOW, h, w] of each cell of ``target`` [B, C, h, w] with the window of ``source`` around ``places``
+    [B, 2, h, w] (x, y in cells), bilinear between cells, 0 outside; row by row from the upper left.
+
+    The cells around a window are picked by their numbers: sampling takes engines nearly twice as long.
+    """
+    batch, _, height, width = places.shape
+    volume = target.flatten(2).transpose(1, 2) @ source.flatten(2)  # all cells with all
+    (x, right, in_x), (y, below, in_y) = _reach(places[:, 0], width, COLUMNS), _reach(places[:, 1], height, ROWS)
+    index = y[..., :, None] * width + x[..., None, :]
+    found = volume.gather(2, index.flatten(2)).view(index.shape) * (in_y[..., :, None] * in_x[..., None, :])
+    found = found[..., :-1, :] * (1.0 - below) + found[..., 1:, :] * below
+    found = found[..., :-1] * (1.0 - right) + found[..., 1:] * right
+    return found.reshape(batch, height, width, WINDOW).permute(0, 3, 1, 2)
+
+
+def _reach(places: Tensor, size: int, half: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(cells around ``places`` [B, h, w] along one axis of ``size`` cells [B, h w, 2 half + 2], the share of the later one of two
+    neighbours [B, h w, 1, 1], 1 for the cells that there are)."""
+    flat = places.flatten(1).clamp(-half - 1.0, float(size + half))
+    first = flat.floor()
+    cells = first[..., None] + torch.arange(-half, half + 2, device=places.device)
+    inside = ((cells >= 0) & (cells <= size - 1)).to(places.dtype)
+    return cells.clamp(0, size - 1).long(), (flat - first)[..., None, None], inside
 
 
 class Matcher(nn.Module):
@@ -109,9 +128,7 @@ class Matcher(nn.Module):
     def _look(self, target: Tensor, source: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         """(correlations [B, WINDOW, h, w] of each cell with the window around ``places`` [B, 2, h, w] in cells, 0 outside; the expected
         offset [B, 2, h, w] in cells)."""
-        batch, _, height, width = places.shape
-        window = places.permute(0, 2, 3, 1).reshape(-1, 1, 1, 2) + self.offsets.permute(1, 2, 0)
-        scores = _taken(correlations(target, source), window).reshape(batch, height, width, WINDOW).permute(0, 3, 1, 2)
+        scores = looked_up(target, source, places)
         share = (self.sharpness.exp() * scores).softmax(1)
         return scores, torch.einsum("ok,bkhw->bohw", self.offsets.flatten(1), share)
 

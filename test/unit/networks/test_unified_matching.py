@@ -14,7 +14,7 @@ from kd_planner_ros.networks.parts import Schedule
 from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
 from kd_planner_ros.networks.unified_encoder.geometry import points
 from kd_planner_ros.networks.unified_encoder.match_loss import match_losses
-from kd_planner_ros.networks.unified_encoder.matching import COLUMNS, ROWS, STRIDE, WINDOW, Aligned, Matcher
+from kd_planner_ros.networks.unified_encoder.matching import COLUMNS, ROWS, STRIDE, WINDOW, Aligned, Matcher, looked_up
 from kd_planner_ros.networks.unified_encoder.model import OUTPUTS, SCALES, build_model, example_inputs
 from kd_planner_ros.networks.unified_encoder.parts import build_parts
 from kd_planner_ros.networks.unified_single_scale.config import UnifiedSingleScaleConfig
@@ -41,6 +41,19 @@ def cells(seed=0):
 def middle(field):
     """Without cells whose window leaves the picture."""
     return field[..., ROWS:-ROWS, COLUMNS:-COLUMNS]
+
+
+@pytest.mark.parametrize("spread", [0.6, 30.0])
+def test_places_between_cells_and_outside_are_what_sampling_gives(matcher, spread):
+    generator = torch.Generator().manual_seed(3)
+    one, other = cells(), cells(1)
+    places = matcher.cells[None] + spread * torch.randn(1, 2, HEIGHT // STRIDE, WIDTH // STRIDE, generator=generator)
+    height, width = places.shape[-2:]
+    volume = torch.einsum("bchw,bcyx->hwyx", one, other).reshape(-1, 1, height, width)
+    where = places.permute(0, 2, 3, 1).reshape(-1, 1, 1, 2) + matcher.offsets.permute(1, 2, 0)
+    grid = where / torch.tensor([width - 1.0, height - 1.0]) * 2.0 - 1.0
+    wanted = torch.nn.functional.grid_sample(volume, grid, align_corners=True).reshape(height, width, WINDOW).permute(2, 0, 1)
+    assert torch.allclose(looked_up(one, other, places)[0], wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("right, down", [(0, 0), (2, -1), (-COLUMNS, ROWS)])
