@@ -13,8 +13,8 @@ import numpy as np
 from kd_planner_ros.bags import decode
 from kd_planner_ros.bags.catalogue import Catalogue
 from kd_planner_ros.bags.messages import decoded
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.wire.codec.pictures import camera_of

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kd_planner_ros.core.records import Command, EgoState, Pose
+from kd_planner_ros.core.ego import Command, EgoState, Pose
 from kd_planner_ros.core.route import Route
 
 POINT_M, BEHIND_M = 1.0, 50

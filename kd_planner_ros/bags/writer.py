@@ -23,9 +23,10 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from kd_planner_ros.bags.files import PARTIAL
 from kd_planner_ros.bags.messages import make, typestore
 from kd_planner_ros.core.captions import Caption
+from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.files import writing
-from kd_planner_ros.core.records import Control, EgoState
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState
 from kd_planner_ros.core.sensors import CameraImage, SensorRig, Station

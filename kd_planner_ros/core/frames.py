@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState, Frame, NavigationGoal, Pose
+from kd_planner_ros.core.ego import EgoState, NavigationGoal, Pose
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig, Station
 from kd_planner_ros.core.v2x import RoadsideView
 

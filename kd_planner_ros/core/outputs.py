@@ -1,6 +1,6 @@
 """What networks give back besides a trajectory: detected road users, map lines, dense pictures.
 
-Frames and units are those of ``core/records.py``: ``base_link`` at the stamp of the frame, metres, radians, m/s. A number
+Frames and units are those of ``core/ego.py``: ``base_link`` at the stamp of the frame, metres, radians, m/s. A number
 that a network does not give is NaN, never zero. The records travel as tables (``wire/tables.py``).
 """
 

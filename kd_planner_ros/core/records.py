@@ -1,19 +1,17 @@
-"""What travels through the stack: the car's own state, a frame of sensor data, a plan, a control.
+"""What travels through the stack: a frame of sensor data, a plan, a control.
 
-Frames: ``map`` is ROS ENU (x east, y north, z up; CARLA (x, y) is map (x, -y)); ``base_link`` is the vehicle frame
-(x forward, y left, z up; origin at the actor's centre on the ground, as CARLA has it). SI units, angles in radians,
-counter-clockwise positive, steering positive to the LEFT. Other conventions live in one adapter or processor each.
+Frames and units are those of ``core/ego.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kd_planner_ros.core.ego import EgoState, NavigationGoal
 from kd_planner_ros.core.errors import PlannerError
 from kd_planner_ros.core.outputs import Detections, MapLines
 
@@ -21,50 +19,6 @@ if TYPE_CHECKING:
     from kd_planner_ros.core.sensors import CameraSpec
     from kd_planner_ros.core.true_scene import TrueScene
     from kd_planner_ros.core.v2x import RoadsideView
-
-
-class Command(IntEnum):
-    """Route command, CARLA's ``RoadOption``."""
-
-    VOID = -1
-    LEFT = 1
-    RIGHT = 2
-    STRAIGHT = 3
-    LANE_FOLLOW = 4
-    CHANGE_LANE_LEFT = 5
-    CHANGE_LANE_RIGHT = 6
-
-
-@dataclass(frozen=True)
-class Pose:
-    """Position in metres and intrinsic yaw-pitch-roll in radians, right-handed."""
-
-    x: float = 0.0
-    y: float = 0.0
-    z: float = 0.0
-    yaw: float = 0.0
-    pitch: float = 0.0
-    roll: float = 0.0
-
-
-@dataclass(frozen=True)
-class EgoState:
-    """The ego vehicle at ``stamp_ns``: pose in ``map``, motion in ``base_link``."""
-
-    stamp_ns: int
-    pose: Pose
-    speed_mps: float  # signed, forward positive
-    yaw_rate_rps: float = 0.0
-    acceleration_mps2: float = 0.0  # along x
-    lateral_mps: float = 0.0
-
-
-@dataclass(frozen=True)
-class NavigationGoal:
-    """Where the route leads next: a point in ``base_link`` [2] and the command that holds there."""
-
-    target_point: np.ndarray
-    command: Command
 
 
 @dataclass(frozen=True)

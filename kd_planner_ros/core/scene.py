@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState
+from kd_planner_ros.core.ego import EgoState
 
 
 class ActorKind(IntEnum):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import Pose
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.foreign import read_yaml
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, Station
 
 STATION_CAMERA_PERIOD_S = 0.1

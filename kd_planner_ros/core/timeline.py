@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.core.records import Command, EgoState, NavigationGoal, Pose
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 
 STAMP_TOLERANCE_NS = 25_000_000
 """Half a tick of 20 Hz: what is nearer belongs to the same instant."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.outputs import Detections
-from kd_planner_ros.core.records import EgoState, Plan, Trajectory
+from kd_planner_ros.core.records import Plan, Trajectory
 from kd_planner_ros.driving.supervisor import Limits, Reason, check_trajectory
 from kd_planner_ros.geometry.boxes import overlap
 

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kd_planner_ros.core.records import Control, EgoState
+from kd_planner_ros.core.ego import EgoState
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.v2x import ReportedObjects
 from kd_planner_ros.geometry.frames import wrap_angle
 from kd_planner_ros.geometry.polyline import arc_lengths, at_arc, project, yaws_along

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kd_planner_ros.core.records import Control, EgoState
+from kd_planner_ros.core.ego import EgoState
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.geometry.frames import to_base
 from kd_planner_ros.geometry.polyline import arc_lengths, at_arc, project
 

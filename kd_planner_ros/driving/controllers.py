@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.errors import PlannerError
-from kd_planner_ros.core.records import Control, EgoState, Plan
+from kd_planner_ros.core.records import Control, Plan
 from kd_planner_ros.driving.steering_controller import SteeringController
 from kd_planner_ros.driving.tcp_controller import TCPController
 

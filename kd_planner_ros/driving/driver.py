@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from kd_planner_ros.core.ego import EgoState, NavigationGoal
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Control, EgoState, Frame, NavigationGoal, Plan
+from kd_planner_ros.core.records import Control, Frame, Plan
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.v2x import ReportedObjects, SignalPhases
 from kd_planner_ros.driving.pilot import Pilot, pilot_for

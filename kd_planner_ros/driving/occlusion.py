@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState
+from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.v2x import ReportedObjects
 from kd_planner_ros.driving.caution import NO_BOUND, NUMBERS, Bound, CautionSettings, extended, ways_along
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from kd_planner_ros.core.records import Control, EgoState, Plan
+from kd_planner_ros.core.ego import EgoState
+from kd_planner_ros.core.records import Control, Plan
 from kd_planner_ros.core.v2x import ReportedObjects, SignalPhases
 from kd_planner_ros.driving.candidates import CandidateGate
 from kd_planner_ros.driving.caution import NO_BOUND, Bound, Caution

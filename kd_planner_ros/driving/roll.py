@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from kd_planner_ros.core.ego import EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.outputs import Detections
-from kd_planner_ros.core.records import EgoState, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.records import Plan, Trajectory
 from kd_planner_ros.geometry.frames import from_base, rotation_2d, to_base, wrap_angle
 
 TRACK_STATES = 256  # 12.8 s at 20 Hz, longer than any plan is followed

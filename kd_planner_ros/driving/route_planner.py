@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal
 from kd_planner_ros.core.errors import RouteError
-from kd_planner_ros.core.records import Command, EgoState, NavigationGoal
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.geometry.frames import to_base
 from kd_planner_ros.geometry.polyline import arc_lengths, yaws_along

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState
+from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.scene import LightState
 from kd_planner_ros.core.v2x import PHASE_DTYPE, SignalPhases
 from kd_planner_ros.driving.caution import NO_BOUND, Bound, extended

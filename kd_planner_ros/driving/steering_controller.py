@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from kd_planner_ros.core.records import Control, EgoState, Plan
+from kd_planner_ros.core.ego import EgoState
+from kd_planner_ros.core.records import Control, Plan
 from kd_planner_ros.driving.pid import Pid
 from kd_planner_ros.driving.tcp_controller import MAX_THROTTLE, ControllerSettings
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kd_planner_ros.core.records import Control, EgoState, Plan
+from kd_planner_ros.core.ego import EgoState
+from kd_planner_ros.core.records import Control, Plan
 from kd_planner_ros.driving.caution import NO_BOUND, Bound
 
 

@@ -9,7 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from kd_planner_ros.core.records import Control, EgoState, Plan
+from kd_planner_ros.core.ego import EgoState
+from kd_planner_ros.core.records import Control, Plan
 from kd_planner_ros.driving.pid import Pid
 from kd_planner_ros.driving.unblock import Hesitation, Unblock
 from kd_planner_ros.geometry.frames import base_to_planner

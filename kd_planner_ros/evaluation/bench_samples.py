@@ -13,10 +13,11 @@ import numpy as np
 from kd_planner_ros.bags.drive import scene_of
 from kd_planner_ros.bags.instants import Truth
 from kd_planner_ros.core.drive import Drive
+from kd_planner_ros.core.ego import Command
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.planning_states import STATE_NAMES
-from kd_planner_ros.core.records import Command, Frame
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.road import MAP_LINE_DTYPE
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE

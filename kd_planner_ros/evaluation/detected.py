@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.outputs import Detections, MapLines
-from kd_planner_ros.core.records import Plan, Pose
+from kd_planner_ros.core.records import Plan
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.core.tracks import Tracks
 from kd_planner_ros.evaluation import detected_lines, detected_users

@@ -16,10 +16,11 @@ from kd_planner_ros.bags.cameras import samples_for
 from kd_planner_ros.bags.reader import Recording, Sample, open_bag
 from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP, Source, read_cameras
 from kd_planner_ros.core.card import ModelCard, read_card
+from kd_planner_ros.core.ego import Command
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.planning_states import STATE_NAMES
-from kd_planner_ros.core.records import Command, Frame
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS
 from kd_planner_ros.distill.methods.plankd.attention import measurement
 from kd_planner_ros.distill.methods.plankd.bev_frames import bev_frames

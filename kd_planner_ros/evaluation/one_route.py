@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from kd_planner_ros.core.records import Control, Plan, Pose
+from kd_planner_ros.core.ego import Pose
+from kd_planner_ros.core.records import Control, Plan
 from kd_planner_ros.core.rigs import merge_rigs
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import SceneState, Weather

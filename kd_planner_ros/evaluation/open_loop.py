@@ -13,9 +13,10 @@ import numpy as np
 
 from kd_planner_ros.bags.roadside import require_hearer
 from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP, find_sources
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.fields import check_fields
-from kd_planner_ros.core.records import Plan, Pose
+from kd_planner_ros.core.records import Plan
 from kd_planner_ros.driving.supervisor import WISHES
 from kd_planner_ros.evaluation import detected, nuscenes
 from kd_planner_ros.evaluation.metrics import HORIZONS_S, Recorded, score_plans

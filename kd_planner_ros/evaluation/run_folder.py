@@ -29,10 +29,11 @@ from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.files import write_bytes, write_text, writing
 from kd_planner_ros.core.foreign import reading
-from kd_planner_ros.core.records import Control, EgoState, Plan, Pose
+from kd_planner_ros.core.records import Control, Plan
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather

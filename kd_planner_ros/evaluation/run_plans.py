@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Command, NavigationGoal
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections, MapLines
-from kd_planner_ros.core.records import Command, NavigationGoal, Plan, Trajectory
+from kd_planner_ros.core.records import Plan, Trajectory
 
 PLAN_KEYS = ("stamp_s", "points", "times_s", "goal", "command", "attention", "inference_ms")
 _COLUMNS = DETECTION_DTYPE.names or ()

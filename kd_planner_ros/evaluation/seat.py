@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kd_planner_ros.core.ego import EgoState, NavigationGoal
 from kd_planner_ros.core.frames import FrameMaker, history_phases
-from kd_planner_ros.core.records import EgoState, Frame, NavigationGoal
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.evaluation.latency import Latency, Turns
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState
+from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.scene import SceneState
 from kd_planner_ros.core.sensors import LidarSpec, RoadsideWish, Station
 from kd_planner_ros.core.v2x import (

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.geometry.frames import rotation_3d
 
 _OPTICAL = Pose(yaw=-math.pi / 2, roll=-math.pi / 2)

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 
 METRES_PER_DEGREE_LATITUDE = 111324.60662786
 METRES_PER_DEGREE_LONGITUDE = 111319.490945

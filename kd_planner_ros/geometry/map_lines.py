@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.outputs import MapLines
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.geometry.frames import to_base
 from kd_planner_ros.geometry.polyline import arc_lengths, at_arc, resample
 

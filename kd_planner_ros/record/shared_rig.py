@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig
 
 WIDTH, HEIGHT, FOV_DEG = 448, 336, 100.0

@@ -13,11 +13,11 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.core.notices import report
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish, SensorRig, Station
 
 CAMERA, LIDAR = "sensor.camera.rgb", "sensor.lidar.ray_cast"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.geometry.frames import rotation_3d
 from kd_planner_ros.wire.codec.motion import Mount
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.errors import KdPlannerError, PlannerError
 from kd_planner_ros.core.frames import make_frame
 from kd_planner_ros.core.notices import reported
-from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.networks.planner import PERCEIVER, PLANNER, Model, require_model
 from kd_planner_ros.networks.registry import build_weightless, folders, is_weightless
 from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from kd_planner_ros.core.records import Control, EgoState, Plan
+from kd_planner_ros.core.ego import EgoState
+from kd_planner_ros.core.records import Control, Plan
 from kd_planner_ros.driving.pilot import Pilot
 from kd_planner_ros.driving.supervisor import Reason, last_stop
 from kd_planner_ros.sync.aligner import JUMP_NS

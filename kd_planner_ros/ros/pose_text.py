@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import Pose
 
 
 def read_pose(text: str, parameter: str = "lidar_pose") -> Pose:

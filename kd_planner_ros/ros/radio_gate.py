@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from kd_planner_ros.core.records import EgoState
+from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.core.v2x import CooperativePicture, CoopState
 from kd_planner_ros.ros.diagnostics import WARN, Health

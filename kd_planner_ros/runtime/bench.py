@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.frames import make_frame
-from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish
 from kd_planner_ros.core.true_scene import TrueScene

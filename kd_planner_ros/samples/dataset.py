@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Command
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.files import whole_file
-from kd_planner_ros.core.records import Command
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.samples.rows import STATES
 from kd_planner_ros.samples.shards import Shard

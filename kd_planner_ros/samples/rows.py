@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Command
 from kd_planner_ros.core.planning_states import STATE_NAMES
-from kd_planner_ros.core.records import Command
 from kd_planner_ros.core.timeline import POSE_COLUMNS, Timeline
 from kd_planner_ros.geometry.frames import to_base
 
@@ -24,7 +24,7 @@ def sample_dtype(steps: int = STEPS) -> np.dtype:
     """A sample's row with ``steps`` steps up to its horizon.
 
     ``stamp`` ns; ``speed`` m/s; ``target`` and ``future`` (at the steps) metres in ``base_link`` of now, NaN = masked or
-    unknown; ``command`` of ``core/records.py``; ``actions`` (throttle - brake, steer positive LEFT) now and at the steps,
+    unknown; ``command`` of ``core/ego.py``; ``actions`` (throttle - brake, steer positive LEFT) now and at the steps,
     NaN = masked; ``states`` classes of the planning states, -1 = not recorded; ``ahead_m`` how far the car drives in the next
     2 s, known also where ``future`` is masked, NaN where the drive ends before.
     """

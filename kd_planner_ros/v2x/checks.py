@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from kd_planner_ros.core.records import EgoState
+from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.core.v2x import OBJECTS, PHASES, PICTURE, RadioMessage
 from kd_planner_ros.v2x import reasons

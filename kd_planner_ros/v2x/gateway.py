@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState
+from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.core.v2x import OBJECTS, PHASES, PICTURE, CooperativePicture, CoopState, RadioMessage, ReportedObjects, RoadsideView
 from kd_planner_ros.v2x.checks import CHECKS, SCREENS, Check, Gate, Peer, known

@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 from scipy.spatial import cKDTree
 
-from kd_planner_ros.core.records import EgoState, Pose
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.geometry.boxes import overlap_one
 from kd_planner_ros.v2x import reasons

@@ -8,7 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState
+from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import wrap_angle
 from kd_planner_ros.v2x import reasons

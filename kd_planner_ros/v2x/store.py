@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState, Pose
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, LightState
 from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.core.v2x import PHASE_DTYPE, RadioMessage, ReportedObjects, RoadsideView

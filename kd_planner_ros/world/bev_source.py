@@ -12,7 +12,7 @@ from collections import OrderedDict
 import cv2
 import numpy as np
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.road import Lane, RoadMap
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.geometry.boxes import corners

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from kd_planner_ros.core.records import Command
+from kd_planner_ros.core.ego import Command
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.geometry.frames import wrap_angle

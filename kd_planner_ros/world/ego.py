@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from kd_planner_ros.core.records import Control, EgoState, Pose
+from kd_planner_ros.core.ego import EgoState, Pose
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.world.ego_body import EGO_WHEELBASE_M
 
 MASS_KG, YAW_INERTIA_KGM2 = 2404.0, 4300.0

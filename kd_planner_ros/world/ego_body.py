@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 
 EGO_LENGTH_M = 4.90
 EGO_WIDTH_M = 2.12

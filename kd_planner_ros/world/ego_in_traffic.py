@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.world.demand import Demand
 from kd_planner_ros.world.ego_body import EGO_LENGTH_M

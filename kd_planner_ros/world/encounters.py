@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from kd_planner_ros.core.records import Command
+from kd_planner_ros.core.ego import Command
 from kd_planner_ros.core.route import Route, RouteScenario
 from kd_planner_ros.core.scene import INDICATOR_LEFT, INDICATOR_RIGHT, LightState, SceneState
 from kd_planner_ros.geometry.frames import wrap_angle

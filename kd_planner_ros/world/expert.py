@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kd_planner_ros.core.records import Control, EgoState
+from kd_planner_ros.core.ego import EgoState
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import LightState, SceneState

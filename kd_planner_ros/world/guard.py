@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState
+from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.geometry.boxes import overlap

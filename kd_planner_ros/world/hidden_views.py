@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState, Pose
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import RouteScenario
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, SceneState

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from kd_planner_ros.core.records import Command, Pose
+from kd_planner_ros.core.ego import Command, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.world.ego_body import EGO_LENGTH_M, EGO_WIDTH_M
 from kd_planner_ros.world.encounters import Encounter, Moment

@@ -10,8 +10,9 @@ import math
 
 import numpy as np
 
+from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.planning_states import LIGHT_GREEN, LIGHT_NONE, LIGHT_RED, STATE_NAMES
-from kd_planner_ros.core.records import Control, EgoState
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.scene import ActorKind, LightState
 from kd_planner_ros.geometry.boxes import segments_cross
 from kd_planner_ros.geometry.frames import wrap_angle

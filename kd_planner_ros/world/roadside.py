@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.scene import SceneState
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, Station

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kd_planner_ros.core.records import Command
+from kd_planner_ros.core.ego import Command
 from kd_planner_ros.geometry.polyline import arc_lengths, at_arc, yaws_along
 from kd_planner_ros.world.lane_graph import CHANGE_ROOM_M, LaneGraph, Leg
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kd_planner_ros.core.records import Command
+from kd_planner_ros.core.ego import Command
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SceneState

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from kd_planner_ros.core.ego import EgoState, NavigationGoal
 from kd_planner_ros.core.frames import FrameMaker
-from kd_planner_ros.core.records import EgoState, Frame, NavigationGoal
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraImage, SensorRig
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.geometry.frames import map_to_gnss, yaw_to_compass

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import MapError
-from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, BRAKE_LIGHT, HEAD_LIGHT, INDICATOR_LEFT, INDICATOR_RIGHT, ActorKind

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.road import RoadMap
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.geometry.polyline import arc_lengths, at_arc

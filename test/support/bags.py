@@ -14,9 +14,10 @@ import numpy as np
 
 from kd_planner_ros.bags.messages import make
 from kd_planner_ros.bags.writer import BagWriter
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.outputs import LineKind
 from kd_planner_ros.core.planning_states import STATE_NAMES
-from kd_planner_ros.core.records import Control, EgoState, Pose
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.road import MAP_LINE_DTYPE
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, SceneState

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 from support.towns import straight_road
 
+from kd_planner_ros.core.ego import Command, EgoState, Pose
 from kd_planner_ros.core.outputs import DenseOutput, Perception
-from kd_planner_ros.core.records import Command, Control, EgoState, Plan, Pose, Trajectory
+from kd_planner_ros.core.records import Control, Plan, Trajectory
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, SceneState, Weather
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, LidarSpec, SensorRig

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.frames import make_frame
 from kd_planner_ros.core.outputs import LineKind
-from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.road import MAP_LINE_DTYPE
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig

@@ -392,7 +392,8 @@ def _sensor_file() -> Kind:
 
 
 def _run_folder() -> Kind:
-    from kd_planner_ros.core.records import Control, EgoState, Pose
+    from kd_planner_ros.core.ego import EgoState, Pose
+    from kd_planner_ros.core.records import Control
     from kd_planner_ros.core.route import Route
     from kd_planner_ros.core.scene import Weather
     from kd_planner_ros.core.sensors import CameraSpec

@@ -11,7 +11,7 @@ CONFIG = '''
     """Facts of the tiny eye."""
     from dataclasses import dataclass
 
-    from kd_planner_ros.core.records import Pose
+    from kd_planner_ros.core.ego import Pose
     from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 
     ROLE, ENGINES = "perceiver", ("torch",)

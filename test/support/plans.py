@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kd_planner_ros.core.records import Command, EgoState, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
+from kd_planner_ros.core.records import Plan, Trajectory
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.geometry.polyline import resample, yaws_along
 

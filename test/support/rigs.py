@@ -11,7 +11,8 @@ from support import frames
 from support.bags import RIG, SPEED, TICK_NS, borders, pose_at, scene
 
 from kd_planner_ros.bags.writer import BagWriter
-from kd_planner_ros.core.records import Control, EgoState
+from kd_planner_ros.core.ego import EgoState
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraImage, SensorRig
 from kd_planner_ros.geometry.captions import captions_of

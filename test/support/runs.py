@@ -7,7 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
+from kd_planner_ros.core.records import Control, Plan, Trajectory
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.sensors import CameraSpec

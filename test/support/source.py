@@ -2,6 +2,7 @@
 
 import ast
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "kd_planner_ros"
@@ -45,6 +46,20 @@ ONLY_IN = {
 def tree_of(path: Path) -> ast.Module:
     """The syntax tree of a module, parsed once."""
     return ast.parse(path.read_text())
+
+
+def circle(graph):
+    """Modules that import one another in a loop, the first one again at its end; empty where none do.
+
+    Args:
+        graph: what each module imports; names of others are ignored.
+    """
+    own = {name: {one for one in imports if one in graph and one != name} for name, imports in graph.items()}
+    try:
+        tuple(TopologicalSorter(own).static_order())
+    except CycleError as error:
+        return list(error.args[1])
+    return []
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState, Pose
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.road import Lane, RoadMap, SignalSite, StopSite
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState, SceneState, Weather
 from kd_planner_ros.core.sensors import CameraSpec

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState, Frame, Pose
+from kd_planner_ros.core.ego import EgoState, Pose
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
 
 TINY = UnifiedEncoderConfig(size="tiny", camera_width=64, camera_height=48)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kd_planner_ros.core.records import EgoState, Pose
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.core.v2x import OBJECTS, PICTURE, RadioMessage

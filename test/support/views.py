@@ -8,8 +8,9 @@ import numpy as np
 from support.bags import SPEED, TICK_NS, pose_at, scene, shot
 
 from kd_planner_ros.bags.writer import BagWriter
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.planning_states import STATE_NAMES
-from kd_planner_ros.core.records import Control, EgoState, Pose
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import LightState
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from kd_planner_ros.core.captions import Caption, SeenUser
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, DenseOutput, Detections, MapLines
-from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.records import Control, Plan, Trajectory
 from kd_planner_ros.core.road import MAP_LINE_DTYPE
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind

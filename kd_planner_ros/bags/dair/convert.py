@@ -20,8 +20,8 @@ from kd_planner_ros.bags.ego_states import ego_states, way_driven
 from kd_planner_ros.bags.labelled import read_rgb
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.captions import Caption
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, SceneState
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, RoadsideWish, SensorRig, Station
 from kd_planner_ros.core.v2x import RoadsideView

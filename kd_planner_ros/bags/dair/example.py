@@ -21,9 +21,9 @@ import numpy as np
 
 from kd_planner_ros.bags.dair.layout import BOTH, STATION, VEHICLE
 from kd_planner_ros.bags.dair.scene import OPTICAL
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.files import whole_file, write_text
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.geometry.frames import rotation_3d
 from kd_planner_ros.geometry.projection import box_corners

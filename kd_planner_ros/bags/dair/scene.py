@@ -10,9 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.foreign import reading
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.core.sensors import CameraSpec
 

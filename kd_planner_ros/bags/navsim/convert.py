@@ -19,9 +19,9 @@ from kd_planner_ros.bags.labelled import read_rgb
 from kd_planner_ros.bags.navsim.layout import Frame, NavsimLogs, boxes_of, camera_to_ego, ego_to_global, lidar_to_ego
 from kd_planner_ros.bags.navsim.maps import NuPlanMap, find_map
 from kd_planner_ros.bags.writer import BagWriter
+from kd_planner_ros.core.ego import Command, EgoState
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.foreign import reading
-from kd_planner_ros.core.records import Command, EgoState
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, SceneState
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, SensorRig
 

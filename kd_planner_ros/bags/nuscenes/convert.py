@@ -19,9 +19,9 @@ from kd_planner_ros.bags.labelled import read_rgb
 from kd_planner_ros.bags.nuscenes.layout import NuScenes, Row, matrix
 from kd_planner_ros.bags.nuscenes.lines import read_lines
 from kd_planner_ros.bags.writer import BagWriter
+from kd_planner_ros.core.ego import Command, EgoState
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.foreign import reading
-from kd_planner_ros.core.records import Command, EgoState
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, SceneState
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, SensorRig
 from kd_planner_ros.geometry.frames import rotation_2d

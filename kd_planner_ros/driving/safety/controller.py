@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kd_planner_ros.core.records import Control, EgoState, Plan
+from kd_planner_ros.core.ego import EgoState
+from kd_planner_ros.core.records import Control, Plan
 from kd_planner_ros.driving.pid import Pid
 from kd_planner_ros.driving.safety.forecast import resample, safe_distances
 from kd_planner_ros.driving.safety.road_users import road_users

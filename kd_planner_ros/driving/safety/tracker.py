@@ -7,7 +7,7 @@ from collections import deque
 
 import numpy as np
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.geometry.frames import from_base, wrap_angle
 
 MATCH_M = 2.0

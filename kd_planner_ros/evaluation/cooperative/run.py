@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kd_planner_ros.bags.source import find_sources
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.records import Frame, Plan, Pose, Trajectory
+from kd_planner_ros.core.records import Frame, Plan, Trajectory
 from kd_planner_ros.evaluation.cooperative.collisions import boxes_touch, grid_touches
 from kd_planner_ros.evaluation.cooperative.conditions import Radio, blanking, garble
 from kd_planner_ros.evaluation.cooperative.config import BESIDE, CooperativeConfig

@@ -12,9 +12,9 @@ import numpy as np
 from kd_planner_ros.bags.cityscapes import Cityscapes
 from kd_planner_ros.bags.kitti import Kitti
 from kd_planner_ros.bags.labelled import Dataset, LabelledPicture
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.frames import make_frame
-from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.evaluation.dense.config import DenseConfig
 from kd_planner_ros.evaluation.dense.instants import Grid, Instant, Labels

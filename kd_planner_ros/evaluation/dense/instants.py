@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.evaluation.dense.motion import Look, Motion, camera_in_map
 from kd_planner_ros.evaluation.dense.vocabulary import tag_numbers

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.geometry.frames import rotation_3d
 
 MOVING_M = 0.05

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kd_planner_ros.core.ego import Command
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Command, Frame
+from kd_planner_ros.core.records import Frame
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

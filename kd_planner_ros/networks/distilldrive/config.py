@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.outputs import LineKind
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 

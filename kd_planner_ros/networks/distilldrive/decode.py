@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Command, NavigationGoal
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections, LineKind, MapLines
-from kd_planner_ros.core.records import Command, Frame, NavigationGoal, Plan, Trajectory
+from kd_planner_ros.core.records import Frame, Plan, Trajectory
 from kd_planner_ros.geometry.boxes import overlap
 from kd_planner_ros.networks.distilldrive.config import COMMANDS, FORWARD_SPEED, KINDS, LINES, MODES, SIGNALS, STEP_S, SceneConfig
 

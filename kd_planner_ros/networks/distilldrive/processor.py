@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.notices import report
-from kd_planner_ros.core.records import Frame, Plan, Pose
+from kd_planner_ros.core.records import Frame, Plan
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import rotation_3d
 from kd_planner_ros.imaging.resize import resize_rgb

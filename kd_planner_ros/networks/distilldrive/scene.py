@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.outputs import LineKind
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import LightState
 from kd_planner_ros.core.tracks import Tracks
 from kd_planner_ros.core.true_scene import TrueScene

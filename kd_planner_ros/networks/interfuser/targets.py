@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ActorKind, LightState
 from kd_planner_ros.driving.route_planner import RoutePlanner

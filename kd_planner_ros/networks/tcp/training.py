@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kd_planner_ros.core.records import Frame, Pose
+from kd_planner_ros.core.ego import Pose
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import base_to_planner
 from kd_planner_ros.networks.blocks.auxiliary import WithAuxiliaryHeads

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kd_planner_ros.core.ego import Command, NavigationGoal
 from kd_planner_ros.core.outputs import Perception
-from kd_planner_ros.core.records import Command, Control, Frame, NavigationGoal, Plan, Trajectory
+from kd_planner_ros.core.records import Control, Frame, Plan, Trajectory
 from kd_planner_ros.networks.blocks.inputs import COMMANDS, command_index, navigation
 from kd_planner_ros.networks.planner import Processor
 from kd_planner_ros.networks.unified_driver.arc import arc, curvature

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.imaging.palette import TAGS, THINGS
 

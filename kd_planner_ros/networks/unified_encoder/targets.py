@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kd_planner_ros.core.drive import Drive
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.geometry.frames import rotation_3d
 from kd_planner_ros.networks.unified_encoder.config import VOID
 from kd_planner_ros.networks.unified_encoder.geometry import points

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from kd_planner_ros.core.drive import Drive
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Frame, Pose
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.imaging.photometric import augment_alike
 from kd_planner_ros.networks.blocks.inputs import normalise

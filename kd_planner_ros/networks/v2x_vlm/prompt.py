@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kd_planner_ros.core.captions import KIND_WORDS
-from kd_planner_ros.core.records import Command, Frame, Pose
+from kd_planner_ros.core.ego import Command, Pose
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.scene import LightState
 from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.core.v2x import RoadsideView
@@ -41,7 +42,7 @@ class Told:
 
     Attributes:
         speed_mps: NaN: unknown.
-        command: of ``core/records.py``.
+        command: of ``core/ego.py``.
         target: the route's target point [2], ``base_link``.
         place: x, y in metres and heading in radians [3] of the car in the station's frame; NaN without a station.
         objects: [M, 5] of the station's list (``station_objects``).

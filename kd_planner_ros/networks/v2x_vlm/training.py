@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from kd_planner_ros.core.captions import Caption, station_view
 from kd_planner_ros.core.drive import Drive
-from kd_planner_ros.core.records import Frame, Pose
+from kd_planner_ros.core.ego import Pose
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.geometry.captions import caption_of_boxes, caption_of_labels

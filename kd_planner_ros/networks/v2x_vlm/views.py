@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import from_base
 from kd_planner_ros.geometry.projection import pixels

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from kd_planner_ros.core.records import Control, EgoState
+from kd_planner_ros.core.ego import EgoState
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.ros.adapters import carla_bridge
 from kd_planner_ros.ros.adapters.optional import missing_sentence
 from kd_planner_ros.ros.messages import find_type, make

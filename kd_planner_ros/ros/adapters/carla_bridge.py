@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from sensor_msgs.msg import JointState
 
+from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Control, EgoState
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.imaging.encodings import ENCODINGS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.geometry.attitude import optical
 from kd_planner_ros.wire.codec.base import MAP_FRAME

@@ -13,7 +13,8 @@ from std_msgs.msg import ColorRGBA, Header
 from trajectory_msgs.msg import MultiDOFJointTrajectory, MultiDOFJointTrajectoryPoint
 from visualization_msgs.msg import Marker, MarkerArray
 
-from kd_planner_ros.core.records import Control, Plan, Pose, Trajectory
+from kd_planner_ros.core.ego import Pose
+from kd_planner_ros.core.records import Control, Plan, Trajectory
 from kd_planner_ros.geometry.frames import from_base
 from kd_planner_ros.ros.adapters.optional import message_type
 from kd_planner_ros.ros.messages import make

@@ -23,8 +23,9 @@ from kd_planner_ros.bags.instants import LONGEST_NS
 from kd_planner_ros.bags.reader import Recording
 from kd_planner_ros.bags.roadside import roadside_topics
 from kd_planner_ros.bags.stamps import header_stamp
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Control, Plan, Pose
+from kd_planner_ros.core.records import Control, Plan
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.ros.graph.hearing import PATIENT_S, Hearing

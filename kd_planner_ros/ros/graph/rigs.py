@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.rigs import merge_rigs
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.networks.planner import PERCEIVER

@@ -8,7 +8,7 @@ from typing import Any
 from nav_msgs.msg import Odometry
 from std_msgs.msg import Bool
 
-from kd_planner_ros.core.records import EgoState
+from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.driving.pilot import pilot_for
 from kd_planner_ros.ros.clock import InputWatch
 from kd_planner_ros.ros.diagnostics import OK, WARN, Health

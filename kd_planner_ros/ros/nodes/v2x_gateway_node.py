@@ -9,7 +9,7 @@ from typing import Any
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import PointCloud2
 
-from kd_planner_ros.core.records import EgoState
+from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.core.v2x import CoopState
 from kd_planner_ros.ros.diagnostics import OK, WARN

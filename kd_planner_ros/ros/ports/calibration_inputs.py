@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.geometry.attitude import optical
 from kd_planner_ros.geometry.calibration import Gap, Limits, intrinsics_gap, mount_gap

@@ -7,7 +7,8 @@ from typing import Any
 from rclpy.duration import Duration
 from std_msgs.msg import String
 
-from kd_planner_ros.core.records import Control, EgoState
+from kd_planner_ros.core.ego import EgoState
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.driving.supervisor import FALLBACKS, WISHES
 from kd_planner_ros.ros.adapters import standard
 from kd_planner_ros.ros.adapters.optional import missing_sentence

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import EgoState
 from kd_planner_ros.ros.pose_text import read_pose
 from kd_planner_ros.ros.stamps import from_stamp
 from kd_planner_ros.v2x.free_space import FreeSpace, free_space

@@ -7,7 +7,7 @@ from typing import Any
 
 from nav_msgs.msg import Path
 
-from kd_planner_ros.core.records import EgoState, NavigationGoal
+from kd_planner_ros.core.ego import EgoState, NavigationGoal
 from kd_planner_ros.driving.route_planner import RoutePlanner
 from kd_planner_ros.ros.diagnostics import WARN, Health
 from kd_planner_ros.ros.lifecycle import guarded

@@ -11,8 +11,8 @@ from typing import Any
 
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.ros.diagnostics import Health
 from kd_planner_ros.ros.lifecycle import guarded
 from kd_planner_ros.ros.messages import find_type

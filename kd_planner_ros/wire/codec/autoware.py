@@ -12,8 +12,9 @@ from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Control, Plan, Pose
+from kd_planner_ros.core.records import Control, Plan
 from kd_planner_ros.geometry.frames import from_base
 from kd_planner_ros.wire.codec.base import Make, header, planar_pose, stamp_of, time, time_of
 

@@ -8,8 +8,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.outputs import NO_ID, Detections
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.geometry.frames import from_base
 from kd_planner_ros.wire.codec.autoware import GENERATOR, Placed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Protocol
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.geometry.attitude import pose_from, quaternion_of
 
 MAP_FRAME = "map"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 
 CPM = "etsi_its_cpm_ts_msgs/msg/CollectivePerceptionMessage"

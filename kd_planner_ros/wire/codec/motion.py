@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Control, EgoState, Pose
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.geometry.attitude import from_bridge_twist, to_bridge_twist
 from kd_planner_ros.wire.codec.base import MAP_FRAME, Make, header, pose, pose_of, quaternion, stamp_of, time, time_of, vector
 

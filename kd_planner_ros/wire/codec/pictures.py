@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.imaging.compressed import compress, decompress
 from kd_planner_ros.imaging.encodings import decode_image, decode_rgb, encode_image, encode_rgb

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Command, NavigationGoal
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections, MapLines
-from kd_planner_ros.core.records import Command, Control, NavigationGoal, Plan, Trajectory
+from kd_planner_ros.core.records import Control, Plan, Trajectory
 from kd_planner_ros.wire.codec.base import Make, stamp_of
 from kd_planner_ros.wire.codec.pictures import pixels_of
 from kd_planner_ros.wire.codec.tables import rows_of, table

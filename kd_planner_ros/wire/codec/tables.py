@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Command
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Command
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE
 from kd_planner_ros.wire.codec.base import MAP_FRAME, Make, header, planar_pose, pose_of

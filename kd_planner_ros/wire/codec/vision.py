@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.outputs import NO_ID, Detections
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.wire.codec.base import Make, header, pose, vector
 

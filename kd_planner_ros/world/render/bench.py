@@ -7,7 +7,8 @@ import os
 import time
 from collections.abc import Callable
 
-from kd_planner_ros.core.records import Control, Pose
+from kd_planner_ros.core.ego import Pose
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.scene import SceneState
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig
 from kd_planner_ros.world.maps import load_map

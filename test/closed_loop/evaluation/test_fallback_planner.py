@@ -8,8 +8,9 @@ from itertools import groupby
 import numpy as np
 import pytest
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import Plan, Pose, Trajectory
+from kd_planner_ros.core.records import Plan, Trajectory
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig
 from kd_planner_ros.driving.supervisor import Reason
 from kd_planner_ros.evaluation import closed_loop, one_route, worker

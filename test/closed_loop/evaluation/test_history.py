@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.frames import history_phases
-from kd_planner_ros.core.records import EgoState, Plan, Pose, Trajectory
+from kd_planner_ros.core.records import Plan, Trajectory
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, LidarSpec, SensorRig
 from kd_planner_ros.evaluation import one_route

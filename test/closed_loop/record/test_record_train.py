@@ -13,8 +13,9 @@ import pytest
 
 from kd_planner_ros.bags.facts import custom_data
 from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import BagError, ConfigError, MapError, PlannerError
-from kd_planner_ros.core.records import Control, Pose
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.distill.train import TrainConfig, train
 from kd_planner_ros.networks.constant_velocity.planner import ConstantVelocityPlanner

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import Control, Pose
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.scene import INDICATOR_LEFT, ActorKind, LightState
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig
 from kd_planner_ros.geometry.boxes import overlap_one

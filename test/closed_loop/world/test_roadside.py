@@ -5,7 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from kd_planner_ros.core.records import Control, NavigationGoal, Plan, Trajectory
+from kd_planner_ros.core.ego import NavigationGoal
+from kd_planner_ros.core.records import Control, Plan, Trajectory
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.sensors import RoadsideWish, SensorRig
 from kd_planner_ros.evaluation.one_route import PlannerSide

@@ -15,8 +15,8 @@ from support.graph import wait_for
 from support.interrupting import interrupt_in_step
 from support.training import but, training
 
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.train import train

@@ -15,8 +15,9 @@ from support import foreign
 from support.fakes import scene_at, straight_route
 from support.wire import SAMPLES
 
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.errors import ConfigError, SensorError
-from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.records import Control, Plan, Trajectory
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish, SensorRig, Station
 from kd_planner_ros.geometry.attitude import quaternion_of

@@ -9,8 +9,8 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 from support.graph import DOMAIN, wait_for
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.frames import RoadsideBuffer
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, Station
 from kd_planner_ros.ros.diagnostics import Health
 from kd_planner_ros.ros.graph import hearing as module

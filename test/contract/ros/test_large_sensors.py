@@ -8,7 +8,7 @@ import time
 import pytest
 from support.graph import DOMAIN
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.networks.interfuser.config import SMALL_INPUTS, InterFuserConfig
 from kd_planner_ros.ros.graph.environment import OLD_PROFILES_FILE, PROFILES_FILE, graph_environment

@@ -17,7 +17,7 @@ from std_msgs.msg import Bool
 from support.fakes import FakePerceiver, FakePlanner, straight_route
 from support.graph import wait_for
 
-from kd_planner_ros.core.records import EgoState, Pose
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.ros.nodes import controller_node, perception_node, planner_node
 from kd_planner_ros.ros.stamps import from_stamp
 

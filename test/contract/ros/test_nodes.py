@@ -20,8 +20,8 @@ from std_msgs.msg import Bool, String
 from support.fakes import FakePlanner, straight_route
 from support.graph import DOMAIN, wait_for
 
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter
 from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.ros.inference import Inference

@@ -24,9 +24,9 @@ from support.perception_node import LATCHED, START, TICK, Source, collect, conne
 from support.plugins import distribution
 
 from kd_planner_ros.bags.messages import make
+from kd_planner_ros.core.ego import Command, NavigationGoal, Pose
 from kd_planner_ros.core.outputs import DenseOutput
 from kd_planner_ros.core.plugins import NETWORKS
-from kd_planner_ros.core.records import Command, NavigationGoal, Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.geometry.attitude import optical
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter

@@ -15,8 +15,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode
 from support.wire import SAMPLES, plan, same
 
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections
-from kd_planner_ros.core.records import EgoState, Plan, Pose
+from kd_planner_ros.core.records import Plan
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter
 from kd_planner_ros.ros.ports.plan_ports import PlanSubscription
 from kd_planner_ros.ros.ports.planner_outputs import PlannerOutputs

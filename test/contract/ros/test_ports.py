@@ -15,7 +15,7 @@ from support.fakes import CAMERA, LIDAR, FakePerceiver, FakePlanner, FakeWorld, 
 from support.graph import wait_for
 from support.towns import straight_road
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig, Station
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter

@@ -18,9 +18,10 @@ from kd_planner_ros.bags.bag_file import BagFile
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.roadside import decoders, roadside_topics
 from kd_planner_ros.bags.source import Source
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import BagError, ConfigError, KdPlannerError, PlannerError
 from kd_planner_ros.core.frames import RoadsideBuffer
-from kd_planner_ros.core.records import Pose, Trajectory
+from kd_planner_ros.core.records import Trajectory
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig, Station
 from kd_planner_ros.core.v2x import RoadsideView

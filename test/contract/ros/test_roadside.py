@@ -8,8 +8,8 @@ import rclpy
 from sensor_msgs.msg import Image, PointCloud2
 from support.towns import scene
 
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.frames import FrameMaker
-from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig, Station

@@ -17,7 +17,7 @@ from std_msgs.msg import String
 from support.graph import wait_for
 from support.v2x import START_NS, S, actor, ego, picture, station
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.scene import SIGNAL_DTYPE, ActorKind, LightState
 from kd_planner_ros.core.stations import stations_to_data
 from kd_planner_ros.core.v2x import OBJECTS, PHASE_DTYPE, PHASES, PICTURE, CoopState, RadioMessage

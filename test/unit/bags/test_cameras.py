@@ -12,8 +12,8 @@ from support.rewrite import edited, rewrite, zoomed
 from kd_planner_ros.bags.cameras import require_calibration, samples_for
 from kd_planner_ros.bags.drive import drive_of
 from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.graph.replay import needed_topics
 from kd_planner_ros.samples.shards import build_shards

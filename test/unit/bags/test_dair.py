@@ -15,8 +15,8 @@ from kd_planner_ros.bags.dair.layout import STATION, VEHICLE, DairV2x, read_labe
 from kd_planner_ros.bags.dair.scene import actors, camera_pose, camera_spec, pose_of, rectify
 from kd_planner_ros.bags.drive import captions_of
 from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.core.sensors import RoadsideWish, SensorRig
 from kd_planner_ros.geometry.frames import rotation_3d

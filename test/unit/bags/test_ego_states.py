@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kd_planner_ros.bags.ego_states import ego_states, way_driven
-from kd_planner_ros.core.records import Command, Pose
+from kd_planner_ros.core.ego import Command, Pose
 
 STEP_NS = 500_000_000
 

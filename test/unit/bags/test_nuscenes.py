@@ -16,9 +16,9 @@ from kd_planner_ros.bags.nuscenes.layout import TABLES, NuScenes, matrix
 from kd_planner_ros.bags.nuscenes.lines import read_lines
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.cli.main import main
+from kd_planner_ros.core.ego import Command
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.outputs import LineKind
-from kd_planner_ros.core.records import Command
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.evaluation.overlay import project

@@ -11,8 +11,9 @@ from support.rewrite import rewrite
 from kd_planner_ros.bags.messages import make, typestore
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.writer import BagWriter
+from kd_planner_ros.core.ego import Command, EgoState, Pose
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.records import Command, Control, EgoState, Pose
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.geometry.attitude import from_bridge_twist, to_bridge_twist
 from kd_planner_ros.wire.codec import motion, pictures, tables

@@ -10,8 +10,8 @@ from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.roadside import require_hearer
 from kd_planner_ros.bags.source import Source
 from kd_planner_ros.bags.writer import BagWriter
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig, Station
 from kd_planner_ros.core.v2x import RoadsideView

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kd_planner_ros.core.captions import KIND_WORDS, LIGHTS, Caption, SeenUser, caption_of
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec
 from kd_planner_ros.core.v2x import RoadsideView

@@ -12,8 +12,9 @@ from support.training import but, training_in
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.card import read_card
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.errors import BagError, ConfigError, SensorError
-from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join

@@ -13,8 +13,8 @@ from support.unified import frame
 
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.card import read_card
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import CardError, ConfigError, SensorError
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.recorded import cameras

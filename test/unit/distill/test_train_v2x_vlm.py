@@ -16,8 +16,8 @@ from support.training import but, training
 from kd_planner_ros.bags.find import find_bags
 from kd_planner_ros.core.captions import Caption, SeenUser
 from kd_planner_ros.core.card import read_card
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import BagError, ConfigError
-from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState
 from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.core.v2x import PHASE_DTYPE, RoadsideView

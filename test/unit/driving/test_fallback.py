@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from support.plans import TICK_NS, TICK_S, TIMES, make_route, plan, straight
 
-from kd_planner_ros.core.records import Control, EgoState, Plan, Pose, Trajectory
+from kd_planner_ros.core.ego import EgoState, Pose
+from kd_planner_ros.core.records import Control, Plan, Trajectory
 from kd_planner_ros.driving.comfortable_stop import ComfortableStop, StopSettings
 from kd_planner_ros.driving.driver import Driver
 from kd_planner_ros.driving.pilot import Pilot, pilot_for

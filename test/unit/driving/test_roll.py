@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from support.plans import STRAIGHT, TICK_NS, TIMES, plan
 
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections, MapLines
-from kd_planner_ros.core.records import Control, EgoState, Pose
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.driving.pilot import Pilot
 from kd_planner_ros.driving.roll import EgoTrack, moved, roll_forward
 from kd_planner_ros.driving.tcp_controller import TCPController

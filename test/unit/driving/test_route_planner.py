@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from support.plans import make_route
 
+from kd_planner_ros.core.ego import Command, EgoState, Pose
 from kd_planner_ros.core.errors import RouteError
-from kd_planner_ros.core.records import Command, EgoState, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.driving.pid import Pid
 from kd_planner_ros.driving.route_planner import RoutePlanner, sparse_indices

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from support.plans import ego
 
+from kd_planner_ros.core.ego import Command, NavigationGoal, Pose
 from kd_planner_ros.core.errors import PlannerError
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections
-from kd_planner_ros.core.records import Command, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.records import Plan, Trajectory
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.driving.controllers import build_controller
 from kd_planner_ros.driving.driver import Pilot

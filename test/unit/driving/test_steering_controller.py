@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
+from kd_planner_ros.core.records import Control, Plan, Trajectory
 from kd_planner_ros.driving.controllers import build_controller
 from kd_planner_ros.driving.pilot import Pilot
 from kd_planner_ros.driving.steering_controller import SteeringController

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from support.plans import TICK_NS, TIMES, ego, make_route, plan
 
+from kd_planner_ros.core.ego import Command, NavigationGoal
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Command, Control, Frame, NavigationGoal
+from kd_planner_ros.core.records import Control, Frame
 from kd_planner_ros.driving.driver import Driver, Pilot
 from kd_planner_ros.driving.supervisor import Limits, Reason, Supervisor, check_trajectory
 

@@ -13,8 +13,9 @@ from support.networks import save_seeded
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.cli import main as cli
 from kd_planner_ros.core.drive import Drive
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import Pose, Trajectory
+from kd_planner_ros.core.records import Trajectory
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.core.timeline import POSE_COLUMNS, Series, Timeline

@@ -13,9 +13,9 @@ from support.perception import install_network, save_tiny
 
 from kd_planner_ros.bags.labelled import LabelledPicture
 from kd_planner_ros.cli.main import main
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.outputs import DenseOutput, Perception
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, SensorRig
 from kd_planner_ros.evaluation.dense.config import DenseConfig
 from kd_planner_ros.evaluation.dense.datasets import find_dataset, fitted

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.evaluation.dense.flow import FlowMeasure, FoundMotion
 from kd_planner_ros.evaluation.dense.masks import MaskMeasure, MotionMeasure, widened

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.bags import RIG, write_bag
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections, LineKind, MapLines
-from kd_planner_ros.core.records import Frame, Plan, Pose, Trajectory
+from kd_planner_ros.core.records import Frame, Plan, Trajectory
 from kd_planner_ros.core.road import MAP_LINE_DTYPE
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.core.sensors import SensorRig

@@ -11,8 +11,8 @@ from support.training import training
 
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.stamps import header_stamp
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.distill.recorded import require_sensors
 from kd_planner_ros.distill.train import train

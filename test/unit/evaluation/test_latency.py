@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from support.plans import make_route
 
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import Command, Control, EgoState, NavigationGoal, Plan, Pose, Trajectory
+from kd_planner_ros.core.records import Control, Plan, Trajectory
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.evaluation import one_route
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig, claim_folder

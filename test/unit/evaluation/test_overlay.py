@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.evaluation.overlay import draw_attention, draw_candidates, draw_plan, heat, project, ribbon
 

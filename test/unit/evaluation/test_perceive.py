@@ -11,8 +11,8 @@ from support.recordings import FOLDER
 
 from kd_planner_ros.bags.bag_file import BagFile
 from kd_planner_ros.cli.main import main
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.outputs import DenseOutput, Perception
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.evaluation.perceive.files import write_outputs
 from kd_planner_ros.evaluation.perceive.unseen import without_unseen

@@ -6,7 +6,7 @@ import torch
 from support.frames import true_scene
 from support.plans import make_route
 
-from kd_planner_ros.core.records import EgoState, Pose
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.road import MAP_LINE_DTYPE
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, SceneState
 from kd_planner_ros.evaluation.one_route import PlannerSide

@@ -11,8 +11,8 @@ from support.fakes import straight_route
 from support.towns import actor, scene
 from support.v2x import station
 
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.scene import ActorKind, LightState
 from kd_planner_ros.core.sensors import LidarSpec, RoadsideWish, SensorRig
 from kd_planner_ros.core.v2x import PHASE_DTYPE, ReportedObjects, RoadsideView, SignalPhases

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.geometry.attitude import optical, pose_from, quaternion_of
 from kd_planner_ros.geometry.frames import rotation_3d
 

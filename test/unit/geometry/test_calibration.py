@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.attitude import optical
 from kd_planner_ros.geometry.calibration import intrinsics_gap, mount_gap

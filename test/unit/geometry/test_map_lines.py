@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.road import MAP_LINE_DTYPE
 from kd_planner_ros.geometry.map_lines import lines_around
 

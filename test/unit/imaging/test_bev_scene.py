@@ -17,7 +17,7 @@ from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.scenes import scenes
 from kd_planner_ros.wire.topics import Topics
 from kd_planner_ros.core.errors import BagError, MapError
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState
 from kd_planner_ros.distill.methods.plankd.bev_frames import bev_frames
 from kd_planner_ros.distill.methods.plankd.attention import with_coordinates

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.driving.driver import Driver
 from kd_planner_ros.networks.constant_velocity.config import ConstantVelocityConfig

@@ -7,10 +7,10 @@ import pytest
 import torch
 from support.frames import frame
 
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.errors import ConfigError, SensorError
 from kd_planner_ros.core.notices import reported
 from kd_planner_ros.core.outputs import LineKind
-from kd_planner_ros.core.records import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.evaluation.overlay import project
 from kd_planner_ros.networks.distilldrive.config import KINDS, LINES, DistillDriveConfig

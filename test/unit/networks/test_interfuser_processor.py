@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.networks.interfuser import bev
 from kd_planner_ros.networks.interfuser.config import SMALL_INPUTS, InterFuserConfig

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.records import Command, Pose
+from kd_planner_ros.core.ego import Command, Pose
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState
 from kd_planner_ros.driving.safety.peaks import find_objects

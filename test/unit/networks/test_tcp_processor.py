@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Command, EgoState, Frame, NavigationGoal, Pose
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.networks.tcp.config import TCPConfig
 from kd_planner_ros.networks.tcp.processor import TCPProcessor, beta_mode
 

@@ -10,9 +10,9 @@ import torch
 from support.unified import STEP_NS
 from support.unified import frame as picture_frame
 
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.errors import ConfigError, SensorError
 from kd_planner_ros.core.outputs import DenseOutput, Perception
-from kd_planner_ros.core.records import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.driving.supervisor import check_trajectory
 from kd_planner_ros.networks.unified_driver.arc import along_arc, arc, curvature
 from kd_planner_ros.networks.unified_driver.config import UnifiedDriverConfig

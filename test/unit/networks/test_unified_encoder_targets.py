@@ -10,8 +10,9 @@ import pytest
 import torch
 from support.towns import FRONT, actor, scene, straight_road
 
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import EgoState, Frame, Pose
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.networks.unified_encoder.config import VOID, UnifiedEncoderConfig

@@ -8,8 +8,8 @@ import torch
 from support.unified import STEP_NS
 from support.unified import frame as picture_frame
 
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.networks.tcp.config import TCPConfig
 from kd_planner_ros.networks.tcp.model import build_model as build_tcp
 from kd_planner_ros.networks.tcp.model import example_inputs as tcp_inputs

@@ -11,8 +11,8 @@ import torch
 from support.frames import frame
 from support.networks import save_seeded
 
+from kd_planner_ros.core.ego import Command, Pose
 from kd_planner_ros.core.errors import ConfigError, SensorError
-from kd_planner_ros.core.records import Command, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.core.v2x import RoadsideView

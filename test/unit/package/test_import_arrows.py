@@ -9,6 +9,7 @@ from support.source import (
     OWED_CLASSES,
     PACKAGE,
     ROOMS,
+    circle,
     imports_of,
     long_classes,
     long_functions,
@@ -36,6 +37,14 @@ def test_arrows(room):
 
 def test_the_order_has_no_circle():
     assert [room for room in ROOMS if any(room in reachable(one) for one in ROOMS[room])] == []
+
+
+def test_no_modules_import_each_other():
+    """Not for annotations either. A package's ``__init__.py`` only hands on names."""
+    graph = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): imports_of(path)
+             for path in MODULES if path.name != "__init__.py"}
+    assert circle(graph) == []
+    assert circle({**graph, "a": ["b"], "b": ["a", "kd_planner_ros.core.errors"]}) in (["a", "b", "a"], ["b", "a", "b"])
 
 
 def test_no_owed_arrow_is_paid_already():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.geometry.frames import rotation_3d
 from kd_planner_ros.ros.frame_tree import FrameTree
 from kd_planner_ros.wire.codec.motion import Mount

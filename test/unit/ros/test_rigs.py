@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from support.perception import install_network, save_tiny
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError, PlannerError
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish, SensorRig
 from kd_planner_ros.ros.graph.rigs import PICTURE_CAMERA, perceiver_facts, rig_to_mount
 

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig
 from kd_planner_ros.runtime.bench import STATION_PICTURE, noise_frame
 from kd_planner_ros.world import roadside

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.frames import make_frame
-from kd_planner_ros.core.records import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.bench import bench_latency
 from kd_planner_ros.runtime.engines import TOLERANCE

@@ -10,7 +10,7 @@ import torch
 from support.networks import save_seeded
 from support.plans import make_route
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.driving.driver import Driver
 from kd_planner_ros.driving.safety.controller import SafetyController
 from kd_planner_ros.networks import registry

@@ -9,8 +9,8 @@ import pytest
 from support.v2x import START_NS, actor, station
 
 from kd_planner_ros.cli import main as cli
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.v2x import OBJECTS, RadioMessage
 from kd_planner_ros.v2x.key_files import make_keys, read_allowed, read_signer
 from kd_planner_ros.v2x.payloads import pack_rows

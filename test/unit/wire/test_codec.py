@@ -12,9 +12,10 @@ from support.wire import SAMPLES, same
 
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.writer import BagWriter
+from kd_planner_ros.core.ego import Command, EgoState, Pose
 from kd_planner_ros.core.errors import ConfigError, SensorError
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, DenseOutput, Detections, MapLines
-from kd_planner_ros.core.records import Command, Control, EgoState, Pose
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.wire.channels import CHANNELS, find_channel

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.scene import LightState
 from kd_planner_ros.wire.codec import etsi_signals as etsi
 

@@ -9,9 +9,10 @@ from support.foreign import makers, wire
 from support.plans import plan
 from support.wire import STAMP, filled
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, NO_ID, Detections
-from kd_planner_ros.core.records import Control, Pose
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind
 from kd_planner_ros.wire.codec import autoware, autoware_objects, base, carla, vision
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import Control, EgoState, Pose
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.world.ego import Ego
 from kd_planner_ros.world.ego_body import EGO_WHEELBASE_M
 from kd_planner_ros.world.sensor_data import LEADERBOARD_NOISE, SensorNoise, read_gnss, read_imu

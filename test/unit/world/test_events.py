@@ -9,7 +9,7 @@ import pytest
 from support.plans import make_route
 from support.roads import actor, lane, line, street
 
-from kd_planner_ros.core.records import EgoState, Pose
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState, SceneState
 from kd_planner_ros.world.events import EventKind, RouteMonitor
 

@@ -9,8 +9,9 @@ import pytest
 from support.plans import make_route
 from support.roads import actor, lane, line, street
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.planning_states import STATE_NAMES
-from kd_planner_ros.core.records import Control, Pose
+from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState, SceneState
 from kd_planner_ros.world.disturbance import SteeringDisturbance
 from kd_planner_ros.world.ego import Ego

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.towns import scene
 
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import RouteError
-from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.route import RouteScenario
 from kd_planner_ros.core.scene import LightState, SceneState
 from kd_planner_ros.geometry.boxes import overlap_one

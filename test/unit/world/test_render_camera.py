@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from support.towns import FRONT, actor, scene, straight_road
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import SensorError
-from kd_planner_ros.core.records import Pose
 from kd_planner_ros.core.scene import BRAKE_LIGHT, ActorKind, LightState
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.world.render import Renderer

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.towns import actor, scene, straight_road
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.core.sensors import LidarSpec
 from kd_planner_ros.world.render import Renderer

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from support.towns import actor, scene, straight_road
 
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import EgoState, Pose
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, Station
 from kd_planner_ros.core.stations import stations_from_data, stations_to_data

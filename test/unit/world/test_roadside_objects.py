@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.towns import actor, scene, straight_road
 
-from kd_planner_ros.core.records import Pose
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, Station
 from kd_planner_ros.world.render import Renderer

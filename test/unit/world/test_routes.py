@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kd_planner_ros.core.ego import Command
 from kd_planner_ros.core.errors import RouteError
-from kd_planner_ros.core.records import Command
 from kd_planner_ros.world.lane_graph import LaneGraph
 from kd_planner_ros.world.lane_index import LaneIndex
 from kd_planner_ros.world.maps import load_map
