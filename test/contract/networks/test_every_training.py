@@ -34,7 +34,7 @@ def settings(request, tmp_path_factory):
     task = training.build_task(network.build_processor(smallest(network)), training.options())
     neighbours = any(getattr(task, "offsets_ns", (0,))) or rig.history_s  # they lie 0.1 s apart
     seconds = task.horizon_s + (1.2 if neighbours else 2.0)  # a sample needs its horizon
-    rig = with_cameras(rig, task.cameras)
+    rig = with_cameras(rig, task.cameras or ("front",))  # the pictures of a recording say when a sample is taken
     for number, rate in enumerate((0.2, -0.2)):
         write_rig_bag(folder / "bags" / f"b{number}", rig, rate, seconds=seconds, every=2 if neighbours else 10, seed=number)
     steps = 1.2 / min(stage.share for stage in training.stages)  # one for the shortest stage too
