@@ -156,7 +156,7 @@ def test_the_second_start_sees_the_same_without_the_network(models, kept, monkey
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 def test_matching_runs_on_every_engine(models, own_cache, engine):
     """The engines of its parts are compared with torch as they are loaded; here the whole of two frames is."""
-    pytest.importorskip(engine, reason=f"{engine} is not installed: use the pinned environment ('make setup')")
+    pytest.importorskip(engine, reason=f"{engine} is not installed: pip install {engine}")
     found, right = (sees(load_perceiver("matching", engine=one, models_dir=models)) for one in (engine, "torch"))
     for ours, theirs in zip(found, right, strict=True):
         for name in ("flow", "motion", "depth", "forward_mps", "yaw_rate_rps"):
