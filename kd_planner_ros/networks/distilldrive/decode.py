@@ -19,24 +19,42 @@ GROWN = 1.1
 """The car's box is so much larger where a candidate is tested for collisions."""
 STANDING_M, STILL_M = 0.5, 0.1
 """A way shorter than the first, and a step shorter than the second, say nothing of the heading."""
+ASIDE_M, ASIDE_RAD = 2.0, np.radians(10.0)
+"""A target point at least so far aside, and at least so far off the car's heading, is a turn (nuScenes' 2 m; a lane's bend is less)."""
+AHEAD_S, NEAR_M = 3.0, 10.0
+"""A target point counts once the car reaches it within so many seconds, or within so many metres."""
 _RIGHT, _LEFT, _STRAIGHT = range(len(COMMANDS))
 _OF_COMMAND = {Command.RIGHT: _RIGHT, Command.CHANGE_LANE_RIGHT: _RIGHT, Command.LEFT: _LEFT, Command.CHANGE_LANE_LEFT: _LEFT,
                Command.STRAIGHT: _STRAIGHT, Command.LANE_FOLLOW: _STRAIGHT}
 
 
-def command_rows(commands: np.ndarray) -> np.ndarray:
-    """Index [B] in ``COMMANDS`` of each route command [B]; a lane change is a turn to its side, VOID and unknown ones are straight on."""
+def command_rows(targets: np.ndarray, commands: np.ndarray, speeds: np.ndarray) -> np.ndarray:
+    """Index [B] in ``COMMANDS`` of where the route leads in the next seconds: the side of the target point, or, while it lies straight on
+    and is reached within ``AHEAD_S``, the side that its route command names; straight on where nothing is known.
+
+    A route command belongs to its point alone: it says LEFT up to the point where a turn begins, and follows the lane from there on, so
+    within the turn the geometry speaks. Source: the rule of nuScenes' converters, the lateral place 3 s ahead, on the route.
+
+    Args:
+        targets: next points of the route [B, 2] in ``base_link``, metres. commands: of these points [B]. speeds: m/s [B].
+    """
+    points = np.asarray(targets, float).reshape(-1, 2)
+    away, bearing = np.hypot(points[:, 0], points[:, 1]), np.arctan2(points[:, 1], points[:, 0])
     table = np.full(256, _STRAIGHT)
     for command, row in _OF_COMMAND.items():
         table[int(command)] = row
-    return table[np.asarray(commands).astype(np.int64) % 256]
+    near = away <= np.maximum(AHEAD_S * np.asarray(speeds, float), NEAR_M)
+    named = np.where(near, table[np.asarray(commands).astype(np.int64) % 256], _STRAIGHT)
+    aside = (np.abs(points[:, 1]) >= ASIDE_M) & (np.abs(bearing) >= ASIDE_RAD) & (np.asarray(commands) != int(Command.VOID))
+    return np.where(aside, np.where(points[:, 1] > 0.0, _LEFT, _RIGHT), named)
 
 
-def command_of(goal: NavigationGoal | None) -> tuple[int, bool]:
+def command_of(frame: Frame) -> tuple[int, bool]:
     """(index in ``COMMANDS``, whether the route gave it)."""
+    goal = frame.goal
     if goal is None or goal.command == Command.VOID:
         return _STRAIGHT, False
-    return int(command_rows(np.array([int(goal.command)]))[0]), True
+    return int(command_rows(goal.target_point[None], np.array([int(goal.command)]), np.array([frame.ego.speed_mps]))[0]), True
 
 
 @dataclass(frozen=True)
@@ -135,7 +153,7 @@ def make_plan(offsets: np.ndarray, logits: np.ndarray, status: np.ndarray, scene
         rescore: confidence from which on road users count for the collision rescoring; None: it is off.
     """
     candidates = offsets.astype(float).cumsum(1)
-    command, _ = command_of(frame.goal)
+    command, _ = command_of(frame)
     hit = np.zeros(len(candidates), bool) if rescore is None else collides(candidates, scene, config, rescore)
     scores = choice(logits, command, hit)
     times_s = STEP_S * np.arange(1, offsets.shape[1] + 1)

@@ -147,7 +147,7 @@ class DistillDriveProcessor(Processor[Plan]):
                       softmax(found["agent_scores"].astype(float)), found["lines"].reshape(len(lines), -1, 2), lines.argmax(1),
                       lines.max(1))
         missing = [name for name in self._specs if name not in frame.images]
-        command, told = command_of(frame.goal)
+        command, told = command_of(frame)
         if not told:
             report("no command from the route: straight on is taken")
         mode = ", ".join([COMMANDS[command] + ("" if told else " (no command)"), *(f"without {name}" for name in missing)])

@@ -86,7 +86,7 @@ class SceneTask(LearningTask):
         found = {name: torch.from_numpy(np.array(arrays[name])) for name in ("boxes", "future", "lines", "status", "next_status")}
         kinds = {name: torch.from_numpy(np.array(arrays[name], np.int64)) for name in ("kinds", "line_kinds")}
         return {**found, **kinds, "plan": plan, "plan_known": plan.isfinite().all(-1).all(-1),
-                "command": torch.from_numpy(command_rows(rows["command"]))}
+                "command": torch.from_numpy(_commands(rows))}
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], inputs: Mapping[str, Tensor],
              stage: Stage | None = None, weights: Mapping[str, float] | None = None) -> Loss:
@@ -151,7 +151,7 @@ class SceneTask(LearningTask):
             "planner.plan_anchors", "planner.motion_anchors", "agents.kind.anchors", "lines.kind.anchors") if name in own}
         rows = samples.rows[index]
         return {name: torch.from_numpy(one) for name, one in
-                fitted(arrays, np.asarray(rows["future"]), command_rows(rows["command"]), first).items()}
+                fitted(arrays, np.asarray(rows["future"]), _commands(rows), first).items()}
 
     # --- figures -----------------------------------------------------------------------------------------------------
 
@@ -174,6 +174,11 @@ class SceneTask(LearningTask):
     def selection_score(self, figures: Mapping[str, float]) -> float:
         """The chosen trajectory's distance in metres, and where road users are looked for the share that was missed."""
         return figures["l2_m"] + (1.0 - figures["agents_found"] if "agents_found" in figures else 0.0)
+
+
+def _commands(rows: np.ndarray) -> np.ndarray:
+    """Index [B] in ``COMMANDS`` of samples' ``rows``."""
+    return command_rows(rows["target"], rows["command"], rows["speed"])
 
 
 def _over(values: Tensor, known: Tensor) -> Score:

@@ -96,7 +96,7 @@ class DistillDriveTeacherProcessor(Processor[Plan]):
                       boxes[:, None, None, :2] + found["agent_offsets"][there].cumsum(2),
                       softmax(found["agent_scores"][there].astype(float)),
                       made["lines"][shown], made["line_kinds"][shown].astype(int), np.ones(int(shown.sum())))
-        command, told = command_of(frame.goal)
+        command, told = command_of(frame)
         if not told:
             report("no command from the route: straight on is taken")
         return make_plan(found["offsets"], found["scores"], found["status"], scene, frame, config, 0.5 if config.rescore else None,

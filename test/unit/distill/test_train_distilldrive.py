@@ -164,7 +164,8 @@ def test_samples_of_a_frozen_perception_teach_the_planner_what_pictures_teach(ey
     before, after = load_model(eyes.models_dir / "eyes")[0].state_dict(), kept.model.state_dict()
     changed = {name.split(".")[0] for name, one in before.items() if not torch.equal(one, after[name])}
     assert changed == {"planner", "front"}
-    figures, driven = kept.validate(samples[0], 2), {COMMANDS[row] for row in command_rows(samples[0].rows["command"])}
+    rows = samples[0].rows
+    figures, driven = kept.validate(samples[0], 2), {COMMANDS[row] for row in command_rows(rows["target"], rows["command"], rows["speed"])}
     assert figures["l2_m"] > 0.0 and {name for name in COMMANDS if f"l2_{name}_m" in figures} == driven != set(COMMANDS)
 
 

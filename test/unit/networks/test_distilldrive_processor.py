@@ -11,9 +11,11 @@ from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.errors import ConfigError, SensorError
 from kd_planner_ros.core.notices import reported
 from kd_planner_ros.core.outputs import LineKind
+from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.driving.route_planner import RoutePlanner
 from kd_planner_ros.evaluation.overlay import project
-from kd_planner_ros.networks.distilldrive.config import KINDS, LINES, DistillDriveConfig
+from kd_planner_ros.networks.distilldrive.config import COMMANDS, KINDS, LINES, DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.decode import (
     Scene,
     choice,
@@ -93,9 +95,33 @@ def test_calibrations_of_the_frame_count():
     assert any("calibration of camera left" in one for one in reported())
 
 
+def test_the_side_is_that_of_the_route_ahead_in_the_approach_and_through_the_turn():
+    """80 m straight on, a quarter of a circle to the left in 15 m, and straight on again."""
+    turn = np.linspace(0.0, np.pi / 2, 16)[1:]
+    radius = 30.0 / np.pi
+    points = np.concatenate([np.stack([np.arange(80.0), np.zeros(80)], 1),
+                             np.stack([79.0 + radius * np.sin(turn), radius * (1.0 - np.cos(turn))], 1),
+                             np.stack([np.full(60, 79.0 + radius), radius + np.arange(1.0, 61.0)], 1)])
+    yaws = np.concatenate([np.zeros(80), turn, np.full(60, np.pi / 2)])
+    commands = np.full(len(points), int(Command.LANE_FOLLOW), np.int8)
+    commands[80:95] = int(Command.LEFT)
+    for way, name in ((1.0, "left"), (-1.0, "right")):
+        side = np.where(commands == Command.LEFT, int(Command.LEFT if way > 0.0 else Command.RIGHT), commands).astype(np.int8)
+        route = Route("turn", "here", points * [1.0, way], yaws * way, side, points[[0, -1]] * [1.0, way])
+        planner, found = RoutePlanner(route), []
+        for (x, y), yaw in zip(route.points, route.yaws, strict=True):
+            goal = planner.step(EgoState(0, Pose(x=x, y=y, yaw=yaw), 8.0))
+            found.append(COMMANDS[command_rows(goal.target_point[None], np.array([int(goal.command)]), np.array([8.0]))[0]])
+        assert set(found[58:88]) == {name} and set(found[:45] + found[97:]) == {"straight"}, found
+
+
 def test_no_command_is_straight_on_with_a_warning(model):
     commands = [Command.RIGHT, Command.LEFT, Command.LANE_FOLLOW, Command.STRAIGHT, Command.CHANGE_LANE_LEFT, Command.VOID]
-    assert command_rows(np.array([int(one) for one in commands])).tolist() == [0, 1, 2, 2, 1, 2]
+    ahead, numbers = np.tile([9.0, 0.0], (6, 1)), np.array([int(one) for one in commands])
+    assert command_rows(ahead, numbers, np.zeros(6)).tolist() == [0, 1, 2, 2, 1, 2]
+    assert command_rows(2 * ahead, numbers, np.full(6, 8.0)).tolist() == [0, 1, 2, 2, 1, 2]
+    assert command_rows(3 * ahead, numbers, np.full(6, 8.0)).tolist() == [2] * 6
+    assert command_rows(np.full((6, 2), np.nan), numbers, np.zeros(6)).tolist() == [2] * 6
     shown, processor = at(0, 1.0), DistillDriveProcessor(CONFIG)
     for goal, first in ((None, 12), (NavigationGoal(np.array([9.0, 0.0]), Command.VOID), 12),
                         (NavigationGoal(np.array([9.0, 0.0]), Command.LEFT), 6)):
