@@ -155,7 +155,7 @@ class RoadsideBuffer:
             return None
         taken_ns = picture[0] if image is not None else rows[0]
         return RoadsideView(station, picture[1] if picture else None, image, objects, taken_ns, (stamp_ns - taken_ns) / 1e9,
-                            self._feet[station])
+                            self._feet[station], (stamp_ns - rows[0]) / 1e9 if objects is not None else None)
 
 
 def unknown_ego(stamp_ns: int) -> EgoState:

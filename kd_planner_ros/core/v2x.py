@@ -24,11 +24,12 @@ class RoadsideView:
         camera: the camera that took ``image``, its pose in ``map``; of a station without a picture its first camera,
             None for a station without cameras.
         image: RGB uint8 [H, W, 3]; None where the station sent objects alone.
-        objects: ACTOR_DTYPE [N] in ``map`` at ``stamp_ns``: the road users in the station's range that its picture shows; None
-            where not asked for or not received.
+        objects: ACTOR_DTYPE [N] in ``map``, each where it was ``list_age_s`` ago: the road users in the station's range that it
+            reports; None where not asked for or not received.
         stamp_ns: when the picture (without one: the object list) was taken.
         age_s: seconds from then to the stamp of the frame that holds this view, from 0.
         foot: foot of the station's mast in ``map``; None where the reader knows the station.
+        objects_age_s: seconds from the measurement of ``objects`` to the stamp of the frame, from 0; None: it is ``age_s``.
     """
 
     station: str
@@ -38,6 +39,12 @@ class RoadsideView:
     stamp_ns: int
     age_s: float
     foot: Pose | None = None
+    objects_age_s: float | None = None
+
+    @property
+    def list_age_s(self) -> float:
+        """Seconds from the measurement of ``objects`` to the stamp of the frame: lists and pictures come at rates of their own."""
+        return self.age_s if self.objects_age_s is None else self.objects_age_s
 
 
 OBJECTS, PICTURE, PHASES = "objects", "picture", "phases"
@@ -131,6 +138,8 @@ class CooperativePicture:
         stations: ids out of the gateway's own configuration.
         source: int16 [N], which of ``stations`` reported each row of ``objects``.
         views: pictures, nearest station first; none in any state but COOP_FULL.
+        lists: the newest object list of each station, as it was reported, in a view without a picture, nearest station first; none in
+            EGO_ONLY and MINIMAL_RISK. A road user that two stations report is in both lists.
         phases: PHASE_DTYPE [P], ``min_end_s`` counted from the instant; none where there are no objects.
         rejected: messages and objects refused since the start, by reason code.
     """
@@ -141,6 +150,7 @@ class CooperativePicture:
     stations: tuple[str, ...] = ()
     source: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int16))
     views: tuple[RoadsideView, ...] = ()
+    lists: tuple[RoadsideView, ...] = ()
     phases: np.ndarray = field(default_factory=lambda: np.zeros(0, PHASE_DTYPE))
     rejected: Mapping[str, int] = field(default_factory=dict)
 

@@ -168,17 +168,5 @@ class RadioLink:
         phases = SignalPhases(reported.stamp_ns, picture.phases) if self._signals else None
         if self._wish is None:
             return Heard(reported, (), phases)
-        return Heard(reported, (*(replace(one, stamp_ns=one.stamp_ns - EPOCH_NS) for one in picture.views), *self._lists(picture)), phases)
-
-    def _lists(self, picture: CooperativePicture) -> list[RoadsideView]:
-        """The object list of each station as a view without a picture, where the planner wants lists."""
-        if self._wish is None or not self._wish.objects:
-            return []
-        found = []
-        for place, name in enumerate(picture.stations):
-            mine = picture.source == place
-            if mine.any():
-                age_s = float(picture.objects.ages_s[mine].max())
-                stamp_ns = picture.objects.stamp_ns - EPOCH_NS - round(age_s * 1e9)
-                found.append(RoadsideView(name, None, None, picture.objects.rows[mine], stamp_ns, age_s, self._places[name].pose))
-        return found
+        views = (*picture.views, *(picture.lists if self._wish.objects else ()))
+        return Heard(reported, tuple(replace(one, stamp_ns=one.stamp_ns - EPOCH_NS) for one in views), phases)

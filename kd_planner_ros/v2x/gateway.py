@@ -22,7 +22,7 @@ from kd_planner_ros.v2x.reasons import MALFORMED
 from kd_planner_ros.v2x.settings import GatewaySettings
 from kd_planner_ros.v2x.signing import KeyRing
 from kd_planner_ros.v2x.states import StateMachine
-from kd_planner_ros.v2x.store import Kept, Store, away_m, merged, phases_are_sane, phases_at, sifted, view
+from kd_planner_ros.v2x.store import Kept, Store, away_m, list_view, merged, phases_are_sane, phases_at, sifted, view
 
 DEGRADED, ACCEPTED, UNPAIRED = "degraded", "accepted", "unpaired"
 _NO_REFUSALS = (DEGRADED, ACCEPTED, UNPAIRED)
@@ -112,7 +112,7 @@ class Gateway:
         objects = merged(lists, every, now_ns, self._settings.same_m)
         source = np.array([stations.index(every[one]) for one in objects.source], np.int16)
         return CooperativePicture(state, _why(state, bool(near), bool(pictures), bool(lists)), objects, stations, source, views,
-                                  phases_at(phases, now_ns), self.refusals)
+                                  self._lists(lists, now_ns), phases_at(phases, now_ns), self.refusals)
 
     @property
     def refusals(self) -> dict[str, int]:
@@ -140,8 +140,8 @@ class Gateway:
         """The content of a message whose envelope is in order."""
         peer, around = self._gate.peers[message.station], self._gate.around
         if message.kind == PICTURE:
-            camera = peer.cameras[message.camera]
-            return peer.pictures[message.camera].read(message.payload, something_moves(camera, peer.tracks.rows, around.ego))
+            camera, oldest_ns = peer.cameras[message.camera], message.stamp_ns - round(self._settings.track_s * NS)
+            return peer.pictures[message.camera].read(message.payload, something_moves(camera, peer.tracks.since(oldest_ns), around.ego))
         rows = read_rows(message.payload, message.kind)
         if message.kind == PHASES:
             if not phases_are_sane(rows):
@@ -161,14 +161,21 @@ class Gateway:
         return self._store.newest(kind, names, now_ns - round(self._settings.max_age_s * NS), now_ns)
 
     def _views(self, pictures: list[Kept], now_ns: int) -> tuple[RoadsideView, ...]:
-        """The views of ``pictures``, of the nearest station first."""
-        ego, made = self._gate.around.ego, []
-        for kept in pictures:
-            peer = self._gate.peers[kept.station]
-            made.append((away_m(peer.station, ego) if ego else 0.0, kept.station, kept.camera,
-                         view(kept, peer.station, peer.cameras[kept.camera], now_ns)))
-        self.counts[UNPAIRED] += sum(one.age_s > self._settings.pairing_s for *_, one in made)
-        return tuple(one for *_, one in sorted(made, key=lambda row: row[:3]))
+        """The views of ``pictures``."""
+        peers = self._gate.peers
+        made = tuple(view(kept, peers[kept.station].station, peers[kept.station].cameras[kept.camera], now_ns)
+                     for kept in self._by_distance(pictures))
+        self.counts[UNPAIRED] += sum(one.age_s > self._settings.pairing_s for one in made)
+        return made
+
+    def _lists(self, lists: list[Kept], now_ns: int) -> tuple[RoadsideView, ...]:
+        """``lists`` as their stations sent them, one view each."""
+        return tuple(list_view(kept, self._gate.peers[kept.station].station, now_ns) for kept in self._by_distance(lists))
+
+    def _by_distance(self, kept: list[Kept]) -> list[Kept]:
+        """``kept``, of the nearest station first."""
+        ego, peers = self._gate.around.ego, self._gate.peers
+        return sorted(kept, key=lambda one: (away_m(peers[one.station].station, ego) if ego else 0.0, one.station, one.camera))
 
 
 def _why(state: CoopState, near: bool, pictures: bool, lists: bool) -> str:

@@ -31,6 +31,9 @@ for _kind, _limits in _SIZES.items():
 HEIGHT_M = 30.0
 """Objects are not farther above or below the foot of the mast."""
 EGO_LENGTH_M, EGO_WIDTH_M, EGO_MARGIN_M = 4.9, 2.1, 1.0
+"""The car's box, and by how much more a reported vehicle may be off it and still be the car itself. A walker or a cyclist is never the
+car: only one whose middle lies inside the car's own box cannot be there."""
+_LIKE_EGO = (ActorKind.CAR, ActorKind.TRUCK, ActorKind.BUS)
 FREE_MARGIN_M, FREE_DRIFT_MPS = 1.0, 3.0
 """An object that is refused as a ghost lies so far from the edge of what the car sees free, and farther by so much for each second between
 both measurements: what a station measures is off by some decimetres, and a road user changes its speed."""
@@ -52,6 +55,10 @@ class Tracks:
         order = np.argsort(merged["id"], kind="stable")
         self.rows = merged[order]
         self.stamps_ns = np.concatenate([self.stamps_ns[kept], np.full(len(rows), stamp_ns)])[order]
+
+    def since(self, oldest_ns: int) -> np.ndarray:
+        """Rows of the tracks that were accepted at ``oldest_ns`` or later."""
+        return self.rows[self.stamps_ns >= oldest_ns]
 
     def find(self, ids: np.ndarray, oldest_ns: int) -> tuple[np.ndarray, np.ndarray]:
         """(known bool [N], index [N] into ``rows``) of ``ids`` [N]; tracks older than ``oldest_ns`` are unknown."""
@@ -155,8 +162,11 @@ def _off_ego(rows: np.ndarray, stamp_ns: int, ego: EgoState | None) -> np.ndarra
         return np.ones(len(rows), bool)
     back_m = ego.speed_mps * (ego.stamp_ns - stamp_ns) / 1e9
     box = np.array([ego.pose.x - back_m * math.cos(ego.pose.yaw), ego.pose.y - back_m * math.sin(ego.pose.yaw), ego.pose.yaw,
-                    EGO_LENGTH_M + 2.0 * EGO_MARGIN_M, EGO_WIDTH_M + 2.0 * EGO_MARGIN_M])
-    return ~overlap_one(box, boxes_of(rows))
+                    EGO_LENGTH_M, EGO_WIDTH_M])
+    others = boxes_of(rows)
+    middles = np.concatenate([others[:, :3], np.zeros((len(others), 2))], axis=-1)
+    itself = overlap_one(box + (0.0, 0.0, 0.0, 2.0 * EGO_MARGIN_M, 2.0 * EGO_MARGIN_M), others)
+    return ~np.where(np.isin(rows["kind"], _LIKE_EGO), itself, overlap_one(box, middles))
 
 
 def merge(rows: np.ndarray, ages_s: np.ndarray, source: np.ndarray, same_m: float) -> np.ndarray:

@@ -70,6 +70,11 @@ def view(kept: Kept, station: Station, camera: CameraSpec, now_ns: int) -> Roads
                         station.pose)
 
 
+def list_view(kept: Kept, station: Station, now_ns: int) -> RoadsideView:
+    """A kept object list as a model is given it: all that the station reported, whoever else reports it too."""
+    return RoadsideView(station.id, None, None, kept.item, kept.measured_ns, (now_ns - kept.measured_ns) / NS, station.pose)
+
+
 def away_m(station: Station, ego: EgoState) -> float:
     """Metres from the car to the foot of the mast."""
     return math.hypot(ego.pose.x - station.pose.x, ego.pose.y - station.pose.y)

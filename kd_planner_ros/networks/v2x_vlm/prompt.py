@@ -112,7 +112,8 @@ def station_objects(station: RoadsideView | None, ego: Pose) -> np.ndarray:
     if station is None or station.objects is None or not len(station.objects):
         return np.zeros((0, OBJECT_FIELDS))
     rows = station.objects[np.isin(station.objects["kind"], list(KIND_WORDS))]
-    now = np.stack([rows["x"] + rows["vx"] * station.age_s, rows["y"] + rows["vy"] * station.age_s], axis=-1).astype(float)
+    age_s = station.list_age_s
+    now = np.stack([rows["x"] + rows["vx"] * age_s, rows["y"] + rows["vy"] * age_s], axis=-1).astype(float)
     places = to_base(now, ego).reshape(-1, 2)
     away = np.hypot(places[:, 0], places[:, 1])
     chosen = np.argsort(away, kind="stable")[:OBJECTS]

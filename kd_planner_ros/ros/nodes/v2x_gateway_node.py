@@ -14,6 +14,7 @@ from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.core.v2x import CoopState
 from kd_planner_ros.ros.diagnostics import OK, WARN
 from kd_planner_ros.ros.lifecycle import guarded, leave, run
+from kd_planner_ros.ros.pace import Pace
 from kd_planner_ros.ros.ports.free_space_inputs import FreeSpaceInputs
 from kd_planner_ros.ros.qos import SENSOR_IN, STATE
 from kd_planner_ros.ros.radio_gate import RadioGate
@@ -38,7 +39,7 @@ class V2xGatewayNode(RadioNode):
         self._gate: RadioGate | None = None
         self._sight: FreeSpaceInputs | None = None
         self._ego: EgoState | None = None
-        self._answered_ns = self._heard_ns = 0
+        self._answered_ns, self._pace = 0, Pace()
         super().__init__(NODE, **options)
         self._log = GatewayLog(Path(self.params.run_dir), CLOCK_START_NS) if self.params.run_dir else None
         self.create_timer(WATCH_S, partial(guarded(self.health, self._by_clock, name="watch"), None), clock=self.health.clock)
@@ -92,8 +93,7 @@ class V2xGatewayNode(RadioNode):
             self._sight.locate(ego)
         if self._gate is not None:
             self._gate.locate(ego)
-            if ego.stamp_ns - self._heard_ns >= round(self.params.period_s * NS):
-                self._heard_ns = ego.stamp_ns
+            if self._pace.is_due("", ego.stamp_ns, round(self.params.period_s * NS)):
                 self._answer(ego.stamp_ns)
 
     def _by_clock(self, _: Any = None) -> None:
@@ -115,7 +115,7 @@ class V2xGatewayNode(RadioNode):
 
     def forget(self) -> None:
         """Begin anew, with the stations that are known."""
-        self._answered_ns, self._heard_ns, self._ego = 0, 0, None
+        self._answered_ns, self._pace, self._ego = 0, Pace(), None
         if self._sight is not None:
             self._sight.reset()
         if self._gate is not None:

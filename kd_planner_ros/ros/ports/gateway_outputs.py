@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import String
 
@@ -17,8 +16,6 @@ from kd_planner_ros.wire.codec.base import MAP_FRAME
 from kd_planner_ros.wire.codec.pictures import rgb
 from kd_planner_ros.wire.codec.tables import table
 from kd_planner_ros.wire.topics import BEHIND_GATEWAY, Topics, roadside
-
-NS = 1_000_000_000
 
 
 class GatewayOutputs:
@@ -50,8 +47,8 @@ class GatewayOutputs:
         self._phases.publish(self._adapter.to_msg("v2x_phases", answer.phases, now_ns))
         for view in answer.views:
             self._send_view(view)
-        for number, station in enumerate(answer.stations):
-            self._send_list(station, answer, answer.source == number)
+        for listed in answer.lists:
+            self._send_list(listed)
 
     def tell(self, state: CoopState, why: str) -> None:
         """The state, where it has changed."""
@@ -67,14 +64,13 @@ class GatewayOutputs:
         self._sent[key] = view.stamp_ns
         self._pictures[key].publish(rgb(make, view.image, view.stamp_ns, Topics(view.station).frame(view.camera.id)))
 
-    def _send_list(self, station: str, answer: CooperativePicture, mine: np.ndarray) -> None:
-        port = self._lists[station]
-        if not mine.any() or not port.get_subscription_count():
+    def _send_list(self, view: RoadsideView) -> None:
+        assert view.objects is not None, "a view of a list has one"
+        port, key = self._lists[view.station], (view.station, "")
+        if self._sent.get(key) == view.stamp_ns or not port.get_subscription_count():
             return
-        measured_ns = answer.objects.stamp_ns - round(float(answer.objects.ages_s[mine].min()) * NS)
-        if self._sent.get((station, "")) != measured_ns:
-            self._sent[station, ""] = measured_ns
-            port.publish(table(make, answer.objects.rows[mine], measured_ns, MAP_FRAME))
+        self._sent[key] = view.stamp_ns
+        port.publish(table(make, view.objects, view.stamp_ns, MAP_FRAME))
 
     def close(self) -> None:
         """Drop the publishers, and with them what is latched."""

@@ -10,16 +10,19 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.ros.diagnostics import Health
 from kd_planner_ros.ros.lifecycle import guarded
 from kd_planner_ros.ros.messages import find_type
+from kd_planner_ros.ros.pace import Pace
 from kd_planner_ros.ros.pose_text import read_pose
 from kd_planner_ros.ros.qos import ROADSIDE, subscribe
 from kd_planner_ros.ros.specs.v2x_station import V2xStationParams
 from kd_planner_ros.v2x.station import Sender
 from kd_planner_ros.wire.codec.etsi_signals import MAPEM, SPATEM, StopLine, lanes_of, phases_of
 
+NS = 1_000_000_000
+
 
 class SignalInputs:
-    """Hands the phases of the one intersection in ``params`` to ``sender``; ``after`` is called then. Phases that come before the lanes are
-    known are counted.
+    """Hands the phases of the one intersection in ``params`` to ``sender``, once each ``phases_period_s``; ``after`` is called then. Phases
+    that come before the lanes are known are counted.
 
     Raises:
         ConfigError: one topic without the other, no station named, phases of the built-in world beside them, or a package is missing.
@@ -31,6 +34,7 @@ class SignalInputs:
         self._place, self._intersection = read_pose(params.intersection_place, "intersection_place"), params.intersection
         self._sender, self._now_ns, self._after = sender, now_ns, after
         self._lines: Mapping[int, StopLine] | None = None
+        self._pace, self._period_ns = Pace(), round(params.phases_period_s * NS)
         self.notes: Counter[str] = Counter()
         """What messages lacked, and those that were left out."""
         self._ports = [subscribe(node, kind, topic, guarded(health, work, name=topic), ROADSIDE) for kind, topic, work in (
@@ -54,6 +58,8 @@ class SignalInputs:
         found = phases_of(message, self._intersection, self._lines, now_ns)
         if found is None:
             self.notes["SPATEMs of other intersections"] += 1
+            return
+        if not self._pace.is_due("", found.stamp_ns, self._period_ns):
             return
         self.notes += found.notes
         self._sender.phase_rows(found.rows, found.stamp_ns, now_ns)

@@ -16,6 +16,7 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.ros.diagnostics import Health
 from kd_planner_ros.ros.lifecycle import guarded
 from kd_planner_ros.ros.messages import find_type
+from kd_planner_ros.ros.pace import Pace
 from kd_planner_ros.ros.qos import ROADSIDE, subscribe
 from kd_planner_ros.ros.specs.v2x_station import V2xStationParams
 from kd_planner_ros.ros.stamps import from_stamp
@@ -23,8 +24,6 @@ from kd_planner_ros.v2x.station import Sender
 from kd_planner_ros.wire.codec.etsi import CPM, perceived_of
 
 NS = 1_000_000_000
-SLACK_NS = 5_000_000
-"""A message so much early is taken for the one that is due: stamps of a driver tremble."""
 
 
 class StationInputs:
@@ -38,7 +37,7 @@ class StationInputs:
                  after: Callable[[], None]):
         cpm = _cpm_type(params) if params.cpm_topic else None
         self._adapter, self._sender, self._now_ns, self._after = adapter, sender, now_ns, after
-        self._due_ns: dict[str, int] = {}
+        self._pace = Pace()
         self._ports = []
         self.notes: Counter[str] = Counter()
         """What CPMs lacked, and those that were left out."""
@@ -61,13 +60,13 @@ class StationInputs:
 
     def _picture(self, camera: str, period_ns: int, message: Any) -> None:
         stamp_ns, now_ns = from_stamp(message.header.stamp), self._now_ns()
-        if now_ns is not None and self._is_due(camera, stamp_ns, period_ns):
+        if now_ns is not None and self._pace.is_due(camera, stamp_ns, period_ns):
             self._sender.picture(camera, self._adapter.image_from_msg(message), stamp_ns, now_ns)
             self._after()
 
     def _objects(self, period_ns: int, message: PointCloud2) -> None:
         stamp_ns, now_ns = from_stamp(message.header.stamp), self._now_ns()
-        if now_ns is not None and self._is_due("", stamp_ns, period_ns):
+        if now_ns is not None and self._pace.is_due("", stamp_ns, period_ns):
             self._sender.objects(self._adapter.from_msg("station_objects", message), stamp_ns, now_ns)
             self._after()
 
@@ -75,17 +74,10 @@ class StationInputs:
         found, now_ns = perceived_of(message, place), self._now_ns()
         if found.station != wanted:
             self.notes["CPMs of another station"] += 1
-        elif now_ns is not None and self._is_due("cpm", found.stamp_ns, period_ns):
+        elif now_ns is not None and self._pace.is_due("cpm", found.stamp_ns, period_ns):
             self.notes += found.notes
             self._sender.objects(found.rows, found.stamp_ns, now_ns)
             self._after()
-
-    def _is_due(self, stream: str, stamp_ns: int, period_ns: int) -> bool:
-        last_ns = self._due_ns.get(stream)
-        if last_ns is not None and 0 <= stamp_ns - last_ns < period_ns - SLACK_NS:
-            return False
-        self._due_ns[stream] = stamp_ns
-        return True
 
     def close(self, node: Any) -> None:
         """Drop the subscriptions."""

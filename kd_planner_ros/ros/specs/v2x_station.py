@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, fields, make_dataclass
 
+from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.ros.params import CommonParams, param
 from kd_planner_ros.ros.specs.base import DIAGNOSTICS, IN, LATCHED, OUT, RADIO, ROADSIDE, STATIONS, NodeSpec, Place, Port, hears_roadside
 from kd_planner_ros.v2x.channel_settings import ChannelSettings
@@ -54,7 +55,8 @@ class V2xStationParams(_ChannelParams):  # type: ignore[misc, valid-type]
     picture_period_s: float = param(0.4, "least time between two pictures of a camera, s; with 0.5 a picture is too old before the "
                                          "next one comes", low=0.05, high=10.0)
     objects_period_s: float = param(0.1, "least time between two object lists, s", low=0.05, high=10.0)
-    phases_period_s: float = param(0.2, "time between two lists of signal phases, s", low=0.05, high=10.0)
+    phases_period_s: float = param(0.2, "time between two lists of signal phases, s; of SPATEMs the least time between two that are sent",
+                                   low=0.05, high=10.0)
     first_sequence: int = param(0, "sequence number of the first message; 0: milliseconds since 1970, so that a station that was started "
                                    "again goes on above its last one", low=0, high=2**62)
     autostart: bool = param(False, "configure and activate without a lifecycle manager")
@@ -63,6 +65,13 @@ class V2xStationParams(_ChannelParams):  # type: ignore[misc, valid-type]
 def channel_settings(params: object) -> ChannelSettings:
     """The settings of the simulated channel among ``params``."""
     return ChannelSettings(**{one.name: getattr(params, CHANNEL + one.name) for one in fields(ChannelSettings)})
+
+
+def messages_per_s(params: V2xStationParams, station: Station) -> float:
+    """How many messages ``station`` sends in a second at most."""
+    listed, signals = params.objects_topic or params.cpm_topic, params.signals or params.spatem_topic
+    return (len(station.cameras) / params.picture_period_s + bool(listed) / params.objects_period_s
+            + bool(signals) / params.phases_period_s)
 
 
 NODE = NodeSpec("v2x_station", "Compresses, signs and sends what roadside stations see.", V2xStationParams, (

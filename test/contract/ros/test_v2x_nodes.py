@@ -479,20 +479,44 @@ def test_spatems_are_sent_as_signal_phases(graph, site, monkeypatch):
         return Lanes({1: StopLine(1.0, 2.0, 0.0, (4,))}, Counter({"lanes in degrees": 2})) if message == "ours" else None
 
     monkeypatch.setattr(signal_inputs, "lanes_of", lanes)
+    stamps = iter(START_NS + tenth * S // 10 for tenth in range(9))  # 10 Hz, of which every other one is sent
     monkeypatch.setattr(signal_inputs, "phases_of", lambda message, intersection, lines, now_ns: Phases(
-        START_NS, rows, Counter({"messages without a time": 1})) if message == "ours" and 1 in lines else None)
+        next(stamps), rows, Counter({"messages without a time": 1})) if message == "ours" and 1 in lines else None)
     inputs = sending._phases
     inputs.take_phases("ours")
-    for message in ("ours", "theirs", "ours"):
+    for message in ("ours", "theirs", "ours", "ours"):
         inputs.take_lanes(message)
         inputs.take_phases(message)
     assert asked[0] == (77, Pose(10.0, 20.0, 0.0, yaw=np.pi / 2))
-    assert [(one.kind, one.stamp_ns, one.payload) for one in heard] == [(PHASES, START_NS, pack_rows(rows, PHASES))] * 2
+    assert [(one.kind, one.payload) for one in heard] == [(PHASES, pack_rows(rows, PHASES))] * 2
+    assert [one.stamp_ns for one in heard] == [START_NS, START_NS + S // 5]
     values = node.values()
     for name in ("SPATEMs before a MAPEM", "MAPEMs of other intersections", "SPATEMs of other intersections"):
         assert values[name] == 1, name
     assert values["lanes in degrees"] == 2 and values["messages without a time"] == 2
     graph.spin_in_thread(node)
+
+
+@pytest.mark.parametrize(("cameras", "given", "told"), [
+    (2, {}, False), (3, {}, True), (3, {"signals": False}, False), (3, {"phases_period_s": 1.0}, False), (4, {"signals": False}, False),
+    (2, {"picture_period_s": 0.1}, True)])
+def test_a_station_that_would_flood_its_gateways_says_so(graph, tmp_path, cameras, given, told):
+    busy = replace(NORTH, cameras=tuple(replace(NORTH.cameras[0], id=f"camera_{number}") for number in range(cameras)))
+    make_keys(tmp_path / "keys", [busy], time.time() - 10.0, time.time() + 86_400.0)
+    (tmp_path / "stations.json").write_text(json.dumps(stations_to_data([busy])))
+    node = graph.start(V2xStationNode, {"keys": str(tmp_path / "keys" / "private"), "stations": str(tmp_path / "stations.json"), **given})
+    assert autostart(node), node.health.worst
+    said = node.health.get("rate of north")
+    assert (said is not None) == told and (not told or "messages/s, and a gateway takes 20" in said)
+    node.end()
+    assert node.health.get("rate of north") is None, "the next stations are others"
+    graph.spin_in_thread(node)
+
+
+def test_odometry_that_trembles_by_a_millisecond_is_answered_each_time(graph, car):
+    for tick in range(12):
+        car.at(tick / 10 - (tick % 2) / 1000)
+        car.drive()  # waits for the answer
 
 
 def test_the_controller_hears_what_the_gateway_lets_through(graph, car):

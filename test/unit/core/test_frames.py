@@ -102,6 +102,7 @@ def test_object_lists_come_with_the_picture_or_alone_and_only_where_wanted():
     maker.roadside.take_picture(mast("a"), camera_at(0.0), 900_000_000, PICTURE)
     view, = make(maker, 1000).roadside
     assert view.image is PICTURE and view.objects is rows and view.stamp_ns == 900_000_000
+    assert (view.age_s, view.list_age_s) == (0.1, 0.05), "the list is younger than the picture"
 
 
 def test_the_foot_of_the_mast_decides_wherever_its_cameras_hang_and_whatever_it_sends():

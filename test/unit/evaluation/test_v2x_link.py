@@ -71,6 +71,16 @@ def test_the_planner_gets_pictures_at_five_hertz_and_lists():
     assert all(view.objects is None for view in run(wish=RoadsideWish())[0][112].views)
 
 
+def test_the_planner_gets_each_stations_own_list():
+    """Two stations that see one walker: for the supervisor it is one, and each list has it."""
+    masts, rows = [station("a", x=10.0), station("b", x=15.0)], actor(ActorKind.PEDESTRIAN, 20.0, 6.0, WALKER, seed=3)
+    link = RadioLink(masts, lambda asked, pictures: [RoadsideView(one.id, one.cameras[0], None, rows, 0, 0.0, one.pose) for one in masts],
+                     ChannelSettings(), wish=RoadsideWish(views=2, objects=True))
+    heard = [link.step(scene(stamp_ns=tick * TICK_NS)) for tick in range(60)][-1]
+    assert len(heard.reported.rows) == 1
+    assert sorted((one.station, one.objects["id"].tolist()) for one in heard.views) == [("a", [3]), ("b", [3])]
+
+
 def test_a_clock_that_is_off_is_not_trusted_and_a_slow_one_is_none_before_zero():
     assert not len(run(clock_offset_ms=-60_000.0)[0][-1].reported.rows)
     heard, link = run(clock_offset_ms=250.0)

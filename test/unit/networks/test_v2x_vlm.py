@@ -130,6 +130,13 @@ def test_the_station_s_objects_are_the_nearest_rolled_forward_by_their_age():
     assert station_objects(None, shown.ego.pose).shape == (0, 5)
 
 
+def test_an_object_is_rolled_forward_by_the_age_of_its_list_and_not_of_the_picture():
+    oncoming = walker(20.0, 0.0, ActorKind.CAR, vx=-10.0)
+    picture = RoadsideView("s", POLE, np.zeros((4, 8, 3), np.uint8), oncoming, 0, 0.4, Pose(20.0, 8.0), objects_age_s=0.0)
+    assert station_objects(picture, Pose())[0, 1] == pytest.approx(20.0)
+    assert station_objects(dataclasses.replace(picture, objects_age_s=None), Pose())[0, 1] == pytest.approx(16.0)
+
+
 # --- pictures ----------------------------------------------------------------------------------------------------------
 
 def test_projection_of_a_camera_on_a_pole():

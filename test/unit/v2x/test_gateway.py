@@ -211,6 +211,26 @@ def test_a_picture_that_shows_nothing_is_refused(grey, reason):
     assert radio.gateway.refusals == {reason: 1}
 
 
+@pytest.mark.parametrize(("kind", "away_m", "used"), [
+    (ActorKind.PEDESTRIAN, 0.8, True), (ActorKind.PEDESTRIAN, 0.05, True), (ActorKind.PEDESTRIAN, -0.6, False),
+    (ActorKind.BICYCLE, 0.8, True), (ActorKind.MOTORCYCLE, 0.8, True), (ActorKind.CAR, 0.8, False), (ActorKind.CAR, 1.2, True)])
+def test_a_walker_right_before_the_car_is_not_the_car_itself(kind, away_m, used):
+    """``away_m`` from the bumper to the nearest side of the object, which is as long as it is wide."""
+    radio = Radio()
+    size = 1.6 if kind == ActorKind.CAR else 1.0
+    radio.send(rows=actor(x=40.0 + 4.9 / 2.0 + away_m + size / 2.0, y=0.2, kind=kind, length=size, width=size, height=1.6))
+    assert radio.gateway.refusals == ({} if used else {reasons.OVERLAPS_EGO: 1})
+
+
+def test_a_picture_is_frozen_no_longer_than_what_moved_is_remembered():
+    """One list with somebody who moves, and then none: nobody knows after a second whether anything moves."""
+    radio = Radio()
+    radio.send(0.0, rows=actor(vx=2.0))
+    for number in range(20):
+        radio.send(number / 2, jpeg=picture(3))
+    assert radio.gateway.refusals == {reasons.FROZEN: 2} and radio.gateway.counts["accepted"] == 19
+
+
 def test_a_still_scene_is_not_frozen():
     radio = Radio()
     for number in range(3):
@@ -264,6 +284,22 @@ def test_two_stations_see_one_object_once():
         answer = radio.picture(tick / 10 + 0.05)
     assert sorted(answer.objects.rows["id"].tolist()) == [1, 2, 8]
     assert [answer.stations[one] for one in answer.source[np.argsort(answer.objects.rows["id"])]] == ["north", "north", "south"]
+
+
+def test_each_station_has_the_list_that_it_sent_whoever_else_sees_its_objects():
+    radio = Radio(station(), station("south", x=60.0))
+    sent = {"north": np.concatenate([actor(1), actor(2, x=50.0)]), "south": np.concatenate([actor(7, x=20.6), actor(8, y=40.0)])}
+    for tick in range(20):
+        for name, rows in sent.items():
+            radio.send(tick / 10, rows=rows, name=name)
+        answer = radio.picture(tick / 10 + 0.05)
+    assert len(answer.objects.rows) == 3 and [one.station for one in answer.lists] == ["south", "north"], "the nearest one first"
+    for one in answer.lists:
+        assert one.objects.tobytes() == sent[one.station].tobytes() and one.image is None and one.foot is not None
+        assert one.age_s == pytest.approx(0.05)
+    radio.run(1.0, rows=actor()[:0], from_s=2.0, pictures=False)
+    assert [(one.station, len(one.objects)) for one in radio.picture(2.96).lists] == [("north", 0)], "nobody is in a list that came"
+    assert radio.picture(4.0).lists == ()
 
 
 def test_rows_of_two_stations_with_one_id_are_told_apart():
