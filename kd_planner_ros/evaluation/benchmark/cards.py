@@ -17,7 +17,7 @@ PREFIX = {"drive": "closed_loop", "open_loop": "open_loop", "cooperative": "coop
 
 def put_on_card(spec: BenchmarkSpec, row: Mapping[str, Any], suite: str, store: ModelStore, weights_sha256: str) -> bool:
     """Write ``row`` of the table to the model's card as ``closed_loop_SUITE`` (by the benchmark's kind: ``PREFIX``); whether
-    there was a card to write to.
+    there was a card to write to: that of a model of another folder is not.
 
     Each figure is the mean over seeds; ``std`` holds the sample deviations. A card of other weights than those that were
     measured (``weights_sha256``) is left alone.
@@ -26,7 +26,7 @@ def put_on_card(spec: BenchmarkSpec, row: Mapping[str, Any], suite: str, store: 
         CardError: the card is broken.
     """
     found = store.get(row["model"])
-    if found is None or found.card.weights_sha256 != weights_sha256:
+    if found is None or found.folder.parent != store.folder or found.card.weights_sha256 != weights_sha256:
         return False
     scores = _rounded(row["mean"])
     scores["std"] = _rounded(row["std"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.files import write_text
 from kd_planner_ros.networks.describe import describe
 from kd_planner_ros.networks.registry import find_network, is_weightless
+from kd_planner_ros.runtime.paths import models_folder
 
 WITHOUT_WEIGHTS = "expert"
 BUSY_SHARE = 0.6
@@ -28,10 +30,11 @@ class StoredModel:
 
 
 class ModelStore:
-    """The models of one folder; each card is read once."""
+    """The models of one folder, and those ``shipped`` that are not there: models of the package that a benchmark compares its own with.
+    Each card is read once."""
 
-    def __init__(self, folder: Path):
-        self.folder = Path(folder)
+    def __init__(self, folder: Path, shipped: Collection[str] = ()):
+        self.folder, self._shipped = Path(folder), frozenset(shipped)
         self._found: dict[str, StoredModel | None] = {}
 
     def get(self, name: str) -> StoredModel | None:
@@ -42,6 +45,8 @@ class ModelStore:
         """
         if name not in self._found:
             place = self.folder / name
+            if name in self._shipped and not (place / "card.json").is_file():
+                place = models_folder() / name
             self._found[name] = StoredModel(place, read_card(place)) if (place / "card.json").is_file() else None
         return self._found[name]
 

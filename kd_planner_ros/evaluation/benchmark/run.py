@@ -110,7 +110,8 @@ def begin(config: BenchmarkConfig) -> Run:
     paths = training.TrainingPaths(config.bags, Path(config.models_dir or models_folder()), config.runs_dir, config.cache,
                                    config.train_device, config.train_options, config.allow_leak, config.maps_dir,
                                    config.role_name, config.camera)
-    run = Run(config, spec, suite, recipe, read_paper(spec), paths, models.ModelStore(paths.models_dir), _driver(config, spec))
+    store = models.ModelStore(paths.models_dir, [name for name in (*spec.models, *config.models) if name not in recipe])
+    run = Run(config, spec, suite, recipe, read_paper(spec), paths, store, _driver(config, spec))
     _require_runtime(config)
     return run
 

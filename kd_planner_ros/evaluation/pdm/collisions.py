@@ -1,6 +1,7 @@
 """Collisions that are the car's own fault (NC), and those that are about to happen (TTC).
 
-Source: navsim v2.2 and nuPlan. Where we differ: the speed of another is that of the instant, theirs that of its first one.
+Source: navsim v2.2 and nuPlan. Where we differ: the speed of another is that of the instant, theirs that of its first one. Who touches the
+car at the first instant counts, as in navsim; ``without_touching`` leaves such others out.
 """
 
 from __future__ import annotations
@@ -28,13 +29,11 @@ def no_fault_collision(motion: Motion, others: Others, areas: Areas) -> float:
     """NC: 1 without a collision that is the car's fault, 0.5 with one with a static object, 0 with one with a road user.
 
     It is the car's fault where it moves and hits what stands, or hits with its front bumper, or with its side while it is astride two
-    lanes or off the road. Who touched the car at the first instant, or was hit without fault, does not count any more.
+    lanes or off the road. Who was hit without fault does not count any more.
     """
-    boxes, score = motion.boxes, 1.0
-    hits = _touching(boxes, others.boxes)
-    ignored = set(np.flatnonzero(hits[0]).tolist())
+    boxes, score, ignored = motion.boxes, 1.0, set[int]()
     bumpers = _front_bumpers(boxes)
-    for step, row in np.argwhere(hits):
+    for step, row in np.argwhere(_touching(boxes, others.boxes)):
         if row in ignored:
             continue
         other = others.boxes[step, row]
@@ -61,7 +60,7 @@ def time_to_collision(motion: Motion, others: Others, areas: Areas) -> float:
     Looked at are 0, 0.3, 0.6 and 0.9 s after every instant that has so much future. Only another ahead (within 30 degrees) counts, and
     where the car is astride two lanes, off the road or in a junction everyone who is not behind.
     """
-    ignored = set(np.flatnonzero(_touching(motion.boxes[:1], others.boxes[:1])[0]).tolist())
+    ignored: set[int] = set()
     free = areas.astride | areas.off_road | areas.rear_in_junction
     for step, row, other in _upcoming(motion, others):
         if row in ignored or abs(motion.speeds[step]) < STILL_MPS:
@@ -71,6 +70,12 @@ def time_to_collision(motion: Motion, others: Others, areas: Areas) -> float:
             return 0.0
         ignored.add(row)
     return 1.0
+
+
+def without_touching(others: Others, box: np.ndarray) -> Others:
+    """``others`` without those that touch ``box`` [5], the car, at the first instant."""
+    kept = ~_touching(box[None], others.boxes[:1])[0]
+    return Others(others.boxes[:, kept], others.speeds[:, kept], others.static[kept])
 
 
 def _upcoming(motion: Motion, others: Others) -> Iterator[tuple[int, int, np.ndarray]]:

@@ -74,7 +74,8 @@ def smoothed(values: np.ndarray, window: int, order: int, derivative: int = 0) -
     """The ``derivative`` (per second) of polynomials of ``order`` fitted to ``window`` neighbours of each of ``values`` [T], or to all
     of fewer; at both ends the polynomial of the first and the last whole window goes on.
 
-    Source: Savitzky and Golay's filter; an even window reaches one value further back.
+    Source: Savitzky and Golay's filter as ``scipy.signal.savgol_filter`` has it, and so navsim: an even window reaches one value further
+    ahead than back, and its polynomial is taken in its middle, half a step ahead.
     """
     count = len(values)
     size = min(window, count)
@@ -84,9 +85,10 @@ def smoothed(values: np.ndarray, window: int, order: int, derivative: int = 0) -
 @lru_cache(maxsize=64)
 def _filter(count: int, window: int, order: int, derivative: int) -> np.ndarray:
     """The filter as a matrix [count, count]."""
-    found = np.zeros((count, count))
+    found, half, even = np.zeros((count, count)), window // 2, window % 2 == 0
     for row in range(count if derivative <= order else 0):
-        first = min(max(row - window // 2, 0), count - window)
-        powers = np.vander(np.arange(first, first + window) - row, order + 1, increasing=True)
+        inner = half <= row < count - half
+        first = row - half + even if inner else 0 if row < half else count - window
+        powers = np.vander(np.arange(first, first + window) - row - 0.5 * (inner and even), order + 1, increasing=True)
         found[row, first:first + window] = np.linalg.pinv(powers)[derivative] * math.factorial(derivative) / STEP_S**derivative
     return found

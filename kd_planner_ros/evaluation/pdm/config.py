@@ -47,6 +47,8 @@ class PdmsConfig:
     scenes: int = field(default=0, metadata={"help": "at most so many scenes, drawn from the seed; 0: all", "low": 0})
     disturbed: bool = field(default=False, metadata={
         "help": "also scenes in which the recorded driver was pushed off its line on purpose, or a student drove"})
+    ignore_touching: bool = field(default=False, metadata={
+        "help": "leave out whoever touches the car at the beginning of a scene (default: such a contact counts, as in navsim)"})
     baseline: str = field(default="constant_velocity", metadata={
         "help": "planner that the others are compared with, scene by scene, where it is one of them"})
     seed: int = field(default=0, metadata={"help": "seed of the drawn scenes and of the intervals", "low": 0})

@@ -8,14 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kd_planner_ros.core.records import Trajectory
+from kd_planner_ros.evaluation.pdm.collisions import without_touching
 from kd_planner_ros.evaluation.pdm.drives import DriveScenes, Plans
-from kd_planner_ros.evaluation.pdm.motion import extended, from_map, poses_of, reaches
+from kd_planner_ros.evaluation.pdm.motion import boxes_at, extended, from_map, poses_of, reaches
 from kd_planner_ros.evaluation.pdm.scene import Scene
 from kd_planner_ros.evaluation.pdm.score import Drive, compare, judge
 from kd_planner_ros.evaluation.pdm.tracker import simulate
 
 Key = tuple[str, int]
 """(name of the drive, stamp of the scene)."""
+BEYOND = "beyond"
+"""Beside the scores: 1 where the car left what the scene holds of the road."""
 Scores = Mapping[Key, Mapping[str, float]]
 
 
@@ -29,9 +32,10 @@ class Judged:
     drivers: Mapping[Key, Drive]
 
 
-def judge_drivers(drives: Sequence[DriveScenes], steps: int) -> Judged:
-    """Simulate and judge the recorded driver in every scene over ``steps`` steps."""
-    scenes = {(drive.name, stamp): _until(scene, steps) for drive in drives for stamp, scene in drive.found.scenes.items()}
+def judge_drivers(drives: Sequence[DriveScenes], steps: int, ignore_touching: bool = False) -> Judged:
+    """Simulate and judge the recorded driver in every scene over ``steps`` steps; ``ignore_touching``: without those who touch the car at
+    the beginning."""
+    scenes = {(drive.name, stamp): _until(scene, steps, ignore_touching) for drive in drives for stamp, scene in drive.found.scenes.items()}
     befores = {(drive.name, stamp): before for drive in drives for stamp, before in drive.found.befores.items()}
     plans = {key: (from_map(scene.driver, scene.start.pose), from_map(scene.driver_before, scene.before.pose))
              for key, scene in scenes.items()}
@@ -44,7 +48,8 @@ def score_driver(judged: Judged) -> Scores:
 
 
 def score_plans(judged: Judged, plans: Mapping[str, Plans], extend: bool) -> Scores:
-    """The scores of a planner in every scene in which it has this plan and the one before, and both reach to the horizon.
+    """The scores of a planner in every scene in which it has this plan and the one before, and both reach to the horizon; ``BEYOND`` is 1
+    where the car leaves what the scene holds of the road.
 
     Args:
         plans: by the name of the drive.
@@ -57,7 +62,12 @@ def score_plans(judged: Judged, plans: Mapping[str, Plans], extend: bool) -> Sco
         poses = [_poses(one, judged.steps, extend) for one in pair if one is not None]
         if len(poses) == 2 and poses[0] is not None and poses[1] is not None:
             found[key] = poses[0], poses[1]
-    return {key: compare(drive, judged.drivers[key]) for key, drive in _drives(found, judged.scenes).items()}
+    return {key: {**compare(drive, judged.drivers[key]), BEYOND: _beyond(drive, judged.scenes[key])}
+            for key, drive in _drives(found, judged.scenes).items()}
+
+
+def _beyond(drive: Drive, scene: Scene) -> float:
+    return float(np.abs(drive.motion.poses[:, :2] - scene.start.pose[:2]).max() > scene.reach_m)
 
 
 def _poses(plan: Trajectory, steps: int, extend: bool) -> np.ndarray | None:
@@ -76,9 +86,9 @@ def _drives(plans: Mapping[Key, tuple[np.ndarray, np.ndarray]], scenes: Mapping[
     return {key: judge(motion, before, scenes[key]) for key, motion, before in zip(keys, motions, befores, strict=True)}
 
 
-def _until(scene: Scene, steps: int) -> Scene:
+def _until(scene: Scene, steps: int, ignore_touching: bool) -> Scene:
     """``scene`` over its first ``steps`` steps."""
-    end = steps + 1
-    others, lights = scene.others, scene.lights
+    end, lights = steps + 1, scene.lights
+    others = without_touching(scene.others, boxes_at(scene.start.pose[None])[0]) if ignore_touching else scene.others
     return replace(scene, driver=scene.driver[:end], driver_before=scene.driver_before[:end], lights=replace(lights, red=lights.red[:end]),
                    others=replace(others, boxes=others.boxes[:end], speeds=others.speeds[:end]))

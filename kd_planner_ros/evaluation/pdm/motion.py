@@ -30,8 +30,7 @@ class Motion:
     @property
     def boxes(self) -> np.ndarray:
         """The car's footprint at each instant [T + 1, 5]."""
-        size = np.broadcast_to((EGO_LENGTH_M, EGO_WIDTH_M), (len(self.poses), 2))
-        return np.concatenate([self.poses, size], axis=1)
+        return boxes_at(self.poses)
 
     @property
     def rear_axles(self) -> np.ndarray:
@@ -42,6 +41,11 @@ class Motion:
         """The first ``steps`` steps."""
         end = steps + 1
         return Motion(self.poses[:end], self.speeds[:end], self.accelerations[:end], self.yaw_rates[:end])
+
+
+def boxes_at(poses: np.ndarray) -> np.ndarray:
+    """The footprint [T, 5] of a car whose centre has ``poses`` [T, 3]."""
+    return np.concatenate([poses, np.broadcast_to((EGO_LENGTH_M, EGO_WIDTH_M), (len(poses), 2))], axis=1)
 
 
 def rear_of(poses: np.ndarray) -> np.ndarray:

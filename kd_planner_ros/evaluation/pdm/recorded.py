@@ -23,8 +23,8 @@ from kd_planner_ros.wire.topics import TRUTH_OBJECTS, TRUTH_SIGNALS
 BEFORE_S, BEFORE_TOLERANCE_S = 0.5, 0.15
 NEAR_M = 20.0
 """Others and lanes count that lie so far beyond the car's own reach."""
-FAST_MPS = 3.0
-"""The car's reach is that of its speed and so much more."""
+FAST_MPS2 = 3.0
+"""The car's reach is that of its speed and of so much acceleration, or the recorded driver's way where that leads further."""
 STEP_NS = round(STEP_S * 1e9)
 REMEDY = "record it with 'kd-planner record'"
 
@@ -110,12 +110,12 @@ class _Reader:
         future = np.arange(self._steps + 1) * STEP_NS
         driver, history = self._at(stamp + future), self._at(stamp - np.arange(HISTORY_STEPS, 0, -1) * STEP_NS)
         start = _start(driver[0])
-        reach = NEAR_M + (max(start.speed_mps, 0.0) + FAST_MPS) * self._steps * STEP_S
+        reach = NEAR_M + _way_m(start.speed_mps, driver[:, :2] - driver[0, :2], self._steps * STEP_S)
         arc = float(self._arcs[int(np.searchsorted(self.tracks.stamps_ns, stamp))])
         return Scene(start, _start(self._at(np.array([before]))[0]), round((stamp - before) / STEP_NS), History(*history[:, 2:].T),
                      driver[:, :3], self._at(before + future)[:, :3], self._others(stamp + future, driver[0, :2], reach),
                      self._lights(stamp + future, driver[0, :2], reach), self._streets.around(driver[0, :2], reach),
-                     self._streets.route_near(arc, reach))
+                     self._streets.route_near(arc, reach), reach)
 
     def _at(self, stamps: np.ndarray) -> np.ndarray:
         """The ego's ``_COLUMNS`` at ``stamps`` [K], linear between ticks: [K, 6]."""
@@ -152,6 +152,11 @@ def _with_pictures(stamps: np.ndarray, recording: Recording) -> np.ndarray:
 
 
 _COLUMNS = ("x", "y", "yaw", "speed_mps", "acceleration_mps2", "yaw_rate_rps")
+
+
+def _way_m(speed_mps: float, driven: np.ndarray, seconds: float) -> float:
+    """How far a car may get in ``seconds``: at ``FAST_MPS2`` from its speed on, or as far as the driver got, ``driven`` [T + 1, 2]."""
+    return max(max(speed_mps, 0.0) * seconds + FAST_MPS2 * seconds**2 / 2.0, float(np.hypot(*driven.T).max()))
 
 
 def _start(row: np.ndarray) -> Start:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.files import write_text
 from kd_planner_ros.evaluation.pdm.config import CONSTANT_SPEED, PdmsConfig, require_horizons
 from kd_planner_ros.evaluation.pdm.drives import DriveScenes, Plans, plans_from_json, plans_of, plans_to_json, read_drives
-from kd_planner_ros.evaluation.pdm.measure import Judged, Scores, judge_drivers, score_driver, score_plans
+from kd_planner_ros.evaluation.pdm.measure import BEYOND, Judged, Key, Scores, judge_drivers, score_driver, score_plans
 from kd_planner_ros.evaluation.pdm.motion import reaches
 from kd_planner_ros.evaluation.pdm.score import MULTIPLIERS, V1_MULTIPLIERS, V1_WEIGHTS, WEIGHTS
 from kd_planner_ros.evaluation.pdm.summary import CONFIDENCE, Blocks, summarise, tables
@@ -29,13 +29,18 @@ from kd_planner_ros.runtime.kept_parts import source_hash
 
 __all__ = ["PdmsConfig", "run"]
 
+LEAST_SHARE = 0.5
+"""A row with plans in a smaller share of the scenes is not in the table."""
+
 
 def run(config: PdmsConfig, progress: bool = True) -> dict[str, Any]:
     """The scores of every planner over every horizon, JSON-ready.
 
     ``horizons`` holds by horizon the ``planners`` with totals, intervals and parts (``summary.summarise``), over the ``scenes`` in which
-    all of them have a plan that reaches so far, and ``not_scored`` with reasons. ``left_out`` counts instants of the recordings by
-    reason, ``without_plan`` the scenes that each planner has no plan for.
+    all of them have a plan that reaches so far, and ``not_scored`` with reasons: a planner with plans in fewer than ``LEAST_SHARE`` of
+    the scenes is among those, so that the others keep theirs. ``with_plans`` counts each row's own scenes, ``beyond`` those of
+    the table in which it left what the scene holds of the road. ``left_out`` counts instants of the recordings by reason,
+    ``without_plan`` the scenes that each planner has no plan for.
 
     Raises:
         BagError: no recording, a broken one, one that lacks what scenes need, or no scene.
@@ -51,7 +56,8 @@ def run(config: PdmsConfig, progress: bool = True) -> dict[str, Any]:
     if config.out is not None:
         lock_settings(Path(config.out) / "settings.json", _settings(config, drives), "evaluation by PDMS")
     plans, missing = _plan(names, drives, config, progress)
-    scored = {f"{horizon:g}": _over(judge_drivers(drives, steps), plans, config) for horizon, steps in horizons.items()}
+    scored = {f"{horizon:g}": _over(judge_drivers(drives, steps, config.ignore_touching), plans, config)
+              for horizon, steps in horizons.items()}
     result = _result(config, drives, plans, missing, {name: one for name, (one, _) in scored.items()})
     if config.out is not None:
         _write(Path(config.out), result, {name: rows for name, (_, rows) in scored.items()})
@@ -147,14 +153,27 @@ def _over(judged: Judged, plans: Mapping[str, Mapping[str, Plans]], config: Pdms
         not_scored[name] = _why_not(own, judged.steps)
         if config.extend == CONSTANT_SPEED and (more := score_plans(judged, own, extend=True)):
             rows[_longer(name)] = more
-    common = [key for key in judged.scenes if all(key in one for one in rows.values())] if rows else []
+    shown, common, thin = _together(rows, judged.scenes)
+    not_scored |= thin
+    facts: dict[str, Any] = {"with_plans": {name: len(one) for name, one in rows.items()}, "not_scored": not_scored}
     if not common:
-        return {"scenes": 0, "blocks": 0, "planners": {}, "not_scored": not_scored}, rows
+        return {"scenes": 0, "blocks": 0, "planners": {}, **facts}, rows
     blocks = Blocks(common, config.block_s, config.resamples, config.seed)
-    baseline = next((name for name in (config.baseline, _longer(config.baseline)) if name in rows), "")
+    baseline = next((name for name in (config.baseline, _longer(config.baseline)) if name in shown), "")
+    facts["beyond"] = {name: count for name, one in shown.items() if (count := sum(one[key].get(BEYOND, 0.0) > 0.0 for key in common))}
     standing = sum(judged.drivers[key].progress_m <= 0.5 for key in common)
     return {"scenes": len(common), "blocks": blocks.draws.shape[1], "driver_stands": standing,
-            "planners": summarise(rows, blocks, baseline), "not_scored": not_scored}, rows
+            "planners": summarise(shown, blocks, baseline), **facts}, rows
+
+
+def _together(rows: Mapping[str, Scores], scenes: Iterable[Key]) -> tuple[dict[str, Scores], list[Key], dict[str, str]]:
+    """(the rows of the table, the scenes in which all of them are scored, why each other row is not in the table)."""
+    most = max(map(len, rows.values()), default=0)
+    shown = {name: one for name, one in rows.items() if len(one) >= LEAST_SHARE * most}
+    common = [key for key in scenes if all(key in one for one in shown.values())] if shown else []
+    why = {name: f"it has plans in {len(one)} of {most} scenes" + ", and in none have all" * (name in shown)
+           for name, one in rows.items() if name not in shown or (not common and len(one) < most)}
+    return shown, common, why
 
 
 def _why_not(plans: Mapping[str, Plans], steps: int) -> str:

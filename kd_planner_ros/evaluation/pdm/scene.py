@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +79,7 @@ class Scene:
         history: the ``HISTORY_STEPS`` instants before ``start``.
         driver: poses [T + 1, 3] of the recorded driver's car from ``start`` on, and ``driver_before`` [T + 1, 3] from ``before`` on.
         route: [R, 2], the route's line around the scene, in driving direction.
+        reach_m: what lies so near to the start is in the scene; a car that gets further is not judged.
     """
 
     start: Start
@@ -90,6 +92,7 @@ class Scene:
     lights: Lights
     street: Street
     route: np.ndarray
+    reach_m: float = math.inf
 
     @property
     def steps(self) -> int:

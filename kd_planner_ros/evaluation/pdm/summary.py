@@ -64,6 +64,10 @@ def tables(result: Mapping[str, Any]) -> list[str]:
                   + " | ".join(PARTS[:9]) + " | C |", "|---" * (7 + len(PARTS[:9])) + "|"]
         lines += [_line(name, row) for name, row in one["planners"].items()]
         lines += [f"Not scored over {horizon} s: {name}: {why}." for name, why in one["not_scored"].items()]
+        if fewer := {name: count for name, count in one["with_plans"].items() if name in one["planners"] and count > one["scenes"]}:
+            lines += ["Scenes with plans of its own: " + ", ".join(f"{name} {count}" for name, count in fewer.items()) + "."]
+        lines += [f"{name} left the known road in {count} scenes, which count as off the road." for name, count in
+                  one.get("beyond", {}).items()]
     return lines[1:]
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.distill.config import stages_of
+from kd_planner_ros.distill import recipes
+from kd_planner_ros.distill.config import plain, stages_of
+from kd_planner_ros.evaluation.benchmark.cards import put_on_card
 from kd_planner_ros.evaluation.benchmark.config import BenchmarkConfig
 from kd_planner_ros.evaluation.benchmark.recipe import read_recipe
 from kd_planner_ros.evaluation.benchmark.run import begin
@@ -13,6 +15,7 @@ from kd_planner_ros.evaluation.benchmark.spec import find_spec
 from kd_planner_ros.evaluation.benchmark.training import TrainingPaths, missing, train_config
 from kd_planner_ros.networks.distilldrive.frozen_perception import FROZEN
 from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.runtime.paths import config_folder, models_folder
 
 SPEC = find_spec("distilldrive")
 RECIPE = read_recipe(SPEC)
@@ -51,11 +54,35 @@ def test_the_stages_name_modules_that_there_are():
 
 def test_a_model_that_others_need_is_trained_and_is_no_row(tmp_path):
     run = begin(BenchmarkConfig("default-town", benchmark="distilldrive", models_dir=tmp_path))
-    assert {"distilldrive_perception", "distilldrive_teacher"}.isdisjoint(run.wanted) and "constant_velocity" in run.wanted
-    assert len(run.wanted) == 1 + 1 + 3 * len(GRID)
-    names = [model.name for model in missing(run.wanted, run.recipe, paths(tmp_path))]
-    assert names == [name for name in RECIPE if name != "ego_status_distilldrive"], "teacher and perception stand before the planners"
+    beside = {"constant_velocity", "tcp64_7m6", "tcp64_13m9_plankd_long", "ego_status_distilldrive", "distilldrive_history"}
+    assert {"distilldrive_perception", "distilldrive_teacher"}.isdisjoint(run.wanted) and beside <= set(run.wanted)
+    assert len(run.wanted) == len(beside) + 3 * len(GRID)
+    names = [model.name for model in missing(run.wanted, run.recipe, paths(tmp_path), store=run.store)]
+    assert names == list(RECIPE), "teacher and perception stand before the planners"
     assert (list(run.seeds("full_2")), list(run.seeds("constant_velocity"))) == ([2], [0, 1, 2])
+
+
+def test_a_shipped_model_stands_beside_those_of_another_folder(tmp_path):
+    run = begin(BenchmarkConfig("default-town", benchmark="distilldrive", models_dir=tmp_path))
+    shipped = run.store.get("tcp64_7m6")
+    assert shipped is not None and shipped.folder == models_folder() / "tcp64_7m6"
+    row = {"model": "tcp64_7m6", "mean": {}, "std": {}, "seeds": [0], "drives": 1}
+    assert not put_on_card(SPEC, row, "default-town", run.store, shipped.card.weights_sha256), "the package's card is not this folder's"
+    assert begin(BenchmarkConfig("default-town", benchmark="distilldrive", models_dir=tmp_path)).store.get("base_0") is None
+
+
+@pytest.mark.parametrize(("name", "epochs"), [("distilldrive_perception", 1.5), ("distilldrive_teacher", 2.0)])
+def test_a_model_trained_by_its_own_recipe_is_taken(name, epochs):
+    options = recipes.read_recipe(config_folder() / "recipes" / f"{name}.yaml") | {"epochs": epochs}
+    alone, ours = recipes.train_config(options, name=name, bags=(Path("bags"),)), config_of(RECIPE[name])
+    assert recipes.differences(plain(alone.recipe | alone.length), plain(ours.recipe | ours.length)) == []
+
+
+def test_the_lengths_fit_the_shared_recordings():
+    """docs/notes/shared_recordings.md: 44,458 frames, 27,481 without the hidden hazards."""
+    perception = config_of(RECIPE["distilldrive_perception"])
+    assert 44_458 * perception.epochs <= 100_000
+    assert {27_481 * config_of(model).epochs for model in RECIPE.values() if model.label in GRID} == {27_481.0}
 
 
 def test_the_plans_of_the_same_models_are_compared_with_recordings(tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support import pdm
 
 from kd_planner_ros.evaluation.pdm.area import areas_of
-from kd_planner_ros.evaluation.pdm.collisions import no_fault_collision, time_to_collision
+from kd_planner_ros.evaluation.pdm.collisions import no_fault_collision, time_to_collision, without_touching
 from kd_planner_ros.evaluation.pdm.comfort import comfort, extended_comfort, history_comfort
 from kd_planner_ros.evaluation.pdm.motion import Motion
 from kd_planner_ros.evaluation.pdm.rules import (
@@ -42,11 +42,20 @@ def ttc(motion, others, road=None):
     (pdm.car(15.0), 0.0), (pdm.car(15.0, static=True), 0.5), (pdm.car(30.0), 1.0), (pdm.car(15.0, y=3.5), 1.0),
     (pdm.car(8.0, speed=3.0), 0.0),                       # from behind into a slower one: the front bumper
     (pdm.car(-8.0, speed=14.0), 1.0),                     # hit from behind by a faster one
-    (pdm.car(3.0), 1.0),                                  # touched at the first instant: does not count
+    (pdm.car(3.0), 0.0),                                  # touched at the first instant: counts, as in navsim
+    (pdm.car(-3.0, speed=9.0), 1.0),                      # touched at the first instant from behind
     (pdm.car(14.0, y=8.0, speed=5.0, yaw=-np.pi / 2), 0.0),  # crosses into the front
 ])
 def test_a_collision_is_judged_by_whose_fault_it_is(others, score):
     assert nc(pdm.along(), others) == score
+
+
+def test_who_touches_the_car_at_the_first_instant_can_be_left_out():
+    others = pdm.both(pdm.car(3.0), pdm.car(30.0))
+    kept = without_touching(others, pdm.along().boxes[0])
+    assert nc(pdm.along(), others) == ttc(pdm.along(), others) == 0.0
+    assert nc(pdm.along(), kept) == ttc(pdm.along(), kept) == 1.0
+    assert kept.boxes[0, :, 0].tolist() == [30.0] and kept.speeds.shape[1] == len(kept.static) == 1
 
 
 def test_a_standing_car_is_hit_without_fault():

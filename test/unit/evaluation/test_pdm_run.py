@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support import roads
+from support import pdm, roads
 from support.bags import RIG, SPEED, TICK_NS, write_bag
 
 from kd_planner_ros.bags.reader import open_bag
@@ -19,8 +19,10 @@ from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, LightState, Sce
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.evaluation.pdm import drives as drives_module
 from kd_planner_ros.evaluation.pdm.config import CONSTANT_SPEED, PdmsConfig, read_horizons, require_horizons
-from kd_planner_ros.evaluation.pdm.recorded import _with_pictures, read_scenes
-from kd_planner_ros.evaluation.pdm.run import _why_not, run
+from kd_planner_ros.evaluation.pdm.drives import DriveScenes
+from kd_planner_ros.evaluation.pdm.measure import judge_drivers, score_plans
+from kd_planner_ros.evaluation.pdm.recorded import RecordedScenes, _way_m, _with_pictures, read_scenes
+from kd_planner_ros.evaluation.pdm.run import _together, _why_not, run
 from kd_planner_ros.evaluation.pdm.summary import Blocks, tables
 from kd_planner_ros.networks.planner import Planner
 
@@ -63,6 +65,12 @@ class _Half(_Ahead):
     share = 0.5
 
 
+class _Late(_Ahead):
+    def plan(self, frame) -> Plan:
+        plan, scale = super().plan(frame), np.nan if frame.stamp_ns < 2.6e9 else 1.0
+        return replace(plan, trajectory=replace(plan.trajectory, points=plan.trajectory.points * scale))
+
+
 class _TwoCameras(_Ahead):
     rig = SensorRig(cameras=(RIG.cameras[0], replace(RIG.cameras[0], id="left")))
 
@@ -95,6 +103,22 @@ def test_a_scene_holds_what_was_recorded(tmp_path):
     assert len(scene.history.speeds) == 15 and scene.street.on_route.all()
     assert len(scene.street.centres) == 1, "36 m around x = 10: the lane to x = 50 alone"
     assert scene.route[0, 0] <= 0.0 and scene.route[-1, 0] >= 30.0
+
+
+def test_a_scene_reaches_as_far_as_a_car_gets_or_the_driver_got():
+    """From a stand at 2.4 m/s2, the bound of C, a car is 77 m away after 8 s."""
+    still = np.zeros((81, 2))
+    assert _way_m(0.0, still, 8.0) > 2.4 * 8.0**2 / 2.0
+    assert _way_m(5.0, still, 2.0) == _way_m(5.0, still[:2] + (0.0, 3.0), 2.0) == 16.0
+    assert _way_m(5.0, np.array([[0.0, 0.0], [0.0, 40.0]]), 2.0) == 40.0
+
+
+@pytest.mark.parametrize(("reach", "beyond"), [(15.0, 1.0), (17.0, 0.0)])
+def test_who_leaves_what_a_scene_holds_is_marked(reach, beyond):
+    drive = DriveScenes("d", [], RecordedScenes({10**9: replace(pdm.scene(), reach_m=reach)}, {10**9: 5 * 10**8}))
+    ahead = pdm.plan([(4, 0), (8, 0), (12, 0), (16, 0)])
+    found = score_plans(judge_drivers([drive], 20), {"d": {10**9: ahead, 5 * 10**8: ahead}}, extend=False)
+    assert found["d", 10**9]["beyond"] == beyond
 
 
 def test_scenes_begin_where_pictures_are(tmp_path):
@@ -214,6 +238,24 @@ def test_the_reason_is_the_plans_own():
                "whole": "in no scene are there its plan and the one before"}
     assert {name: _why_not({"drive": {0: plan}}, 30) for name, plan in plans.items()} == reasons
     assert _why_not({"drive": {0: plans["short"], 1: plans["broken"]}}, 30) == reasons["short"]
+
+
+def test_who_was_recorded_in_few_scenes_does_not_take_them_from_the_others():
+    scenes = [("d", number) for number in range(10)]
+    rows = {"whole": {key: {} for key in scenes}, "most": {key: {} for key in scenes[1:]}, "few": {key: {} for key in scenes[:4]}}
+    shown, common, why = _together(rows, scenes)
+    assert (set(shown), common) == ({"whole", "most"}, scenes[1:]) and why == {"few": "it has plans in 4 of 10 scenes"}
+    halves = {"one": {key: {} for key in scenes[:5]}, "two": {key: {} for key in scenes[5:]}}
+    shown, common, why = _together(halves | {"all": rows["whole"]}, scenes)
+    assert not common and why == {name: "it has plans in 5 of 10 scenes, and in none have all" for name in ("one", "two")}
+    assert _together({}, scenes) == ({}, [], {})
+
+
+def test_the_table_says_who_has_plans_in_more_scenes(tmp_path, monkeypatch):
+    load(monkeypatch, _Late)
+    result = run(config(straight(tmp_path / "b")), progress=False)
+    assert result["horizons"]["2"]["with_plans"] == {"constant_velocity": 3, "expert": 4}
+    assert "Scenes with plans of its own: expert 4." in tables(result) and result["horizons"]["2"]["scenes"] == 3
 
 
 def test_the_same_seed_gives_the_same_scenes_and_intervals(tmp_path, monkeypatch):

@@ -81,17 +81,19 @@ def test_speeds_and_bends_are_the_least_squares_ones():
     assert bends[0, 5:15] == pytest.approx(np.full(10, 0.05), rel=0.02) and speeds[0] == pytest.approx(np.full(20, 6.0), rel=0.01)
 
 
-@pytest.mark.parametrize(("window", "order", "derivative"), [(5, 2, 0), (5, 2, 1), (15, 2, 1), (5, 3, 2)])
-def test_the_filter_is_savitzky_and_golays(window, order, derivative):
-    values = np.random.default_rng(3).normal(size=24)
-    expected = savgol_filter(values, window, order, deriv=derivative, delta=0.1)
+@pytest.mark.parametrize(("window", "order", "derivative"), [(5, 2, 0), (5, 2, 1), (15, 2, 1), (5, 3, 2), (8, 2, 0), (8, 2, 1)])
+@pytest.mark.parametrize("count", [8, 9, 24])
+def test_the_filter_is_savitzky_and_golays(window, order, derivative, count):
+    """Even windows too: navsim takes eight values."""
+    values = np.random.default_rng(3).normal(size=count)
+    expected = savgol_filter(values, min(window, count), order, deriv=derivative, delta=0.1)
     np.testing.assert_allclose(smoothed(values, window, order, derivative), expected, atol=1e-8)
 
 
-def test_an_even_window_keeps_a_parabola_where_it_is():
-    parabola = (0.1 * np.arange(20.0)) ** 2
-    np.testing.assert_allclose(smoothed(parabola, 8, 2), parabola, atol=1e-9)
-    np.testing.assert_allclose(smoothed(parabola, 8, 2, 1), 0.2 * np.arange(20.0), atol=1e-8)
+def test_an_even_window_moves_a_parabola_by_half_a_step_between_its_ends():
+    parabola, half = (0.1 * np.arange(20.0)) ** 2, np.where((np.arange(20) >= 4) & (np.arange(20) < 16), 0.05, 0.0)
+    np.testing.assert_allclose(smoothed(parabola, 8, 2), (0.1 * np.arange(20.0) + half) ** 2, atol=1e-9)
+    np.testing.assert_allclose(smoothed(parabola, 8, 2, 1), 0.2 * np.arange(20.0) + 2.0 * half, atol=1e-8)
     assert smoothed(parabola[:3], 8, 2) == pytest.approx(parabola[:3])
 
 
