@@ -112,9 +112,11 @@ def fitted(arrays: Mapping[str, np.ndarray], places: np.ndarray, commands: np.nd
     ``agents.kind.anchors`` and ``lines.kind.anchors``) fitted to samples.
 
     Args:
-        arrays: ``boxes`` [N, A, 10], ``kinds`` [N, A], ``future`` [N, A, T, 2], ``lines`` [N, L, P, 2], ``line_kinds`` [N, L].
+        arrays: ``boxes`` [N, A, 10], ``kinds`` [N, A], ``future`` [N, A, T, 2], ``lines`` [N, L, P, 2], ``line_kinds`` [N, L], and where
+            known ``shown`` [N, A]: the road users that are to be found.
     """
     there, shown = arrays["kinds"] >= 0, arrays["line_kinds"] >= 0
+    there = there & arrays.get("shown", there)
     boxes, lines = arrays["boxes"][there], arrays["lines"][shown]
     makers = {"planner.plan_anchors": lambda one: plan_vocabulary(places, commands, one),
               "planner.motion_anchors": lambda one: motion_vocabulary(boxes, arrays["kinds"][there], arrays["future"][there], one),

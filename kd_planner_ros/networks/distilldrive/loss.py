@@ -26,7 +26,7 @@ SURE = 0.05
 BETA = 0.01
 """Below it the difference of lines counts squared; lines are measured in shares of the looked-at part."""
 Pairs = list[tuple[Tensor, Tensor]]
-"""For each sample: numbers of the instances, and of the true ones they are paired with."""
+"""For each sample: numbers of the instances, and rows of the true ones they are paired with."""
 
 
 def focal(logits: Tensor, wanted: Tensor) -> Tensor:
@@ -86,9 +86,10 @@ def is_closed(lines: Tensor, kinds: Tensor) -> Tensor:
 
 
 def box_losses(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Pairs]:
-    """``agent_score`` and ``agent_box``, summed over the layers, means over the true boxes of the batch; the last layer's pairs."""
+    """``agent_score`` and ``agent_box``, summed over the layers, means over the true boxes of the batch, of those ``shown`` where that is
+    known; the last layer's pairs."""
     weights, costs = (outputs["boxes"].new_tensor(one) for one in (BOX_WEIGHTS, BOX_COSTS))
-    there = targets["kinds"] >= 0
+    there = (targets["kinds"] >= 0) & targets.get("shown", targets["kinds"] >= 0)
     positives = max(float(there.sum()), 1.0)
     totals = outputs["boxes"].new_zeros(2)
     pairs: Pairs = []
@@ -99,7 +100,7 @@ def box_losses(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> 
             truth, kinds = targets["boxes"][row][there[row]], targets["kinds"][row][there[row]]
             apart = ((anchors[row][:, None] - truth[None]).abs() * costs).sum(-1)
             found, own = paired(SCORE_COST * score_costs(logits[row], kinds) + BOX_COST * apart)
-            pairs.append((found, own))
+            pairs.append((found, there[row].nonzero()[:, 0][own]))
             totals = totals + torch.stack([
                 _score(logits[row], found, kinds[own]),
                 _placed(((anchors[row][found] - truth[own]).abs() * weights).sum(-1), logits[row][found])])

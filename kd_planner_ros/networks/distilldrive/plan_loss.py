@@ -101,10 +101,7 @@ def matched(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], pairs:
     now, NaN where unknown)."""
     rows = torch.cat([torch.full_like(found, row) for row, (found, _) in enumerate(pairs)])
     mine, true = torch.cat([found for found, _ in pairs]), torch.cat([own for _, own in pairs])
-    there = targets["kinds"] >= 0
-    numbers = [there[row].nonzero()[:, 0] for row in range(len(pairs))]
-    slots = torch.cat([numbers[row][own] for row, (_, own) in enumerate(pairs)]) if len(true) else true
-    truth = targets["future"][rows, slots] - targets["boxes"][rows, slots, None, :2]
+    truth = targets["future"][rows, true] - targets["boxes"][rows, true, None, :2]
     return {name: outputs[name].float()[rows, mine] for name in ("agent_offsets", "agent_scores")}, truth
 
 
@@ -123,9 +120,8 @@ def taught_tokens(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], 
     known = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
     future = tokens.new_zeros(*tokens.shape[:2], 2 * steps)
     for row, (found, own) in enumerate(pairs):
-        slots = (targets["kinds"][row] >= 0).nonzero()[:, 0][own]
-        way = targets["future"][row, slots, :steps] - targets["boxes"][row, slots, None, :2]
-        modelled = torch.isin(targets["kinds"][row, slots], torch.tensor(MODELLED, device=tokens.device))
+        way = targets["future"][row, own, :steps] - targets["boxes"][row, own, None, :2]
+        modelled = torch.isin(targets["kinds"][row, own], torch.tensor(MODELLED, device=tokens.device))
         known[row, found] = way.isfinite().all(-1).all(-1) & modelled
         future[row, found] = torch.nan_to_num(offsets_of(way)).flatten(1).to(tokens.dtype)
     apart = distances(of_command(outputs["offsets"].float().detach(), targets["command"]), torch.nan_to_num(targets["plan"]))

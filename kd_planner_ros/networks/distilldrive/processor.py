@@ -92,8 +92,13 @@ class DistillDriveProcessor(Processor[Plan]):
         size = self.config.spec
         black = np.zeros((size.height, size.width_px, 3), np.uint8)
         pictures = {name: black if name in missing else self.picture(name, frame.images[name]) for name in self._specs}
-        seen = np.array([name not in missing for name in self._specs], np.float32)
-        return pictures, seen, np.stack([projection(self._spec(frame, name), self.config) for name in self._specs])
+        projections, seen = self.cameras_of(frame)
+        return pictures, seen, projections
+
+    def cameras_of(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+        """(projections float32 [V, 3, 4], float32 [V]: 1 where the camera gave a picture)."""
+        return (np.stack([projection(self._spec(frame, name), self.config) for name in self._specs]),
+                np.array([name in frame.images for name in self._specs], np.float32))
 
     def _spec(self, frame: Frame, name: str) -> CameraSpec:
         """The calibration of camera ``name``: the frame's where it has one, else what the network was made for."""

@@ -85,6 +85,8 @@ class SceneTask(LearningTask):
         plan = torch.from_numpy(np.array(rows["future"], np.float32))
         found = {name: torch.from_numpy(np.array(arrays[name])) for name in ("boxes", "future", "lines", "status", "next_status")}
         kinds = {name: torch.from_numpy(np.array(arrays[name], np.int64)) for name in ("kinds", "line_kinds")}
+        if "shown" in arrays:
+            found["shown"] = torch.from_numpy(np.array(arrays["shown"], bool))
         return {**found, **kinds, "plan": plan, "plan_known": plan.isfinite().all(-1).all(-1),
                 "command": torch.from_numpy(_commands(rows))}
 
@@ -144,8 +146,9 @@ class SceneTask(LearningTask):
             return None
         index = np.unique(np.linspace(0, len(samples) - 1, min(len(samples), MOST)).round().astype(int))
         places = samples.places(index)
-        names = ("boxes", "kinds", "future", "lines", "line_kinds")
-        arrays = {name: np.stack([np.asarray(shard.fields[name][row]) for shard, row in places]) for name in names}
+        names = ("boxes", "kinds", "future", "lines", "line_kinds", "shown")
+        arrays = {name: np.stack([np.asarray(shard.fields[name][row]) for shard, row in places])
+                  for name in names if name in places[0][0].fields}
         own = dict(self._model.named_buffers())
         first = {name: own[name].cpu().numpy() for name in (
             "planner.plan_anchors", "planner.motion_anchors", "agents.kind.anchors", "lines.kind.anchors") if name in own}

@@ -25,6 +25,7 @@ from kd_planner_ros.networks.distilldrive.processor import DistillDriveProcessor
 from kd_planner_ros.networks.distilldrive.reinforcement import FORMS
 from kd_planner_ros.networks.distilldrive.rules import rule_figures, rule_loss
 from kd_planner_ros.networks.distilldrive.scene import Caps, scene_arrays
+from kd_planner_ros.networks.distilldrive.shown import shown_users
 from kd_planner_ros.networks.distilldrive.sight import FOUND
 from kd_planner_ros.networks.distilldrive.task import PLANNING, SceneTask
 from kd_planner_ros.networks.samples import MAIN
@@ -71,6 +72,9 @@ class TrainOptions:
     rule_scores: bool = field(default=False, metadata={
         "help": "heads that forecast of each candidate whether it keeps to the rules (collisions, drivable area, time to collision, "
         "progress, red lights), which the recorded truth teaches; the choice counts them. Off: the published method"})
+    road_users: str = field(default="shown", metadata={
+        "help": "the road users that perception learns to find: shown (those that the cameras show, by the front camera's instance labels) "
+        "or all within range_m, for recordings without these labels", "choices": ("shown", "all")})
     frozen_perception: bool = field(default=False, metadata={
         "help": "samples hold what the perception of --init or --warm-start finds in place of the pictures, so that planner and front "
         "token alone are trained: to compare planners on one perception"})
@@ -87,6 +91,7 @@ class DistillDriveTask(SceneTask):
         self.processor, self.options = processor, options
         self.cameras = tuple(spec.id for spec in config.camera_specs)
         self.pictures = (MAIN, *self.cameras[1:])
+        self.labels = {self.cameras[0]: ("instance",)} if options.road_users == "shown" else {}
         self.weights = WEIGHTS | ({} if config.generative else {"latent": 0.0}) | ({} if self.rl is not None else {"reinforcement": 0.0})
         self.weights |= {"rules": RULES_WEIGHT} if config.rule_scores else {}
         spec = config.spec
@@ -101,7 +106,8 @@ class DistillDriveTask(SceneTask):
     @property
     def key(self) -> Mapping[str, Any]:
         """The pictures' section, the part of the scene that is looked at, and the counts; the weights of a frozen perception."""
-        return scene_key(self.processor.config) | ({"perception": self.eyes.digest} if self.frozen else {})
+        users = {"road_users": self.options.road_users}
+        return scene_key(self.processor.config) | users | ({"perception": self.eyes.digest} if self.frozen else {})
 
     @property
     def eyes(self) -> FrozenPerception:
@@ -128,14 +134,19 @@ class DistillDriveTask(SceneTask):
         if frame.scene is None:
             return None
         if self.frozen:
-            return {MAIN: np.zeros((0, 0, 3), np.uint8), **found, **ego_arrays(frame, tick), **self._scene(frame)}
+            return {MAIN: np.zeros((0, 0, 3), np.uint8), **found, **ego_arrays(frame, tick), **self._scene(frame, truth)}
         pictures, seen, projections = self.processor.views(frame)
         by_name = dict(zip(self.pictures, pictures.values(), strict=True))
-        return {**by_name, "seen": seen, "projection": projections, **ego_arrays(frame, tick), **self._scene(frame)}
+        return {**by_name, "seen": seen, "projection": projections, **ego_arrays(frame, tick), **self._scene(frame, truth)}
 
-    def _scene(self, frame: Frame) -> dict[str, np.ndarray]:
+    def _scene(self, frame: Frame, truth: Any) -> dict[str, np.ndarray]:
+        """The scene's arrays, and ``shown`` bool [A]: whom perception learns to find."""
         scene: Any = frame.scene
-        return scene_arrays(scene, frame.ego.pose, frame.stamp_ns, self.processor.config, self._caps)
+        found = scene_arrays(scene, frame.ego.pose, frame.stamp_ns, self.processor.config, self._caps)
+        if not self.labels:
+            return {**found, "shown": found["kinds"] >= 0}
+        instance = truth.labels[self.cameras[0]].instance
+        return {**found, "shown": shown_users(found, *self.processor.cameras_of(frame), instance, truth.actors["id"])}
 
     def augment(self, arrays: Mapping[str, np.ndarray], probability: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Colours; and cameras that may be missing are, now and then. Nothing of what a frozen perception found."""
@@ -194,15 +205,16 @@ class DistillDriveTask(SceneTask):
     # --- figures -----------------------------------------------------------------------------------------------------
 
     def figures(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Score]:
-        """The planner's, and ``agents_found``: the share of true road users with a shown box within 2 m; ``agents_false``: the share of
-        shown boxes without a true one there; ``lines_found``: the share of true lines with a shown one whose points lie within 1 m;
+        """The planner's, and ``agents_found``: the share of the road users to be found with a box within 2 m; ``agents_false``: the share
+        of boxes without any true one there; ``lines_found``: the share of true lines with a shown one whose points lie within 1 m;
         with rule heads ``rule_figures``."""
         found, total, wrong, shown = (0.0, 0.0, 0.0, 0.0)
         for row in range(len(targets["kinds"])):
-            truth = targets["boxes"][row][targets["kinds"][row] >= 0][:, :2]
+            there = targets["kinds"][row] >= 0
             boxes = outputs["boxes"][row][outputs["box_confidence"][row] >= SHOWN][:, :2].float()
-            near = torch.cdist(truth, boxes) < NEAR_M
-            found, total = found + float(near.any(1).sum()), total + len(truth)
+            near = torch.cdist(targets["boxes"][row][there][:, :2], boxes) < NEAR_M
+            asked = targets["shown"][row][there]
+            found, total = found + float(near[asked].any(1).sum()), total + float(asked.sum())
             wrong, shown = wrong + float((~near.any(0)).sum()), shown + len(boxes)
         return {**super().figures(outputs, targets), "agents_found": (found, total), "agents_false": (wrong, shown),
                 "lines_found": _lines_found(outputs, targets),

@@ -96,7 +96,7 @@ class DistillDriveTeacherTask(SceneTask):
         pairs: Pairs = []
         for kinds in targets["kinds"]:
             slots = (kinds >= 0).nonzero()[:, 0]
-            pairs.append((slots, torch.arange(len(slots), device=slots.device)))
+            pairs.append((slots, slots))
         return self.planning(outputs, targets, pairs)
 
 

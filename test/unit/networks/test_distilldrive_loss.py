@@ -79,7 +79,7 @@ def test_boxes_learn_where_they_are_sure_and_nobody_is_no_one():
     truth[0, 1] = boxes((20.5, 3.0))[0]
     targets = {"boxes": truth, "kinds": torch.tensor([[-1, 0, -1]])}
     parts, pairs = box_losses(outputs, targets)
-    assert [one.tolist() for one in pairs[0]] == [[1], [0]]
+    assert [one.tolist() for one in pairs[0]] == [[1], [1]]
     assert float(parts["agent_box"]) == pytest.approx(2.0 * 0.5), "half a metre, weight 2"
     sure = 1.0 / (1.0 + math.exp(-2.0))
     assert float(parts["agent_score"]) == pytest.approx(0.25 * (1.0 - sure) ** 2 * -math.log(sure), rel=1e-3)
@@ -176,7 +176,7 @@ def test_road_users_learn_their_nearest_way_over_what_is_known():
     truth = torch.zeros(1, 3, 10)
     truth[0, 2, :2] = torch.tensor([10.0, 1.0])
     targets = {"future": future, "boxes": truth, "kinds": torch.tensor([[-1, 1, 0]])}
-    pairs = [(torch.tensor([1, 0]), torch.tensor([1, 0]))]
+    pairs = [(torch.tensor([1, 0]), torch.tensor([2, 1]))]
     parts = motion_losses({"agent_offsets": ways, "agent_scores": torch.zeros(1, 2, 6)}, targets, pairs)
     assert float(parts["motion"]) == 0.0, "mode 2 fits, and of the other user no step is known"
     assert float(parts["motion_score"]) == pytest.approx((0.25 + 5 * 0.75) * 0.25 * math.log(2.0))
