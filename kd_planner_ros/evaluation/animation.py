@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kd_planner_ros.core.files import whole_file
-from kd_planner_ros.evaluation.overlay import draw_attention, draw_candidates, draw_plan
+from kd_planner_ros.evaluation.plan_picture import beside, from_above, over_camera
 from kd_planner_ros.evaluation.run_folder import Run
-from kd_planner_ros.evaluation.run_plans import candidates_of
+from kd_planner_ros.evaluation.run_plans import plan_from_json
 
 BAR_HEIGHT = 54
 INK, QUIET, PANEL = (245, 245, 244), (168, 162, 158), (28, 25, 23)
@@ -51,18 +51,14 @@ def compose(run: Run, stamps_ms: list[int], width: int, pace: int = 1) -> Iterat
 
 
 def annotated(run: Run, stamp_ms: int) -> np.ndarray:
-    """The picture at ``stamp_ms`` uint8 [H, W, 3] with the plan that held then drawn over it."""
+    """The picture at ``stamp_ms`` uint8 [H, W, 3] with the plan that held then drawn over it; beside it the view from above, where the
+    planner of the run gives candidates."""
     rgb = np.asarray(Image.open(run.frames[stamp_ms]).convert("RGB"))
-    plan = plan_at(run, stamp_ms)
-    if plan is None or run.info.camera is None:
-        return rgb
-    if plan["attention"] is not None:
-        rgb = draw_attention(rgb, np.asarray(plan["attention"]))
-    candidates = candidates_of(plan)
-    if candidates is not None:
-        scores = plan.get("scores")
-        rgb = draw_candidates(rgb, run.info.camera, candidates, None if scores is None else np.array(scores, float))
-    return draw_plan(rgb, run.info.camera, np.asarray(plan["points"], float).reshape(-1, 2), np.asarray(plan["goal"]))
+    entry = plan_at(run, stamp_ms)
+    plan = None if entry is None else plan_from_json(entry)
+    if plan is not None and run.info.camera is not None:
+        rgb = over_camera(rgb, run.info.camera, plan)
+    return beside(rgb, [from_above(plan)]) if any("candidates" in one for one in run.plans) else rgb
 
 
 def plan_at(run: Run, stamp_ms: int, oldest_ms: int = 300) -> dict | None:

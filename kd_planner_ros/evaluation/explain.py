@@ -1,5 +1,8 @@
-"""What a student trained with PlanKD looks at, for any frame of a recording: waypoint attention over the bird's-eye scene
-(Figure 3 of the paper), and Grad-CAM of the planning states over the camera picture (Figure 4)."""
+"""What a model plans, sees or looks at, for any frame of a recording.
+
+Of a student trained with PlanKD: waypoint attention over the bird's-eye scene (Figure 3 of the paper), and Grad-CAM of the planning
+states over the camera picture (Figure 4). Of another planner: its plan, candidates and scene; of a perceiver: its outputs.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,13 @@ from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.planning_states import STATE_NAMES
 from kd_planner_ros.core.records import Frame
-from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS
 from kd_planner_ros.distill.methods.plankd.attention import measurement
 from kd_planner_ros.distill.methods.plankd.bev_frames import bev_frames
 from kd_planner_ros.distill.methods.plankd.safety import proximity
 from kd_planner_ros.evaluation import explain_pictures
 from kd_planner_ros.evaluation.explain_cam import ALL, state_maps
 from kd_planner_ros.evaluation.explain_state import TrainedParts, load_parts
+from kd_planner_ros.evaluation.explain_wanted import Wanted
 from kd_planner_ros.geometry.frames import base_to_planner
 from kd_planner_ros.imaging.bev_scene import BevView
 from kd_planner_ros.networks.blocks.inputs import IMAGENET_MEAN, IMAGENET_STD, command_index
@@ -43,10 +46,13 @@ class ExplainConfig:
     """What to draw. Each field is an option of ``kd-planner explain``."""
 
     bag: Path = field(metadata={"help": "recording to take the frames from"})
-    model: str = field(metadata={"help": "a model trained with PlanKD, or a perceiver: a folder of models/, or a path to one"})
+    model: str = field(metadata={
+        "help": "a model trained with PlanKD, a planner with candidates, or a perceiver: a folder of models/, or a path to one"})
     out: Path = field(metadata={"help": "folder to write the pictures and explain.json to"})
     frame: tuple[int, ...] = field(default=(), metadata={"help": "frames to draw, counted from 0 (default: the first)"})
     stamp: tuple[float, ...] = field(default=(), metadata={"help": "stamps of the frames to draw, seconds, in place of --frame"})
+    teacher: str = field(default="", metadata={
+        "help": "a planner whose plan and candidates are drawn beside those of a planner with candidates, e.g. its teacher"})
     run_dir: Path | None = field(default=None, metadata={
         "help": "folder of the training run that holds attention and bottleneck (default: runs/train/MODEL)"})
     models_dir: Path | None = field(default=None, metadata={"help": "where models lie (default: the installed models)"})
@@ -69,17 +75,23 @@ class _Subject:
 
 
 def run(config: ExplainConfig) -> dict[str, Any]:
-    """Write ``attention_N.png``, ``gradcam_N.png`` a frame, of a perceiver ``strip_N.png``, and ``explain.json``; gives back what that
-    file holds.
+    """Write ``attention_N.png``, ``gradcam_N.png`` a frame, of another planner ``plan_N.png``, of a perceiver ``strip_N.png``, and
+    ``explain.json``; gives back what that file holds.
 
     Raises:
         BagError: the recording is broken, lacks a topic, or has no such frame.
-        ConfigError: no PlanKD run for the model, an unknown state.
+        ConfigError: no PlanKD run for the model, an unknown state, a teacher beside a model whose plans are not drawn.
         PlannerError, CardError, MapError, TrainingError: from the model, the map and the checkpoint.
     """
     if unknown := sorted(set(config.states) - set(STATE_NAMES)):
         raise ConfigError(f"--states out of {', '.join(STATE_NAMES)}", ", ".join(unknown), "correct them")
-    if role_of(read_card(find_model(config.model, config.models_dir)).network) == PERCEIVER:
+    network = read_card(find_model(config.model, config.models_dir)).network
+    if role_of(network) == PERCEIVER or network in _explained():
+        if config.teacher:
+            raise ConfigError("--teacher beside a planner whose plans are drawn", f"a {network}", "leave --teacher out")
+    else:
+        return _plans(config)
+    if role_of(network) == PERCEIVER:
         return _strips(config)
     subject = _subject(config)
     found = []
@@ -105,19 +117,28 @@ def _strips(config: ExplainConfig) -> dict[str, Any]:
     return result
 
 
+def _plans(config: ExplainConfig) -> dict[str, Any]:
+    from kd_planner_ros.evaluation.explain_plans import write_plans
+    from kd_planner_ros.runtime.load import load_planner
+
+    planner = load_planner(config.model, engine="torch", models_dir=config.models_dir)
+    teacher = load_planner(config.teacher, engine="torch", models_dir=config.models_dir) if config.teacher else None
+    source = Source(config.bag, config.role_name or "", read_cameras(config.camera))
+    found = write_plans(planner, teacher, source, Path(config.out), config.frame, config.stamp)
+    result = {"model": planner.name, "bag": Path(config.bag).name, "frames": found, **({"teacher": teacher.name} if teacher else {})}
+    write_text(Path(config.out) / "explain.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
+    return result
+
+
 def _subject(config: ExplainConfig) -> _Subject:
     folder = find_model(config.model, config.models_dir)
     model, settings, card = load_model(folder)
-    description = describe(card.network)
-    if not description.pictures or description.taught_waypoints is None:
-        raise ConfigError("a model of a network with waypoints and feature maps, which PlanKD can distil "
-                          f"({', '.join(_explained())})", f"'{card.name}', a {card.network}", "give another model")
     parts = load_parts(config.run_dir or Path("runs/train") / card.name, card)
     return _Subject(model.float().eval(), find_network(card.network).build_processor(settings), card, parts)
 
 
 def _explained() -> list[str]:
-    """The networks that this module can explain."""
+    """The networks with waypoints and feature maps, which PlanKD can distil."""
     found = {name: describe(name) for name in folders() if not is_weightless(name)}
     return [name for name, one in found.items() if one.pictures and one.taught_waypoints is not None]
 
@@ -129,21 +150,13 @@ def _frames(recording: Recording, config: ExplainConfig, settings: Any) -> Itera
         BagError: one of them is not in the recording.
     """
     cameras = tuple(spec.id for spec in settings.rig.cameras)
-    numbers = set(config.frame or (() if config.stamp else (0,)))
-    stamps = {round(stamp * 1e9) for stamp in config.stamp}
-    last = 0
+    wanted = Wanted(config.frame, config.stamp)
     for number, sample in enumerate(samples_for(recording, cameras, tuple(spec.id for spec in settings.rig.lidars), settings.rig)):
-        last = sample.frame.stamp_ns
-        near = {stamp for stamp in stamps if abs(stamp - last) <= STAMP_TOLERANCE_NS}
-        if number in numbers or near:
-            numbers.discard(number)
-            stamps -= near
+        if wanted.meets(number, sample.frame.stamp_ns):
             yield number, sample
-        if not numbers and not stamps:
+        if not wanted.left:
             return
-    wanted = [f"frame {number}" for number in sorted(numbers)] + [f"{stamp / 1e9:g} s" for stamp in sorted(stamps)]
-    raise BagError(f"{', '.join(wanted)} in {recording.path}", f"frames up to {last / 1e9:g} s",
-                   "correct --frame or --stamp")
+    wanted.require_met(recording.path)
 
 
 def _explain(number: int, sample: Sample, recording: Recording, subject: _Subject,

@@ -8,15 +8,13 @@ import numpy as np
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import rotation_3d
+from kd_planner_ros.imaging.score_colours import best_last, score_colours
 
 NEAR_M = 0.3
 CAR_HALF_WIDTH_M = 0.9
+STEP_M, MOST_STEPS = 0.5, 2000.0
 PLAN_NEAR, PLAN_FAR, GOAL = (52, 211, 153), (56, 189, 248), (251, 191, 36)
 """RGB of the plan's near and far end and of the navigation goal."""
-LEAST, BEST = (88, 64, 120), (216, 180, 254)
-"""RGB of the candidates with the lowest and with the highest score."""
-
-
 HEAT_LOW, HEAT_HIGH = np.array([255.0, 60.0, 0.0], np.float32), np.array([255.0, 240.0, 40.0], np.float32)
 
 
@@ -45,11 +43,12 @@ def ribbon(points_base: np.ndarray, half_width_m: float = CAR_HALF_WIDTH_M, step
     A plan shorter than one step (a standing car) gives K = 0.
     """
     path = np.vstack([[0.0, 0.0], np.asarray(points_base, float).reshape(-1, 2)])
+    path = path[np.isfinite(path).all(axis=1)]
     path = path[np.concatenate([[True], np.linalg.norm(np.diff(path, axis=0), axis=1) > 1e-3])]
     arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
     if arc[-1] < step_m:
         return np.zeros((2, 0, 2))
-    at = np.linspace(0.0, arc[-1], max(2, int(arc[-1] / step_m) + 1))
+    at = np.linspace(0.0, arc[-1], max(2, int(min(arc[-1] / step_m, MOST_STEPS)) + 1))
     line = np.column_stack([np.interp(at, arc, path[:, axis]) for axis in (0, 1)])
     along = np.gradient(line, axis=0)
     left = np.column_stack([-along[:, 1], along[:, 0]]) / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
@@ -89,7 +88,7 @@ def draw_plan(rgb: np.ndarray, camera: CameraSpec, points_base: np.ndarray,
             cv2.fillConvexPoly(out, _pixels(quad), colour, cv2.LINE_AA)
     out = cv2.addWeighted(out, 0.45, rgb, 0.55, 0.0)
     for edge in (left, right):
-        _polyline(out, edge, PLAN_FAR)
+        polyline(out, edge, PLAN_FAR)
     for pixel in project(np.asarray(points_base, float).reshape(-1, 2), camera) * scale:
         if np.isfinite(pixel).all():
             cv2.circle(out, _pixels(pixel), 4, (255, 255, 255), -1, cv2.LINE_AA)
@@ -97,31 +96,39 @@ def draw_plan(rgb: np.ndarray, camera: CameraSpec, points_base: np.ndarray,
     if goal_base is not None:
         foot_and_top = np.array([[*goal_base, 0.0], [*goal_base, 2.5]])
         pole = project(foot_and_top, camera) * scale
-        _polyline(out, pole, GOAL)
+        polyline(out, pole, GOAL)
         if np.isfinite(pole).all():
             cv2.circle(out, _pixels(pole[1]), 5, GOAL, -1, cv2.LINE_AA)
     return out
 
 
 def draw_candidates(rgb: np.ndarray, camera: CameraSpec, candidates: np.ndarray, scores: np.ndarray | None = None) -> np.ndarray:
-    """A copy of ``rgb`` uint8 [H, W, 3] with ``candidates`` [K, T, 2] of ``base_link`` as lines, brighter the higher their
+    """A copy of ``rgb`` uint8 [H, W, 3] with ``candidates`` [K, T, 2] of ``base_link`` as lines, in the colours of their
     ``scores`` [K]; all alike without scores. A picture of another size than the camera's is scaled to."""
     out, scale = rgb.copy(), np.array([rgb.shape[1] / camera.width, rgb.shape[0] / camera.height])
-    shares = np.ones(len(candidates))
-    if scores is not None and np.isfinite(scores).any():
-        span = float(np.nanmax(scores) - np.nanmin(scores))
-        shares = np.nan_to_num((np.asarray(scores, float) - np.nanmin(scores)) / span) if span > 0.0 else shares
-    for index in np.argsort(shares, kind="stable").tolist():  # the best on top
-        line = project(np.vstack([[0.0, 0.0], candidates[index]]), camera) * scale
-        _polyline(out, line, tuple(int(a + (b - a) * shares[index]) for a, b in zip(LEAST, BEST, strict=True)))
+    colours = score_colours(scores, len(candidates))
+    for index in best_last(scores, len(candidates)):
+        polyline(out, project(dense(np.vstack([[0.0, 0.0], candidates[index]])), camera) * scale, tuple(map(int, colours[index])))
     return out
+
+
+def dense(points: np.ndarray) -> np.ndarray:
+    """The finite ones of ``points`` [P, 2] with further ones between, ``STEP_M`` apart (more on a very long line), so that the part of
+    a line that is in front of the camera is drawn."""
+    points = points[np.isfinite(points).all(axis=1)]
+    if len(points) < 2:
+        return points
+    arc = np.append(0.0, np.cumsum(np.hypot(*np.diff(points, axis=0).T)))
+    at = np.union1d(np.linspace(0.0, arc[-1], int(min(arc[-1] / STEP_M, MOST_STEPS)) + 1), arc)
+    return np.column_stack([np.interp(at, arc, points[:, axis]) for axis in (0, 1)])
 
 
 def _pixels(points: np.ndarray) -> np.ndarray:
     return np.round(np.clip(points, -1e5, 1e5)).astype(np.int32)
 
 
-def _polyline(out: np.ndarray, points: np.ndarray, colour: tuple[int, int, int]) -> None:
+def polyline(out: np.ndarray, points: np.ndarray, colour: tuple[int, int, int], thickness: int = 2) -> None:
+    """A line through those of ``points`` [N, 2] (column, row) that are finite, drawn on ``out``."""
     points = points[np.isfinite(points).all(axis=1)]
     if len(points) > 1:
-        cv2.polylines(out, [_pixels(points)], False, colour, 2, cv2.LINE_AA)
+        cv2.polylines(out, [_pixels(points)], False, colour, thickness, cv2.LINE_AA)

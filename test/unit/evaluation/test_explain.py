@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from support.bags import HEIGHT, WIDTH, write_bag
+from support.bags import HEIGHT, RIG, WIDTH, write_bag
 from torch import Tensor, nn
 
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.planning_states import STATE_CLASSES, STATE_NAMES
+from kd_planner_ros.core.records import Plan, Trajectory
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.methods.plankd.attention import WaypointAttention
 from kd_planner_ros.distill.methods.plankd.bottleneck import InformationBottleneck
@@ -24,6 +25,7 @@ from kd_planner_ros.evaluation.explain_cam import ALL, state_maps
 from kd_planner_ros.evaluation.explain_state import load_parts
 from kd_planner_ros.imaging.bev_scene import BevView
 from kd_planner_ros.networks.describe import describe
+from kd_planner_ros.networks.planner import Planner
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.store import save_model
 
@@ -180,3 +182,53 @@ def test_the_heaviest_waypoint_is_red_and_ahead_is_up(tmp_path, monkeypatch):
     picture, scale = shown["picture"].astype(int), explain_pictures.SCENE_PX / 180
     far, near = (picture[round((90 - 5 * y) * scale), round((90 + 5 * 2) * scale)] for y in (12, 5))
     assert far[0] > 180 and far[1] < 60 and near[1] > 150  # red, and nearly white; 2 m to the right is right
+
+
+# --- plans -----------------------------------------------------------------------------------------------------------
+
+class _Candidates(Planner):
+    """Three candidates; the best one changes with every frame since the last reset."""
+
+    rig, rate_hz = RIG, 2.0
+
+    def __init__(self, name):
+        self.name, self._planned = name, 0
+
+    def reset(self) -> None:
+        self._planned = 0
+
+    def plan(self, frame) -> Plan:
+        self._planned += 1
+        times = 0.5 * np.arange(1, 5)
+        ways = np.stack([np.stack([4.0 * times, aside * times], axis=1) for aside in (-1.0, 0.0, 1.0)])
+        scores = np.where(np.arange(3) == self._planned % 3, 0.8, 0.1)
+        return Plan(frame.stamp_ns, Trajectory(frame.stamp_ns, ways[scores.argmax()], times), frame.goal, candidates=ways, scores=scores,
+                    mode="straight")
+
+
+@pytest.fixture
+def planners(work, monkeypatch):
+    """A finished DistillDrive's card beside the small student; loading gives a planner with candidates."""
+    network = find_network("distilldrive_teacher")
+    if not (work / "models" / "many").exists():
+        config = network.config({"agent_input": "history"})
+        save_model(work / "models" / "many", "distilldrive_teacher", config, network.build_model(config).state_dict())
+    monkeypatch.setattr("kd_planner_ros.runtime.load.load_planner", lambda name, *words, **more: _Candidates(name))
+
+
+def test_plans_are_drawn_with_the_teachers_beside(work, planners):
+    result = explain.run(config_of(work, model="many", teacher="wise", out=work / "plans", frame=(1, 4)))
+    assert json.loads((work / "plans" / "explain.json").read_text()) == result and result["teacher"] == "wise"
+    assert [(one["frame"], one["chosen"], one["teacher"]["chosen"]) for one in result["frames"]] == [(1, 2, 2), (4, 2, 2)], \
+        "the frames before were planned, by both"
+    both = cv2.imread(str(work / "plans" / "plan_4.png"))
+    explain.run(config_of(work, model="many", out=work / "alone", frame=(4,)))
+    alone = cv2.imread(str(work / "alone" / "plan_4.png"))
+    assert both.shape[0] == alone.shape[0] > 640 and both.shape[1] > alone.shape[1] + 400 and alone.std() > 10
+
+
+def test_a_teacher_stands_beside_plans_alone(work, planners):
+    with pytest.raises(ConfigError, match="leave --teacher out"):
+        explain.run(config_of(work, teacher="many"))
+    with pytest.raises(BagError, match="frame 999"):
+        explain.run(config_of(work, model="many", frame=(999,)))
