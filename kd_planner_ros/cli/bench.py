@@ -139,6 +139,8 @@ def _sizes(args: argparse.Namespace) -> dict[str, Any]:
     for row in result["rows"]:
         print(f"{row['size']:<8} {row['parameters']:>12,} {row['p50_ms']:>8.1f} {row['paper_ms'] or '-':>8} "
               f"{row['speed_up']:>9.2f} {row.get('paper_speed_up', '-'):>8}")
+    for one in result["left_out"]:
+        print(f"{one['size']:<8} left out: {one['why']}")
     return result
 
 

@@ -128,14 +128,20 @@ class RoadsideBuffer:
             image_of, objects_of: from a kept item to RGB uint8 [H, W, 3] and ACTOR_DTYPE [N]; None: unusable, and that
                 part is missing.
         """
-        found: list[tuple[bool, float, str]] = []
+        found: list[tuple[bool, float, str, Pose]] = []
         for station, foot in dict(self._feet).items():
             blind = self._fresh(self._pictures.get(station, ()), stamp_ns) is None
             away_m = math.hypot(foot.x - x, foot.y - y)
             if away_m <= self._wish.range_m and not (blind and self._fresh(self._objects.get(station, ()), stamp_ns) is None):
-                found.append((blind, away_m, station))
-        views = (self._view(station, stamp_ns, image_of, objects_of) for _, _, station in sorted(found)[: self._wish.views])
+                found.append((blind, away_m, station, foot))
+        nearest = sorted(found, key=lambda one: one[:3])[: self._wish.views]
+        views = (self._view(station, foot, stamp_ns, image_of, objects_of) for *_, station, foot in nearest)
         return tuple(view for view in views if view is not None)
+
+    def forget(self, station: str) -> None:
+        """Forget the messages of the station of this id: another one has its name from now on, or none."""
+        for kept in (self._feet, self._pictures, self._objects):
+            kept.pop(station, None)
 
     def reset(self) -> None:
         """Forget every message."""
@@ -147,7 +153,7 @@ class RoadsideBuffer:
         oldest = stamp_ns - round(self._wish.max_age_s * 1e9)
         return max((one for one in tuple(kept) if oldest <= one[0] <= stamp_ns), key=lambda one: one[0], default=None)
 
-    def _view(self, station: str, stamp_ns: int, image_of: Callable[[Any], np.ndarray | None],
+    def _view(self, station: str, foot: Pose, stamp_ns: int, image_of: Callable[[Any], np.ndarray | None],
               objects_of: Callable[[Any], np.ndarray | None]) -> RoadsideView | None:
         picture, rows = self._fresh(self._pictures.get(station, ()), stamp_ns), self._fresh(self._objects.get(station, ()), stamp_ns)
         image, objects = image_of(picture[2]) if picture else None, objects_of(rows[1]) if rows else None
@@ -155,7 +161,7 @@ class RoadsideBuffer:
             return None
         taken_ns = picture[0] if image is not None else rows[0]
         return RoadsideView(station, picture[1] if picture else None, image, objects, taken_ns, (stamp_ns - taken_ns) / 1e9,
-                            self._feet[station], (stamp_ns - rows[0]) / 1e9 if objects is not None else None)
+                            foot, (stamp_ns - rows[0]) / 1e9 if objects is not None else None)
 
 
 def unknown_ego(stamp_ns: int) -> EgoState:

@@ -87,11 +87,16 @@ class RadioGate:
             self._health.set("log", WARN, f"what was refused is not written to {self._run_dir}: {error.strerror or error}")
 
     def reset(self) -> None:
-        """Time was set back: forget everything."""
+        """Time was set back: forget everything but what was refused, and how often, in this drive."""
+        self._carry()
         self._gateway.reset()
         self._pairing.reset()
         if self._log is not None:
-            self._log.evidence = self._gateway.evidence
+            self._gateway.evidence = self._log.evidence
+
+    def _carry(self) -> None:
+        if self._log is not None:
+            self._log.carry(self._gateway.counts[ACCEPTED], self._gateway.refusals)
 
     def stand_down(self) -> None:
         """Say that nothing from outside takes part any more, and write the evidence."""
@@ -106,5 +111,6 @@ class RadioGate:
         """Drop the topics, and write the evidence where there is some."""
         if self._gateway.evidence.newest:
             self._save()
+        self._carry()
         self._inputs.close(self._node)
         self._outputs.close()

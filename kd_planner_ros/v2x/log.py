@@ -8,6 +8,8 @@ its file, station, camera and age.
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,8 +43,14 @@ class GatewayLog:
         self._file: IO[str] | None = None
         self._mode = "w"
         self.evidence = Evidence()
+        self._accepted, self._rejected = 0, Counter[str]()
         self._told: tuple[str, str, float] | None = None
         self._shown_s: float | None = None
+
+    def carry(self, accepted: int, rejected: Mapping[str, int]) -> None:
+        """The gateway that has accepted and, by reason, rejected so many messages is followed by one that counts from 0 again."""
+        self._accepted += accepted
+        self._rejected.update(rejected)
 
     def take(self, answer: CooperativePicture, accepted: int) -> None:
         """One answer of the gateway, which has accepted so many messages by then.
@@ -54,8 +62,9 @@ class GatewayLog:
         told = self._told
         if told is None or told[:2] != (answer.state.name, answer.why) or not 0.0 <= stamp_s - told[2] < COUNTS_S:
             self._told = (answer.state.name, answer.why, stamp_s)
-            self._write({"stamp_s": stamp_s, "state": answer.state.name, "why": answer.why, "accepted": accepted,
-                         "rejected": dict(answer.rejected)})
+            rejected = self._rejected + Counter(answer.rejected)
+            self._write({"stamp_s": stamp_s, "state": answer.state.name, "why": answer.why, "accepted": self._accepted + accepted,
+                         "rejected": dict(sorted(rejected.items()))})
         if self._pictures and answer.views and (self._shown_s is None or not 0.0 <= stamp_s - self._shown_s < VIEWS_S):
             self._shown_s = stamp_s
             for number, view in enumerate(answer.views):

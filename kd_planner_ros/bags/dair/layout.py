@@ -97,8 +97,14 @@ class DairV2x:
         return len(self._pairs) - len(self.pairs)
 
     def earlier(self, shot: Shot, frames: int) -> Shot | None:
-        """The station's picture ``frames`` ids before ``shot``, of the same batch; None where there is none."""
-        other = self.station.get(f"{int(shot.frame) - frames:06d}")
+        """The station's picture ``frames`` ids before ``shot``, of the same batch; None where there is none.
+
+        Raises:
+            BagError: the id is no number.
+        """
+        with reading(BagError, "ids of the station's pictures that are numbers, as published", "leave --delay-frames out"):
+            wanted = int(shot.frame) - frames
+        other = self.station.get(f"{wanted:06d}")
         return other if other is not None and other.sequence == shot.sequence else None
 
     # --- calibration -------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ class V2xVlm(nn.Module):
 
     Attributes:
         free_running: whether a call with a whole answer also decodes a plan of its own, in evaluation mode: what a validation
-            compares. A teacher need not.
+            compares. A teacher need not. Such a call reads the network's own caption, as at run time, where the config wants one.
     """
 
     def __init__(self, config: V2xVlmConfig):
@@ -49,12 +49,13 @@ class V2xVlm(nn.Module):
         """
         maps = self.florence.maps(image)
         seen = self.florence.tokens(maps[-1])
-        if answer.shape[1] == 1 and self.caption:
+        alone = answer.shape[1] == 1 or (self.free_running and not self.training)
+        if alone and self.caption:
             words = self._described(seen, words)
         read, mask = self.read(seen, words)
         if answer.shape[1] == 1:
             return self.plan(read, mask)
-        found = {} if self.training or not self.free_running else self.plan(read, mask)
+        found = self.plan(read, mask) if alone else {}
         hidden = self.florence.speak(answer, read, mask)
         if self.steps is not None:
             found["drawn"] = self._drawn(hidden[:, :WAYPOINTS])

@@ -24,6 +24,8 @@ from kd_planner_ros.runtime.paths import config_folder
 
 LARGE_TICK_BYTES = 250_000
 """When a tick's sensors are larger, default Fast DDS loses samples between processes (docs/ros.md)."""
+ROADSIDE_BYTES = 4 * 384 * 216
+"""Of a picture as the built-in world's stations take it."""
 PROFILES_FILE, OLD_PROFILES_FILE = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
 _OLD_DISTRIBUTIONS = ("humble", "iron", "jazzy")
 """Their rmw_fastrtps reads the old name only; later ones warn of it."""
@@ -49,9 +51,10 @@ def graph_environment(rig: SensorRig) -> dict[str, str]:
 
 
 def transport_environment(rig: SensorRig) -> dict[str, str]:
-    """The variable that gives Fast DDS shared memory for a tick of ``rig``; empty where the default has room for it, or
-    where the shell says how."""
+    """The variable that gives Fast DDS shared memory for a tick of ``rig``, pictures of roadside stations included; empty where the
+    default has room for it, or where the shell says how."""
     sizes = [4 * spec.width * spec.height for spec in rig.cameras]
+    sizes += [ROADSIDE_BYTES] * (rig.roadside.views if rig.roadside is not None else 0)
     sizes += [int(16 * spec.points_per_second * spec.period_s) for spec in rig.lidars]
     own = (PROFILES_FILE, OLD_PROFILES_FILE, "FASTDDS_BUILTIN_TRANSPORTS")
     if sum(sizes) <= LARGE_TICK_BYTES or any(name in os.environ for name in own):

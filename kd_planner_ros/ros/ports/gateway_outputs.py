@@ -11,7 +11,7 @@ from std_msgs.msg import String
 from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.core.v2x import CooperativePicture, CoopState, RoadsideView
 from kd_planner_ros.ros.messages import make
-from kd_planner_ros.ros.qos import LATCHED, ROADSIDE, STATE, advertise
+from kd_planner_ros.ros.qos import LATCHED, ROADSIDE, ROADSIDE_IMAGE, STATE, advertise
 from kd_planner_ros.wire.codec.base import MAP_FRAME
 from kd_planner_ros.wire.codec.pictures import rgb
 from kd_planner_ros.wire.codec.tables import table
@@ -31,7 +31,8 @@ class GatewayOutputs:
             topics = Topics(station.id)
             self._lists[station.id] = advertise(node, PointCloud2, roadside(topics.of("station_objects"), BEHIND_GATEWAY), ROADSIDE)
             for camera in station.cameras:
-                self._pictures[station.id, camera.id] = advertise(node, Image, roadside(topics.image(camera.id), BEHIND_GATEWAY), ROADSIDE)
+                self._pictures[station.id, camera.id] = advertise(
+                    node, Image, roadside(topics.image(camera.id), BEHIND_GATEWAY), ROADSIDE_IMAGE)
         names = Topics()
         self._stations = advertise(node, String, names.of("v2x_stations"), LATCHED)
         self._objects, self._phases = (advertise(node, PointCloud2, names.of(f"v2x_{name}"), STATE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from kd_planner_ros.core.frames import RoadsideBuffer
 from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.ros.diagnostics import WARN, Health
 from kd_planner_ros.ros.lifecycle import guarded
-from kd_planner_ros.ros.qos import LATCHED, ROADSIDE, subscribe
+from kd_planner_ros.ros.qos import LATCHED, ROADSIDE, ROADSIDE_IMAGE, subscribe
 from kd_planner_ros.ros.stamps import from_stamp
 from kd_planner_ros.wire.topics import DIRECT, Topics, roadside
 
@@ -36,14 +37,20 @@ class RoadsideInputs:
         self._node, self._adapter, self._buffer, self._health = node, adapter, buffer, health
         self._beginning, self._on_taken = beginning, on_taken
         self._counts = {**dict.fromkeys(TAKEN, 0), "roadside messages refused": 0}
-        self._known: dict[str, list[Any]] = {}
+        self._known: dict[str, tuple[Station, list[Any]]] = {}
         topic = roadside(Topics().of("stations"), beginning)
         self._stations = subscribe(node, String, topic, guarded(health, self._take_stations, name="stations"), LATCHED)
 
     def _take_stations(self, message: String) -> None:
-        for station in self._adapter.from_msg("stations", message):
-            if station.id not in self._known:
-                self._known[station.id] = self._subscribe(station)
+        """Hear these stations alone: another map's have the same ids at other places, and perhaps other cameras."""
+        told = {station.id: station for station in self._adapter.from_msg("stations", message)}
+        for name in [name for name, (station, _) in self._known.items() if told.get(name) != station]:
+            for port in self._known.pop(name)[1]:
+                self._node.destroy_subscription(port)
+            self._buffer.forget(name)
+        for name, station in told.items():
+            if name not in self._known:
+                self._known[name] = station, self._subscribe(station)
 
     def _subscribe(self, station: Station) -> list[Any]:
         topics, node, health = Topics(station.id), self._node, self._health
@@ -60,7 +67,9 @@ class RoadsideInputs:
             return take
 
         named = [(roadside(topics.image(camera.id), self._beginning), camera) for camera in station.cameras]
-        ports = [subscribe(node, Image, topic, guarded(health, pictures(camera), name=topic), ROADSIDE) for topic, camera in named]
+        mismatch = partial(health.set, "qos", WARN)
+        ports = [subscribe(node, Image, topic, guarded(health, pictures(camera), name=topic), ROADSIDE_IMAGE, mismatch)
+                 for topic, camera in named]
         if self._buffer.wants_objects:
             topic = roadside(topics.of("station_objects"), self._beginning)
             ports.append(subscribe(node, PointCloud2, topic, guarded(health, objects, name=topic), ROADSIDE))
@@ -97,6 +106,6 @@ class RoadsideInputs:
 
     def close(self, node: Any) -> None:
         """Drop the subscriptions."""
-        for one in (self._stations, *(port for ports in self._known.values() for port in ports)):
+        for one in (self._stations, *(port for _, ports in self._known.values() for port in ports)):
             node.destroy_subscription(one)
         self._known.clear()

@@ -12,7 +12,7 @@ from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.geometry.attitude import optical
 from kd_planner_ros.ros.messages import make
-from kd_planner_ros.ros.qos import LATCHED, ROADSIDE, advertise
+from kd_planner_ros.ros.qos import LATCHED, ROADSIDE, ROADSIDE_IMAGE, advertise
 from kd_planner_ros.wire.codec.base import MAP_FRAME
 from kd_planner_ros.wire.codec.motion import Mount
 from kd_planner_ros.wire.codec.pictures import camera_info, rgb
@@ -31,9 +31,9 @@ class RoadsideOutputs:
             topics = Topics(station.id)
             self._objects[station.id] = advertise(node, PointCloud2, topics.of("station_objects"), ROADSIDE)
             for camera in station.cameras:
-                self._pictures[station.id, camera.id] = (
-                    advertise(node, Image, topics.image(camera.id), ROADSIDE),
-                    advertise(node, CameraInfo, topics.of("camera_info", camera.id), ROADSIDE))
+                infos = advertise(node, CameraInfo, topics.of("camera_info", camera.id), LATCHED)
+                self._pictures[station.id, camera.id] = advertise(node, Image, topics.image(camera.id), ROADSIDE_IMAGE), infos
+                infos.publish(camera_info(make, camera, 0, topics.frame(camera.id)))
         self._stations = advertise(node, String, Topics().of("stations"), LATCHED)
         self._stations.publish(adapter.to_msg("stations", stations, 0))
 

@@ -13,11 +13,11 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.ros.diagnostics import Health
+from kd_planner_ros.ros.diagnostics import WARN, Health
 from kd_planner_ros.ros.lifecycle import guarded
 from kd_planner_ros.ros.messages import find_type
 from kd_planner_ros.ros.pace import Pace
-from kd_planner_ros.ros.qos import ROADSIDE, subscribe
+from kd_planner_ros.ros.qos import ROADSIDE, ROADSIDE_IMAGE, subscribe
 from kd_planner_ros.ros.specs.v2x_station import V2xStationParams
 from kd_planner_ros.ros.stamps import from_stamp
 from kd_planner_ros.v2x.station import Sender
@@ -43,7 +43,8 @@ class StationInputs:
         """What CPMs lacked, and those that were left out."""
 
         def port(kind: type, topic: str, work: Callable[[Any], None]) -> None:
-            self._ports.append(subscribe(node, kind, topic, guarded(health, work, name=topic), ROADSIDE))
+            profile = ROADSIDE_IMAGE if kind is Image else ROADSIDE
+            self._ports.append(subscribe(node, kind, topic, guarded(health, work, name=topic), profile, partial(health.set, "qos", WARN)))
 
         station = sender.station
         for one in station.cameras:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 IN, OUT = "in", "out"
-SENSOR, STATE, COMMAND, LATCHED, STATIC, ROADSIDE, RADIO = "sensor", "state", "command", "latched", "static", "roadside", "radio"
+SENSOR, STATE, COMMAND, LATCHED, STATIC = "sensor", "state", "command", "latched", "static"
+ROADSIDE, ROADSIDE_IMAGE, RADIO = "roadside", "roadside_image", "radio"
 QOS_TEXTS = {SENSOR: "reliable; depth 5 to publish, 1 to subscribe, 5 where the model declares a history", STATE: "reliable, depth 10",
              COMMAND: "reliable, depth 1",
              LATCHED: "reliable, depth 1, transient local", STATIC: "reliable, depth 100, transient local",
+             ROADSIDE_IMAGE: "reliable, depth 5",
              ROADSIDE: "best effort, depth 5: nobody waits for a lost message",
              RADIO: "best effort, depth 5; offers a deadline of 1 s and a lifespan of 0.5 s"}
 """Quality of service by its name (``ros/qos.py``). Every port may be overridden by ``qos_overrides`` in YAML."""
@@ -120,7 +122,7 @@ MODEL_INPUTS = (
     Port("tf", IN, "tf2_msgs/TFMessage", STATE, "the same, from a bridge that sends the sensors' frames here"),
     Port("<lidar>", IN, "sensor_msgs/PointCloud2", SENSOR, "each LiDAR that the model declares"),
     Port(STATIONS, IN, "std_msgs/String", LATCHED, "JSON: where the stations stand; only where the model asks for roadside views"),
-    Port("/carla/<station>/<camera>/image", IN, "sensor_msgs/Image", ROADSIDE, "each camera of the stations that were named"),
+    Port("/carla/<station>/<camera>/image", IN, "sensor_msgs/Image", ROADSIDE_IMAGE, "each camera of the stations that were named"),
     Port("/carla/<station>/objects", IN, "sensor_msgs/PointCloud2", ROADSIDE,
          "table of road users (ACTOR_DTYPE) in `map`; only where the model asks for object lists"),
     Port("/v2x/phases", IN, "sensor_msgs/PointCloud2", STATE, "signal phases that stations report; only where the model asks for them"))

@@ -6,7 +6,20 @@ from dataclasses import MISSING, dataclass, fields, make_dataclass
 
 from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.ros.params import CommonParams, param
-from kd_planner_ros.ros.specs.base import DIAGNOSTICS, IN, LATCHED, OUT, RADIO, ROADSIDE, STATIONS, NodeSpec, Place, Port, hears_roadside
+from kd_planner_ros.ros.specs.base import (
+    DIAGNOSTICS,
+    IN,
+    LATCHED,
+    OUT,
+    RADIO,
+    ROADSIDE,
+    ROADSIDE_IMAGE,
+    STATIONS,
+    NodeSpec,
+    Place,
+    Port,
+    hears_roadside,
+)
 from kd_planner_ros.v2x.channel_settings import ChannelSettings
 
 CHANNEL = "channel_"
@@ -76,8 +89,8 @@ def messages_per_s(params: V2xStationParams, station: Station) -> float:
 
 NODE = NodeSpec("v2x_station", "Compresses, signs and sends what roadside stations see.", V2xStationParams, (
     Port(STATIONS, IN, "std_msgs/String", LATCHED, "JSON: the stations of the map; only without parameter `stations`"),
-    Port("/carla/<station>/<camera>/image", IN, "sensor_msgs/Image, or sensor_msgs/CompressedImage", ROADSIDE,
-         "a roadside camera; parameter `image_topic` names another topic"),
+    Port("/carla/<station>/<camera>/image", IN, "sensor_msgs/Image, or sensor_msgs/CompressedImage", ROADSIDE_IMAGE,
+         "a roadside camera; parameter `image_topic` names another topic; compressed ones are heard best effort"),
     Port("/carla/<station>/objects", IN, "sensor_msgs/PointCloud2", ROADSIDE,
          "table of road users (ACTOR_DTYPE) in `map`; parameter `objects_topic` names another topic"),
     Port("/etsi_its_conversion/cpm_ts/out", IN, "etsi_its_cpm_ts_msgs/CollectivePerceptionMessage", ROADSIDE,

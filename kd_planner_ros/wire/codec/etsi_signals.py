@@ -26,7 +26,7 @@ _STATES = {3: LightState.RED, 4: LightState.RED, 5: LightState.GREEN, 6: LightSt
 nothing that a car could rely on: OFF."""
 _FREEST = (LightState.GREEN, LightState.YELLOW, LightState.RED, LightState.OFF)
 _NODES, _XY_CHOICES = 0, 6
-_UNKNOWN_MARK, _MS_A_MINUTE, _HOUR_S, _PASSED_S = 36_000, 60_000, 3600.0, 1800.0
+_UNKNOWN_MARK, _UNKNOWN_MINUTE, _MS_A_MINUTE, _HOUR_S, _PASSED_S = 36_000, 527_040, 60_000, 3600.0, 1800.0
 COMPUTED, LAT_LON, NO_GROUP = "lanes computed from others", "lanes in degrees", "lanes without a signal group"
 SEVERAL, NO_STATE, NO_TIME = "lanes of several signal groups", "lanes whose groups have no state", "messages without a time"
 SOME_STATE = "lanes of which one signal group has no state"
@@ -147,7 +147,8 @@ def _left_s(mark: int, stamp_ns: int) -> float:
 
 def _stamp_ns(one: Any, now_ns: int, notes: Counter[str]) -> int:
     """When the message was made: minute of the year and milliseconds of the minute, in the year that is nearest to ``now_ns``."""
-    if not (one.moy_is_present and one.time_stamp_is_present) or int(one.time_stamp.value) > _MS_A_MINUTE:
+    known = one.moy_is_present and one.time_stamp_is_present
+    if not known or int(one.moy.value) >= _UNKNOWN_MINUTE or int(one.time_stamp.value) > _MS_A_MINUTE:
         notes[NO_TIME] += 1
         return now_ns
     since_ns = int(one.moy.value) * 60 * NS + int(one.time_stamp.value) * (NS // 1000)

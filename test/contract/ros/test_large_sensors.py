@@ -9,7 +9,7 @@ import pytest
 from support.graph import DOMAIN
 
 from kd_planner_ros.core.ego import Pose
-from kd_planner_ros.core.sensors import CameraSpec, SensorRig
+from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig
 from kd_planner_ros.networks.interfuser.config import SMALL_INPUTS, InterFuserConfig
 from kd_planner_ros.ros.graph.environment import OLD_PROFILES_FILE, PROFILES_FILE, graph_environment
 
@@ -71,6 +71,7 @@ def test_large_sensors_get_the_larger_shared_memory(monkeypatch):
     clean(monkeypatch)
     small = SensorRig(cameras=(CameraSpec("front", Pose(), 224, 64, 100.0),))
     assert PROFILES_FILE not in graph_environment(small)
+    assert os.path.isfile(graph_environment(SensorRig(roadside=RoadsideWish()))[PROFILES_FILE]), "a station's picture has 0.33 MB"
     assert os.path.isfile(graph_environment(RIG)[PROFILES_FILE])
     monkeypatch.setenv("ROS_DISTRO", "jazzy")
     assert PROFILES_FILE not in graph_environment(RIG) and os.path.isfile(graph_environment(RIG)[OLD_PROFILES_FILE])

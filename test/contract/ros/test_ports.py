@@ -25,7 +25,7 @@ from kd_planner_ros.ros.nodes import controller_node, perception_node, planner_n
 from kd_planner_ros.ros.ports.roadside_outputs import RoadsideOutputs
 from kd_planner_ros.ros.profiles import load_profile
 from kd_planner_ros.ros.specs import node_specs
-from kd_planner_ros.ros.specs.base import COMMAND, IN, LATCHED, OUT, RADIO, ROADSIDE, SENSOR, STATE, STATIC, STATIONS
+from kd_planner_ros.ros.specs.base import COMMAND, IN, LATCHED, OUT, RADIO, ROADSIDE, ROADSIDE_IMAGE, SENSOR, STATE, STATIC, STATIONS
 from kd_planner_ros.ros.stop import StopFlag
 from kd_planner_ros.v2x.key_files import make_keys
 
@@ -35,7 +35,7 @@ EVERYBODYS = re.compile(r"^(/rosout|/parameter_events|.*/transition_event)$")
 """Topics that rclpy opens on each node."""
 RELIABLE, LASTING = ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL
 QOS = {SENSOR: (True, False), STATE: (True, False), COMMAND: (True, False), LATCHED: (True, True), STATIC: (True, True),
-       ROADSIDE: (False, False), RADIO: (False, False)}
+       ROADSIDE: (False, False), ROADSIDE_IMAGE: (True, False), RADIO: (False, False)}
 """Reliable, transient local."""
 IDS = {"<camera>": r"\w+", "<lidar>": "lidar", "<station>": "rsu", "<output>": r"\w+"}
 

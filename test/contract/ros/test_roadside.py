@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 import rclpy
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from support.towns import scene
 
 from kd_planner_ros.core.ego import EgoState, Pose
@@ -20,7 +20,7 @@ from kd_planner_ros.ros.ports.model_inputs import ModelInputs
 from kd_planner_ros.ros.ports.roadside_inputs import RoadsideInputs
 from kd_planner_ros.ros.ports.roadside_outputs import RoadsideOutputs
 from kd_planner_ros.ros.ports.world_outputs import WorldOutputs
-from kd_planner_ros.ros.qos import STATE
+from kd_planner_ros.ros.qos import LATCHED, STATE
 from kd_planner_ros.ros.stamps import to_stamp
 from kd_planner_ros.world.sensor_data import SensorData
 
@@ -69,6 +69,29 @@ def test_pictures_and_object_lists_arrive_as_they_were_sent(setup):
     assert view.objects.tobytes() == ROWS.tobytes(), "uncut, ids and all"
     assert setup.views(SECOND + 600_000_000) == (), "0.6 s is older than the limit"
     assert setup.views(SECOND - 1) == (), "what is newer than the frame waits"
+
+
+def test_other_stations_with_the_same_ids_are_heard_at_their_own_places(setup):
+    """Another map's station_1 stands elsewhere, has another camera, and there is no station beside it."""
+    setup.outputs.publish([RoadsideView("near", CAMERA, PICTURE, ROWS, 0, 0.0)], SECOND)
+    setup.until(lambda: setup.inputs.values()["roadside pictures"] == 1)
+    other = Station("near", Pose(x=40.0), (CameraSpec("side", Pose(x=40.0, z=7.0), 16, 8, 60.0),))
+    again = RoadsideOutputs(setup.world, setup.adapter, (other,))
+    setup.until(lambda: setup.inputs.values()["roadside stations"] == 1
+                and again._pictures["near", "side"][0].get_subscription_count() == 1
+                and setup.outputs._pictures["near", "camera"][0].get_subscription_count() == 0)
+    assert setup.views(SECOND) == (), "what the old one sent is forgotten"
+    again.publish([RoadsideView("near", other.cameras[0], PICTURE, None, 0, 0.0)], SECOND)
+    setup.until(lambda: setup.inputs.values()["roadside pictures"] == 2)
+    view, = setup.views(SECOND)
+    assert view.foot.x == 40.0 and view.camera.id == "side" and view.objects is None
+
+
+def test_calibrations_reach_who_comes_late(setup):
+    heard = []
+    setup.model.create_subscription(CameraInfo, "/carla/far/camera/camera_info", heard.append, LATCHED)
+    setup.until(lambda: heard)
+    assert (heard[0].width, heard[0].header.frame_id) == (16, "far/camera"), "no picture was taken yet"
 
 
 def test_a_station_that_sends_nothing_costs_nothing(setup):

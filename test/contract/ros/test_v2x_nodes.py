@@ -323,6 +323,22 @@ def test_time_that_goes_back_is_a_new_beginning(car):
     assert car.gateway.counts["accepted"] == 1 and car.gateway.refusals == {}
 
 
+def test_what_was_refused_before_time_was_set_back_stays_in_the_run_folder(graph, site):
+    car = Car(graph, site, run_dir=str(site))
+    for t_s, late_s in ((5.0, 0.9), (1.0, 0.8)):
+        car.at(t_s)
+        assert wait_for(lambda: car.gateway.refusals == {}, 30.0)
+        car.drive()
+        car.send(car.message(age_s=late_s))
+        car.at(t_s + 1.2)
+        car.drive()
+    assert car.node.trigger_deactivate()
+    rows = [json.loads(line) for line in (site / "v2x_rejected.jsonl").read_text().splitlines()]
+    assert [row["reason"] for row in rows] == [reasons.STALE] * 2
+    told = [json.loads(line)["rejected"] for line in (site / "v2x.jsonl").read_text().splitlines()]
+    assert told[-1] == {reasons.STALE: 2}, "of the whole drive"
+
+
 @pytest.mark.parametrize("kind, folder", [(V2xGatewayNode, "allowed"), (V2xStationNode, "private")])
 def test_a_key_that_cannot_be_used_is_named_at_start(graph, site, kind, folder):
     given = {"keys": str(site / "keys" / folder), "stations": str(site / "stations.json")}

@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -151,6 +152,12 @@ def test_missing_pictures_are_counted_and_broken_lists_refused(tmp_path):
         DairV2x(folder)
     with pytest.raises(BagError, match="vehicle-side"):
         DairV2x(tmp_path / "nothing")
+
+
+def test_a_delay_among_pictures_without_numbers_is_refused_in_a_sentence(published):
+    data = DairV2x(published)
+    with pytest.raises(BagError, match="ids of the station's pictures that are numbers.*leave --delay-frames out"):
+        data.earlier(replace(data.pairs[0].station, frame="a0001"), 1)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=4), lambda one: st.lists(one, max_size=3) | st.dictionaries(

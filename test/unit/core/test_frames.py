@@ -117,6 +117,16 @@ def test_the_foot_of_the_mast_decides_wherever_its_cameras_hang_and_whatever_it_
         maker.roadside.take(RoadsideView("nowhere", camera_at(0.0), PICTURE, None, 0, 0.0))
 
 
+def test_messages_of_a_station_that_is_another_one_now_are_forgotten():
+    maker = roadside(views=2, objects=True)
+    for name in ("station_1", "station_2"):
+        maker.roadside.take_picture(mast(name), camera_at(0.0), 0, PICTURE)
+        maker.roadside.take_objects(mast(name), 0, np.zeros(1, ACTOR_DTYPE))
+    maker.roadside.forget("station_1")
+    maker.roadside.forget("nobody")
+    assert [view.station for view in make(maker, 0).roadside] == ["station_2"]
+
+
 def test_a_picture_that_cannot_be_decoded_is_missing_and_the_list_remains():
     maker = roadside(objects=True)
     maker.roadside.take_picture(mast("a"), camera_at(0.0), 0, b"broken")

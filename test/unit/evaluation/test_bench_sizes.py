@@ -23,6 +23,22 @@ def test_every_size_is_measured_and_nothing_is_left(monkeypatch, tmp_path):
     assert all(row["paper_ms"] is None and "paper_speed_up" not in row for row in found["rows"])  # it has no such input
 
 
+def test_sizes_that_cannot_be_built_here_are_left_out_and_said(monkeypatch):
+    written = []
+    monkeypatch.setattr(module, "save_model", lambda folder, *rest: written.append(folder.name))
+    monkeypatch.setattr(module, "load_model_runner", lambda *args, **more: None)
+    monkeypatch.setattr(module, "bench_latency", lambda size, frames: {"p50_ms": 10.0, "engine": "none"})
+    found = bench_sizes("v2x_vlm", frames=1)
+    assert [row["size"] for row in found["rows"]] == ["nano_teacher", "nano"] and sorted(written) == ["nano", "nano_teacher"]
+    assert [one["size"] for one in found["left_out"]] == ["full", "full_teacher"]
+    assert all("tokenizer.json" in one["why"] for one in found["left_out"])
+    vlm = find_network("v2x_vlm")
+    monkeypatch.setattr(module, "find_network", lambda name: replace(
+        vlm, configurations=tuple(one for one in vlm.configurations if one.size == "full")))
+    with pytest.raises(ConfigError, match="a size of 'v2x_vlm' that can be built here; got .*tokenizer.json"):
+        bench_sizes("v2x_vlm", frames=1)
+
+
 def test_a_perceivers_sizes_are_measured_too(monkeypatch, tmp_path):
     install_network(monkeypatch, tmp_path, "sized_eye_package")
     found = bench_sizes("tiny_eye", frames=1)

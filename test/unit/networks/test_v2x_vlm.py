@@ -17,7 +17,7 @@ from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.geometry.projection import pixels
-from kd_planner_ros.networks.v2x_vlm.config import SIZES, TIMES_S, V2xVlmConfig
+from kd_planner_ros.networks.v2x_vlm.config import CAPTION_WORDS, SIZES, TIMES_S, V2xVlmConfig
 from kd_planner_ros.networks.v2x_vlm.florence import as_florence, build_florence
 from kd_planner_ros.networks.v2x_vlm.model import build_model, example_inputs
 from kd_planner_ros.networks.v2x_vlm.processor import build_processor
@@ -262,6 +262,23 @@ def test_decoded_tokens_are_those_that_transformers_generates(nano):
         points = nano(**inputs)["points"]
     wanted = locations_of(NANO).points((ids[:, 1:] - FIRST_LOCATION).view(2, 9, 2).numpy())
     assert np.allclose(points.numpy(), wanted, atol=1e-4)
+
+
+def test_a_validation_reads_the_network_s_own_caption_and_a_training_step_the_true_one():
+    """The weights of a run are chosen by plans as the car will make them: nobody tells it what it sees."""
+    torch.manual_seed(0)
+    config = V2xVlmConfig(caption=True)
+    model, processor = build_model(config), build_processor(config)
+    inputs, answer = processor.encode([frame(config.rig, 0)]), torch.randint(FIRST_LOCATION, FIRST_LOCATION + 256, (1, 19))
+    true = inputs["words"].clone()
+    true[:, 2:2 + CAPTION_WORDS] = number_id(7)
+    with torch.inference_mode():
+        alone = model.eval()(inputs["image"], inputs["words"], inputs["answer"])
+        told, free = (model(inputs["image"], words, answer) for words in (true, inputs["words"]))
+        assert torch.equal(told["points"], alone["points"]) and torch.equal(told["logits"], free["logits"])
+        model.free_running = False
+        teacher = [model(inputs["image"], words, answer)["logits"] for words in (true, inputs["words"])]
+        assert not torch.equal(*teacher), "a teacher reads what the student is told"
 
 
 def test_the_network_s_own_caption_fills_the_free_places():

@@ -48,6 +48,18 @@ def test_states_reasons_counts_and_views_are_logged(tmp_path):
     assert image.shape == (72, 128, 3)
 
 
+def test_counts_are_those_of_the_drive_over_all_its_gateways(tmp_path):
+    radio, log = Radio(), GatewayLog(tmp_path, START_NS, pictures=False)
+    drive(radio, log, 1.0, lambda t_s: radio.send(t_s, latency_s=2.0 if round(10 * t_s) % 2 else None))
+    log.carry(radio.gateway.counts["accepted"], radio.gateway.refusals)
+    radio.gateway.reset()
+    drive(radio, log, 2.0, lambda t_s: radio.send(t_s, **({"payload": bytes(45)} if round(10 * t_s) % 2 else {})), 1.0)
+    log.take(radio.picture(9.0), radio.gateway.counts["accepted"])
+    log.close()
+    last = lines(tmp_path)[-1]
+    assert last["accepted"] == 5 + 5 and list(last["rejected"].items()) == [("malformed", 5), ("stale", 5)]
+
+
 def test_a_log_without_pictures_and_one_that_goes_on(tmp_path):
     radio, log = Radio(), GatewayLog(tmp_path, START_NS - 10 * S, pictures=False)
     drive(radio, log, 3.0, lambda t_s: radio.send(t_s, jpeg=picture(round(10 * t_s))))
