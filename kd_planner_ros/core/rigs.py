@@ -28,6 +28,20 @@ def merge_rigs(rigs: Mapping[str, SensorRig]) -> SensorRig:
     return merged
 
 
+def names_apart(rig: SensorRig, prefix: str, *others: SensorRig) -> dict[str, str]:
+    """Names under which sensors of ``rig`` can be mounted beside those of ``others``: ``prefix`` before the id of each that one of them
+    declares differently. A sensor that all declare alike, whatever its rate, is one and keeps its name."""
+    known = [one for other in others for one in _sensors(other)]
+    return {spec.id: prefix + spec.id for spec in _sensors(rig) if any(one.id == spec.id and not _same(one, spec) for one in known)}
+
+
+def renamed_rig(rig: SensorRig, names: Mapping[str, str]) -> SensorRig:
+    """``rig`` with the sensors of ``names`` under their new names."""
+    return replace(rig, cameras=tuple(replace(spec, id=names.get(spec.id, spec.id)) for spec in rig.cameras),
+                   lidars=tuple(replace(spec, id=names.get(spec.id, spec.id)) for spec in rig.lidars),
+                   optional=tuple(names.get(one, one) for one in rig.optional))
+
+
 def merge_wishes(*wishes: RoadsideWish | None) -> RoadsideWish | None:
     """The wish that covers every one of ``wishes``: most views, largest range, longest age, object lists where one wants them; None where
     nobody wants anything. Each model still gets only what it asked for: its own buffer chooses."""
@@ -43,11 +57,19 @@ def _merged(ours: tuple, theirs: tuple, kind: str, names: str) -> tuple:
     found = {spec.id: spec for spec in ours}
     for spec in theirs:
         known = found.get(spec.id, spec)
-        if replace(known, period_s=spec.period_s) != spec:
+        if not _same(known, spec):
             raise ConfigError(f"one {kind} '{spec.id}' for {names}", f"{_text(known)} and {_text(spec)}",
                               "choose a model that was made for the planner's sensors, or leave it out")
         found[spec.id] = replace(spec, period_s=min(known.period_s, spec.period_s)) if kind == "camera" else known
     return tuple(found.values())
+
+
+def _sensors(rig: SensorRig) -> tuple[CameraSpec | LidarSpec, ...]:
+    return (*rig.cameras, *rig.lidars)
+
+
+def _same(one: CameraSpec | LidarSpec, other: CameraSpec | LidarSpec) -> bool:
+    return replace(one, period_s=other.period_s) == other
 
 
 def _text(spec: CameraSpec | LidarSpec) -> str:

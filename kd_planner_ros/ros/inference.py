@@ -85,16 +85,19 @@ class Inference:
         on_reset: called on the worker thread when the model is reset.
         max_latency_s: processing time above which a result is late, 0: the model's period; ``max_late`` such results in a row are
             an error.
+        on_time: called on the worker thread with the milliseconds from the set to its published result.
     """
 
     def __init__(self, model: Any, health: Health, make_frame: Callable[[AlignedSet], Frame], work: Callable[[Frame], Any],
                  on_result: Callable[[Any, Frame], None], on_fault: Callable[[int, str], None],
-                 on_reset: Callable[[], None] = lambda: None, max_latency_s: float = 0.0, max_late: int = 10):
+                 on_reset: Callable[[], None] = lambda: None, max_latency_s: float = 0.0, max_late: int = 10,
+                 on_time: Callable[[float], None] = lambda took_ms: None):
         self.model, self._health, self._make_frame = model, health, make_frame
         self._run, self._role = work, getattr(model, "role", PLANNER)
-        self._on_result, self._on_fault, self._on_reset = on_result, on_fault, on_reset
+        self._on_result, self._on_fault, self._on_reset, self._on_time = on_result, on_fault, on_reset, on_time
         self.results = self.faults = 0
         self._latencies_ms: deque[float] = deque(maxlen=200)
+        self._overheads_ms: deque[float] = deque(maxlen=200)
         self._results = "perceptions" if self._role == PERCEIVER else "plans"
         self._latency = LatencyHealth(health, max_latency_s or 1.0 / getattr(model, "rate_hz", 10.0), max_late, self._results)
         self._epoch = self._done_epoch = 0
@@ -121,14 +124,18 @@ class Inference:
                 self._on_reset()
                 self._done_epoch = epoch
             frame = self._make_frame(inputs)
+            unpacked = time.perf_counter()
             result = self._run(frame)
-            took_s = time.perf_counter() - started
-            self._latencies_ms.append(took_s * 1e3)
+            done = time.perf_counter()
+            self._latencies_ms.append((done - started) * 1e3)
             with self._lock:
                 if epoch == self._epoch:
                     self._on_result(result, frame)
                     self.results += 1
-                    self._latency.add(took_s)
+                    self._latency.add(done - started)
+                    published = time.perf_counter()
+                    self._overheads_ms.append((unpacked - started + published - done) * 1e3)
+                    self._on_time((published - started) * 1e3)
         except Exception as error:  # noqa: BLE001  whatever the model does, the car must be stopped and the node must live
             self._report(epoch, inputs.stamp_ns, error)
         else:
@@ -150,6 +157,8 @@ class Inference:
         if self._latencies_ms:
             p50, p95 = np.percentile(list(self._latencies_ms), [50, 95])
             values |= {"latency p50 ms": f"{p50:.1f}", "latency p95 ms": f"{p95:.1f}"}
+        if self._overheads_ms:  # unpacking and publishing: what the node costs beside its model
+            values["overhead p50 ms"] = f"{np.median(list(self._overheads_ms)):.2f}"
         return values
 
     def close(self) -> None:

@@ -51,15 +51,15 @@ class Graph:
         executor.remove_node(node)
         executor.shutdown()
 
-    def start(self, kind, parameters=None, profile="carla_bridge", role_name="", spec=None, **more):
-        """A node of the graph with its profile's remappings; ``spec`` gives it another name and topics of its own."""
+    def start(self, kind, parameters=None, profile="carla_bridge", role_name="", spec=None, remaps=(), **more):
+        """A node of the graph with its profile's remappings and ``remaps``; ``spec`` gives it another name and topics of its own."""
         from rclpy.parameter import Parameter
 
         from kd_planner_ros.ros.profiles import load_profile
 
         chosen = load_profile(profile, role_name)
         values = {"role_name": chosen.role_name, "carla_profile": chosen.name, **(parameters or {})}
-        pairs = {**dict(chosen.remappings()), **({"__node": spec.name, **dict(spec.remaps)} if spec else {})}
+        pairs = {**dict(chosen.remappings()), **({"__node": spec.name, **dict(spec.remaps)} if spec else {}), **dict(remaps)}
         words = ["--ros-args", *(word for pair in pairs.items() for word in ("-r", f"{pair[0]}:={pair[1]}"))]
         node = kind(namespace=chosen.namespace, cli_args=words, context=self.context,
                     parameter_overrides=[Parameter(name, value=value) for name, value in values.items()], **more)

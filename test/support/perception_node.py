@@ -22,17 +22,17 @@ START, TICK = 10**9, 50_000_000
 class Source:
     """Plays clock, pictures, calibration and (where wanted) odometry."""
 
-    def __init__(self, graph, odometry=True, infos=False):
-        self.adapter, node = Adapter(), graph.node
+    def __init__(self, graph, odometry=True, infos=False, camera="front"):
+        self.adapter, self.camera, node = Adapter(), camera, graph.node
         self.clock = node.create_publisher(Clock, "/clock", 10)
-        self.image = node.create_publisher(Image, "front/image", 5)
-        self.infos = node.create_publisher(CameraInfo, "front/camera_info", 5) if infos else None
+        self.image = node.create_publisher(Image, f"{camera}/image", 5)
+        self.infos = node.create_publisher(CameraInfo, f"{camera}/camera_info", 5) if infos else None
         self.odometry = node.create_publisher(Odometry, "odometry", 10) if odometry else None
 
     def tick(self, n):
         stamp = START + n * TICK
         self.clock.publish(Clock(clock=to_stamp(stamp)))
-        self.image.publish(self.adapter.image_to_msg(np.full((32, 64, 3), n % 256, np.uint8), stamp, "front"))
+        self.image.publish(self.adapter.image_to_msg(np.full((32, 64, 3), n % 256, np.uint8), stamp, self.camera))
         if self.odometry is not None:
             self.odometry.publish(self.adapter.odometry_to_msg(EgoState(stamp, Pose(), 5.0)))
 

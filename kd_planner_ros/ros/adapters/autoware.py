@@ -35,7 +35,7 @@ class Adapter(carla_bridge.Adapter):
 
     def frame_id(self, sensor: str = "") -> str:
         """The sensor's own name, or ``base_link``."""
-        return sensor or "base_link"
+        return self.mounted.get(sensor, sensor) or "base_link"
 
     def notes(self) -> dict[str, str]:
         """What the diagnostics say about the message types in use, and the steering angle that the vehicle reports."""

@@ -31,6 +31,7 @@ class Adapter:
     which stayed apart (imaging/palette.py).
 
     Args:
+        mounted: sensor of the model -> name that it is mounted under, where that is another one.
         refused: message types that this system does not send although their package is installed.
     """
 
@@ -44,6 +45,7 @@ class Adapter:
 
     def __init__(self, role_name: str = "ego_vehicle", carla_version: str = "0.9.13"):
         self.role_name, self.carla_version = role_name, carla_version
+        self.mounted: Mapping[str, str] = {}
         self._formats: dict[str, tuple[str, Encode]] = {}
         self.control_type, self.route_type = self.type_of("control"), self.type_of("route")
         self.speed_type = self.type_of("speedometer")
@@ -52,7 +54,7 @@ class Adapter:
 
     def frame_id(self, sensor: str = "") -> str:
         """The frame of a sensor, or of the vehicle: the topic's prefix without ``/carla/``."""
-        return f"{self.role_name}/{sensor}" if sensor else self.role_name
+        return f"{self.role_name}/{self.mounted.get(sensor, sensor)}" if sensor else self.role_name
 
     def type_of(self, channel: str) -> Any:
         """The message class of a channel: CARLA's own where its package is installed, else the common one; None where that

@@ -23,7 +23,7 @@ class Adapter(carla_bridge.Adapter):
 
     def frame_id(self, sensor: str = "") -> str:
         """The sensor's own name, without the role."""
-        return sensor or self.role_name
+        return self.mounted.get(sensor, sensor) or self.role_name
 
     def from_msg(self, channel: str, message: Any) -> Any:
         """The record in ``message``; depth and semantic pictures are in CARLA's raw codes.

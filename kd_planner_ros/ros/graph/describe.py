@@ -71,8 +71,9 @@ class NodeProcess:
 class GraphConfig:
     """What the graph is made of. ``world`` is builtin, carla (CARLA and its bridge run elsewhere) or none (a bag, or
     anything else that speaks the profile). ``perceiver`` is the model of a perception node beside the planner, ``fallback_planner`` that of
-    a second planner; "" starts none. The planner lies in ``models_dir``, the others in ``perceiver_dir`` and ``fallback_dir``. ``asked``
-    holds the launch arguments, for the places of nodes that need more (``ros/specs``).
+    a second planner; "" starts none. The planner lies in ``models_dir``, the others in ``perceiver_dir`` and ``fallback_dir``.
+    ``perceiver_sensors``: the perceiver's sensors that are mounted under another name than the model's, with that name. ``asked`` holds the
+    launch arguments, for the places of nodes that need more (``ros/specs``).
 
     What is empty or None is left to the parameter files. ``params_file`` is the user's own. ``world_defaults`` and
     ``world_parameters`` go to the built-in world alone; the former give way to the files.
@@ -91,6 +92,7 @@ class GraphConfig:
     engine: str = ""
     models_dir: str = ""
     perceiver_dir: str = ""
+    perceiver_sensors: Mapping[str, str] = field(default_factory=dict)
     fallback_planner: str = ""
     fallback_dir: str = ""
     fallback_period_s: float = 0.0
@@ -155,7 +157,8 @@ def _process(config: GraphConfig, spec: NodeSpec, shared: Mapping[str, Any], der
     files = [node_file(spec.name), *([config.params_file] if config.params_file else [])]
     defaults = {**{name: value for name, value in derived.items() if name in common}, **defaults}
     parameters = {**{name: value for name, value in shared.items() if name in common}, **parameters}
-    remappings = {**dict(profile.remappings()), **dict(spec.remaps)}
+    own = {name: profile.topics.get(topic, topic) for name, topic in place.remaps(config).items()}
+    remappings = {**dict(profile.remappings()), **dict(spec.remaps), **own}
     return NodeProcess(spec.name, profile.namespace, spec.module, spec.executable, defaults, tuple(files), parameters,
                        tuple(remappings.items()), config.log_level)
 

@@ -117,15 +117,16 @@ def drive(config: DriveConfig) -> DriveReport:
     tell_same_fallback((planner, models_dir), (second_name, config.models_dir))
     keys = tempfile.TemporaryDirectory(prefix="kd_planner_ros_")  # gone with this process
     roadside = prepare_roadside(config.asked, "builtin", config.map, config.stations, str(run_dir), Path(keys.name))
-    rig = roadside.rig(rig_to_mount(facts.rig, seen.rig if seen else None, fallback=second.rig if second else None))
+    mounted = rig_to_mount(facts.rig, seen.rig if seen else None, fallback=second.rig if second else None)
+    rig = roadside.rig(mounted.rig)
     environment = graph_environment(rig)
     world = {**_world_parameters(config, run_dir), "planner_name": facts.name, "planner_folder": own_folder(planner, models_dir)}
     checked(WorldParams, world)
     checked(PlannerParams, {"planner": planner, "device": config.device, "engine": config.engine, "threads": config.threads})
     nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, perceiver=perceiver, device=config.device, engine=config.engine,
-                                 models_dir=models_dir, perceiver_dir=models_dir, fallback_planner=second_name, fallback_dir=models_dir,
-                                 fallback_period_s=1.0 / second.rate_hz if second else 0.0, threads=config.threads,
-                                 world_parameters=world, asked=roadside.asked_with(rig)))
+                                 models_dir=models_dir, perceiver_dir=models_dir, perceiver_sensors=mounted.perceiver_names,
+                                 fallback_planner=second_name, fallback_dir=models_dir, threads=config.threads, world_parameters=world,
+                                 fallback_period_s=1.0 / second.rate_hz if second else 0.0, asked=roadside.asked_with(rig)))
     check_nodes(nodes)
     require_free(run_dir, "drive", DRIVE_FILES)
     run_dir.mkdir(parents=True, exist_ok=True)

@@ -60,11 +60,13 @@ def prepare_drive(a: Mapping[str, str], folder: Path) -> Answer:
     fallback, second = perceiver_facts(fallback, fallback_dir, PLANNER)
     tell_same_fallback((planner, models_dir), (fallback, fallback_dir))
     roadside = prepare_roadside(a, a["world"], a["map"] or WorldParams.map, a["stations"], a["run_dir"], folder)
-    rig = roadside.rig(rig_to_mount(facts.rig, seen.rig if seen else None, a["world"] == "builtin", second.rig if second else None))
+    mounted = rig_to_mount(facts.rig, seen.rig if seen else None, a["world"] == "builtin", second.rig if second else None)
+    rig = roadside.rig(mounted.rig)
     sensors = Path(a["sensors_file"] or folder / "sensors.json").absolute()
     nodes = describe(GraphConfig(
         profile, planner, 1.0 / facts.rate_hz, world=a["world"], perceiver=perceiver, device=a["device"], engine=a["engine"],
-        models_dir=models_dir, perceiver_dir=perceiver_dir, fallback_planner=fallback, fallback_dir=fallback_dir,
+        models_dir=models_dir, perceiver_dir=perceiver_dir, perceiver_sensors=mounted.perceiver_names, fallback_planner=fallback,
+        fallback_dir=fallback_dir,
         fallback_period_s=1.0 / second.rate_hz if second else 0.0, asked=roadside.asked_with(rig), threads=_number(a, "threads", int),
         use_sim_time=TRUE_FALSE.get(a["use_sim_time"]), params_file=params_file, world_parameters=_world_parameters(a),
         world_defaults=_world_defaults(site, profile, facts, own_folder(planner, models_dir), sensors)))

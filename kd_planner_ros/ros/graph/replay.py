@@ -20,6 +20,7 @@ from kd_planner_ros.bags.roadside import require_hearer, roadside_topics
 from kd_planner_ros.bags.source import Source, read_cameras
 from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
 from kd_planner_ros.core.fields import check_fields
+from kd_planner_ros.core.rigs import renamed_rig
 from kd_planner_ros.core.sensors import RoadsideWish, SensorRig
 from kd_planner_ros.ros.graph.checks import check_nodes
 from kd_planner_ros.ros.graph.describe import GraphConfig, NodeProcess, describe
@@ -99,14 +100,17 @@ def _graph(config: ReplayConfig, recording: Recording, site: Site) -> _Graph:
     perceiver, seen = perceiver_facts(perceiver, perceiver_dir)
     _, trigger = needed_topics(recording, facts.rig)
     asked = {"planner": facts.rig.roadside, "perception": seen.rig.roadside if seen else None} if config.rate == 0.0 else {}
-    facts = replace(facts, rig=rig_to_mount(facts.rig, seen.rig if seen else None, pictures=False))
+    mounted = rig_to_mount(facts.rig, seen.rig if seen else None, pictures=False)
+    facts = replace(facts, rig=mounted.rig)
+    seen = None if seen is None else replace(seen, rig=renamed_rig(seen.rig, mounted.perceiver_names))
     topics, _ = needed_topics(recording, facts.rig)
     environment = graph_environment(facts.rig)
     profile = with_cameras(profile, recording, facts.rig)
     period_s = max(1.0 / facts.rate_hz, _period_s(recording, trigger))
     nodes = describe(GraphConfig(profile, planner, period_s, world="none", device=config.device, engine=config.engine,
-                                 perceiver=perceiver, perceiver_dir=perceiver_dir, models_dir=models_dir,
-                                 lockstep=config.rate == 0.0, log_level=config.log_level, params_file=config.params_file))
+                                 perceiver=perceiver, perceiver_dir=perceiver_dir, perceiver_sensors=mounted.perceiver_names,
+                                 models_dir=models_dir, lockstep=config.rate == 0.0, log_level=config.log_level,
+                                 params_file=config.params_file))
     check_nodes(nodes, config.params_file)
     site.require_agreed(nodes)
     for node in nodes:

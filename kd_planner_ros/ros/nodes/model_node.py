@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, Float64
 
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.geometry.calibration import Limits
@@ -16,11 +16,11 @@ from kd_planner_ros.ros.diagnostics import OK, WARN, Health
 from kd_planner_ros.ros.inference import Inference, needs_route, tell_plugins, work_of
 from kd_planner_ros.ros.managed import ManagedNode
 from kd_planner_ros.ros.params import declare
-from kd_planner_ros.ros.ports.model_inputs import ModelInputs
+from kd_planner_ros.ros.ports.model_inputs import ModelInputs, mounted_names
 from kd_planner_ros.ros.ports.route_inputs import RouteInputs
 from kd_planner_ros.ros.profiles import make_adapter
-from kd_planner_ros.ros.qos import LATCHED, advertise
-from kd_planner_ros.ros.specs.base import NodeSpec
+from kd_planner_ros.ros.qos import LATCHED, STATE, advertise
+from kd_planner_ros.ros.specs.base import PROCESSING_TIME, NodeSpec
 
 
 class ModelNode(ManagedNode):
@@ -42,6 +42,7 @@ class ModelNode(ManagedNode):
         self.health = Health(self, self._values)
         self._watch = InputWatch(self, self.health, p.unseen_after_s, self._time_jump)
         self._ready = advertise(self, Bool, f"{spec.name}_ready", LATCHED)
+        self._time = advertise(self, Float64, PROCESSING_TIME, STATE)
         self._told_ready: bool | None = None
         self.health.set("state", WARN, "unconfigured")
 
@@ -70,13 +71,14 @@ class ModelNode(ManagedNode):
 
     def _open(self) -> None:
         model = self.load_model()
+        self.adapter.mounted = mounted_names(self, model.rig)
         work, self._outputs = self.open_work(model), self.open_outputs(model)
         route = RouteInputs(self, self.adapter, self.health, self._watch.mark, self._begin) if needs_route(model) else None
         self._inputs = ModelInputs(self, self.adapter, model.rig, 1.0 / model.rate_hz, self.params.max_skew_s, self.health,
                                    on_set=self._take_set, on_jump=self._forget, mark=self._watch.mark, route=route,
                                    **self.input_options())
         self._inference = Inference(model, self.health, self._inputs.frame, work, self._send, self._outputs.fault,
-                                    self._inputs.forget_frames, self.params.max_latency_s, self.params.max_late_results)
+                                    self._inputs.forget_frames, self.params.max_latency_s, self.params.max_late_results, self._tell_time)
 
     def on_activate(self, state: Any) -> Any:
         """Open the gate."""
@@ -118,6 +120,10 @@ class ModelNode(ManagedNode):
         if ready != self._told_ready:
             self._told_ready = ready
             self._ready.publish(Bool(data=ready))
+
+    def _tell_time(self, took_ms: float) -> None:
+        if self._time.get_subscription_count():
+            self._time.publish(Float64(data=took_ms))
 
     def _take_set(self, inputs: Any) -> None:
         if self._active:

@@ -33,6 +33,19 @@ SILENT_AFTER_S = 0.5
 """A sensor whose newest sample is this much older than odometry has stopped."""
 
 
+def mounted_names(node: Any, rig: SensorRig) -> dict[str, str]:
+    """Sensors of ``rig`` whose topic of ``node`` is remapped to that of another sensor in its namespace -> id of that sensor, after which
+    its frame is called."""
+    topics = {spec.id: (f"{spec.id}/image", "/image") for spec in rig.cameras} | {spec.id: (spec.id, "") for spec in rig.lidars}
+    within, names = f"{node.get_namespace().rstrip('/')}/", {}
+    for sensor, (port, suffix) in topics.items():
+        topic = node.resolve_topic_name(port)
+        name = topic.removeprefix(within).removesuffix(suffix)
+        if topic == f"{within}{name}{suffix}" and name and "/" not in name and name != sensor:
+            names[sensor] = name
+    return names
+
+
 class ModelInputs:
     """Holds the subscriptions of one model and hands each complete set to ``on_set``.
 

@@ -66,6 +66,7 @@ class Place:
         parameters: parameters that win over the files; those that all nodes share come by themselves.
         arguments: the node's own arguments of ``drive.launch.py``; ``GraphConfig.asked`` holds their values.
         clocked: whether it takes its time from /clock.
+        remaps: name in the node's code -> port whose topic it has in this graph.
     """
 
     order: int
@@ -74,6 +75,7 @@ class Place:
     parameters: Callable[[Any], Mapping[str, Any]] = _nothing
     arguments: tuple[Argument, ...] = ()
     clocked: bool = True
+    remaps: Callable[[Any], Mapping[str, str]] = _nothing
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,10 @@ class NodeSpec:
 
 
 DIAGNOSTICS = Port("diagnostics", OUT, "diagnostic_msgs/DiagnosticArray", STATE, "once a second and on every change")
+PROCESSING_TIME = "~/debug/processing_time_ms"
+MODEL_OUTPUTS = (DIAGNOSTICS, Port(PROCESSING_TIME, OUT, "std_msgs/Float64", STATE,
+                                   "wall milliseconds from a complete set to its published result, with each result"))
+"""What every node with a model writes beside its results."""
 STATIONS = "/carla/stations"
 MODEL_INPUTS = (
     Port("<camera>/image", IN, "sensor_msgs/Image", SENSOR, "each camera that the model declares"),

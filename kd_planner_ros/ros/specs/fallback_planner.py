@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from kd_planner_ros.ros.specs import planner
-from kd_planner_ros.ros.specs.base import DIAGNOSTICS, OUT, NodeSpec, Place
+from kd_planner_ros.ros.specs.base import MODEL_OUTPUTS, OUT, NodeSpec, Place
 
 NAME = "fallback_planner"
 
@@ -20,7 +20,7 @@ def own_name(port: str) -> str:
     return f"{NAME}/{port.removeprefix('planner_')}"
 
 
-_OWN = {port.name: own_name(port.name) for port in planner.NODE.ports if port.direction == OUT and port is not DIAGNOSTICS}
+_OWN = {port.name: own_name(port.name) for port in planner.NODE.ports if port.direction == OUT and port not in MODEL_OUTPUTS}
 NODE = NodeSpec(
     NAME, "A second planner: the controller follows its plans while the planner is silent and its last plan is stale.",
     FallbackPlannerParams,

@@ -7,7 +7,7 @@ from typing import Any
 
 from kd_planner_ros.imaging.colormaps import COLORMAPS, TURBO
 from kd_planner_ros.ros.params import ModelParams, param
-from kd_planner_ros.ros.specs.base import DIAGNOSTICS, IN, LATCHED, MODEL_INPUTS, OUT, SENSOR, STATE, NodeSpec, Place, Port
+from kd_planner_ros.ros.specs.base import IN, LATCHED, MODEL_INPUTS, MODEL_OUTPUTS, OUT, SENSOR, STATE, NodeSpec, Place, Port
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,12 @@ def _strips(graph: Any) -> str:
     return f"{run_dir}/perception" if run_dir else ""
 
 
+def _own_sensors(graph: Any) -> dict[str, str]:
+    """Cameras and LiDARs that are mounted for this node alone, under another name than the model's."""
+    return {f"{own}{topic}": f"{mounted}{topic}" for own, mounted in graph.perceiver_sensors.items()
+            for topic in ("", "/image", "/camera_info")}
+
+
 NODE = NodeSpec("perception", "Runs a perceiver on the newest set of sensor data and publishes each of its outputs.", PerceptionParams, (
     *MODEL_INPUTS,
     Port("odometry", IN, "nav_msgs/Odometry", STATE, "the ego's motion; only with parameter `odometry`"),
@@ -53,10 +59,11 @@ NODE = NodeSpec("perception", "Runs a perceiver on the newest set of sensor data
          "steering angle in radians, positive left, where the model gives `steer`; only where ackermann_msgs is installed, else the number "
          "`steer` of `perception_scalars` (-1 to 1, positive left) is all there is"),
     Port("perception_ready", OUT, "std_msgs/Bool", LATCHED, "whether outputs come"),
-    DIAGNOSTICS),
+    *MODEL_OUTPUTS),
     Place(2, lambda graph: bool(graph.perceiver),
           parameters=lambda graph: {"perceiver": graph.perceiver, "models_dir": graph.perceiver_dir,
-                                    "strips_dir": _strips(graph)}, arguments=(
+                                    "strips_dir": _strips(graph)},
+          remaps=_own_sensors, arguments=(
               ("perception", "false", "true: run a perception node beside the planner", ["true", "false"]),
               ("perceiver", "", "with perception:=true: folder of models/, a path to one, or auto: the first perceiver among the models; "
                                 "empty: the parameter files', else auto", None))), families=(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_planner_ros.ros.params import ModelParams, param
-from kd_planner_ros.ros.specs.base import COMMAND, DIAGNOSTICS, IN, LATCHED, MODEL_INPUTS, OUT, STATE, NodeSpec, Place, Port
+from kd_planner_ros.ros.specs.base import COMMAND, IN, LATCHED, MODEL_INPUTS, MODEL_OUTPUTS, OUT, STATE, NodeSpec, Place, Port
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ NODE = NodeSpec("planner", "Runs a planner on the newest set of sensor data.", P
     Port("markers", OUT, "visualization_msgs/MarkerArray", COMMAND, "for RViz and Foxglove"),
     Port("attention", OUT, "sensor_msgs/Image", COMMAND, "`32FC1`, sums to 1"),
     Port("planner_ready", OUT, "std_msgs/Bool", LATCHED, "whether plans come"),
-    DIAGNOSTICS),
+    *MODEL_OUTPUTS),
     Place(0, lambda graph: True, parameters=lambda graph: {"planner": graph.planner, "models_dir": graph.models_dir}, arguments=(
         ("planner", "", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model; empty: the parameter "
                         "files', else auto", None),)))

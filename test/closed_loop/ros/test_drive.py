@@ -220,3 +220,14 @@ def test_a_perception_node_runs_beside_the_planner(tmp_path, monkeypatch):
     said = yaml.safe_load((tmp_path / "run" / "graph" / "perception.yaml").read_text())["/**"]["ros__parameters"]
     assert said["perceiver"] == "eye" and (tmp_path / "run" / "graph" / "perception.log").is_file()
     assert (tmp_path / "run" / "perception" / "00000000.png").is_file(), "the drive waits for the perceiver: the first picture is seen"
+
+
+def test_the_shipped_defaults_drive_and_see_though_both_call_their_camera_front(tmp_path):
+    """As the README writes it. Each model gets the camera that it declares; the report's pictures stay the planner's."""
+    run = tmp_path / "run"
+    found = drive(DriveConfig(perception="unified_nano", engine="torch", time=1.5, report=False, out=str(run), **SETTINGS))
+    assert found["troubles"] == [] and found["unanswered_ticks"] == 0 and found["sim_s"] == pytest.approx(1.5)
+    sensors = json.loads((run / "sensors.json").read_text())["objects"][0]["sensors"]
+    sizes = {one["id"]: (one["image_size_x"], one["image_size_y"]) for one in sensors if one["type"] == "sensor.camera.rgb"}
+    assert sizes == {"front": (448, 128), "perception_front": (448, 336)}
+    assert (run / "perception" / "00000000.png").is_file() and (run / "plans.jsonl").read_text()

@@ -66,6 +66,18 @@ def test_every_kind_of_output_arrives_exactly(graph, monkeypatch):
     assert infos[1].k[0] == pytest.approx(CAMERA.focal_px / 4)
 
 
+def test_a_remapped_camera_keeps_its_own_frame(graph, monkeypatch):
+    """A world that mounts the camera under another name: what is made of its pictures stands in its frame, not in the planner's."""
+    eye, source, depths = FakePerceiver(), Source(graph, camera="perception_front"), collect(graph, Image, "perception/depth")
+    monkeypatch.setattr(perception_node, "load", lambda *a, **k: eye)
+    node = graph.start(perception_node.PerceptionNode, {"use_sim_time": True}, remaps=[("front/image", "perception_front/image")])
+    assert autostart(node), node.health.worst
+    graph.spin_in_thread(node)
+    assert wait_for(lambda: connected(node, "depth"))
+    play(source, eye, range(2))
+    assert wait_for(lambda: depths) and depths[0].header.frame_id == "ego_vehicle/perception_front"
+
+
 def test_a_strip_of_the_outputs_is_kept_now_and_then(graph, monkeypatch, tmp_path):
     """Ten perceptions a second, a strip each 0.15 s; named by the time since the drive began."""
     eye, source = FakePerceiver(), Source(graph)

@@ -67,6 +67,15 @@ def test_a_perceiver_is_looked_for_where_its_own_section_says(tmp_path, monkeypa
     assert nodes["perception"]["models_dir"] == str(models) and "models_dir" not in nodes["planner"]
 
 
+def test_the_shipped_defaults_each_get_the_camera_that_they_declare(tmp_path):
+    answer, _ = drive(tmp_path / "a", "planner:=", "perception:=true")
+    told = {node["name"]: dict(node["remappings"]) for node in answer["nodes"]}
+    assert told["perception"]["front/image"] == "perception_front/image"
+    assert told["perception"]["front/camera_info"] == "perception_front/camera_info" and "front/image" not in told["planner"]
+    sensors = json.loads((tmp_path / "a" / "sensors.json").read_text())["objects"][0]["sensors"]
+    assert {"front", "perception_front"} <= {one["id"] for one in sensors}
+
+
 def test_roadside_stations_are_heard_through_a_gateway(tmp_path):
     _, nodes = drive(tmp_path / "a", "v2x:=true", f"run_dir:={tmp_path / 'run'}")
     assert list(nodes) == ["planner", "controller", "v2x_gateway", "v2x_station", "world"]

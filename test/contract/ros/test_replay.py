@@ -147,11 +147,13 @@ def test_what_the_nodes_publish_is_written_into_a_new_recording(tmp_path):
         replay(ReplayConfig(bag=bag, planner="constant_velocity", out=tmp_path / "new" / "seen"), progress=False)
 
 
-def test_a_perceiver_that_cannot_see_the_recording_is_refused_before_anything_starts(bag, tmp_path):
+def test_a_perceiver_that_cannot_see_the_recording_is_refused_before_anything_starts(bag, model, tmp_path):
     save_seeded(tmp_path / "seer", "unified_encoder", {"size": "tiny", "camera_width": 96, "camera_height": 48, "camera_x_m": -1.5,
                                                        "camera_z_m": 2.0})
     with pytest.raises(BagError, match="96x48 from camera 'front'.*got 64x32"):
         replay(ReplayConfig(bag=bag, planner="constant_velocity", perception=str(tmp_path / "seer")), progress=False)
+    with pytest.raises(BagError, match="perception_front/image .*--camera NAME=RECORDED"):  # the planner has another camera of that name
+        replay(ReplayConfig(bag=bag, planner=str(model), perception=str(tmp_path / "seer")), progress=False)
 
 
 def test_a_topic_of_a_type_without_a_definition_is_named_and_early_messages_wait_for_the_clock(tmp_path, monkeypatch):
