@@ -26,7 +26,7 @@ RESUMABLE = ("epochs", "max_minutes", "checkpoint_minutes", "validate_minutes", 
              "cache", "device", "compile", "fresh", "progress", "allow_leak", "bags")
 """Fields that may differ when a run is resumed; all others belong to the recipe."""
 
-EVALUATION_MAPS = ("Town05",)
+EVALUATION_MAPS = ("Town05", "generated:201", "generated:202")
 """Maps that no model, teacher or start may be trained on."""
 MODELS_NAMED = ("init", "warm_start", "backbone_weights")
 """Fields that hold a model's folder or file; cards have its name alone, for a card holds no paths of a machine."""
@@ -95,7 +95,7 @@ class TrainConfig:
     fresh: bool = _field(False, "start anew and overwrite an existing checkpoint")
     role_name: str = _field("", ROLE_HELP)
     camera: tuple[str, ...] = _field((), CAMERA_HELP, metavar="NAME=RECORDED")
-    allow_leak: bool = _field(False, "allow recordings of Town05, the evaluation map")
+    allow_leak: bool = _field(False, f"allow recordings of the evaluation maps: {', '.join(EVALUATION_MAPS)}")
     progress: bool = _field(True, "show progress")
 
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, metadata={"cli": False})

@@ -67,7 +67,7 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
                         "give the same size, input and recordings' camera, or --warm-start")
     leaks = sorted(card.maps_seen & set(EVALUATION_MAPS))
     if leaks and not config.allow_leak:
-        raise ConfigError(f"a start that has not seen the evaluation map {', '.join(EVALUATION_MAPS)}",
+        raise ConfigError(f"a start that has not seen the evaluation maps {', '.join(EVALUATION_MAPS)}",
                           f"'{card.name}', trained on {', '.join(leaks)}",
                           "start from another model, or give --allow-leak if no score is to be reported on it")
     held = find_training(config.network).holds.get(card.network)

@@ -106,7 +106,7 @@ def load_teacher(name: str, device: torch.device | str = "cpu", evaluation_maps:
     model, given, card = load_model(find_model(str(name), models_dir))
     leaks = sorted(card.maps_seen & set(evaluation_maps))
     if leaks and not allow_leak:
-        raise ConfigError(f"a teacher that has not seen the evaluation map {', '.join(evaluation_maps)}",
+        raise ConfigError(f"a teacher that has not seen the evaluation maps {', '.join(evaluation_maps)}",
                           f"'{card.name}', trained on {', '.join(leaks)}",
                           "give another teacher, or --allow-leak if no score is to be reported on it")
     return Teacher(model, given, card, device)

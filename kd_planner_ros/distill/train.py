@@ -70,7 +70,7 @@ def _shards(config: TrainConfig, bags: list[Source], learner: Learner, group: Gr
         print("\n".join(lines(shards)), file=sys.stderr)
     leaks = [s.facts["map"] for s in shards if town_of(s.facts["map"]) in EVALUATION_MAPS]
     if leaks and not config.allow_leak:
-        raise ConfigError(f"no recordings of the evaluation map {', '.join(EVALUATION_MAPS)}", f"{len(leaks)} of {leaks[0]}",
+        raise ConfigError(f"no recordings of the evaluation maps {', '.join(EVALUATION_MAPS)}", f"{len(leaks)} of {leaks[0]}",
                           "leave them out, or give --allow-leak if no score is to be reported on it")
     if group.leads and (nameless := sum(not s.facts["map"] for s in shards)):
         print(f"{nameless} of {len(shards)} recordings do not say on which map they were made: the benchmark will not take the model",

@@ -51,7 +51,7 @@ class SteeringConfig:
     tuned_folds: int = field(default=3, metadata={"help": "so many of the folds fine-tune the first model's encoder; 0: none", "low": 0})
     reading: str = field(default="probe", metadata={"help": "steering head: probe or pooling", "choices": READINGS})
     width: int = field(default=256, metadata={"help": "width of the probe's tokens, a multiple of 4", "low": 4, "high": 4096})
-    rounds: int = field(default=20, metadata={"help": "most rounds of a training", "low": 1})
+    rounds: int = field(default=20, metadata={"help": "most rounds of a training; the table says how many folds stopped before", "low": 1})
     steps: int = field(default=0, metadata={"help": "steps of a round; 0: one pass over every --stride-th sample", "low": 0})
     patience: int = field(default=4, metadata={"help": "rounds without a better error on held training blocks that end it", "low": 1})
     batch: int = field(default=32, metadata={"help": "windows of a step", "low": 1})
@@ -270,12 +270,14 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def table(result: Mapping[str, Any]) -> list[str]:
-    """The figures as lines of Markdown: one row an encoder and a baseline, then one row a pair of encoders."""
+    """The figures as lines of Markdown: one row an encoder and a baseline, then one row a pair of encoders. Of a fold that did not stop
+    early the error might fall further with more --rounds."""
     lines = [f"Steering error in {result['unit']}: mean and sample deviation over folds.", "",
-             "| encoder | folds | train | test |", "|---|---|---|---|"]
+             "| encoder | folds | stopped early | train | test |", "|---|---|---|---|---|"]
     for name, row in (*result["encoders"].items(), *result["baselines"].items()):
         train, test = (f"{row[kind]['mean']:.3f} ± {row[kind]['std']:.3f}" for kind in ("train_mse", "test_mse"))
-        lines.append(f"| {name} | {len(row['folds'])} | {train} | {test} |")
+        stopped = str(sum(cell["stopped"] for cell in row["folds"])) if all("stopped" in cell for cell in row["folds"]) else "-"
+        lines.append(f"| {name} | {len(row['folds'])} | {stopped} | {train} | {test} |")
     lines += ["", "| pair | folds | test error of the second less the first | first one better in |", "|---|---|---|---|"]
     return lines + [f"| {pair['first']}, {pair['second']} | {pair['folds']} | {pair['mean']:.3f} ± {pair['std']:.3f} | "
                     f"{pair['first_better']} |" for pair in result["pairs"]]

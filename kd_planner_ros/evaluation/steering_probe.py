@@ -13,13 +13,16 @@ from kd_planner_ros.networks.blocks.inputs import normalise
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.networks.unified_driver.model import DEGREES
 from kd_planner_ros.networks.unified_driver.training import FEATURES, UnifiedDriverTask
-from kd_planner_ros.networks.unified_encoder.selfsup import steering_loss
+from kd_planner_ros.networks.unified_encoder.selfsup import steering_loss, steering_weight
 from kd_planner_ros.networks.unified_encoder.steering import WINDOW, AttentiveProbe, PooledSteering
 from kd_planner_ros.samples.dataset import Samples
 
 CLIP = 1.0
 HEADS = 4
 WEIGHT_DECAY = 0.05
+TOGETHER = 4
+"""Windows of 16 pictures whose gradient is taken at once where an encoder learns: 32 at 128x352 would take over ten gigabytes. The whole
+batch is still one step; batch statistics of the pooling reading are those of so many windows."""
 
 
 class PictureTask(UnifiedDriverTask):
@@ -93,12 +96,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Fitted:
-    """``rounds`` that were trained, ``best`` is the one whose weights were kept, counted from 1."""
+    """``rounds`` that were trained, ``best`` is the one whose weights were kept, counted from 1; ``stopped``: rounds without a better error
+    ended the training, not their largest number."""
 
     steps: int
     rounds: int
     best: int
     stop_mse: float
+    stopped: bool
 
 
 def fit(probe: Probe, windows: Windows, train: np.ndarray, stop: np.ndarray, settings: Settings) -> Fitted:
@@ -113,10 +118,8 @@ def fit(probe: Probe, windows: Windows, train: np.ndarray, stop: np.ndarray, set
         done = number
         probe.train()
         for index in _batches(train, settings, number, rng):
-            pictures, wanted = windows.get(index)
-            loss = steering_loss(probe(pictures), wanted)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            _backward(probe, windows, index)
             nn.utils.clip_grad_norm_(probe.parameters(), CLIP)
             optimiser.step()
             steps += 1
@@ -126,7 +129,17 @@ def fit(probe: Probe, windows: Windows, train: np.ndarray, stop: np.ndarray, set
         if number - best[1] >= settings.patience:
             break
     probe.load_state_dict(kept)
-    return Fitted(steps, done, best[1], best[0])
+    return Fitted(steps, done, best[1], best[0], done - best[1] >= settings.patience)
+
+
+def _backward(probe: Probe, windows: Windows, index: np.ndarray) -> None:
+    """Add the gradient of equation 5 over the samples ``index``, ``TOGETHER`` at a time behind an encoder that learns."""
+    size = len(index) if probe.encoder is None else TOGETHER
+    whole = steering_weight(torch.from_numpy(windows.degrees[index])).sum()
+    for part in np.split(index, np.arange(size, len(index), size)):
+        pictures, wanted = windows.get(part)
+        share = steering_weight(wanted).sum() / whole.to(wanted.device)
+        (share * steering_loss(probe(pictures), wanted)).backward()
 
 
 def _batches(train: np.ndarray, settings: Settings, number: int, rng: np.random.Generator) -> list[np.ndarray]:

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
 
+Operation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
-def augment(images: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
-    """``images`` uint8 [B, H, W, 3] changed in place and given back: each of eight operations with ``probability``.
+
+def augment(images: np.ndarray, probability: float, rng: np.random.Generator, operations: Sequence[Operation] | None = None) -> np.ndarray:
+    """``images`` uint8 [B, H, W, 3] changed in place and given back: each of eight operations, or of ``operations``, with ``probability``.
 
     Blur, additive noise, coarse dropout, dropout, brightness, scale (all channels or each), contrast, grey.
     No operation moves pixels: the geometry that the waypoints refer to stays. Source: TCP's augmenter, ranges ours
     where imgaug's defaults are too slow.
     """
+    known = _OPERATIONS if operations is None else operations
     for row in range(len(images)):
-        chosen = rng.random(8) < probability
+        chosen = rng.random(len(known)) < probability
         if chosen.any():
             image = images[row]
             for operation in rng.permutation(np.flatnonzero(chosen)):
-                image = _OPERATIONS[operation](image, rng)
+                image = known[operation](image, rng)
             images[row] = image
     return images
 
 
 def augment_alike(stacks: Iterable[np.ndarray], probability: float, rng: np.random.Generator) -> None:
-    """``augment`` on each of ``stacks`` uint8 [B, H, W, 3] in place, with one draw: row b of every stack gets the same
-    operations of the same strength, noise included. For neighbouring frames of one camera, and for pictures of different sizes."""
+    """Blur, brightness, scale, contrast and grey of ``augment`` on each of ``stacks`` uint8 [B, H, W, 3] in place, with one draw: row b of
+    every stack gets the same operations of the same strength. For neighbouring frames of one camera, and for pictures of different
+    sizes. Noise and dropout are left out: a pattern at the same pixels of two frames looks like a world that does not move."""
     first, *others = stacks
     before = rng.bit_generator.state
-    augment(first, probability, rng)
+    augment(first, probability, rng, _WITHOUT_PATTERN)
     for stack in others:
         again = np.random.Generator(type(rng.bit_generator)())
         again.bit_generator.state = before
-        augment(stack, probability, again)
+        augment(stack, probability, again, _WITHOUT_PATTERN)
 
 
 def _blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -88,3 +92,4 @@ def _grey(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 _OPERATIONS = (_blur, _noise, _coarse_dropout, _dropout, _brightness, _scale, _contrast, _grey)
+_WITHOUT_PATTERN = (_blur, _brightness, _scale, _contrast, _grey)

@@ -82,16 +82,16 @@ def drives_without_weights(name: str) -> bool:
 
 
 def require_unseen(name: str, store: ModelStore, town: str) -> None:
-    """Refuse a model whose card says that it, its teacher or its start was trained on ``town``, or on recordings that do not
-    name their map. Nothing is said of a model that is not there.
+    """Refuse a model whose card says that it, its teacher or its start was trained on ``town`` (or one of several, spaces between), or on
+    recordings that do not name their map. Nothing is said of a model that is not there.
 
     Raises:
         ConfigError: it was.
     """
     found = store.get(name) if town else None
     seen = found.card.maps_seen if found else set()
-    if town in seen or "" in seen:
-        raise ConfigError(f"a model that has not seen {town}",
+    if seen & {*town.split(), ""}:
+        raise ConfigError(f"a model that has not seen {' or '.join(town.split())}",
                           f"'{name}', trained on {', '.join(one or 'a map without a name' for one in sorted(seen))}",
                           "train it without that map, or give --allow-leak and report no score")
 

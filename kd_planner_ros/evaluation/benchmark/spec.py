@@ -49,20 +49,21 @@ class Figure:
 @dataclass(frozen=True)
 class Label:
     """One kind of model, a row of the published tables. ``curve``: drawn over the parameters as a ``line``, as ``points``, or
-    not ("")."""
+    not (""). ``untaught``: beginnings of the names of figures that such a model has not, because no stage trains what gives them."""
 
     name: str
     text: str = ""
     colour: str = "#555550"
     curve: str = ""
+    untaught: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class SuiteSpec:
     """One suite. Driving: ``map`` ("default", "generated:SEED", or a town whose file lies in
     --maps-dir) and ``routes`` ("default", "hidden", or a file of
-    --routes-dir). Recordings: ``bags``, a folder below --recordings-dir. ``held_out`` names the map that no model may have
-    been trained on (default: the town of ``map``). ``options`` are fields of the evaluation's own config."""
+    --routes-dir). Recordings: ``bags``, a folder below --recordings-dir. ``held_out`` names the map, or the maps with spaces between,
+    that no model may have been trained on (default: the town of ``map``). ``options`` are fields of the evaluation's own config."""
 
     name: str
     map: str = ""

@@ -19,7 +19,8 @@ DRAWN = ("default", "hidden")
 @dataclass(frozen=True)
 class Suite:
     """``map`` and ``routes`` as ``evaluate closed-loop`` takes them, ``bags`` as ``evaluate open-loop`` and ``dense`` do;
-    ``town`` names the map that no model may have been trained on ("" where the routes alone are held out)."""
+    ``town`` names the map, or the maps with spaces between, that no model may have been trained on ("" where the routes alone are
+    held out)."""
 
     name: str
     map: str

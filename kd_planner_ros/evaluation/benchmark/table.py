@@ -24,7 +24,8 @@ def build_table(spec: BenchmarkSpec, outcomes: Sequence[Outcome], facts: Mapping
     """One row a model that was measured over ``suite``, in the recipe's order, then the others by name.
 
     A row has ``model``, ``network``, ``size``, ``label``, ``seeds``, and ``drives`` (or ``plans``, ``frames``: ``COUNTED``);
-    ``mean`` and ``std`` over seeds (sample deviation, 0 with one seed; None where nothing was behind the figure) of each of the
+    ``mean`` and ``std`` over seeds (sample deviation, 0 with one seed; None where nothing was behind
+    the figure, or the row's label is untaught in it) of each of the
     benchmark's figures; ``paper`` with the published figures where there are some for that model; ``held_out_m``,
     ``parameters``, ``macs``, ``latency_ms``, ``engine``, ``busy``; ``paper_gflops``, ``paper_ms`` where the model's input is the
     published one, else None. Rates of a drive: the legacy unit of PlanKD's tables, and events per km really driven
@@ -44,9 +45,11 @@ def build_table(spec: BenchmarkSpec, outcomes: Sequence[Outcome], facts: Mapping
 def _row(spec: BenchmarkSpec, name: str, outcomes: Mapping[int, Outcome], facts: ModelFacts, model: ModelRecipe | None,
          paper: Paper, suite: str) -> dict[str, Any]:
     seeds = sorted(outcomes)
-    values = {figure.name: [_figure(outcomes[seed], figure.name, spec) for seed in seeds] for figure in spec.figures}
-    network, size = facts.network or (model.network if model else ""), facts.size or (model.size if model else "")
     label = model.label if model else ""
+    untaught = tuple(spec.labels[label].untaught) if label in spec.labels else ()
+    values = {figure.name: [None if figure.name.startswith(untaught) else _figure(outcomes[seed], figure.name, spec) for seed in seeds]
+              for figure in spec.figures}
+    network, size = facts.network or (model.network if model else ""), facts.size or (model.size if model else "")
     cost = paper.costs.get((network, size), {}) if facts.papers_input else {}
     return {
         "model": name, "network": network, "size": size, "label": label, "seeds": seeds,

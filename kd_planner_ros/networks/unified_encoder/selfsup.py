@@ -142,7 +142,12 @@ def resized(image: Tensor, scale: int) -> Tensor:
     return image if scale == 0 else interpolate(image, scale_factor=0.5 ** scale, mode="bilinear", align_corners=False)
 
 
+def steering_weight(wanted: Tensor, growth: float = 0.1, most: float = 50.0) -> Tensor:
+    """Weight [B] of angles [B] in degrees in equation 5: exp(growth |angle|), at most ``most``."""
+    return (growth * wanted.abs()).exp().clamp(max=most)
+
+
 def steering_loss(found: Tensor, wanted: Tensor, growth: float = 0.1, most: float = 50.0) -> Tensor:
-    """Weighted mean square error of angles [B] (equation 5); the weight exp(growth |angle|) is at most ``most``."""
-    weight = (growth * wanted.abs()).exp().clamp(max=most)
+    """Mean square error of angles [B], weighted by ``steering_weight`` (equation 5)."""
+    weight = steering_weight(wanted, growth, most)
     return (weight * (found - wanted).square()).sum() / weight.sum()

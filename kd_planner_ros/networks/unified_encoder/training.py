@@ -53,16 +53,18 @@ MOTION = ("rotation", "translation", "flow", "flow_moving", "flow_pixels", "moti
 """Losses of the pose, flow and mask decoders when learning from truth."""
 
 
-def _stage(name: str, share: float, trained: tuple[str, ...], losses: tuple[str, ...], ramped: tuple[str, ...] = ()) -> Stage:
-    return Stage(name, share, trained, losses={part: _ALL[part] for part in losses}, ramps={part: _RAMPS[part] for part in ramped})
+def _stage(name: str, share: float, trained: tuple[str, ...], losses: tuple[str, ...], ramped: tuple[str, ...] = (),
+           method: str | None = None) -> Stage:
+    weights = {part: _ALL[part] for part in losses}
+    return Stage(name, share, trained, losses=weights, ramps={part: _RAMPS[part] for part in ramped}, method=method)
 
 
 def paper_stages(first: tuple[str, ...], flow: tuple[str, ...], motion: tuple[str, ...]) -> tuple[Stage, ...]:
     """The paper's four stages and their shares of its steps; the arguments are what the first three train. Each names the losses of both
-    ways of learning; a run has those of one."""
+    ways of learning; a run has those of one. No teacher has a say in the first stage: flow and mask have learnt nothing there."""
     return (
         _stage("depth, pose, segmentation", 0.15, first,
-               ("depth", "rotation", "translation", *SEGMENTATION, COMPOSED, "reconstruction", "smooth_disparity")),
+               ("depth", "rotation", "translation", *SEGMENTATION, COMPOSED, "reconstruction", "smooth_disparity"), method="imitation"),
         _stage("flow", 0.10, flow, ("flow", "flow_moving", "flow_pixels", "reconstruction"), ("smooth_flow",)),
         _stage("motion", 0.10, motion, (*MOTION, "reconstruction"), RAMPED),
         Stage("joint", 0.65, rate=0.5, ramps=_RAMPS))

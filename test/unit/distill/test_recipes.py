@@ -5,6 +5,7 @@ import re
 from dataclasses import fields
 
 import pytest
+import yaml
 from support.plugins import distribution
 
 from kd_planner_ros.cli import main as cli
@@ -16,7 +17,7 @@ from kd_planner_ros.distill import recipes
 from kd_planner_ros.distill import train as train_module
 from kd_planner_ros.distill.config import TrainConfig, plain
 from kd_planner_ros.distill.recipes import differences, option_sections, read_recipe, train_config
-from kd_planner_ros.runtime.paths import models_folder
+from kd_planner_ros.runtime.paths import config_folder, models_folder
 
 RECIPE = """
 network: tcp
@@ -159,3 +160,10 @@ def test_a_network_of_another_package_does_not_take_a_methods_options(monkeypatc
     assert "'plankd', which is a distillation method too" in capsys.readouterr().err
     with pytest.raises(PluginError, match="a network with a name of its own; got 'plankd'"):
         train_config({"network": "plankd"})
+
+
+def test_with_and_without_the_teacher_the_unified_encoder_is_trained_alike():
+    """What differs between the two recipes is the method: else the comparison says nothing about the teacher."""
+    folder = config_folder() / "recipes"
+    alone, taught = (yaml.safe_load((folder / f"unified_{name}.yaml").read_text()) for name in ("nano", "distilled"))
+    assert {key for key in {*alone, *taught} if alone.get(key) != taught.get(key)} == {"method", "scene_motion"}

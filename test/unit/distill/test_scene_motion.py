@@ -12,6 +12,7 @@ from kd_planner_ros.distill.methods.registry import find_method
 from kd_planner_ros.distill.teacher import Teacher
 from kd_planner_ros.distill.teacher_cache import keepable
 from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
+from kd_planner_ros.networks.unified_encoder.training import STAGES
 from kd_planner_ros.networks.unified_teacher.config import UnifiedTeacherConfig
 
 METHOD = find_method("scene_motion")
@@ -84,3 +85,8 @@ def test_answers_with_several_rows_a_sample_are_not_kept():
     """The rows of a cache are those of the samples."""
     assert keepable({"flow_1": torch.zeros(1, 3, 8, 12)}, 10_000) == ["flow_1"]
     assert not keepable({"flow_1": torch.zeros(2, 3, 8, 12)}, 10_000)
+
+
+def test_the_teacher_has_no_say_while_the_students_flow_and_mask_are_not_trained():
+    """Table of the paper's stages: flow and mask are frozen as they began in the first one, and their error would reach the encoder."""
+    assert [stage.method for stage in STAGES] == ["imitation", None, None, None] and not STAGES[0].trains("flow")

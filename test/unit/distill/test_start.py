@@ -185,7 +185,7 @@ def test_a_start_that_has_seen_the_evaluation_map_is_refused(config):
     card = read_card(Path(first.model))
     before = {"start": {"name": "old", "teacher": {"data": {"maps": ["Town05HD"]}}}}  # two generations back
     (Path(first.model) / "card.json").write_text(replace(card, training={**card.training, **before}).to_json())
-    with pytest.raises(ConfigError, match="has not seen the evaluation map Town05"):
+    with pytest.raises(ConfigError, match="has not seen the evaluation maps Town05"):
         Learner(but(config, warm_start=first.model), join("cpu"))
     told = Learner(but(config, warm_start=first.model, allow_leak=True), join("cpu")).start.facts()
     assert "Town05" in told["start"]["data"]["maps"]  # so that the next generation knows

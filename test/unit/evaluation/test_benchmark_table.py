@@ -236,5 +236,7 @@ def test_a_model_that_has_seen_the_town_is_refused(tmp_path, seen, words):
     (folder / "card.json").write_text(json.dumps(card))
     with pytest.raises(ConfigError, match=f"has not seen Town05; got .m., trained on {words}; .*--allow-leak"):
         models.require_unseen("m", ModelStore(tmp_path), "Town05")
+    with pytest.raises(ConfigError, match="has not seen generated:201 or Town05; got .m."):
+        models.require_unseen("m", ModelStore(tmp_path), "generated:201 Town05")
     models.require_unseen("m", ModelStore(tmp_path), "")
     models.require_unseen("constant_velocity", ModelStore(tmp_path), "Town05")

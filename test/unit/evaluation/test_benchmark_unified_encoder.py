@@ -10,9 +10,11 @@ from support.networks import smallest
 from kd_planner_ros.cli.main import main
 from kd_planner_ros.distill.config import stages_of
 from kd_planner_ros.evaluation.benchmark.labels import by_label, markdown
+from kd_planner_ros.evaluation.benchmark.outcomes import Outcome
 from kd_planner_ros.evaluation.benchmark.plots import score_over_parameters
 from kd_planner_ros.evaluation.benchmark.recipe import read_paper, read_recipe
 from kd_planner_ros.evaluation.benchmark.spec import find_spec
+from kd_planner_ros.evaluation.benchmark.table import build_table
 from kd_planner_ros.evaluation.benchmark.training import TrainingPaths, train_config
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.unified_encoder.training import _WARPED_BY
@@ -47,6 +49,19 @@ def test_the_stages_name_modules_and_losses_that_there_are():
             assert set(stage.prefixes()) <= parts[model.network], (model.name, stage.trained)
             if model.label in ("shared", "multi_scale"):
                 assert _WARPED_BY[stage.name] == RIGID and {"flow", "motion"}.isdisjoint(stage.trained)
+
+
+def test_a_row_has_no_figure_of_what_its_stages_never_train():
+    """The decoders are there all the same, with the weights that they began with: their figures would be read as results."""
+    for model in RECIPE.values():
+        trained = {part for stage in stages_of(config_of(model)) for part in stage.trained}
+        untaught = {name for name in ("depth", "motion") if not trained & {name, ""}}
+        assert {f"outputs/{name}/" for name in untaught} == set(SPEC.labels[model.label].untaught), model.name
+    figures = {figure.name: 0.5 for figure in SPEC.figures}
+    outcomes = [Outcome(name, 0, "generated", "0", figures, 9) for name in ("segmentation_1", "flow_mask_1")]
+    for one in build_table(SPEC, outcomes, {}, RECIPE, PAPER, "generated"):
+        told = {name.split("/")[1] for name, value in one["mean"].items() if value is not None}
+        assert ("depth" in told) == ("motion" in told) == (one["label"] == "flow_mask") and "classes" in told
 
 
 def test_cards_get_the_figures_of_the_table_of_models():

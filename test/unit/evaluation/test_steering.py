@@ -96,6 +96,31 @@ def test_a_head_learns_what_the_features_say(reading):
     assert fitted.steps == 5 * 10 and square_error(probe, windows, test, 64) < 0.5 * before
 
 
+def test_the_gradient_of_a_batch_is_the_same_in_parts(monkeypatch):
+    """Behind an encoder that learns, few windows at a time: their pictures would not fit into memory."""
+    monkeypatch.setattr(steering_probe, "normalise", lambda seen: seen)
+    windows, found = Known(11), []
+    for encoder in (None, Last()):
+        torch.manual_seed(0)
+        probe = Probe((8, 1, 2), "probe", 8, encoder)
+        steering_probe._backward(probe, windows, np.arange(11))
+        found.append([one.grad for one in probe.head.parameters()])
+    assert encoder.sizes == [4 * 16, 4 * 16, 3 * 16]
+    assert all(torch.allclose(one, other, rtol=1e-4, atol=1e-6) for one, other in zip(*found, strict=True))
+
+
+class Last(torch.nn.Module):
+    """An encoder that gives back what it sees."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
+    def forward(self, seen):
+        self.sizes.append(len(seen))
+        return [seen]
+
+
 def test_training_stops_early_and_keeps_the_best_round(monkeypatch):
     errors, kept = iter([4.0, 2.0, 3.0, 5.0, 9.0]), []
 
@@ -107,7 +132,7 @@ def test_training_stops_early_and_keeps_the_best_round(monkeypatch):
     torch.manual_seed(0)
     probe = Probe((8, 1, 2), "probe", 8)
     fitted = fit(probe, Known(64), np.arange(64), np.arange(8), Settings(rate=1e-2, rounds=9, stride=2, batch=8, patience=2))
-    assert (fitted.rounds, fitted.best, fitted.stop_mse, fitted.steps) == (4, 2, 2.0, 16)
+    assert (fitted.rounds, fitted.best, fitted.stop_mse, fitted.steps, fitted.stopped) == (4, 2, 2.0, 16, True)
     assert all(torch.equal(one, kept[1][name]) for name, one in probe.state_dict().items())
     assert not torch.equal(kept[1]["head.out.weight"], kept[3]["head.out.weight"])
 

@@ -15,8 +15,16 @@ def test_one_draw_serves_three_frames():
     assert (stacks[0] != frame).any((1, 2, 3)).sum() > 4
     assert all(np.array_equal(stack, stacks[0]) for stack in stacks[1:])
     alone = np.random.default_rng(5)
-    np.testing.assert_array_equal(augment(frame.copy(), 0.5, alone), stacks[0])
+    augment_alike([frame.copy()], 0.5, alone)
     assert rng.random() == alone.random()  # the generator went on as after one picture
+
+
+def test_neighbouring_frames_share_no_pattern_that_stands_still():
+    """Even pictures stay even: noise or black spots at the same pixels of both would teach that nothing moves."""
+    stacks = [np.full((64, 32, 64, 3), level, np.uint8) for level in (90, 160)]
+    augment_alike(stacks, 0.9, np.random.default_rng(7))
+    assert all(np.ptp(stack, axis=(1, 2)).max() == 0 for stack in stacks)
+    assert np.ptp(augment(np.full((8, 32, 64, 3), 90, np.uint8), 0.9, np.random.default_rng(7)), axis=(1, 2)).max() > 0
 
 
 def test_the_default_hook_leaves_the_clean_pictures_and_draws_anew_for_each():
