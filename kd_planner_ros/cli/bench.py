@@ -9,6 +9,8 @@ from typing import Any
 
 from kd_planner_ros.cli.network_options import add_input_options, add_training_options, input_fields, training_options
 from kd_planner_ros.cli.options import add_json, show
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.distill.methods.registry import method_names
 
 EPILOG = """\
@@ -25,6 +27,8 @@ examples:
 
 Run nothing else on the machine while a figure is taken. 'bench' measures speed; 'evaluate' scores one model; 'benchmark'
 compares many models in tables."""
+RECORDED = 20
+"""Pictures of a recording that a perceiver is measured on, in turn."""
 BENCH_ROUTE = "8"
 """Does not change with the route that ``drive`` shows, so that figures of different dates can be compared."""
 
@@ -55,6 +59,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_planner(sub, "a planner or a perceiver")
     _add_engine(sub)
     sub.add_argument("--frames", type=_whole, metavar="N", default=100, help="frames to measure")
+    sub.add_argument("--bag", type=Path, default=None, metavar="DIR",
+                     help=f"of a perceiver: the first {RECORDED} pictures of this recording in turn, in place of a picture of noise")
     sub = way("sizes", _sizes, "milliseconds of every size of a network with random weights, beside published ones")
     sub.add_argument("network", metavar="NETWORK", help="one of " + ", ".join(name for name in folders() if not is_weightless(name)))
     add_input_options(sub)
@@ -118,17 +124,28 @@ def _show(result: dict[str, Any]) -> dict[str, Any]:
 def _latency(args: argparse.Namespace) -> dict[str, Any]:
     import resource
 
-    from kd_planner_ros.runtime.bench import bench_latency, noise_frame
+    from kd_planner_ros.runtime.bench import bench_latency, in_turn
     from kd_planner_ros.runtime.bench_parts import bench_parts
     from kd_planner_ros.runtime.facts import model_place
     from kd_planner_ros.runtime.load import load_model_runner
     from kd_planner_ros.runtime.perceiver import NetworkPerceiver
 
     model = load_model_runner(model_place(args.planner, args.models_dir), None, args.device, args.engine)
-    found = bench_latency(model, args.frames)
+    frames = _recorded(model, args.bag) if args.bag else []
+    found = bench_latency(model, args.frames, frames=frames)
     if isinstance(model, NetworkPerceiver):
-        found |= bench_parts(model, noise_frame(model), args.frames)
+        found |= bench_parts(model, in_turn(model, max(2, len(frames)), frames), args.frames)
     return _show(found | {"peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0, 1)})
+
+
+def _recorded(model: Any, bag: Path) -> list[Frame]:
+    """The first pictures of a recording, as the perceiver's camera would see them."""
+    from kd_planner_ros.evaluation.perceive.first import recorded_frames
+    from kd_planner_ros.networks.planner import Perceiver
+
+    if not isinstance(model, Perceiver):
+        raise ConfigError("a perception model with --bag", f"'{model.name}', a {model.role}", "leave --bag out: a planner gets noise")
+    return recorded_frames(model, bag, RECORDED)
 
 
 def _sizes(args: argparse.Namespace) -> dict[str, Any]:

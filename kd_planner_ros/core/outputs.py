@@ -6,6 +6,7 @@ that a network does not give is NaN, never zero. The records travel as tables (`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -159,6 +160,8 @@ class DenseOutput:
             (``independent``: what the points move by themselves, without what the camera's motion makes of it), ``segments`` of ids
             (``panoptic`` or ``instances``), ``of`` of a mask or a probability (tags joined by +, or ``motion``).
         scores: confidence in [0, 1] of each id, where the network tells it.
+        raw: of depth, float32 [H, W], what the network says of every pixel that it sees, for an evaluation alone: in the sky too, which
+            has no depth; in a unit of its own where ``array`` knows no metres and is all NaN, else in metres. None: the same as ``array``.
         masks: of instances, the same before each pixel was given to one of them, at the size of ``array``; made when it is called, for
             only an evaluation needs it. None: the network has none.
 
@@ -172,6 +175,7 @@ class DenseOutput:
     meta: Mapping[str, str] = field(default_factory=dict)
     scores: Mapping[int, float] = field(default_factory=dict)
     masks: Callable[[], InstanceMasks] | None = None
+    raw: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         _require(self.kind in DENSE_KINDS, f"a dense output of kind {', '.join(DENSE_KINDS)}", repr(self.kind))
@@ -211,6 +215,16 @@ class Perception:
     inference_ms: float = 0.0
     spent_ms: Mapping[str, float] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
+
+
+def vehicle_twist(seen: Perception) -> tuple[float, float, float] | None:
+    """(forward m/s, left m/s, turn rate rad/s) of ``base_link`` from those of the camera, which stands away from it: a turn moves it. None
+    where one of them is not known."""
+    forward, left, turn = (seen.scalars.get(name, math.nan) for name in TWIST)
+    if not all(map(math.isfinite, (forward, left, turn))):
+        return None
+    place = None if seen.calibration is None else seen.calibration.pose
+    return (forward, left, turn) if place is None else (forward + turn * place.y, left - turn * place.x, turn)
 
 
 def _require(holds: bool, expected: str, got: str) -> None:

@@ -1,4 +1,4 @@
-"""Masks of the road, derived from classes by the names of their labels."""
+"""Masks of the road and of the sky, derived from classes by the names of their labels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from kd_planner_ros.core.outputs import DenseOutput
 
 ROAD = ("road", "drivable", "drivablearea")
+SKY = ("sky",)
 MARKING = ("roadline", "roadlines", "lanemarking", "lanemarkings", "lane", "marking", "laneline")
 """Names of labels, in lower case and without spaces, - and _. A label may join several by ``+``."""
 
@@ -26,6 +27,12 @@ def road_masks(classes: DenseOutput) -> dict[str, DenseOutput]:
             ids[: len(members)] = members
             found[name] = DenseOutput("mask", ids[classes.array])
     return found
+
+
+def sky_mask(classes: DenseOutput) -> np.ndarray | None:
+    """bool [H, W]: where an output of kind ``classes`` is sky alone; None where no label says so."""
+    ids = [number for number, label in enumerate(classes.labels) if label.strip().lower() in SKY]
+    return np.isin(classes.array, ids) if ids else None
 
 
 def _named(labels: Sequence[str], words: Sequence[str]) -> np.ndarray:

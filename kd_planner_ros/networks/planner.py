@@ -85,11 +85,14 @@ class Perceiver(Model):
     Attributes:
         parts: what can be left out of a frame, in the order in which it runs; one part where nothing can.
         due: names of the parts that run on the next frames; None: all. A perceiver of one part does not read it.
+        made_of: output -> the parts that it is made of, where they are several, its own first: it is absent from a frame for which one of
+            them did not run.
     """
 
     role = PERCEIVER
     parts: tuple[Part, ...] = WHOLE
     due: Collection[str] | None = None
+    made_of: Mapping[str, tuple[str, ...]] = {}
 
     @abstractmethod
     def perceive(self, frame: Frame) -> Perception:
@@ -104,8 +107,10 @@ class Perceiver(Model):
 class Processor(ABC, Generic[Out]):
     """The border between records and tensors; one implementation serves node, trainer and evaluator.
 
-    ``Out`` is Plan for a planner's network and Perception for a perceiver's.
+    ``Out`` is Plan for a planner's network and Perception for a perceiver's. ``made_of`` is a perceiver's (``Perceiver.made_of``).
     """
+
+    made_of: Mapping[str, tuple[str, ...]] = {}
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)

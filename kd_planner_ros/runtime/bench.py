@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -53,12 +54,20 @@ def _noise_cloud(spec: LidarSpec, random: np.random.Generator) -> np.ndarray:
     return np.stack([reach * np.cos(turn), reach * np.sin(turn), height, random.random(count)], axis=1).astype(np.float32)
 
 
-def bench_latency(model: Model, n: int = 100, warm: int = 5) -> dict[str, Any]:
-    """Wall time of ``plan`` or ``perceive`` on ``n`` equal frames after ``warm`` unmeasured ones, in milliseconds."""
-    frame = noise_frame(model)
+def in_turn(model: Model, count: int, frames: Sequence[Frame] = ()) -> list[Frame]:
+    """``count`` frames for ``model``: ``frames`` over and over, a noise frame where there are none. A perceiver gets them as a camera sends
+    them, each a period later, for it may need the one before; a planner gets equal ones."""
+    shown = list(frames) or [noise_frame(model)]
+    step_ns = round(1e9 / model.rate_hz) if isinstance(model, Perceiver) else 0
+    return [replace(one, stamp_ns=one.stamp_ns if not step_ns else number * step_ns)
+            for number, one in ((number, shown[number % len(shown)]) for number in range(count))]
+
+
+def bench_latency(model: Model, n: int = 100, warm: int = 5, frames: Sequence[Frame] = ()) -> dict[str, Any]:
+    """Wall time of ``plan`` or ``perceive`` on ``n`` frames (``in_turn``) after ``warm`` unmeasured ones, in milliseconds."""
     work = model.perceive if isinstance(model, Perceiver) else model.plan
     times_ms = []
-    for index in range(warm + n):
+    for index, frame in enumerate(in_turn(model, warm + n, frames)):
         start = time.perf_counter()
         work(frame)
         if index >= warm:

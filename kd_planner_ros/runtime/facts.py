@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kd_planner_ros.core.card import read_card
+from kd_planner_ros.core.card import CARD, read_card
 from kd_planner_ros.core.errors import CardError, ConfigError, PlannerError
 from kd_planner_ros.core.notices import report
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.networks.planner import PLANNER
-from kd_planner_ros.networks.registry import build_weightless, find_config, is_weightless, role_of
+from kd_planner_ros.networks.registry import build_weightless, find_config, folders, is_weightless, role_of
 from kd_planner_ros.runtime.find import find_model, list_models
+from kd_planner_ros.runtime.paths import models_folder
 
 FALLBACK, EXPERT = "constant_velocity", "expert"
 
@@ -33,7 +34,8 @@ class ModelFacts:
 
 def resolve_model(name: str, models_dir: str = "", role: str = PLANNER) -> tuple[str, str]:
     """(model, models_dir). ``auto`` is replaced by the model of ``role`` whose card has the best driving score on the default
-    town, the first by name where several have none; by constant_velocity if no planner is shipped.
+    town, the first by name where several have none; by constant_velocity if no planner is shipped. The name of a network, where no model
+    is called so, is replaced by the best model of ``role`` that is of this network or takes over a model of it.
 
     Raises:
         ConfigError: ``models_dir`` is given and no folder, or ``auto`` finds no model of ``role``.
@@ -41,7 +43,7 @@ def resolve_model(name: str, models_dir: str = "", role: str = PLANNER) -> tuple
     if models_dir and not Path(models_dir).is_dir():
         raise ConfigError(f"a folder of models at {models_dir}", "no such folder", "correct --models-dir (models_dir of a launch file)")
     if name != "auto":
-        return name, models_dir
+        return _of_network(name, models_dir, role) or name, models_dir
     fit = models_of(role, models_dir)
     if fit:
         return max(fit, key=_driving_score).name, models_dir
@@ -50,6 +52,27 @@ def resolve_model(name: str, models_dir: str = "", role: str = PLANNER) -> tuple
     if role != PLANNER:
         raise ConfigError(f"a shipped {role} for auto", "none", f"name a {role}, or give its folder")
     return FALLBACK, models_dir
+
+
+def _of_network(name: str, models_dir: str, role: str) -> str:
+    """The best model of network ``name``; "" where ``name`` is a model or no network, or there is none."""
+    base = Path(models_dir) if models_dir else models_folder()
+    if name not in folders() or is_weightless(name) or any((one / CARD).is_file() for one in (base / name, Path(name))):
+        return ""
+    fit = [folder for folder in models_of(role, models_dir) if name in _networks(folder)]
+    found = max(fit, key=_driving_score).name if fit else ""
+    if found:
+        report(f"'{name}' is a network; its model '{found}' is taken")
+    return found
+
+
+def _networks(folder: Path) -> set[str]:
+    """The network of the model in ``folder``, and those of the models that it takes weights from."""
+    try:
+        card = read_card(folder)
+        return {card.network, *(read_card(folder.parent / one["model"]).network for one in card.parts.values())}
+    except CardError:
+        return set()
 
 
 def resolve_planner(name: str, models_dir: str = "") -> tuple[str, str]:

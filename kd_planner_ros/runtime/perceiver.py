@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from kd_planner_ros.core.card import ModelCard
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.outputs import DenseOutput, Perception
 from kd_planner_ros.core.records import Frame
-from kd_planner_ros.imaging.road_masks import road_masks
+from kd_planner_ros.imaging.road_masks import road_masks, sky_mask
 from kd_planner_ros.networks.parts import WHOLE, Part
 from kd_planner_ros.networks.planner import Perceiver, Processor
 from kd_planner_ros.runtime.engines import Engine
@@ -26,7 +28,7 @@ class NetworkPerceiver(NetworkModel[Perception], Perceiver):
     def __init__(self, name: str, config: Any, processor: Processor[Perception], engine: Engine, card: ModelCard,
                  parts: Sequence[Part] = WHOLE):
         super().__init__(name, config, processor, engine, card)
-        self.parts = tuple(parts)
+        self.parts, self.made_of = tuple(parts), processor.made_of
 
     def perceive(self, frame: Frame) -> Perception:
         """What is seen in ``frame``, with the time from its pixels to its outputs in ``inference_ms`` and of each step in ``spent_ms``.
@@ -39,7 +41,7 @@ class NetworkPerceiver(NetworkModel[Perception], Perceiver):
                 raise SensorError(f"a picture with light in it from camera '{name}'", f"none above {BLACK} of 255",
                                   "uncover the camera, or check its exposure and driver")
         found, spent_ms = self.run(frame, self.due)
-        return replace(found, outputs=_with_masks(found.outputs), inference_ms=sum(spent_ms.values()), spent_ms=spent_ms)
+        return replace(found, outputs=_without_sky(_with_masks(found.outputs)), inference_ms=sum(spent_ms.values()), spent_ms=spent_ms)
 
 
 def _with_masks(outputs: Mapping[str, DenseOutput]) -> Mapping[str, DenseOutput]:
@@ -48,3 +50,16 @@ def _with_masks(outputs: Mapping[str, DenseOutput]) -> Mapping[str, DenseOutput]
         if output.kind == "classes":
             outputs = {**outputs, **{name: mask for name, mask in road_masks(output).items() if name not in outputs}}
     return outputs
+
+
+def _without_sky(outputs: Mapping[str, DenseOutput]) -> Mapping[str, DenseOutput]:
+    """``outputs`` without depth where the classes of the same size say sky: it has none, and networks learn some far wall for it."""
+    masks = [mask for one in outputs.values() if one.kind == "classes" and (mask := sky_mask(one)) is not None]
+    if len(masks) != 1:
+        return outputs
+    return {name: _masked(one, masks[0]) if one.kind == "depth" and one.array.shape == masks[0].shape else one
+            for name, one in outputs.items()}
+
+
+def _masked(depth: DenseOutput, sky: np.ndarray) -> DenseOutput:
+    return replace(depth, array=np.where(sky, np.float32(np.nan), depth.array), raw=depth.array if depth.raw is None else depth.raw)

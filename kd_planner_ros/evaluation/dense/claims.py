@@ -13,7 +13,7 @@ import numpy as np
 from kd_planner_ros.core.outputs import DenseOutput, InstanceMasks, Perception
 from kd_planner_ros.evaluation.dense.classes import ClassMeasure
 from kd_planner_ros.evaluation.dense.config import DenseConfig
-from kd_planner_ros.evaluation.dense.depth import DepthMeasure
+from kd_planner_ros.evaluation.dense.depth import DepthMeasure, told_depth
 from kd_planner_ros.evaluation.dense.flow import FlowMeasure, FoundMotion
 from kd_planner_ros.evaluation.dense.instances import InstanceMeasure
 from kd_planner_ros.evaluation.dense.instants import Instant, Labels
@@ -104,9 +104,12 @@ class Reading:
 
     @cached_property
     def found_depth(self) -> np.ndarray | None:
-        """The only depth at the labels' size."""
+        """The only depth at the labels' size, in metres where those are known."""
         found = self.only("depth")
-        return None if found is None else self.lifted(*found)
+        if found is None:
+            return None
+        told = told_depth(found[1])
+        return self.lifted(found[0], replace(found[1], array=told.values) if told.metric else found[1])
 
     @cached_property
     def found_motion(self) -> np.ndarray | None:
@@ -130,16 +133,16 @@ class Reading:
 
     def depth(self, name: str, output: DenseOutput) -> Iterator[Claim]:
         """Depth against depth."""
-        config = self.config
+        config, told = self.config, told_depth(output)
         if self.labels.depth is None:
             yield self.lacks(name, "depth")
             return
         if self.labels.smooth:
             with np.errstate(divide="ignore", invalid="ignore"):
-                found = 1.0 / self.labels.grid.lift_smooth(1.0 / output.array, name)
+                found = 1.0 / self.labels.grid.lift_smooth(1.0 / told.values, name)
         else:
-            found = self.lifted(name, output)
-        yield Claim(name, lambda: DepthMeasure(config.max_depth_m, config.further_depth_m), found, self.labels.depth)
+            found = self.lifted(name, replace(output, array=told.values))
+        yield Claim(name, lambda: DepthMeasure(config.max_depth_m, config.further_depth_m), replace(told, values=found), self.labels.depth)
 
     def classes(self, name: str, output: DenseOutput) -> Iterator[Claim]:
         """Classes against tags; and the masks that they imply, where the network gives none."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.core.outputs import DenseOutput
 from kd_planner_ros.evaluation.dense.measure import Baseline, Counts, Measure, ratio
 
 MIN_DEPTH_M = 1e-3
@@ -20,6 +22,19 @@ DEPTH_FIGURES = ("abs_rel", "sq_rel", "rmse_m", "rmse_log", "delta_1", "delta_2"
 pixels whose ratio max(d / t, t / d) is below 1.25, 1.25^2 and 1.25^3."""
 WAYS = ("metric", "median_scaled")
 _BINS = 4096
+
+
+@dataclass(frozen=True)
+class FoundDepth:
+    """``values`` [H, W], NaN unknown; ``metric``: whether they are metres, else they have an unknown scale."""
+
+    values: np.ndarray
+    metric: bool = True
+
+
+def told_depth(output: DenseOutput) -> FoundDepth:
+    """What an output of depth says of every pixel, in the sky too: a pixel must not drop out because it was taken for sky."""
+    return FoundDepth(output.array) if output.raw is None else FoundDepth(output.raw, bool(np.isfinite(output.array).any()))
 
 
 def depth_errors(predicted: np.ndarray, truth: np.ndarray, max_m: float) -> np.ndarray:
@@ -45,8 +60,10 @@ class DepthMeasure(Measure):
     def __init__(self, max_m: float, further_m: tuple[float, ...] = ()):
         self._max_m, self._further = max_m, tuple(sorted(set(further_m) - {max_m}))
 
-    def counts(self, found: np.ndarray, truth: np.ndarray) -> Counts:
-        """``found`` and ``truth`` [H, W] in metres, NaN unknown; a frame without a pixel known to both is left out and counted."""
+    def counts(self, found: FoundDepth | np.ndarray, truth: np.ndarray) -> Counts:
+        """``truth`` and a plain ``found`` [H, W] in metres, NaN unknown; a frame without a pixel known to both is left out and counted, one
+        of unknown scale counts after median scaling alone."""
+        found, metric = (found.values, found.metric) if isinstance(found, FoundDepth) else (found, True)
         known = np.isfinite(truth) & (truth >= MIN_DEPTH_M)
         told = known & ~np.isnan(found)
         wanted, said = truth[told].astype(float), np.clip(found[told].astype(float), MIN_DEPTH_M, np.finfo(np.float32).max)
@@ -56,37 +73,41 @@ class DepthMeasure(Measure):
             used = wanted <= limit
             if limit == self._max_m:
                 counts |= {"pixels": int(used.sum()), "unknown": near - int(used.sum())}
-            counts |= _errors(said[used], wanted[used], limit)
+            counts |= _errors(said[used], wanted[used], limit, metric)
         return counts
 
     def figures(self, sums: Mapping[str, Any]) -> dict[str, Any]:
         """``frames``, ``pixels``, ``left_out`` counts, and the means over frames of each way."""
         left_out = {name: int(sums.get(name, 0)) for name in ("no_truth", "beyond_max", "unknown")}
         left_out["frames"] = int(sums.get(f"{self._max_m:g} empty", 0))
+        left_out["frames_without_metres"] = int(sums.get(f"{self._max_m:g} unscaled", 0))
         out = {"frames": int(sums.get(f"{self._max_m:g} frames", 0)), "pixels": int(sums.get("pixels", 0)), "left_out": left_out}
         out |= self._means(sums, self._max_m)
         return out | {f"to_{limit:g}_m": self._means(sums, limit) for limit in self._further}
 
     def _means(self, sums: Mapping[str, Any], limit: float) -> dict[str, Any]:
-        frames, empty = sums.get(f"{limit:g} frames", 0), np.zeros(len(DEPTH_FIGURES))
-        return {way: {name: ratio(value, frames) for name, value in zip(DEPTH_FIGURES, sums.get(f"{limit:g} {way}", empty), strict=True)}
-                for way in WAYS}
+        empty, scaled = np.zeros(len(DEPTH_FIGURES)), sums.get(f"{limit:g} frames", 0)
+        frames = {"metric": scaled - sums.get(f"{limit:g} unscaled", 0), "median_scaled": scaled}
+        return {way: {name: ratio(value, frames[way])
+                      for name, value in zip(DEPTH_FIGURES, sums.get(f"{limit:g} {way}", empty), strict=True)} for way in WAYS}
 
     def baselines(self) -> dict[str, Baseline]:
         """The median of each pixel row, and one depth for every pixel."""
         return {"row_median": RowMedian(self._max_m), "constant": RowMedian(self._max_m, by_row=False)}
 
-    def where_told(self, guess: np.ndarray, found: np.ndarray) -> np.ndarray:
-        """NaN where ``found`` is."""
+    def where_told(self, guess: np.ndarray, found: FoundDepth | np.ndarray) -> FoundDepth | np.ndarray:
+        """NaN where ``found`` is; in a frame of unknown scale it counts as ``found`` does."""
+        if isinstance(found, FoundDepth):
+            return replace(found, values=np.where(np.isnan(found.values), np.float32(np.nan), guess))
         return np.where(np.isnan(found), np.float32(np.nan), guess)
 
 
-def _errors(found: np.ndarray, truth: np.ndarray, limit: float) -> dict[str, Any]:
+def _errors(found: np.ndarray, truth: np.ndarray, limit: float, metric: bool) -> dict[str, Any]:
     if not len(truth):
         return {f"{limit:g} empty": 1}
     scaled = found * (np.median(truth) / np.median(found))
-    return {f"{limit:g} frames": 1, f"{limit:g} metric": depth_errors(found, truth, limit),
-            f"{limit:g} median_scaled": depth_errors(scaled, truth, limit)}
+    own = {f"{limit:g} metric": depth_errors(found, truth, limit)} if metric else {f"{limit:g} unscaled": 1}
+    return {f"{limit:g} frames": 1, **own, f"{limit:g} median_scaled": depth_errors(scaled, truth, limit)}
 
 
 class RowMedian(Baseline):

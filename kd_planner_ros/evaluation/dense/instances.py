@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from kd_planner_ros.core.outputs import InstanceMasks
-from kd_planner_ros.evaluation.dense.measure import Counts, Measure, known_mean
-from kd_planner_ros.evaluation.dense.segments import Segments, found_segments, overlaps, true_segments
-from kd_planner_ros.evaluation.dense.vocabulary import Classes
+from kd_planner_ros.evaluation.dense.measure import Baseline, Counts, Measure, known_mean
+from kd_planner_ros.evaluation.dense.segments import PER_CLASS, Segments, found_segments, overlaps, true_segments
+from kd_planner_ros.evaluation.dense.vocabulary import IGNORED, Classes
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -85,6 +85,25 @@ class InstanceMeasure(Measure):
                 "ap": over(slice(None)), "ap_50": over(0), "ap_75": over(5),
                 "ap_by_class": {label: float(by_class[label].mean()) if label in by_class else None
                                 for label, thing in zip(labels, self.classes.things, strict=True) if thing}}
+
+    def baselines(self) -> dict[str, Baseline]:
+        """Each class of things as one instance: what classes without instances would reach."""
+        return {"whole_classes": WholeClasses(self.classes)}
+
+
+class WholeClasses(Baseline):
+    """Every class of things is one instance."""
+
+    rule = "the true pixels of each class of things, as one instance a class"
+
+    def __init__(self, classes: Classes):
+        self._classes = classes
+
+    def guess(self, truth: Any) -> tuple[np.ndarray, dict[int, float], None]:
+        """As ``InstanceMeasure.counts`` takes it."""
+        kinds = self._classes.truth(truth.tags).astype(np.int32)
+        thing = np.append(self._classes.things, np.zeros(IGNORED + 1 - len(self._classes.things), bool))[kinds]
+        return np.where(thing, (kinds + 1) * PER_CLASS, 0), {}, None
 
 
 def _apart(there: Segments, said: Segments) -> Met:

@@ -56,7 +56,7 @@ class Judge:
         drawn = len(self.strip) // 2
         if compared and self._config.out is not None and drawn < self._config.pictures * instant.share:
             kinds = {name: judged.measure for name, judged in self._judged.items()}
-            self.strip += panels(instant, compared, kinds, self._config.max_depth_m)
+            self.strip += panels(instant, compared, kinds)
 
     def result(self) -> dict[str, Any]:
         """``frames``, ``unlabelled``, ``outputs`` (``Judged.result`` by name), ``not_scored`` (why, by name), and ``recordings``: the

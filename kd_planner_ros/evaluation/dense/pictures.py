@@ -18,48 +18,22 @@ from kd_planner_ros.evaluation.dense.masks import MaskMeasure, MotionMeasure
 from kd_planner_ros.evaluation.dense.measure import Measure
 from kd_planner_ros.evaluation.dense.panoptic import PanopticMeasure
 from kd_planner_ros.evaluation.dense.segments import Segments, found_segments, merged_stuff, true_segments
-from kd_planner_ros.evaluation.dense.vocabulary import IGNORED, Classes
-from kd_planner_ros.imaging.dense_overlay import overlay, paint
-from kd_planner_ros.imaging.dense_strip import Panel
-from kd_planner_ros.imaging.palette import colour_ids
+from kd_planner_ros.evaluation.dense.vocabulary import Classes
+from kd_planner_ros.imaging.dense_overlay import overlay
+from kd_planner_ros.imaging.dense_strip import UNKNOWN, Panel, painted
 from kd_planner_ros.imaging.resize import resize_rgb
-
-_UNKNOWN = (40, 40, 40)
-
-
-def paint_depth(depth_m: np.ndarray, max_m: float) -> np.ndarray:
-    """RGB uint8 [H, W, 3] of depth [H, W] on a logarithmic scale: near bright, ``max_m`` and farther dark, unknown grey."""
-    import matplotlib
-
-    known = np.isfinite(depth_m)
-    near = np.clip(np.where(known, depth_m, max_m), 1.0, max_m)
-    share = 1.0 - np.log(near) / np.log(max_m)
-    rgb = (matplotlib.colormaps["magma"](share)[..., :3] * 255.0).round().astype(np.uint8)
-    rgb[~known] = _UNKNOWN
-    return rgb
-
-
-def paint_classes(classes: np.ndarray, class_of_tag: np.ndarray) -> np.ndarray:
-    """RGB uint8 [H, W, 3] of a network's class ids [H, W], each in the palette's colour of the first tag that it stands for."""
-    tag_of_class = np.zeros(256, np.uint8)
-    for tag in range(255, -1, -1):
-        if class_of_tag[tag] != IGNORED:
-            tag_of_class[class_of_tag[tag]] = tag
-    rgb = colour_ids(tag_of_class[classes])
-    rgb[classes == IGNORED] = _UNKNOWN
-    return rgb
 
 
 def paint_segments(segments: Segments, classes: Classes) -> np.ndarray:
     """RGB uint8 [H, W, 3]: segments in the colours of their classes, things of one class in different tints, no segment grey."""
-    colours = paint_classes(segments.classes.astype(np.uint8)[None], classes.of_tag)[0].astype(float)
+    colours = _classes(segments.classes[None], classes)[0].astype(float)
     tints = 0.45 + 0.55 * ((np.arange(len(segments)) * 0.618034) % 1.0)
     thing = classes.things[segments.classes]
     colours[thing] = np.minimum(colours[thing] * tints[thing, None] + 70.0 * (1.0 - tints[thing, None]), 255.0)
-    return np.concatenate([[_UNKNOWN], colours]).round().astype(np.uint8)[segments.index]
+    return np.concatenate([[UNKNOWN], colours]).round().astype(np.uint8)[segments.index]
 
 
-def panels(instant: Instant, claims: Sequence[Claim], measures: Mapping[str, Measure], max_m: float) -> list[list[Panel]]:
+def panels(instant: Instant, claims: Sequence[Claim], measures: Mapping[str, Measure]) -> list[list[Panel]]:
     """Two rows: the camera's picture with everything that was recorded, the picture before with everything that was found."""
     labels = instant.labels
     image = instant.frame.images[instant.camera]
@@ -67,20 +41,20 @@ def panels(instant: Instant, claims: Sequence[Claim], measures: Mapping[str, Mea
     before = ground if labels is None or labels.before is None else labels.before.rgb
     top, bottom = [(f"{instant.camera}, {instant.frame.stamp_ns / 1e9:.2f} s", ground)], [("the frame before", before)]
     for one in claims:
-        pair = _pair(one, measures[one.name], ground, max_m)
+        pair = _pair(one, measures[one.name], ground)
         if pair is not None:
             top.append((f"{one.name}: recorded", pair[0]))
             bottom.append((f"{one.name}: network", pair[1]))
     return [top, bottom]
 
 
-def _pair(one: Claim, measure: Measure, ground: np.ndarray, max_m: float) -> tuple[np.ndarray, np.ndarray] | None:
+def _pair(one: Claim, measure: Measure, ground: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """(recorded, found) RGB of the same size; None for numbers."""
     found, truth = one.found, one.truth
     if isinstance(measure, DepthMeasure):
-        return paint_depth(truth, max_m), paint_depth(found, max_m)
+        return _painted("depth", truth), _painted("depth", found.values)
     if isinstance(measure, ClassMeasure):
-        return paint_classes(truth, measure.classes.of_tag), paint_classes(found, measure.classes.of_tag)
+        return _classes(truth, measure.classes), _classes(found, measure.classes)
     if isinstance(measure, MaskMeasure):
         return _over(ground, truth[0] & truth[1]), _over(ground, found & truth[1])
     if isinstance(measure, (PanopticMeasure, InstanceMeasure)):
@@ -113,5 +87,8 @@ def _over(ground: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _painted(kind: str, array: np.ndarray) -> np.ndarray:
-    colours, known = paint(DenseOutput(kind, array))
-    return np.where(known[..., None], colours, np.array(_UNKNOWN, np.uint8))
+    return painted(DenseOutput(kind, array.astype(np.float32)))
+
+
+def _classes(ids: np.ndarray, classes: Classes) -> np.ndarray:
+    return painted(DenseOutput("classes", ids.astype(np.uint8), classes.labels))

@@ -1,4 +1,5 @@
-"""A perception in a recording, on the topics of the perception node."""
+"""A perception in a recording, on the topics of the perception node: all but its coloured points, which follow from depth and picture, and
+``vision_msgs/LabelInfo``, whose names stand in ``labels``."""
 
 from __future__ import annotations
 
@@ -6,13 +7,14 @@ import json
 
 from kd_planner_ros.bags.messages import make
 from kd_planner_ros.bags.writer import BagWriter
-from kd_planner_ros.core.outputs import Perception
+from kd_planner_ros.core.outputs import Perception, vehicle_twist
 from kd_planner_ros.wire.channels import find_channel
 from kd_planner_ros.wire.codec.pictures import IMAGE
 
 
 def put_perception(bag: BagWriter, seen: Perception, first: bool) -> None:
-    """Write the dense outputs of ``seen``, their calibration and its numbers at its stamp; a mask of which nothing is known is left out.
+    """Write the dense outputs of ``seen``, their calibration, its numbers and the ego's twist at its stamp; a mask of which nothing is
+    known is left out.
 
     Args:
         first: write the names of the classes too, latched.
@@ -31,3 +33,5 @@ def put_perception(bag: BagWriter, seen: Perception, first: bool) -> None:
         bag.write(f"/carla/{topics.role_name}/perception/camera_info", "sensor_msgs/msg/CameraInfo", info, stamp)
     if seen.scalars:
         bag.put("scalars", dict(seen.scalars), stamp)
+    if (twist := vehicle_twist(seen)) is not None:
+        bag.put("perception_twist", twist, stamp)

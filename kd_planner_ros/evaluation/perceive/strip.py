@@ -9,6 +9,7 @@ from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS
 from kd_planner_ros.evaluation.perceive.inputs import open_shots
 from kd_planner_ros.evaluation.perceive.run import looked, only_camera
+from kd_planner_ros.evaluation.perceive.unseen import without_unseen
 from kd_planner_ros.imaging.dense_strip import strip_panels, write_strip
 from kd_planner_ros.networks.planner import Perceiver
 
@@ -27,14 +28,14 @@ def write_strips(perceiver: Perceiver, bag: Path, out: Path, frames: tuple[int, 
     shots = open_shots(bag, 0.0, perceiver.rate_hz, cameras, own, role_name)
     numbers, stamps = set(frames or (() if stamps_s else (0,))), {round(stamp * 1e9) for stamp in stamps_s}
     found, before, last_ns = [], None, 0
-    for number, (shot, frame, _) in enumerate(looked(perceiver, shots, 0)):
+    for number, (shot, frame, shown) in enumerate(looked(perceiver, shots, 0)):
         last_ns = shot.stamp_ns
         near = {stamp for stamp in stamps if abs(stamp - last_ns) <= STAMP_TOLERANCE_NS}
         if number in numbers or near:
             perceiver.reset()
             if before is not None:
                 perceiver.perceive(before)
-            seen = perceiver.perceive(frame)
+            seen = without_unseen(perceiver.perceive(frame), shown)
             write_strip(out / f"strip_{number}.png", [strip_panels(frame.images[own.id], seen.outputs)])
             found.append({"frame": number, "stamp_s": last_ns / 1e9, "strip_png": f"strip_{number}.png", "unknown": dict(seen.unknown)})
             numbers.discard(number)

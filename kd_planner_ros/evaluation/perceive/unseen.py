@@ -23,4 +23,4 @@ def without_unseen(seen: Perception, shown: np.ndarray) -> Perception:
 def _masked(output: DenseOutput, shown: np.ndarray) -> DenseOutput:
     array = output.array.copy()
     array[~resize_labels(shown, *array.shape[:2])] = _UNKNOWN[output.kind]
-    return replace(output, array=array)
+    return replace(output, array=array, raw=None)

@@ -48,8 +48,10 @@ class UnifiedEncoderProcessor(Processor[Perception]):
     Outputs lie over the camera's whole picture, scaled to the network's width; rows that the network does not see are unknown:
     NaN, class 255, id 0. Flow, motion and the ego's motion need the frame before: without one within ``GAP_S`` they are NaN,
     and the number ``motion_ready`` is 0. Of a network that has learnt no metres they are NaN until it sees a flat ground; ``scale``
-    is the factor.
+    is the factor, ``plane_inliers`` the share of the lower rows' points that lie on the ground's plane.
     """
+
+    made_of = {"independent_flow": ("flow", "motion", "pose", "depth"), "moving": ("motion", "segmentation")}
 
     def __init__(self, config: UnifiedEncoderConfig):
         self.config = config
@@ -132,24 +134,28 @@ class UnifiedEncoderProcessor(Processor[Perception]):
 
     def decode(self, outputs: Mapping[str, Tensor], frame: Frame) -> Perception:
         """Depth, classes, panoptic ids and instances, drivable and lane masks, flow, independent flow, probability of motion, moving
-        pixels, and the ego's motion; those of which ``outputs`` has the tensors. Moving pixels are those of road users, where this
-        frame's classes are known."""
+        pixels, and the ego's motion; those of which ``outputs`` has the tensors. Moving pixels are those of road users, so they need
+        this frame's classes."""
         after_s = self._remember(outputs, frame)
         known = {name: one[:1].float().cpu() for name, one in outputs.items() if name not in FEATURES}
-        scale = 1.0 if self.config.metric else self._metres(known["depth"]) if "depth" in known else float("nan")
-        dense = {"depth": DenseOutput("depth", self._padded(scale * _array(known["depth"][0]), np.nan))} if "depth" in known else {}
+        scale, share = (1.0, 1.0) if self.config.metric else self._metres(known.get("depth"))
+        dense = {"depth": self._depth(_array(known["depth"][0]), scale)} if "depth" in known else {}
         if "class_logits" in known:
             dense |= self._segments(known)
         dense |= self._motions(known, after_s, scale)
-        if {"moving", "classes"} <= set(dense):
+        if {"motion", "classes"} <= set(dense):
             road_users = np.isin(dense["classes"].array, np.flatnonzero(self.things))
-            dense["moving"] = replace(dense["moving"], array=dense["moving"].array & road_users)
-        scalars = {} if self.config.metric or "depth" not in known else {"scale": scale}
+            dense["moving"] = DenseOutput("mask", (dense["motion"].array > MOVING) & road_users)
+        scalars = {} if self.config.metric or "depth" not in known else {"scale": scale, "plane_inliers": share}
         if "pose" in known:
             scalars |= _ego_motion(known["pose"][0], after_s, scale)
         spec = self.config.camera
         scaled = CameraSpec(spec.id, spec.pose, self.config.input_width, self.config.scaled_height, spec.fov_deg, spec.period_s)
         return Perception(frame.stamp_ns, self.config.camera_id, dense, scaled, scalars, unknown=_unknown(dense, scalars, after_s, scale))
+
+    def _depth(self, found: np.ndarray, scale: float) -> DenseOutput:
+        raw = None if np.isfinite(scale) else self._padded(found, np.nan)
+        return DenseOutput("depth", self._padded(scale * found, np.nan), raw=raw)
 
     def _motions(self, known: Mapping[str, Tensor], after_s: float, scale: float) -> dict[str, DenseOutput]:
         """Fields of motion between the frame before and this one, NaN where there is no frame before."""
@@ -169,16 +175,19 @@ class UnifiedEncoderProcessor(Processor[Perception]):
             if not np.isfinite(after_s):
                 chance = np.full_like(chance, np.nan)
             found["motion"] = DenseOutput("probability", self._padded(chance, np.nan))
-            found["moving"] = DenseOutput("mask", self._padded(chance > MOVING, False))
         return found
 
-    def _metres(self, depth: Tensor) -> float:
+    def _metres(self, depth: Tensor | None) -> tuple[float, float]:
         """What a depth [1, H, W] of arbitrary unit is multiplied by to be metres: the camera's height over the height over the plane
-        of the lower rows. NaN where no plane is there: depth, flow and velocity are unknown then."""
+        of the lower rows; and the share of their points that it holds. The factor is NaN where no plane is there: depth, flow and velocity
+        are unknown then."""
+        if depth is None:
+            return float("nan"), float("nan")
         own = depth.float().cpu() / self.config.metres_per_unit
         plane, share = ground_plane(points(own, torch.from_numpy(self.config.intrinsics)[None]), torch.Generator().manual_seed(0))
         height = float(plane[0, 2]) * self.config.metres_per_unit
-        return self.config.camera_z_m / height if float(share) >= PLANE_SHARE and height > 0.0 else float("nan")
+        found = float(share) >= PLANE_SHARE and height > 0.0
+        return self.config.camera_z_m / height if found else float("nan"), float(share)
 
     def _remember(self, outputs: Mapping[str, Tensor], frame: Frame) -> float:
         """Keep what belongs to ``frame``; seconds since the frame before, NaN where there is none. A frame that was not encoded is no

@@ -26,6 +26,8 @@ from kd_planner_ros.wire.codec.points import coloured_points
 
 RESERVED = ("camera_info", "scalars", "ready", "points", "twist", "steering")
 """Names below ``perception/`` that are no outputs."""
+PATIENT_PICTURES = 20
+"""Pictures without depth after which it is told that there are no points."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class PerceptionOutputs:
         self._overlays = {name: port(Image, f"perception/{name}/overlay") for name in self._kinds if wish.overlays}
         self._info = port(CameraInfo, "perception_camera_info")
         self._points = port(PointCloud2, "perception_points") if wish.points and "depth" in self._kinds.values() else None
+        self._without_depth = 0
         self._motion = PerceptionMotion(node, adapter, first)
         self._strips = PerceptionStrips(wish.strips_dir, wish.strips_every_s, health)
         self._labels: list[Any] = []
@@ -95,6 +98,7 @@ class PerceptionOutputs:
             if output.kind == "mask" and name in seen.unknown:
                 continue
             self._publish_output(name, output, seen, frame)
+        self._tell_points(seen)
         self._motion.publish(seen, frame)
         self._strips.take(seen, frame)
 
@@ -111,6 +115,16 @@ class PerceptionOutputs:
             if spec is not None:
                 rows = coloured_points(output.array, spec, frame.images[seen.camera], self._wish.points_stride)
                 self._points.publish(self._adapter.to_msg("perception_points", rows, seen.stamp_ns, seen.camera))
+
+    def _tell_points(self, seen: Perception) -> None:
+        """Say that there are no points because no depth has come for long: its part is off, or nearly."""
+        if self._points is None:
+            return
+        self._without_depth = 0 if any(one.kind == "depth" for one in seen.outputs.values()) else self._without_depth + 1
+        if self._without_depth >= PATIENT_PICTURES:
+            self._health.set("points", WARN, f"no points: no depth for {PATIENT_PICTURES} pictures and more")
+        else:
+            self._health.clear("points")
 
     def _tell_unknown(self, seen: Perception) -> None:
         """Say of which outputs nothing is known, and why; an output that did not run has nothing to say."""
@@ -142,7 +156,8 @@ class PerceptionOutputs:
 
     def close(self) -> None:
         """Drop the publishers."""
-        self._health.clear("unknown")
+        for condition in ("unknown", "points"):
+            self._health.clear(condition)
         for one in (*self._pictures.values(), *self._overlays.values(), self._info, self._points):
             if one is not None:
                 self._node.destroy_lifecycle_publisher(one)

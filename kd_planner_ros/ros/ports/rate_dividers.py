@@ -64,13 +64,17 @@ class RateDividers:
         return SetParametersResult(successful=True)
 
     def _tell_blocked(self) -> None:
-        blocked = self.schedule.blocked()
-        if not blocked:
+        blocked, rates = self.schedule.blocked(), self.schedule.rates
+        found = {f"'{name}' does not run": needs for name, needs in blocked.items()}
+        for name, (own, *others) in self._perceiver.made_of.items():
+            if own not in blocked and rates.get(own) and (off := tuple(one for one in others if one in blocked or not rates.get(one, 1))):
+                found[f"'{name}' is not given"] = off
+        if not found:
             self._health.clear("rate_divider")
             return
-        found = (f"'{name}' does not run: it needs {' and '.join(needs)}, switched off by {', '.join(PREFIX + one for one in needs)} 0"
-                 for name, needs in blocked.items())
-        self._health.set("rate_divider", WARN, "; ".join(found))
+        self._health.set("rate_divider", WARN, "; ".join(
+            f"{what}: it needs {' and '.join(needs)}, switched off by {', '.join(PREFIX + one for one in needs)} 0"
+            for what, needs in found.items()))
 
     def perceive(self, frame: Frame) -> Perception:
         """What the parts that are due see in ``frame``; nothing where none is.

@@ -12,6 +12,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned envi
 from geometry_msgs.msg import TwistStamped
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Float64
 from support import foreign
 from support.fakes import CAMERA, FakePerceiver
 from support.graph import wait_for
@@ -25,7 +26,7 @@ from kd_planner_ros.ros.adapters import foreign as ports
 from kd_planner_ros.ros.diagnostics import ERROR, WARN
 from kd_planner_ros.ros.lifecycle import autostart
 from kd_planner_ros.ros.nodes import perception_node
-from kd_planner_ros.ros.ports import perception_motion
+from kd_planner_ros.ros.ports import perception_motion, perception_outputs
 from kd_planner_ros.ros.stamps import from_stamp
 from kd_planner_ros.wire.codec.tables import coloured_of
 
@@ -36,6 +37,7 @@ class InParts(FakePerceiver):
     """Depth and flow, each only where its part is due."""
 
     parts = PARTS
+    made_of = {"shift": ("flow", "depth")}
 
     def perceive(self, frame):
         seen = super().perceive(frame)
@@ -47,6 +49,7 @@ class InParts(FakePerceiver):
 def test_parts_are_switched_while_the_node_runs(graph, monkeypatch):
     eye, source = InParts(), Source(graph)
     depths, flows = (collect(graph, Image, f"perception/{name}") for name in ("depth", "flow"))
+    spent = collect(graph, Float64, "perception/debug/processing_time_ms")
     node = start(graph, monkeypatch, eye, **{"rate_divider.depth": 2})
     assert wait_for(lambda: connected(node, "depth", "flow"))
 
@@ -58,9 +61,11 @@ def test_parts_are_switched_while_the_node_runs(graph, monkeypatch):
     assert wait_for(lambda: len(flows) == 4 and len(depths) == 2)
     tick = [[(from_stamp(one.header.stamp) - START) // TICK for one in found] for found in (depths, flows)]
     assert tick == [[0, 4], [0, 2, 4, 6]], "an output is never repeated under a new stamp"
+    assert wait_for(lambda: len(spent) >= 4) and min(one.data for one in spent) > 0.0 and float(node._values()["overhead p50 ms"]) > 0.0
     assert node._values()["depth ms"] == "1.0" and node._values()["rate_divider.depth"] == 2
 
     assert put("depth", 0).successful and put("flow", 2).successful
+    assert node.health.get("rate_divider") == "'shift' is not given: it needs depth, switched off by rate_divider.depth 0"
     play(source, eye, range(8, 16))
     assert wait_for(lambda: len(flows) == 6) and len(depths) == 2
 
@@ -73,7 +78,9 @@ def test_parts_are_switched_while_the_node_runs(graph, monkeypatch):
     for name, value in (("pose", -1), ("pose", 1001)):
         refused = put(name, value)
         assert not refused.successful and node.get_parameter("rate_divider.pose").value == 0, refused.reason
-    assert put("pose", 1).successful and node.health.get("rate_divider") is None
+    assert put("pose", 1).successful and "'shift' is not given" in node.health.get("rate_divider")
+    assert put("flow", 0).successful and node.health.get("rate_divider") is None, "who wants no flow wants nothing made of it"
+    assert put("flow", 2).successful
     play(source, eye, range(18, 22))
     assert wait_for(lambda: len(flows) == 7) and len(depths) == 2
     node.trigger_deactivate()
@@ -139,6 +146,17 @@ def test_twist_points_and_label_info(graph, monkeypatch):
     eye.turn = math.nan
     play(source, eye, range(2, 4))
     assert wait_for(lambda: len(clouds) == 2) and len(twists) == 1, "a twist that is not known is not sent"
+
+
+def test_points_that_no_depth_feeds_are_told(graph, monkeypatch):
+    monkeypatch.setattr(perception_outputs, "PATIENT_PICTURES", 2)
+    eye, source = InParts(), Source(graph)
+    node = start(graph, monkeypatch, eye, points=True, **{"rate_divider.depth": 3})
+    eye.frames.clear()
+    play(source, eye, range(6))
+    assert wait_for(lambda: node.health.get("points") == "no points: no depth for 2 pictures and more")
+    play(source, eye, range(6, 8))
+    assert wait_for(lambda: node.health.get("points") is None)
 
 
 class Unscaled(Moving):

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kd_planner_ros.core.outputs import DenseOutput
 from kd_planner_ros.evaluation.dense.classes import ClassMeasure, RowClass
-from kd_planner_ros.evaluation.dense.depth import DEPTH_FIGURES, DepthMeasure, RowMedian, depth_errors
+from kd_planner_ros.evaluation.dense.depth import DEPTH_FIGURES, DepthMeasure, RowMedian, depth_errors, told_depth
 from kd_planner_ros.evaluation.dense.instants import Grid
 from kd_planner_ros.evaluation.dense.measure import Tally
 from kd_planner_ros.evaluation.dense.vocabulary import IGNORED, Classes, match_tags
@@ -51,7 +52,7 @@ def loop_depth(pairs: list[tuple[float, float]], max_m: float) -> dict[str, floa
 def test_depth_is_what_a_loop_finds(seed, frames, height, width, max_m):
     random, shown = np.random.default_rng(seed), []
     wanted = {"metric": [], "median_scaled": []}
-    left = dict.fromkeys(("no_truth", "beyond_max", "unknown", "frames"), 0)
+    left = dict.fromkeys(("no_truth", "beyond_max", "unknown", "frames", "frames_without_metres"), 0)
     pixels = 0
     for _ in range(frames):
         truth = np.exp(random.uniform(-1.0, 5.0, (height, width))).astype(np.float32)
@@ -84,6 +85,21 @@ def test_depth_is_what_a_loop_finds(seed, frames, height, width, max_m):
         for name in DEPTH_FIGURES:
             expected = statistics.fmean(one[name] for one in errors) if errors else None
             assert result[way][name] == (None if expected is None else pytest.approx(expected, rel=1e-6, abs=1e-9))
+
+
+def test_a_frame_without_metres_counts_after_median_scaling_alone():
+    """Rows of a comparison are then judged on the same frames, whether or not a network found its ground plane in them."""
+    random = np.random.default_rng(0)
+    truth = random.uniform(1.0, 50.0, (2, 4, 6)).astype(np.float32)
+    known, rough = truth * np.float32(1.1), truth[1] * random.uniform(0.5, 2.0, (4, 6)).astype(np.float32)
+    lost = told_depth(DenseOutput("depth", np.full((4, 6), np.nan, np.float32), raw=0.01 * rough))
+    both = scored(DepthMeasure(80.0), [(known[0], truth[0]), (lost, truth[1])])
+    alone = scored(DepthMeasure(80.0), [(known[0], truth[0])])
+    whole = scored(DepthMeasure(80.0), [(known[0], truth[0]), (rough, truth[1])])
+    assert both["metric"] == alone["metric"] and both["left_out"]["frames_without_metres"] == 1
+    assert both["median_scaled"]["abs_rel"] == pytest.approx(whole["median_scaled"]["abs_rel"], rel=1e-5) and both["frames"] == 2
+    sky = DenseOutput("depth", np.where(truth[0] < 20.0, known[0], np.float32(np.nan)), raw=known[0])
+    assert scored(DepthMeasure(80.0), [(told_depth(sky), truth[0])]) == alone, "a wall that was taken for sky is not left out"
 
 
 @given(seed=st.integers(0, 2**32 - 1), frames=st.integers(1, 3), height=st.integers(1, 6), width=st.integers(1, 7))

@@ -220,6 +220,9 @@ def test_a_crowd_needs_no_finder_and_blames_none():
         result = scored(PanopticMeasure(CLASSES), [(found, scene(tags, single))])
         assert result["pq"] == 1.0 and result["left_out"]["crowds"] == 1
         assert scored(InstanceMeasure(CLASSES), [((found, {}, None), scene(tags, single))])["ap"] is None  # no instance is there
+    single = InstanceMeasure(CLASSES)
+    alone = scene([[SKY, CAR, CAR, SKY]], [[0, 7, 7, 0]])
+    assert scored(single, [(single.baselines()["whole_classes"].guess(alone), alone)])["ap"] == 1.0, "where each class has one member"
     small = scene([[SKY, SKY, SKY, CAR]], [[0, 0, 0, 1]])
     assert scored(PanopticMeasure(CLASSES, least=2), [(np.array([[3000, 3000, 3000, 0]], np.int32), small)])["pq"] == 1.0
 
@@ -235,6 +238,7 @@ def test_who_finds_everything_has_one():
         instances.add((ids, {}, None), scene(tags, single), later, "b")
     assert panoptic.result()["pq"] == panoptic.result()["second_half"]["sq"] == instances.result()["ap"] == 1.0
     assert panoptic.result()["second_half"]["baselines"]["row_class"]["pq"] < 0.5
+    assert instances.result()["second_half"]["baselines"]["whole_classes"]["ap"] < 0.2, "three of each class are one"
     assert panoptic.of_recording("b")["frames"] == 2 and panoptic.of_recording("c") is None
 
 

@@ -2,19 +2,24 @@
 
 import json
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.fakes import CAMERA, FakePerceiver
 from support.perception import install_network, save_tiny
 from support.recordings import FOLDER
 
 from kd_planner_ros.bags.bag_file import BagFile
+from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.cli.main import main
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.outputs import DenseOutput, Perception
-from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.core.sensors import CameraSpec, SensorRig
+from kd_planner_ros.evaluation.perceive import strip
 from kd_planner_ros.evaluation.perceive.files import write_outputs
+from kd_planner_ros.evaluation.perceive.recorded import put_perception
 from kd_planner_ros.evaluation.perceive.unseen import without_unseen
 from kd_planner_ros.imaging.dense_strip import UNKNOWN, strip_panels
 from kd_planner_ros.imaging.fit_camera import fitted
@@ -61,7 +66,9 @@ def test_a_picture_gives_files_that_say_what_was_seen(models, tmp_path, capsys):
     assert 0.2 < row["seen_share"] < 0.6 and row["scalars"] == {"steer": 0.25}
     assert set(row["files"]) == {"depth", "classes", "drivable", "overview"}
     depth = np.array(Image.open(out / row["files"]["depth"]))
-    assert depth.dtype == np.uint16 and depth.shape == (32, 64) and (depth[:, 0] == 0).all() and (depth[12:20, 28:36] > 0).all()
+    assert depth.dtype == np.uint16 and depth.shape == (32, 64) and (depth[:, 0] == 0).all()
+    classes = np.array(Image.open(out / row["files"]["classes"]))
+    assert (classes[12:20, 28:36] < 3).all() and np.array_equal(depth > 0, classes < 2), "no depth where it is unknown or sky"
     assert (np.array(Image.open(out / row["files"]["classes"]))[:, 0] == 255).all()
 
 
@@ -99,6 +106,27 @@ def test_a_recording_gives_a_recording_and_a_strip(models, tmp_path, capsys):
     assert strip.shape[1] == 3 * 256 and "strip_2.png" in capsys.readouterr().out  # input, classes, depth
     assert main(["explain", *words, "--frame", "999"]) == 2
     assert "frame 999 in" in capsys.readouterr().err
+
+
+def test_a_strip_hides_what_the_picture_does_not_show(tmp_path, monkeypatch):
+    """The recording's camera sees less than the model's: at the border there is no picture, so no answer either."""
+    rows = []
+    monkeypatch.setattr(strip, "write_strip", lambda path, found: rows.extend(found))
+    eye = FakePerceiver(SensorRig((replace(CAMERA, fov_deg=140.0),)))
+    strip.write_strips(eye, FOLDER / "tcp", tmp_path, (1,), ())
+    depth = dict(rows[0])["depth"]
+    assert (depth[:, :3] == UNKNOWN).all() and not (depth[3:5, 7:9] == UNKNOWN).all(-1).any()
+
+
+def test_a_recording_of_perceptions_has_the_egos_twist(tmp_path):
+    """Of the vehicle, not of the camera 1.5 m behind its centre; nothing where it is not known."""
+    numbers = {"forward_mps": 4.0, "left_mps": 0.25, "yaw_rate_rps": 0.5}
+    with BagWriter(tmp_path / "seen", SensorRig((CAMERA,)), {}) as bag:
+        for stamp, more in ((10**9, {}), (2 * 10**9, {"left_mps": float("nan")})):
+            put_perception(bag, Perception(stamp, "front", {}, CAMERA, {**numbers, **more}), first=False)
+    with closing(BagFile(tmp_path / "seen")) as bag:
+        found = [bag.decode(topic, raw) for topic, _, raw in bag.raw({"/carla/ego_vehicle/perception/twist"})]
+    assert len(found) == 1 and (found[0].twist.linear.x, found[0].twist.linear.y) == (4.0, 0.25 + 0.5 * 1.5)
 
 
 def test_the_strip_has_the_order_of_the_figure_and_shows_what_is_unknown():

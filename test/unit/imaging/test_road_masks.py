@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kd_planner_ros.core.outputs import DenseOutput
-from kd_planner_ros.imaging.road_masks import road_masks
+from kd_planner_ros.imaging.road_masks import road_masks, sky_mask
 
 IDS = np.array([[0, 1, 2, 255]], np.uint8)
 
@@ -18,3 +18,9 @@ def test_masks_are_those_that_the_labels_can_tell(labels, drivable, marking):
     found = road_masks(DenseOutput("classes", IDS, labels))
     wanted = {name: [one] for name, one in (("drivable", drivable), ("lane_marking", marking)) if one is not None}
     assert {name: one.array.astype(int).tolist() for name, one in found.items()} == wanted
+
+
+def test_sky_is_where_a_label_of_its_own_says_so():
+    classes = np.array([[0, 1], [2, 255]], np.uint8)
+    assert sky_mask(DenseOutput("classes", classes, ("road", "Sky", "car"))).tolist() == [[False, True], [False, False]]
+    assert sky_mask(DenseOutput("classes", classes, ("road", "Sky+Vegetation", "car"))) is None

@@ -68,9 +68,10 @@ def counted(config, model):
 @pytest.mark.slow
 def test_operations_of_the_full_size_are_those_of_the_table(full):
     costs = counted(UnifiedEncoderConfig(size="full"), full)
-    table = {"encoder": 9.3, "segmentation.pixels": 13.1, "depth": 131.4, "pose": 1.3, "flow": 22.3, "motion": 22.3}
-    assert {name: costs[name] for name in table} == pytest.approx(table, rel=0.04)  # one digit behind the point
-    assert costs["segmentation.queries"] == pytest.approx(9.4, rel=0.04)
+    table = {"encoder": 9.3, "segmentation.pixels": 13.1, "depth": 131.4, "flow": 22.3, "motion": 22.3}
+    assert {name: costs[name] for name in table} == pytest.approx(table, rel=0.01)
+    assert costs["segmentation.queries"] == pytest.approx(9.4, rel=0.01)
+    assert costs["pose"] == pytest.approx(1.3, abs=0.05)  # the table has two digits of it
 
 
 def test_the_nano_size_costs_less_than_three_gmac_with_every_decoder():

@@ -86,7 +86,7 @@ def test_the_first_frame_and_gaps_are_not_ready(see):
 
 
 def test_only_road_users_are_moving_pixels(see, model):
-    """A mask that says that everything moves, with a car on the left half and road on the right; without classes the mask stands."""
+    """A mask that says that everything moves, with a car on the left half and road on the right; without classes there is no such mask."""
     see(frame(0))
     inputs = see.processor.encode([frame(STEP_NS)])
     with torch.inference_mode():
@@ -103,7 +103,20 @@ def test_only_road_users_are_moving_pixels(see, model):
     assert whole["moving"].array[rows, :28].all() and not whole["moving"].array[rows, 36:].any()
     see.processor.encode([frame(2 * STEP_NS)])
     alone = see.processor.decode({name: one for name, one in outputs.items() if "logits" not in name}, frame(2 * STEP_NS)).outputs
-    assert alone["moving"].array[rows].all()
+    assert set(alone) == {"depth", "flow", "independent_flow", "motion"} and (alone["motion"].array[rows] > 0.9).all()
+
+
+def test_outputs_of_several_parts_say_which(see, model):
+    """Each is there with all of its parts, and absent without any one of them."""
+    tensors = {"segmentation": ("class_logits", "mask_logits")}
+    see(frame(0))
+    with torch.inference_mode():
+        outputs = dict(model(**see.processor.encode([frame(STEP_NS)])))
+    for name, parts in see.processor.made_of.items():
+        assert name in see.processor.decode(outputs, frame(STEP_NS)).outputs
+        for part in parts:
+            rest = {one: value for one, value in outputs.items() if one not in tensors.get(part, (part,))}
+            assert name not in see.processor.decode(rest, frame(STEP_NS)).outputs, part
 
 
 def test_a_frame_that_was_not_decoded_is_no_frame_before(see):
@@ -177,12 +190,14 @@ def test_a_network_without_metres_takes_them_from_the_ground(model):
     look(0, ground)
     seen = look(STEP_NS, 0.5 * ground)
     assert seen.scalars["scale"] == pytest.approx(2.0, rel=0.02) and np.isfinite(seen.scalars["forward_mps"])
-    assert np.allclose(seen.outputs["depth"].array[top:top + 32], ground[0], rtol=0.02)
+    assert seen.scalars["plane_inliers"] > 0.9
+    assert np.allclose(seen.outputs["depth"].array[top:top + 32], ground[0], rtol=0.02) and seen.outputs["depth"].raw is None
     seen = look(2 * STEP_NS, rough)
-    assert np.isnan(seen.scalars["forward_mps"]) and seen.scalars["motion_ready"] == 1.0
+    assert np.isnan(seen.scalars["forward_mps"]) and seen.scalars["motion_ready"] == 1.0 and seen.scalars["plane_inliers"] < 0.5
     assert np.isnan(seen.outputs["depth"].array).all() and np.isnan(seen.outputs["flow"].array).all()
     assert set(seen.unknown) == {"depth", "flow", "independent_flow", "forward_mps", "left_mps", "up_mps"}
     assert "flat ground" in seen.unknown["depth"]
+    assert np.array_equal(seen.outputs["depth"].raw[top:top + 32], rough[0]), "for figures that forgive the scale"
 
 
 def segments():

@@ -35,7 +35,7 @@ USERS = {  # room or module: the commands that reach it, most special first
     "evaluation/latency_sweep": ("evaluate latency-sweep",), "evaluation/latency": ("evaluate closed-loop",),
     "evaluation/open_loop": ("evaluate open-loop",), "evaluation/pdm": ("evaluate pdms",), "evaluation/dense": ("evaluate dense",),
     "evaluation/cooperative": ("benchmark",),
-    "evaluation/perceive/strip": ("explain",),
+    "evaluation/perceive/strip": ("explain",), "evaluation/perceive/first": ("bench latency",), "cli/bench": ("bench latency",),
     "evaluation/perceive/run": ("perceive",), "evaluation/perceive/inputs": ("perceive",),
     "evaluation/steering": ("evaluate steering",), "evaluation/explain": ("explain",),
     "evaluation/bench_": ("bench train",),

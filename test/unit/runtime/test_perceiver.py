@@ -9,9 +9,10 @@ import torch
 from support.perception import install_network, save_tiny
 
 from kd_planner_ros.core.errors import CardError, ConfigError, PlannerError, SensorError
+from kd_planner_ros.core.outputs import DenseOutput, Perception
 from kd_planner_ros.networks.planner import Perceiver, Planner
 from kd_planner_ros.runtime import engines
-from kd_planner_ros.runtime.bench import bench_latency, noise_frame
+from kd_planner_ros.runtime.bench import bench_latency, in_turn, noise_frame
 from kd_planner_ros.runtime.facts import model_facts, model_place, planner_facts, resolve_model
 from kd_planner_ros.runtime.load import load_model_runner, load_perceiver, load_planner
 from kd_planner_ros.runtime.network_model import warm_up
@@ -36,6 +37,17 @@ def test_a_perceiver_by_name(models):
     assert seen.outputs["classes"].labels == ("road", "car", "sky")
     with pytest.raises(SensorError):
         eye.perceive(frame.__class__(0, frame.ego, None))
+
+
+def test_the_sky_has_no_depth(models, monkeypatch):
+    """A network learns some far wall for it; where another class is seen, depth stays as it is."""
+    eye = load_perceiver("eye", models_dir=models)
+    kinds, far = np.arange(12, dtype=np.uint8).reshape(3, 4) % 3, np.full((3, 4), 90.0, np.float32)
+    told = {"depth": DenseOutput("depth", far), "classes": DenseOutput("classes", kinds, ("road", "car", "sky"))}
+    monkeypatch.setattr(eye.processor, "decode", lambda outputs, frame: Perception(frame.stamp_ns, "front", told))
+    depth = eye.perceive(noise_frame(eye)).outputs["depth"]
+    assert np.array_equal(np.isnan(depth.array), kinds == 2) and (depth.array[kinds < 2] == 90.0).all()
+    assert np.array_equal(depth.raw, far), "figures count a wall that was taken for sky"
 
 
 def test_the_network_says_which_engines_can_run_it(models):
@@ -68,6 +80,16 @@ def test_auto_by_role(models, tmp_path):
         load_perceiver("auto", models_dir=tmp_path / "empty")
 
 
+def test_a_networks_name_stands_for_its_best_model(models):
+    """As ``planner:=unified_encoder``: the planner that takes over a model of that network, the perceiver that is of it."""
+    assert resolve_model("unified_encoder") == ("unified_driver_nano", "")
+    assert resolve_model("unified_encoder", "", "perceiver") == ("unified_nano", "")
+    assert resolve_model("tiny_eye", str(models), "perceiver")[0] == "eye"
+    assert resolve_model("tcp", str(models)) == ("tcp", str(models)), "no model of it is there: whoever looks for it says so"
+    (models / "eye").rename(models / "tiny_eye")
+    assert resolve_model("tiny_eye", str(models), "perceiver")[0] == "tiny_eye", "a model of that name comes first"
+
+
 def test_facts_need_no_weights(models):
     (models / "eye" / "weights.safetensors").unlink()
     facts = model_facts("eye", str(models))
@@ -78,6 +100,16 @@ def test_facts_need_no_weights(models):
 def test_latency_of_a_perceiver(models):
     found = bench_latency(load_perceiver("eye", models_dir=models), n=3, warm=1)
     assert found["perceiver"] == "eye" and 0.0 < found["p50_ms"] <= found["max_ms"]
+
+
+def test_a_perceiver_is_measured_on_pictures_a_period_apart(models):
+    """A network that compares two pictures has the one before, as it has on a vehicle; recorded ones come in turn."""
+    eye = load_perceiver("eye", models_dir=models)
+    shown = [noise_frame(eye, seed) for seed in (1, 2)]
+    frames = in_turn(eye, 3, shown)
+    assert [one.stamp_ns for one in frames] == [0, 10**8, 2 * 10**8]
+    assert [one.images["front"] is of.images["front"] for one, of in zip(frames, (*shown, shown[0]), strict=True)] == [True] * 3
+    assert len({one.stamp_ns for one in in_turn(load_planner("constant_velocity"), 3)}) == 1, "a planner's frames are equal"
 
 
 class Echo(engines.Engine):

@@ -14,7 +14,7 @@ from support.unified import STEP_NS, frame
 from kd_planner_ros.core.errors import CardError
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime import load
-from kd_planner_ros.runtime.bench import noise_frame
+from kd_planner_ros.runtime.bench import in_turn
 from kd_planner_ros.runtime.bench_parts import bench_parts
 from kd_planner_ros.runtime.engines import OpenVinoEngine
 from kd_planner_ros.runtime.kept_parts import read_kept, source_hash
@@ -54,7 +54,9 @@ def test_it_is_loaded_and_sees(models):
 
 
 def arrays(seen):
-    return {**{name: one.array for name, one in seen.outputs.items()}, **{name: np.array(one) for name, one in seen.scalars.items()}}
+    """Every output and number; depth as the network has it, in the sky too."""
+    return {**{name: one.array if one.raw is None else one.raw for name, one in seen.outputs.items()},
+            **{name: np.array(one) for name, one in seen.scalars.items()}}
 
 
 @pytest.mark.parametrize("name, own", [("seer", set()), ("matching", {"matching", "aligned"})])
@@ -101,10 +103,10 @@ def test_only_what_is_due_runs_and_the_encoder_runs_once_a_frame(models, monkeyp
 
 def test_the_cost_of_each_part_is_measured(models):
     perceiver = load_perceiver("seer", engine="torch", models_dir=models)
-    found = bench_parts(perceiver, noise_frame(perceiver), 2)
+    found = bench_parts(perceiver, in_turn(perceiver, 2), 2)
     assert list(found["parts_ms"]) == ["encoder", "depth", "pixels", "segmentation", "pose", "flow", "motion"]
     assert min(found["parts_ms"].values()) > 0.0 and found["depth_and_segmentation_share"] > 0.0
-    assert found["shared_saves_ms"] == pytest.approx(4 * found["parts_ms"]["encoder"], abs=0.05), "five decoders share one encoder"
+    assert found["shared_saves_ms"] == pytest.approx(5 * found["parts_ms"]["encoder"], abs=0.05), "five decoders and the steering share one"
     assert found["over_the_sum"] > 0.0
 
 
@@ -159,8 +161,12 @@ def test_matching_runs_on_every_engine(models, own_cache, engine):
     pytest.importorskip(engine, reason=f"{engine} is not installed: pip install {engine}")
     found, right = (sees(load_perceiver("matching", engine=one, models_dir=models)) for one in (engine, "torch"))
     for ours, theirs in zip(found, right, strict=True):
-        for name in ("flow", "motion", "depth", "forward_mps", "yaw_rate_rps"):
-            assert np.allclose(ours[name], theirs[name], rtol=1e-2, atol=2e-3, equal_nan=True), name
+        assert ours.keys() == theirs.keys()
+        for name, array in ours.items():
+            if array.dtype.kind == "f":
+                assert np.allclose(array, theirs[name], rtol=1e-2, atol=2e-3, equal_nan=True), name
+            else:  # classes, ids and masks: a pixel between two answers may take either
+                assert (array == theirs[name]).mean() >= 0.99, name
 
 
 @pytest.mark.parametrize("harm", ["cut off", "no graph", "another graph", "no file"])
