@@ -24,11 +24,17 @@ ROWS, COLUMNS = 3, 7
 most. What moves by itself fills many pixels when it is near: half of these pixels are within 9 to 21 pixels of the rigid flow's place, nine
 of ten within 24 to 59 (two of the shared recordings)."""
 WINDOW = (2 * ROWS + 1) * (2 * COLUMNS + 1)
-PLAIN, AROUND = WINDOW + 4, WINDOW + 7
+PLAIN, AROUND, FOUND = WINDOW + 4, WINDOW + 7, WINDOW + 7
 """Channels of a clue: the window's correlations, the offset of the peak in cells (x, y) and the pixel's ray (x, y). One around the rigid
-flow has the offset in metres across the line of sight and the logarithm of the depth beside."""
+flow has the offset in metres across the line of sight and the logarithm of the depth beside. What was found around the own place has the
+correlations there, the shift, its difference to the rigid flow's (x, y, length), all in cells, the best correlation, and by how much it is
+above that at the rigid flow's place."""
 SHARPNESS = 12.0
 """The correlations' factor before the softmax at first; it is learnt."""
+SHARPER = 4.0
+"""The factor beside it for the place of the best correlation; a cell or so around it the softmax is as sharp as everywhere."""
+FARTHEST_CELLS = 12.0
+"""Differences of shifts count up to here."""
 STEM = 16, 24
 """Channels of the first convolutions."""
 NEAREST_M = 0.5
@@ -44,12 +50,14 @@ class Aligned(NamedTuple):
         image: the source's picture [B, 3, H, W].
         fine: its first feature [B, C, H / 4, W / 4].
         clue: [B, AROUND, H / 8, W / 8].
+        found: what was found around the own place [B, FOUND, H / 8, W / 8].
         rigid: the rigid flow in metres [B, 3, H, W].
     """
 
     image: Tensor
     fine: Tensor
     clue: Tensor
+    found: Tensor
     rigid: Tensor
 
 
@@ -100,14 +108,12 @@ class Matcher(nn.Module):
                                   nn.Conv2d(STEM[1], width, 3, 2, 1))
         self.fine, self.coarse = nn.Conv2d(channels[0], width, 2, 2), nn.Conv2d(channels[1], width, 1)
         self.sharpness = nn.Parameter(torch.tensor(SHARPNESS).log())
-        (self._fx, _, self._cx), (_, self._fy, self._cy) = intrinsics[0], intrinsics[1]
-        rows, columns = torch.meshgrid(torch.arange(float(size[0])), torch.arange(float(size[1])), indexing="ij")
-        across = torch.stack([(columns - self._cx) / self._fx, (rows - self._cy) / self._fy, torch.ones(size)])
-        self.register_buffer("rays", across, persistent=False)
-        cells = torch.stack([columns, rows])[:, :size[0] // STRIDE, :size[1] // STRIDE]
+        self._intrinsics = intrinsics
+        where = every_pixel(size)
+        self.register_buffer("rays", rays(where, intrinsics), persistent=False)
+        cells = where[:, :size[0] // STRIDE, :size[1] // STRIDE]
         self.register_buffer("cells", cells.contiguous(), persistent=False)  # [2, h, w]
-        y, x = torch.meshgrid(torch.arange(-float(ROWS), ROWS + 1), torch.arange(-float(COLUMNS), COLUMNS + 1), indexing="ij")
-        self.register_buffer("offsets", torch.stack([x, y]), persistent=False)  # [2, rows, columns] of the window
+        self.register_buffer("offsets", window(), persistent=False)
 
     def forward(self, image: Tensor, fine: Tensor, coarse: Tensor) -> Tensor:
         """Features of length 1 [B, width, H / 8, W / 8].
@@ -139,31 +145,71 @@ class Matcher(nn.Module):
         """Logits [B, WINDOW, h, w] of where in the window a cell was, by the names of ``match_loss.WINDOWS``."""
         return {"match_plain": self.sharpness.exp() * plain[:, :WINDOW], "match_around": self.sharpness.exp() * aligned.clue[:, :WINDOW]}
 
-    def align(self, depth: Tensor, pose: Tensor, before: Tensor, fine: Tensor, target: Tensor, source: Tensor) -> Aligned:
-        """The source after the rigid flow; no gradient reaches depth and pose.
+    def align(self, depth: Tensor, pose: Tensor, before: Tensor, fine: Tensor, plain: Tensor, target: Tensor, source: Tensor) -> Aligned:
+        """The source after the rigid flow, and what was found; no gradient reaches depth and pose.
 
         Args:
             depth: of the target, metres [B, H, W].
             pose: radians and metres [B, 6].
             before: the source's normalised picture.
             fine: the source's first feature.
+            plain: the clue of both (``plain``).
             target, source: matching features of both.
         """
         with unrounded(before.device.type):
             far = depth.detach().float()[:, None]
             where = far * self.rays
             there = moved(transform(pose.detach().float()), where)
-            places = self._places(there)
-            scores, peak = self._look(target, source, _cells(places, STRIDE))
+            places = seen_at(there, self._intrinsics)
+            coarse = _cells(places, STRIDE)
+            scores, peak = self._look(target, source, coarse)
+            found = self._found(plain[:, :WINDOW], scores, coarse - self.cells)
             own = _every(far, STRIDE)
-            clue = torch.cat([scores, peak, self._ray(len(peak)), peak * own * (STRIDE / self._fx), own.clamp(min=NEAREST_M).log()], 1)
-            return Aligned(_taken(before.float(), places.permute(0, 2, 3, 1)),
-                           _taken(fine.float(), _cells(places, 4).permute(0, 2, 3, 1)), clue, there - where)
+            across = peak * own * (STRIDE / self._intrinsics[0][0])
+            clue = torch.cat([scores, peak, self._ray(len(peak)), across, own.clamp(min=NEAREST_M).log()], 1)
+            return Aligned(taken(before.float(), places), taken(fine.float(), _cells(places, 4)), clue, found, there - where)
 
-    def _places(self, where: Tensor) -> Tensor:
-        """Pixels [B, 2, H, W] of points [B, 3, H, W] in metres."""
-        ahead = where[:, 2].clamp(min=NEAREST_M)
-        return torch.stack([where[:, 0] / ahead * self._fx + self._cx, where[:, 1] / ahead * self._fy + self._cy], 1)
+    def _found(self, own: Tensor, around: Tensor, rigid: Tensor) -> Tensor:
+        """``found`` of ``Aligned``, of the correlations around the own place and around the rigid flow's, and that place [B, 2, h, w] in
+        cells from the own one."""
+        shift = best(self.sharpness.exp() * own, self.offsets)
+        apart, most = (shift - rigid).clamp(-FARTHEST_CELLS, FARTHEST_CELLS), own.amax(1, keepdim=True)
+        length = (apart.square().sum(1, keepdim=True) + 1e-4).sqrt()
+        return torch.cat([own, shift, apart, length, most, most - around[:, WINDOW // 2:WINDOW // 2 + 1]], 1)
+
+
+def window() -> Tensor:
+    """Offsets (x, y) of a window's cells [2, rows, columns]."""
+    y, x = torch.meshgrid(torch.arange(-float(ROWS), ROWS + 1), torch.arange(-float(COLUMNS), COLUMNS + 1), indexing="ij")
+    return torch.stack([x, y])
+
+
+def best(logits: Tensor, offsets: Tensor) -> Tensor:
+    """The offset [B, 2, h, w] in cells of the best of a window's ``logits`` [B, WINDOW, h, w], between cells by those next to it. No step
+    depends on which of two equals is the best, so that engines agree."""
+    cells = offsets.flatten(1)
+    about = torch.einsum("ok,bkhw->bohw", cells, (SHARPER * logits.detach()).softmax(1))
+    away = (cells[None, :, :, None, None] - about[:, :, None]).square().sum(1)
+    return torch.einsum("ok,bkhw->bohw", cells, (logits - away / 2.0).softmax(1))
+
+
+def every_pixel(size: tuple[int, int]) -> Tensor:
+    """Columns and rows [2, H, W] of all pixels of a picture of ``size`` (rows, columns)."""
+    rows, columns = torch.meshgrid(torch.arange(float(size[0])), torch.arange(float(size[1])), indexing="ij")
+    return torch.stack([columns, rows])
+
+
+def rays(places: Tensor, intrinsics: Sequence[Sequence[float]]) -> Tensor:
+    """The points at depth 1 [3, H, W] that are seen at ``places`` [2, H, W]."""
+    (fx, _, cx), (_, fy, cy) = intrinsics[0], intrinsics[1]
+    return torch.stack([(places[0] - cx) / fx, (places[1] - cy) / fy, torch.ones_like(places[0])])
+
+
+def seen_at(where: Tensor, intrinsics: Sequence[Sequence[float]]) -> Tensor:
+    """Pixels [B, 2, H, W] of points [B, 3, H, W] in metres; a point nearer than ``NEAREST_M`` counts as so near."""
+    (fx, _, cx), (_, fy, cy) = intrinsics[0], intrinsics[1]
+    ahead = where[:, 2].clamp(min=NEAREST_M)
+    return torch.stack([where[:, 0] / ahead * fx + cx, where[:, 1] / ahead * fy + cy], 1)
 
 
 def _every(field: Tensor, stride: int) -> Tensor:
@@ -176,8 +222,8 @@ def _cells(places: Tensor, stride: int) -> Tensor:
     return (_every(places, stride) - stride // 2) / stride
 
 
-def _taken(image: Tensor, places: Tensor) -> Tensor:
-    """``image`` [B, C, h, w] at ``places`` [B, r, c, 2] in its own cells, bilinear; 0 outside."""
+def taken(image: Tensor, places: Tensor) -> Tensor:
+    """``image`` [B, C, h, w] at ``places`` [B, 2, r, c] (x, y) in its own cells, bilinear; 0 outside."""
     height, width = image.shape[-2:]
-    grid = torch.stack([places[..., 0] * (2.0 / (width - 1)), places[..., 1] * (2.0 / (height - 1))], -1) - 1.0
+    grid = torch.stack([places[:, 0] * (2.0 / (width - 1)), places[:, 1] * (2.0 / (height - 1))], -1) - 1.0
     return grid_sample(image, grid.clamp(-OUTSIDE, OUTSIDE), mode="bilinear", padding_mode="zeros", align_corners=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
 from kd_planner_ros.networks.unified_encoder.depth import DepthDecoder, depth_of
+from kd_planner_ros.networks.unified_encoder.matched import MatchedFlow, MatchedMask
 from kd_planner_ros.networks.unified_encoder.matching import Aligned, Matcher
 from kd_planner_ros.networks.unified_encoder.motion import MotionDecoder, PoseDecoder
 from kd_planner_ros.networks.unified_encoder.precision import unrounded
@@ -43,8 +43,9 @@ class UnifiedEncoder(nn.Module):
         size = config.input_height, config.input_width
         matcher = Matcher(channels, widths.matching, config.intrinsics.tolist(), size) if config.matching else None
         self.pose = PoseDecoder(channels, widths.pose, widths.pose_head, matcher)
-        self.flow = MotionDecoder(channels, widths.motion_half, widths.motion_cap, 3, config.matching, rest=config.matching)
-        self.motion = MotionDecoder(channels, widths.motion_half, widths.motion_cap, 1, config.matching)
+        shape, cap = (channels, widths.motion_half, widths.motion_cap), widths.motion_cap
+        self.flow = MotionDecoder(*shape, 3) if matcher is None else MatchedFlow(channels, cap, size, config.intrinsics.tolist())
+        self.motion = MotionDecoder(*shape, 1) if matcher is None else MatchedMask(*shape, size)
         self.learns_from_sources = True
 
     def forward(self, image: Tensor, before: Tensor, before_1: Tensor, before_2: Tensor, before_3: Tensor, before_4: Tensor,
@@ -54,7 +55,8 @@ class UnifiedEncoder(nn.Module):
         ``depth`` [B, H, W] in metres and ``disparity_0`` to ``_3`` [B, 1, H / 2^s, W / 2^s]; the segmentation's outputs
         (``Segmentation``); ``features_1`` to ``_4`` of ``image``. For each source: ``pose`` [B S, 6] in radians and metres
         (``geometry.transform``), ``flow`` [B S, 3, H, W] in metres along the axes of the target's camera (x right, y down, z
-        forward), ``flow_0`` to ``_3``, ``motion`` [B S, H, W] and ``motion_0`` to ``_3``, logits.
+        forward), ``flow_0`` to ``_3`` (the same where pictures are compared), ``motion`` [B S, H, W] and ``motion_0`` to
+        ``_3``, logits.
 
         Args:
             image: normalised target picture [B, 3, H, W].
@@ -93,11 +95,16 @@ class UnifiedEncoder(nn.Module):
         target, source = matcher(image, *seen[:2]), matcher(before, *known[:2])
         plain = matcher.plain(target, source)
         pose = in_float32(self.pose, pairs, plain)
-        aligned = matcher.align(depth.repeat(sources, 1, 1), in_metres(pose, self.metres), before, known[0], target, source)
-        images, pairs = field_inputs(image, seen, known, aligned)
-        flow, motion = (one(images, pairs, pose, aligned.clue) for one in (self.flow, self.motion))
-        found = motion_outputs(pose, flow, motion, self.metres)
-        return with_rigid(found, aligned.rigid) | matcher.logits(plain, aligned) | {"rigid": aligned.rigid}
+        depth = depth.repeat(sources, 1, 1)
+        aligned = matcher.align(depth, in_metres(pose, self.metres), before, known[0], plain, target, source)
+        pairs = aligned_pairs(seen, known, aligned)
+        mask, decoder = self.motion, self.flow
+        assert isinstance(mask, MatchedMask) and isinstance(decoder, MatchedFlow)
+        motion, shift = mask.decode(image, before, pairs, pose, aligned)
+        farther = decoder.farther(pairs[1:], pose, aligned.clue, aligned.found)
+        flow = decoder.complete(farther, shift, motion[0], depth, aligned.rigid)
+        return {"pose": in_metres(pose, self.metres), "flow": flow, **scaled("flow", [flow] * len(SCALES)), "motion": motion[0][:, 0],
+                **scaled("motion", motion), **matcher.logits(plain, aligned), "rigid": aligned.rigid}
 
 
 def paired(seen: Sequence[Tensor], known: Sequence[Tensor]) -> list[Tensor]:
@@ -105,15 +112,9 @@ def paired(seen: Sequence[Tensor], known: Sequence[Tensor]) -> list[Tensor]:
     return [torch.cat([before, now], dim=1) for now, before in zip(seen, known, strict=True)]
 
 
-def field_inputs(image: Tensor, seen: Sequence[Tensor], known: Sequence[Tensor], aligned: Aligned) -> tuple[Tensor, list[Tensor]]:
-    """Pictures and pairs for flow and motion mask; the source lies where the rigid flow puts it, but for its coarse features."""
-    return torch.cat([aligned.image, image], dim=1), paired(seen, [aligned.fine, *known[1:]])
-
-
-def with_rigid(found: Mapping[str, Tensor], rigid: Tensor) -> dict[str, Tensor]:
-    """The complete flow in place of what points move by themselves, in every ``flow`` of ``found``."""
-    return {name: one + (rigid if one.shape[-2:] == rigid.shape[-2:] else interpolate(rigid, size=one.shape[-2:], mode="bilinear"))
-            if name.startswith("flow") else one for name, one in found.items()}
+def aligned_pairs(seen: Sequence[Tensor], known: Sequence[Tensor], aligned: Aligned) -> list[Tensor]:
+    """As ``paired``; the source's first feature lies where the rigid flow puts it."""
+    return paired(seen, [aligned.fine, *known[1:]])
 
 
 def in_metres(pose: Tensor, metres: float) -> Tensor:

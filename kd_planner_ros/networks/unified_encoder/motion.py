@@ -5,23 +5,22 @@ Source: the paper's sections III-B and III-C; Sun and Hariharan, "Dynamo-Depth",
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu, interpolate, relu
 
-from kd_planner_ros.networks.unified_encoder.matching import AROUND, PLAIN, Matcher
+from kd_planner_ros.networks.unified_encoder.matching import PLAIN, Matcher
 
 POSE_SCALE = 0.01
 FLOW_SCALE = 0.005
-OWN_SCALE = 0.02
-"""Of what points move by themselves: they move by half a metre a step or not at all."""
 SEED_SCALE = 100.0
 """What the pose is multiplied by before it seeds the coarsest level of flow and mask."""
-CLUED = 2
-"""The level of a field that reads what matching says: that of stride 8."""
+Heard = Callable[[int, Tensor, Tensor], Tensor | None]
+"""What else a field's level reads: of the level's number, the pose as it seeds the field [B, 6, 1, 1], and the field so far
+[B, out, h, w], it gives maps [B, width, h, w] or None."""
 
 
 class ResidualBlock(nn.Module):
@@ -60,7 +59,7 @@ class PoseDecoder(nn.Module):
             for channel, prior, width in zip(channels, before, widths, strict=True))
         self.head = pose_head(widths[-1], head)
         self.matcher = matcher
-        self.clue = None if matcher is None else _clue(PLAIN, widths[1])
+        self.clue = None if matcher is None else beside(PLAIN, widths[1])
 
     def forward(self, pairs: Sequence[Tensor], clue: Tensor | None = None) -> Tensor:
         """[B, 6]: axis and angle in radians, and the translation in the network's units, which ``geometry.transform`` reads.
@@ -81,8 +80,8 @@ class PoseDecoder(nn.Module):
         return pose_of_maps(self.head(maps[0]))
 
 
-def _clue(width_in: int, width_out: int) -> nn.Conv2d:
-    """Reads a clue beside a layer that has weights already: it begins at zero."""
+def beside(width_in: int, width_out: int) -> nn.Conv2d:
+    """Reads more beside a layer that has weights already: it begins at zero."""
     read = nn.Conv2d(width_in, width_out, 3, padding=1, bias=False)
     nn.init.zeros_(read.weight)
     return read
@@ -100,40 +99,41 @@ def pose_of_maps(maps: Tensor) -> Tensor:
 
 
 class FieldDecoder(nn.Module):
-    """A field over the picture, refined level by level from stride 32 to 1.
+    """A field over the picture, refined level by level from stride 32 to that of the last.
 
     Args:
         levels: channels of the maps, coarse to fine.
         cap: most channels of a level's convolutions; 0: no limit.
         out: channels of the field: 3 for the flow, 1 for the mask.
         scale: of the field: outputs are small at first.
-        clued: whether it reads what matching says around the rigid flow (``matching.Aligned``).
-        rest: whether the field begins at zero, and not with the pose: it is what points move by themselves.
+        fresh: whether the field begins at zero, and not with the pose.
+
+    Attributes:
+        wide: channels of the levels' convolutions.
     """
 
-    def __init__(self, levels: Sequence[int], cap: int, out: int, scale: float, clued: bool = False, rest: bool = False):
+    def __init__(self, levels: Sequence[int], cap: int, out: int, scale: float, fresh: bool = False):
         super().__init__()
         wide = [min(one, cap) if cap else one for one in levels]
-        self._scale, self._out = scale, out
-        self.seed = None if rest else nn.Conv2d(6, out, 1)
+        self._scale, self._out, self.wide = scale, out, wide
+        self.seed = None if fresh else nn.Conv2d(6, out, 1)
         self.look = nn.ModuleList(nn.Conv2d(level + out, width, 3, padding=1) for level, width in zip(levels, wide, strict=True))
         self.again = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in wide)
         # Another name where the field means something else: a start's last layers do not fit it.
-        self._step = "change" if rest else "step"
+        self._step = "mix" if fresh else "step"
         steps = nn.ModuleList(nn.Conv2d(2 * width, out, 1) for width in wide)
         self.add_module(self._step, steps)
-        if rest:
+        if fresh:
             for parameter in steps.parameters():
                 nn.init.zeros_(parameter)
-        self.clue = _clue(AROUND + 6, wide[CLUED]) if clued else None
 
-    def refine(self, maps: Sequence[Tensor], pose: Tensor, clue: Tensor | None = None) -> list[Tensor]:
-        """The field [B, out, H / 2^s, W / 2^s] for s = 0 to 3.
+    def refine(self, maps: Sequence[Tensor], pose: Tensor, heard: Heard | None = None) -> list[Tensor]:
+        """The field [B, out, h, w] of the last level, and those of the others down to stride 8: for s = 0 to 3 where there are six.
 
         Args:
-            maps: of the levels; the last one has the picture's size.
+            maps: of the levels.
             pose: [B, 6]; no gradient reaches it.
-            clue: what matching says.
+            heard: what else the levels read.
         """
         told = SEED_SCALE * pose.detach().roll(3, 1)[..., None, None]
         field = told.new_zeros(len(told), self._out, 1, 1) if self.seed is None else self.seed(told)
@@ -142,8 +142,8 @@ class FieldDecoder(nn.Module):
         for number, (level, look, again, step) in enumerate(zip(maps, self.look, self.again, steps, strict=True)):
             field = interpolate(field, size=level.shape[-2:], mode="bilinear", align_corners=False)
             seen = look(torch.cat([level, field], dim=1))
-            if number == CLUED and self.clue is not None and clue is not None:
-                seen = seen + self.clue(torch.cat([clue, told.expand(-1, -1, *clue.shape[-2:])], dim=1))
+            more = None if heard is None else heard(number, told, self._scale * field)
+            seen = seen if more is None else seen + more
             field = field + step(torch.cat([seen, again(seen).relu()], dim=1))
             found.append(self._scale * field)
         return found[:1:-1]
@@ -155,23 +155,23 @@ class MotionDecoder(FieldDecoder):
     Args:
         channels: of one picture's features.
         half: channels at stride 2.
-        cap, out, clued, rest: as for ``FieldDecoder``.
+        cap, out: as for ``FieldDecoder``.
     """
 
-    def __init__(self, channels: Sequence[int], half: int, cap: int, out: int, clued: bool = False, rest: bool = False):
-        super().__init__([*(2 * one for one in reversed(channels)), half, 6], cap, out, OWN_SCALE if rest else FLOW_SCALE, clued, rest)
+    def __init__(self, channels: Sequence[int], half: int, cap: int, out: int):
+        super().__init__([*(2 * one for one in reversed(channels)), half, 6], cap, out, FLOW_SCALE)
         self.narrow = nn.Conv2d(2 * channels[0], half, 1)
         self.finer = nn.Sequential(ResidualBlock(half, half, end=elu), ResidualBlock(half, half, end=elu))
 
-    def forward(self, images: Tensor, pairs: Sequence[Tensor], pose: Tensor, clue: Tensor | None = None) -> list[Tensor]:
+    def forward(self, images: Tensor, pairs: Sequence[Tensor], pose: Tensor, heard: Heard | None = None) -> list[Tensor]:
         """As ``refine``.
 
         Args:
             images: the two normalised pictures, joined by channel [B, 6, H, W], the source first.
             pairs: as for the pose decoder.
             pose: [B, 6]; no gradient reaches it.
-            clue: as for ``refine``.
+            heard: as for ``refine``.
         """
         # The 1x1 convolution gives the same behind the interpolation, whose weights sum to 1; before it, it costs a quarter.
         half = self.finer(interpolate(self.narrow(pairs[0].detach()), scale_factor=2, mode="bilinear", align_corners=False))
-        return self.refine([*pairs[::-1], half, images], pose, clue)
+        return self.refine([*pairs[::-1], half, images], pose, heard)

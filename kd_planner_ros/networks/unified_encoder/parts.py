@@ -13,13 +13,16 @@ from torch import Tensor, nn
 from kd_planner_ros.networks.parts import NetworkPart
 from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
 from kd_planner_ros.networks.unified_encoder.depth import depth_of
+from kd_planner_ros.networks.unified_encoder.matched import MatchedFlow
 from kd_planner_ros.networks.unified_encoder.matching import Aligned, Matcher
-from kd_planner_ros.networks.unified_encoder.model import BEFORE, FEATURES, UnifiedEncoder, field_inputs, in_metres, paired
+from kd_planner_ros.networks.unified_encoder.model import BEFORE, FEATURES, UnifiedEncoder, aligned_pairs, in_metres, paired
 
 SCALES = ("pixels_32", "pixels_16", "pixels_8")
 """Maps that the pixel decoder gives the queries, from coarse to fine."""
 MATCHED = ("match_plain", "match_target", "match_source")
 """What plain matching says, and the matching features of both pictures."""
+SHIFT = "motion_shift"
+"""Where matching finds each pixel."""
 ALIGNED = tuple(f"aligned_{name}" for name in Aligned._fields)
 
 
@@ -80,8 +83,8 @@ class _Aligned(nn.Module):
         super().__init__()
         self.matcher = matcher
 
-    def forward(self, depth: Tensor, pose: Tensor, before: Tensor, fine: Tensor, target: Tensor, source: Tensor) -> dict[str, Tensor]:
-        return dict(zip(ALIGNED, self.matcher.align(depth, pose, before, fine, target, source), strict=True))
+    def forward(self, depth: Tensor, pose: Tensor, before: Tensor, fine: Tensor, *matched: Tensor) -> dict[str, Tensor]:
+        return dict(zip(ALIGNED, self.matcher.align(depth, pose, before, fine, *matched), strict=True))
 
 
 class _Pose(nn.Module):
@@ -94,23 +97,40 @@ class _Pose(nn.Module):
 
 
 class _Field(nn.Module):
-    """Flow or motion; of the source and after the rigid flow where the network matches."""
+    """Flow or motion."""
 
     def __init__(self, model: UnifiedEncoder, name: str):
         super().__init__()
         self.decoder, self.name, self.metres = getattr(model, name), name, model.metres
 
     def forward(self, image: Tensor, before: Tensor, pose: Tensor, *features: Tensor) -> dict[str, Tensor]:
-        seen, known, aligned = features[:4], features[4:8], features[8:]
         own = in_metres(pose, 1.0 / self.metres)
-        if not aligned:
-            field = self.decoder(torch.cat([before, image], dim=1), paired(seen, known), own)[0]
-        else:
-            source = Aligned(*aligned)
-            field = self.decoder(*field_inputs(image, seen, known, source), own, source.clue)[0]
-        if self.name == "motion":
-            return {"motion": field[:, 0]}
-        return {"flow": self.metres * field + aligned[-1] if aligned else self.metres * field}
+        field = self.decoder(torch.cat([before, image], dim=1), paired(features[:4], features[4:]), own)[0]
+        return {self.name: field[:, 0] if self.name == "motion" else self.metres * field}
+
+
+class _MatchedMask(_Field):
+    """The motion mask, and where matching finds each pixel."""
+
+    def forward(self, image: Tensor, before: Tensor, pose: Tensor, *features: Tensor) -> dict[str, Tensor]:
+        aligned = Aligned(*features[8:])
+        pairs = aligned_pairs(features[:4], features[4:8], aligned)
+        fields, shift = self.decoder.decode(image, before, pairs, in_metres(pose, 1.0 / self.metres), aligned)
+        return {"motion": fields[0][:, 0], SHIFT: shift}
+
+
+class _MatchedFlow(nn.Module):
+    """The flow, where the mask says that a pixel moves."""
+
+    def __init__(self, model: UnifiedEncoder):
+        super().__init__()
+        assert isinstance(model.flow, MatchedFlow)
+        self.decoder, self.metres = model.flow, model.metres
+
+    def forward(self, pose: Tensor, depth: Tensor, motion: Tensor, shift: Tensor, clue: Tensor, found: Tensor, rigid: Tensor,
+                *features: Tensor) -> dict[str, Tensor]:
+        farther = self.decoder.farther(paired(features[:3], features[3:]), in_metres(pose, 1.0 / self.metres), clue, found)
+        return {"flow": self.decoder.complete(farther, shift, motion[:, None], depth, rigid)}
 
 
 def build_parts(model: UnifiedEncoder, config: UnifiedEncoderConfig) -> tuple[NetworkPart, ...]:
@@ -129,19 +149,18 @@ def build_parts(model: UnifiedEncoder, config: UnifiedEncoderConfig) -> tuple[Ne
 def _motion_parts(model: UnifiedEncoder, scale: tuple[str, ...]) -> tuple[NetworkPart, ...]:
     """What reads two pictures; ``scale`` is what metres need."""
     both, eye, matcher = (*FEATURES, *BEFORE), ("encoder",), model.pose.matcher
-    seen: tuple[str, ...] = eye
-    told: tuple[str, ...] = ()
-    around: tuple[str, ...] = ()
-    parts: tuple[NetworkPart, ...] = ()
-    if matcher is not None:
-        seen, told, around = ("encoder", "matching"), MATCHED[:1], ALIGNED
-        parts = (NetworkPart("matching", eye, eye, switch=False, module=_Matching(matcher),
-                             inputs=("image", "before", *FEATURES[:2], *BEFORE[:2]), outputs=MATCHED),)
-    parts = (*parts, NetworkPart("pose", (*seen, *scale), eye, module=_Pose(model), inputs=(*both, *told), outputs=("pose",)))
-    if matcher is not None:
-        seen = ("encoder", "aligned")
-        parts = (*parts, NetworkPart("aligned", ("matching", "depth", "pose"), eye, switch=False, module=_Aligned(matcher),
-                                     inputs=("depth", "pose", "before", BEFORE[0], *MATCHED[1:]), outputs=ALIGNED))
-    fields = (NetworkPart(name, (*seen, "pose"), eye, module=_Field(model, name), inputs=("image", "before", "pose", *both, *around),
-                          outputs=(name,)) for name in ("flow", "motion"))
-    return (*parts, *fields)
+    pair = ("image", "before", "pose", *both)
+    if matcher is None:
+        return (NetworkPart("pose", (*eye, *scale), eye, module=_Pose(model), inputs=both, outputs=("pose",)),
+                *(NetworkPart(name, (*eye, "pose"), eye, module=_Field(model, name), inputs=pair, outputs=(name,))
+                  for name in ("flow", "motion")))
+    seen = ("encoder", "aligned", "pose")
+    return (
+        NetworkPart("matching", eye, eye, switch=False, module=_Matching(matcher),
+                    inputs=("image", "before", *FEATURES[:2], *BEFORE[:2]), outputs=MATCHED),
+        NetworkPart("pose", ("encoder", "matching", *scale), eye, module=_Pose(model), inputs=(*both, *MATCHED[:1]), outputs=("pose",)),
+        NetworkPart("aligned", ("matching", "depth", "pose"), eye, switch=False, module=_Aligned(matcher),
+                    inputs=("depth", "pose", "before", BEFORE[0], *MATCHED), outputs=ALIGNED),
+        NetworkPart("motion", seen, eye, module=_MatchedMask(model, "motion"), inputs=(*pair, *ALIGNED), outputs=("motion", SHIFT)),
+        NetworkPart("flow", (*seen, "depth", "motion"), eye, module=_MatchedFlow(model),
+                    inputs=("pose", "depth", "motion", SHIFT, *ALIGNED[2:], *FEATURES[1:], *BEFORE[1:]), outputs=("flow",)))

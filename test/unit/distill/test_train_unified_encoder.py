@@ -169,7 +169,7 @@ def test_pose_flow_and_mask_learn_to_match_and_the_rest_stays(config):
     assert {"match", "own_pixels", "final_pixels", "final_colour"} <= set(report) and all(np.isfinite(value) for value in report.values())
     moved = {name for name, value in learner.model.state_dict().items() if not torch.equal(value, before[name])}
     assert {name.split(".")[0] for name in moved} == {"pose", "flow", "motion"}
-    assert {name for name in before if "matcher" in name or name.split(".")[1] in ("clue", "change")} <= moved
+    assert {name for name in before if "matcher" in name or name.split(".")[1] in ("clue", "told", "compare", "mix")} <= moved
 
 
 def test_a_loss_of_matching_needs_matching(config):

@@ -41,7 +41,8 @@ def models(tmp_path_factory):
 
 def awake(model):
     """``model`` with weights in the layers that begin at zero."""
-    for parameter in (model.pose.clue.weight, model.flow.clue.weight, model.motion.clue.weight, *(one.weight for one in model.flow.change)):
+    fields = [layer.weight for one in (model.flow, model.motion) for layer in (one.told.clue, one.told.found[2])]
+    for parameter in (model.pose.clue.weight, model.motion.compare.weight, *fields, *(one.weight for one in model.flow.mix)):
         torch.nn.init.normal_(parameter, std=0.05)
     return model
 
@@ -59,9 +60,10 @@ def arrays(seen):
             **{name: np.array(one) for name, one in seen.scalars.items()}}
 
 
-@pytest.mark.parametrize("name, own", [("seer", set()), ("matching", {"matching", "aligned"})])
-def test_parts_see_what_the_whole_network_sees(models, name, own):
-    """Two frames through the parts, and through the module in one piece: every output and number is the same but for rounding."""
+@pytest.mark.parametrize("name, own, most", [("seer", set(), 1e-6), ("matching", {"matching", "aligned"}, 2e-3)])
+def test_parts_see_what_the_whole_network_sees(models, name, own, most):
+    """Two frames through the parts, and through the module in one piece: every output and number is the same but for rounding, which
+    comparing blocks of colours makes larger."""
     perceiver = load_perceiver(name, engine="torch", models_dir=models)
     model, config, _ = load_model(models / name)
     processor = find_network("unified_encoder").build_processor(config)
@@ -72,7 +74,7 @@ def test_parts_see_what_the_whole_network_sees(models, name, own):
             whole = processor.decode(model(**processor.encode([one])), one)
         assert list(arrays(seen)) == list(arrays(whole)) and seen.unknown == whole.unknown
         for output, array in arrays(seen).items():
-            assert np.allclose(array, arrays(whole)[output], rtol=1e-4, atol=1e-6, equal_nan=True), output
+            assert np.allclose(array, arrays(whole)[output], rtol=1e-4, atol=most, equal_nan=True), output
     assert set(seen.spent_ms) == {"encode", "encoder", "depth", "pixels", "segmentation", "pose", "flow", "motion", "decode"} | own
     assert seen.inference_ms == pytest.approx(sum(seen.spent_ms.values()))
 
