@@ -17,6 +17,8 @@ from kd_planner_ros.core.v2x import RoadsideView
 
 KEPT_MESSAGES = 8
 """Messages of one kind kept of each station: 0.8 s at 10 Hz."""
+PAIRING_NS = 100_000_000
+"""A roadside picture that was taken longer before the car's than this is no pair with it: a car at 12 m/s has moved 1.2 m."""
 HISTORY_TOLERANCE_NS = 25_000_000
 """Half a tick of 20 Hz: a remembered frame that is nearer to a declared offset stands for that offset."""
 
@@ -84,6 +86,9 @@ class RoadsideBuffer:
 
     Pictures and object lists come one by one, late, out of order or not at all: none of it is an error. Messages are kept
     as they came and decoded when they are asked for. One thread may take messages while another asks for views.
+
+    Attributes:
+        unpaired: roadside pictures that were given with a frame of the car taken more than 0.1 s later, each counted once.
     """
 
     def __init__(self, wish: RoadsideWish):
@@ -91,6 +96,8 @@ class RoadsideBuffer:
         self._feet: dict[str, Pose] = {}
         self._pictures: dict[str, deque[tuple[int, CameraSpec, Any]]] = {}
         self._objects: dict[str, deque[tuple[int, Any]]] = {}
+        self._counted: dict[str, int] = {}
+        self.unpaired = 0
 
     @property
     def wants_objects(self) -> bool:
@@ -148,6 +155,7 @@ class RoadsideBuffer:
         self._feet.clear()
         self._pictures.clear()
         self._objects.clear()
+        self._counted.clear()
 
     def _fresh(self, kept: Iterable[tuple], stamp_ns: int) -> Any:
         oldest = stamp_ns - round(self._wish.max_age_s * 1e9)
@@ -160,6 +168,9 @@ class RoadsideBuffer:
         if image is None and objects is None:
             return None
         taken_ns = picture[0] if image is not None else rows[0]
+        if image is not None and stamp_ns - taken_ns > PAIRING_NS and self._counted.get(station) != taken_ns:
+            self._counted[station] = taken_ns
+            self.unpaired += 1
         return RoadsideView(station, picture[1] if picture else None, image, objects, taken_ns, (stamp_ns - taken_ns) / 1e9,
                             foot, (stamp_ns - rows[0]) / 1e9 if objects is not None else None)
 

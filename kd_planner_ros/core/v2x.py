@@ -140,7 +140,7 @@ class CooperativePicture:
         views: pictures, nearest station first; none in any state but COOP_FULL.
         lists: the newest object list of each station, as it was reported, in a view without a picture, nearest station first; none in
             EGO_ONLY and MINIMAL_RISK. A road user that two stations report is in both lists.
-        phases: PHASE_DTYPE [P], ``min_end_s`` counted from the instant; none where there are no objects.
+        phases: PHASE_DTYPE [P], ``min_end_s`` counted from the instant; none in MINIMAL_RISK.
         rejected: messages and objects refused since the start, by reason code.
     """
 

@@ -77,11 +77,18 @@ class ClosedLoopConfig:
     v2x_jitter_ms: float = channel_field("jitter_ms", RADIO)
     v2x_loss: float = channel_field("loss", RADIO)
     v2x_burst: float = channel_field("burst", RADIO)
+    v2x_bandwidth_kbps: float = channel_field("bandwidth_kbps", RADIO)
+    v2x_queue_ms: float = channel_field("queue_ms", RADIO)
     v2x_clock_offset_ms: float = channel_field("clock_offset_ms", RADIO)
+    v2x_clock_drift_ppm: float = channel_field("clock_drift_ppm", RADIO)
     v2x_position_noise_m: float = channel_field("position_noise_m", RADIO)
+    v2x_velocity_noise_mps: float = channel_field("velocity_noise_mps", RADIO)
+    v2x_heading_noise_deg: float = channel_field("heading_noise_deg", RADIO)
     v2x_missed: float = channel_field("missed", RADIO)
     v2x_signals: bool = field(default=False, metadata={
         "help": "with --v2x on: stations send signal phases too, and the supervisor stops before those that are red"})
+    v2x_supervisor: bool = field(default=True, metadata={
+        "help": "with --v2x on: the supervisor hears the stations too; off: the planner alone, so that its own worth is measured"})
     v2x_attack: str = field(default="none", metadata={"choices": tuple(ATTACKS), "help":
         "with --v2x on: all messages arrive unsigned, forged or replayed, or stations report ghosts, or a flood of messages comes"})
 

@@ -49,12 +49,13 @@ class PlannerSide:
         seed: the drive's traffic seed, which draws the first of several latencies.
         teller: tells a privileged planner (``rig.scene``) what is there.
         link: the radio through which the car hears roadside stations; without one the planner gets their views from the sensors.
+        supervised: whether the supervisor hears the stations too.
     """
 
     def __init__(self, planner: Planner, route: Route, latency: Latency = NO_LATENCY, roll_forward: bool = True, seed: int = 0,
                  fallback: Planner | None = None, fallback_latency: Latency = NO_LATENCY, link: RadioLink | None = None,
-                 teller: SceneTeller | None = None):
-        self.link, self._teller = link, teller
+                 teller: SceneTeller | None = None, supervised: bool = True):
+        self.link, self._teller, self._supervised = link, teller, supervised
         self._driver = Driver(planner, route, latency_s=latency.longest_s, roll_forward=roll_forward, slower=fallback,
                               slower_latency_s=fallback_latency.longest_s)
         self._seat = Seat(planner, latency, seed)
@@ -71,9 +72,11 @@ class PlannerSide:
         ego, goal, phases = scene.ego, self._driver.goal(scene.ego), None
         if self.link is not None:
             heard = self.link.step(scene) if sensed is None else self.link.step(scene, sensed.clouds)
-            self._driver.hear(heard.reported)
+            if self._supervised:
+                self._driver.hear(heard.reported)
             if heard.phases is not None:
-                self._driver.hear_phases(heard.phases)
+                if self._supervised:
+                    self._driver.hear_phases(heard.phases)
                 phases = heard.phases.rows
             sensed = None if sensed is None else replace(sensed, roadside=heard.views)
         frame = self._seat.frame(ego, goal, sensed, phases)

@@ -26,7 +26,7 @@ def require_radio(config: ClosedLoopConfig, road: RoadMap) -> None:
     if config.v2x != ON:
         changed = [one.name for one in fields(config) if one.name.startswith(V2X) and getattr(config, one.name) != one.default]
         if changed:
-            option = "--" + changed[0].replace("_", "-")
+            option = ("--no-" if getattr(config, changed[0]) is False else "--") + changed[0].replace("_", "-")
             raise ConfigError(f"--v2x on beside {option}", f"--v2x {config.v2x}", f"add --v2x on, or leave {option} out")
         return
     if config.planner == "expert":

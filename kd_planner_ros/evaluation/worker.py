@@ -102,7 +102,7 @@ class Setup:
         """The driver of ``route`` in the traffic of ``seed``."""
         if self.planner is not None:
             return one_route.PlannerSide(self.planner, route, self.latency, self.config.roll_forward, seed, self.fallback,
-                                         self.fallback_latency, self._link(seed), self._teller(route))
+                                         self.fallback_latency, self._link(seed), self._teller(route), self.config.v2x_supervisor)
         from kd_planner_ros.world.expert import Expert
 
         return one_route.ExpertSide(Expert(self.road, route), EXPERT_RATE_HZ if self.config.report else None)

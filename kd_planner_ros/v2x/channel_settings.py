@@ -45,7 +45,8 @@ class ChannelSettings:
 def channel_field(name: str, about: str) -> Any:
     """The field of ChannelSettings called ``name`` as a field of another config; its help begins with what it is ``about``."""
     there = next(one for one in fields(ChannelSettings) if one.name == name)
-    return field(default=there.default, metadata={**there.metadata, "help": f"{about}: {there.metadata['help']}"})
+    text = there.metadata["help"].replace("--queue-ms", "--v2x-queue-ms")
+    return field(default=there.default, metadata={**there.metadata, "help": f"{about}: {text}"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from kd_planner_ros.core.v2x import OBJECTS, PHASES, PICTURE, RadioMessage
 from kd_planner_ros.v2x import reasons
 from kd_planner_ros.v2x.free_space import FreeSpace
 from kd_planner_ros.v2x.objects import Tracks
-from kd_planner_ros.v2x.order import NS, ClockEstimate, RateLimit, ReplayWindow
+from kd_planner_ros.v2x.order import NS, ClockEstimate, LossEstimate, RateLimit, ReplayWindow
 from kd_planner_ros.v2x.payloads import Refused, largest
 from kd_planner_ros.v2x.pictures import PictureCheck, faces, require_size
 from kd_planner_ros.v2x.settings import GatewaySettings
@@ -31,7 +31,7 @@ class Peer:
         self.reach_m = min(station.range_m, settings.range_m)
         self.wasted = RateLimit(settings.wasted_per_s, settings.wasted_bytes_per_s)
         self.signed = RateLimit(settings.messages_per_s, settings.bytes_per_s)
-        self.clock = ClockEstimate(settings.expected_latency_s)
+        self.clock, self.losses = ClockEstimate(settings.expected_latency_s), LossEstimate()
         self.windows: dict[tuple[str, str], ReplayWindow] = {}
         self.tracks = Tracks()
         self.pictures = {name: PictureCheck(camera, settings) for name, camera in self.cameras.items()}
@@ -93,8 +93,11 @@ def authentic(gate: Gate, message: RadioMessage) -> str:
 
 def new(gate: Gate, message: RadioMessage) -> str:
     """Above every sequence number and stamp of its stream."""
-    windows = gate.peers[message.station].windows
-    return windows.setdefault((message.kind, message.camera), ReplayWindow()).take(message.sequence, message.stamp_ns)
+    peer = gate.peers[message.station]
+    reason = peer.windows.setdefault((message.kind, message.camera), ReplayWindow()).take(message.sequence, message.stamp_ns)
+    if not reason:
+        peer.losses.take(message.sequence)
+    return reason
 
 
 def timely(gate: Gate, message: RadioMessage) -> str:

@@ -24,8 +24,8 @@ from kd_planner_ros.v2x.signing import KeyRing
 from kd_planner_ros.v2x.states import StateMachine
 from kd_planner_ros.v2x.store import Kept, Store, away_m, list_view, merged, phases_are_sane, phases_at, sifted, view
 
-DEGRADED, ACCEPTED, UNPAIRED = "degraded", "accepted", "unpaired"
-_NO_REFUSALS = (DEGRADED, ACCEPTED, UNPAIRED)
+DEGRADED, ACCEPTED = "degraded", "accepted"
+_NO_REFUSALS = (DEGRADED, ACCEPTED)
 
 
 class Gateway:
@@ -50,6 +50,7 @@ class Gateway:
         """Begin anew, as at the start: time was set back, or another drive begins."""
         self.counts: Counter[str] = Counter()
         self.evidence, self._cost = Evidence(), Cost()
+        self._ages: dict[str, str] = {}
         self._states, self._store = StateMachine(self._settings), Store()
         self._gate = Gate(self._settings, self._keys, {one.id: Peer(one, self._settings) for one in self._stations})
 
@@ -101,6 +102,7 @@ class Gateway:
             self.locate(ego)
         near = [peer for peer in self._gate.peers.values() if ego is not None and away_m(peer.station, ego) <= peer.reach_m]
         lists, pictures, phases = (self._newest(kind, near, now_ns) for kind in (OBJECTS, PICTURE, PHASES))
+        self._ages = {f"{name} age s": _youngest(kept, now_ns) for name, kept in (("picture", pictures), ("object list", lists))}
         state = self._states.update(now_ns, bool(pictures), bool(lists), knows)
         if state >= CoopState.EGO_ONLY:
             lists = []
@@ -120,10 +122,13 @@ class Gateway:
         return {name: count for name, count in sorted(self.counts.items()) if count and name not in _NO_REFUSALS}
 
     def values(self, now_ns: int) -> dict[str, Any]:
-        """Facts for the diagnostics."""
+        """Facts for the diagnostics; ages are those of the newest picture and list that could be used at the last answer."""
         sent, raw = self._cost.rates(now_ns)
+        losses = [peer.losses.counts for peer in self._gate.peers.values()]
+        lost, numbers = (sum(one) for one in zip(*losses, strict=True)) if losses else (0, 0)
         return {"state": self._states.state.name, "stations known": len(self._gate.peers), "bytes/s as sent": round(sent),
-                "bytes/s raw": round(raw), "last refusal": self.evidence.newest or "none",
+                "bytes/s raw": round(raw), **self._ages, "loss rate": round(lost / max(1, numbers), 3),
+                "last refusal": self.evidence.newest or "none",
                 **{name: count for name, count in sorted(self.counts.items()) if count}}
 
     def _verdict(self, message: RadioMessage, checks: Iterable[Check]) -> str:
@@ -163,10 +168,8 @@ class Gateway:
     def _views(self, pictures: list[Kept], now_ns: int) -> tuple[RoadsideView, ...]:
         """The views of ``pictures``."""
         peers = self._gate.peers
-        made = tuple(view(kept, peers[kept.station].station, peers[kept.station].cameras[kept.camera], now_ns)
+        return tuple(view(kept, peers[kept.station].station, peers[kept.station].cameras[kept.camera], now_ns)
                      for kept in self._by_distance(pictures))
-        self.counts[UNPAIRED] += sum(one.age_s > self._settings.pairing_s for one in made)
-        return made
 
     def _lists(self, lists: list[Kept], now_ns: int) -> tuple[RoadsideView, ...]:
         """``lists`` as their stations sent them, one view each."""
@@ -176,6 +179,10 @@ class Gateway:
         """``kept``, of the nearest station first."""
         ego, peers = self._gate.around.ego, self._gate.peers
         return sorted(kept, key=lambda one: (away_m(peers[one.station].station, ego) if ego else 0.0, one.station, one.camera))
+
+
+def _youngest(kept: list[Kept], now_ns: int) -> str:
+    return f"{(now_ns - max(one.measured_ns for one in kept)) / NS:.2f}" if kept else "none"
 
 
 def _why(state: CoopState, near: bool, pictures: bool, lists: bool) -> str:

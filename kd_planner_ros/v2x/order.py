@@ -9,6 +9,7 @@ from kd_planner_ros.v2x.reasons import CLOCK_DRIFT, CLOCK_OFFSET, REORDERED, REP
 from kd_planner_ros.v2x.settings import GatewaySettings
 
 WINDOW = 128
+LOSS_WINDOW = 100
 CLOCK_WINDOW_S, THIRD_S = 30, 10
 MIN_SAMPLES, MIN_SPAN_S = 10, 1
 NS = 1_000_000_000
@@ -31,6 +32,28 @@ class ReplayWindow:
             return REORDERED
         self.newest, self.stamp_ns = sequence, stamp_ns
         return ""
+
+
+class LossEstimate:
+    """How many of a station's last hundred messages did not come, by the gaps in their numbers. A longer gap is no loss: the station was
+    out of range, or began anew."""
+
+    def __init__(self) -> None:
+        self._numbers: deque[int] = deque(maxlen=LOSS_WINDOW)
+
+    def take(self, sequence: int) -> None:
+        """One authentic message."""
+        if self._numbers and abs(sequence - self._numbers[-1]) > LOSS_WINDOW:
+            self._numbers.clear()
+        self._numbers.append(sequence)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """(messages that are missing, all messages) between the lowest and the highest number."""
+        if not self._numbers:
+            return 0, 0
+        span = max(self._numbers) - min(self._numbers) + 1
+        return span - len(self._numbers), span
 
 
 class RateLimit:

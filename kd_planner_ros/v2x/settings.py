@@ -17,7 +17,6 @@ class GatewaySettings:
         early_s: a stamp may be so far in the future.
         max_offset_s, max_drift_ppm: beyond them a station's clock is not trusted, and its messages are not used.
         expected_latency_s: what the radio link takes at least; a longer shortest time counts as the clock's offset.
-        pairing_s: a picture farther from the ego's picture than this is counted as unpaired.
         messages_per_s, bytes_per_s: of one station.
         wasted_per_s, wasted_bytes_per_s: of the messages in one station's name whose signature was verified and that were refused
             after all, about a tenth of one processor core; beyond them nothing in that name is verified.
@@ -39,7 +38,6 @@ class GatewaySettings:
     max_offset_s: float = 0.1
     max_drift_ppm: float = 50.0
     expected_latency_s: float = 0.0
-    pairing_s: float = 0.1
     messages_per_s: float = 20.0
     bytes_per_s: float = 1_000_000.0
     wasted_per_s: float = 1_000.0

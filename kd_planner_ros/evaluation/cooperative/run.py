@@ -79,7 +79,7 @@ def run(config: CooperativeConfig, progress: bool = True) -> dict[str, Any]:
 
     folders = find_sources([config.bag], config.role_name, config.camera)
     planner = load_planner(config.planner, config.device, config.engine)
-    deaf = ["text"] if config.text and not garble(planner, config.text, config.seed) else []
+    deaf = _without_effect(planner, config)
     seen: dict[Path, HiddenUsers] = {}
     notes: dict[str, list[str]] = {}
     found, still, radio = _over(folders, planner, config, seen, notes, progress)
@@ -88,6 +88,15 @@ def run(config: CooperativeConfig, progress: bool = True) -> dict[str, Any]:
               if name in config.beside else _unknown(worth) for name, changes in BESIDE.items()}
     return {"planner": planner.name, "bags": len(folders), **_figures(found), **worth, "held_velocity": _worth(still), **beside,
             "bytes_per_s": radio.bytes_per_s, "lost": radio.lost, "without_effect": deaf, **({"notes": notes} if notes else {})}
+
+
+def _without_effect(planner: Planner, config: CooperativeConfig) -> list[str]:
+    """Conditions of ``config`` that change nothing for ``planner``; those that it reads in words are set up."""
+    wish = planner.rig.roadside
+    deaf = ["text"] if config.text and not garble(planner, config.text, config.seed) else []
+    if wish is None or wish.objects:
+        deaf += [name for name, asked in (("scale", config.scale != 1.0), ("noise", config.noise > 0.0)) if asked]
+    return deaf + (["loss"] if wish is None and config.loss else [])
 
 
 def _over(folders: Sequence[Source], planner: Planner, config: CooperativeConfig, seen: dict[Path, HiddenUsers],

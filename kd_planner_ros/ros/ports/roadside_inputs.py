@@ -102,7 +102,7 @@ class RoadsideInputs:
 
     def values(self) -> dict[str, Any]:
         """Counts for the diagnostics."""
-        return {"roadside stations": len(self._known), **self._counts}
+        return {"roadside stations": len(self._known), **self._counts, "roadside pictures unpaired": self._buffer.unpaired}
 
     def close(self, node: Any) -> None:
         """Drop the subscriptions."""

@@ -117,6 +117,15 @@ def test_the_foot_of_the_mast_decides_wherever_its_cameras_hang_and_whatever_it_
         maker.roadside.take(RoadsideView("nowhere", camera_at(0.0), PICTURE, None, 0, 0.0))
 
 
+def test_pictures_that_are_no_pair_with_the_cars_own_are_counted_once():
+    maker = roadside()
+    for at in (0, 200):
+        maker.roadside.take_picture(mast("a"), camera_at(0.0), at * 1_000_000, PICTURE)
+        for frame in (50, 100, 150, 190):
+            make(maker, at + frame)
+    assert maker.roadside.unpaired == 2
+
+
 def test_messages_of_a_station_that_is_another_one_now_are_forgotten():
     maker = roadside(views=2, objects=True)
     for name in ("station_1", "station_2"):

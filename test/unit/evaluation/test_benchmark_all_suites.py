@@ -136,11 +136,12 @@ def test_the_command_prints_the_table(config, drives, tmp_path, capsys):
 def test_the_hazards_are_driven_in_every_state_of_the_radio(tmp_path):
     spec = find_spec("v2x_hazards")
     (tmp_path / "Town05.net.xml").touch()
-    assert spec.kind == "drive" and spec.baseline == "off" and len(spec.suites) == 12
+    assert spec.kind == "drive" and spec.baseline == "off" and len(spec.suites) == 14
     for name, suite in spec.suites.items():
         made = begin(BenchmarkConfig(name, benchmark="v2x_hazards", maps_dir=tmp_path, models_dir=tmp_path))
         driven = ClosedLoopConfig("tcp64_7m6", tmp_path, map=made.suite.map, routes=made.suite.routes, **suite.options)
         assert made.settings["routes_count"] == 44 and made.suite.town == "Town05" and driven.vehicles == driven.walkers == 0
         assert driven.v2x == ("off" if name == "off" else "on")
         said = [value for key in ("v2x_loss", "v2x_latency_ms", "v2x_attack") if (value := suite.options.get(key))]
-        assert len(said) == (name not in ("off", "on")), name
+        assert len(said) == (name not in ("off", "on", "planner-alone")), name
+        assert driven.v2x_supervisor == (name != "planner-alone") and driven.latency == "100"

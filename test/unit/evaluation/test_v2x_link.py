@@ -61,6 +61,31 @@ def test_what_is_older_than_half_a_second_is_not_used(latency_ms, used):
     assert bool(len(heard[-1].reported.rows)) == used and ("stale" in link.facts()["refused"]) != used
 
 
+@pytest.mark.parametrize("loss", [0.1, 0.3, 0.5, 1.0])
+def test_what_is_lost_is_missing_and_nothing_else_changes(loss):
+    """Lists of 10 Hz over 6 s: whatever comes is what was sent, and the more is lost the less often the car knows anything."""
+    heard, link = run(loss=loss, seed=4)
+    facts = link.facts()
+    assert facts["channel"].get("lost", 0) == pytest.approx(60 * loss, abs=12) and facts["refused"] == {}
+    assert facts["accepted"] == 60 - facts["channel"].get("lost", 0)
+    assert {number for one in heard for number in one.reported.rows["id"].tolist()} <= {3}
+    assert all((one.reported.ages_s <= 0.5).all() for one in heard)
+    knows = sum(bool(len(one.reported.rows)) for one in heard)
+    assert (knows == 0) == (loss == 1.0) and (loss > 0.1 or knows > 60)
+
+
+@pytest.mark.parametrize("jitter_ms", [20.0, 80.0, 400.0])
+def test_jitter_makes_messages_late_or_reordered_and_never_too_old_ones_used(jitter_ms):
+    heard, link = run(jitter_ms=jitter_ms, seed=4)
+    facts = link.facts()
+    assert set(facts["refused"]) <= {reasons.REORDERED, reasons.STALE, reasons.CLOCK_OFFSET}
+    assert facts["accepted"] + sum(facts["refused"].values()) == facts["channel"]["arrived"]
+    refused = sum(facts["refused"].values())
+    assert refused <= 3 if jitter_ms == 20.0 else refused > 1
+    assert all((one.reported.ages_s <= 0.5).all() for one in heard)
+    assert jitter_ms == 400.0 or any(len(one.reported.rows) for one in heard)
+
+
 def test_the_planner_gets_pictures_at_five_hertz_and_lists():
     heard, link = run(wish=RoadsideWish(objects=True), latency_ms=100.0)
     pictures = {view.stamp_ns for one in heard for view in one.views if view.image is not None}
@@ -143,6 +168,20 @@ def test_a_car_hands_its_clouds_to_the_link_and_what_it_hears_to_the_supervisor(
     assert handed[1] is None, "no sensor was read"
 
 
+def test_a_supervisor_that_does_not_hear_the_stations_drives_as_without_them():
+    red = np.zeros(1, PHASE_DTYPE)
+    red["state"], red["stop_x"] = LightState.RED, 7.0
+    rows = actor(ActorKind.PEDESTRIAN, 8.0, 0.0, WALKER, seed=3)
+    link = SimpleNamespace(step=lambda scene, clouds=None: Heard(ReportedObjects(
+        scene.stamp_ns, rows, np.zeros(1), np.zeros(1, np.int16), True), (), SignalPhases(scene.stamp_ns, red)))
+    controls = []
+    for given in ({"link": link, "supervised": False}, {}, {"link": link}):
+        side = PlannerSide(build_weightless("constant_velocity"), straight_route(), **given)
+        assert side.looks(0)
+        controls.append(side.step(replace(scene(), ego=EgoState(0, Pose(), 4.0)), SensorData(0))[0])
+    assert controls[0] == controls[1] != controls[2]
+
+
 @pytest.mark.parametrize("wanted", [False, True])
 def test_a_planner_gets_the_phases_that_it_wants(wanted):
     rows, given = np.zeros(1, PHASE_DTYPE), []
@@ -167,6 +206,7 @@ def test_loss_follows_from_the_seed_and_facts_add_up(tmp_path):
 
 @pytest.mark.parametrize("changes, stations, named", [
     ({"v2x_loss": 0.1}, 3, "--v2x on beside --v2x-loss"), ({"v2x": "off", "v2x_attack": "ghosts"}, 3, "--v2x-attack"),
+    ({"v2x_supervisor": False}, 3, "--v2x on beside --no-v2x-supervisor"),
     ({"v2x": "on"}, 0, "roadside stations"), ({"v2x": "on", "planner": "expert"}, 3, "expert")])
 def test_settings_that_nothing_would_follow_are_refused(changes, stations, named):
     with pytest.raises(ConfigError, match=named):
@@ -174,7 +214,9 @@ def test_settings_that_nothing_would_follow_are_refused(changes, stations, named
 
 
 def test_every_channel_option_reaches_the_channel():
-    names = [one.name for one in fields(ClosedLoopConfig) if one.name.startswith("v2x_") and one.name not in ("v2x_attack", "v2x_signals")]
+    others = ("v2x_attack", "v2x_signals", "v2x_supervisor")
+    names = [one.name for one in fields(ClosedLoopConfig) if one.name.startswith("v2x_") and one.name not in others]
+    assert {name.removeprefix("v2x_") for name in names} == {one.name for one in fields(ChannelSettings)} - {"seed"}
     config = ClosedLoopConfig("p", "o", v2x="on", **{name: 0.5 for name in names if name != "v2x_burst"}, v2x_burst=2.5)
     require_radio(config, SimpleNamespace(stations=("a",)))
     made = radio_settings(config, 9)

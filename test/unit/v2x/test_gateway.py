@@ -536,6 +536,44 @@ def test_costs_are_bytes_per_second_as_sent_and_raw():
     assert values["bytes/s raw"] == pytest.approx(10 * 46 + 2 * 128 * 72 * 3, rel=0.01)
 
 
+@pytest.mark.parametrize("ahead_s", [0.25, -0.25])
+def test_a_clock_that_jumps_by_a_quarter_of_a_second_while_messages_come(ahead_s):
+    """Ahead: nothing from the future is used, and the way back takes until the estimate has forgotten it. Behind: objects count as older
+    than they are until the estimate has forgotten the time before, and are not used from then on."""
+    radio = Radio()
+    radio.run(5.0, pictures=False)
+    accepted = radio.gateway.counts["accepted"]
+    for tick in range(50, 400):
+        true_s = tick / 10
+        radio.send(true_s + ahead_s, latency_s=0.02 - ahead_s)
+        answer = radio.picture(true_s + 0.05)
+        assert ahead_s < 0.0 or tick < 56 or not answer.objects.listed
+        assert (answer.objects.ages_s >= 0.05 - 1e-6).all()
+    assert not answer.objects.listed and answer.state == CoopState.EGO_ONLY
+    if ahead_s > 0.0:
+        assert radio.gateway.counts["accepted"] == accepted and set(radio.gateway.refusals) == {reasons.EARLY}
+    else:
+        assert 250 <= radio.gateway.counts["accepted"] - accepted <= 310 and radio.gateway.refusals[reasons.CLOCK_OFFSET] > 30
+
+
+def test_ages_and_the_loss_rate_are_told():
+    radio = Radio()
+    for tick in range(40):
+        radio.send(tick / 10)
+        if tick % 4 == 3:
+            radio.message(tick / 10)  # on its way it is lost
+    radio.send(4.0, jpeg=picture(1))
+    radio.picture(4.2)
+    values = radio.gateway.values(START_NS + 4 * S)
+    assert (values["object list age s"], values["picture age s"]) == ("0.30", "0.20")
+    assert values["loss rate"] == pytest.approx(0.2, abs=0.02)
+    radio.sequence += 10_000
+    radio.send(4.3)
+    radio.picture(9.0)
+    values = radio.gateway.values(START_NS + 9 * S)
+    assert values["object list age s"] == values["picture age s"] == "none" and values["loss rate"] == 0.0, "it began anew"
+
+
 TEXT = st.one_of(st.text(max_size=80), st.sampled_from(["north", "camera", "", OBJECTS, PICTURE, PHASES]))
 DATA = st.one_of(st.binary(max_size=400), st.binary(min_size=72, max_size=72), st.binary(min_size=46, max_size=46),
                  st.binary(max_size=300).map(lambda tail: b"\xff\xd8\xff" + tail))
