@@ -7,6 +7,7 @@ scheduled.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,41 +61,72 @@ def kinds_of(wanted: Labels, camera: str) -> tuple[str, ...]:
 
 
 def instants(messages: Iterable[tuple[str, int, Any]], sensors: Sequence[str], truth: Sequence[str],
-             on_loss: Callable[[], None], late_ns: int = 0, spread_ns: int = 0) -> Iterator[dict[str, Any]]:
-    """Message by topic of every instant at which all of ``sensors`` and ``truth`` came, within half a tick of 20 Hz, by stamp. Of
-    messages of one topic with one stamp the first counts.
+             on_loss: Callable[[], None], late_ns: int = 0, spread_ns: int = 0,
+             optional: frozenset[str] = frozenset()) -> Iterator[dict[str, Any]]:
+    """Message by topic of every instant at which all of ``sensors`` and ``truth`` came, within half a tick of 20 Hz, by stamp; those in
+    ``optional`` may be missing. Of messages of one topic with one stamp the first counts.
 
     Args:
         messages: (topic, bag time, message) of those topics.
         on_loss: called for each instant that is left out although a sensor gave something.
         late_ns, spread_ns: how late a message comes at most after a newer one, of its own topic and of any (``Catalogue``).
     """
-    known, count = set(truth), len(sensors) + len(truth)
-    pending: dict[int, dict[str, Any]] = {}
-    seen: dict[str, set[int]] = {topic: set() for topic in (*sensors, *truth)}
-    in_order = InOrder(min(late_ns, LATE_NS))
-    newest, kept_ns = -1, min(spread_ns, LONGEST_NS) + 2 * STAMP_TOLERANCE_NS
-
-    def lose(found: dict[str, Any]) -> None:
-        if any(topic not in known for topic in found):
-            on_loss()
-
+    kept_ns = min(spread_ns, LONGEST_NS) + 2 * STAMP_TOLERANCE_NS
+    in_order = InOrder(min(late_ns, LATE_NS) + (kept_ns if optional else 0))  # an instant that lacks something is known so much later
+    gathered = _Gathered(sensors, truth, optional, kept_ns, on_loss)
     for topic, _, message in messages:
-        stamp = stamp_of(message)
-        if stamp in seen[topic]:
-            continue
-        seen[topic].add(stamp)
-        newest = max(newest, stamp)
+        for stamp, found in gathered.take(topic, stamp_of(message), message):
+            yield from in_order.put(stamp, found)
+    for stamp, found in gathered.settle(math.inf) if optional else ():
+        yield from in_order.put(stamp, found)
+    yield from in_order.rest()
+    gathered.lose_rest()
+
+
+class _Gathered:
+    """Messages by their instants, until all of one are there."""
+
+    def __init__(self, sensors: Sequence[str], truth: Sequence[str], optional: frozenset[str], kept_ns: int, on_loss: Callable[[], None]):
+        self._truth, self._needed, self._count = set(truth), {*sensors, *truth} - optional, len(sensors) + len(truth)
+        self._optional, self._kept_ns, self._on_loss = optional, kept_ns, on_loss
+        self._pending: dict[int, dict[str, Any]] = {}
+        self._seen: dict[str, set[int]] = {topic: set() for topic in (*sensors, *truth)}
+        self._newest = -1
+
+    def take(self, topic: str, stamp: int, message: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Add a message; gives the instants that are whole now."""
+        if stamp in self._seen[topic]:
+            return
+        self._seen[topic].add(stamp)
+        self._newest = max(self._newest, stamp)
+        if self._optional:
+            yield from self.settle(self._newest - self._kept_ns)
+        pending = self._pending
         key = next((k for k in reversed(pending) if abs(k - stamp) <= STAMP_TOLERANCE_NS), stamp)
         found = pending.setdefault(key, {})
         found[topic] = message
-        if len(found) == count:
-            yield from in_order.put(key, pending.pop(key))
-        while len(pending) > PENDING and (oldest := next(iter(pending))) < newest - kept_ns:
-            lose(pending.pop(oldest))
-    yield from in_order.rest()
-    for found in pending.values():
-        lose(found)
+        if len(found) == self._count:
+            yield key, pending.pop(key)
+        while len(pending) > PENDING and (oldest := next(iter(pending))) < self._newest - self._kept_ns:
+            self._lose(pending.pop(oldest))
+
+    def settle(self, before_ns: float) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The instants from before that time that lack nothing but what may be missing; the others are lost."""
+        for stamp in sorted(one for one in self._pending if one < before_ns):
+            found = self._pending.pop(stamp)
+            if self._needed <= found.keys():
+                yield stamp, found
+            else:
+                self._lose(found)
+
+    def lose_rest(self) -> None:
+        """No message comes any more."""
+        for found in self._pending.values():
+            self._lose(found)
+
+    def _lose(self, found: Mapping[str, Any]) -> None:
+        if any(topic not in self._truth for topic in found):
+            self._on_loss()
 
 
 class InOrder:
@@ -148,17 +180,19 @@ class SampleBuilder:
         row = int(self.timeline.ego.at(np.array([stamp]))[0])
         if row < 0:
             return None
-        images = {c: decoded(rgb_of, found[topic], topic) for c, topic in self.cameras.items()}
+        images = {c: decoded(rgb_of, found[topic], topic) for c, topic in self.cameras.items() if topic in found}
         self._require_sizes(images)
-        points = {c: decoded(cloud_of, found[sensor(c)], sensor(c)) for c in self.clouds}
-        ages = {c: (stamp - stamp_of(found[topic])) / 1e9 for c, topic in self.cameras.items()}
-        ages |= {c: (stamp - stamp_of(found[sensor(c)])) / 1e9 for c in self.clouds}
+        points = {c: decoded(cloud_of, found[sensor(c)], sensor(c)) for c in self.clouds if sensor(c) in found}
+        ages = {c: (stamp - stamp_of(found[self.cameras[c]])) / 1e9 for c in images}
+        ages |= {c: (stamp - stamp_of(found[sensor(c)])) / 1e9 for c in points}
         frame = self.maker.make(self.timeline.ego_state(row), self.timeline.goal(row), images, points, ages, stamp_ns=stamp,
                                 **self.decoders)
         return Sample(frame, self._truth(found, stamp, images))
 
     def _require_sizes(self, images: Mapping[str, np.ndarray]) -> None:
         for camera, size in self.sizes.items():
+            if camera not in images:
+                continue
             height, width = images[camera].shape[:2]
             if (width, height) != size:
                 raise BagError(f"pictures of {size[0]}x{size[1]} on {self.cameras[camera]}, as its camera_info says", f"{width}x{height}",
@@ -166,7 +200,7 @@ class SampleBuilder:
 
     def _truth(self, found: Mapping[str, Any], stamp: int, images: Mapping[str, np.ndarray]) -> Truth:
         timeline, at = self.timeline, np.array([stamp])
-        shots = {c: labels(found, self.topics, c, kinds, stamp, images[c]) for c in self.cameras if (kinds := kinds_of(self.labels, c))}
+        shots = {c: labels(found, self.topics, c, kinds, stamp, images[c]) for c in images if (kinds := kinds_of(self.labels, c))}
         state, control = timeline.state.at(at)[0], timeline.control.at(at)[0]
         states = dict(zip(timeline.state_names, timeline.state.values[state].tolist(), strict=True)) if state >= 0 else {}
         done = Control(stamp, *timeline.control.values[control].tolist()) if control >= 0 else None

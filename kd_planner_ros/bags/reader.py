@@ -101,17 +101,19 @@ class Recording(Contents):
             labels: of ``depth``, ``semantic``, ``instance``; each camera's, or by camera; into ``truth.labels``.
             wants: rig of a model whose earlier frames and roadside views are wanted too. Those never decide whether an
                 instant counts: what is late, missing or too old is missing in its frame. A route that cannot be read is refused unless
-                it says that none is needed.
+                it says that none is needed. Of its ``optional`` sensors an instant may lack some; one that was not recorded is noted.
 
         Raises:
             BagError: a topic is missing (it is named, and what still works), or the file is broken.
         """
         if wants is None or wants.needs_route:
             self.route  # noqa: B018  one that cannot be read is refused where goals are wanted
-        cameras = self.cameras if cameras is None else tuple(cameras)
+        cameras, clouds = self._recorded(self.cameras if cameras is None else tuple(cameras), clouds, wants)
+        optional = frozenset(topic for topic in (*map(self.image_topic, cameras), *map(self.topics.sensor, clouds))
+                             if wants is not None and topic in self._optional_topics(wants))
         wanted = self._wanted(cameras, clouds, labels)
         specs = tuple(spec for spec in map(self.camera_spec, cameras) if spec is not None)
-        maker = FrameMaker(replace(wants or SensorRig(), cameras=specs))
+        maker = FrameMaker(replace(wants or SensorRig(), cameras=specs, optional=()))
         topics = {camera: self.image_topic(camera) for camera in cameras}
         sizes = {spec.id: (spec.width, spec.height) for spec in specs}
         builder = SampleBuilder(self.topics, self.timeline, topics, sizes, tuple(clouds), labels, maker, decoders(self.notes))
@@ -119,7 +121,7 @@ class Recording(Contents):
         joined = [*wanted, *truth]
         messages, hear = self._with_stations(joined, wanted[0], maker.roadside)
         newest = -1
-        for found in instants(messages, wanted, truth, self._lose, self.late_ns(joined), self.spread_ns(joined)):
+        for found in instants(messages, wanted, truth, self._lose, self.late_ns(joined), self.spread_ns(joined), optional):
             hear(stamp_of(found[wanted[0]]))
             sample = builder.build(found)
             if sample is None or sample.frame.stamp_ns <= newest:  # no ego state, or two pictures within half a tick
@@ -129,6 +131,26 @@ class Recording(Contents):
             yield sample
 
     # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _optional_topics(self, rig: SensorRig) -> set[str]:
+        """The topics of the sensors of ``rig`` that may be missing."""
+        return {self.image_topic(spec.id) for spec in rig.cameras if spec.id in rig.optional} | {
+            self.topics.sensor(spec.id) for spec in rig.lidars if spec.id in rig.optional}
+
+    def _recorded(self, cameras: tuple[str, ...], clouds: tuple[str, ...], wants: SensorRig | None) -> tuple[
+            tuple[str, ...], tuple[str, ...]]:
+        """``cameras`` and ``clouds`` without those that may be missing and were not recorded."""
+        optional = set() if wants is None else self._optional_topics(wants)
+
+        def lacks(topic: str, name: str) -> bool:
+            if topic not in optional or self.usable(topic):
+                return False
+            note = f"nothing of sensor '{name}' was recorded: the model goes without"
+            self.notes += [note] if note not in self.notes else []
+            return True
+
+        return (tuple(name for name in cameras if not lacks(self.image_topic(name), name)),
+                tuple(name for name in clouds if not lacks(self.topics.sensor(name), name)))
 
     def _with_stations(self, joined: list[str], trigger: str, buffer: RoadsideBuffer | None) -> tuple[
             Iterator[Message], Callable[[int], None]]:

@@ -98,6 +98,7 @@ class SensorRig:
         history_s: ages of the earlier frames that it wants beside the newest one, seconds before it, each above 0.
         roadside: what it wants of roadside stations; None: nothing.
         needs_route: whether it needs a navigation goal; without it ``Frame.goal`` may be None.
+        route_optional: whether a model that wants a goal can do without one where nobody gives a route; it says what it does then.
         scene: whether it reads the scene itself (``Frame.scene``): a privileged planner. A vehicle's graph has none.
         optional: ids of the sensors that may be missing from a frame; never the first one, which triggers.
         phases: whether it wants the signal phases that stations report and a gateway lets through (``Frame.phases``).
@@ -111,6 +112,7 @@ class SensorRig:
     scene: bool = False
     optional: tuple[str, ...] = ()
     phases: bool = False
+    route_optional: bool = False
 
     def __post_init__(self):
         if bad := [age_s for age_s in self.history_s if not (math.isfinite(age_s) and age_s > 0.0)]:

@@ -1,8 +1,9 @@
 """Which of a plan's candidates is followed: the best one, or the next best that passes when it fails. Open to every planner that has some.
 
 A candidate passes if its trajectory is plausible (``check_trajectory``), and if on it the car keeps away from the road users that the
-planner detects. Source of the distances: Shalev-Shwartz et al., "On a Formal Model of Safe and Scalable Self-driving Cars" (RSS, 2017),
-definitions 1 and 6: the distance at which a car that brakes after its reaction time does not reach one that brakes before it.
+planner detects. Source of the distance ahead: Shalev-Shwartz et al., "On a Formal Model of Safe and Scalable Self-driving Cars" (RSS,
+2017), definition 1: the distance at which a car that brakes after its reaction time does not reach one that brakes before it. To the
+side a constant margin counts, around where each road user will be: their definition 6 needs lanes, for in a bend everyone comes across.
 """
 
 from __future__ import annotations

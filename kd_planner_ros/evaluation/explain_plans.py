@@ -20,8 +20,8 @@ from kd_planner_ros.core.records import Frame, Plan
 from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS
 from kd_planner_ros.evaluation.explain_wanted import Wanted
 from kd_planner_ros.evaluation.overlay import PLAN_NEAR
-from kd_planner_ros.evaluation.plan_picture import LINES, USERS, VEHICLE, beside, from_above, over_camera
-from kd_planner_ros.imaging.score_colours import OTHER_INTENT, score_colours
+from kd_planner_ros.evaluation.plan_picture import beside, from_above, over_camera
+from kd_planner_ros.imaging.plan_colours import LINES, OTHER_INTENT, USERS, VEHICLE, score_colours
 from kd_planner_ros.networks.planner import Planner
 
 HEIGHT_PX, BAR_PX, MARK_PX = 640, 30, 20

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kd_planner_ros.core.records import Trajectory
+from kd_planner_ros.evaluation.car import Car
 from kd_planner_ros.geometry.boxes import overlap_one
 from kd_planner_ros.geometry.frames import rotation_2d
-from kd_planner_ros.world.ego_body import EGO_LENGTH_M, EGO_WIDTH_M
 
 HORIZONS_S = (0.5, 1.0, 1.5, 2.0)
 LONGEST_GAP_NS = 600_000_000
@@ -31,7 +31,7 @@ class Recorded:
 
     ``stamps_ns`` int64 [N]; ``poses`` [N, 3] (x, y, yaw) of the ego; ``steers`` [N] of its driver, share of full lock,
     positive left, NaN where unknown. ``actors``: at each of ``actor_stamps_ns`` int64 [A] the boxes [M, 5] (x, y, yaw,
-    length, width) of all others, and in ``kinds`` [M] what each is (ActorKind); A may be 0.
+    length, width) of all others, and in ``kinds`` [M] what each is (ActorKind); A may be 0. ``car``: the ego's box.
     """
 
     stamps_ns: np.ndarray
@@ -40,6 +40,7 @@ class Recorded:
     actor_stamps_ns: np.ndarray
     actors: Sequence[np.ndarray]
     kinds: Sequence[np.ndarray] = ()
+    car: Car = Car()
 
     def actor_row(self, stamp_ns: int) -> int | None:
         """The index in ``actors`` nearest to ``stamp_ns``, at most ``SAME_TIME_NS`` away; None where there is none."""
@@ -162,7 +163,7 @@ def _hits(wanted: np.ndarray, stamps_ns: np.ndarray, recorded: Recorded) -> np.n
         nearest = recorded.actor_row(int(stamp))
         if nearest is not None and np.isfinite(pose).all():
             others = np.asarray(recorded.actors[nearest], float).reshape(-1, 5)
-            found[k] = float(len(others) > 0 and overlap_one(np.array([*pose, EGO_LENGTH_M, EGO_WIDTH_M]), others).any())
+            found[k] = float(len(others) > 0 and overlap_one(recorded.car.boxes(pose), others).any())
     return found
 
 

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from kd_planner_ros.core.records import Trajectory
 from kd_planner_ros.core.scene import ActorKind
+from kd_planner_ros.evaluation.car import Car
 from kd_planner_ros.evaluation.metrics import Recorded, positions_at
 from kd_planner_ros.geometry.boxes import overlap_one
 from kd_planner_ros.geometry.frames import rotation_2d
-from kd_planner_ros.world.ego_body import EGO_LENGTH_M, EGO_WIDTH_M
 
 STEPS_S = 0.5 * np.arange(1, 7)
 SECONDS = ("1", "2", "3")
@@ -33,24 +33,6 @@ TURN_M = 2.0
 """A recorded car that is so far aside after 3 s turned (nuScenes' command)."""
 VEHICLES = (ActorKind.CAR, ActorKind.TRUCK, ActorKind.BUS, ActorKind.MOTORCYCLE, ActorKind.BICYCLE)
 TURNS = ("straight", "left", "right")
-
-
-class Car(NamedTuple):
-    """The recorded car's box: its size, and how far its centre lies ahead of the origin of ``base_link``, metres."""
-
-    length_m: float = EGO_LENGTH_M
-    width_m: float = EGO_WIDTH_M
-    ahead_m: float = 0.0
-
-
-NUSCENES_CAR = Car(4.084, 1.85, 1.44)
-"""``base_link`` of a recording made from nuScenes is on the rear axle. SparseDrive has the centre 0.5 m ahead of the LiDAR, which stands
-0.94 m ahead of that axle."""
-
-
-def car_of(custom_data: Mapping[str, str]) -> Car:
-    """The car of a recording with these notes."""
-    return NUSCENES_CAR if custom_data.get("source", "").startswith("nuScenes") else Car()
 
 
 @dataclass(frozen=True)
@@ -69,8 +51,8 @@ class Steps:
     skipped: int = 0
 
 
-def steps_of(plans: Sequence[Trajectory], recorded: Recorded, car: Car = Car()) -> Steps:
-    """What becomes of ``plans`` of ``car`` beside ``recorded``; those whose stamp has no row there are left out."""
+def steps_of(plans: Sequence[Trajectory], recorded: Recorded) -> Steps:
+    """What becomes of ``plans`` of the recorded car beside ``recorded``; those whose stamp has no row there are left out."""
     rows, skipped = [], 0
     for plan in plans:
         row = recorded.row(int(plan.stamp_ns))
@@ -81,7 +63,7 @@ def steps_of(plans: Sequence[Trajectory], recorded: Recorded, car: Car = Car()) 
         if not np.isfinite(went).all():
             skipped += 1
             continue
-        rows.append(_one(plan, went, stamps, recorded, recorded.poses[row], car))
+        rows.append(_one(plan, went, stamps, recorded, recorded.poses[row], recorded.car))
     errors, touches, vehicles, turns = zip(*rows, strict=True) if rows else ((), (), (), ())
     return Steps(*(np.array(one, float).reshape(-1, len(STEPS_S)) for one in (errors, touches, vehicles)), np.array(turns, int), skipped)
 
@@ -127,8 +109,7 @@ def _touches(places: np.ndarray, pose: np.ndarray, stamps: np.ndarray, recorded:
         if row is None or not np.isfinite(place).all():
             continue
         others = np.asarray(recorded.actors[row], float).reshape(-1, 5)
-        centre = place + car.ahead_m * np.array([np.cos(yaw), np.sin(yaw)])
-        hit = overlap_one(np.array([*centre, yaw, car.length_m, car.width_m]), others) if len(others) else np.zeros(0, bool)
+        hit = overlap_one(car.boxes(np.array([*place, yaw])), others) if len(others) else np.zeros(0, bool)
         found[:, step] = hit.any(), hit[np.isin(recorded.kinds[row], VEHICLES)].any() if recorded.kinds else np.nan
     return found[0], found[1]
 

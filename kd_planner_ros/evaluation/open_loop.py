@@ -19,6 +19,7 @@ from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.records import Plan
 from kd_planner_ros.driving.supervisor import WISHES
 from kd_planner_ros.evaluation import detected, nuscenes
+from kd_planner_ros.evaluation.car import car_of
 from kd_planner_ros.evaluation.metrics import HORIZONS_S, Recorded, score_plans
 from kd_planner_ros.v2x.channel_settings import RecordedRadio, recorded_radio
 
@@ -147,7 +148,8 @@ def recorded(recording: Recording, actors: list[tuple[int, np.ndarray]]) -> Reco
     stamps = timeline.ego.stamps
     wish, executed = timeline.states("expert_steer", stamps), timeline.control.take(stamps)[:, 1]
     return Recorded(stamps, timeline.ego.values[:, columns], np.where(np.isfinite(wish), wish, executed),
-                    np.array([stamp for stamp, _ in actors], np.int64), boxes, [table["kind"] for _, table in actors])
+                    np.array([stamp for stamp, _ in actors], np.int64), boxes, [table["kind"] for _, table in actors],
+                    car_of(recording.custom_data))
 
 
 def merge(parts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -179,7 +181,7 @@ def _score_one(recording: Recording, planner: Planner, horizons: tuple[float, ..
     trajectories, truth = [plan.trajectory for plan in plans], recorded(recording, actors)
     score = score_plans(trajectories, steers, truth, horizons, [plan.candidates for plan in plans])
     return {**score, "refused": sum(steer is None for steer in steers), "incomplete": recording.incomplete,
-            "nuscenes": nuscenes.steps_of(trajectories, truth, nuscenes.car_of(recording.custom_data)),
+            "nuscenes": nuscenes.steps_of(trajectories, truth),
             "detected": detected.detected_in(recording, plans, dict(actors), _poses(truth, plans), planner.rig)}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import rotation_3d
-from kd_planner_ros.imaging.score_colours import best_last, score_colours
+from kd_planner_ros.imaging.plan_colours import best_last, score_colours
 
 NEAR_M = 0.3
 CAR_HALF_WIDTH_M = 0.9

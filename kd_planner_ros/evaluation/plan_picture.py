@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from kd_planner_ros.core.outputs import Detections, LineKind, MapLines
+from kd_planner_ros.core.outputs import Detections, MapLines
 from kd_planner_ros.core.records import Plan
-from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.evaluation.overlay import (
     GOAL,
@@ -26,18 +25,13 @@ from kd_planner_ros.evaluation.overlay import (
     project,
 )
 from kd_planner_ros.geometry.boxes import corners
-from kd_planner_ros.imaging.score_colours import best_last, score_colours
+from kd_planner_ros.imaging.plan_colours import best_last, line_colour, score_colours, user_colour
 from kd_planner_ros.world.ego_body import EGO_LENGTH_M, EGO_WIDTH_M
 
 AHEAD_M, BEHIND_M, ASIDE_M, PX_PER_M = 46.0, 8.0, 22.0, 12
 """What the view from above shows around the car, and its scale."""
 GRID_M = 10.0
 GROUND, GRID, INK = (28, 25, 23), (56, 52, 50), (200, 200, 200)
-LINES = {LineKind.DIVIDER: (203, 213, 225), LineKind.BOUNDARY: (96, 165, 250), LineKind.CROSSING: (45, 212, 191),
-         LineKind.CENTRE: (84, 92, 108), LineKind.STOP: (248, 113, 113)}
-USERS = {ActorKind.PEDESTRIAN: (244, 114, 182), ActorKind.BICYCLE: (250, 204, 21), ActorKind.MOTORCYCLE: (250, 204, 21),
-         ActorKind.STATIC: (161, 161, 170)}
-VEHICLE = (251, 146, 60)
 HEIGHT_M = 1.6
 """Of a road user whose height is not known."""
 
@@ -103,7 +97,7 @@ def beside(picture: np.ndarray, panels: Sequence[np.ndarray]) -> np.ndarray:
 def _lines(lines: MapLines | None) -> Iterator[tuple[np.ndarray, tuple[int, int, int]]]:
     """Points [P, 2] and colour of each line."""
     for points, kind in zip(lines.points, lines.kinds, strict=True) if lines is not None else ():
-        yield np.asarray(points[np.isfinite(points).all(axis=1)], float), LINES.get(LineKind(int(kind)), INK)
+        yield np.asarray(points[np.isfinite(points).all(axis=1)], float), line_colour(int(kind))
 
 
 def _users(found: Detections | None) -> Iterator[tuple[np.ndarray, tuple[int, int, int], np.ndarray]]:
@@ -114,7 +108,7 @@ def _users(found: Detections | None) -> Iterator[tuple[np.ndarray, tuple[int, in
             chances = found.forecast_scores
             future = found.forecasts[index, 0 if chances is None else int(np.nan_to_num(chances[index]).argmax())]
             way = np.vstack([way, future[np.isfinite(future).all(axis=1)]])
-        yield row, USERS.get(ActorKind(int(row["kind"])), VEHICLE), way
+        yield row, user_colour(int(row["kind"])), way
 
 
 def _footprint(row: np.ndarray) -> np.ndarray:

@@ -61,8 +61,10 @@ class MessageFiltersAligner(Aligner):
         return self._assemble(trigger_ns, chosen)
 
 
-def make_aligner(inputs: Sequence[InputSpec], trigger: str, on_set: Callable[[AlignedSet], None]) -> Aligner:
-    """The aligner for this machine; ``type(...).__name__`` of the result goes into the diagnostics."""
-    needs_partner = sum(spec.required and not spec.headerless for spec in inputs) > 1
+def make_aligner(inputs: Sequence[InputSpec], trigger: str, on_set: Callable[[AlignedSet], None],
+                 offered: Callable[[str], bool] = lambda name: True) -> Aligner:
+    """The aligner for this machine; ``type(...).__name__`` of the result goes into the diagnostics. Optional inputs that are waited for
+    need our own."""
+    needs_partner = sum(spec.required and not spec.headerless for spec in inputs) > 1 and not any(spec.wait_sets for spec in inputs)
     kind = MessageFiltersAligner if message_filters_installed() and needs_partner else Aligner
-    return kind(inputs, trigger, on_set)
+    return kind(inputs, trigger, on_set, offered)

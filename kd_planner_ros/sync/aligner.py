@@ -23,7 +23,8 @@ class InputSpec:
     """One input of a set.
 
     ``max_age_s`` bounds the distance between its stamp and the trigger's, either way. A set waits for a ``required``
-    input and takes an optional one if it is there. A ``headerless`` input is stamped on arrival with the newest header
+    input and takes an optional one if it is there; with ``wait_sets`` it waits for an optional one too that was there for one of the last
+    so many triggers and is offered, at most until the next trigger. A ``headerless`` input is stamped on arrival with the newest header
     stamp seen on any other input, so it is right to one tick.
     """
 
@@ -31,6 +32,7 @@ class InputSpec:
     required: bool = True
     max_age_s: float = 0.025
     headerless: bool = False
+    wait_sets: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,15 @@ class Aligner:
         inputs: all inputs, the trigger among them.
         trigger: name of the input that opens a set; it must carry stamps.
         on_set: called after the aligner's own state is settled, so an exception in it leaves nothing half done.
+        offered: whether somebody sends an optional input.
     """
 
-    def __init__(self, inputs: Sequence[InputSpec], trigger: str, on_set: Callable[[AlignedSet], None]):
+    def __init__(self, inputs: Sequence[InputSpec], trigger: str, on_set: Callable[[AlignedSet], None],
+                 offered: Callable[[str], bool] = lambda name: True):
         self.inputs = {spec.name: spec for spec in inputs}
         if trigger not in self.inputs or self.inputs[trigger].headerless:
             raise ValueError(f"trigger {trigger!r} must be one of the inputs and carry a header")
-        self.trigger, self.on_set = trigger, on_set
+        self.trigger, self.on_set, self._offered = trigger, on_set, offered
         self.counters = SyncCounters()
         self._clear()
 
@@ -92,14 +96,19 @@ class Aligner:
         if stamp is None:
             return
         self._kept[name].append((stamp, item))
+        waited = None
         if name == self.trigger:
             if self._pending is not None:
-                self._give_up(self._pending)
+                waited = self._without_awaited(self._pending)
+                if waited is None:
+                    self._give_up(self._pending)
             self._pending = stamp
-        ready = self._match(name, stamp, item)
+        self._send(waited, stamp)
+        self._send(self._match(name, stamp, item), None)
+
+    def _send(self, ready: AlignedSet | None, pending: int | None) -> None:
         if ready is not None and (self._last_set_ns is None or ready.stamp_ns > self._last_set_ns):
-            self._last_set_ns = ready.stamp_ns
-            self._pending = None
+            self._last_set_ns, self._pending = ready.stamp_ns, pending
             self.counters.sets += 1
             self.on_set(ready)
 
@@ -129,7 +138,25 @@ class Aligner:
             elif spec.required:
                 self._give_up_if_passed(spec, pending)
                 return None
+            elif self._awaited(spec, pending):
+                return None
         return self._assemble(pending, chosen)
+
+    def _without_awaited(self, pending: int) -> AlignedSet | None:
+        """The set of ``pending`` as it is, where nothing but optional inputs that were waited for lacks."""
+        chosen = {name: found for name in self.inputs if (found := self._nearest(name, pending)) is not None}
+        whole = all(name in chosen for name, spec in self.inputs.items() if spec.required)
+        return self._assemble(pending, chosen) if whole and any(spec.wait_sets for spec in self.inputs.values()) else None
+
+    def _awaited(self, spec: InputSpec, pending: int) -> bool:
+        """Whether an optional input, of which nothing is there for ``pending``, may still come: it came lately, or nothing came yet and the
+        first trigger was lately; it has not moved past; somebody sends it."""
+        if not spec.wait_sets:
+            return False
+        triggers = [stamp for stamp, _ in self._kept[self.trigger] if stamp <= pending]
+        newest, limit = self._newest.get(spec.name, triggers[0]), spec.max_age_s * 1e9
+        lately = newest >= triggers[max(len(triggers) - 1 - spec.wait_sets, 0)] - limit
+        return lately and newest <= pending + limit and self._offered(spec.name)
 
     def _assemble(self, stamp_ns: int, chosen: dict[str, tuple[int, Any]]) -> AlignedSet:
         return AlignedSet(stamp_ns, {name: item for name, (_, item) in chosen.items()},
@@ -154,6 +181,16 @@ class Aligner:
         self.counters.last_miss = {name: (pending_ns - self._newest[name]) / 1e9 if name in self._newest else None
                                    for name in lacking}
         self._pending = None
+
+    @property
+    def waiting_ns(self) -> int | None:
+        """The stamp of the trigger that waits for nothing but optional inputs; None where none does."""
+        return self._pending if self._pending is not None and self._without_awaited(self._pending) is not None else None
+
+    def go_on(self) -> None:
+        """Make the set that waits for optional inputs without them."""
+        if self._pending is not None:
+            self._send(self._without_awaited(self._pending), None)
 
     def silent(self, now_ns: int, after_s: float) -> dict[str, float]:
         """Ages of the required inputs that came once and whose newest stamp lies over ``after_s`` before ``now_ns``."""

@@ -16,7 +16,7 @@ from kd_planner_ros.bags.dair.convert import Report
 from kd_planner_ros.bags.dair.scene import camera_pose, camera_spec, pose_of, rectify
 from kd_planner_ros.bags.ego_states import ego_states, way_driven
 from kd_planner_ros.bags.labelled import read_rgb
-from kd_planner_ros.bags.navsim.layout import Frame, NavsimLogs, boxes_of, camera_to_ego, ego_to_global, lidar_to_ego
+from kd_planner_ros.bags.navsim.layout import EGO_BOX, Frame, NavsimLogs, boxes_of, camera_to_ego, ego_to_global, lidar_to_ego
 from kd_planner_ros.bags.navsim.maps import NuPlanMap, find_map
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.ego import Command, EgoState
@@ -145,6 +145,7 @@ def _write(log: _Log, name: str, frames: Sequence[Frame], path: Path) -> None:
     rig, town = SensorRig(tuple(specs.values())), f"navsim_{frames[0]['map_location']}"
     facts = {"map": town, "route": name, "seed": "0", "weather": "", "rig": json.dumps(asdict(rig)), "driver": "human",
              "route_from": "the way driven, with the log's commands", "source": f"NAVSIM {log.data.split}",
+             "ego_box": EGO_BOX,
              "origin": " ".join(f"{one:.0f}" for one in log.origin)}
     commands = np.array([COMMANDS[int(np.argmax(np.asarray(frame["driving_command"]).reshape(4)))] for frame in frames], np.int8)
     lines = _lines(log, frames)

@@ -26,6 +26,9 @@ from kd_planner_ros.core.errors import BagError
 LOGS = ("navsim_logs", "meta_datas")
 _FOLDERS = "give the folder that holds navsim_logs and sensor_blobs, as published"
 Frame = Mapping[str, Any]
+EGO_BOX = "5.176 2.297 1.461"
+"""``ego_box`` of a recording's notes: length, width and centre before ``base_link``, metres.
+nuPlan's vehicle parameters; ``base_link`` lies on the rear axle."""
 
 
 class NavsimLogs:

@@ -16,7 +16,7 @@ from kd_planner_ros.bags.dair.convert import Report
 from kd_planner_ros.bags.dair.scene import camera_pose, camera_spec, pose_of, rectify
 from kd_planner_ros.bags.ego_states import ego_states, way_driven
 from kd_planner_ros.bags.labelled import read_rgb
-from kd_planner_ros.bags.nuscenes.layout import NuScenes, Row, matrix
+from kd_planner_ros.bags.nuscenes.layout import EGO_BOX, NuScenes, Row, matrix
 from kd_planner_ros.bags.nuscenes.lines import read_lines
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.ego import Command, EgoState
@@ -90,7 +90,7 @@ def _write(data: NuScenes, scene: Row, samples: Sequence[Row], cameras: Sequence
     specs = {channel: _spec(data, samples[0], channel, name) for channel, name in channels.items()}
     rig, town = SensorRig(tuple(specs.values())), f"nuscenes_{data.location(scene)}"
     facts = {"map": town, "route": str(scene["name"]), "seed": "0", "weather": "", "rig": json.dumps(asdict(rig)), "driver": "human",
-             "route_from": "the way driven", "source": f"nuScenes {data.version}"}
+             "route_from": "the way driven", "source": f"nuScenes {data.version}", "ego_box": EGO_BOX}
     lines = read_lines(data.folder, data.location(scene), np.array([(one.pose.x, one.pose.y) for one in states]))
     if lines is None:
         report.left_out["scenes without map expansion, kept without lines"] += 1

@@ -24,6 +24,10 @@ from kd_planner_ros.core.foreign import reading
 TABLES = ("scene", "sample", "sample_data", "ego_pose", "calibrated_sensor", "sensor", "sample_annotation", "instance", "category", "log")
 _REMEDY = "give the folder that holds a folder of tables (v1.0-mini, v1.0-trainval) and samples, as published"
 Row = Mapping[str, Any]
+EGO_BOX = "4.084 1.85 1.44"
+"""``ego_box`` of a recording's notes: length, width and centre before ``base_link``, metres.
+SparseDrive has the centre 0.5 m ahead of the LiDAR, which stands
+0.94 m ahead of the rear axle, where ``base_link`` lies."""
 
 
 class NuScenes:

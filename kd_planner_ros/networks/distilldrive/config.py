@@ -222,9 +222,9 @@ class DistillDriveConfig(SceneConfig):
 
     @property
     def rig(self) -> SensorRig:
-        """The cameras, of which those behind the first ``min_cameras`` may be missing; a route for the command."""
+        """The cameras, of which those behind the first ``min_cameras`` may be missing; a route for the command, straight on without one."""
         specs = self.camera_specs
-        return SensorRig(cameras=specs, optional=tuple(spec.id for spec in specs[self.min_cameras:]))
+        return SensorRig(cameras=specs, optional=tuple(spec.id for spec in specs[self.min_cameras:]), route_optional=True)
 
 
 Config = DistillDriveConfig

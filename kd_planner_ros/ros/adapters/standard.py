@@ -1,5 +1,5 @@
-"""Plans for others, as standard messages: for RViz and Foxglove (Path, MarkerArray), for controllers of another make
-(MultiDOFJointTrajectory). Our own controller reads the tables of ``wire/codec/plans.py``.
+"""Plans for others, as standard messages: for RViz and Foxglove (Path; markers: ``plan_markers.py``), for controllers of another
+make (MultiDOFJointTrajectory). Our own controller reads the tables of ``wire/codec/plans.py``.
 """
 
 from __future__ import annotations
@@ -7,14 +7,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from geometry_msgs.msg import Point, PoseStamped, Quaternion, Transform, Twist, Vector3
+from geometry_msgs.msg import PoseStamped, Quaternion, Transform, Twist, Vector3
 from nav_msgs.msg import Path
-from std_msgs.msg import ColorRGBA, Header
+from std_msgs.msg import Header
 from trajectory_msgs.msg import MultiDOFJointTrajectory, MultiDOFJointTrajectoryPoint
-from visualization_msgs.msg import Marker, MarkerArray
 
 from kd_planner_ros.core.ego import Pose
-from kd_planner_ros.core.records import Control, Plan, Trajectory
+from kd_planner_ros.core.records import Control, Trajectory
 from kd_planner_ros.geometry.frames import from_base
 from kd_planner_ros.ros.adapters.optional import message_type
 from kd_planner_ros.ros.messages import make
@@ -56,30 +55,6 @@ def trajectory_to_joints(trajectory: Trajectory, frame_id: str) -> MultiDOFJoint
             transforms=[Transform(translation=Vector3(x=x, y=y, z=0.0), rotation=rotation)],
             velocities=[Twist(linear=Vector3(x=vx, y=vy, z=0.0))], time_from_start=to_duration(time_s)))
     return message
-
-
-def plan_to_markers(plan: Plan, ego: Pose) -> MarkerArray:
-    """The trajectory as a line, its candidates as thin lines and the target point as a ball, all in ``map``."""
-    header = Header(stamp=to_stamp(plan.stamp_ns), frame_id=MAP_FRAME)
-    markers = [_line(header, "trajectory", 0, plan.trajectory.points, ego, 0.3, (0.1, 0.8, 0.2))]
-    for i, candidate in enumerate([] if plan.candidates is None else plan.candidates):
-        markers.append(_line(header, "candidates", i, candidate, ego, 0.08, (0.4, 0.5, 0.9)))
-    ball = Marker(header=header, ns="target_point", id=0, type=Marker.SPHERE, action=Marker.ADD,
-                  scale=Vector3(x=1.0, y=1.0, z=1.0), color=ColorRGBA(r=0.9, g=0.5, b=0.1, a=0.9))
-    x, y = from_base(plan.goal.target_point, ego).tolist()
-    ball.pose.position = Point(x=x, y=y, z=0.5)
-    return MarkerArray(markers=[*markers, ball])
-
-
-def _line(header: Header, namespace: str, number: int, points: np.ndarray, ego: Pose, width_m: float,
-          colour: tuple[float, float, float]) -> Marker:
-    r, g, b = colour
-    way = from_base(np.concatenate([np.zeros((1, 2)), points]), ego).tolist()
-    line = Marker(header=header, ns=namespace, id=number, type=Marker.LINE_STRIP, action=Marker.ADD,
-                  scale=Vector3(x=width_m, y=0.0, z=0.0), color=ColorRGBA(r=r, g=g, b=b, a=0.9),
-                  points=[Point(x=x, y=y, z=0.2) for x, y in way])
-    line.pose.orientation.w = 1.0
-    return line
 
 
 def steering_type():

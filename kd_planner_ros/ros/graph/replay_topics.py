@@ -17,12 +17,13 @@ from kd_planner_ros.wire.topics import TF, TF_STATIC
 
 def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str], str]:
     """Types of the topics that the graph reads, by name, and the topic whose messages trigger plans. What stations sent is
-    among them where the planner asks for views; those, the cameras' calibrations and the transforms are missing where they were not
-    recorded.
+    among them where the planner asks for views; those, the cameras' calibrations, the transforms and sensors that may be missing are
+    missing where they were not recorded.
 
     Raises:
         BagError: one of them was not recorded, a camera's pictures have another size or calibration, or there is no route.
     """
+    rig = _with_recorded(recording, rig)
     names = _cameras(recording, rig)
     cameras = [recording.image_topic(name) for name in names]
     lidars = [recording.topics.sensor(spec.id) for spec in rig.lidars]
@@ -43,6 +44,16 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
     heard = [*(recording.topics.of("camera_info", name) for name in names), TF, TF_STATIC]
     heard += roadside_topics(recording.stations, recording.held) if rig.roadside is not None else ()
     return {topic: recording.kinds[topic] for topic in (*wanted, *filter(recording.usable, heard))}, wanted[0]
+
+
+def _with_recorded(recording: Recording, rig: SensorRig) -> SensorRig:
+    """``rig`` without the sensors that may be missing and were not recorded; they are noted."""
+    topics = {spec.id: recording.image_topic(spec.id) for spec in rig.cameras} | {
+        spec.id: recording.topics.sensor(spec.id) for spec in rig.lidars}
+    lost = [name for name in rig.optional if not recording.usable(topics[name])]
+    recording.notes += [f"nothing of sensor '{name}' was recorded: the planner goes without" for name in lost]
+    cameras, lidars = ((one for one in sensors if one.id not in lost) for sensors in (rig.cameras, rig.lidars))
+    return replace(rig, cameras=tuple(cameras), lidars=tuple(lidars), optional=tuple(one for one in rig.optional if one not in lost))
 
 
 def _cameras(recording: Recording, rig: SensorRig) -> tuple[str, ...]:

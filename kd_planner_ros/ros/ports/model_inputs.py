@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.ros.lifecycle import guarded
 from kd_planner_ros.ros.ports.calibration_inputs import CalibrationInputs
 from kd_planner_ros.ros.ports.past_frames import PastFrames
+from kd_planner_ros.ros.ports.patience import Patience
 from kd_planner_ros.ros.ports.phase_inputs import PhaseInputs
 from kd_planner_ros.ros.ports.roadside_inputs import RoadsideInputs
 from kd_planner_ros.ros.ports.route_inputs import RouteInputs
@@ -29,6 +31,8 @@ from kd_planner_ros.wire.topics import DIRECT
 
 EGO = "odometry"
 
+WAIT_SETS = 2
+"""A sensor that may be missing and came for one of so many pictures of the first camera is waited for."""
 SILENT_AFTER_S = 0.5
 """A sensor whose newest sample is this much older than odometry has stopped."""
 
@@ -80,23 +84,28 @@ class ModelInputs:
         self._topics = {spec.id: node.resolve_topic_name(f"{spec.id}/image") for spec in rig.cameras}
         self._topics |= {spec.id: node.resolve_topic_name(spec.id) for spec in rig.lidars}
         self._trigger = sensors[0] if sensors else EGO
-        specs = [InputSpec(name, max_age_s=max_skew_s) for name in (*sensors, *([EGO] if self._odometry else []))]
+        specs = [InputSpec(name, name not in rig.optional, max_skew_s, wait_sets=WAIT_SETS * (name in rig.optional))
+                 for name in (*sensors, *([EGO] if self._odometry else []))]
         self._past = PastFrames(rig, specs, self._trigger, self._unpack)
-        self.aligner = make_aligner(specs, self._trigger, lambda found: on_set(self._past.with_past(found)))
+        self.aligner = make_aligner(specs, self._trigger, lambda found: on_set(self._past.with_past(found)),
+                                    lambda name: node.count_publishers(self._topics[name]) > 0)
         buffer = self._maker.roadside
         self._roadside = None if buffer is None else RoadsideInputs(
             node, adapter, buffer, health, roadside_topics, health.publish if tell_roadside else lambda: None)
         self._phases = PhaseInputs(node, adapter, health) if rig.phases else None
+        self._patience = Patience(node, self.aligner, period_s, bool(rig.optional))
         self._subscriptions = self._subscribe(node)
 
     @property
     def ready(self) -> bool:
         """Whether the model has where to go, or needs no route."""
-        return self.route is None or self.route.known
+        return self.route is None or self.route.known or self.route.without
 
     def ports(self) -> list[str]:
         """The ports without which nothing comes out; the route's not once it is known: it is latched, and comes once."""
-        return [*(f"{spec.id}/image" for spec in self._rig.cameras), *(spec.id for spec in self._rig.lidars),
+        optional = self._rig.optional
+        return [*(f"{spec.id}/image" for spec in self._rig.cameras if spec.id not in optional),
+                *(spec.id for spec in self._rig.lidars if spec.id not in optional),
                 *([EGO] if self._odometry else []), *([] if self.ready else ["route"])]
 
     def _subscribe(self, node: Any) -> list[Any]:
@@ -116,12 +125,13 @@ class ModelInputs:
 
     def _take_odometry(self, message: Odometry) -> None:
         self._mark(EGO)
+        ego = self._adapter.odometry_from_msg(message)
         if self.route is not None:
             self.route.look_for_waypoints()
-            if not self.route.known:
+            if not self.route.known and not (self._rig.route_optional and self.route.nobody_offers(ego.stamp_ns)):
                 return
-        ego = self._adapter.odometry_from_msg(message)
         self._see(ego.stamp_ns)
+        self._patience.odometry(ego.stamp_ns)
         self._check_silence(ego.stamp_ns)
         self._offer(EGO, ego.stamp_ns, (ego, None if self.route is None else self.route.goal(ego)))
 
@@ -145,6 +155,7 @@ class ModelInputs:
             if not self._cadence.due(stamp_ns):
                 return
             self._cadence.mark(stamp_ns)
+            self._patience.trigger(stamp_ns)
         before = self.aligner.counters.missed
         self.aligner.add(name, stamp_ns, item)
         if self.aligner.counters.missed > before:
@@ -155,6 +166,12 @@ class ModelInputs:
 
     def _check_silence(self, now_ns: int) -> None:
         """Name at once a sensor that worked and stopped; odometry's stamps are the clock."""
+        ages = self.aligner.ages_s(now_ns)
+        missing = [self._topics.get(name, name) for name in self._rig.optional if ages.get(name, math.inf) > self._silent_after_s]
+        if missing and self.aligner.counters.sets:
+            self._health.set("missing", WARN, f"nothing on {', '.join(missing)}: the model goes without")
+        else:
+            self._health.clear("missing")
         silent = self.aligner.silent(now_ns, self._silent_after_s)
         if not silent:
             self._health.clear("silent")
@@ -173,8 +190,9 @@ class ModelInputs:
     def _unpack(self, inputs: AlignedSet) -> Frame:
         ego, goal = inputs.items[EGO] if self._odometry else (unknown_ego(inputs.stamp_ns), None)
         self._tell_grey(inputs)
-        images = {spec.id: self._adapter.image_from_msg(inputs.items[spec.id], spec) for spec in self._rig.cameras}
-        clouds = {spec.id: self._adapter.cloud_from_msg(inputs.items[spec.id], spec.id) for spec in self._rig.lidars}
+        there = inputs.items
+        images = {spec.id: self._adapter.image_from_msg(there[spec.id], spec) for spec in self._rig.cameras if spec.id in there}
+        clouds = {spec.id: self._adapter.cloud_from_msg(there[spec.id], spec.id) for spec in self._rig.lidars if spec.id in there}
         decode = {} if self._roadside is None else self._roadside.decoders
         frame = self._maker.make(ego, goal, images, clouds, inputs.ages_s, stamp_ns=inputs.stamp_ns, **decode)
         phases = None if self._phases is None else self._phases.at(inputs.stamp_ns)
@@ -182,7 +200,7 @@ class ModelInputs:
 
     def _tell_grey(self, inputs: AlignedSet) -> None:
         for spec in self._rig.cameras:
-            if getattr(inputs.items[spec.id], "encoding", "") == "mono8":
+            if getattr(inputs.items.get(spec.id), "encoding", "") == "mono8":
                 self._health.set(f"colours of {spec.id}", WARN, f"camera {spec.id} sends grey pictures (mono8): the model has learnt from "
                                                                 "colours and may see less")
             else:
@@ -207,6 +225,7 @@ class ModelInputs:
         """Forget every sample and begin the route anew: time was set back."""
         self.newest_ns = None
         self.aligner.reset()
+        self._patience.reset()
         if self._past.memory is not None:
             self._past.memory.reset()
         if self._phases is not None:
@@ -219,6 +238,7 @@ class ModelInputs:
         """Drop the subscriptions."""
         for one in self._subscriptions:
             node.destroy_subscription(one)
+        self._patience.close(node)
         self._calibration.close()
         if self._roadside is not None:
             self._roadside.close(node)

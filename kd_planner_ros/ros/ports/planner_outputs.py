@@ -11,6 +11,7 @@ from visualization_msgs.msg import MarkerArray
 from kd_planner_ros.core.records import Frame, Plan
 from kd_planner_ros.ros.adapters import standard
 from kd_planner_ros.ros.adapters.foreign import ForeignPort
+from kd_planner_ros.ros.adapters.plan_markers import plan_to_markers
 from kd_planner_ros.ros.qos import COMMAND, advertise
 from kd_planner_ros.wire.codec.autoware import Placed
 from kd_planner_ros.wire.codec.base import MAP_FRAME
@@ -48,7 +49,7 @@ class PlannerOutputs:
         if self._joints.get_subscription_count():
             self._joints.publish(standard.trajectory_to_joints(plan.trajectory, self._base_frame))
         if self._markers.get_subscription_count():
-            self._markers.publish(standard.plan_to_markers(plan, frame.ego.pose))
+            self._markers.publish(plan_to_markers(plan, frame.ego.pose))
         if plan.detections is not None:
             self._boxes.publish(plan.detections, plan.stamp_ns, self._base_frame)
         for port in (one for one in self._placed if one.wanted):

@@ -13,6 +13,9 @@ from kd_planner_ros.ros.diagnostics import WARN, Health
 from kd_planner_ros.ros.lifecycle import guarded
 from kd_planner_ros.ros.qos import LATCHED, subscribe
 
+NOBODY_S = 3.0
+"""Nobody has offered a route for so long since the first odometry: there is none."""
+
 
 class RouteInputs:
     """Subscribes to ``route`` and ``waypoints`` and follows what comes.
@@ -28,6 +31,8 @@ class RouteInputs:
         self._waypoints: Path | None = None
         self._followed: Path | None = None  # the waypoints that the route was made of; None where it came as a route
         self._topic = node.resolve_topic_name("route")
+        self._since_ns: int | None = None
+        self.without = False
 
         def port(kind: type, topic: str, work: Callable[[Any], None]) -> Any:
             return subscribe(node, kind, topic, guarded(health, work, name=topic), LATCHED, lambda text: health.set("qos", WARN, text))
@@ -48,6 +53,17 @@ class RouteInputs:
         """Where the route leads from ``ego``; None before a route has come. Call once for each odometry message."""
         return None if self._planner is None else self._planner.step(ego)
 
+    def nobody_offers(self, stamp_ns: int) -> bool:
+        """Whether there is no route, and nobody who offers one, since ``NOBODY_S`` before the odometry of ``stamp_ns``: ``without`` then.
+        Ask at each odometry message while no route is known."""
+        self._since_ns = stamp_ns if self._since_ns is None else min(self._since_ns, stamp_ns)
+        offered = self._node.count_publishers(self._topic) or self._waypoints is not None
+        if not self.without and not offered and stamp_ns - self._since_ns >= NOBODY_S * 1e9:
+            self.without = True
+            self._health.set("route", WARN, f"nobody publishes {self._topic}: the model goes without a route, straight on")
+            self._on_route()
+        return self.without
+
     def look_for_waypoints(self) -> None:
         """Take waypoints where nobody offers a route: carla_waypoint_publisher's path has no turn commands. It sends another
         path with every goal that the user sets: the newest counts."""
@@ -57,6 +73,7 @@ class RouteInputs:
         self._followed = self._waypoints
         self._mark("route")
         self._planner = RoutePlanner(self._adapter.from_msg("waypoints", self._waypoints))
+        self._found()
         self._health.set("waypoints", WARN, f"nobody publishes {self._topic}: following the waypoints, which have no turn commands")
         self._on_route()
 
@@ -64,7 +81,12 @@ class RouteInputs:
         self._mark("route")
         self._planner, self._followed = RoutePlanner(self._adapter.route_from_msg(message)), None
         self._health.clear("waypoints")
+        self._found()
         self._on_route()
+
+    def _found(self) -> None:
+        self.without = False
+        self._health.clear("route")
 
     def _take_waypoints(self, message: Path) -> None:
         if len(message.poses) > 1:  # an empty path says that the vehicle has gone
@@ -72,6 +94,7 @@ class RouteInputs:
 
     def reset(self) -> None:
         """Begin the route anew."""
+        self._since_ns = None
         if self._planner is not None:
             self._planner.reset()
 

@@ -3,6 +3,7 @@
 import math
 import sys
 from array import array
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,13 +18,16 @@ from support.wire import SAMPLES
 
 from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.errors import ConfigError, SensorError
+from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections, MapLines
 from kd_planner_ros.core.records import Control, Plan, Trajectory
-from kd_planner_ros.core.scene import ACTOR_DTYPE
+from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish, SensorRig, Station
 from kd_planner_ros.geometry.attitude import quaternion_of
+from kd_planner_ros.imaging.plan_colours import STOPS
 from kd_planner_ros.ros import carla_objects
 from kd_planner_ros.ros.adapters import carla_bridge, carla_bridge_lb2, carla_native, standard
 from kd_planner_ros.ros.adapters.frames_tf import sensor_mounts, vehicle_mount
+from kd_planner_ros.ros.adapters.plan_markers import plan_to_markers
 from kd_planner_ros.ros.ports import world_outputs
 from kd_planner_ros.ros.ports.roadside_outputs import station_mounts
 from kd_planner_ros.ros.profiles import load_profile, make_adapter
@@ -215,9 +219,31 @@ def test_a_path_is_in_map_with_times_of_arrival():
 
 
 def test_markers_show_trajectory_candidates_and_goal():
-    markers = standard.plan_to_markers(plan_for_test(), Pose()).markers
+    markers = plan_to_markers(plan_for_test(), Pose()).markers
     assert [marker.ns for marker in markers] == ["trajectory", "candidates", "candidates", "target_point"]
     assert len(markers[0].points) == 5 and markers[0].header.frame_id == "map"
+
+
+def test_markers_show_road_users_with_forecasts_lines_and_scores():
+    rows = np.zeros(2, DETECTION_DTYPE)
+    for row, x in zip(rows, (10.0, np.nan), strict=True):
+        row["kind"], row["x"], row["y"], row["length"], row["width"], row["height"], row["z"] = ActorKind.CAR, x, 2.0, 4.0, 2.0, 1.5, np.nan
+    futures = np.array([[[[11.0, 2.0], [np.nan, np.nan]], [[12.0, 2.0], [14.0, 2.0]]]] * 2, np.float32)
+    plan = replace(plan_for_test(), scores=np.array([0.9, 0.1]),
+                   detections=Detections(rows, futures, np.array([[0.1, 0.9]] * 2, np.float32), np.array([0.5, 1.0])),
+                   lines=MapLines(np.array([[[0, 3], [20, 3], [np.nan, np.nan]]], np.float32), np.array([1], np.uint8), np.ones(1)))
+    found = {}
+    for marker in plan_to_markers(plan, Pose(100.0, 50.0, yaw=math.pi / 2)).markers:
+        found.setdefault(marker.ns, []).append(marker)
+    assert {name: len(markers) for name, markers in found.items()} == {
+        "trajectory": 1, "candidates": 2, "users": 1, "forecasts": 1, "lines": 1, "target_point": 1}, "a broken place is left out"
+    box, = found["users"]
+    assert (box.pose.position.x, box.pose.position.y, box.pose.position.z) == pytest.approx((98.0, 60.0, 0.75))
+    assert (box.scale.x, box.scale.y, box.scale.z) == (4.0, 2.0, 1.5) and box.lifetime.nanosec == 500_000_000
+    np.testing.assert_allclose([(point.x, point.y) for point in found["forecasts"][0].points], [(98, 60), (98, 62), (98, 64)], atol=1e-9)
+    assert len(found["lines"][0].points) == 2
+    for marker, colour in zip(found["candidates"], (STOPS[2], STOPS[0]), strict=True):
+        assert (marker.color.r, marker.color.g, marker.color.b) == pytest.approx(tuple(colour / 255.0))
 
 
 def test_ackermann_is_radians_positive_left():

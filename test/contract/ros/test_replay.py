@@ -7,10 +7,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned environment ('make setup') or source ROS 2")
 
-from support.bags import write_bag
+from support.bags import scene, write_bag
 from support.networks import save_seeded
 from support.rewrite import moved, rewrite, zoomed
 
@@ -18,20 +19,24 @@ from kd_planner_ros.bags.bag_file import BagFile
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.roadside import decoders, roadside_topics
 from kd_planner_ros.bags.source import Source
-from kd_planner_ros.core.ego import Pose
+from kd_planner_ros.bags.writer import BagWriter
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import BagError, ConfigError, KdPlannerError, PlannerError
 from kd_planner_ros.core.frames import RoadsideBuffer
 from kd_planner_ros.core.records import Trajectory
+from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE
-from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig, Station
+from kd_planner_ros.core.sensors import CameraImage, CameraSpec, RoadsideWish, SensorRig, Station
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.evaluation.open_loop import OpenLoopConfig, run
+from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.ros.graph import replay as module
 from kd_planner_ros.ros.graph.pacing import Asked
 from kd_planner_ros.ros.graph.player import header_stamp, instants, plain
 from kd_planner_ros.ros.graph.replay import ReplayConfig, _score, replay
 from kd_planner_ros.ros.graph.replay_outputs import OutputBag
 from kd_planner_ros.ros.graph.replay_topics import needed_topics, playable
+from kd_planner_ros.runtime.store import save_model
 from kd_planner_ros.sync.cadence import Cadence
 from kd_planner_ros.v2x.channel_settings import ChannelSettings
 from kd_planner_ros.wire.codec.base import stamp_of
@@ -61,6 +66,44 @@ def test_lockstep_gives_the_figures_of_the_offline_evaluation(model, tmp_path, c
         assert ours["l2_m"][name] == pytest.approx(value, rel=1e-5)
     assert ours["collision_rate"] == theirs["collision_rate"] and ours["unmatched"] == ours["extra"] == 0
     assert ours["calibration"]["camera_info compared"] == "1" and not [key for key in ours["calibration"] if "condition" in key]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A DistillDrive with random weights, and 4 s for its three cameras at 2 Hz; the right one gives nothing in the last second."""
+    folder, network = tmp_path_factory.mktemp("many"), find_network("distilldrive")
+    config = network.config({"cameras": 3, "rescore": False})
+    torch.manual_seed(3)
+    model = network.build_model(config)
+    with torch.no_grad():
+        for head in (model.agents, model.lines):  # confidences so far apart that rounding changes no choice
+            for layer in head.layers:
+                layer.score[-1].weight.mul_(4.0)
+                layer.score[-1].bias.zero_()
+    save_model(folder / "many", "distilldrive", config, model.state_dict())
+    random, points = np.random.default_rng(0), np.stack([np.arange(0.0, 60.0, 0.5), np.zeros(120)], axis=1)
+    with BagWriter(folder / "bag", SensorRig(config.camera_specs), {"map": "nowhere"}) as bag:
+        for tick in range(80):
+            stamp = 10**9 + tick * 50_000_000
+            ego = EgoState(stamp, Pose(x=0.25 * tick), 5.0)
+            if tick == 0:
+                bag.write_route(Route("r", "nowhere", points, np.zeros(120), np.full(120, 4, np.int8), points[[0, -1]]), stamp)
+            bag.write_ego(ego)
+            if tick % 10 == 0:
+                bag.write_scene(scene(ego))
+                for spec in config.camera_specs[:2 if tick >= 60 else 3]:
+                    bag.write_camera(spec.id, CameraImage(stamp, random.integers(0, 256, (spec.height, spec.width, 3), np.uint8)), ())
+    return folder
+
+
+def test_a_planner_of_three_cameras_with_a_memory_plans_alike(many):
+    """DistillDrive's plans depend on those before; in the last second a camera that may be missing is."""
+    ours = replay(ReplayConfig(bag=many / "bag", planner=str(many / "many"), engine="torch"), progress=False)
+    theirs = run(OpenLoopConfig(bag=many / "bag", planner=str(many / "many"), engine="torch"), progress=False)
+    assert ours["frames"] == theirs["plans"] == 8 and ours["dropped"] == 0
+    for name, value in theirs["l2_m"].items():
+        assert ours["l2_m"][name] == pytest.approx(value, rel=1e-5)
+    assert ours["collision_rate"] == theirs["collision_rate"] and ours["unmatched"] == ours["extra"] == 0
 
 
 @pytest.mark.parametrize("topic", ["/tf", "/tf_static"])
@@ -295,6 +338,14 @@ def test_the_player_reads_steering_angles_by_the_controllers_full_lock(bag, tmp_
 def test_a_missing_camera_is_named(bag, tmp_path):
     with open_bag(bag) as recording, pytest.raises(BagError, match="/carla/ego_vehicle/rear/image"):
         needed_topics(recording, SensorRig(tuple(CameraSpec(name, Pose(), 64, 32, 90.0) for name in ("front", "rear"))))
+
+
+def test_a_camera_that_may_be_missing_is_noted(bag, tmp_path):
+    rig = SensorRig(tuple(CameraSpec(name, Pose(), 64, 32, 100.0) for name in ("front", "rear")), optional=("rear",))
+    with open_bag(bag) as recording:
+        asked, trigger = needed_topics(recording, rig)
+        assert trigger.endswith("/front/image") and not [topic for topic in asked if "rear" in topic]
+        assert recording.notes == ["nothing of sensor 'rear' was recorded: the planner goes without"]
 
 
 def test_pictures_of_another_size_are_named_before_playing(bag):

@@ -155,3 +155,43 @@ def test_cadence_is_due_every_second_tick_and_after_a_gap():
             cadence.mark(50 * MS * n)
             due.append(n)
     assert due == [0, 2, 4, 9, 11]
+
+
+# --- optional inputs that are waited for -----------------------------------------------------------------------------
+
+WAITED = (InputSpec("front"), InputSpec("left", required=False, wait_sets=2))
+
+
+def waiting(offered=lambda name: True):
+    sets = []
+    return Aligner(WAITED, "front", sets.append, offered), sets
+
+
+def test_a_side_camera_that_comes_late_is_waited_for_whatever_the_order():
+    aligner, sets = waiting()
+    for n, names in enumerate((("front", "left"), ("left", "front"), ("front", "left"))):
+        feed(aligner, 100 * n * MS, names)
+    assert [sorted(one.items) for one in sets] == [["front", "left"]] * 3 and aligner.counters.missed == 0
+
+
+def test_a_side_camera_that_dies_delays_two_sets_and_costs_none():
+    aligner, sets = waiting()
+    feed(aligner, 0, ("front", "left"))
+    counts = []
+    for n in range(1, 6):
+        feed(aligner, 100 * n * MS, ("front",))
+        counts.append(len(sets))
+    assert counts == [1, 2, 4, 5, 6], "two pictures wait for the next one, the third does not"
+    assert [one.stamp_ns // MS for one in sets] == [0, 100, 200, 300, 400, 500] and all("left" not in one.items for one in sets[1:])
+    feed(aligner, 600 * MS, ("left", "front"))
+    assert sorted(sets[-1].items) == ["front", "left"] and aligner.counters.missed == 0
+
+
+def test_who_is_not_offered_is_not_waited_for_and_who_was_never_seen_not_for_long():
+    aligner, sets = waiting(lambda name: False)
+    feed(aligner, 0, ("front",))
+    assert len(sets) == 1
+    aligner, sets = waiting()
+    for n in range(5):
+        feed(aligner, 100 * n * MS, ("front",))
+    assert [one.stamp_ns // MS for one in sets] == [0, 100, 200, 300, 400]

@@ -12,9 +12,10 @@ from support.rewrite import edited, rewrite, zoomed
 from kd_planner_ros.bags.cameras import require_calibration, samples_for
 from kd_planner_ros.bags.drive import drive_of
 from kd_planner_ros.bags.reader import open_bag
-from kd_planner_ros.core.ego import Pose
+from kd_planner_ros.bags.writer import BagWriter
+from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.core.sensors import CameraImage, CameraSpec, SensorRig
 from kd_planner_ros.ros.graph.replay import needed_topics
 from kd_planner_ros.samples.shards import build_shards
 
@@ -134,3 +135,43 @@ def test_samples_of_a_network_that_needs_no_route_are_made_beside_two(bag, tmp_p
     else:
         (shard,) = build_shards([path], tmp_path / "cache", Maker(), progress=False)
         assert shard.facts["samples"] == 2 and "2 different ones" in shard.facts["notes"][0]
+
+
+# --- sensors that may be missing -------------------------------------------------------------------------------------
+
+EYES = tuple(CameraSpec(name, Pose(x=1.3, z=2.3, yaw=yaw), 64, 32, 100.0, period_s=0.1) for name, yaw in (("front", 0.0), ("left", 1.0)))
+TWO = SensorRig(EYES, needs_route=False, optional=("left",))
+
+
+def two_cameras(path, times, late=0):
+    """Pictures of the front camera at 10 Hz for 2 s, and of the left one at ``times`` alone, each written ``late`` pictures after the
+    front camera's."""
+    rows = [(tick, "front", tick) for tick in range(20)] + [(tick + late, "left", tick) for tick in times]
+    with BagWriter(path, SensorRig(TWO.cameras if times else TWO.cameras[:1]), {}) as bag:
+        for tick in range(40):
+            bag.write_ego(EgoState(10**9 + tick * 50_000_000, Pose(x=0.25 * tick), 5.0))
+        for _, name, tick in sorted(rows):
+            bag.write_camera(name, CameraImage(10**9 + tick * 100_000_000, np.full((32, 64, 3), tick, np.uint8), *(None,) * 3), ())
+    return path
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_instants_without_a_camera_that_may_be_missing_count(tmp_path, late):
+    there = [tick for tick in range(20) if tick % 3]
+    with open_bag(two_cameras(tmp_path / "b", there, late)) as recording:
+        frames = [sample.frame for sample in samples_for(recording, ("front", "left"), (), TWO)]
+        whole = [sample.frame for sample in samples_for(recording, ("front", "left"), (), replace(TWO, optional=()))]
+        assert not [note for note in recording.notes if "left" in note]
+    assert [frame.stamp_ns for frame in frames] == [10**9 + tick * 100_000_000 for tick in range(20)], "in order, none lost"
+    assert [tick for tick, frame in enumerate(frames) if "left" in frame.images] == there
+    assert all(frame.images["left"][0, 0, 0] == tick for tick, frame in enumerate(frames) if "left" in frame.images)
+    assert len(whole) == len(there), "where it is needed, instants without it are left out as before"
+
+
+def test_a_camera_that_was_never_recorded_is_told_once(tmp_path):
+    with open_bag(two_cameras(tmp_path / "b", [])) as recording:
+        frames = [sample.frame for sample in samples_for(recording, ("front", "left"), (), TWO)]
+        assert recording.notes.count("nothing of sensor 'left' was recorded: the model goes without") == 1
+        with pytest.raises(BagError, match="left"):
+            next(samples_for(recording, ("front", "left"), (), replace(TWO, optional=())))
+    assert len(frames) == 20 and all(set(frame.images) == set(frame.ages_s) == {"front"} for frame in frames)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Trajectory
 from kd_planner_ros.core.scene import ActorKind
-from kd_planner_ros.evaluation.metrics import Recorded
-from kd_planner_ros.evaluation.nuscenes import STEPS_S, Car, Steps, car_of, figures, headings, planned_places, steps_of, table
+from kd_planner_ros.evaluation.car import Car, car_of
+from kd_planner_ros.evaluation.metrics import Recorded, score_plans
+from kd_planner_ros.evaluation.nuscenes import STEPS_S, Steps, figures, headings, planned_places, steps_of, table
 from kd_planner_ros.geometry.frames import rotation_2d
 
 HALF_NS = 500_000_000
@@ -87,8 +90,23 @@ def test_the_box_of_a_car_of_nuscenes_lies_ahead_of_its_rear_axle():
     away, post = np.stack([2.5 * np.arange(7), np.full(7, 20.0)], axis=1), [(15.0 + 3.4, 0.0, 0.0, 0.02, 0.02)]
     base = recorded(post, [ActorKind.STATIC], way=np.vstack([[0.0, 0.0], away[1:]]))
     car = car_of({"source": "nuScenes v1.0-mini"})
-    assert steps_of([plan()], base, car).touches[0, -1] == 1.0 and steps_of([plan()], base).touches[0, -1] == 0.0
-    assert car_of({}) == Car() and car != Car()
+    assert steps_of([plan()], replace(base, car=car)).touches[0, -1] == 1.0 and steps_of([plan()], base).touches[0, -1] == 0.0
+    assert car_of({}) == Car() and car == Car(4.084, 1.85, 1.44) == car_of({"ego_box": "4.084 1.85 1.44"})
+
+
+def test_the_collision_rate_takes_the_recorded_cars_box_too():
+    """A post 3.4 m ahead of the last waypoint: 2.45 m of the built-in car lie before its middle, 1.461 + 2.588 m of NAVSIM's before
+    the rear axle."""
+    base = recorded([(15.0 + 3.4, 0.0, 0.0, 0.02, 0.02)], [ActorKind.STATIC])
+    rates = [score_plans([plan()], [None], replace(base, car=car), (3.0,))["collision_rate"]["3"]
+             for car in (Car(), car_of({"ego_box": "5.176 2.297 1.461"}))]
+    assert rates == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("noted", ["4.0", "a b c", "-1 2 0", "4 2 nan"])
+def test_a_car_that_is_none_is_refused(noted):
+    with pytest.raises(BagError, match="ego_box"):
+        car_of({"ego_box": noted})
 
 
 def test_a_car_that_hardly_moves_keeps_its_heading():

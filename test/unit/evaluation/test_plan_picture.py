@@ -15,9 +15,9 @@ from kd_planner_ros.core.records import Plan, Trajectory
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.evaluation.animation import annotated
-from kd_planner_ros.evaluation.plan_picture import AHEAD_M, ASIDE_M, LINES, PX_PER_M, USERS, beside, from_above, over_camera
+from kd_planner_ros.evaluation.plan_picture import AHEAD_M, ASIDE_M, PX_PER_M, beside, from_above, over_camera
 from kd_planner_ros.evaluation.run_plans import plan_to_json
-from kd_planner_ros.imaging.score_colours import OTHER_INTENT, STOPS, best_last, score_colours
+from kd_planner_ros.imaging.plan_colours import LINES, OTHER_INTENT, STOPS, USERS, best_last, score_colours
 
 CAMERA = CameraSpec("front", Pose(z=2.0), 200, 100, 90.0)  # f = 100
 TIMES = 0.5 * np.arange(1, 5)

@@ -1,9 +1,17 @@
-"""Colours of candidate trajectories by their scores, the same in pictures and in RViz."""
+"""Colours of what a plan tells, the same in pictures and in RViz: candidates by score, road users and map lines by kind. RGB, 0 to 255."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from kd_planner_ros.core.outputs import LineKind
+from kd_planner_ros.core.scene import ActorKind
+
+LINES = {LineKind.DIVIDER: (203, 213, 225), LineKind.BOUNDARY: (96, 165, 250), LineKind.CROSSING: (45, 212, 191),
+         LineKind.CENTRE: (84, 92, 108), LineKind.STOP: (248, 113, 113)}
+USERS = {ActorKind.PEDESTRIAN: (244, 114, 182), ActorKind.BICYCLE: (250, 204, 21), ActorKind.MOTORCYCLE: (250, 204, 21),
+         ActorKind.STATIC: (161, 161, 170)}
+VEHICLE, UNKNOWN = (251, 146, 60), (200, 200, 200)
 STOPS = np.array([(80, 60, 150), (219, 39, 119), (253, 224, 71)], float)
 """RGB from the lowest to the highest score."""
 OTHER_INTENT = (92, 92, 104)
@@ -35,3 +43,13 @@ def best_last(scores: np.ndarray | None, count: int) -> list[int]:
     """The order in which candidates are drawn: other intents first, the best on top."""
     shares = score_shares(scores, count)
     return np.argsort(np.where(np.isnan(shares), -1.0, shares), kind="stable").tolist()
+
+
+def user_colour(kind: int) -> tuple[int, int, int]:
+    """The colour of a road user of ``kind`` (ActorKind)."""
+    return USERS.get(ActorKind(kind), VEHICLE)
+
+
+def line_colour(kind: int) -> tuple[int, int, int]:
+    """The colour of a map line of ``kind`` (LineKind)."""
+    return LINES.get(LineKind(kind), UNKNOWN)
