@@ -12,6 +12,9 @@ from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 STAMP_TOLERANCE_NS = 25_000_000
 """Half a tick of 20 Hz: what is nearer belongs to the same instant."""
 
+LONGEST_GAP_NS = 600_000_000
+"""Between places farther apart in time nothing is interpolated; key frames of data sets at 2 Hz are up to 0.55 s apart."""
+
 
 @dataclass(frozen=True)
 class Series:
@@ -37,6 +40,19 @@ class Series:
             return np.full((len(index), *self.values.shape[1:]), np.nan)
         out = self.values[index].astype(float)
         out[index < 0] = np.nan
+        return out
+
+    def between(self, stamps: np.ndarray, longest_ns: int = LONGEST_GAP_NS) -> np.ndarray:
+        """Values [M, ...] at ``stamps`` [M], linear between rows; NaN beyond the first and the last row, and in a gap above
+        ``longest_ns``. For values without a jump: places, not angles."""
+        stamps = np.asarray(stamps, np.int64)
+        if len(self.stamps) < 2:
+            return np.full((len(stamps), *self.values.shape[1:]), np.nan)
+        right = np.clip(np.searchsorted(self.stamps, stamps), 1, len(self.stamps) - 1)
+        before, after = self.stamps[right - 1], self.stamps[right]
+        share = ((stamps - before) / np.maximum(after - before, 1)).reshape(-1, *[1] * (self.values.ndim - 1))
+        out = self.values[right - 1] * (1.0 - share) + self.values[right] * share
+        out[(stamps < before) | (stamps > after) | (after - before > longest_ns)] = np.nan
         return out
 
 

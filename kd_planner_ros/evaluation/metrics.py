@@ -13,13 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from kd_planner_ros.core.records import Trajectory
+from kd_planner_ros.core.timeline import LONGEST_GAP_NS
 from kd_planner_ros.evaluation.car import Car
 from kd_planner_ros.geometry.boxes import overlap_one
 from kd_planner_ros.geometry.frames import rotation_2d
 
 HORIZONS_S = (0.5, 1.0, 1.5, 2.0)
-LONGEST_GAP_NS = 600_000_000
-"""Between recorded poses farther apart than this nothing is interpolated."""
 HALF_TICK_NS = 25_000_000
 SAME_TIME_NS = 60_000_000
 """Recorded actors count for a time at most this far from their stamp."""

@@ -74,8 +74,13 @@ def label(timeline: Timeline, stamps: np.ndarray, steps: int = STEPS,
 
 
 def _places(timeline: Timeline, stamps: np.ndarray) -> np.ndarray:
-    """Positions [N, K, 2] in ``map`` at ``stamps`` [N, K]; NaN where the drive does not reach."""
-    return timeline.ego.take(stamps.reshape(-1)).reshape(*stamps.shape, len(POSE_COLUMNS))[..., :2]
+    """Positions [N, K, 2] in ``map`` at ``stamps`` [N, K]: of the row of that instant, else between two; NaN where the drive does not
+    reach."""
+    flat = stamps.reshape(-1)
+    found = timeline.ego.take(flat)
+    lost = ~np.isfinite(found[:, :2]).all(axis=1)
+    found[lost] = timeline.ego.between(flat[lost])
+    return found.reshape(*stamps.shape, len(POSE_COLUMNS))[..., :2]
 
 
 def _ahead(timeline: Timeline, stamps: np.ndarray) -> np.ndarray:
