@@ -54,7 +54,8 @@ def samples_for(recording: Recording, cameras: tuple[str, ...], clouds: tuple[st
 
 def require_calibration(recording: Recording, rig: SensorRig, remedy: str = REMEDY, limits: Limits = Limits()) -> None:
     """Refuse ``recording`` where a camera of ``rig`` has another calibration there, by its camera_info or by the mounting that our
-    recorder noted; smaller differences go to ``recording.notes``. Cameras that were not recorded are passed over.
+    recorder noted; smaller differences go to ``recording.notes``, and of a rig that is ``placed`` all those of cameras behind the first.
+    Cameras that were not recorded are passed over.
 
     Raises:
         BagError: a difference above ``limits``, or a calibration that cannot be; camera and both numbers are named.
@@ -62,7 +63,7 @@ def require_calibration(recording: Recording, rig: SensorRig, remedy: str = REME
     names = recorded_names(recording, tuple(spec.id for spec in rig.cameras))
     for declared, name in zip(rig.cameras, names, strict=True):
         for gap in _gaps(recording, declared, name, limits):
-            if gap.size > 1.0:
+            if gap.size > 1.0 and not (rig.placed and declared is not rig.cameras[0]):
                 raise BagError(f"camera '{name}' of {recording.path} as the model declares it", gap.text, remedy)
             note = f"camera '{name}': {gap.text}"
             recording.notes += [note] if note not in recording.notes else []

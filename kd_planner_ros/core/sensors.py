@@ -101,6 +101,7 @@ class SensorRig:
         route_optional: whether a model that wants a goal can do without one where nobody gives a route; it says what it does then.
         scene: whether it reads the scene itself (``Frame.scene``): a privileged planner. A vehicle's graph has none.
         optional: ids of the sensors that may be missing from a frame; never the first one, which triggers.
+        placed: whether it reads where its cameras behind the first are and what they see: recordings may have them elsewhere.
         phases: whether it wants the signal phases that stations report and a gateway lets through (``Frame.phases``).
     """
 
@@ -113,6 +114,7 @@ class SensorRig:
     optional: tuple[str, ...] = ()
     phases: bool = False
     route_optional: bool = False
+    placed: bool = False
 
     def __post_init__(self):
         if bad := [age_s for age_s in self.history_s if not (math.isfinite(age_s) and age_s > 0.0)]:

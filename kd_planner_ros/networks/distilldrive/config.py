@@ -224,7 +224,7 @@ class DistillDriveConfig(SceneConfig):
     def rig(self) -> SensorRig:
         """The cameras, of which those behind the first ``min_cameras`` may be missing; a route for the command, straight on without one."""
         specs = self.camera_specs
-        return SensorRig(cameras=specs, optional=tuple(spec.id for spec in specs[self.min_cameras:]), route_optional=True)
+        return SensorRig(cameras=specs, optional=tuple(spec.id for spec in specs[self.min_cameras:]), route_optional=True, placed=True)
 
 
 Config = DistillDriveConfig

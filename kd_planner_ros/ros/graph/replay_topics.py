@@ -37,7 +37,7 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
         if found is not None and (found.width, found.height) != (spec.width, spec.height):
             raise BagError(f"pictures of {spec.width}x{spec.height} from camera '{name}' in {recording.path}",
                            f"{found.width}x{found.height}", "choose a planner made for them, or record with --width and --height")
-    require_calibration(recording, rig)
+    require_calibration(recording, replace(rig, placed=False))  # nodes take the declared places
     if rig.needs_route and recording.route is None:
         raise BagError(f"{recording.topics.route} in {recording.path}", "no route",
                        "record the route too, or choose a planner that needs none")

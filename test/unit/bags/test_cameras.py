@@ -147,7 +147,8 @@ def two_cameras(path, times, late=0):
     """Pictures of the front camera at 10 Hz for 2 s, and of the left one at ``times`` alone, each written ``late`` pictures after the
     front camera's."""
     rows = [(tick, "front", tick) for tick in range(20)] + [(tick + late, "left", tick) for tick in times]
-    with BagWriter(path, SensorRig(TWO.cameras if times else TWO.cameras[:1]), {}) as bag:
+    rig = SensorRig(EYES if times else EYES[:1])
+    with BagWriter(path, rig, {"rig": json.dumps(asdict(rig))}) as bag:
         for tick in range(40):
             bag.write_ego(EgoState(10**9 + tick * 50_000_000, Pose(x=0.25 * tick), 5.0))
         for _, name, tick in sorted(rows):
@@ -175,3 +176,16 @@ def test_a_camera_that_was_never_recorded_is_told_once(tmp_path):
         with pytest.raises(BagError, match="left"):
             next(samples_for(recording, ("front", "left"), (), replace(TWO, optional=())))
     assert len(frames) == 20 and all(set(frame.images) == set(frame.ages_s) == {"front"} for frame in frames)
+
+
+def test_a_model_that_reads_where_its_side_cameras_are_takes_recordings_with_others(tmp_path):
+    """nuScenes' CAM_FRONT_LEFT looks 55 degrees to the left. The first camera must be the declared one all the same."""
+    path, turned = two_cameras(tmp_path / "b", range(20)), replace(EYES[1], pose=replace(EYES[1].pose, y=0.5, yaw=0.9), fov_deg=70.0)
+    placed = SensorRig((EYES[0], turned), needs_route=False, placed=True)
+    with open_bag(path) as recording:
+        frame = next(samples_for(recording, ("front", "left"), (), placed)).frame
+        assert frame.calibrations["left"].pose == EYES[1].pose and frame.calibrations["left"].fov_deg == pytest.approx(100.0)
+        assert [note for note in recording.notes if "camera 'left'" in note]
+        for rig in (replace(placed, placed=False), replace(placed, cameras=(replace(EYES[0], fov_deg=70.0), turned))):
+            with pytest.raises(BagError, match="as the model declares it"):
+                next(samples_for(recording, ("front", "left"), (), rig))
