@@ -33,13 +33,17 @@ class Sequences:
 
     Attributes:
         length: a slot begins anew after at most so many samples; 0: only where a recording ends or has a gap.
+        period_s: from one sample of a sequence to the next; the samples between belong to sequences of their own. 0: every sample is the
+            next one. With a longer period a slot sees other scenes sooner.
     """
 
     length: int = 0
+    period_s: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.length < 0:
-            raise ConfigError("a length of sequences of at least 0", str(self.length), "correct the network's 'sampling'")
+        if self.length < 0 or not self.period_s >= 0.0:
+            raise ConfigError("a length and a period of sequences of at least 0", f"{self.length} and {self.period_s}",
+                              "correct the network's 'sampling'")
 
 
 class SampleMaker(ABC):

@@ -35,7 +35,7 @@ def build_sampler(sampling: Random | Sequences, samples: Samples, weights: np.nd
         BagError: sequences are asked for and there is no sample.
     """
     if isinstance(sampling, Sequences):
-        return SequenceSampler(pieces(samples, sampling.length, usable), batch, seed)
+        return SequenceSampler(pieces(samples, sampling, usable), batch, seed)
     return EpochSampler(weights, batch, seed)
 
 
@@ -73,17 +73,25 @@ class EpochSampler:
         return order
 
 
-def pieces(samples: Samples, length: int = 0, usable: np.ndarray | None = None) -> list[np.ndarray]:
-    """Sample numbers in order of time, one array for each stretch of a recording without a gap, cut to at most ``length``
-    (0: not cut). Samples that were left out, or that ``usable`` bool [N] does not name, make a gap."""
+def pieces(samples: Samples, sampling: Sequences = Sequences(), usable: np.ndarray | None = None) -> list[np.ndarray]:
+    """Sample numbers in order of time, one array for each sequence: a stretch of a recording without a gap gives as many interleaved ones
+    as samples come within ``sampling.period_s``, each cut to at most ``sampling.length`` (0: not cut). Samples that were left out, or that
+    ``usable`` bool [N] does not name, make a gap."""
     found: list[np.ndarray] = []
     first = 0
     for shard in samples.shards:
         stamps = shard.rows["stamp"]
+        apart = _apart(stamps, sampling.period_s)
         for stretch in _usable(np.split(first + np.arange(len(stamps)), np.flatnonzero(begins(stamps))[1:]), usable):
-            found += np.split(stretch, np.arange(length, len(stretch), length)) if length else [stretch]
+            for chain in (stretch[offset::apart] for offset in range(min(apart, len(stretch)))):
+                found += np.split(chain, np.arange(sampling.length, len(chain), sampling.length)) if sampling.length else [chain]
         first += len(stamps)
     return found
+
+
+def _apart(stamps: np.ndarray, period_s: float) -> int:
+    """Samples from one of a sequence to the next one, for ``stamps`` [N] in ns."""
+    return max(1, round(period_s * 1e9 / float(np.median(np.diff(stamps))))) if len(stamps) > 1 else 1
 
 
 def _usable(stretches: list[np.ndarray], usable: np.ndarray | None) -> list[np.ndarray]:

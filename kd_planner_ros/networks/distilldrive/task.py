@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kd_planner_ros.core.drive import Drive
 from kd_planner_ros.core.timeline import POSE_COLUMNS, Timeline
-from kd_planner_ros.networks.distilldrive.config import COMMANDS, SceneConfig
+from kd_planner_ros.networks.distilldrive.config import COMMANDS, STEP_S, SceneConfig
 from kd_planner_ros.networks.distilldrive.decode import command_rows
 from kd_planner_ros.networks.distilldrive.kmeans import MOST, fitted
 from kd_planner_ros.networks.distilldrive.loss import Pairs
@@ -23,8 +23,9 @@ from kd_planner_ros.networks.training import LearningTask, Loss, Score, Sequence
 
 PLANNING = {"motion_score": 0.2, "motion": 0.2, "plan_score": 0.5, "plan": 2.0, "status": 2.0, "reinforcement": 1.0}
 """Weights of the planner's losses."""
-SEQUENCE = 64
-"""A slot of the batch begins anew after so many samples."""
+SEQUENCE = Sequences(12, STEP_S)
+"""A slot of the batch walks 6 s through a drive in steps of 0.5 s, as memory entries are apart: ten samples a second would show a slot the
+same scene in many steps on end. The samples between belong to other sequences."""
 STEP_NS = 500_000_000
 SCENE_ARRAYS = ("boxes", "kinds", "ids", "past", "future", "lines", "line_kinds")
 
@@ -51,7 +52,7 @@ class SceneTask(LearningTask):
 
     scene = True
     truth = ("objects", "tracks", "lines")
-    sampling = Sequences(SEQUENCE)
+    sampling = SEQUENCE
 
     def __init__(self, config: SceneConfig, nothing: Mapping[str, Tensor], reinforcement: str, score: str, space: str):
         self.scene_config, self.horizon_s = config, config.horizon_s

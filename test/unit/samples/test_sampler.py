@@ -20,12 +20,20 @@ def samples_of(*recordings):
 def test_pieces_end_with_a_recording_at_a_gap_and_at_the_length():
     samples = samples_of([0, 1, 2, 3, 7, 8], [0, 5, 10])
     assert [one.tolist() for one in pieces(samples)] == [[0, 1, 2, 3], [4, 5], [6, 7, 8]]
-    assert [one.tolist() for one in pieces(samples, 3)] == [[0, 1, 2], [3], [4, 5], [6, 7, 8]]
+    assert [one.tolist() for one in pieces(samples, Sequences(3))] == [[0, 1, 2], [3], [4, 5], [6, 7, 8]]
+
+
+def test_a_period_gives_interleaved_sequences_whatever_the_rate():
+    samples = samples_of([0, 1, 2, 3, 4, 5, 6, 10, 11], [0, 5, 10, 15])
+    found = [one.tolist() for one in pieces(samples, Sequences(2, 0.3))]
+    assert found == [[0, 3], [6], [1, 4], [2, 5], [7], [8], [9, 10], [11, 12]], "0.1 s apart in the first recording, 0.5 s in the second"
+    with pytest.raises(ConfigError, match="period"):
+        Sequences(2, -0.5)
 
 
 def test_samples_that_cannot_be_used_end_a_sequence_and_are_not_read():
     samples, usable = samples_of([0, 1, 2, 3, 4], [0, 5, 10]), np.array([True, True, False, True, True, False, True, True])
-    assert [one.tolist() for one in pieces(samples, 0, usable)] == [[0, 1], [3, 4], [6, 7]]
+    assert [one.tolist() for one in pieces(samples, Sequences(), usable)] == [[0, 1], [3, 4], [6, 7]]
     sampler = build_sampler(Sequences(), samples, np.ones(8), 2, 0, usable)
     assert sampler.steps_per_epoch == 3 and {*np.concatenate([sampler.step(step) for step in range(3)]).tolist()} == {0, 1, 3, 4, 6, 7}
     with pytest.raises(BagError, match="samples to train on"):
