@@ -132,8 +132,12 @@ def head(width: int, out: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out))
 
 
+IMPROBABLE = -4.59512
+"""Logit of 0.01."""
+
+
 def score_head(width: int, out: int = 1) -> nn.Sequential:
     """A classification branch, whose first answers are improbable: 0.01."""
     last = nn.Linear(width, out)
-    nn.init.constant_(last.bias, -4.59512)
+    nn.init.constant_(last.bias, IMPROBABLE)
     return nn.Sequential(*steps(width, width, 2), last)

@@ -60,8 +60,9 @@ class DistillDrive(nn.Module):
             [B, K]: which boxes are in the new memory; the new memory; further tensors for training.
         """
         there = known > 0.5
-        sight = sight_of(found) if found is not None else self.perceive(
-            images, seen, projection, motion, known, agent_features, agent_anchors, agent_confidence, line_features, line_anchors,
+        maps = [] if found is not None else self.maps(images)
+        sight = sight_of(found) if found is not None else self.sight(
+            maps, seen, projection, motion, known, agent_features, agent_anchors, agent_confidence, line_features, line_anchors,
             line_confidence)
         agents, lines = sight.agents, sight.lines
         front = self.front(sight.view) * (seen[:, :1] > 0.5) if self.front is not None and sight.view is not None else None
@@ -77,15 +78,26 @@ class DistillDrive(nn.Module):
         memory = sight.bank() | self.planner.remember(plans, tokens, past, motion, kept, torch.ones_like(kept, dtype=torch.bool))
         return {**plans, "boxes": agents.anchors, "box_logits": agents.logits, "box_confidence": agents.confidence, "lines": lines.anchors,
                 "line_logits": lines.logits, "kept": kept, **layer_outputs("agent", agents), **layer_outputs("line", lines),
-                **{f"next_{name}": one for name, one in memory.items()}}
+                **{f"next_{name}": one for name, one in memory.items()},
+                **({"pyramid": maps[0].unflatten(0, images.shape[:2])} if maps else {})}
 
     def perceive(self, images: Tensor, seen: Tensor, projection: Tensor, motion: Tensor, known: Tensor, agent_features: Tensor,
                  agent_anchors: Tensor, agent_confidence: Tensor, line_features: Tensor, line_anchors: Tensor,
                  line_confidence: Tensor) -> Sight:
         """What the cameras show, before the planner; arguments as those of ``forward``."""
-        maps = self.neck(self.backbone(images.flatten(0, 1)))
+        return self.sight(self.maps(images), seen, projection, motion, known, agent_features, agent_anchors, agent_confidence,
+                          line_features, line_anchors, line_confidence)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """The pyramid [B V, D, h, w] of ``images``, finest first."""
+        return self.neck(self.backbone(images.flatten(0, 1)))
+
+    def sight(self, maps: list[Tensor], seen: Tensor, projection: Tensor, motion: Tensor, known: Tensor, agent_features: Tensor,
+              agent_anchors: Tensor, agent_confidence: Tensor, line_features: Tensor, line_anchors: Tensor,
+              line_confidence: Tensor) -> Sight:
+        """What instances find in ``maps``; other arguments as those of ``forward``."""
         eyes, there = (maps, projection, seen > 0.5), known > 0.5
-        view = maps[-1].unflatten(0, images.shape[:2])[:, 0] if self.front is not None else None
+        view = maps[-1].unflatten(0, seen.shape)[:, 0] if self.front is not None else None
         return Sight(self.agents(eyes, agent_features, agent_anchors, agent_confidence, motion, there),
                      self.lines(eyes, line_features, line_anchors, line_confidence, motion, there), view)
 

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Frame
-from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.networks.distilldrive.config import DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.decode import SHOWN
 from kd_planner_ros.networks.distilldrive.frozen_perception import FROZEN, FrozenPerception
 from kd_planner_ros.networks.distilldrive.generative import Gaussian, posterior
+from kd_planner_ros.networks.distilldrive.heat import WEIGHTS as HEAT
+from kd_planner_ros.networks.distilldrive.heat import HeatHead, heat_losses
 from kd_planner_ros.networks.distilldrive.loss import box_losses, line_losses
 from kd_planner_ros.networks.distilldrive.model import empty_memory
+from kd_planner_ros.networks.distilldrive.options import TrainOptions as TrainOptions
+from kd_planner_ros.networks.distilldrive.options import config_fields as config_fields
 from kd_planner_ros.networks.distilldrive.plan_loss import taught_tokens, with_future
 from kd_planner_ros.networks.distilldrive.processor import DistillDriveProcessor
-from kd_planner_ros.networks.distilldrive.reinforcement import FORMS
 from kd_planner_ros.networks.distilldrive.rules import rule_figures, rule_loss
 from kd_planner_ros.networks.distilldrive.scene import Caps, scene_arrays
 from kd_planner_ros.networks.distilldrive.shown import shown_users
@@ -31,7 +31,7 @@ from kd_planner_ros.networks.distilldrive.task import PLANNING, SceneTask
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.networks.training import OptimiserDefaults, Score, Stage
 
-PERCEPTION = {"agent_score": 2.0, "agent_box": 0.25, "line_score": 1.0, "line_place": 10.0}
+PERCEPTION = {"agent_score": 2.0, "agent_box": 0.25, "line_score": 1.0, "line_place": 10.0, **HEAT}
 WEIGHTS = {**PERCEPTION, **PLANNING, "latent": 1.0}
 OPTIMISER = OptimiserDefaults("adamw", 1e-3, 0.5, ("backbone",))
 BACKBONE = "backbone"
@@ -41,58 +41,13 @@ KEPT = "found_"
 RULES_WEIGHT = 1.0
 RAMPS = {"latent": (0.0, 5.0), "reinforcement": (0.0, 10.0)}
 """The latent variable's divergence counts whole after a fifth of the stage, the reinforcement term after a tenth."""
-STAGES = (Stage("perception", 0.6, ("backbone", "neck", "agents", "lines"), losses=PERCEPTION, method="imitation"),
+STAGES = (Stage("perception", 0.6, ("backbone", "neck", "agents", "lines", "task"), losses=PERCEPTION, method="imitation"),
           Stage("planning", 0.4, rate=0.5, ramps=RAMPS))
 MOST_AGENTS = 150
 DROPPED = 0.05
 """Share of the pictures of each camera that may be missing that is missing in training."""
 NEAR_M = 2.0
 """A road user is found where a box's middle is so near."""
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """DistillDrive's own training options."""
-
-    cameras: int = field(default=3, metadata={"help": "cameras, 60 degrees apart: 1, 3 or 6", "choices": (1, 3, 6), "input": True})
-    signals: bool = field(default=True, metadata={
-        "help": "stop lines with the colour of their light as map elements, and a token of the front view; off: the published method, "
-        "which sees no lights", "input": True})
-    horizon_s: float = field(default=3.0, metadata={"help": "how far trajectories reach, seconds, in steps of 0.5",
-                                                    "low": 1.0, "high": 10.0})
-    generative: bool = field(default=True, metadata={"help": "the conditional VAE between the planner's blocks and its heads"})
-    posterior: str = field(default="best", metadata={
-        "help": "the candidates that know the driven way in training: best (the nearest of the command's six) or all (as the repository)",
-        "choices": ("best", "all")})
-    reinforcement: str = field(default="repo", metadata={
-        "help": "the Q-network's form: repo (as published), td (Q-learning on the next status) or off", "choices": FORMS})
-    plan_space: str = field(default="offsets", metadata={
-        "help": "the trajectory's loss: offsets (step by step, as published) or cumulative (place by place)",
-        "choices": ("offsets", "cumulative")})
-    rule_scores: bool = field(default=False, metadata={
-        "help": "heads that forecast of each candidate whether it keeps to the rules (collisions, drivable area, time to collision, "
-        "progress, red lights), which the recorded truth teaches; the choice counts them. Off: the published method"})
-    road_users: str = field(default="shown", metadata={
-        "help": "the road users that perception learns to find: shown (those that the cameras show, by the front camera's instance labels) "
-        "or all within range_m, for recordings without these labels", "choices": ("shown", "all")})
-    frozen_perception: bool = field(default=False, metadata={
-        "help": "samples hold what the perception of --init or --warm-start finds in place of the pictures, so that planner and front "
-        "token alone are trained: to compare planners on one perception"})
-    min_cameras: int = field(default=1, metadata={
-        "help": "a frame that lacks one of the first so many cameras is refused; the others may be missing", "low": 1, "high": 6})
-    rescore: bool = field(default=True, metadata={
-        "help": "candidates that meet a forecast road user lose their score, unless all six of the command do"})
-    rescore_probability: float = field(default=0.5, metadata={
-        "help": "road users of a lower confidence are not asked in rescoring", "low": 0.0, "high": 1.0})
-    ego_length_m: float = field(default=4.9, metadata={"help": "length of the recorded car, metres; nuScenes' is 4.084, NAVSIM's 5.176",
-                                                       "above": 0.0})
-    ego_width_m: float = field(default=2.12, metadata={"help": "width of the recorded car, metres; nuScenes' is 1.85, NAVSIM's 2.297",
-                                                       "above": 0.0})
-    ego_ahead_m: float = field(default=0.0, metadata={
-        "help": "the recorded car's centre before the origin of base_link, metres: 1.44 in nuScenes and 1.461 in NAVSIM, where that lies "
-        "on the rear axle"})
-    camera_x_m: float = field(default=1.3, metadata={"help": "place of the recorded cameras ahead of the vehicle's centre, metres"})
-    camera_z_m: float = field(default=2.3, metadata={"help": "height of the recorded cameras, metres", "above": 0.0})
 
 
 class DistillDriveTask(SceneTask):
@@ -106,7 +61,7 @@ class DistillDriveTask(SceneTask):
         self.pictures = (MAIN, *self.cameras[1:])
         self.labels = {self.cameras[0]: ("instance",)} if options.road_users == "shown" else {}
         self.weights = WEIGHTS | ({} if config.generative else {"latent": 0.0}) | ({} if self.rl is not None else {"reinforcement": 0.0})
-        self.weights |= {"rules": RULES_WEIGHT} if config.rule_scores else {}
+        self.weights |= ({"rules": RULES_WEIGHT} if config.rule_scores else {}) | ({} if options.heat else dict.fromkeys(HEAT, 0.0))
         spec = config.spec
         self._eyes: FrozenPerception | None = None
         if options.frozen_perception:
@@ -115,6 +70,7 @@ class DistillDriveTask(SceneTask):
         self._caps = Caps(min(spec.agents, MOST_AGENTS), spec.lines, spec.line_points, 1, spec.agent_steps)
         self._steps = min(config.steps, spec.agent_steps)
         self._posterior: Gaussian | None = None
+        self._heat: HeatHead | None = None
 
     @property
     def key(self) -> Mapping[str, Any]:
@@ -180,9 +136,17 @@ class DistillDriveTask(SceneTask):
         return super().modules(model)
 
     def beside(self) -> dict[str, nn.Module]:
-        """The reinforcement term's networks and the latent variable's posterior."""
-        self._posterior = posterior(self.processor.config.spec, self._steps) if self.processor.config.generative else None
-        return super().beside() | ({} if self._posterior is None else {"posterior": self._posterior})
+        """The reinforcement term's networks, the latent variable's posterior, and the head of the auxiliary map."""
+        config = self.processor.config
+        self._posterior = posterior(config.spec, self._steps) if config.generative else None
+        self._heat = HeatHead(config.spec.width) if self.options.heat and not self.frozen else None
+        own = {"posterior": self._posterior, "heat": self._heat}
+        return super().beside() | {name: one for name, one in own.items() if one is not None}
+
+    def targets(self, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        """See ``SceneTask``; and of the pictures ``projection`` [B, V, 3, 4] and ``seen`` [B, V]."""
+        cameras = () if self.frozen else ("projection", "seen")
+        return super().targets(rows, arrays) | {name: torch.from_numpy(np.array(arrays[name])) for name in cameras}
 
     def inputs(self, rows: np.ndarray, arrays: Mapping[str, Tensor], hidden_speed: np.ndarray) -> dict[str, Any]:
         """Pictures, projections, and what each slot remembers; ``found`` in place of the pictures where the perception is frozen."""
@@ -200,6 +164,9 @@ class DistillDriveTask(SceneTask):
         """See ``box_losses``, ``line_losses``, ``plan_losses`` and ``motion_losses``. In training the planner's losses judge the answers
         with a draw of the latent variable, which knows the future; distillation and the rules (``rule_loss``) judge those of run time."""
         parts, pairs = box_losses(outputs, targets)
+        if wanted & HEAT.keys() and self._heat is not None and "pyramid" in outputs:
+            logits, depths = self._heat(outputs["pyramid"])
+            parts |= heat_losses(logits, depths, targets)
         if wanted & LINES:
             parts |= line_losses(outputs, targets, self.processor.config)
         if wanted <= PERCEPTION.keys():
@@ -257,27 +224,6 @@ def scene_key(config: DistillDriveConfig) -> dict[str, Any]:
     camera = [config.camera_width, config.camera_height, config.camera_fov_deg, config.camera_x_m, config.camera_z_m]
     return {"size": config.size, "signals": config.signals, "cameras": config.cameras, "camera": camera,
             "part": [config.range_m, config.ahead_m, config.behind_m, config.side_m]}
-
-
-def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
-    """Size, switches and the front camera that the recordings were made with."""
-    fields: dict[str, Any] = {"size": size, "cameras": options.cameras, "signals": options.signals, "horizon_s": options.horizon_s,
-                              "generative": options.generative, "rule_scores": options.rule_scores, "camera_x_m": options.camera_x_m,
-                              "camera_z_m": options.camera_z_m, "min_cameras": options.min_cameras, "rescore": options.rescore,
-                              "rescore_probability": options.rescore_probability, **ego_fields(options)}
-    camera = others.get("front", camera)
-    if camera is not None:
-        fields |= {"camera_width": camera.width, "camera_height": camera.height, "camera_fov_deg": camera.fov_deg}
-    elif size == "full":
-        fields |= {"camera_width": 1600, "camera_height": 900}
-    if camera is not None and camera.pose != Pose():  # where the recorder noted it
-        fields |= {"camera_x_m": camera.pose.x, "camera_z_m": camera.pose.z}
-    return fields
-
-
-def ego_fields(options: Any) -> dict[str, float]:
-    """The size and the place of the recorded car, as student and teacher have them."""
-    return {name: getattr(options, name) for name in ("ego_length_m", "ego_width_m", "ego_ahead_m")}
 
 
 def build_task(processor: DistillDriveProcessor, options: TrainOptions = TrainOptions()) -> DistillDriveTask:

@@ -13,10 +13,11 @@ from torch import Tensor
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.networks.distilldrive.loss import Pairs
+from kd_planner_ros.networks.distilldrive.options import ego_fields
 from kd_planner_ros.networks.distilldrive.reinforcement import FORMS
 from kd_planner_ros.networks.distilldrive.scene import padded
 from kd_planner_ros.networks.distilldrive.task import PLANNING, SCENE_ARRAYS, SceneTask
-from kd_planner_ros.networks.distilldrive.training import ego_arrays, ego_fields
+from kd_planner_ros.networks.distilldrive.training import ego_arrays
 from kd_planner_ros.networks.distilldrive_teacher.config import AGENT_INPUTS, SCORES
 from kd_planner_ros.networks.distilldrive_teacher.model import empty_memory
 from kd_planner_ros.networks.distilldrive_teacher.processor import DistillDriveTeacherProcessor, reordered

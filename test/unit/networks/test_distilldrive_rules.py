@@ -225,7 +225,7 @@ def test_the_heads_learn_by_heart_and_the_choice_follows():
 
 def test_the_task_teaches_the_rules_where_it_is_asked_to():
     config = DistillDriveConfig(cameras=1, rule_scores=True)
-    task = build_task(build_processor(config), TrainOptions(cameras=1, rule_scores=True, reinforcement="off"))
+    task = build_task(build_processor(config), TrainOptions(cameras=1, rule_scores=True, reinforcement="off", heat=False))
     plain = build_task(build_processor(DistillDriveConfig(cameras=1)), TrainOptions(cameras=1))
     assert task.weights["rules"] == 1.0 and "rules" not in plain.weights and dict(task.key) == dict(plain.key), "the same samples"
     assert config_fields("nano", TrainOptions(rule_scores=True), None, {})["rule_scores"] is True

@@ -1,0 +1,80 @@
+"""DistillDrive's own training options, and what they make of its config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kd_planner_ros.core.ego import Pose
+from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.networks.distilldrive.reinforcement import FORMS
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """DistillDrive's own training options."""
+
+    cameras: int = field(default=3, metadata={"help": "cameras, 60 degrees apart: 1, 3 or 6", "choices": (1, 3, 6), "input": True})
+    signals: bool = field(default=True, metadata={
+        "help": "stop lines with the colour of their light as map elements, and a token of the front view; off: the published method, "
+        "which sees no lights", "input": True})
+    horizon_s: float = field(default=3.0, metadata={"help": "how far trajectories reach, seconds, in steps of 0.5",
+                                                    "low": 1.0, "high": 10.0})
+    generative: bool = field(default=True, metadata={"help": "the conditional VAE between the planner's blocks and its heads"})
+    posterior: str = field(default="best", metadata={
+        "help": "the candidates that know the driven way in training: best (the nearest of the command's six) or all (as the repository)",
+        "choices": ("best", "all")})
+    reinforcement: str = field(default="repo", metadata={
+        "help": "the Q-network's form: repo (as published), td (Q-learning on the next status) or off", "choices": FORMS})
+    plan_space: str = field(default="offsets", metadata={
+        "help": "the trajectory's loss: offsets (step by step, as published) or cumulative (place by place)",
+        "choices": ("offsets", "cumulative")})
+    rule_scores: bool = field(default=False, metadata={
+        "help": "heads that forecast of each candidate whether it keeps to the rules (collisions, drivable area, time to collision, "
+        "progress, red lights), which the recorded truth teaches; the choice counts them. Off: the published method"})
+    road_users: str = field(default="shown", metadata={
+        "help": "the road users that perception learns to find: shown (those that the cameras show, by the front camera's instance labels) "
+        "or all within range_m, for recordings without these labels", "choices": ("shown", "all")})
+    heat: bool = field(default=True, metadata={
+        "help": "an auxiliary map of where pictures show road users, which the backbone learns from and which is not shipped; off: the "
+        "published method"})
+    frozen_perception: bool = field(default=False, metadata={
+        "help": "samples hold what the perception of --init or --warm-start finds in place of the pictures, so that planner and front "
+        "token alone are trained: to compare planners on one perception"})
+    min_cameras: int = field(default=1, metadata={
+        "help": "a frame that lacks one of the first so many cameras is refused; the others may be missing", "low": 1, "high": 6})
+    rescore: bool = field(default=True, metadata={
+        "help": "candidates that meet a forecast road user lose their score, unless all six of the command do"})
+    rescore_probability: float = field(default=0.5, metadata={
+        "help": "road users of a lower confidence are not asked in rescoring", "low": 0.0, "high": 1.0})
+    ego_length_m: float = field(default=4.9, metadata={"help": "length of the recorded car, metres; nuScenes' is 4.084, NAVSIM's 5.176",
+                                                       "above": 0.0})
+    ego_width_m: float = field(default=2.12, metadata={"help": "width of the recorded car, metres; nuScenes' is 1.85, NAVSIM's 2.297",
+                                                       "above": 0.0})
+    ego_ahead_m: float = field(default=0.0, metadata={
+        "help": "the recorded car's centre before the origin of base_link, metres: 1.44 in nuScenes and 1.461 in NAVSIM, where that lies "
+        "on the rear axle"})
+    camera_x_m: float = field(default=1.3, metadata={"help": "place of the recorded cameras ahead of the vehicle's centre, metres"})
+    camera_z_m: float = field(default=2.3, metadata={"help": "height of the recorded cameras, metres", "above": 0.0})
+
+
+def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
+    """Size, switches and the front camera that the recordings were made with."""
+    fields: dict[str, Any] = {"size": size, "cameras": options.cameras, "signals": options.signals, "horizon_s": options.horizon_s,
+                              "generative": options.generative, "rule_scores": options.rule_scores, "camera_x_m": options.camera_x_m,
+                              "camera_z_m": options.camera_z_m, "min_cameras": options.min_cameras, "rescore": options.rescore,
+                              "rescore_probability": options.rescore_probability, **ego_fields(options)}
+    camera = others.get("front", camera)
+    if camera is not None:
+        fields |= {"camera_width": camera.width, "camera_height": camera.height, "camera_fov_deg": camera.fov_deg}
+    elif size == "full":
+        fields |= {"camera_width": 1600, "camera_height": 900}
+    if camera is not None and camera.pose != Pose():  # where the recorder noted it
+        fields |= {"camera_x_m": camera.pose.x, "camera_z_m": camera.pose.z}
+    return fields
+
+
+def ego_fields(options: Any) -> dict[str, float]:
+    """The size and the place of the recorded car, as student and teacher have them."""
+    return {name: getattr(options, name) for name in ("ego_length_m", "ego_width_m", "ego_ahead_m")}
