@@ -61,15 +61,13 @@ class DistillDrive(nn.Module):
         """
         there = known > 0.5
         maps = [] if found is not None else self.maps(images)
-        sight = sight_of(found) if found is not None else self.sight(
-            maps, seen, projection, motion, known, agent_features, agent_anchors, agent_confidence, line_features, line_anchors,
-            line_confidence)
+        bank = agent_features, agent_anchors, agent_confidence, line_features, line_anchors, line_confidence
+        sight = sight_of(found) if found is not None else self.sight(maps, seen, projection, motion, known, *bank)
         agents, lines = sight.agents, sight.lines
         front = self.front(sight.view) * (seen[:, :1] > 0.5) if self.front is not None and sight.view is not None else None
-        count = agents.anchors.shape[1]
         old = there[:, None] & (agent_confidence > KNOWN)
-        past = {"agent_queue": _padded(agent_queue, count), "agent_queue_boxes": _padded(agent_queue_boxes, count),
-                "agent_queue_kept": _padded((agent_queue_kept > 0.5) & old[..., None], count), "ego_queue": ego_queue,
+        past = {"agent_queue": _padded(agent_queue, agents.anchors), "agent_queue_boxes": _padded(agent_queue_boxes, agents.anchors),
+                "agent_queue_kept": _padded((agent_queue_kept > 0.5) & old[..., None], agents.anchors), "ego_queue": ego_queue,
                 "ego_queue_boxes": ego_queue_boxes, "ego_queue_kept": (ego_queue_kept > 0.5) & there[:, None],
                 "ego_speed": torch.where(there, ego_speed, 0.0)}
         tokens, elements = self._tokens(agents, lines)
@@ -111,9 +109,9 @@ class DistillDrive(nn.Module):
         return found, Lines(gather(lines.features, best), chosen[:, :, chosen.shape[2] // 2], torch.ones_like(best, dtype=torch.bool))
 
 
-def _padded(values: Tensor, count: int) -> Tensor:
-    """``values`` [B, K, ...] with zeros up to [B, count, ...]: the carried instances come first."""
-    rest = values.new_zeros(values.shape[0], count - values.shape[1], *values.shape[2:])
+def _padded(values: Tensor, everyone: Tensor) -> Tensor:
+    """``values`` [B, K, ...] with zeros up to as many as ``everyone`` [B, N, ...] has: the carried instances come first."""
+    rest = values.new_zeros(values.shape[0], everyone.shape[1] - values.shape[1], *values.shape[2:])
     return torch.cat([values, rest], 1)
 
 

@@ -287,10 +287,10 @@ def test_the_benchmark_is_a_file(bags, tmp_path, capsys):
     spec = find_spec("v2x")
     assert spec.kind == "cooperative" and len(spec.suites) == 13 and not spec.models
     paper, recipe = read_paper(spec), read_recipe(spec)
-    assert paper.figures("v2x_vlm", "full", "v2x_vlm", "full")["l2_m/4.5"] == 1.42
-    assert "grid_collision_mean_percent" not in paper.figures("v2x_vlm", "full", "v2x_vlm", "scale-0.5")
-    assert paper.figures("v2x_vlm", "full", "v2x_vlm", "loss-10")["l2_mean_m"] == 2.06
-    assert recipe["v2x_vlm_nano"].teacher == "v2x_vlm_teacher" and {one.label for one in recipe.values()} < set(spec.labels)
+    assert paper.figures("v2x_vlm", "full", "tokens", "full")["l2_m/4.5"] == 1.42
+    assert "grid_collision_mean_percent" not in paper.figures("v2x_vlm", "full", "tokens", "scale-0.5")
+    assert paper.figures("v2x_vlm", "full", "tokens", "loss-10")["l2_mean_m"] == 2.06
+    assert recipe["v2x_vlm_tokens_1"].teacher == "v2x_vlm_teacher" and {one.label for one in recipe.values()} < set(spec.labels)
     (tmp_path / "models").mkdir()
     words = ["benchmark", "v2x", "--suite", "loss-30", "--recordings-dir", str(bags), "--out", str(tmp_path / "out"), "--models",
              "constant_velocity", "--models-dir", str(tmp_path / "models"), "--latency-frames", "0", "--json"]
