@@ -161,7 +161,7 @@ class DenseOutput:
             (``panoptic`` or ``instances``), ``of`` of a mask or a probability (tags joined by +, or ``motion``).
         scores: confidence in [0, 1] of each id, where the network tells it.
         raw: of depth, float32 [H, W], what the network says of every pixel that it sees, for an evaluation alone: in the sky too, which
-            has no depth; in a unit of its own where ``array`` knows no metres and is all NaN, else in metres. None: the same as ``array``.
+            has no depth; in metres, or in a unit of its own where ``meta`` says ``raw``: ``unscaled``. None: the same as ``array``.
         masks: of instances, the same before each pixel was given to one of them, at the size of ``array``; made when it is called, for
             only an evaluation needs it. None: the network has none.
 

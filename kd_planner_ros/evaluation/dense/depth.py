@@ -34,7 +34,7 @@ class FoundDepth:
 
 def told_depth(output: DenseOutput) -> FoundDepth:
     """What an output of depth says of every pixel, in the sky too: a pixel must not drop out because it was taken for sky."""
-    return FoundDepth(output.array) if output.raw is None else FoundDepth(output.raw, bool(np.isfinite(output.array).any()))
+    return FoundDepth(output.array) if output.raw is None else FoundDepth(output.raw, output.meta.get("raw") != "unscaled")
 
 
 def depth_errors(predicted: np.ndarray, truth: np.ndarray, max_m: float) -> np.ndarray:

@@ -154,8 +154,9 @@ class UnifiedEncoderProcessor(Processor[Perception]):
         return Perception(frame.stamp_ns, self.config.camera_id, dense, scaled, scalars, unknown=_unknown(dense, scalars, after_s, scale))
 
     def _depth(self, found: np.ndarray, scale: float) -> DenseOutput:
-        raw = None if np.isfinite(scale) else self._padded(found, np.nan)
-        return DenseOutput("depth", self._padded(scale * found, np.nan), raw=raw)
+        if np.isfinite(scale):
+            return DenseOutput("depth", self._padded(scale * found, np.nan))
+        return DenseOutput("depth", self._padded(scale * found, np.nan), meta={"raw": "unscaled"}, raw=self._padded(found, np.nan))
 
     def _motions(self, known: Mapping[str, Tensor], after_s: float, scale: float) -> dict[str, DenseOutput]:
         """Fields of motion between the frame before and this one, NaN where there is no frame before."""

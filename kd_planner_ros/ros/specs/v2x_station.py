@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, fields, make_dataclass
+from typing import TYPE_CHECKING
 
-from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.ros.params import CommonParams, param
 from kd_planner_ros.ros.specs.base import (
     DIAGNOSTICS,
@@ -21,6 +21,9 @@ from kd_planner_ros.ros.specs.base import (
     hears_roadside,
 )
 from kd_planner_ros.v2x.channel_settings import ChannelSettings
+
+if TYPE_CHECKING:
+    from kd_planner_ros.core.sensors import Station
 
 CHANNEL = "channel_"
 """What the names of the channel's parameters begin with."""

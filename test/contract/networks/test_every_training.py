@@ -21,6 +21,8 @@ from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.samples.shards import build_shards
 
 TRAINED = [name for name in folders() if not is_weightless(name) and can_be_trained(name)]
+EVERYBODY = {"distilldrive": {"distilldrive": {"road_users": "all"}}}
+"""Options by network: made-up pictures show no road user of the made-up lists, and the rest must learn all the same."""
 MOST_STEPS = 12
 """Dropout may silence a parameter in one step, a memory is empty in the first one, and a loss may wait for a confident answer."""
 
@@ -41,7 +43,8 @@ def settings(request, tmp_path_factory):
     epochs = max(1.2, steps) * 2 / (20 if neighbours else 8)
     return {"bags": (folder / "bags",), "network": request.param, "size": size_of(smallest(network)), "batch": 2, "lr": 1e-4,
             "validation_share": 0.0, "models_dir": folder / "models", "runs_dir": folder / "runs", "cache": folder / "cache",
-            "progress": False, "threads": 1, "precision": "fp32", "validate_minutes": 0.0, "name": "contract", "epochs": epochs}
+            "progress": False, "threads": 1, "precision": "fp32", "validate_minutes": 0.0, "name": "contract", "epochs": epochs,
+            "sections": EVERYBODY.get(request.param, {})}
 
 
 def learner_of(settings, device="cpu"):

@@ -113,7 +113,8 @@ def test_the_recipe_of_the_small_student_is_one(config):
 def test_the_recipes_with_a_teacher_are_read(config, recipe, teacher):
     made = train_config({"bags": config.bags, "teacher": teacher}, read_recipe(config_folder() / "recipes" / f"{recipe}.yaml"))
     assert made.size == "nano" and made.options(made.network).supervision == "truth"
-    assert [one["name"] for one in made.stages] == ["joint"] and (made.method == "scene_motion") is bool(teacher)
+    assert [one["name"] for one in made.stages] == (["joint", "motion"] if teacher else ["joint"])
+    assert (made.method == "scene_motion") is bool(teacher)
 
 
 @pytest.mark.long

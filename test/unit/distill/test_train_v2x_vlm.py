@@ -273,7 +273,7 @@ def test_errors_are_those_at_the_horizons_over_what_is_known():
 # --- runs --------------------------------------------------------------------------------------------------------------
 
 def test_the_recipes_are_read(config):
-    for name, teacher in (("v2x_vlm_teacher", ""), ("v2x_vlm_tokens", "wise"), ("v2x_vlm_nano", "")):
+    for name, teacher in (("v2x_vlm_teacher", ""), ("v2x_vlm_tokens", "wise"), ("v2x_vlm_base", "")):
         made = train_config({"bags": config.bags, "teacher": teacher}, read_recipe(config_folder() / "recipes" / f"{name}.yaml"))
         assert made.network == "v2x_vlm" and [one["name"] for one in made.stages] == ["captions", "plans and captions", "plans"]
         assert (made.method == "logits") is bool(teacher) and made.options("v2x_vlm").align is (name != "v2x_vlm_teacher")

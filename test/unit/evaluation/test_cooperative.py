@@ -285,7 +285,7 @@ def test_a_car_that_brakes_for_a_hazard_does_not_take_its_way_away():
 
 def test_the_benchmark_is_a_file(bags, tmp_path, capsys):
     spec = find_spec("v2x")
-    assert spec.kind == "cooperative" and len(spec.suites) == 13 and not spec.models
+    assert spec.kind == "cooperative" and len(spec.suites) == 13 and spec.models == ("v2x_vlm_nano",)
     paper, recipe = read_paper(spec), read_recipe(spec)
     assert paper.figures("v2x_vlm", "full", "tokens", "full")["l2_m/4.5"] == 1.42
     assert "grid_collision_mean_percent" not in paper.figures("v2x_vlm", "full", "tokens", "scale-0.5")

@@ -92,7 +92,7 @@ def test_a_frame_without_metres_counts_after_median_scaling_alone():
     random = np.random.default_rng(0)
     truth = random.uniform(1.0, 50.0, (2, 4, 6)).astype(np.float32)
     known, rough = truth * np.float32(1.1), truth[1] * random.uniform(0.5, 2.0, (4, 6)).astype(np.float32)
-    lost = told_depth(DenseOutput("depth", np.full((4, 6), np.nan, np.float32), raw=0.01 * rough))
+    lost = told_depth(DenseOutput("depth", np.full((4, 6), np.nan, np.float32), meta={"raw": "unscaled"}, raw=0.01 * rough))
     both = scored(DepthMeasure(80.0), [(known[0], truth[0]), (lost, truth[1])])
     alone = scored(DepthMeasure(80.0), [(known[0], truth[0])])
     whole = scored(DepthMeasure(80.0), [(known[0], truth[0]), (rough, truth[1])])

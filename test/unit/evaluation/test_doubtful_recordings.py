@@ -124,7 +124,7 @@ def test_a_tcp_student_declares_the_camera_where_the_recorder_noted_it(tmp_path)
 
 
 def test_what_is_left_out_of_the_samples_is_reported(tmp_path, capsys):
-    """One odometry is not finite and one picture came twice: numbers, reasons and notes are printed, and training goes on."""
+    """One odometry is not finite (its place is interpolated) and one picture came twice: numbers, reasons and notes are printed."""
     from kd_planner_ros.bags.messages import typestore
 
     def change(topic, when, raw):
@@ -142,8 +142,8 @@ def test_what_is_left_out_of_the_samples_is_reported(tmp_path, capsys):
     _train(tmp_path / "bags")
     said = capsys.readouterr().err
     assert said.count("2 recordings found; left out: ") == 1 and "it was interrupted" in said
-    assert ("18 samples of 32 instants in 2 recordings; left out: 2 without every sensor or without odometry, "
-            "12 nearer than the horizon to the end or to a gap of odometry\n") in said
+    assert ("22 samples of 32 instants in 2 recordings; left out: 2 without every sensor or without odometry, "
+            "8 nearer than the horizon to the end or to a gap of odometry\n") in said
     assert "1 of 160 messages on /carla/ego_vehicle/odometry are left out: numbers that are not finite (and 1 recordings more)" in said
     assert "1 of 17 messages repeat a stamp" in said
 
