@@ -128,9 +128,10 @@ def _cameras(wanted: bool, x: float, y: float) -> tuple[CameraSpec, ...]:
 
 
 def walkers(station: Station, at_ns: int) -> np.ndarray:
-    """Thirty walkers around ``station`` who walk at 1 m/s along x for a minute and start again."""
+    """Thirty walkers around ``station`` who walk at 1 m/s along x for a minute; then others, with ids of their own, start."""
     rows = np.zeros(OBJECTS_A_LIST, ACTOR_DTYPE)
-    rows["id"], rows["kind"] = np.arange(OBJECTS_A_LIST), ActorKind.PEDESTRIAN
+    minute = (at_ns - START_NS) // (60 * NS) % 1000
+    rows["id"], rows["kind"] = np.arange(OBJECTS_A_LIST) + OBJECTS_A_LIST * minute, ActorKind.PEDESTRIAN
     rows["length"] = rows["width"] = 0.5
     rows["height"], rows["vx"] = 1.7, 1.0
     rows["x"] = station.pose.x - 30.0 + (at_ns - START_NS) / NS % 60.0
