@@ -78,6 +78,14 @@ class Detections:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def likeliest(self, row: int) -> np.ndarray | None:
+        """The likeliest future [T, 2] of road user ``row``, NaN where unknown; the first one where the network tells no probabilities, None
+        where nothing is forecast."""
+        if self.forecasts is None or not self.forecasts.shape[1]:
+            return None
+        mode = 0 if self.forecast_scores is None else int(np.argmax(np.nan_to_num(self.forecast_scores[row], nan=-1.0)))
+        return np.asarray(self.forecasts[row, mode], float)
+
 
 @dataclass(frozen=True)
 class MapLines:

@@ -168,11 +168,8 @@ def _ways(detections: Detections, times: np.ndarray, settings: GateSettings) -> 
 
 def _likeliest(detections: Detections, row: int) -> np.ndarray | None:
     """The likeliest forecast [T, 2] of road user ``row``; None where there is none, or one that is not finite."""
-    if detections.forecasts is None or not detections.forecasts.shape[1]:
-        return None
-    mode = 0 if detections.forecast_scores is None else int(np.argmax(np.nan_to_num(detections.forecast_scores[row], nan=-1.0)))
-    found = np.asarray(detections.forecasts[row, mode], float)
-    return found if np.isfinite(found).all() else None
+    found = detections.likeliest(row)
+    return found if found is not None and np.isfinite(found).all() else None
 
 
 def _too_near(own: np.ndarray, pace: np.ndarray, others: np.ndarray, settings: GateSettings) -> np.ndarray:

@@ -104,9 +104,7 @@ def _users(found: Detections | None) -> Iterator[tuple[np.ndarray, tuple[int, in
     """Row, colour and likeliest way [T + 1, 2], from where it is, of each road user; a way of one point where none is forecast."""
     for index, row in enumerate(found.rows if found is not None else ()):
         way = np.array([[row["x"], row["y"]]], float)
-        if found is not None and found.forecasts is not None and found.forecasts.shape[1]:
-            chances = found.forecast_scores
-            future = found.forecasts[index, 0 if chances is None else int(np.nan_to_num(chances[index]).argmax())]
+        if found is not None and (future := found.likeliest(index)) is not None:
             way = np.vstack([way, future[np.isfinite(future).all(axis=1)]])
         yield row, user_colour(int(row["kind"])), way
 

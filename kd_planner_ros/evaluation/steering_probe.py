@@ -21,7 +21,7 @@ CLIP = 1.0
 HEADS = 4
 WEIGHT_DECAY = 0.05
 TOGETHER = 4
-"""Windows of 16 pictures whose gradient is taken at once where an encoder learns: 32 at 128x352 would take over ten gigabytes. The whole
+"""Windows of 16 pictures whose gradient is taken at once where an encoder learns: the memory of a step grows with them. The whole
 batch is still one step; batch statistics of the pooling reading are those of so many windows."""
 
 

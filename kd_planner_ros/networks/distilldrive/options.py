@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from kd_planner_ros.core.ego import Pose
@@ -12,7 +12,24 @@ from kd_planner_ros.networks.distilldrive.reinforcement import FORMS
 
 
 @dataclass(frozen=True)
-class TrainOptions:
+class RecordedCar:
+    """Size and place of the recorded car, which student and teacher are told."""
+
+    ego_length_m: float = field(default=4.9, metadata={"help": "length of the recorded car, metres; nuScenes' is 4.084, NAVSIM's 5.176",
+                                                       "above": 0.0})
+    ego_width_m: float = field(default=2.12, metadata={"help": "width of the recorded car, metres; nuScenes' is 1.85, NAVSIM's 2.297",
+                                                       "above": 0.0})
+    ego_ahead_m: float = field(default=0.0, metadata={
+        "help": "the recorded car's centre before the origin of base_link, metres: 1.44 in nuScenes and 1.461 in NAVSIM, where that lies "
+        "on the rear axle"})
+
+    def car_fields(self) -> dict[str, float]:
+        """Them by the names that the networks' configs have."""
+        return {one.name: getattr(self, one.name) for one in fields(RecordedCar)}
+
+
+@dataclass(frozen=True)
+class TrainOptions(RecordedCar):
     """DistillDrive's own training options."""
 
     cameras: int = field(default=3, metadata={"help": "cameras, 60 degrees apart: 1, 3 or 6", "choices": (1, 3, 6), "input": True})
@@ -48,33 +65,21 @@ class TrainOptions:
         "help": "candidates that meet a forecast road user lose their score, unless all six of the command do"})
     rescore_probability: float = field(default=0.5, metadata={
         "help": "road users of a lower confidence are not asked in rescoring", "low": 0.0, "high": 1.0})
-    ego_length_m: float = field(default=4.9, metadata={"help": "length of the recorded car, metres; nuScenes' is 4.084, NAVSIM's 5.176",
-                                                       "above": 0.0})
-    ego_width_m: float = field(default=2.12, metadata={"help": "width of the recorded car, metres; nuScenes' is 1.85, NAVSIM's 2.297",
-                                                       "above": 0.0})
-    ego_ahead_m: float = field(default=0.0, metadata={
-        "help": "the recorded car's centre before the origin of base_link, metres: 1.44 in nuScenes and 1.461 in NAVSIM, where that lies "
-        "on the rear axle"})
     camera_x_m: float = field(default=1.3, metadata={"help": "place of the recorded cameras ahead of the vehicle's centre, metres"})
     camera_z_m: float = field(default=2.3, metadata={"help": "height of the recorded cameras, metres", "above": 0.0})
 
 
 def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """Size, switches and the front camera that the recordings were made with."""
-    fields: dict[str, Any] = {"size": size, "cameras": options.cameras, "signals": options.signals, "horizon_s": options.horizon_s,
+    found: dict[str, Any] = {"size": size, "cameras": options.cameras, "signals": options.signals, "horizon_s": options.horizon_s,
                               "generative": options.generative, "rule_scores": options.rule_scores, "camera_x_m": options.camera_x_m,
                               "camera_z_m": options.camera_z_m, "min_cameras": options.min_cameras, "rescore": options.rescore,
-                              "rescore_probability": options.rescore_probability, **ego_fields(options)}
+                              "rescore_probability": options.rescore_probability, **options.car_fields()}
     camera = others.get("front", camera)
     if camera is not None:
-        fields |= {"camera_width": camera.width, "camera_height": camera.height, "camera_fov_deg": camera.fov_deg}
+        found |= {"camera_width": camera.width, "camera_height": camera.height, "camera_fov_deg": camera.fov_deg}
     elif size == "full":
-        fields |= {"camera_width": 1600, "camera_height": 900}
+        found |= {"camera_width": 1600, "camera_height": 900}
     if camera is not None and camera.pose != Pose():  # where the recorder noted it
-        fields |= {"camera_x_m": camera.pose.x, "camera_z_m": camera.pose.z}
-    return fields
-
-
-def ego_fields(options: Any) -> dict[str, float]:
-    """The size and the place of the recorded car, as student and teacher have them."""
-    return {name: getattr(options, name) for name in ("ego_length_m", "ego_width_m", "ego_ahead_m")}
+        found |= {"camera_x_m": camera.pose.x, "camera_z_m": camera.pose.z}
+    return found

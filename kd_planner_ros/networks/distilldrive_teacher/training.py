@@ -13,7 +13,7 @@ from torch import Tensor
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.networks.distilldrive.loss import Pairs
-from kd_planner_ros.networks.distilldrive.options import ego_fields
+from kd_planner_ros.networks.distilldrive.options import RecordedCar
 from kd_planner_ros.networks.distilldrive.reinforcement import FORMS
 from kd_planner_ros.networks.distilldrive.scene import padded
 from kd_planner_ros.networks.distilldrive.task import PLANNING, SCENE_ARRAYS, SceneTask
@@ -29,7 +29,7 @@ STAGES = (Stage("planning", ramps={"reinforcement": (0.0, 10.0)}),)
 
 
 @dataclass(frozen=True)
-class TrainOptions:
+class TrainOptions(RecordedCar):
     """The teacher's own training options."""
 
     agent_input: str = field(default="both", metadata={
@@ -48,13 +48,6 @@ class TrainOptions:
     plan_space: str = field(default="offsets", metadata={
         "help": "the trajectory's loss: offsets (step by step, as published) or cumulative (place by place)",
         "choices": ("offsets", "cumulative")})
-    ego_length_m: float = field(default=4.9, metadata={"help": "length of the recorded car, metres; nuScenes' is 4.084, NAVSIM's 5.176",
-                                                       "above": 0.0})
-    ego_width_m: float = field(default=2.12, metadata={"help": "width of the recorded car, metres; nuScenes' is 1.85, NAVSIM's 2.297",
-                                                       "above": 0.0})
-    ego_ahead_m: float = field(default=0.0, metadata={
-        "help": "the recorded car's centre before the origin of base_link, metres: 1.44 in nuScenes and 1.461 in NAVSIM, where that lies "
-        "on the rear axle"})
 
 
 class DistillDriveTeacherTask(SceneTask):
@@ -111,7 +104,7 @@ class DistillDriveTeacherTask(SceneTask):
 def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """Size and switches; no camera shapes a teacher."""
     return {"size": size, "agent_input": options.agent_input, "signals": options.signals, "horizon_s": options.horizon_s,
-            "plan_score": options.plan_score, **ego_fields(options)}
+            "plan_score": options.plan_score, **options.car_fields()}
 
 
 def build_task(processor: DistillDriveTeacherProcessor, options: TrainOptions = TrainOptions()) -> DistillDriveTeacherTask:

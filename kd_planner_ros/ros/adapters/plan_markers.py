@@ -57,9 +57,7 @@ def _users(header: Header, found: Detections | None, ego: Pose) -> Iterator[Mark
         box.pose = planar_pose(make, x, y, float(row["yaw"]) + ego.yaw)
         box.pose.position.z = float(np.nan_to_num(row["z"])) + height / 2.0
         yield box
-        if found is not None and found.forecasts is not None and found.forecasts.shape[1]:
-            chances = found.forecast_scores
-            future = found.forecasts[number, 0 if chances is None else int(np.nan_to_num(chances[number]).argmax())]
+        if found is not None and (future := found.likeliest(number)) is not None:
             yield _line(header, "forecasts", number, np.vstack([place, future]), ego, 0.15, colour)
 
 
