@@ -28,8 +28,10 @@ def test_a_network_of_this_package_describes_itself(name):
 
 def test_the_held_out_figure_is_on_the_shipped_cards():
     cards = [json.loads(path.read_text()) for path in sorted(models_folder().glob("*/card.json"))]
-    assert cards and all(0.0 < card["scores"]["validation"][describe(card["network"]).held_out] < 3.0 for card in cards
-                         if describe(card["network"]).held_out)
+    judged = [(card["scores"]["validation"], describe(card["network"]).held_out) for card in cards if describe(card["network"]).held_out]
+    assert judged
+    for scores, name in judged:   # a horizon of its own, V2X-VLM's 4.5 s: there the kept velocity is the scale
+        assert 0.0 < scores[name] < scores.get("constant_velocity_m", 3.0)
 
 
 def test_published_figures_are_the_papers():
