@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -35,7 +35,8 @@ def sky_mask(classes: DenseOutput) -> np.ndarray | None:
     return np.isin(classes.array, ids) if ids else None
 
 
-def _named(labels: Sequence[str], words: Sequence[str]) -> np.ndarray:
+@cache
+def _named(labels: tuple[str, ...], words: tuple[str, ...]) -> np.ndarray:
     """bool [K]: which labels stand for one of ``words``."""
     parts = [{re.sub(r"[\s_-]", "", one).lower() for one in label.split("+")} for label in labels]
     return np.array([bool(one & set(words)) for one in parts], bool)

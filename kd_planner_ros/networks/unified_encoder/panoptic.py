@@ -39,35 +39,38 @@ def panoptic(class_logits: Tensor, mask_logits: Tensor, things: np.ndarray, scor
     return segments(class_logits, mask_logits, things, score)[0]
 
 
-def segments(class_logits: Tensor, mask_logits: Tensor, things: np.ndarray, score: float = SCORE) -> tuple[np.ndarray, dict[int, float]]:
+def segments(class_logits: Tensor, mask_logits: Tensor, things: np.ndarray, score: float = SCORE,
+             size: tuple[int, int] | None = None) -> tuple[np.ndarray, dict[int, float]]:
     """Panoptic ids int32 [H, W] of one picture (``PER_CLASS``), 0 where no segment is, and the class probability of each thing.
 
     Args:
         class_logits: [Q, K + 1].
-        mask_logits: [Q, H, W] at the size of the result.
+        mask_logits: [Q, h, w].
         things: bool [K]; segments of a class that is no thing are one.
+        score: a query whose best class has less is no segment.
+        size: rows and columns of the result; None: those of the masks.
     """
+    height, width = size or tuple(mask_logits.shape[-2:])
     scores, classes = class_logits.softmax(-1).max(-1)
     keep = (classes != class_logits.shape[-1] - 1) & (scores > score)
-    found = np.zeros(mask_logits.shape[-2:], np.int32)
     told: dict[int, float] = {}
     if not keep.any():
-        return found, told
-    masks = mask_logits[keep].sigmoid()
-    winner = (scores[keep][:, None, None] * masks).max(0).indices.cpu().numpy()
-    own = (masks >= 0.5).cpu().numpy()
-    numbers = np.zeros(len(things), np.int32)
-    sure = scores[keep].tolist()
-    for query, kind in enumerate(classes[keep].tolist()):
-        won = (winner == query) & own[query]
-        if not won.any() or won.sum() < KEPT * own[query].sum():
+        return np.zeros((height, width), np.int32), told
+    masks = upsampled(mask_logits[keep][None], height, width)[0].sigmoid()
+    winner = (scores[keep][:, None, None] * masks).max(0).indices
+    own = masks >= 0.5
+    area = own.flatten(1).sum(1).tolist()
+    shown = torch.where(own.gather(0, winner[None])[0], winner, len(masks)).cpu().numpy()  # the last number: of no query
+    won = np.bincount(shown.ravel(), minlength=len(masks) + 1).tolist()
+    table, numbers = np.zeros(len(masks) + 1, np.int32), np.zeros(len(things), np.int32)
+    for query, (kind, chance) in enumerate(zip(classes[keep].tolist(), scores[keep].tolist(), strict=True)):
+        if not won[query] or won[query] < KEPT * area[query]:
             continue
-        number = (kind + 1) * PER_CLASS + int(numbers[kind])
-        found[won] = number
+        table[query] = (kind + 1) * PER_CLASS + int(numbers[kind])
         if things[kind]:
-            told[number] = sure[query]
+            told[int(table[query])] = chance
         numbers[kind] += int(things[kind])
-    return found, told
+    return table[shown], told
 
 
 def instances_of(ids: np.ndarray, things: np.ndarray) -> np.ndarray:

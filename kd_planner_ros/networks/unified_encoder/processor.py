@@ -208,11 +208,10 @@ class UnifiedEncoderProcessor(Processor[Perception]):
         size = self.config.input_height, self.config.input_width
         scored = upsampled(semantic(classes, masks), *size)[0]
         best = scored.max(0).indices.cpu().numpy().astype(np.uint8)  # argmax takes four times as long, 10 ms at the small student's size
-        large = upsampled(masks, *size)[0]
-        ids, scores = segments(classes[0], large, self.things)
+        ids, scores = segments(classes[0], masks[0], self.things, size=size)
 
         def overlapping() -> InstanceMasks:
-            found = instance_masks(classes[0], large, self.things)
+            found = instance_masks(classes[0], upsampled(masks, *size)[0], self.things)
             return replace(found, masks=np.stack([self._padded(one, False) for one in found.masks]))
 
         seen = DenseOutput("classes", self._padded(best, VOID), names)
