@@ -70,17 +70,17 @@ def picture():
 
 
 def test_a_cell_that_matching_misplaces_has_the_place_of_its_neighbour(mask):
-    """Everything was 16 pixels to the right. One cell in the middle of the picture says 40 to the left; colours say no."""
+    """Everything was 16 pixels to the right. One cell in the middle of the picture says 40 to the left; grey values say no."""
     mask.sharpness.data.fill_(5.0)
     scores = torch.zeros(1, WINDOW, HEIGHT // STRIDE, WIDTH // STRIDE)
     scores[:, numbered(2, 0)] = 1.0
     scores[0, :, 3:6, 11:14] = 0.0
     scores[0, numbered(-5, 0), 3:6, 11:14] = 1.0
-    image, moves = picture(), torch.full((1, 1, HEIGHT, WIDTH), 9.0)
+    image, moves = 3.0 * picture(), torch.full((1, 1, HEIGHT, WIDTH), 9.0)
     found = mask._near(image, image.roll(16, 3), scores, moves)
     wrong = interpolate(STRIDE * best(148.4 * summed(scores, moves[..., ::STRIDE, ::STRIDE]), mask.offsets), scale_factor=STRIDE)
     middle = (0, 0, slice(32, 40), slice(96, 104))
-    assert wrong[middle].max() < -30.0 and torch.allclose(found[middle], torch.tensor(16.0), atol=1.0)
+    assert wrong[middle].max() < -30.0 and 12.0 < found[middle].min() and found[middle].median() > 15.0 and found[middle].max() < 16.5
 
 
 def test_at_a_border_what_stands_still_does_not_count(mask):
@@ -94,7 +94,7 @@ def test_at_a_border_what_stands_still_does_not_count(mask):
     assert found[0, 0, :, WIDTH // 2].min() > 14.0 and torch.allclose(found[..., :STRIDE], torch.tensor(0.0), atol=1e-3)
 
 
-@pytest.mark.parametrize("right, down", [(0, 0), (4, -2), (-3, 3)])
+@pytest.mark.parametrize("right, down", [(0, 0), (3, -2), (-3, 3)])
 def test_blocks_find_what_the_cells_missed(mask, right, down):
     """Everything was 10 pixels to the right and as far as given beside; matching says 10. What is left of the differences is told."""
     image = picture()
