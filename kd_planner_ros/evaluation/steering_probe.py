@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from kd_planner_ros.networks.blocks.inputs import normalise
 from kd_planner_ros.networks.samples import MAIN
-from kd_planner_ros.networks.unified_driver.model import DEGREES
-from kd_planner_ros.networks.unified_driver.training import FEATURES, UnifiedDriverTask
+from kd_planner_ros.networks.unified_driver.training import UnifiedDriverTask
 from kd_planner_ros.networks.unified_encoder.selfsup import steering_loss, steering_weight
 from kd_planner_ros.networks.unified_encoder.steering import WINDOW, AttentiveProbe, PooledSteering
+from kd_planner_ros.networks.unified_steering.model import DEGREES
+from kd_planner_ros.networks.unified_steering.training import FEATURES
 from kd_planner_ros.samples.dataset import Samples
 
 CLIP = 1.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,12 +15,11 @@ from kd_planner_ros.networks.blocks.inputs import COMMANDS, command_index, navig
 from kd_planner_ros.networks.planner import Processor
 from kd_planner_ros.networks.unified_driver.arc import arc, curvature
 from kd_planner_ros.networks.unified_driver.config import UnifiedDriverConfig
-from kd_planner_ros.networks.unified_driver.model import EARLIER, GOAL
+from kd_planner_ros.networks.unified_driver.model import GOAL
 from kd_planner_ros.networks.unified_driver.scene import SceneReader
 from kd_planner_ros.networks.unified_driver.speed import Speed, speed
-from kd_planner_ros.networks.unified_encoder.config import GAP_S
-from kd_planner_ros.networks.unified_encoder.model import feature_shapes
 from kd_planner_ros.networks.unified_encoder.processor import UnifiedEncoderProcessor
+from kd_planner_ros.networks.unified_steering.window import Window
 
 TIMES_S = 0.25 * np.arange(1, 9)
 """Times of the plan's places: an arc of 2 s."""
@@ -50,9 +48,7 @@ def navigation_tensor(target_base: np.ndarray, commands: np.ndarray) -> Tensor:
 class UnifiedDriverProcessor(Processor[Plan]):
     """Encodes frames of the front camera and decodes plans.
 
-    The steering is made of 16 pictures. At the start, after a gap of more than ``GAP_S`` and where time goes backwards the
-    missing ones are filled with the oldest known picture, as if the car had stood there: the steering head learns from windows
-    that begin so. ``window`` among the plan's notes says how many pictures are real.
+    The steering is made of 16 pictures (``Window``). ``window`` among the plan's notes says how many of them are real.
 
     The speed is that of ``speed.py``, from depth, classes and motion of the same pass; the reason is the plan's ``mode``.
     """
@@ -61,15 +57,13 @@ class UnifiedDriverProcessor(Processor[Plan]):
         self.config = config
         self.eyes = UnifiedEncoderProcessor(config)
         self._scene = SceneReader(config)
-        self._nothing = torch.zeros(EARLIER, *feature_shapes(config)[-1])
+        self._window = Window(config)
         self.reset()
 
     def reset(self) -> None:
         """Forget all pictures."""
         self.eyes.reset()
-        self._window: deque[Tensor] = deque(maxlen=EARLIER)
-        self._last_ns: int | None = None
-        self._given: tuple[int, bool] | None = None
+        self._window.reset()
         self._moved, self._red_ns = False, -RED_KEPT_NS
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
@@ -83,16 +77,7 @@ class UnifiedDriverProcessor(Processor[Plan]):
             SensorError: as ``UnifiedEncoderProcessor.picture``; or the target point is not finite.
         """
         seen = self.eyes.encode(frames)
-        told = self._told(frames)
-        window, earlier = self._nothing[None], 0
-        if len(frames) == 1:
-            follows = self._follows(frames[0].stamp_ns)
-            self._given = frames[0].stamp_ns, follows
-            if follows:
-                known = list(self._window)
-                window, earlier = torch.stack([known[0]] * (EARLIER - len(known)) + known)[None], len(known)
-        count = len(frames)
-        return {**seen, "window": window.repeat(count, 1, 1, 1, 1), "earlier": torch.full((count,), earlier), "goal": told}
+        return {**seen, **self._window.inputs([frame.stamp_ns for frame in frames]), "goal": self._told(frames)}
 
     def _told(self, frames: Sequence[Frame]) -> Tensor:
         if not self.config.route:
@@ -100,16 +85,12 @@ class UnifiedDriverProcessor(Processor[Plan]):
         _, target, commands = navigation(frames)
         return navigation_tensor(target, commands)
 
-    def _follows(self, stamp_ns: int) -> bool:
-        """Whether the frame of ``stamp_ns`` goes on where the window ends."""
-        return bool(self._window) and self._last_ns is not None and 0 < stamp_ns - self._last_ns <= GAP_S * 1e9
-
     def decode(self, outputs: Mapping[str, Tensor], frame: Frame) -> Plan:
         """The plan: the arc of the steering at the speed of the rule, and the steering itself as its control.
 
         Values that are not finite are passed on; the supervisor answers them with a safe stop.
         """
-        pictures = self._remember(outputs["features_4"], frame)
+        pictures = self._window.remember(outputs["features_4"], frame.stamp_ns)
         if pictures == 1:
             self._moved, self._red_ns = False, frame.stamp_ns - RED_KEPT_NS
         seen = self.eyes.decode(outputs, frame)
@@ -132,16 +113,6 @@ class UnifiedDriverProcessor(Processor[Plan]):
         found = speed(self._scene.read(seen, frame), bend, self.config.limit_mps, now_mps=mps, waits=waits)
         self._red_ns = frame.stamp_ns if found.red else self._red_ns
         return found
-
-    def _remember(self, features: Tensor, frame: Frame) -> int:
-        """Keep the features [B, C, h, w] of ``frame``; how many pictures of its window are real, it included."""
-        given, self._given = self._given, None
-        if given is None or given[0] != frame.stamp_ns or not given[1]:
-            self._window.clear()
-        known = len(self._window) + 1
-        self._last_ns = frame.stamp_ns
-        self._window.append(features[0].detach().float().cpu())
-        return known
 
 
 def build_processor(config: UnifiedDriverConfig) -> UnifiedDriverProcessor:

@@ -8,7 +8,8 @@ import torch
 from kd_planner_ros.driving.steering_controller import SteeringController
 from kd_planner_ros.evaluation.one_route import PlannerSide
 from kd_planner_ros.networks.unified_driver.config import UnifiedDriverConfig
-from kd_planner_ros.networks.unified_driver.model import DEGREES, build_model
+from kd_planner_ros.networks.unified_driver.model import build_model
+from kd_planner_ros.networks.unified_steering.model import DEGREES
 from kd_planner_ros.runtime.load import load_planner
 from kd_planner_ros.runtime.store import save_model
 from kd_planner_ros.world.maps import load_map

@@ -20,7 +20,8 @@ from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.recorded import cameras
 from kd_planner_ros.distill.train import train
 from kd_planner_ros.networks.registry import find_network
-from kd_planner_ros.networks.unified_driver.training import FEATURES, build_task
+from kd_planner_ros.networks.unified_driver.training import build_task
+from kd_planner_ros.networks.unified_steering.training import FEATURES
 from kd_planner_ros.runtime.load import load_planner
 from kd_planner_ros.runtime.store import load_model, save_model
 from kd_planner_ros.samples.dataset import Samples

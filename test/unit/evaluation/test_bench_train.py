@@ -24,7 +24,7 @@ def test_bad_values_are_refused(capsys):
         bench_train(bench_config(), steps=0)
     assert main(["bench", "train", "--network", "constant_velocity"]) == 2
     known = ("distilldrive, distilldrive_teacher, ego_status, interfuser, tcp, unified_driver, unified_encoder, unified_single_scale, "
-             "unified_tcp, unified_teacher, v2x_vlm")
+             "unified_steering, unified_tcp, unified_teacher, v2x_vlm")
     assert f"a network with weights: {known}; got 'constant_velocity'" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["bench", "train", "--input-height", "64"])

@@ -16,11 +16,12 @@ from kd_planner_ros.core.outputs import DenseOutput, Perception
 from kd_planner_ros.driving.supervisor import check_trajectory
 from kd_planner_ros.networks.unified_driver.arc import along_arc, arc, curvature
 from kd_planner_ros.networks.unified_driver.config import UnifiedDriverConfig
-from kd_planner_ros.networks.unified_driver.model import EARLIER, INPUTS, build_model
+from kd_planner_ros.networks.unified_driver.model import INPUTS, build_model
 from kd_planner_ros.networks.unified_driver.processor import TIMES_S, build_processor, navigation_tensor
 from kd_planner_ros.networks.unified_driver.scene import SceneReader
 from kd_planner_ros.networks.unified_driver.speed import Scene, Speed, SpeedRule, speed, stopping_speed
 from kd_planner_ros.networks.unified_encoder.config import VOID
+from kd_planner_ros.networks.unified_steering.model import EARLIER
 
 TINY = UnifiedDriverConfig(size="tiny", camera_width=64, camera_height=48)
 GOAL = NavigationGoal(np.array([20.0, 3.0]), Command.LEFT)

@@ -1,0 +1,1 @@
+"""A perceiver that sees what the unified encoder sees, and says how it would steer."""
