@@ -35,7 +35,7 @@ class ModelFacts:
 def resolve_model(name: str, models_dir: str = "", role: str = PLANNER) -> tuple[str, str]:
     """(model, models_dir). ``auto`` is replaced by the model of ``role`` whose card has the best driving score on the default
     town, the first by name where several have none; by constant_velocity if no planner is shipped. The name of a network, where no model
-    is called so, is replaced by the best model of ``role`` that is of this network or takes over a model of it.
+    is called so, is replaced by the best model of ``role`` that is of this network or of one that is built on it.
 
     Raises:
         ConfigError: ``models_dir`` is given and no folder, or ``auto`` finds no model of ``role``.
@@ -67,11 +67,12 @@ def _of_network(name: str, models_dir: str, role: str) -> str:
 
 
 def _networks(folder: Path) -> set[str]:
-    """The network of the model in ``folder``, and those of the models that it takes weights from."""
+    """The network of the model in ``folder``, and those that it is built on: whose config its own extends."""
     try:
-        card = read_card(folder)
-        return {card.network, *(read_card(folder.parent / one["model"]).network for one in card.parts.values())}
-    except CardError:
+        network = read_card(folder).network
+        own = find_config(network).config_class
+        return {network, *(name for name in folders() if not is_weightless(name) and issubclass(own, find_config(name).config_class))}
+    except (CardError, PlannerError):
         return set()
 
 

@@ -81,7 +81,7 @@ def test_auto_by_role(models, tmp_path):
 
 
 def test_a_networks_name_stands_for_its_best_model(models):
-    """As ``planner:=unified_encoder``: the planner that takes over a model of that network, the perceiver that is of it."""
+    """As ``planner:=unified_encoder``: the planner whose network is built on it, the perceiver that is of it."""
     assert resolve_model("unified_encoder") == ("unified_driver_nano", "")
     assert resolve_model("unified_encoder", "", "perceiver") == ("unified_nano", "")
     assert resolve_model("tiny_eye", str(models), "perceiver")[0] == "eye"
