@@ -50,8 +50,8 @@ NEAR = (0, 0), (2, 0), (-2, 0), (0, 2), (0, -2)
 FURTHEST = 2
 """Cells away, of these."""
 ABOUT = 1
-"""Blocks are compared up to so many pixels away: of half-size pictures, then of whole ones. Two pixels of half-size ones took 6 % of
-the mask's time more and lowered the photometric error by half a per cent."""
+"""Blocks are compared up to so many pixels away: of half-size pictures, then of whole ones. Two pixels of half-size ones take
+longer and find hardly better places (docs/notes/unified_encoder.md)."""
 BLOCK, LARGER_BLOCK = 3, 5
 """Rows and columns over which a difference is averaged, and those of half-size pictures where the places of cells are compared."""
 KEENNESS = 24.0

@@ -47,7 +47,7 @@ class UnifiedSteeringProcessor(Processor[Perception]):
 
     def decode(self, outputs: Mapping[str, Tensor], frame: Frame) -> Perception:
         """See ``UnifiedEncoderProcessor.decode``; with ``steer``, and ``steering_ready`` 1 where its window is whole, else 0."""
-        seen = self.eyes.decode({name: one for name, one in outputs.items() if name != "steer"}, frame)
+        seen = self.eyes.decode(outputs, frame)
         if FEATURES[-1] not in outputs:
             return seen
         pictures = self._window.remember(outputs[FEATURES[-1]], frame.stamp_ns)

@@ -91,7 +91,7 @@ class SteeringTask(LearningTask):
             ConfigError: the task was not given a model.
         """
         if self._encoder is None:
-            raise ConfigError("samples of a unified driver's own encoder", "a task without a model", "call modules(model) first")
+            raise ConfigError("samples of the network's own encoder", "a task without a model", "call modules(model) first")
         return self._encoder
 
     @property
