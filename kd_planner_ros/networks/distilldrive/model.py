@@ -14,7 +14,7 @@ from kd_planner_ros.networks.distilldrive.boxes import MOTION, STILL
 from kd_planner_ros.networks.distilldrive.config import ANCHOR, DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.perception import Instances, build_heads, layer_outputs
 from kd_planner_ros.networks.distilldrive.planning import KNOWN, PAST, Agents, Lines, Planner, empty_past, gather
-from kd_planner_ros.networks.distilldrive.sight import BANK, Sight, sight_of
+from kd_planner_ros.networks.distilldrive.sight import BANK, VIEW, Sight, sight_of
 from kd_planner_ros.networks.distilldrive.vision import FrontToken, Neck, build_backbone, widths_of
 
 MEMORY = (*BANK, *PAST)
@@ -77,7 +77,7 @@ class DistillDrive(nn.Module):
         return {**plans, "boxes": agents.anchors, "box_logits": agents.logits, "box_confidence": agents.confidence, "lines": lines.anchors,
                 "line_logits": lines.logits, "kept": kept, **layer_outputs("agent", agents), **layer_outputs("line", lines),
                 **{f"next_{name}": one for name, one in memory.items()},
-                **({"pyramid": maps[0].unflatten(0, images.shape[:2])} if maps else {})}
+                **({} if front is None else {"front": front}), **({"pyramid": maps[0].unflatten(0, images.shape[:2])} if maps else {})}
 
     def perceive(self, images: Tensor, seen: Tensor, projection: Tensor, motion: Tensor, known: Tensor, agent_features: Tensor,
                  agent_anchors: Tensor, agent_confidence: Tensor, line_features: Tensor, line_anchors: Tensor,
@@ -95,7 +95,7 @@ class DistillDrive(nn.Module):
               line_confidence: Tensor) -> Sight:
         """What instances find in ``maps``; other arguments as those of ``forward``."""
         eyes, there = (maps, projection, seen > 0.5), known > 0.5
-        view = maps[-1].unflatten(0, seen.shape)[:, 0] if self.front is not None else None
+        view = maps[VIEW].unflatten(0, seen.shape)[:, 0] if self.front is not None else None
         return Sight(self.agents(eyes, agent_features, agent_anchors, agent_confidence, motion, there),
                      self.lines(eyes, line_features, line_anchors, line_confidence, motion, there), view)
 

@@ -47,6 +47,10 @@ class TrainOptions(RecordedCar):
     plan_space: str = field(default="offsets", metadata={
         "help": "the trajectory's loss: offsets (step by step, as published) or cumulative (place by place)",
         "choices": ("offsets", "cumulative")})
+    start_weight: float = field(default=4.0, metadata={
+        "help": "weight of a frame in which the standing car is about to start, in the losses of trajectory and choice: in recordings a "
+        "standing car nearly always goes on standing, which a planner learns before it learns the light. 1: the published method",
+        "low": 1.0, "high": 100.0})
     rule_scores: bool = field(default=False, metadata={
         "help": "heads that forecast of each candidate whether it keeps to the rules (collisions, drivable area, time to collision, "
         "progress, red lights), which the recorded truth teaches; the choice counts them. Off: the published method"})

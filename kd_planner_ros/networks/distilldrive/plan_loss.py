@@ -17,6 +17,8 @@ from kd_planner_ros.networks.distilldrive.loss import Pairs, focal
 
 BEST, NEXT, REST = 0.9, 0.05, 1e-10
 """Target of the choice as a distribution: of the best of six, of the second and third, of the others."""
+STANDING_MPS, STARTED_M = 0.3, 1.5
+"""A car below this speed that will be so far away at the end of its trajectory is about to start."""
 MODELLED = tuple(index for index, kind in enumerate(KINDS) if kind.name in ("CAR", "TRUCK", "BUS", "PEDESTRIAN"))
 """Kinds of road users whose future the latent variable knows in training."""
 
@@ -45,9 +47,20 @@ def choice_target(apart: Tensor) -> Tensor:
     return target.scatter_(1, order[:, :1], BEST)
 
 
+def start_weights(speeds: Tensor, plan: Tensor, weight: float) -> Tensor:
+    """``weight`` for each sample [B] whose standing car is about to start, 1 for the others.
+
+    Args:
+        speeds: m/s [B]. plan: the driven way [B, T, 2], metres; NaN where unknown.
+    """
+    starts = (speeds < STANDING_MPS) & (plan[:, -1].norm(dim=-1) > STARTED_M)
+    return torch.where(starts, weight, 1.0)
+
+
 def plan_losses(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], score: str = "label",
                 space: str = "offsets") -> dict[str, Tensor]:
-    """``plan_score``, ``plan`` and ``status``; means over the samples whose way, or status, is known.
+    """``plan_score``, ``plan`` and ``status``; means over the samples whose way, or status, is known, of the first two weighted by
+    ``targets["weight"]`` [B] where that is there.
 
     Args:
         score: ``label``: focal loss over the six trajectories of the command; ``distribution``: KL of ``choice_target``.
@@ -58,7 +71,8 @@ def plan_losses(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], sc
     offsets, logits = of_command(outputs["offsets"].float(), command), of_command(outputs["scores"].float(), command)
     apart = distances(offsets.detach(), places)
     best = apart.argmin(1)
-    count = known.float().sum().clamp(min=1.0)
+    share = known * targets["weight"] if "weight" in targets else known.float()
+    count = share.sum().clamp(min=1.0)
     if score == "label":
         chosen = focal(logits, torch.nn.functional.one_hot(best, MODES).to(logits.dtype)).mean(1)
     else:
@@ -66,7 +80,7 @@ def plan_losses(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], sc
         chosen = (target * (target.log() - logits.log_softmax(-1))).sum(1)
     way = offsets[torch.arange(len(best), device=best.device), best]
     error = (way - offsets_of(places)) if space == "offsets" else (way.cumsum(-2) - places)
-    return {"plan_score": (chosen * known).sum() / count, "plan": (error.abs().mean((1, 2)) * known).sum() / count,
+    return {"plan_score": (chosen * share).sum() / count, "plan": (error.abs().mean((1, 2)) * share).sum() / count,
             "status": status_loss(status_of(outputs["status"].float(), command, best), targets["status"])}
 
 

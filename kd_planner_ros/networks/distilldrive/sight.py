@@ -13,13 +13,15 @@ from kd_planner_ros.networks.distilldrive.planning import gather
 BANK = ("agent_features", "agent_anchors", "agent_confidence", "line_features", "line_anchors", "line_confidence")
 """The instance bank, as inputs of the network; the new one has the same names behind ``next_``."""
 _PARTS = ("features", "anchors", "logits", "confidence", "kept", "carried")
+VIEW = -2
+"""Which map of the pyramid the front view's token looks at, finest first: a lamp is lost in the coarsest one."""
 FOUND = (*(f"{kind}_{part}" for kind in ("agent", "line") for part in _PARTS), "view")
 """What a perception gives to the planner, by name; ``view`` only where the planner looks at the front camera."""
 
 
 @dataclass(frozen=True)
 class Sight:
-    """Road users, map lines, and the front camera's coarsest map [B, D, h, w] for a planner that looks at it."""
+    """Road users, map lines, and the front camera's second coarsest map [B, D, h, w] for a planner that looks at it."""
 
     agents: Instances
     lines: Instances

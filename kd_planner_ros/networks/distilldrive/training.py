@@ -17,21 +17,23 @@ from kd_planner_ros.networks.distilldrive.frozen_perception import FROZEN, Froze
 from kd_planner_ros.networks.distilldrive.generative import Gaussian, posterior
 from kd_planner_ros.networks.distilldrive.heat import WEIGHTS as HEAT
 from kd_planner_ros.networks.distilldrive.heat import HeatHead, heat_losses
+from kd_planner_ros.networks.distilldrive.lights import WEIGHT as LIGHT
+from kd_planner_ros.networks.distilldrive.lights import LightHead, light_ahead, light_figures, light_loss
 from kd_planner_ros.networks.distilldrive.loss import box_losses, line_losses
 from kd_planner_ros.networks.distilldrive.model import empty_memory
 from kd_planner_ros.networks.distilldrive.options import TrainOptions as TrainOptions
 from kd_planner_ros.networks.distilldrive.options import config_fields as config_fields
-from kd_planner_ros.networks.distilldrive.plan_loss import taught_tokens, with_future
+from kd_planner_ros.networks.distilldrive.plan_loss import start_weights, taught_tokens, with_future
 from kd_planner_ros.networks.distilldrive.processor import DistillDriveProcessor
 from kd_planner_ros.networks.distilldrive.rules import rule_figures, rule_loss
 from kd_planner_ros.networks.distilldrive.scene import Caps, scene_arrays
 from kd_planner_ros.networks.distilldrive.shown import shown_users
-from kd_planner_ros.networks.distilldrive.sight import FOUND
+from kd_planner_ros.networks.distilldrive.sight import FOUND, VIEW
 from kd_planner_ros.networks.distilldrive.task import PLANNING, SceneTask
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.networks.training import OptimiserDefaults, Score, Stage
 
-PERCEPTION = {"agent_score": 2.0, "agent_box": 0.25, "line_score": 1.0, "line_place": 10.0, **HEAT}
+PERCEPTION = {"agent_score": 2.0, "agent_box": 0.25, "line_score": 1.0, "line_place": 10.0, **HEAT, **LIGHT}
 WEIGHTS = {**PERCEPTION, **PLANNING, "latent": 1.0}
 OPTIMISER = OptimiserDefaults("adamw", 1e-3, 0.5, ("backbone",))
 BACKBONE = "backbone"
@@ -41,7 +43,7 @@ KEPT = "found_"
 RULES_WEIGHT = 1.0
 RAMPS = {"latent": (0.0, 5.0), "reinforcement": (0.0, 10.0)}
 """The latent variable's divergence counts whole after a fifth of the stage, the reinforcement term after a tenth."""
-STAGES = (Stage("perception", 0.6, ("backbone", "neck", "agents", "lines", "task"), losses=PERCEPTION, method="imitation"),
+STAGES = (Stage("perception", 0.6, ("backbone", "neck", "agents", "lines", "front", "task"), losses=PERCEPTION, method="imitation"),
           Stage("planning", 0.4, rate=0.5, ramps=RAMPS))
 MOST_AGENTS = 150
 DROPPED = 0.05
@@ -62,21 +64,23 @@ class DistillDriveTask(SceneTask):
         self.labels = {self.cameras[0]: ("instance",)} if options.road_users == "shown" else {}
         self.weights = WEIGHTS | ({} if config.generative else {"latent": 0.0}) | ({} if self.rl is not None else {"reinforcement": 0.0})
         self.weights |= ({"rules": RULES_WEIGHT} if config.rule_scores else {}) | ({} if options.heat else dict.fromkeys(HEAT, 0.0))
+        self.weights |= {} if config.signals else dict.fromkeys(LIGHT, 0.0)
         spec = config.spec
         self._eyes: FrozenPerception | None = None
         if options.frozen_perception:
             self.frozen, self.pictures = FROZEN, ()
-            self.weights = self.weights | dict.fromkeys(PERCEPTION, 0.0)
+            self.weights = self.weights | dict.fromkeys(PERCEPTION.keys() - LIGHT.keys(), 0.0)
         self._caps = Caps(min(spec.agents, MOST_AGENTS), spec.lines, spec.line_points, 1, spec.agent_steps)
         self._steps = min(config.steps, spec.agent_steps)
         self._posterior: Gaussian | None = None
         self._heat: HeatHead | None = None
+        self._light: LightHead | None = None
 
     @property
     def key(self) -> Mapping[str, Any]:
         """The pictures' section, the part of the scene that is looked at, and the counts; the weights of a frozen perception."""
         users = {"road_users": self.options.road_users}
-        return scene_key(self.processor.config) | users | ({"perception": self.eyes.digest} if self.frozen else {})
+        return scene_key(self.processor.config) | users | ({"perception": self.eyes.digest, "view": VIEW} if self.frozen else {})
 
     @property
     def eyes(self) -> FrozenPerception:
@@ -136,17 +140,20 @@ class DistillDriveTask(SceneTask):
         return super().modules(model)
 
     def beside(self) -> dict[str, nn.Module]:
-        """The reinforcement term's networks, the latent variable's posterior, and the head of the auxiliary map."""
+        """The reinforcement term's networks, the latent variable's posterior, and the heads of the auxiliary tasks."""
         config = self.processor.config
         self._posterior = posterior(config.spec, self._steps) if config.generative else None
         self._heat = HeatHead(config.spec.width) if self.options.heat and not self.frozen else None
-        own = {"posterior": self._posterior, "heat": self._heat}
+        self._light = LightHead(config.spec.width) if config.signals else None
+        own = {"posterior": self._posterior, "heat": self._heat, "light": self._light}
         return super().beside() | {name: one for name, one in own.items() if one is not None}
 
     def targets(self, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-        """See ``SceneTask``; and of the pictures ``projection`` [B, V, 3, 4] and ``seen`` [B, V]."""
+        """See ``SceneTask``; ``weight`` [B] of each sample's trajectory; of the pictures ``projection`` [B, V, 3, 4], ``seen`` [B, V]."""
         cameras = () if self.frozen else ("projection", "seen")
-        return super().targets(rows, arrays) | {name: torch.from_numpy(np.array(arrays[name])) for name in cameras}
+        found = super().targets(rows, arrays)
+        found["weight"] = start_weights(torch.from_numpy(np.array(rows["speed"], np.float32)), found["plan"], self.options.start_weight)
+        return found | {name: torch.from_numpy(np.array(arrays[name])) for name in cameras}
 
     def inputs(self, rows: np.ndarray, arrays: Mapping[str, Tensor], hidden_speed: np.ndarray) -> dict[str, Any]:
         """Pictures, projections, and what each slot remembers; ``found`` in place of the pictures where the perception is frozen."""
@@ -167,6 +174,8 @@ class DistillDriveTask(SceneTask):
         if wanted & HEAT.keys() and self._heat is not None and "pyramid" in outputs:
             logits, depths = self._heat(outputs["pyramid"])
             parts |= heat_losses(logits, depths, targets)
+        if wanted & LIGHT.keys() and self._light is not None:
+            parts["light"] = light_loss(self._light(outputs["front"]), light_ahead(targets))
         if wanted & LINES:
             parts |= line_losses(outputs, targets, self.processor.config)
         if wanted <= PERCEPTION.keys():
@@ -187,7 +196,7 @@ class DistillDriveTask(SceneTask):
     def figures(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Score]:
         """The planner's, and ``agents_found``: the share of the road users to be found with a box within 2 m; ``agents_false``: the share
         of boxes without any true one there; ``lines_found``: the share of true lines with a shown one whose points lie within 1 m;
-        with rule heads ``rule_figures``."""
+        ``light_figures``; with rule heads ``rule_figures``."""
         found, total, wrong, shown = (0.0, 0.0, 0.0, 0.0)
         for row in range(len(targets["kinds"])):
             there = targets["kinds"][row] >= 0
@@ -196,7 +205,8 @@ class DistillDriveTask(SceneTask):
             asked = targets["shown"][row][there]
             found, total = found + float(near[asked].any(1).sum()), total + float(asked.sum())
             wrong, shown = wrong + float((~near.any(0)).sum()), shown + len(boxes)
-        return {**super().figures(outputs, targets), "agents_found": (found, total), "agents_false": (wrong, shown),
+        lights = {} if self._light is None else light_figures(self._light(outputs["front"]), light_ahead(targets))
+        return {**super().figures(outputs, targets), **lights, "agents_found": (found, total), "agents_false": (wrong, shown),
                 "lines_found": _lines_found(outputs, targets),
                 **(rule_figures(outputs, targets, self.processor.config) if "rules" in outputs else {})}
 

@@ -18,6 +18,8 @@ NANO = ResNetSpec((1, 1, 1, 1), (32, 64, 128, 256), (1, 2, 2, 2), 0, stem=32)
 NEAREST_M = 0.1
 """Points nearer to a camera's plane than this, or behind it, are not in its picture."""
 POINT_DROPOUT = 0.15
+PARTS = 4
+"""Attentions of the front view's token."""
 
 
 def build_backbone(name: str) -> nn.Module:
@@ -49,16 +51,24 @@ class Neck(nn.Module):
 
 
 class FrontToken(nn.Module):
-    """One token of what the front camera sees: where a light's colour reaches the planner."""
+    """One token of what the front camera sees: where a light's colour reaches the planner.
+
+    A lamp covers a few cells: ``PARTS`` attentions over the map's cells each choose a part of it, where a mean over all would lose it.
+    """
 
     def __init__(self, width: int):
         super().__init__()
-        self.convs = nn.Sequential(nn.Conv2d(width, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True),
-                                   nn.Conv2d(width, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+        inner = width // 2
+        self.body = nn.Sequential(nn.Conv2d(width + 2, inner, 3, padding=1, bias=False), nn.BatchNorm2d(inner), nn.ReLU(inplace=True))
+        self.look, self.out = nn.Conv2d(inner, PARTS, 1), nn.Linear(PARTS * inner, width)
 
     def forward(self, maps: Tensor) -> Tensor:
         """[B, D, h, w] to [B, D]."""
-        return self.convs(maps).mean((2, 3))
+        rows, columns = (torch.linspace(-1.0, 1.0, count, device=maps.device, dtype=maps.dtype) for count in maps.shape[-2:])
+        places = torch.stack(torch.meshgrid(columns, rows, indexing="xy")).expand(len(maps), -1, -1, -1)
+        seen = self.body(torch.cat([maps, places], 1))
+        shares = self.look(seen).flatten(2).softmax(-1)
+        return self.out((shares @ seen.flatten(2).transpose(1, 2)).flatten(1))
 
 
 def in_pictures(points: Tensor, projection: Tensor) -> tuple[Tensor, Tensor]:

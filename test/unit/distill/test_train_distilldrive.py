@@ -98,7 +98,7 @@ def test_stages_train_what_they_name(config):
     before = {name: one.clone() for name, one in learner.model.named_parameters()}
     values = learner.step(learner.prepare(samples, np.array([0, 3]), 0, np.array([True, True])), 0, 1e-3)
     changed = {name.split(".")[0] for name, one in learner.model.named_parameters() if not torch.equal(one, before[name])}
-    assert changed == {"backbone", "neck", "agents", "lines"} and {"agent_score", "line_place"} <= set(values)
+    assert changed == {"backbone", "neck", "agents", "lines", "front"} and {"agent_score", "line_place", "light"} <= set(values)
     learner.begin_stage(1)
     learner.stage_progress = 1.0
     posterior = learner.heads["posterior"].net[0].weight.detach().clone()

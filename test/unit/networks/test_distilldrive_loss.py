@@ -35,6 +35,7 @@ from kd_planner_ros.networks.distilldrive.plan_loss import (
     motion_losses,
     offsets_of,
     plan_losses,
+    start_weights,
     taught_tokens,
     with_future,
 )
@@ -155,6 +156,24 @@ def test_the_choice_is_taught_as_a_distribution():
     outputs["scores"][0, 12:] = choice_target((near - 4.0).abs()[None])[0].log()
     right = float(plan_losses(outputs, driven(), score="distribution")["plan_score"])
     assert right == pytest.approx(0.0, abs=1e-5) and wrong > 0.1
+
+
+def test_a_start_weighs_more_in_trajectory_and_choice():
+    both = {name: torch.cat([one, one]) for name, one in driven(4.4).items()}
+    both["plan"][1] = driven(8.0)["plan"][0]
+    outputs = {name: torch.cat([one, one]) for name, one in planned().items()}
+    plain, one, other = (plan_losses(outputs, both | {"weight": torch.tensor(given)}) for given in ([1.0, 1.0], [1.0, 0.0], [0.0, 1.0]))
+    mixed = plan_losses(outputs, both | {"weight": torch.tensor([1.0, 3.0])})
+    assert float(plan_losses(outputs, both)["plan"]) == pytest.approx(float(plain["plan"]))
+    assert float(one["plan"]) != pytest.approx(float(other["plan"]))
+    for name in ("plan", "plan_score"):
+        assert float(mixed[name]) == pytest.approx((float(one[name]) + 3.0 * float(other[name])) / 4.0), name
+
+
+def test_frames_before_a_start_are_those_of_a_standing_car_that_moves_off():
+    plan = torch.cat([driven(speed)["plan"] for speed in (3.0, 0.1, 6.0, 3.0)])
+    plan[3] = torch.nan
+    assert start_weights(torch.tensor([0.0, 0.0, 6.0, 0.0]), plan, 5.0).tolist() == [5.0, 1.0, 1.0, 1.0]
 
 
 def test_what_is_unknown_teaches_nothing():

@@ -1,0 +1,66 @@
+"""The light ahead, as the front token is asked for it."""
+
+import pytest
+import torch
+
+from kd_planner_ros.networks.distilldrive.config import LINES, SIGNALS
+from kd_planner_ros.networks.distilldrive.lights import UNSURE, LightHead, light_ahead, light_figures, light_loss
+from kd_planner_ros.networks.distilldrive.vision import FrontToken
+
+RED, GREEN = (len(LINES) + SIGNALS.index(name) for name in ("red", "green"))
+
+
+def scenes(*samples):
+    """Targets; each sample holds lines (x, y, kind), 3 m wide across the road."""
+    lines, kinds = torch.zeros(len(samples), 4, 5, 2), torch.full((len(samples), 4), -1)
+    for row, sample in enumerate(samples):
+        for place, (x, y, kind) in enumerate(sample):
+            lines[row, place, :, 0], lines[row, place, :, 1] = x, y + torch.linspace(-1.5, 1.5, 5)
+            kinds[row, place] = kind
+    return {"lines": lines, "line_kinds": kinds}
+
+
+def test_the_nearest_stop_line_on_the_axis_says_which_light_is_ahead():
+    given = scenes([(20.0, 0.5, RED)], [(25.0, 0.0, RED), (12.0, -1.0, GREEN)], [(-1.0, 0.0, RED)], [(10.0, 0.0, 0)], [(10.0, 4.0, RED)],
+                   [(10.0, 12.0, RED)], [])
+    assert light_ahead(given).tolist() == [1, 3, 0, 0, UNSURE, 0, 0]
+
+
+def test_unsure_samples_teach_nothing_and_count_in_no_figure():
+    unsure, sure = torch.tensor([UNSURE, UNSURE]), torch.tensor([1, UNSURE])
+    logits = torch.randn(2, 4, requires_grad=True)
+    light_loss(logits, unsure).backward()
+    assert not logits.grad.any() and light_figures(logits, unsure) == {}
+    light_loss(logits, sure).backward()
+    assert logits.grad[0].any() and not logits.grad[1].any()
+    assert light_figures(torch.eye(4)[[1, 0]], torch.tensor([1, 1])) == {"light_red": (1.0, 2.0)}
+
+
+def test_a_token_learns_the_colour_of_one_cell():
+    """The lamp covers one cell of 22 x 8 at a place that changes: a mean over the map has it in 1/176 of its value."""
+    torch.manual_seed(0)
+    token, head = FrontToken(16), LightHead(16)
+    colours = torch.randn(2, 16)
+
+    def batch():
+        wanted, maps = torch.randint(0, 2, (32,)), 0.3 * torch.randn(32, 16, 8, 22)
+        rows, columns = torch.randint(0, 4, (32,)), torch.randint(11, 22, (32,))
+        maps[torch.arange(32), :, rows, columns] = 3.0 * colours[wanted]
+        return maps, torch.where(wanted == 1, 3, 1)
+
+    steps = torch.optim.Adam([*token.parameters(), *head.parameters()], 5e-3)
+    for _ in range(150):
+        maps, wanted = batch()
+        steps.zero_grad()
+        light_loss(head(token(maps)), wanted).backward()
+        steps.step()
+    token.eval()
+    maps, wanted = batch()
+    right = [hit / count for hit, count in light_figures(head(token(maps)), wanted).values()]
+    assert len(right) == 2 and min(right) >= 0.9
+    assert token(torch.randn(2, 16, 16, 44)).shape == (2, 16) == token(torch.randn(2, 16, 4, 11)).shape
+
+
+def test_a_head_has_an_answer_for_no_light():
+    assert LightHead(96)(torch.zeros(3, 96)).shape == (3, 1 + len(SIGNALS)) and pytest.approx(0.0) == float(
+        light_loss(torch.full((1, 4), -50.0).index_fill(1, torch.tensor([0]), 50.0), torch.tensor([0])))
