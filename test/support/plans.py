@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
+from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections
 from kd_planner_ros.core.records import Plan, Trajectory
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.geometry.polyline import resample, yaws_along
@@ -36,6 +37,18 @@ def straight(speed_mps: float, times=TIMES, **more) -> Plan:
 def ego(speed_mps: float = 4.0, stamp_ns: int = 0, **pose) -> EgoState:
     """A car on the pose of these coordinates."""
     return EgoState(stamp_ns, Pose(**pose), speed_mps)
+
+
+def users(*rows, forecasts=None, probability: float = 0.9) -> Detections:
+    """Cars 4 m long and 2 m wide at (x, y) with velocity (vx, vy), along x while they stand; ``forecasts`` [N, M, T, 2] at TIMES are
+    equally likely."""
+    found = np.zeros(len(rows), DETECTION_DTYPE)
+    for row, (x, y, vx, vy) in zip(found, rows, strict=True):
+        row["x"], row["y"], row["vx"], row["vy"], row["length"], row["width"], row["probability"] = x, y, vx, vy, 4.0, 2.0, probability
+    if forecasts is None:
+        return Detections(found)
+    ways = np.asarray(forecasts, np.float32)
+    return Detections(found, ways, np.full(ways.shape[:2], 1.0 / ways.shape[1], np.float32), TIMES)
 
 
 def make_route(*corners, commands: Callable[[np.ndarray], np.ndarray] | None = None) -> Route:
