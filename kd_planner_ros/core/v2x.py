@@ -52,6 +52,9 @@ OBJECTS, PICTURE, PHASES = "objects", "picture", "phases"
 PHASE_DTYPE = np.dtype([("signal", "<i4"), ("state", "u1"), ("min_end_s", "<f4"), ("stop_x", "<f4"), ("stop_y", "<f4"), ("yaw", "<f4")])
 """One traffic signal as sent: its LightState, seconds from the stamp until the phase may end (NaN: unknown), the middle of its stop
 line in ``map`` and the direction in which traffic crosses that."""
+SILENT_DTYPE = np.dtype([("station", "<i2"), ("x", "<f4"), ("y", "<f4"), ("rest_s", "<f4")])
+"""A station in range without an object list that may be used: its number as in ``ReportedObjects.source``, the foot of its mast in ``map``,
+and the seconds since its last list was measured (inf: it never sent one)."""
 
 
 class CoopState(IntEnum):
@@ -127,6 +130,15 @@ class SignalPhases:
 
 
 @dataclass(frozen=True)
+class SilentStations:
+    """Stations that the car passes without an object list of theirs, for the supervisor: SILENT_DTYPE [S] at ``stamp_ns`` of the car's
+    time."""
+
+    stamp_ns: int
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
 class CooperativePicture:
     """Everything that a gateway lets through at one instant; no text in it came by radio.
 
@@ -142,6 +154,7 @@ class CooperativePicture:
             EGO_ONLY and MINIMAL_RISK. A road user that two stations report is in both lists.
         phases: PHASE_DTYPE [P], ``min_end_s`` counted from the instant; none in MINIMAL_RISK.
         rejected: messages and objects refused since the start, by reason code.
+        silent: SILENT_DTYPE [S], the stations in range that are known to be there and send no object list.
     """
 
     state: CoopState
@@ -153,6 +166,7 @@ class CooperativePicture:
     lists: tuple[RoadsideView, ...] = ()
     phases: np.ndarray = field(default_factory=lambda: np.zeros(0, PHASE_DTYPE))
     rejected: Mapping[str, int] = field(default_factory=dict)
+    silent: np.ndarray = field(default_factory=lambda: np.zeros(0, SILENT_DTYPE))
 
 
 class ObjectGateway(Protocol):

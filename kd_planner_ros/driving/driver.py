@@ -10,7 +10,7 @@ from kd_planner_ros.core.ego import EgoState, NavigationGoal
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Control, Frame, Plan
 from kd_planner_ros.core.route import Route
-from kd_planner_ros.core.v2x import ReportedObjects, SignalPhases
+from kd_planner_ros.core.v2x import ReportedObjects, SignalPhases, SilentStations
 from kd_planner_ros.driving.pilot import Pilot, pilot_for
 from kd_planner_ros.driving.route_planner import RoutePlanner
 from kd_planner_ros.driving.supervisor import Reason
@@ -80,6 +80,10 @@ class Driver:
     def hear_phases(self, phases: SignalPhases) -> None:
         """Signal phases that roadside stations report, for the supervisor."""
         self.pilot.hear_phases(phases)
+
+    def hear_silent(self, silent: SilentStations) -> None:
+        """Roadside stations that send no object list, for the supervisor."""
+        self.pilot.hear_silent(silent)
 
     def step(self, frame: Frame | None, ego: EgoState, delay_s: float = 0.0, slower_frame: Frame | None = None,
              slower_delay_s: float = 0.0) -> tuple[Control, Plan | None]:

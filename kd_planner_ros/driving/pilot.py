@@ -9,7 +9,7 @@ import numpy as np
 
 from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.records import Control, Plan
-from kd_planner_ros.core.v2x import ReportedObjects, SignalPhases
+from kd_planner_ros.core.v2x import ReportedObjects, SignalPhases, SilentStations
 from kd_planner_ros.driving.candidates import CandidateGate
 from kd_planner_ros.driving.caution import NO_BOUND, Bound, Caution
 from kd_planner_ros.driving.comfortable_stop import ComfortableStop, StopSettings
@@ -41,8 +41,8 @@ class Pilot:
     The controller is ticked every time, because its PIDs are made for 20 Hz, with the plan rolled forward from its stamp
     to now (``roll.py``) and the car's present speed. Unless one is given, the controller is the one that the plans ask for.
 
-    Whatever is followed, road users (``hear``) and signal phases (``hear_phases``) that stations report can make the control more cautious
-    (``caution.py``, ``occlusion.py``, ``signals.py``).
+    Whatever is followed, road users (``hear``) and signal phases (``hear_phases``) that stations report, and stations that report none
+    (``hear_silent``), can make the control more cautious (``caution.py``, ``occlusion.py``, ``signals.py``).
 
     Args:
         slower_age_s: age up to which a slower planner's plan is fresh (``plan_age_limit_s`` of its period).
@@ -68,6 +68,7 @@ class Pilot:
         self._failed = ""
         self._reported: ReportedObjects | None = None
         self._phases: SignalPhases | None = None
+        self._silent: SilentStations | None = None
         self._stop: ComfortableStop | None = None
         self._stopping = False
         self._track.reset()
@@ -114,6 +115,10 @@ class Pilot:
         those that the car stops for ``hold_s`` longer."""
         self._phases = phases
 
+    def hear_silent(self, silent: SilentStations) -> None:
+        """Stations without an object list; they count until the next ones, and no longer than ``OcclusionSettings.kept_s``."""
+        self._silent = silent
+
     def knows_later(self, stamp_ns: int) -> bool:
         """Whether a plan is later than ``stamp_ns``: then time was set back, and all that is known is of another time."""
         return any(plan is not None and plan.stamp_ns > stamp_ns for plan in (self.plan, self._slower))
@@ -153,7 +158,8 @@ class Pilot:
     def _bound(self, ego: EgoState, now_ns: int) -> Bound:
         """What reported road users, vehicles that hide others, and signals leave of throttle and brake."""
         path = self._path()
-        users = self.caution.bound(self._reported, path, ego, now_ns).with_other(self.occlusion.bound(self._reported, path, ego, now_ns))
+        hidden = self.occlusion.bound(self._reported, path, ego, now_ns, self._silent)
+        users = self.caution.bound(self._reported, path, ego, now_ns).with_other(hidden)
         signals = self.signals.bound(self._phases, path, ego, now_ns)
         return users.with_other(replace(signals, reason=Reason.RED_SIGNAL))
 

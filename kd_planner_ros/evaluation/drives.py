@@ -89,6 +89,9 @@ class ClosedLoopConfig:
         "help": "with --v2x on: stations send signal phases too, and the supervisor stops before those that are red"})
     v2x_supervisor: bool = field(default=True, metadata={
         "help": "with --v2x on: the supervisor hears the stations too; off: the planner alone, so that its own worth is measured"})
+    v2x_cap_unheard: bool = field(default=False, metadata={
+        "help": "with --v2x on: the supervisor caps the speed at the crossing of a station in range that nothing at all was accepted from, "
+                "too; off: only of one that sent a picture or signal phases and no object list"})
     v2x_attack: str = field(default="none", metadata={"choices": tuple(ATTACKS), "help":
         "with --v2x on: all messages arrive unsigned, forged or replayed, or stations report ghosts, or a flood of messages comes"})
 

@@ -22,7 +22,7 @@ from kd_planner_ros.evaluation.scene_teller import SceneTeller
 from kd_planner_ros.evaluation.seat import NO_LATENCY, TICK_HZ, Seat
 
 if TYPE_CHECKING:
-    from kd_planner_ros.evaluation.v2x_link import RadioLink
+    from kd_planner_ros.evaluation.v2x_link import Heard, RadioLink
     from kd_planner_ros.networks.planner import Planner
     from kd_planner_ros.world.expert import Expert
     from kd_planner_ros.world.simulation import World
@@ -61,6 +61,14 @@ class PlannerSide:
         self._seat = Seat(planner, latency, seed)
         self._fallback = None if fallback is None else Seat(fallback, fallback_latency, seed)
 
+    def _supervise(self, heard: Heard) -> None:
+        """Tell the supervisor what came by radio."""
+        self._driver.hear(heard.reported)
+        if heard.phases is not None:
+            self._driver.hear_phases(heard.phases)
+        if heard.silent is not None:
+            self._driver.hear_silent(heard.silent)
+
     def looks(self, tick: int) -> bool:
         """Whether one of the planners reads its sensors at ``tick``."""
         mine = self._seat.looks(tick)
@@ -73,11 +81,8 @@ class PlannerSide:
         if self.link is not None:
             heard = self.link.step(scene) if sensed is None else self.link.step(scene, sensed.clouds)
             if self._supervised:
-                self._driver.hear(heard.reported)
-            if heard.phases is not None:
-                if self._supervised:
-                    self._driver.hear_phases(heard.phases)
-                phases = heard.phases.rows
+                self._supervise(heard)
+            phases = None if heard.phases is None else heard.phases.rows
             sensed = None if sensed is None else replace(sensed, roadside=heard.views)
         frame = self._seat.frame(ego, goal, sensed, phases)
         if self._teller is not None:

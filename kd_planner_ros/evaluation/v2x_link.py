@@ -26,6 +26,7 @@ from kd_planner_ros.core.v2x import (
     ReportedObjects,
     RoadsideView,
     SignalPhases,
+    SilentStations,
 )
 from kd_planner_ros.evaluation.v2x_attacks import ATTACKS
 from kd_planner_ros.imaging.compressed import compress
@@ -52,12 +53,13 @@ Broadcast = Callable[[RoadsideWish, bool], Sequence[RoadsideView]]
 
 @dataclass(frozen=True)
 class Heard:
-    """What the car knows by radio in one tick: ``reported`` and ``phases`` (None: stations send none) for the supervisor, ``views`` for
-    the planner."""
+    """What the car knows by radio in one tick: ``reported``, ``phases`` (None: stations send none) and ``silent`` stations for the
+    supervisor, ``views`` for the planner."""
 
     reported: ReportedObjects
     views: tuple[RoadsideView, ...]
     phases: SignalPhases | None = None
+    silent: SilentStations | None = None
 
 
 def summed(facts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -79,17 +81,18 @@ class RadioLink:
         wish: what the planner wants of the stations; None: nothing.
         lidar: the car's LiDAR, with which the gateway looks for objects that are not there; None: the car has none.
         signals: whether stations send the phases of the signals in their range.
+        cap_unheard: as in ``GatewaySettings``.
     """
 
     def __init__(self, stations: Sequence[Station], broadcast: Broadcast, settings: ChannelSettings, attack: str = "none",
-                 wish: RoadsideWish | None = None, lidar: LidarSpec | None = None, signals: bool = False):
+                 wish: RoadsideWish | None = None, lidar: LidarSpec | None = None, signals: bool = False, cap_unheard: bool = False):
         self._lidar, self._signals = lidar, signals
         self._broadcast, self._settings, self._wish = broadcast, settings, wish
         self._asked = LISTS if wish is None else replace(wish, objects=True, views=max(wish.views, LISTS.views))
         self._signers, keys = keyring_for(stations)
         self._places = {one.id: one for one in stations}
         self._channel = Channel(settings)
-        self._gateway = Gateway(stations, keys, GatewaySettings(expected_latency_s=settings.latency_ms / 1000.0))
+        self._gateway = Gateway(stations, keys, GatewaySettings(expected_latency_s=settings.latency_ms / 1000.0, cap_unheard=cap_unheard))
         self._attack = ATTACKS[attack](stations)
         self._numbers: Counter[str] = Counter()
         self._states: Counter[str] = Counter()
@@ -166,7 +169,8 @@ class RadioLink:
         self._states[picture.state.name] += 1
         reported = replace(picture.objects, stamp_ns=picture.objects.stamp_ns - EPOCH_NS)
         phases = SignalPhases(reported.stamp_ns, picture.phases) if self._signals else None
+        silent = SilentStations(reported.stamp_ns, picture.silent)
         if self._wish is None:
-            return Heard(reported, (), phases)
+            return Heard(reported, (), phases, silent)
         views = (*picture.views, *(picture.lists if self._wish.objects else ()))
-        return Heard(reported, tuple(replace(one, stamp_ns=one.stamp_ns - EPOCH_NS) for one in views), phases)
+        return Heard(reported, tuple(replace(one, stamp_ns=one.stamp_ns - EPOCH_NS) for one in views), phases, silent)

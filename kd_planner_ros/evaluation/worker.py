@@ -120,7 +120,7 @@ class Setup:
         from kd_planner_ros.evaluation.v2x_link import RadioLink
 
         return RadioLink(self.road.stations, self.world().broadcast, radio_settings(self.config, seed), self.config.v2x_attack,
-                         self.rig.roadside, next(iter(self.rig.lidars), None), self.config.v2x_signals)
+                         self.rig.roadside, next(iter(self.rig.lidars), None), self.config.v2x_signals, self.config.v2x_cap_unheard)
 
     def close(self) -> None:
         """End the world, if there is one."""

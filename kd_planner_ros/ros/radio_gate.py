@@ -36,7 +36,8 @@ class RadioGate:
         for name, sentence in keys.refused.items():
             health.set(f"key {name}", WARN, sentence)
         self._gateway = Gateway(stations, keys, GatewaySettings(range_m=params.range_m, fresh_s=params.fresh_s, max_age_s=params.max_age_s,
-                                                                expected_latency_s=params.expected_latency_s))
+                                                                expected_latency_s=params.expected_latency_s,
+                                                                cap_unheard=params.cap_unheard))
         self._pairing = Pairing(self._gateway)
         self._health = health
         self._log = log

@@ -18,6 +18,7 @@ from kd_planner_ros.v2x.objects import Tracks
 from kd_planner_ros.v2x.order import NS, ClockEstimate, LossEstimate, RateLimit, ReplayWindow
 from kd_planner_ros.v2x.payloads import Refused, largest
 from kd_planner_ros.v2x.pictures import PictureCheck, faces, require_size
+from kd_planner_ros.v2x.presence import Presence
 from kd_planner_ros.v2x.settings import GatewaySettings
 from kd_planner_ros.v2x.signing import KeyRing, place_digest
 
@@ -34,6 +35,7 @@ class Peer:
         self.clock, self.losses = ClockEstimate(settings.expected_latency_s), LossEstimate()
         self.windows: dict[tuple[str, str], ReplayWindow] = {}
         self.tracks = Tracks()
+        self.presence = Presence()
         self.pictures = {name: PictureCheck(camera, settings) for name, camera in self.cameras.items()}
 
     def has(self, message: RadioMessage) -> bool:

@@ -10,7 +10,17 @@ import numpy as np
 
 from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.sensors import Station
-from kd_planner_ros.core.v2x import OBJECTS, PHASES, PICTURE, CooperativePicture, CoopState, RadioMessage, ReportedObjects, RoadsideView
+from kd_planner_ros.core.v2x import (
+    OBJECTS,
+    PHASES,
+    PICTURE,
+    SILENT_DTYPE,
+    CooperativePicture,
+    CoopState,
+    RadioMessage,
+    ReportedObjects,
+    RoadsideView,
+)
 from kd_planner_ros.v2x.checks import CHECKS, SCREENS, Check, Gate, Peer, known
 from kd_planner_ros.v2x.evidence import Cost, Evidence
 from kd_planner_ros.v2x.free_space import FreeSpace
@@ -50,7 +60,7 @@ class Gateway:
         """Begin anew, as at the start: time was set back, or another drive begins."""
         self.counts: Counter[str] = Counter()
         self.evidence, self._cost = Evidence(), Cost()
-        self._ages: dict[str, str] = {}
+        self._ages: dict[str, str | int] = {}
         self._states, self._store = StateMachine(self._settings), Store()
         self._gate = Gate(self._settings, self._keys, {one.id: Peer(one, self._settings) for one in self._stations})
 
@@ -86,6 +96,7 @@ class Gateway:
         peer = self._gate.peers[message.station]
         measured_ns = message.stamp_ns - round(peer.clock.ahead_s * NS)
         self._store.keep(message, measured_ns, item)
+        peer.presence.take(message.kind, measured_ns)
         self.counts[ACCEPTED] += 1
         self.counts[DEGRADED] += message.received_ns - measured_ns > self._settings.fresh_s * NS
         self._cost.take(message.received_ns, len(message.payload) + len(message.signature), _raw_bytes(message, peer))
@@ -114,7 +125,7 @@ class Gateway:
         objects = merged(lists, every, now_ns, self._settings.same_m)
         source = np.array([stations.index(every[one]) for one in objects.source], np.int16)
         return CooperativePicture(state, _why(state, bool(near), bool(pictures), bool(lists)), objects, stations, source, views,
-                                  self._lists(lists, now_ns), phases_at(phases, now_ns), self.refusals)
+                                  self._lists(lists, now_ns), phases_at(phases, now_ns), self.refusals, self._silent(near, now_ns))
 
     @property
     def refusals(self) -> dict[str, int]:
@@ -174,6 +185,16 @@ class Gateway:
     def _lists(self, lists: list[Kept], now_ns: int) -> tuple[RoadsideView, ...]:
         """``lists`` as their stations sent them, one view each."""
         return tuple(list_view(kept, self._gate.peers[kept.station].station, now_ns) for kept in self._by_distance(lists))
+
+    def _silent(self, near: list[Peer], now_ns: int) -> np.ndarray:
+        """SILENT_DTYPE [S] of the stations ``near`` that send no object list; asked at each answer."""
+        found = []
+        for number, peer in enumerate(self._gate.peers.values()):
+            rest_s = peer.presence.rest_s(now_ns, peer in near, self._settings)
+            if rest_s is not None:
+                found.append((number, peer.station.pose.x, peer.station.pose.y, rest_s))
+        self._ages["stations without object lists"] = len(found)
+        return np.array(found, SILENT_DTYPE)
 
     def _by_distance(self, kept: list[Kept]) -> list[Kept]:
         """``kept``, of the nearest station first."""

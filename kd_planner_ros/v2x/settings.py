@@ -29,6 +29,9 @@ class GatewaySettings:
         sigma_m, sigma_mps: standard deviation of a reported place and speed.
         track_s: a track without an accepted place for so long is forgotten.
         same_m: objects of two stations nearer than this to each other are one.
+        silent_s: a station in range that sends no object list is silent after so long.
+        cap_unheard: whether a station that nothing at all was accepted from is silent too. False: only one that has sent something else, a
+            picture or signal phases, so that messages that are refused change nothing.
     """
 
     range_m: float = 150.0
@@ -55,3 +58,5 @@ class GatewaySettings:
     sigma_mps: float = 0.5
     track_s: float = 1.0
     same_m: float = 2.0
+    silent_s: float = 1.0
+    cap_unheard: bool = False

@@ -91,6 +91,7 @@ CHANNELS = {
     "v2x_stations": Channel("/v2x/stations", roadside.TEXT, roadside.stations, roadside.stations_of, None, True),
     "v2x_objects": Channel("/v2x/objects", tables.TABLE, radio.reported, radio.reported_of, None),
     "v2x_phases": Channel("/v2x/phases", tables.TABLE, tables.table, radio.phases_of, None),
+    "v2x_silent": Channel("/v2x/silent", tables.TABLE, tables.table, radio.silent_of, None),
     "v2x_state": Channel("/v2x/state", radio.TEXT, radio.state, radio.state_of, None, True),
     "map_lines": Channel("/truth/map_lines", tables.TABLE, tables.table, roadside.map_lines_of, None, True),
     "plan": Channel("/carla/{role}/planner/plan", tables.TABLE, plans.plan, plans.plan_of),

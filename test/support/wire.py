@@ -15,7 +15,7 @@ from kd_planner_ros.core.road import MAP_LINE_DTYPE
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind
 from kd_planner_ros.core.sensors import CameraSpec, Station
-from kd_planner_ros.core.v2x import PHASE_DTYPE, CoopState, ReportedObjects
+from kd_planner_ros.core.v2x import PHASE_DTYPE, SILENT_DTYPE, CoopState, ReportedObjects
 from kd_planner_ros.wire.codec.motion import Fix, ImuSample, Mount
 from kd_planner_ros.wire.codec.plans import Candidates, Fault, PlanHead
 from kd_planner_ros.wire.codec.radio import SignatureNote
@@ -92,6 +92,7 @@ SAMPLES = {
     "v2x_objects": [ReportedObjects(STAMP, _ACTORS, np.array([0.0, 0.25, 0.5]), np.array([0, 2, 0], np.int16), True),
                     ReportedObjects(STAMP), ReportedObjects(STAMP, listed=True)],
     "v2x_phases": [filled(PHASE_DTYPE, 2)],
+    "v2x_silent": [filled(SILENT_DTYPE, 2)],
     "v2x_state": [(CoopState.EGO_ONLY, "no station with a key is in range")],
     "map_lines": [filled(MAP_LINE_DTYPE, 5)],
     "objects": [_ACTORS, _ACTORS[:0]],

@@ -35,8 +35,8 @@ class GatewayOutputs:
                     node, Image, roadside(topics.image(camera.id), BEHIND_GATEWAY), ROADSIDE_IMAGE)
         names = Topics()
         self._stations = advertise(node, String, names.of("v2x_stations"), LATCHED)
-        self._objects, self._phases = (advertise(node, PointCloud2, names.of(f"v2x_{name}"), STATE)
-                                       for name in ("objects", "phases"))
+        self._objects, self._phases, self._silent = (advertise(node, PointCloud2, names.of(f"v2x_{name}"), STATE)
+                                                     for name in ("objects", "phases", "silent"))
         self._state = advertise(node, String, names.of("v2x_state"), LATCHED)
         self._stations.publish(adapter.to_msg("v2x_stations", stations, 0))
 
@@ -46,6 +46,7 @@ class GatewayOutputs:
         self.tell(answer.state, answer.why)
         self._objects.publish(self._adapter.to_msg("v2x_objects", answer.objects, now_ns))
         self._phases.publish(self._adapter.to_msg("v2x_phases", answer.phases, now_ns))
+        self._silent.publish(self._adapter.to_msg("v2x_silent", answer.silent, now_ns))
         for view in answer.views:
             self._send_view(view)
         for listed in answer.lists:
@@ -75,5 +76,6 @@ class GatewayOutputs:
 
     def close(self) -> None:
         """Drop the publishers, and with them what is latched."""
-        for one in (*self._pictures.values(), *self._lists.values(), self._stations, self._objects, self._phases, self._state):
+        for one in (*self._pictures.values(), *self._lists.values(), self._stations, self._objects, self._phases, self._silent,
+                    self._state):
             self._node.destroy_publisher(one)

@@ -46,6 +46,7 @@ NODE = NodeSpec("controller", "Follows plans, supervises them and brakes where t
     Port("fallback_planner/ready", IN, "std_msgs/Bool", LATCHED, "whether its plans come; driving begins when it was true once"),
     Port("/v2x/objects", IN, "sensor_msgs/PointCloud2", STATE, "road users that stations report; only with parameter `v2x`"),
     Port("/v2x/phases", IN, "sensor_msgs/PointCloud2", STATE, "signal phases that stations report; only with parameter `v2x`"),
+    Port("/v2x/silent", IN, "sensor_msgs/PointCloud2", STATE, "stations in range that send no object list; only with parameter `v2x`"),
     Port("velocity_status", IN, "autoware_vehicle_msgs/VelocityReport", STATE,
          "profile `autoware`: the vehicle's speed wins over odometry's"),
     Port("steering_status", IN, "autoware_vehicle_msgs/SteeringReport", STATE, "profile `autoware`: for the diagnostics"),

@@ -41,6 +41,8 @@ class V2xGatewayParams(CommonParams):
     expected_latency_s: float = param(0.0, "what the radio link takes at least, s; a longer shortest time counts as the offset of a "
                                            "station's clock; beside a v2x_station of the same graph its channel_latency_ms, unless a "
                                            "parameter file says another", low=0.0, high=LONGEST_S)
+    cap_unheard: bool = param(False, "the speed is capped at the crossing of a station in range that nothing at all was accepted from, "
+                                     "too; false: only of one that sent a picture or signal phases and no object list")
     lidar: str = param("", "topic of the car's LiDAR: reported objects in the middle of space that it sees to be free are refused as "
                            "ghosts; empty: none")
     lidar_pose: str = param("", "place of that LiDAR in base_link: x y z in metres, roll pitch yaw in degrees; must be given with `lidar`")
@@ -77,6 +79,8 @@ NODE = NodeSpec("v2x_gateway", "Judges what roadside stations send by radio and 
          "road users of all stations (ACTOR_DTYPE, `age_s` and `station`, the station's number) in `map`, once each; one message a period, "
          "empty where there are none, its `height` 0 where no object list came"),
     Port("/v2x/phases", OUT, "sensor_msgs/PointCloud2", STATE, "signal phases (PHASE_DTYPE), counted from the stamp; one a period"),
+    Port("/v2x/silent", OUT, "sensor_msgs/PointCloud2", STATE,
+         "stations in range that send no object list (SILENT_DTYPE): number, place, seconds since the last one; one a period"),
     Port("/v2x/state", OUT, "std_msgs/String", LATCHED, "JSON: COOP_FULL, COOP_OBJECTS, EGO_ONLY or MINIMAL_RISK, and why; on change"),
     DIAGNOSTICS),
     Place(3, hears_roadside, _link,

@@ -14,7 +14,7 @@ import numpy as np
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.core.scene import ACTOR_DTYPE
-from kd_planner_ros.core.v2x import PHASE_DTYPE, CoopState, ReportedObjects
+from kd_planner_ros.core.v2x import PHASE_DTYPE, SILENT_DTYPE, CoopState, ReportedObjects
 from kd_planner_ros.wire.codec.base import Make, header, stamp_of
 from kd_planner_ros.wire.codec.pictures import COMPRESSED
 from kd_planner_ros.wire.codec.tables import rows_of, table
@@ -106,6 +106,11 @@ def reported_of(message: Any) -> ReportedObjects:
 def phases_of(message: Any) -> np.ndarray:
     """PHASE_DTYPE [P]."""
     return cast_table(rows_of(message), PHASE_DTYPE)
+
+
+def silent_of(message: Any) -> np.ndarray:
+    """SILENT_DTYPE [S]."""
+    return cast_table(rows_of(message), SILENT_DTYPE)
 
 
 def state(make: Make, record: tuple[CoopState, str], stamp_ns: int = 0, frame: str = "") -> Any:

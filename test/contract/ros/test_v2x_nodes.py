@@ -539,7 +539,7 @@ def test_the_controller_hears_what_the_gateway_lets_through(graph, car):
     controller = graph.start(ControllerNode, {"v2x": True, "use_sim_time": True})
     assert autostart(controller), controller.health.worst
     graph.spin_in_thread(controller)
-    assert wait_for(lambda: [car.node.count_subscribers(f"/v2x/{name}") for name in ("objects", "phases")] == [2, 2], 30.0)
+    assert wait_for(lambda: [car.node.count_subscribers(f"/v2x/{name}") for name in ("objects", "phases", "silent")] == [2, 2, 1], 30.0)
     for tick in range(18):
         car.at(tick / 10)
         car.send(car.message(actor(x=20.0)))
@@ -552,3 +552,5 @@ def test_the_controller_hears_what_the_gateway_lets_through(graph, car):
     assert not car.drive().listed
     assert wait_for(lambda: not controller._gate.pilot._reported.listed, 30.0), "no list came, and the cap beside hiding vehicles may act"
     assert controller._gate.pilot._phases is not None and controller._gate.pilot._phases.stamp_ns > START_NS
+    assert wait_for(lambda: len(controller._gate.pilot._silent.rows) == 1, 30.0), "a picture came and no list"
+    assert controller._gate.pilot._silent.rows["rest_s"].tolist() == pytest.approx([1.32])

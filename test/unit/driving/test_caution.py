@@ -11,7 +11,7 @@ from support.plans import TICK_NS, TICK_S, ego, straight
 
 from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
-from kd_planner_ros.core.v2x import ReportedObjects
+from kd_planner_ros.core.v2x import SILENT_DTYPE, ReportedObjects, SilentStations
 from kd_planner_ros.driving.caution import NO_BOUND, Bound, Caution, extended
 from kd_planner_ros.driving.pilot import Pilot
 from kd_planner_ros.driving.supervisor import Reason, Supervisor
@@ -178,9 +178,14 @@ def lists(draw):
                            np.array(draw(st.lists(st.integers(0, 1), min_size=count, max_size=count)), np.int16), draw(st.booleans()))
 
 
+PLACE = st.one_of(st.floats(-60.0, 60.0, width=32), st.sampled_from([math.nan, math.inf]))
+SILENT = st.lists(st.tuples(st.just(0), PLACE, PLACE, st.sampled_from([0.6, 31.0, math.inf, math.nan])), max_size=2).map(
+    lambda rows: np.array(rows, SILENT_DTYPE))
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.lists(lists(), min_size=1, max_size=4), st.floats(0.0, 15.0), st.booleans())
-def test_whatever_is_reported_the_control_is_at_least_as_cautious(messages, speed, plans):
+@given(st.lists(lists(), min_size=1, max_size=4), st.floats(0.0, 15.0), st.booleans(), SILENT)
+def test_whatever_is_reported_the_control_is_at_least_as_cautious(messages, speed, plans, silent):
     deaf, hears = Pilot(), Pilot()
     for tick, message in enumerate(messages):
         state = ego(speed, tick * TICK_NS, x=speed * tick * TICK_S)
@@ -188,6 +193,7 @@ def test_whatever_is_reported_the_control_is_at_least_as_cautious(messages, spee
             if plans:
                 pilot.take(straight(speed, stamp_ns=tick * TICK_NS))
         hears.hear(message)
+        hears.hear_silent(SilentStations(message.stamp_ns, silent))
         without, sent = deaf.step(state), hears.step(state)
         assert sent.brake >= without.brake and sent.throttle <= without.throttle and sent.steer == without.steer
         assert sent == without or sent.reason in (Reason.HIDDEN_OBJECT, without.reason)

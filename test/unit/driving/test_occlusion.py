@@ -9,7 +9,7 @@ from support.plans import ego
 from support.v2x import START_NS, Radio, actor, picture
 
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
-from kd_planner_ros.core.v2x import CoopState, ReportedObjects
+from kd_planner_ros.core.v2x import SILENT_DTYPE, CoopState, ReportedObjects, SilentStations
 from kd_planner_ros.driving.caution import NO_BOUND
 from kd_planner_ros.driving.occlusion import Occlusion
 from kd_planner_ros.wire.channels import find_channel
@@ -112,3 +112,57 @@ def test_another_stations_object_of_the_same_id_takes_no_vehicle_away(other):
     rule = Occlusion()
     rule.bound(reported(np.concatenate([van(), other]), stations=[0, 1]), NOBODY, ego(12.0), 0)
     assert rule.bound(None, NOBODY, ego(12.0, S, x=15.0), S).brake > 0.0
+
+
+def silent(*feet, stamp_ns=0, rest_s=np.inf):
+    return SilentStations(stamp_ns, np.array([(number, x, y, rest_s) for number, (x, y) in enumerate(feet)], SILENT_DTYPE))
+
+
+def blind(stations, speed, x=0.0, now_ns=0, path=NOBODY):
+    """The bound of a car that never heard a list."""
+    return Occlusion().bound(None, path, ego(speed, now_ns, x=x), now_ns, stations)
+
+
+@given(st.floats(2.0, 20.0), st.floats(-80.0, 60.0))
+def test_a_car_that_never_heard_a_list_can_stop_within_what_it_is_taken_to_see(speed, x):
+    """The mast stands 15 m beside the way: the crossing begins 20 m before it and ends 20 m after it."""
+    bound = blind(silent((0.0, 15.0)), speed, x)
+    sees_m = max(-20.0 - x - 2.45, 0.0) + 8.0
+    if -80.0 <= x <= 19.0 and 0.3 * speed + speed**2 / 8.0 > sees_m + 1.0:  # the rule looks at each metre of the way
+        assert bound.throttle == 0.0 and 0.0 < bound.brake <= 0.5
+    if x > 20.0 or 0.3 * speed + speed**2 / 8.0 < sees_m:
+        assert bound == NO_BOUND
+
+
+@pytest.mark.parametrize("stations, x", [(None, 0.0), (silent(), 0.0), (silent((0.0, 26.0)), 0.0), (silent((200.0, 0.0)), 0.0),
+                                         (silent((-40.0, 0.0)), 0.0), (silent((0.0, 5.0), rest_s=29.0), 0.0),
+                                         (silent((np.nan, 5.0)), 0.0), (silent((0.0, 5.0), stamp_ns=-31 * S), 0.0)],
+                         ids=["nothing said", "none", "aside", "far ahead", "behind", "its list is remembered", "broken", "long ago"])
+def test_stations_that_cap_nothing(stations, x):
+    assert blind(stations, 12.0, x) == NO_BOUND
+
+
+def test_the_crossing_on_the_path_counts_not_the_one_straight_on():
+    turn = np.array([[x, 0.0] for x in range(21)] + [[20.0, y] for y in range(1, 61)], float)
+    for ahead, round_the_corner in ((silent((60.0, 0.0)), False), (silent((20.0, 40.0)), True)):
+        assert (blind(ahead, 20.0, path=turn) != NO_BOUND) == round_the_corner and (blind(ahead, 20.0) == NO_BOUND) == round_the_corner
+
+
+def test_a_crossing_counts_for_half_a_minute_after_it_was_called_silent_last():
+    assert blind(silent((0.0, 5.0)), 12.0, now_ns=29 * S).brake > 0.0
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("sent, capped", [("pictures", True), ("nothing", False), ("lists", False)])
+def test_what_a_gateway_says_of_a_station_without_lists_reaches_the_cap(name, sent, capped):
+    make, channel, radio = find_maker(name), find_channel("v2x_silent"), Radio()
+    for tick in range(20):
+        if sent == "lists":
+            radio.send(tick / 10)
+        if sent != "nothing" and tick % 5 == 0:
+            radio.send(tick / 10, jpeg=picture(tick))
+        answer = radio.picture(tick / 10 + 0.05)
+        rows = channel.decode(channel.encode(make, answer.silent, answer.objects.stamp_ns, "map"))
+        car = ego(12.0, START_NS + tick * S // 10, x=-5.0)
+        bound = Occlusion().bound(answer.objects, NOBODY, car, car.stamp_ns, SilentStations(car.stamp_ns, rows))
+        assert (bound != NO_BOUND) == (capped and tick >= 10), "a list may take a second to come"

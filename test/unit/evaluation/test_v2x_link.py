@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from support.fakes import straight_route
+from support.plans import straight
 from support.towns import actor, scene
 from support.v2x import station
 
@@ -15,7 +16,7 @@ from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.scene import ActorKind, LightState
 from kd_planner_ros.core.sensors import LidarSpec, RoadsideWish, SensorRig
-from kd_planner_ros.core.v2x import PHASE_DTYPE, ReportedObjects, RoadsideView, SignalPhases
+from kd_planner_ros.core.v2x import PHASE_DTYPE, SILENT_DTYPE, ReportedObjects, RoadsideView, SignalPhases, SilentStations
 from kd_planner_ros.driving.supervisor import Reason
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig
 from kd_planner_ros.evaluation.one_route import PlannerSide
@@ -31,7 +32,7 @@ WALKER = (0.5, 0.6, 1.75)
 TICK_NS = 50_000_000
 
 
-def run(ticks=120, wish=None, attack="none", lidar=None, clouds=None, signals=False, **settings):
+def run(ticks=120, wish=None, attack="none", lidar=None, clouds=None, signals=False, cap_unheard=False, **settings):
     """(all that the car heard, the link) of so many ticks in which one station sees a walker."""
     mast, heard = station(x=10.0), []
     now = {}
@@ -41,7 +42,7 @@ def run(ticks=120, wish=None, attack="none", lidar=None, clouds=None, signals=Fa
         image = np.random.default_rng(now["ns"] // TICK_NS).integers(0, 255, (72, 128, 3), np.uint8) if pictures else None
         return [RoadsideView(mast.id, mast.cameras[0], image, rows, now["ns"], 0.0, mast.pose)]
 
-    link = RadioLink([mast], broadcast, ChannelSettings(**settings), attack, wish, lidar, signals)
+    link = RadioLink([mast], broadcast, ChannelSettings(**settings), attack, wish, lidar, signals, cap_unheard)
     for tick in range(ticks):
         now["ns"] = tick * TICK_NS
         heard.append(link.step(scene(stamp_ns=now["ns"]), clouds or {}))
@@ -112,6 +113,14 @@ def test_a_clock_that_is_off_is_not_trusted_and_a_slow_one_is_none_before_zero()
     assert not len(heard[-1].reported.rows) and "early" in link.facts()["refused"]
 
 
+@pytest.mark.parametrize("cap_unheard", [False, True])
+def test_a_station_of_which_nothing_comes_is_silent_only_where_that_is_asked_for(cap_unheard):
+    for given in ({"loss": 1.0}, {"attack": "forged"}):
+        heard, _ = run(40, cap_unheard=cap_unheard, **given)
+        assert [len(one.silent.rows) for one in heard] == [0] * 20 + [int(cap_unheard)] * 20 and heard[-1].silent.stamp_ns == 39 * TICK_NS
+    assert not any(len(one.silent.rows) for one in run(40, cap_unheard=cap_unheard)[0])
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_every_attack_runs_and_only_honest_messages_count(attack):
     heard, link = run(attack=attack)
@@ -168,6 +177,19 @@ def test_a_car_hands_its_clouds_to_the_link_and_what_it_hears_to_the_supervisor(
     assert handed[1] is None, "no sensor was read"
 
 
+def test_the_supervisor_caps_the_speed_at_the_crossing_of_a_silent_station():
+    silent = np.array([(0, 20.0, 5.0, np.inf)], SILENT_DTYPE)
+    link = SimpleNamespace(step=lambda scene, clouds=None: Heard(ReportedObjects(scene.stamp_ns), (), None,
+                                                                 SilentStations(scene.stamp_ns, silent)))
+    for supervised in (True, False):
+        planner = build_weightless("constant_velocity")
+        planner.plan = lambda frame: straight(14.0)
+        side = PlannerSide(planner, straight_route(), link=link, supervised=supervised)
+        assert side.looks(0)
+        control, _ = side.step(replace(scene(), ego=EgoState(0, Pose(), 14.0)), SensorData(0))
+        assert (control.reason == Reason.HIDDEN_OBJECT) == supervised and (not supervised or control.brake > 0.1)
+
+
 def test_a_supervisor_that_does_not_hear_the_stations_drives_as_without_them():
     red = np.zeros(1, PHASE_DTYPE)
     red["state"], red["stop_x"] = LightState.RED, 7.0
@@ -214,7 +236,7 @@ def test_settings_that_nothing_would_follow_are_refused(changes, stations, named
 
 
 def test_every_channel_option_reaches_the_channel():
-    others = ("v2x_attack", "v2x_signals", "v2x_supervisor")
+    others = ("v2x_attack", "v2x_cap_unheard", "v2x_signals", "v2x_supervisor")
     names = [one.name for one in fields(ClosedLoopConfig) if one.name.startswith("v2x_") and one.name not in others]
     assert {name.removeprefix("v2x_") for name in names} == {one.name for one in fields(ChannelSettings)} - {"seed"}
     config = ClosedLoopConfig("p", "o", v2x="on", **{name: 0.5 for name in names if name != "v2x_burst"}, v2x_burst=2.5)

@@ -368,9 +368,10 @@ def test_bad_streams_alone_give_what_no_stream_gives(attack):
         for kind in (None, picture(tick)):
             radio.gateway.take(attack(radio, radio.message(tick / 10, jpeg=kind)))
         heard, nothing = radio.picture(tick / 10 + 0.05), silent.picture(tick / 10 + 0.05)
-        assert replace(heard, rejected={}, objects=None, source=None, phases=None) == replace(
-            nothing, objects=None, source=None, phases=None)
+        assert replace(heard, rejected={}, objects=None, source=None, phases=None, silent=None) == replace(
+            nothing, objects=None, source=None, phases=None, silent=None)
         assert not len(heard.objects.rows) and not len(heard.phases) and not heard.objects.listed and not nothing.objects.listed
+        assert not len(heard.silent) and not len(nothing.silent)
     assert sum(radio.gateway.refusals.values()) == 60
 
 
@@ -572,6 +573,29 @@ def test_ages_and_the_loss_rate_are_told():
     radio.picture(9.0)
     values = radio.gateway.values(START_NS + 9 * S)
     assert values["object list age s"] == values["picture age s"] == "none" and values["loss rate"] == 0.0, "it began anew"
+
+
+def test_a_station_that_is_there_and_sends_no_list_is_silent():
+    """North sends pictures, south signal phases, east lists that stop; of west nothing comes, and far is out of range."""
+    names = ("north", "south", "east", "far", "west")
+    stations = [station(name, x=10.0 * number, range_m=5.0 if name == "far" else 150.0) for number, name in enumerate(names)]
+    radios = [Radio(*stations, settings=given) for given in (None, GatewaySettings(cap_unheard=True))]
+    for radio in radios:
+        for tick in range(31):
+            radio.send(tick / 10, jpeg=picture(tick))
+            radio.send(tick / 10, kind=PHASES, payload=phases(phase(1, LightState.RED)), name="south")
+            if tick <= 10:
+                radio.send(tick / 10, rows=actor(x=60.0), name="east")
+            answer = radio.picture(tick / 10 + 0.05)
+            told = {names[one["station"]]: float(one["rest_s"]) for one in answer.silent}
+            assert all(one["x"] == stations[one["station"]].pose.x and one["y"] == 0.0 for one in answer.silent)
+            there = {"north", "south"} | ({"west"} if radio is radios[1] else set())
+            assert told.keys() == (set() if tick < 10 else there | {"east"} if tick >= 15 else there)
+            assert all(rest_s == (pytest.approx(tick / 10 + 0.05 - 1.0) if name == "east" else math.inf) for name, rest_s in told.items())
+        assert radio.gateway.values(START_NS + 3 * S)["stations without object lists"] == len(told)
+        radio.send(3.1)
+        assert len(radio.picture(3.15).silent) == len(told) - 1, "north sends a list"
+        assert not len(radio.picture(3.2, pose=Pose(1000.0, 0.0)).silent) and not len(radio.picture(3.3).silent), "in range for no second"
 
 
 TEXT = st.one_of(st.text(max_size=80), st.sampled_from(["north", "camera", "", OBJECTS, PICTURE, PHASES]))
