@@ -29,10 +29,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> Any:
+    from kd_planner_ros.evaluation import detected, nuscenes
     from kd_planner_ros.ros.graph.replay import ReplayConfig, replay
     from kd_planner_ros.ros.guard import follow_launch
 
     follow_launch()
     result = replay(from_args(ReplayConfig, args))
-    show(result)
+    show({name: value for name, value in result.items() if name not in ("nuscenes", "detected")})
+    print("\n".join([*nuscenes.table(result["nuscenes"]), *detected.table(result["detected"])]))
     return result

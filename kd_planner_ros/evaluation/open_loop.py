@@ -17,6 +17,7 @@ from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.records import Plan
+from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.driving.supervisor import WISHES
 from kd_planner_ros.evaluation import detected, nuscenes
 from kd_planner_ros.evaluation.car import car_of
@@ -172,17 +173,27 @@ def merge(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _score_one(recording: Recording, planner: Planner, horizons: tuple[float, ...] = HORIZONS_S) -> dict[str, Any]:
-    """The figures of one recording; ``nuscenes`` and ``detected`` hold what those of all are made from."""
     from kd_planner_ros.bags.cameras import samples_for
 
     cameras = tuple(spec.id for spec in planner.rig.cameras) or recording.cameras[:1]
     samples = samples_for(recording, cameras, tuple(spec.id for spec in planner.rig.lidars), planner.rig)
     plans, steers, actors = plan_along(planner, recording, samples)
+    return {**score_along(recording, plans, steers, actors, planner.rig, horizons), "incomplete": recording.incomplete}
+
+
+def score_along(recording: Recording, plans: Sequence[Plan], steers: Sequence[float | None], actors: list[tuple[int, np.ndarray]],
+                rig: SensorRig, horizons: tuple[float, ...] = HORIZONS_S) -> dict[str, Any]:
+    """The figures of ``plans`` of one recording, and ``refused``; ``nuscenes`` and ``detected`` hold what those figures are made from.
+
+    Args:
+        steers: the steering that each plan led to, None where it was refused.
+        actors: actor tables by stamp; road users are detected, and touched, where a plan's own stamp has one.
+        rig: the planner's sensors, which say what it could see.
+    """
     trajectories, truth = [plan.trajectory for plan in plans], recorded(recording, actors)
     score = score_plans(trajectories, steers, truth, horizons, [plan.candidates for plan in plans])
-    return {**score, "refused": sum(steer is None for steer in steers), "incomplete": recording.incomplete,
-            "nuscenes": nuscenes.steps_of(trajectories, truth),
-            "detected": detected.detected_in(recording, plans, dict(actors), _poses(truth, plans), planner.rig)}
+    return {**score, "refused": sum(steer is None for steer in steers), "nuscenes": nuscenes.steps_of(trajectories, truth),
+            "detected": detected.detected_in(recording, plans, dict(actors), _poses(truth, plans), rig)}
 
 
 def _poses(truth: Recorded, plans: Sequence[Plan]) -> dict[int, Pose]:

@@ -27,6 +27,7 @@ from kd_planner_ros.ros.graph.describe import GraphConfig, NodeProcess, describe
 from kd_planner_ros.ros.graph.environment import graph_environment, require_graph, transport_environment
 from kd_planner_ros.ros.graph.pacing import Asked, paced
 from kd_planner_ros.ros.graph.replay_config import ReplayConfig
+from kd_planner_ros.ros.graph.replay_score import score
 from kd_planner_ros.ros.graph.replay_topics import needed_topics, playable, renamed, with_cameras
 from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
 from kd_planner_ros.ros.graph.site import Site
@@ -35,7 +36,6 @@ from kd_planner_ros.ros.specs.world import PATIENT_CONTROL_S
 from kd_planner_ros.runtime.facts import ModelFacts, planner_facts
 from kd_planner_ros.sync.cadence import Cadence
 from kd_planner_ros.v2x.channel_settings import recorded_radio
-from kd_planner_ros.wire.topics import TRUTH_OBJECTS
 
 START_S, DIAGNOSTICS_S = 240.0, 3.0
 GIVEN = ("planner", "models_dir", "carla_profile", "role_name")
@@ -43,7 +43,7 @@ GIVEN = ("planner", "models_dir", "carla_profile", "role_name")
 
 
 def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
-    """Play the recording and give back ``evaluation.metrics.score_plans``' figures, with ``frames``, ``dropped``
+    """Play the recording and give back the figures of an open-loop evaluation (``replay_score.score``), with ``frames``, ``dropped``
     (frames without a plan), ``extra`` (plans at stamps that no frame has; they are scored too), ``unanswered`` (ticks without a control
     in time), ``refused``, ``wall_s`` and ``calibration`` (what the planner said of the calibration that was played). With a perceiver
     ``perceptions`` and ``pictures_unseen``; with ``config.out`` ``out``, the new recording, ``written``, its messages by topic, and
@@ -70,14 +70,14 @@ def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
             player, frames, found = _play(config, recording, graph.nodes, graph.profile, graph.topics, graph.trigger, graph.facts,
                                           Path(folder), graph.environment, progress, graph.seen, graph.wishes)
         return {"planner": graph.facts.name, "bag": str(config.bag), "wall_s": round(time.monotonic() - started_s, 2),
-                **_score(config, recording, player, frames), **found,
+                **score(config.max_drops, recording, player, frames, graph.rig), **found,
                 **({"radio": dict(sorted(recording.radio.items()))} if radio is not None else {})}
 
 
 @dataclass(frozen=True)
 class _Graph:
-    """What is played to whom. ``facts`` are the planner's, with the sensors of the perceiver ``seen`` too. ``wishes`` has what models ask
-    of roadside stations in lock-step, by the full name of their node."""
+    """What is played to whom. ``facts`` are the planner's, with the sensors of the perceiver ``seen`` too, ``rig`` the planner's alone.
+    ``wishes`` has what models ask of roadside stations in lock-step, by the full name of their node."""
 
     profile: Profile
     nodes: list[NodeProcess]
@@ -87,6 +87,7 @@ class _Graph:
     seen: ModelFacts | None
     wishes: dict[str, RoadsideWish]
     environment: dict[str, str]
+    rig: SensorRig
 
 
 def _graph(config: ReplayConfig, recording: Recording, site: Site) -> _Graph:
@@ -100,7 +101,8 @@ def _graph(config: ReplayConfig, recording: Recording, site: Site) -> _Graph:
     perceiver, seen = perceiver_facts(perceiver, perceiver_dir)
     _, trigger = needed_topics(recording, facts.rig)
     asked = {"planner": facts.rig.roadside, "perception": seen.rig.roadside if seen else None} if config.rate == 0.0 else {}
-    mounted = rig_to_mount(facts.rig, seen.rig if seen else None, pictures=False)
+    own = facts.rig
+    mounted = rig_to_mount(own, seen.rig if seen else None, pictures=False)
     facts = replace(facts, rig=mounted.rig)
     seen = None if seen is None else replace(seen, rig=renamed_rig(seen.rig, mounted.perceiver_names))
     topics, _ = needed_topics(recording, facts.rig)
@@ -117,7 +119,7 @@ def _graph(config: ReplayConfig, recording: Recording, site: Site) -> _Graph:
         if node.name == "controller":
             site.require(node, "lockstep", config.rate == 0.0, f"--rate {config.rate:g}")
     wishes = {node.full_name: wish for node in nodes if (wish := asked.get(node.name)) is not None}
-    return _Graph(profile, nodes, topics, trigger, facts, seen, wishes, environment)
+    return _Graph(profile, nodes, topics, trigger, facts, seen, wishes, environment, own)
 
 
 def _require_new(out: Path | None) -> None:
@@ -257,29 +259,3 @@ def _require_alive(processes: Any, watch: Any, environment: dict[str, str]) -> N
                            "see 'kd-planner models list', or try --engine torch")
     if watch.silent(processes.begun()):
         raise watch.error(processes.last_lines(), {**os.environ, **environment})
-
-
-def _score(config: ReplayConfig, recording: Recording, player: Any, frames: list[int]) -> dict[str, Any]:
-    from kd_planner_ros.driving.supervisor import WISHES
-    from kd_planner_ros.evaluation.metrics import score_plans
-    from kd_planner_ros.evaluation.open_loop import recorded
-
-    answered, dropped = sorted(player.plans), sum(stamp not in player.plans for stamp in frames)
-    if not frames or dropped > config.max_drops * len(frames):
-        why = f"; the planner said {sorted(set(player.faults.values()))}" if player.faults else ""
-        raise ConfigError(f"at most {100 * config.max_drops:g} % of the frames without a plan",
-                          f"{dropped} of {len(frames)}{why}",
-                          "play in lock-step (--rate 0) or slower, or raise --max-drops")
-    controls = [player.controls.get(stamp) for stamp in answered]
-    steers = [None if one is None or one.reason not in WISHES else one.steer for one in controls]
-    score = score_plans([player.plans[stamp].trajectory for stamp in answered], steers,
-                        recorded(recording, list(_actors(recording))))
-    return {**score, "frames": len(frames), "dropped": dropped, "extra": len(set(answered) - set(frames)),
-            "unanswered": player.unanswered, "unreadable": player.unreadable,
-            **({"notes": recording.notes} if recording.notes else {}),
-            "calibration": player.calibration, "refused": sum(steer is None for steer in steers)}
-
-
-def _actors(recording: Recording) -> Any:
-    """Recorded boxes with their stamps."""
-    return recording.records("objects") if recording.usable(TRUTH_OBJECTS) else ()

@@ -13,6 +13,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned envi
 
 from support.bags import scene, write_bag
 from support.networks import save_seeded
+from support.plans import straight
 from support.rewrite import moved, rewrite, zoomed
 
 from kd_planner_ros.bags.bag_file import BagFile
@@ -23,7 +24,8 @@ from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import BagError, ConfigError, KdPlannerError, PlannerError
 from kd_planner_ros.core.frames import RoadsideBuffer
-from kd_planner_ros.core.records import Trajectory
+from kd_planner_ros.core.outputs import LineKind
+from kd_planner_ros.core.road import MAP_LINE_DTYPE
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, RoadsideWish, SensorRig, Station
@@ -33,8 +35,9 @@ from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.ros.graph import replay as module
 from kd_planner_ros.ros.graph.pacing import Asked
 from kd_planner_ros.ros.graph.player import header_stamp, instants, plain
-from kd_planner_ros.ros.graph.replay import ReplayConfig, _score, replay
+from kd_planner_ros.ros.graph.replay import ReplayConfig, replay
 from kd_planner_ros.ros.graph.replay_outputs import OutputBag
+from kd_planner_ros.ros.graph.replay_score import score
 from kd_planner_ros.ros.graph.replay_topics import needed_topics, playable
 from kd_planner_ros.runtime.store import save_model
 from kd_planner_ros.sync.cadence import Cadence
@@ -88,6 +91,7 @@ def many(tmp_path_factory):
             ego = EgoState(stamp, Pose(x=0.25 * tick), 5.0)
             if tick == 0:
                 bag.write_route(Route("r", "nowhere", points, np.zeros(120), np.full(120, 4, np.int8), points[[0, -1]]), stamp)
+                bag.write_map_lines(np.array([(1, LineKind.DIVIDER, x, 1.75) for x in (-20.0, 80.0)], MAP_LINE_DTYPE), stamp)
             bag.write_ego(ego)
             if tick % 10 == 0:
                 bag.write_scene(scene(ego))
@@ -104,6 +108,18 @@ def test_a_planner_of_three_cameras_with_a_memory_plans_alike(many):
     for name, value in theirs["l2_m"].items():
         assert ours["l2_m"][name] == pytest.approx(value, rel=1e-5)
     assert ours["collision_rate"] == theirs["collision_rate"] and ours["unmatched"] == ours["extra"] == 0
+    assert ours["min_ade_m"] == pytest.approx(theirs["min_ade_m"], rel=1e-5) and ours["min_ade_plans"] == theirs["min_ade_plans"] > 0
+    assert leaves(ours["nuscenes"]) == pytest.approx(leaves(theirs["nuscenes"]), rel=1e-5, abs=1e-6, nan_ok=True)
+    users, lines = theirs["detected"]["users"], theirs["detected"]["lines"]
+    assert min(users["found"], users["true"], users["instants"], lines["found"], lines["true"]) > 0, "there is something to find"
+    assert leaves(ours["detected"]) == pytest.approx(leaves(theirs["detected"]), rel=1e-4, abs=1e-6, nan_ok=True)
+
+
+def leaves(tree, name=""):
+    """The figures of a result by their path; NaN for None."""
+    if not isinstance(tree, dict):
+        return {name: np.nan if tree is None else tree}
+    return {path: value for key, inner in tree.items() for path, value in leaves(inner, f"{name}/{key}").items()}
 
 
 @pytest.mark.parametrize("topic", ["/tf", "/tf_static"])
@@ -222,20 +238,20 @@ def test_at_real_time_drops_are_counted_and_none_is_needed(bag):
 def test_too_many_drops_are_refused(bag):
     silent = SimpleNamespace(plans={}, controls={}, faults={5: "SensorError"}, unanswered=0)
     with open_bag(bag) as recording, pytest.raises(ConfigError, match="3 of 3; the planner said.*SensorError"):
-        _score(ReplayConfig(bag=bag), recording, silent, [1, 2, 3])
+        score(0.02, recording, silent, [1, 2, 3], SensorRig())
 
 
 def test_plans_at_other_stamps_do_not_stand_for_frames_that_were_lost(bag):
     """Five of ten frames have no plan, and five plans came for the ticks between the others."""
     frames = [10**9 + n * 100_000_000 for n in range(10)]
-    plans = {stamp: SimpleNamespace(trajectory=Trajectory(stamp, np.zeros((2, 2)), np.array([0.5, 1.0])))
-             for frame in frames[5:] for stamp in (frame, frame + 50_000_000)}
+    plans = {stamp: straight(4.0, stamp_ns=stamp) for frame in frames[5:] for stamp in (frame, frame + 50_000_000)}
     some = SimpleNamespace(plans=plans, controls={}, faults={}, unanswered=0, unreadable=0, calibration={})
     with open_bag(bag) as recording:
         with pytest.raises(ConfigError, match="5 of 10"):
-            _score(ReplayConfig(bag=bag), recording, some, frames)
-        found = _score(ReplayConfig(bag=bag, max_drops=0.5), recording, some, frames)
+            score(0.02, recording, some, frames, SensorRig())
+        found = score(0.5, recording, some, frames, SensorRig())
     assert (found["frames"], found["dropped"], found["extra"], found["plans"]) == (10, 5, 5, 10)
+    assert found["refused"] == 10 and found["detected"] == {} and found["nuscenes"]["plans"]["1"] == 10
 
 
 def test_frames_are_counted_from_where_the_planner_plans():
