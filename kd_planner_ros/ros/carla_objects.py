@@ -38,13 +38,15 @@ holds the seconds between two samples of each sensor; CARLA sends every tick (it
 
 
 def to_objects(rig: SensorRig, role_name: str, vehicle: str = "vehicle.tesla.model3", stations: Sequence[Station] = ()) -> dict[str, Any]:
-    """The sensor file's content: the ego with every sensor of ``rig``, and the cameras of ``stations`` for CARLA to spawn. The
+    """The sensor file's content: the ego with every sensor of ``rig``, and for CARLA to spawn the cameras of ``stations``, with a sensor of
+    all road users, out of which their object lists are cut. The
     built-in world takes its stations from the map; it reads here which views ``rig`` asks for."""
     mounted = [_camera(spec) for spec in rig.cameras] + [_lidar(spec) for spec in rig.lidars]
     mounted += [{"type": kind, "id": _PSEUDO_IDS[kind]} for kind in PSEUDO]
     mounted += [{"type": "sensor.other.imu", "id": "imu", "spawn_point": _spawn(Pose())},
                 {"type": "sensor.other.gnss", "id": "gnss", "spawn_point": _spawn(Pose())}]
     roadside = [_camera(replace(spec, id=f"{one.id}/{spec.id}")) for one in stations for spec in one.cameras]
+    roadside += [{"type": "sensor.pseudo.objects", "id": "objects"}] if stations else []
     own: dict[str, Any] = {"period_s": {spec.id: spec.period_s for spec in (*rig.cameras, *rig.lidars)}}
     if rig.roadside is not None:
         own["roadside"] = asdict(rig.roadside)

@@ -18,6 +18,7 @@ from kd_planner_ros.ros.diagnostics import WARN, Health
 from kd_planner_ros.ros.lifecycle import guarded
 from kd_planner_ros.ros.managed import ManagedNode
 from kd_planner_ros.ros.params import declare
+from kd_planner_ros.ros.ports.station_frames import StationFrames
 from kd_planner_ros.ros.profiles import make_adapter
 from kd_planner_ros.ros.qos import LATCHED, subscribe
 from kd_planner_ros.ros.specs.base import STATIONS, NodeSpec
@@ -40,7 +41,8 @@ class RadioNode(ManagedNode):
         self._ports: list[Any] = []
         self._timers: list[Any] = []
         self._active = False
-        self.health = Health(self, self.values)
+        self._frames: StationFrames | None = None
+        self.health = Health(self, lambda: {**self.values(), **(self._frames.values() if self._frames else {})})
         self._watch = InputWatch(self, self.health, p.unseen_after_s, self.forget)
         self.health.set("state", WARN, "unconfigured")
 
@@ -74,7 +76,9 @@ class RadioNode(ManagedNode):
             raise ConfigError(f"parameter keys: the folder of the stations' {kind} keys", "none",
                               f"make keys with 'kd-planner v2x keys' and give their folder '{folder}'")
         if p.stations:
-            self.begin(read_stations_file(p.stations))
+            known = read_stations_file(p.stations)
+            self.begin(known)
+            self._frames = StationFrames(self, self.adapter, known) if p.tf else None
         else:
             self.hear(String, STATIONS, lambda message: self.begin(self.adapter.from_msg("stations", message)), LATCHED)
         self.open_ports()
@@ -94,5 +98,7 @@ class RadioNode(ManagedNode):
             self.destroy_subscription(one)
         for one in self._timers:
             self.destroy_timer(one)
-        self._ports, self._timers = [], []
+        if self._frames is not None:
+            self._frames.close()
+        self._ports, self._timers, self._frames = [], [], None
         self.end()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.ros.diagnostics import WARN, Health
 from kd_planner_ros.ros.ports.radio_outputs import RadioOutputs
@@ -15,6 +17,7 @@ from kd_planner_ros.v2x.channel import Channel
 from kd_planner_ros.v2x.settings import GatewaySettings
 from kd_planner_ros.v2x.signing import Signer
 from kd_planner_ros.v2x.station import Sender
+from kd_planner_ros.world.roadside_objects import in_range, seen_by_boxes
 
 
 class SendingStation:
@@ -36,6 +39,11 @@ class SendingStation:
         if rate > most:
             self._health.set(f"rate of {station.id}", WARN, f"it sends up to {rate:g} messages/s, and a gateway takes {most:g} of one "
                              "station: the others are refused as flood; make picture_period_s, objects_period_s or phases_period_s longer")
+
+    def see(self, actors: np.ndarray, stamp_ns: int, now_ns: int) -> None:
+        """Send those of ``actors`` (ACTOR_DTYPE, ``map``: all that there are) that its range and its cameras show."""
+        near = actors[in_range(actors, self.sender.station)]
+        self.sender.objects(near[seen_by_boxes(near, self.sender.station)], stamp_ns, now_ns)
 
     def values(self) -> dict[str, Any]:
         """Facts for the diagnostics: for how long each kind has rested, and what CPMs and SPATEMs lacked."""

@@ -26,7 +26,7 @@ from kd_planner_ros.ros.graph.checks import check_nodes
 from kd_planner_ros.ros.graph.describe import GraphConfig, NodeProcess, describe
 from kd_planner_ros.ros.graph.environment import require_graph, transport_environment
 from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
-from kd_planner_ros.ros.graph.roadside import prepare_roadside
+from kd_planner_ros.ros.graph.roadside import carla_notes, prepare_roadside
 from kd_planner_ros.ros.graph.settings import SECTION, read_parameter_file, values_for
 from kd_planner_ros.ros.graph.site import Site, in_namespace
 from kd_planner_ros.ros.params import ModelParams
@@ -75,7 +75,7 @@ def prepare_drive(a: Mapping[str, str], folder: Path) -> Answer:
     for run_dir in filter(None, (node.effective().get("run_dir") for node in nodes)):
         _claim(Path(run_dir))
     write_objects(sensors, rig, profile.role_name, roadside.stations)
-    notes = [f"sensor file for carla_spawn_objects: {sensors}"] if a["world"] == "carla" else []
+    notes = [f"sensor file for carla_spawn_objects: {sensors}", *carla_notes(roadside)] if a["world"] == "carla" else []
     return {"environment": transport_environment(rig), "notes": notes, "nodes": [_node(node, folder) for node in nodes]}
 
 

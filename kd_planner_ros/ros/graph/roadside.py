@@ -11,7 +11,10 @@ from typing import Any
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import RoadsideWish, SensorRig, Station
 from kd_planner_ros.core.stations import read_stations_file
+from kd_planner_ros.ros.messages import find_type
 from kd_planner_ros.ros.pose_text import pose_text
+from kd_planner_ros.ros.specs.v2x_station import BRIDGE_OBJECTS
+from kd_planner_ros.wire.codec.carla import OBJECTS
 
 STATIONS_HEARD = 2
 EARLY_S, KEPT_S = 3_600.0, 30 * 86_400.0
@@ -23,7 +26,8 @@ class Roadside:
     """What follows from the argument ``v2x``.
 
     Attributes:
-        asked: the launch arguments, with ``v2x_allowed``, ``v2x_private``, ``v2x_stations`` and ``v2x_run_dir`` for the nodes.
+        asked: the launch arguments, with ``v2x_allowed``, ``v2x_private``, ``v2x_stations``, ``v2x_run_dir`` and ``v2x_bridge_objects``
+            (the topic of CARLA's road users; "": nobody tells them) for the nodes.
         stations: those for CARLA to spawn; the built-in world has its own.
         heard: whether there is a gateway.
     """
@@ -65,7 +69,16 @@ def prepare_roadside(asked: Mapping[str, Any], world: str, map_name: str, statio
     parts = _own_keys(Path(keys).absolute()) if keys else _new_keys(known or _of_map(map_name, stations), folder)
     place = {"v2x_allowed": str(parts / "allowed"), "v2x_private": str(parts / "private"), "v2x_run_dir": run_dir,
              "v2x_stations": str(Path(file).absolute()) if file else ""}
+    place["v2x_bridge_objects"] = BRIDGE_OBJECTS if world == "carla" and find_type(OBJECTS) is not None else ""
     return Roadside({**asked, **place}, known if world == "carla" else (), True)
+
+
+def carla_notes(roadside: Roadside) -> list[str]:
+    """What a user of CARLA is told before the graph starts."""
+    if not roadside.heard or roadside.asked["v2x_bridge_objects"]:
+        return []
+    return ["roadside stations send pictures alone: derived_object_msgs, in which CARLA's bridge tells the road users, is not installed; "
+            "source the workspace of the bridge"]
 
 
 def _own_keys(folder: Path) -> Path:

@@ -12,14 +12,18 @@ from sensor_msgs.msg import PointCloud2
 from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.ros.diagnostics import OK, WARN
 from kd_planner_ros.ros.lifecycle import leave, run
-from kd_planner_ros.ros.qos import LATCHED
+from kd_planner_ros.ros.pace import Pace
+from kd_planner_ros.ros.ports.station_inputs import bridge_type
+from kd_planner_ros.ros.qos import LATCHED, STATE
 from kd_planner_ros.ros.radio_node import RadioNode
 from kd_planner_ros.ros.sending import SendingStation
 from kd_planner_ros.ros.specs.v2x_station import NODE, channel_settings
+from kd_planner_ros.ros.stamps import from_stamp
 from kd_planner_ros.v2x.channel import Channel
 from kd_planner_ros.v2x.key_files import read_signers
 
 CHANNEL_PERIOD_S = 0.02
+NS = 1_000_000_000
 
 
 class V2xStationNode(RadioNode):
@@ -31,11 +35,14 @@ class V2xStationNode(RadioNode):
         self._channel = Channel()
         self._sending: dict[str, SendingStation] = {}
         self._signals: np.ndarray | None = None
+        self._pace = Pace()
         super().__init__(NODE, **options)
         self._channel = Channel(channel_settings(self.params))
 
     def open_ports(self) -> None:
         """The signals, and what sends by the clock."""
+        if topic := self.params.bridge_objects_topic:
+            self.hear(bridge_type(self.params), topic, self._take_objects, STATE)
         if self.params.signals:
             self.hear(PointCloud2, "traffic_lights_table", self._take_signals, LATCHED)
         self.repeat(CHANNEL_PERIOD_S, self._publish, "channel")
@@ -59,6 +66,7 @@ class V2xStationNode(RadioNode):
 
     def forget(self) -> None:
         """Nothing is under way."""
+        self._pace = Pace()
         self._channel.reset()
 
     def _tell_state(self) -> None:
@@ -79,6 +87,16 @@ class V2xStationNode(RadioNode):
 
     def _take_signals(self, message: PointCloud2) -> None:
         self._signals = self.adapter.from_msg("traffic_lights", message)
+
+    def _take_objects(self, message: Any) -> None:
+        """All road users of CARLA: each station sends those that it sees."""
+        stamp_ns, now_ns = from_stamp(message.header.stamp), self._watch.now_ns
+        if not self._active or now_ns is None or not self._pace.is_due("", stamp_ns, round(self.params.objects_period_s * NS)):
+            return
+        actors = self.adapter.from_msg("station_objects", message)
+        for one in self._sending.values():
+            one.see(actors, stamp_ns, now_ns)
+        self._publish()
 
     def _send_phases(self) -> None:
         now_ns = self._watch.now_ns

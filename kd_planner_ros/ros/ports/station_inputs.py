@@ -21,6 +21,7 @@ from kd_planner_ros.ros.qos import ROADSIDE, ROADSIDE_IMAGE, subscribe
 from kd_planner_ros.ros.specs.v2x_station import V2xStationParams
 from kd_planner_ros.ros.stamps import from_stamp
 from kd_planner_ros.v2x.station import Sender
+from kd_planner_ros.wire.codec.carla import OBJECTS
 from kd_planner_ros.wire.codec.etsi import CPM, perceived_of
 
 NS = 1_000_000_000
@@ -30,11 +31,12 @@ class StationInputs:
     """Hands what comes from one station's sensors to ``sender``; ``after`` is called then.
 
     Raises:
-        ConfigError: a topic of ``params`` with other names in braces than ``{station}`` and ``{camera}``; CPMs beside object lists.
+        ConfigError: a topic of ``params`` with other names in braces than ``{station}`` and ``{camera}``; two sources of object lists.
     """
 
     def __init__(self, node: Any, adapter: Any, params: V2xStationParams, sender: Sender, health: Health, now_ns: Callable[[], int | None],
                  after: Callable[[], None]):
+        _require_one_source(params)
         cpm = _cpm_type(params) if params.cpm_topic else None
         self._adapter, self._sender, self._now_ns, self._after = adapter, sender, now_ns, after
         self._pace = Pace()
@@ -87,11 +89,29 @@ class StationInputs:
         self._ports = []
 
 
+def _require_one_source(params: V2xStationParams) -> None:
+    """A station sends one object list: two sources would replace each other and mix their ids."""
+    given = [name for name in ("objects_topic", "cpm_topic", "bridge_objects_topic") if getattr(params, name)]
+    if len(given) > 1:
+        raise ConfigError(f"one source of object lists: {given[-1]} with an empty {given[0]}, or {given[0]} alone",
+                          " beside ".join(f"{name} {getattr(params, name)!r}" for name in given),
+                          f"give {given[0]} as '', or leave {given[-1]} out")
+
+
+def bridge_type(params: V2xStationParams) -> type:
+    """The message type in which CARLA's bridge tells the road users.
+
+    Raises:
+        ConfigError: its package is not installed.
+    """
+    found = find_type(OBJECTS)
+    if found is None:
+        raise ConfigError("package derived_object_msgs for parameter bridge_objects_topic", "it is not installed",
+                          "source the workspace of CARLA's bridge, or leave bridge_objects_topic out")
+    return found
+
+
 def _cpm_type(params: V2xStationParams) -> type:
-    if params.objects_topic:  # a station sends one object list: two sources would replace each other and mix their ids
-        raise ConfigError("one source of object lists: cpm_topic with an empty objects_topic, or objects_topic alone",
-                          f"objects_topic {params.objects_topic!r} beside cpm_topic {params.cpm_topic!r}",
-                          "give objects_topic as '', or leave cpm_topic out")
     found = find_type(CPM)
     if found is None:
         raise ConfigError("package etsi_its_cpm_ts_msgs for parameter cpm_topic", "it is not installed",

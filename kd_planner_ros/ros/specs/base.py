@@ -119,6 +119,10 @@ MODEL_OUTPUTS = (DIAGNOSTICS, Port(PROCESSING_TIME, OUT, "std_msgs/Float64", STA
                                    "wall milliseconds from a complete set to its published result, with each result"))
 """What every node with a model writes beside its results."""
 STATIONS = "/carla/stations"
+STATION_FRAMES = Port("tf_static", OUT, "tf2_msgs/TFMessage", STATIC,
+                      "`map` to the cameras of the stations; with parameters `tf` and `stations`, where tf2_msgs is installed")
+TF_TEXT = ("send the frames of the cameras of the stations that parameter `stations` names; false: somebody else does, as the built-in "
+           "world and CARLA's bridge do")
 MODEL_INPUTS = (
     Port("<camera>/image", IN, "sensor_msgs/Image", SENSOR, "each camera that the model declares"),
     Port("<camera>/camera_info", IN, "sensor_msgs/CameraInfo", SENSOR,

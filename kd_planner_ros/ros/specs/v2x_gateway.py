@@ -17,7 +17,9 @@ from kd_planner_ros.ros.specs.base import (
     ROADSIDE_IMAGE,
     SENSOR,
     STATE,
+    STATION_FRAMES,
     STATIONS,
+    TF_TEXT,
     NodeSpec,
     Place,
     Port,
@@ -46,9 +48,15 @@ class V2xGatewayParams(CommonParams):
     lidar: str = param("", "topic of the car's LiDAR: reported objects in the middle of space that it sees to be free are refused as "
                            "ghosts; empty: none")
     lidar_pose: str = param("", "place of that LiDAR in base_link: x y z in metres, roll pitch yaw in degrees; must be given with `lidar`")
+    tf: bool = param(True, TF_TEXT)
     run_dir: str = param("", "folder for v2x.jsonl (states, and pictures in roadside/) and v2x_rejected.jsonl (the newest refused "
                              "messages); empty: none")
     autostart: bool = param(False, "configure and activate without a lifecycle manager")
+
+
+def _defaults(graph: Any) -> Mapping[str, Any]:
+    """What follows from the graph: how long its own stations take to be heard, and who sends their frames: the worlds do."""
+    return {**_link(graph), **({} if graph.world == "none" else {"tf": False})}
 
 
 def _link(graph: Any) -> Mapping[str, Any]:
@@ -73,6 +81,8 @@ NODE = NodeSpec("v2x_gateway", "Judges what roadside stations send by radio and 
     Port("/v2x/stations", OUT, "std_msgs/String", LATCHED, "JSON: the stations that have a key"),
     Port("/v2x/<station>/<camera>/image", OUT, "sensor_msgs/Image", ROADSIDE_IMAGE,
          "`bgra8`, a picture that was accepted; in COOP_FULL alone"),
+    Port("/v2x/<station>/<camera>/camera_info", OUT, "sensor_msgs/CameraInfo", LATCHED,
+         "that camera, of the size of the picture that was accepted last"),
     Port("/v2x/<station>/objects", OUT, "sensor_msgs/PointCloud2", ROADSIDE,
          "road users that this station reported (ACTOR_DTYPE) in `map`, stamped when they were measured"),
     Port("/v2x/objects", OUT, "sensor_msgs/PointCloud2", STATE,
@@ -82,8 +92,9 @@ NODE = NodeSpec("v2x_gateway", "Judges what roadside stations send by radio and 
     Port("/v2x/silent", OUT, "sensor_msgs/PointCloud2", STATE,
          "stations in range that send no object list (SILENT_DTYPE): number, place, seconds since the last one; one a period"),
     Port("/v2x/state", OUT, "std_msgs/String", LATCHED, "JSON: COOP_FULL, COOP_OBJECTS, EGO_ONLY or MINIMAL_RISK, and why; on change"),
+    STATION_FRAMES,
     DIAGNOSTICS),
-    Place(3, hears_roadside, _link,
+    Place(3, hears_roadside, _defaults,
           parameters=lambda graph: {"keys": graph.asked.get("v2x_allowed", ""), "stations": graph.asked.get("v2x_stations", ""),
                                     "run_dir": graph.asked.get("v2x_run_dir", ""), "lidar": graph.asked.get("v2x_lidar", ""),
                                     "lidar_pose": graph.asked.get("v2x_lidar_pose", "")},

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, make_dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kd_planner_ros.ros.params import CommonParams, param
 from kd_planner_ros.ros.specs.base import (
@@ -14,7 +15,10 @@ from kd_planner_ros.ros.specs.base import (
     RADIO,
     ROADSIDE,
     ROADSIDE_IMAGE,
+    STATE,
+    STATION_FRAMES,
     STATIONS,
+    TF_TEXT,
     NodeSpec,
     Place,
     Port,
@@ -25,6 +29,8 @@ from kd_planner_ros.v2x.channel_settings import ChannelSettings
 if TYPE_CHECKING:
     from kd_planner_ros.core.sensors import Station
 
+BRIDGE_OBJECTS = "/carla/objects"
+"""Where CARLA's bridge tells all road users: the sensor file asks it to (``ros/carla_objects.py``)."""
 CHANNEL = "channel_"
 """What the names of the channel's parameters begin with."""
 _MOST = 1_000_000_000
@@ -54,7 +60,10 @@ class V2xStationParams(_ChannelParams):  # type: ignore[misc, valid-type]
     keys: str = param("", "folder with the stations' private keys, the folder 'private' that 'kd-planner v2x keys' makes")
     image_topic: str = param("/carla/{station}/{camera}/image", "topic of the pictures; one that ends with /compressed is read as "
                                                                 "sensor_msgs/CompressedImage")
-    objects_topic: str = param("/carla/{station}/objects", "topic of the object lists; empty: none, as `cpm_topic` needs it")
+    objects_topic: str = param("/carla/{station}/objects", "topic of the object lists; empty: none, as `cpm_topic` and "
+                                                           "`bridge_objects_topic` need it")
+    bridge_objects_topic: str = param("", "topic of all road users as CARLA's bridge sends them (derived_object_msgs/ObjectArray), such as "
+                                          "/carla/objects: each station sends those that its range and its cameras show; empty: none")
     cpm_topic: str = param("", "topic of ETSI CPMs that the on-board unit has checked, such as /etsi_its_conversion/cpm_ts/out; their "
                                "objects are sent as the object lists of the one station `station`; empty: none")
     cpm_station: int = param(0, "station id in the CPMs that this station sends on; others are left out and counted", low=0, high=2**32 - 1)
@@ -73,6 +82,7 @@ class V2xStationParams(_ChannelParams):  # type: ignore[misc, valid-type]
     objects_period_s: float = param(0.1, "least time between two object lists, s", low=0.05, high=10.0)
     phases_period_s: float = param(0.2, "time between two lists of signal phases, s; of SPATEMs the least time between two that are sent",
                                    low=0.05, high=10.0)
+    tf: bool = param(True, TF_TEXT)
     first_sequence: int = param(0, "sequence number of the first message; 0: milliseconds since 1970, so that a station that was started "
                                    "again goes on above its last one", low=0, high=2**62)
     autostart: bool = param(False, "configure and activate without a lifecycle manager")
@@ -85,9 +95,20 @@ def channel_settings(params: object) -> ChannelSettings:
 
 def messages_per_s(params: V2xStationParams, station: Station) -> float:
     """How many messages ``station`` sends in a second at most."""
-    listed, signals = params.objects_topic or params.cpm_topic, params.signals or params.spatem_topic
+    listed = params.objects_topic or params.cpm_topic or params.bridge_objects_topic
+    signals = params.signals or params.spatem_topic
     return (len(station.cameras) / params.picture_period_s + bool(listed) / params.objects_period_s
             + bool(signals) / params.phases_period_s)
+
+
+def _in_world(graph: Any) -> Mapping[str, Any]:
+    """What the world around the node makes of its parameters. The worlds send the stations' frames themselves; CARLA's bridge tells the
+    road users, where its messages are installed and no other source is asked for."""
+    if graph.world == "builtin":
+        return {"tf": False, "first_sequence": 1}
+    asked = any(graph.said("v2x_station", name) for name in ("objects_topic", "cpm_topic"))
+    told = "" if asked else graph.asked.get("v2x_bridge_objects", "")
+    return {"tf": False, **({"objects_topic": "", "bridge_objects_topic": told} if told else {})}
 
 
 NODE = NodeSpec("v2x_station", "Compresses, signs and sends what roadside stations see.", V2xStationParams, (
@@ -96,6 +117,8 @@ NODE = NodeSpec("v2x_station", "Compresses, signs and sends what roadside statio
          "a roadside camera; parameter `image_topic` names another topic; compressed ones are heard best effort"),
     Port("/carla/<station>/objects", IN, "sensor_msgs/PointCloud2", ROADSIDE,
          "table of road users (ACTOR_DTYPE) in `map`; parameter `objects_topic` names another topic"),
+    Port(BRIDGE_OBJECTS, IN, "derived_object_msgs/ObjectArray", STATE,
+         "all road users, read at parameter `bridge_objects_topic`; only where it is installed"),
     Port("/etsi_its_conversion/cpm_ts/out", IN, "etsi_its_cpm_ts_msgs/CollectivePerceptionMessage", ROADSIDE,
          "objects, read at parameter `cpm_topic`; only where it is installed"),
     Port("/etsi_its_conversion/spatem_ts/out", IN, "etsi_its_spatem_ts_msgs/SPATEM", ROADSIDE,
@@ -108,7 +131,7 @@ NODE = NodeSpec("v2x_station", "Compresses, signs and sends what roadside statio
     Port("/radio/<station>/phases", OUT, "sensor_msgs/PointCloud2", RADIO, "the signals in range (PHASE_DTYPE)"),
     Port("/radio/<station>/signature", OUT, "std_msgs/String", RADIO, "JSON, before each message: its kind, camera, stamp_ns, sequence "
                                                                       "and signature"),
+    STATION_FRAMES,
     DIAGNOSTICS),
-    Place(3, lambda graph: hears_roadside(graph) and graph.world != "none",
-          lambda graph: {"first_sequence": 1} if graph.world == "builtin" else {},
+    Place(3, lambda graph: hears_roadside(graph) and graph.world != "none", _in_world,
           lambda graph: {"keys": graph.asked.get("v2x_private", ""), "stations": graph.asked.get("v2x_stations", "")}))

@@ -28,7 +28,7 @@ from kd_planner_ros.ros import carla_objects
 from kd_planner_ros.ros.adapters import carla_bridge, carla_bridge_lb2, carla_native, standard
 from kd_planner_ros.ros.adapters.frames_tf import sensor_mounts, vehicle_mount
 from kd_planner_ros.ros.adapters.plan_markers import plan_to_markers
-from kd_planner_ros.ros.ports import world_outputs
+from kd_planner_ros.ros.ports import station_frames, world_outputs
 from kd_planner_ros.ros.ports.roadside_outputs import station_mounts
 from kd_planner_ros.ros.profiles import load_profile, make_adapter
 from kd_planner_ros.ros.specs import known_ports
@@ -286,6 +286,21 @@ def test_the_world_sends_static_frames_once_and_the_vehicle_every_tick(monkeypat
     assert len(moving) == 3 and [mount.child for mount in moving[0]] == ["ego_vehicle"]
 
 
+@pytest.mark.parametrize("installed", [False, True])
+def test_the_frames_of_stations_out_of_a_file_are_sent_once(monkeypatch, installed):
+    """A stand-in for tf2_msgs, which is not on PyPI."""
+    sent, closed = [], []
+    adapter = SimpleNamespace(type_of=lambda channel: object if installed else None, to_msg=lambda channel, mounts, stamp_ns: mounts)
+    port = SimpleNamespace(publish=sent.append)
+    monkeypatch.setattr(station_frames, "advertise", lambda node, kind, topic, profile: port)
+    one = Station("rsu", Pose(5.0, 6.0), (CameraSpec("north", Pose(5.0, 6.0, 7.0), 64, 32, 90.0),))
+    frames = station_frames.StationFrames(SimpleNamespace(destroy_publisher=closed.append), adapter, (one, Station("blind", Pose())))
+    assert [[mount[:2] for mount in mounts] for mounts in sent] == ([[("map", "rsu/north")]] if installed else [])
+    assert frames.values() == {"frames of station cameras": 1 if installed else "none: tf2_msgs is not installed"}
+    frames.close()
+    assert closed == ([port] if installed else [])
+
+
 @pytest.mark.parametrize("profile", ["carla_bridge", "autoware"])
 def test_reverse_and_hand_brake_of_another_controller_are_not_passed_over(profile):
     adapter = make_adapter(profile, "hero", "0.9.15")
@@ -314,6 +329,8 @@ def test_the_sensor_file_there_and_back():
                     (LidarSpec("lidar", Pose(z=2.5), channels=32, period_s=0.1),), roadside=RoadsideWish(2, 90.0, objects=True))
     station = Station("rsu", Pose(5.0, 6.0), (CameraSpec("north", Pose(5.0, 6.0, 7.0, pitch=0.4), 64, 32, 90.0),))
     content = carla_objects.to_objects(rig, "hero", stations=(station,))
+    assert content["objects"][2] == {"type": "sensor.pseudo.objects", "id": "objects"}, "the bridge then sends /carla/objects"
+    assert len(carla_objects.to_objects(rig, "hero")["objects"]) == 1
     assert content["objects"][1]["id"] == "rsu/north" and content["objects"][1]["spawn_point"]["z"] == 7.0
     ego = content["objects"][0]
     assert ego["id"] == "hero" and ego["sensors"][0]["spawn_point"]["yaw"] == pytest.approx(60.0)

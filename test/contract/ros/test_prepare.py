@@ -12,7 +12,7 @@ from support.perception import install_network, save_tiny
 
 from kd_planner_ros.core.errors import KdPlannerError
 from kd_planner_ros.core.stations import read_stations_file
-from kd_planner_ros.ros.graph import arguments
+from kd_planner_ros.ros.graph import arguments, roadside
 from kd_planner_ros.ros.graph.prepare import ANSWER, REQUEST, prepare_drive, prepare_train
 from kd_planner_ros.ros.graph.settings import read_parameter_file, values_for
 from kd_planner_ros.ros.pose_text import read_pose
@@ -81,6 +81,7 @@ def test_roadside_stations_are_heard_through_a_gateway(tmp_path):
     assert list(nodes) == ["planner", "controller", "v2x_gateway", "v2x_station", "world"]
     gateway, station = nodes["v2x_gateway"], nodes["v2x_station"]
     assert (Path(gateway["keys"]) / "station_0.json").is_file() and (Path(station["keys"]) / "station_0.json").is_file()
+    assert gateway["tf"] is False and station["tf"] is False, "the world sends their frames"
     assert gateway["keys"] != station["keys"] and station["first_sequence"] == 1 and gateway["run_dir"] == str(tmp_path / "run")
     assert nodes["controller"]["v2x"] and nodes["planner"]["roadside_topics"] == "/v2x" and "stations" not in gateway
     wish = json.loads((tmp_path / "a" / "sensors.json").read_text())["kd_planner_ros"]["roadside"]
@@ -119,16 +120,34 @@ def test_stations_beside_carla_need_a_file_and_keys(tmp_path):
     (tmp_path / "town.yaml").write_text("stations: [{id: north, x: 1.0, y: 2.0, cameras: [{id: east, z: 7.0, width: 64, height: 36}]}]\n")
     make_keys(tmp_path / "keys", read_stations_file(tmp_path / "town.yaml"), 0.0, 1e10)
     words = ["v2x:=true", f"v2x_stations:={tmp_path / 'town.yaml'}", f"v2x_keys:={tmp_path / 'keys'}"]
-    _, nodes = drive(tmp_path / "a", "world:=carla", *words)
+    answer, nodes = drive(tmp_path / "a", "world:=carla", *words)
+    assert "bridge_objects_topic" not in nodes["v2x_station"] and "derived_object_msgs" in answer["notes"][1]
+    assert nodes["v2x_gateway"]["tf"] is False and nodes["v2x_station"]["tf"] is False, "CARLA's bridge sends their frames"
     assert nodes["v2x_station"]["stations"] == nodes["v2x_gateway"]["stations"] == str(tmp_path / "town.yaml")
     objects = json.loads((tmp_path / "a" / "sensors.json").read_text())["objects"]
-    assert [one["id"] for one in objects] == ["ego_vehicle", "north/east"] and "first_sequence" not in nodes["v2x_station"]
+    assert [one["id"] for one in objects] == ["ego_vehicle", "north/east", "objects"] and "first_sequence" not in nodes["v2x_station"]
     _, nodes = drive(tmp_path / "b", "world:=none", *words)
     assert "v2x_gateway" in nodes and "v2x_station" not in nodes, "the stations stand at the road"
+    assert "tf" not in nodes["v2x_gateway"], "by default it sends their frames"
     for bad, sentence in ((words[:2], "v2x_keys"), (words[1:], "v2x alone"), ([*words[:2], f"v2x_keys:={tmp_path}"], "allowed"),
                           (["v2x:=true", words[2], "v2x_stations:=nowhere.yaml"], "no such file")):
         with pytest.raises(KdPlannerError, match=sentence):
             drive(tmp_path / "c", "world:=carla", *bad)
+
+
+@pytest.mark.parametrize("mine", ["", "objects_topic: /detector", "cpm_topic: /cpm"])
+def test_stations_in_carla_send_what_the_bridge_tells_unless_another_source_is_named(tmp_path, monkeypatch, mine):
+    """As where derived_object_msgs is installed."""
+    monkeypatch.setattr(roadside, "find_type", lambda kind: object)
+    (tmp_path / "town.yaml").write_text("stations: [{id: north, x: 1.0, y: 2.0}]\n")
+    (tmp_path / "mine.yaml").write_text(parameters("/**/v2x_station", f"{{{mine}}}"))
+    make_keys(tmp_path / "keys", read_stations_file(tmp_path / "town.yaml"), 0.0, 1e10)
+    answer, nodes = drive(tmp_path / "a", "world:=carla", "v2x:=true", f"v2x_stations:={tmp_path / 'town.yaml'}",
+                          f"v2x_keys:={tmp_path / 'keys'}", f"params_file:={tmp_path / 'mine.yaml'}")
+    told = nodes["v2x_station"]
+    assert (told.get("objects_topic"), told.get("bridge_objects_topic")) == (
+        {"": ("", "/carla/objects"), "objects_topic: /detector": ("/detector", None), "cpm_topic: /cpm": (None, None)}[mine])
+    assert len(answer["notes"]) == 1
 
 
 def test_a_fallback_planner_stands_by(tmp_path):

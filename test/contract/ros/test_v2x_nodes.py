@@ -12,13 +12,14 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned envi
 
 from nav_msgs.msg import Odometry
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import String
+from support import foreign
 from support.graph import wait_for
 from support.v2x import START_NS, S, actor, ego, picture, station
 
 from kd_planner_ros.core.ego import Pose
-from kd_planner_ros.core.scene import SIGNAL_DTYPE, ActorKind, LightState
+from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind, LightState
 from kd_planner_ros.core.stations import stations_to_data
 from kd_planner_ros.core.v2x import OBJECTS, PHASE_DTYPE, PHASES, PICTURE, CoopState, RadioMessage
 from kd_planner_ros.imaging.compressed import decompress
@@ -36,6 +37,7 @@ from kd_planner_ros.v2x.channel import fate
 from kd_planner_ros.v2x.channel_settings import ChannelSettings
 from kd_planner_ros.v2x.key_files import make_keys, read_signer
 from kd_planner_ros.v2x.payloads import pack_rows
+from kd_planner_ros.wire.codec import carla
 from kd_planner_ros.wire.codec.etsi import Perceived
 from kd_planner_ros.wire.codec.etsi_signals import Lanes, Phases, StopLine
 from kd_planner_ros.wire.codec.radio import SignatureNote
@@ -129,7 +131,8 @@ def car(graph, site):
 
 
 def test_signed_messages_pass_and_reach_the_car(graph, site):
-    car, pictures = Car(graph, site, run_dir=str(site / "run")), []
+    car, pictures, infos = Car(graph, site, run_dir=str(site / "run")), [], []
+    graph.node.create_subscription(CameraInfo, "/v2x/north/camera/camera_info", infos.append, LATCHED)
     graph.node.create_subscription(Image, "/v2x/north/camera/image", pictures.append, ROADSIDE)
     assert wait_for(lambda: car.node.count_subscribers("/v2x/north/camera/image") == 1, 30.0)
     for tick in range(21):
@@ -141,6 +144,11 @@ def test_signed_messages_pass_and_reach_the_car(graph, site):
     assert answer.stamp_ns == car.now_ns and answer.ages_s == pytest.approx([0.02]) and answer.rows["x"].tolist() == [22.0]
     assert wait_for(lambda: pictures and pictures[-1].header.stamp == to_stamp(car.now_ns - 20 * MS))
     np.testing.assert_array_equal(car.adapter.image_from_msg(pictures[-1]), decompress(last))
+    assert wait_for(lambda: infos) and [(one.width, one.height, one.header.frame_id) for one in infos] == [(128, 72, "north/camera")]
+    car.at(2.1)
+    car.send(car.message(jpeg=picture(1, 64, 36)))
+    car.drive()
+    assert wait_for(lambda: len(infos) == 2) and (infos[1].width, infos[1].k[0]) == (64, infos[0].k[0] / 2)
     values = car.node._gate.values()
     assert values["state"] == "COOP_FULL" and values["bytes/s as sent"] > 0 and values["bytes/s raw"] > values["bytes/s as sent"]
     assert car.node.trigger_deactivate()
@@ -449,6 +457,32 @@ def test_cpms_beside_object_lists_are_refused(graph, site):
                                         "station": "north", "cpm_topic": "/cpm"})
     assert not autostart(node)
     assert "cpm_topic with an empty objects_topic" in node.health.worst[1] and "give objects_topic as ''" in node.health.worst[1]
+    graph.spin_in_thread(node)
+
+
+def test_road_users_of_carlas_bridge_are_cut_to_what_the_station_sees(graph, site, monkeypatch):
+    """The message classes are stand-ins: derived_object_msgs is not installed here."""
+    given = {"bridge_objects_topic": "/carla/objects", "objects_topic": "", "signals": False}
+    node = graph.start(V2xStationNode, {"keys": str(site / "keys" / "private"), "stations": str(site / "stations.json"), **given})
+    assert not autostart(node) and "derived_object_msgs" in node.health.worst[1]
+    monkeypatch.setattr(station_inputs, "find_type", lambda kind: String)
+    assert autostart(node), node.health.worst
+    van = actor(1, x=30.0, y=0.0, kind=ActorKind.TRUCK, length=6.0, width=2.5, height=4.0)
+    rows = np.concatenate([van, actor(2, x=34.2, y=0.0), actor(3, x=25.0, y=6.0), actor(4, x=-20.0), actor(5, x=200.0)])
+    heard, sending, now_ns = [], node._sending["north"], node._watch.now_ns
+    monkeypatch.setattr(sending.outputs, "send", heard.append)
+    for late_ns in (0, 50 * MS, 100 * MS):
+        node._take_objects(carla.object_array(foreign.make, rows, now_ns + late_ns, "map"))
+    assert [one.stamp_ns - now_ns for one in heard] == [0, 100 * MS], "10 Hz"
+    sent = np.frombuffer(heard[0].payload, ACTOR_DTYPE)
+    assert set(sent["id"].tolist()) == {1, 3}, "2 stands behind the lorry, 4 behind the camera, 5 out of range"
+    graph.spin_in_thread(node)
+
+
+def test_two_sources_of_object_lists_are_refused(graph, site):
+    node = graph.start(V2xStationNode, {"keys": str(site / "keys" / "private"), "stations": str(site / "stations.json"),
+                                        "bridge_objects_topic": "/carla/objects"})
+    assert not autostart(node) and "give objects_topic as '', or leave bridge_objects_topic out" in node.health.worst[1]
     graph.spin_in_thread(node)
 
 

@@ -9,7 +9,7 @@ from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, Station
 from kd_planner_ros.world.render import Renderer
 from kd_planner_ros.world.roadside import objects_view, view_of
-from kd_planner_ros.world.roadside_objects import MIN_PIXELS, outline_px, seen_by
+from kd_planner_ros.world.roadside_objects import MIN_PIXELS, outline_px, seen_by, seen_by_boxes
 
 CAR, VAN, WALKER = (4.5, 1.8, 1.5), (4.9, 1.9, 2.0), (0.5, 0.6, 1.75)
 WISH = RoadsideWish(objects=True)
@@ -38,6 +38,21 @@ def test_a_walker_behind_a_van_is_seen_from_one_side_only(renderer):
     state = scene(actor(ActorKind.CAR, 20.0, -4.0, VAN, seed=1), actor(ActorKind.PEDESTRIAN, 23.2, -4.0, WALKER, seed=2))
     low, across = station(y=-4.0, z=2.0), station(x=40.0, y=6.0, yaw=np.pi)
     assert ids(renderer, state, low) == [1] and ids(renderer, state, across) == [1, 2]
+
+
+@pytest.mark.parametrize("place", [{"y": -4.0, "z": 2.0}, {"x": 40.0, "y": 6.0, "yaw": np.pi}], ids=["hidden", "seen"])
+def test_boxes_hide_whom_the_instance_picture_hides(renderer, place):
+    """The boxes' own picture says the same as the renderer's where no house stands: also of what lies behind, beside and far away."""
+    rows = scene(actor(ActorKind.CAR, 20.0, -4.0, VAN, seed=1), actor(ActorKind.PEDESTRIAN, 23.2, -4.0, WALKER, seed=2),
+                 actor(ActorKind.CAR, -30.0, 0.0, CAR, seed=3), actor(ActorKind.PEDESTRIAN, 140.0, 0.0, WALKER, seed=4),
+                 actor(ActorKind.CAR, 30.0, 2.0, CAR, seed=5))
+    one = station(**place)
+    assert rows.actors["id"][seen_by_boxes(rows.actors, one)].tolist() == ids(renderer, rows, one)
+
+
+def test_boxes_of_no_car_and_of_a_station_without_cameras():
+    assert seen_by_boxes(np.zeros(0, ACTOR_DTYPE), station()).tolist() == []
+    assert seen_by_boxes(np.zeros(3, ACTOR_DTYPE), Station("blind", Pose())).tolist() == [True, True, True]
 
 
 def test_the_range_is_that_of_the_station(renderer):
