@@ -20,7 +20,7 @@ from kd_planner_ros.evaluation.pdm.drives import DriveScenes, Plans, plans_from_
 from kd_planner_ros.evaluation.pdm.measure import BEYOND, Judged, Key, Scores, judge_drivers, score_driver, score_plans
 from kd_planner_ros.evaluation.pdm.motion import reaches
 from kd_planner_ros.evaluation.pdm.score import MULTIPLIERS, V1_MULTIPLIERS, V1_WEIGHTS, WEIGHTS
-from kd_planner_ros.evaluation.pdm.summary import CONFIDENCE, Blocks, summarise, tables
+from kd_planner_ros.evaluation.pdm.summary import CONFIDENCE, WANTED_SCENES, Blocks, summarise, tables
 from kd_planner_ros.evaluation.run_folder import lock_settings
 from kd_planner_ros.networks.planner import PLANNER
 from kd_planner_ros.networks.registry import find_network, is_weightless
@@ -39,8 +39,8 @@ def run(config: PdmsConfig, progress: bool = True) -> dict[str, Any]:
     ``horizons`` holds by horizon the ``planners`` with totals, intervals and parts (``summary.summarise``), over the ``scenes`` in which
     all of them have a plan that reaches so far, and ``not_scored`` with reasons: a planner with plans in fewer than ``LEAST_SHARE`` of
     the scenes is among those, so that the others keep theirs. ``with_plans`` counts each row's own scenes, ``beyond`` those of
-    the table in which it left what the scene holds of the road. ``left_out`` counts instants of the recordings by reason,
-    ``without_plan`` the scenes that each planner has no plan for.
+    the table in which it left what the scene holds of the road; over fewer than ``wanted_scenes`` intervals are wide. ``left_out`` counts
+    instants of the recordings by reason, ``without_plan`` the scenes that each planner has no plan for.
 
     Raises:
         BagError: no recording, a broken one, one that lacks what scenes need, or no scene.
@@ -198,9 +198,9 @@ def _result(config: PdmsConfig, drives: Sequence[DriveScenes], plans: Mapping[st
                for name, own in plans.items() if own}
     left_out = sum((drive.found.left_out for drive in drives), Counter[str]())
     return {"drives": len(drives), "recordings": sum(len(drive.sources) for drive in drives), "scenes": len(wanted),
-            "left_out": dict(left_out), "without_plan": without, "no_sensors": dict(missing), "horizons": dict(horizons),
-            "seed": config.seed, "every_s": config.every_s, "baseline": config.baseline, "extend": config.extend,
-            "resamples": config.resamples, "confidence": CONFIDENCE, "block_s": config.block_s,
+            "wanted_scenes": WANTED_SCENES, "left_out": dict(left_out), "without_plan": without, "no_sensors": dict(missing),
+            "horizons": dict(horizons), "seed": config.seed, "every_s": config.every_s, "baseline": config.baseline,
+            "extend": config.extend, "resamples": config.resamples, "confidence": CONFIDENCE, "block_s": config.block_s,
             "formula": {"PDMS": {"multipliers": list(V1_MULTIPLIERS), "weights": dict(V1_WEIGHTS)},
                         "EPDMS": {"multipliers": list(MULTIPLIERS), "weights": dict(WEIGHTS)}}}
 

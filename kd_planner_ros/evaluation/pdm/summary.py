@@ -12,6 +12,8 @@ from kd_planner_ros.evaluation.pdm.measure import Key, Scores
 TOTALS = ("PDMS", "EPDMS", "EPDMS_unfiltered")
 PARTS = ("NC", "DAC", "DDC", "TLC", "EP", "TTC", "LK", "HC", "EC", "EP_v1", "C")
 CONFIDENCE = 0.95
+WANTED_SCENES = 500
+"""Figures over fewer scenes are printed with a warning: differences of a few points lie within their intervals."""
 
 
 class Blocks:
@@ -68,7 +70,18 @@ def tables(result: Mapping[str, Any]) -> list[str]:
             lines += ["Scenes with plans of its own: " + ", ".join(f"{name} {count}" for name, count in fewer.items()) + "."]
         lines += [f"{name} left the known road in {count} scenes, which count as off the road." for name, count in
                   one.get("beyond", {}).items()]
+        lines += _few(horizon, one)
     return lines[1:]
+
+
+def _few(horizon: str, one: Mapping[str, Any]) -> list[str]:
+    """What to do where the scenes over ``horizon`` are fewer than ``WANTED_SCENES``; nothing where there are enough, or none."""
+    if not one["planners"] or one["scenes"] >= WANTED_SCENES:
+        return []
+    widest = max(row["PDMS"]["high"] - row["PDMS"]["low"] for row in one["planners"].values())
+    return [f"{one['scenes']} scenes over {horizon} s are few: an interval of PDMS is {100.0 * widest:.1f} points wide, and intervals "
+            f"from few blocks of time ({one['blocks']}) are too narrow. At least {WANTED_SCENES} scenes that no planner was trained on are "
+            "wanted: record more drives of a held-out map ('kd-planner record --no-disturb'), or lower --every-s."]
 
 
 def _line(name: str, row: Mapping[str, Any]) -> str:

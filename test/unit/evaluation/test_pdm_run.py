@@ -23,7 +23,7 @@ from kd_planner_ros.evaluation.pdm.drives import DriveScenes
 from kd_planner_ros.evaluation.pdm.measure import judge_drivers, score_plans
 from kd_planner_ros.evaluation.pdm.recorded import RecordedScenes, _way_m, _with_pictures, read_scenes
 from kd_planner_ros.evaluation.pdm.run import _together, _why_not, run
-from kd_planner_ros.evaluation.pdm.summary import Blocks, tables
+from kd_planner_ros.evaluation.pdm.summary import PARTS, TOTALS, Blocks, tables
 from kd_planner_ros.networks.planner import Planner
 
 MAP = "hand.net.xml"
@@ -323,6 +323,18 @@ def test_the_command_prints_the_table(tmp_path, monkeypatch, capsys):
     assert json.loads(lines[-1])["scenes"] == 4
     assert any(line.startswith("| expert | ") for line in lines)
     assert "4 scenes of 1 drives; left out: 4 no history or future in the recording" in lines
+    assert any(line.startswith("4 scenes over 2 s are few: ") and "At least 500 scenes" in line for line in lines)
+
+
+def test_few_scenes_are_told_with_the_widest_interval():
+    def over(scenes: int, **widths: float) -> list[str]:
+        total = {name: {"mean": 0.5, "low": 0.5 - width / 2.0, "high": 0.5 + width / 2.0} for name, width in widths.items()}
+        rows = {name: {**dict.fromkeys(TOTALS, one), "parts": dict.fromkeys(PARTS, 1.0)} for name, one in total.items()}
+        return tables({"horizons": {"2": {"scenes": scenes, "blocks": 7, "planners": rows, "not_scored": {}, "with_plans": {}}}})
+
+    told = over(499, expert=0.02, student=0.123)[-1]
+    assert told.startswith("499 scenes over 2 s are few: an interval of PDMS is 12.3 points wide") and "(7)" in told and "--every-s" in told
+    assert over(500, expert=0.02)[-1].startswith("| expert |") and "few" not in "".join(over(0))
 
 
 # --- intervals -------------------------------------------------------------------------------------------------------
