@@ -36,16 +36,17 @@ class UnifiedEncoder(nn.Module):
 
     def __init__(self, config: UnifiedEncoderConfig):
         super().__init__()
-        widths, channels = config.widths, config.widths.swin.channels
+        widths, channels, published = config.widths, config.widths.swin.channels, config.size == "full"
         self.metres = config.metres_per_unit
         self.encoder, self.segmentation = build_segmentation(widths)
-        self.depth = DepthDecoder(channels, widths.depth, published=config.size == "full")
+        self.depth = DepthDecoder(channels, widths.depth, published)
         size = config.input_height, config.input_width
         matcher = Matcher(channels, widths.matching, config.intrinsics.tolist(), size) if config.matching else None
         self.pose = PoseDecoder(channels, widths.pose, widths.pose_head, matcher)
         shape, cap = (channels, widths.motion_half, widths.motion_cap), widths.motion_cap
-        self.flow = MotionDecoder(*shape, 3) if matcher is None else MatchedFlow(channels, cap, size, config.intrinsics.tolist())
-        self.motion = MotionDecoder(*shape, 1) if matcher is None else MatchedMask(*shape, size)
+        self.flow = (MotionDecoder(*shape, 3, published) if matcher is None else
+                     MatchedFlow(channels, cap, size, config.intrinsics.tolist()))
+        self.motion = MotionDecoder(*shape, 1, published) if matcher is None else MatchedMask(*shape, size)
         self.learns_from_sources = True
 
     def forward(self, image: Tensor, before: Tensor, before_1: Tensor, before_2: Tensor, before_3: Tensor, before_4: Tensor,

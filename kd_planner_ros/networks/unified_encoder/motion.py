@@ -156,10 +156,13 @@ class MotionDecoder(FieldDecoder):
         channels: of one picture's features.
         half: channels at stride 2.
         cap, out: as for ``FieldDecoder``.
+        published: the order of operations of the paper's table: the 1x1 convolution behind the interpolation, whose weights sum to 1. It
+            gives the same before it, and costs a quarter.
     """
 
-    def __init__(self, channels: Sequence[int], half: int, cap: int, out: int):
+    def __init__(self, channels: Sequence[int], half: int, cap: int, out: int, published: bool = False):
         super().__init__([*(2 * one for one in reversed(channels)), half, 6], cap, out, FLOW_SCALE)
+        self._published = published
         self.narrow = nn.Conv2d(2 * channels[0], half, 1)
         self.finer = nn.Sequential(ResidualBlock(half, half, end=elu), ResidualBlock(half, half, end=elu))
 
@@ -172,6 +175,10 @@ class MotionDecoder(FieldDecoder):
             pose: [B, 6]; no gradient reaches it.
             heard: as for ``refine``.
         """
-        # The 1x1 convolution gives the same behind the interpolation, whose weights sum to 1; before it, it costs a quarter.
-        half = self.finer(interpolate(self.narrow(pairs[0].detach()), scale_factor=2, mode="bilinear", align_corners=False))
-        return self.refine([*pairs[::-1], half, images], pose, heard)
+        fine = pairs[0].detach()
+        half = self.narrow(_twice(fine)) if self._published else _twice(self.narrow(fine))
+        return self.refine([*pairs[::-1], self.finer(half), images], pose, heard)
+
+
+def _twice(x: Tensor) -> Tensor:
+    return interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
