@@ -118,7 +118,7 @@ class OpenVinoEngine(Engine):
 
     def run(self, inputs: Mapping[str, Tensor], due: Collection[str] | None = None) -> dict[str, Tensor]:
         """See ``Engine.run``."""
-        arrays = [inputs[name].contiguous().numpy() for name in self._inputs]
+        arrays = tuple(inputs[name].contiguous().numpy() for name in self._inputs)  # of a list every input would be looked at first
         found = self._request.infer(arrays, share_inputs=True, share_outputs=True)  # each is copied otherwise; outputs are, just below
         return {name: torch.from_numpy(found[index].copy()) for index, name in enumerate(self._outputs)}
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -84,9 +85,14 @@ def read_kept(path: Path) -> KeptParts | None:
 
 def source_hash(network: Network | None = None) -> str:
     """A hash of the source of all networks, of that of ``network`` where it lies in another package, and of torch's version."""
-    digest = hashlib.sha256(torch.__version__.encode())
     own = () if network is None else (Path(inspect.getfile(network.build_model)).parent,)
-    for folder in sorted({*map(Path, networks.__path__), *own}):
+    return _hash_of(tuple(sorted({*map(Path, networks.__path__), *own})))
+
+
+@cache
+def _hash_of(folders: tuple[Path, ...]) -> str:
+    digest = hashlib.sha256(torch.__version__.encode())
+    for folder in folders:
         for path in sorted(folder.rglob("*.py")):
             digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
     return digest.hexdigest()

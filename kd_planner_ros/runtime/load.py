@@ -101,7 +101,7 @@ def _ready_engine(chosen: str, model: torch.nn.Module, network: Network, config:
 def _in_parts(chosen: str, network: Network, device: str, folder: Path, keep: bool, spare: bool) -> NetworkPerceiver:
     """The perceiver in ``folder`` with an engine for each of its parts."""
     card = read_card(folder)
-    path = _cache_path(card, network, f"parts {source_hash(network)}") if keep and chosen == "openvino" else None
+    path = _cache_path(card, network, "parts") if keep and chosen == "openvino" else None
     if spare and path is not None and not path.is_file():
         convert_apart(folder)
     kept = read_kept(path) if path is not None else None
@@ -188,14 +188,15 @@ def _cache_path(card: ModelCard, network: Network, part: str = "") -> Path | Non
     """Where the converted graph of these weights, or of a part of them, is kept, without ending: in the user's cache folder, if there is
     one.
 
-    The name holds the weights' hash, the config and the code's version; the parity check guards the rest.
+    The name holds the weights' hash, the config, the code's version and the hash of the networks' source: a graph of older source gives the
+    same, but may be slower. The parity check guards the rest.
     """
     try:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
         return None
     facts = (card.weights_sha256, sorted(card.config.items()), card.network, CARD_VERSION, __version__, network.outputs,
-             _library_version("openvino"), *([part] if part else []))
+             _library_version("openvino"), source_hash(network), *([part] if part else []))
     return root / "kd_planner_ros" / hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
 
 

@@ -12,7 +12,7 @@ from kd_planner_ros.core.card import ModelCard
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.outputs import DenseOutput, Perception
 from kd_planner_ros.core.records import Frame
-from kd_planner_ros.imaging.road_masks import road_masks, sky_mask
+from kd_planner_ros.imaging.road_masks import MASKS, road_masks, sky_mask
 from kd_planner_ros.networks.parts import WHOLE, Part
 from kd_planner_ros.networks.planner import Perceiver, Processor
 from kd_planner_ros.runtime.engines import Engine
@@ -47,7 +47,7 @@ class NetworkPerceiver(NetworkModel[Perception], Perceiver):
 def _with_masks(outputs: Mapping[str, DenseOutput]) -> Mapping[str, DenseOutput]:
     """``outputs`` with the masks that the labels of its classes tell, where the network gives none of that name itself."""
     for output in outputs.values():
-        if output.kind == "classes":
+        if output.kind == "classes" and not set(MASKS) <= set(outputs):
             outputs = {**outputs, **{name: mask for name, mask in road_masks(output).items() if name not in outputs}}
     return outputs
 

@@ -48,11 +48,14 @@ def pixels(height: int, width: int, like: Tensor) -> Tensor:
     return torch.stack([u.flatten(), v.flatten(), torch.ones_like(u).flatten()])
 
 
+def sight(height: int, width: int, intrinsics: Tensor) -> Tensor:
+    """The points at depth 1 [B, 3, H, W] that the pixels see, of pinhole matrices [B, 3, 3]."""
+    return (torch.linalg.inv(intrinsics) @ pixels(height, width, intrinsics)).unflatten(2, (height, width))
+
+
 def points(depth: Tensor, intrinsics: Tensor) -> Tensor:
     """Points [B, 3, H, W] in the camera's frame of ``depth`` [B, H, W] along z and pinhole matrices [B, 3, 3]."""
-    height, width = depth.shape[-2:]
-    rays = torch.linalg.inv(intrinsics) @ pixels(height, width, depth)
-    return (rays * depth.flatten(1)[:, None]).unflatten(2, (height, width))
+    return sight(depth.shape[-2], depth.shape[-1], intrinsics) * depth[:, None]
 
 
 def moved(matrix: Tensor, where: Tensor) -> Tensor:

@@ -225,5 +225,6 @@ def _cells(places: Tensor, stride: int) -> Tensor:
 def taken(image: Tensor, places: Tensor) -> Tensor:
     """``image`` [B, C, h, w] at ``places`` [B, 2, r, c] (x, y) in its own cells, bilinear; 0 outside."""
     height, width = image.shape[-2:]
-    grid = torch.stack([places[:, 0] * (2.0 / (width - 1)), places[:, 1] * (2.0 / (height - 1))], -1) - 1.0
-    return grid_sample(image, grid.clamp(-OUTSIDE, OUTSIDE), mode="bilinear", padding_mode="zeros", align_corners=True)
+    # One scale for both and a transposition: engines interleave two maps that are stacked number by number.
+    grid = places * places.new_tensor([2.0 / (width - 1), 2.0 / (height - 1)])[:, None, None] - 1.0
+    return grid_sample(image, grid.clamp(-OUTSIDE, OUTSIDE).permute(0, 2, 3, 1), mode="bilinear", padding_mode="zeros", align_corners=True)

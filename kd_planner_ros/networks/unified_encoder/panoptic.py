@@ -59,7 +59,7 @@ def segments(class_logits: Tensor, mask_logits: Tensor, things: np.ndarray, scor
     masks = upsampled(mask_logits[keep][None], height, width)[0].sigmoid()
     winner = (scores[keep][:, None, None] * masks).max(0).indices
     own = masks >= 0.5
-    area = own.flatten(1).sum(1).tolist()
+    area = [int(np.count_nonzero(one)) for one in own.cpu().numpy()]  # torch adds truth values as 64-bit numbers
     shown = torch.where(own.gather(0, winner[None])[0], winner, len(masks)).cpu().numpy()  # the last number: of no query
     won = np.bincount(shown.ravel(), minlength=len(masks) + 1).tolist()
     table, numbers = np.zeros(len(masks) + 1, np.int32), np.zeros(len(things), np.int32)

@@ -18,7 +18,7 @@ from kd_planner_ros.imaging.road_masks import road_masks
 from kd_planner_ros.networks.blocks.inputs import normalise
 from kd_planner_ros.networks.planner import Processor
 from kd_planner_ros.networks.unified_encoder.config import GAP_S, VOID, UnifiedEncoderConfig, things
-from kd_planner_ros.networks.unified_encoder.geometry import points, rigid_flow, rotation, transform
+from kd_planner_ros.networks.unified_encoder.geometry import points, rigid_flow, rotation, sight, transform
 from kd_planner_ros.networks.unified_encoder.model import BEFORE, FEATURES, feature_shapes
 from kd_planner_ros.networks.unified_encoder.panoptic import instance_masks, instances_of, segments, semantic, upsampled
 from kd_planner_ros.networks.unified_encoder.segmentation import task_ids
@@ -56,6 +56,8 @@ class UnifiedEncoderProcessor(Processor[Perception]):
     def __init__(self, config: UnifiedEncoderConfig):
         self.config = config
         self.things = things(config.classes)
+        self._road_user = np.pad(self.things, (0, 256 - len(self.things)))
+        self._sight = sight(config.input_height, config.input_width, torch.from_numpy(config.intrinsics)[None])
         self._task = task_ids("panoptic", config.widths.segmentation.task_length)
         self._unknown = tuple(torch.zeros(1, *shape) for shape in feature_shapes(config))
         self.reset()
@@ -115,7 +117,7 @@ class UnifiedEncoderProcessor(Processor[Perception]):
         Raises:
             SensorError: as ``picture``.
         """
-        pictures = normalise(np.stack([self.picture(frame) for frame in frames]))
+        pictures = normalise(np.stack([self.picture(frame) for frame in frames])).contiguous()  # once: several parts read it
         before = self._before(frames[0]) if len(frames) == 1 else None
         self._given = None
         if len(frames) == 1:
@@ -144,7 +146,7 @@ class UnifiedEncoderProcessor(Processor[Perception]):
             dense |= self._segments(known)
         dense |= self._motions(known, after_s, scale)
         if {"motion", "classes"} <= set(dense):
-            road_users = np.isin(dense["classes"].array, np.flatnonzero(self.things))
+            road_users = self._road_user[dense["classes"].array]
             dense["moving"] = DenseOutput("mask", (dense["motion"].array > MOVING) & road_users)
         scalars = {} if self.config.metric or "depth" not in known else {"scale": scale, "plane_inliers": share}
         if "pose" in known:
@@ -163,16 +165,17 @@ class UnifiedEncoderProcessor(Processor[Perception]):
         scale = scale if np.isfinite(after_s) else float("nan")
         meta = {"frame": MOTION_FRAME, "over_s": f"{after_s:.3f}"}
         fields: dict[str, Tensor] = {}
+        moves = known["motion"].sigmoid() if "motion" in known else None
         if "flow" in known:
             fields["flow"] = known["flow"][0]
-        if {"flow", "motion", "pose", "depth"} <= set(known):
-            rigid = rigid_flow(transform(known["pose"]), points(known["depth"], torch.from_numpy(self.config.intrinsics)[None]))[0]
-            fields["independent_flow"] = known["motion"].sigmoid() * (known["flow"][0] - rigid)
+        if moves is not None and {"flow", "pose", "depth"} <= set(known):
+            rigid = rigid_flow(transform(known["pose"]), self._sight * known["depth"][:, None])[0]
+            fields["independent_flow"] = moves * (known["flow"][0] - rigid)
         parts: dict[str, dict[str, str]] = {"independent_flow": {"part": "independent"}}
         found = {name: DenseOutput("flow", self._padded(scale * _array(one.permute(1, 2, 0)), np.nan), meta=meta | parts.get(name, {}))
                  for name, one in fields.items()}
-        if "motion" in known:
-            chance = _array(known["motion"][0].sigmoid())
+        if moves is not None:
+            chance = _array(moves[0])
             if not np.isfinite(after_s):
                 chance = np.full_like(chance, np.nan)
             found["motion"] = DenseOutput("probability", self._padded(chance, np.nan))
@@ -223,12 +226,14 @@ class UnifiedEncoderProcessor(Processor[Perception]):
 
     def _padded(self, array: np.ndarray, unknown: float) -> np.ndarray:
         """``array`` [H, W, ...] over the camera's whole picture at the network's width."""
-        top, below = self.config.cut_top, self.config.scaled_height - self.config.cut_top - self.config.input_height
-        return np.pad(array, ((top, below), *[(0, 0)] * (array.ndim - 1)), constant_values=unknown)
+        top, end = self.config.cut_top, self.config.cut_top + self.config.input_height
+        whole = np.empty((self.config.scaled_height, *array.shape[1:]), array.dtype)
+        whole[:top], whole[top:end], whole[end:] = unknown, array, unknown
+        return whole
 
 
 def _array(tensor: Tensor) -> np.ndarray:
-    return np.ascontiguousarray(tensor.detach().float().cpu().numpy())
+    return tensor.detach().float().cpu().numpy()
 
 
 def _unknown(dense: Mapping[str, DenseOutput], scalars: Mapping[str, float], after_s: float, scale: float) -> dict[str, str]:

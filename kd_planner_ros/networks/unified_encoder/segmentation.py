@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.networks.unified_encoder.config import Widths
+from kd_planner_ros.networks.unified_encoder.deformable import with_own_attention
 
 TASKS = ("semantic", "instance", "panoptic")
 _FIRST_WORD = {"semantic": 3, "instance": 4, "panoptic": 5}
@@ -65,7 +66,7 @@ class Segmentation(nn.Module):
 
     def __init__(self, model: Any):
         super().__init__()
-        self.pixels, self.task = model.pixel_level_module.decoder, model.task_encoder
+        self.pixels, self.task = with_own_attention(model.pixel_level_module.decoder), model.task_encoder
         self.queries = model.transformer_module
 
     def forward(self, features: Sequence[Tensor], task: Tensor) -> dict[str, Tensor]:
