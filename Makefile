@@ -2,6 +2,7 @@
 #
 # make test        the whole suite; make test-fast: unit tests but the slow ones; make test-long: overfit and smoke trainings
 # make test-jazzy  the contract tests of nodes and graph under ROS 2 Jazzy, numpy 1 and OpenCV 4, in an environment beside .venv
+# make test-devkit reader and AP of nuScenes beside nuscenes-devkit, in an environment beside .venv
 # make lint        ruff and mypy
 #
 # In a shell where ROS 2 is sourced the distribution's rclpy and messages are used; elsewhere the wheels of the lock file.
@@ -17,12 +18,14 @@ LOCK   := $(if $(SOURCED_ROS),requirements/sourced_ros.lock,requirements/plain.l
 READY  := $(VENV)/ready-$(notdir $(basename $(LOCK)))
 JAZZY  := .venv-jazzy
 READY_JAZZY := $(JAZZY)/ready-jazzy
+DEVKIT := .venv-devkit
+READY_DEVKIT := $(DEVKIT)/ready-devkit
 
-.PHONY: help drive test test-fast test-long test-jazzy lint setup colcon clean
+.PHONY: help drive test test-fast test-long test-jazzy test-devkit lint setup colcon clean
 
 help:
-	@sed -n '1,10s/^# \{0,1\}//p' Makefile
-	@echo "targets: setup, drive, test, test-fast, test-long, test-jazzy, lint, colcon, clean; e.g.  make drive ARGS='--planner constant_velocity'"
+	@sed -n '1,11s/^# \{0,1\}//p' Makefile
+	@echo "targets: setup, drive, test, test-fast, test-long, test-jazzy, test-devkit, lint, colcon, clean; e.g.  make drive ARGS='--planner constant_velocity'"
 
 setup: $(READY)
 
@@ -38,7 +41,7 @@ drive: $(READY)
 	$(KD) drive $(ARGS)
 
 # pytest rewrites the asserts of every test file and the tests' processes compile the package: kept bytecode spares a worker 8 s.
-test test-fast test-long test-jazzy: export PYTHONDONTWRITEBYTECODE :=
+test test-fast test-long test-jazzy test-devkit: export PYTHONDONTWRITEBYTECODE :=
 
 # Three workers for two cores: tests of nodes and processes wait for each other, and another worker works meanwhile.
 # Tests marked "alone" measure time: they run after the others, in one process, which imports the files that hold one and no others.
@@ -67,6 +70,17 @@ $(READY_JAZZY): requirements/jazzy.lock $(READY)
 test-jazzy: $(READY_JAZZY)
 	$(JAZZY)/bin/python -m pytest -n 2 --dist loadfile -m "not alone and not long" test/contract/ros test/unit/ros $(ARGS)
 
+# The devkit wants numpy 1: its environment has its own packages, and those of .venv where it has none.
+$(READY_DEVKIT): $(READY)
+	$(PY) -m venv --clear $(DEVKIT)
+	$(DEVKIT)/bin/python -m pip install --quiet nuscenes-devkit==1.2.0
+	echo "import site; site.addsitedir('$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')')" \
+	  > "$$($(DEVKIT)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beside.pth"
+	@touch $@
+
+test-devkit: $(READY_DEVKIT)
+	$(DEVKIT)/bin/python -m pytest -k devkit test/unit/bags/test_nuscenes_devkit.py test/unit/evaluation/test_detected_reference.py $(ARGS)
+
 lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m mypy
@@ -75,4 +89,4 @@ colcon: $(READY)
 	PY=$(CURDIR)/$(PY) bash test/colcon/run.sh
 
 clean:
-	rm -rf $(VENV) $(JAZZY) build install log
+	rm -rf $(VENV) $(JAZZY) $(DEVKIT) build install log

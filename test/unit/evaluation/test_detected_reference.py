@@ -90,6 +90,28 @@ def test_ap_and_min_ade_of_road_users(seed):
     assert found["forecasts"]["min_ade_m"] == (pytest.approx(np.mean(errors), rel=1e-6) if errors else None)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000))
+def test_ap_of_road_users_is_that_of_nuscenes_devkit(seed):
+    algo = pytest.importorskip("nuscenes.eval.detection.algo", reason="nuscenes-devkit is not installed: 'make test-devkit' has it")
+    from nuscenes.eval.common.data_classes import EvalBoxes
+    from nuscenes.eval.common.utils import center_distance
+    from nuscenes.eval.detection.data_classes import DetectionBox
+
+    scenes, there, seen = user_scenes(seed), EvalBoxes(), EvalBoxes()
+    for instant, (found, truth) in enumerate(scenes):
+        def boxes(places, kinds, scores, token=str(instant)):
+            return [DetectionBox(token, (float(x), float(y), 0.0), (1.0, 1.0, 1.0), detection_name=ActorKind(int(kind)).name.lower(),
+                                 detection_score=float(score)) for (x, y), kind, score in zip(places, kinds, scores, strict=True)]
+
+        there.add_boxes(str(instant), boxes(truth.places, truth.kinds, np.ones(len(truth.kinds))))
+        seen.add_boxes(str(instant), boxes(np.stack([found.rows["x"], found.rows["y"]], 1), found.rows["kind"], found.rows["probability"]))
+    own = detected_users.figures([detected_users.match(*scene) for scene in scenes])["ap_by_kind"]
+    for name, value in own.items():
+        theirs = [algo.calc_ap(algo.accumulate(there, seen, name, center_distance, limit), 0.1, 0.1) for limit in (0.5, 1.0, 2.0, 4.0)]
+        assert value == pytest.approx(np.mean(theirs), abs=1e-9), name
+
+
 def line_scenes(seed: int) -> list[tuple[MapLines, MapLines]]:
     """Two instants of a few lines of five points, found with errors of about half a metre, missed and made up."""
     random, scenes, kinds = np.random.default_rng(seed), [], (LineKind.DIVIDER, LineKind.BOUNDARY)
