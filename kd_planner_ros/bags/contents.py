@@ -20,6 +20,9 @@ from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.wire.codec.pictures import camera_of
 from kd_planner_ros.wire.topics import WORLD_INFO
 
+SPLIT, TRAIN_PART = "split", "train"
+"""Note of a recording that was made from a data set with a published split: its part; and the part to train on."""
+
 
 class Contents(Catalogue):
     """A recording's topics (``Catalogue``), and what is in those whose messages are few."""
@@ -73,6 +76,11 @@ class Contents(Catalogue):
         noted = self.custom_data.get("map", "")
         messages = self._sound([WORLD_INFO]) if not noted else ()
         return noted or next((str(message.map_name) for _, _, message in messages), "")
+
+    @property
+    def split(self) -> str:
+        """The part of a published split that the recording belongs to; "" where none was noted."""
+        return self.custom_data.get(SPLIT, "")
 
     @cached_property
     def route(self) -> Route | None:

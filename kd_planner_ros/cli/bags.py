@@ -24,10 +24,12 @@ DAIR = """\
 examples:
   kd-planner bags dair cooperative-vehicle-infrastructure --out recordings/dair
   kd-planner bags dair V2X-Seq-SPD --out recordings/spd_late --delay-frames 2
+  kd-planner bags dair V2X-Seq-SPD --out recordings/spd --split-file cooperative-split-data-spd.json --split train val
 
 Reads DAIR-V2X-C or V2X-Seq-SPD as published, told apart by their lists of pairs; point clouds are not needed. Writes one recording for
 each stretch of a batch or sequence without a gap of 250 ms: both pictures, places, road users, the station, captions. The route is the way
-driven, with LANE_FOLLOW everywhere. What is left out is counted and printed."""
+driven, with LANE_FOLLOW everywhere. With the published split file each recording lies in the folder of its part, and training on those of
+val and test is refused. What is left out is counted and printed."""
 NUSCENES = """\
 examples:
   kd-planner bags nuscenes nuscenes --out recordings/nuscenes
@@ -116,12 +118,18 @@ def _nuscenes(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _configure_dair(ways: Any) -> None:
+    from kd_planner_ros.bags.dair.splits import ASKED
+
     summary = "turn DAIR-V2X into recordings"
     sub = ways.add_parser("dair", help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=DAIR)
     sub.add_argument("path", type=Path, metavar="PATH", help="the folder that holds vehicle-side, infrastructure-side and cooperative")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the recordings")
     sub.add_argument("--delay-frames", type=int, default=0, metavar="N", choices=range(11), help="take the station's picture of N frames "
                      "before the published one, 0 to 10 (VIC-Async)")
+    sub.add_argument("--split-file", type=Path, metavar="FILE", help="published split, cooperative-split-data.json or "
+                     "cooperative-split-data-spd.json (default: the one in PATH, where it lies there)")
+    sub.add_argument("--split", nargs="+", default=[], choices=ASKED, metavar="PART", help=f"parts of the split that are written: "
+                     f"{', '.join(ASKED)} (default: all)")
     add_json(sub)
     sub.set_defaults(run=_dair)
     summary = "write a tiny set in DAIR-V2X's layout"
@@ -135,7 +143,8 @@ def _configure_dair(ways: Any) -> None:
 def _dair(args: argparse.Namespace) -> dict[str, Any]:
     from kd_planner_ros.bags.dair.convert import convert
 
-    return _tell(convert(args.path, args.out, args.delay_frames).facts(), args.out)
+    found = convert(args.path, args.out, args.delay_frames, split_file=args.split_file, parts=args.split)
+    return _tell(found.facts(), args.out)
 
 
 def _tell(found: dict[str, Any], out: Path) -> dict[str, Any]:

@@ -45,7 +45,12 @@ class ModelCard:
     def maps_seen(self) -> set[str]:
         """The town (``town_of``) of every map that the weights, their start, their teacher and all before those were trained on; ""
         among them where a recording did not say."""
-        return _maps(self.training)
+        return {town for town, _ in self.recordings_seen}
+
+    @property
+    def recordings_seen(self) -> set[tuple[str, str]]:
+        """(town, part of a data set's published split) of all of those recordings; the part is "" where none is known."""
+        return _recordings(self.training)
 
     @property
     def finished(self) -> bool:
@@ -104,10 +109,14 @@ class _Scores:
     closed_loop_default_town: dict[str, Any]
 
 
-def _maps(training: Any) -> set[str]:
-    """Every map named under ``maps`` anywhere in a card's training facts."""
+def _recordings(training: Any) -> set[tuple[str, str]]:
+    """Every map named under ``maps`` anywhere in a card's training facts, with its parts under ``splits`` beside them."""
     if not isinstance(training, dict):
         return set()
-    here = training.get("maps", ())
-    found = {town_of(str(one)) for one in here} if isinstance(here, (list, tuple)) else set()
-    return found.union(*(_maps(value) for value in training.values()))
+    here, splits = training.get("maps", ()), training.get("splits", {})
+    maps = [str(one) for one in here] if isinstance(here, (list, tuple)) else []
+    found = set()
+    for one in maps:
+        parts = splits.get(one) if isinstance(splits, dict) else None
+        found |= {(town_of(one), str(part)) for part in (parts if isinstance(parts, list) and parts else [""])}
+    return found.union(*(_recordings(value) for value in training.values()))

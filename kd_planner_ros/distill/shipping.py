@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
+from kd_planner_ros.bags.contents import SPLIT
 from kd_planner_ros.core.card import CARD, read_card
 from kd_planner_ros.distill.config import TrainConfig, plain
 from kd_planner_ros.distill.learner import Learner
@@ -46,7 +48,7 @@ class Shipping:
             "method": self._without_teacher(), **learner.distillation.facts(),
             **(learner.start.facts() if learner.start else {}),
             "recipe": plain(self.config.recipe),
-            "data": {"sha256": self.samples.data_hash, "maps": sorted({f["map"] for f in facts}),
+            "data": {"sha256": self.samples.data_hash, "maps": sorted({f["map"] for f in facts}), **_splits(facts),
                      "recordings": len(facts), "samples": len(self.samples), "held_out_samples": len(self.held_out),
                      "held_out_routes": sorted({f"{s.facts['map']}/{s.facts['route']}" for s in self.held_out.shards})},
             "steps": step, "epochs": round(step / self.steps_per_epoch, 3),
@@ -73,3 +75,12 @@ class Shipping:
             there = read_card(self.folder).weights_sha256
             if self.best.get("sha256", there) == there:  # older checkpoints lack it
                 add_training(self.folder, self._outcome(finished))
+
+
+def _splits(facts: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[str]]]:
+    """For the card: the parts of a published split that the recordings of each map belong to ("": none); empty where none does to any."""
+    found: dict[str, set[str]] = {}
+    for one in facts:
+        found.setdefault(one["map"], set()).add(str(one.get(SPLIT, "")))
+    split = {town: sorted(parts) for town, parts in sorted(found.items()) if parts != {""}}
+    return {"splits": split} if split else {}

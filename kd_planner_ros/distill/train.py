@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from kd_planner_ros.bags.contents import SPLIT, TRAIN_PART
 from kd_planner_ros.bags.source import Source
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.towns import town_of
@@ -62,6 +63,15 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
         group.close()
 
 
+def _require_for_training(shards: list[Shard], allow_leak: bool) -> None:
+    """Refuse recordings of those parts of a published split that figures are reported on."""
+    held = [shard for shard in shards if shard.facts.get(SPLIT, "") not in ("", TRAIN_PART)]
+    if held and not allow_leak:
+        raise ConfigError(f"recordings of the part '{TRAIN_PART}' of their data set's split",
+                          f"{len(held)} of '{held[0].facts[SPLIT]}', such as {held[0].facts['bag']}",
+                          "leave them out, or give --allow-leak if no score is to be reported on them")
+
+
 def _shards(config: TrainConfig, bags: list[Source], learner: Learner, group: Group) -> list[Shard]:
     """Every recording's samples; the leader builds the cache, the others wait and then find it built."""
     shards = group.leader_first(
@@ -72,6 +82,7 @@ def _shards(config: TrainConfig, bags: list[Source], learner: Learner, group: Gr
     if leaks and not config.allow_leak:
         raise ConfigError(f"no recordings of the evaluation maps {', '.join(EVALUATION_MAPS)}", f"{len(leaks)} of {leaks[0]}",
                           "leave them out, or give --allow-leak if no score is to be reported on it")
+    _require_for_training(shards, config.allow_leak)
     if group.leads and (nameless := sum(not s.facts["map"] for s in shards)):
         print(f"{nameless} of {len(shards)} recordings do not say on which map they were made: the benchmark will not take the model",
               file=sys.stderr)

@@ -20,6 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kd_planner_ros.bags.cameras import TRAIN_REMEDY, recorded_names, require_calibration
+from kd_planner_ros.bags.contents import SPLIT
 from kd_planner_ros.bags.files import bag_files
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.bags.source import Source, as_source
@@ -173,7 +174,8 @@ def _build(recording: Recording, folder: Path, maker: SampleMaker, content: str)
         made = make_samples(recording, maker, partial)
         facts = {"bag": recording.path.name, "content": content, "frames": made.frames, "samples": made.samples,
                  "incomplete": recording.incomplete, "left_out": made.left_out, "notes": recording.notes,
-                 "map": recording.map_name, **{k: recording.custom_data.get(k, "") for k in ("route", "seed", "weather")}}
+                 "map": recording.map_name, **({SPLIT: recording.split} if recording.split else {}),
+                 **{k: recording.custom_data.get(k, "") for k in ("route", "seed", "weather")}}
         if made.names != (MAIN,):
             facts["fields"] = [name for name in made.names if name != MAIN]
         write_text(partial / "facts.json", json.dumps(facts, indent=1, sort_keys=True))

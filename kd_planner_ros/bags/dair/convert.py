@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from kd_planner_ros.bags.contents import SPLIT
 from kd_planner_ros.bags.dair.layout import DairV2x, Pair, Shot, read_labels
 from kd_planner_ros.bags.dair.scene import actors, camera_pose, camera_spec, pose_of, rectify
+from kd_planner_ros.bags.dair.splits import Split, find_split
 from kd_planner_ros.bags.ego_states import ego_states, way_driven
 from kd_planner_ros.bags.labelled import read_rgb
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.captions import Caption
 from kd_planner_ros.core.ego import EgoState, Pose
-from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, SceneState
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, RoadsideWish, SensorRig, Station
 from kd_planner_ros.core.v2x import RoadsideView
@@ -64,31 +66,62 @@ class Report:
         return {"recordings": self.recordings, "pictures": self.pictures, "left_out": dict(sorted(self.left_out.items()))}
 
 
-def convert(folder: Path, out: Path, delay_frames: int = 0, progress: bool = True) -> Report:
-    """Write the recordings of the set at ``folder`` into ``out``.
+def convert(folder: Path, out: Path, delay_frames: int = 0, progress: bool = True, split_file: Path | None = None,
+            parts: Sequence[str] = ()) -> Report:
+    """Write the recordings of the set at ``folder`` into ``out``; where a split is known, each into the folder of its part below ``out``.
 
     The map is the set's world, ``base_link`` the vehicle's LiDAR. The route is the way driven: a planner gets its direction, never
     its speed, and the commands are all LANE_FOLLOW. A recording's ``custom_data`` says so.
 
     Args:
         delay_frames: take the station's picture this many frames before the published one (VIC-Async-k).
+        split_file: the published split (``splits.py``); None: the one in ``folder``, where there is one. A pair in none of its parts is
+            left out, and no recording holds pairs of two.
+        parts: these parts of the split alone; all by default.
 
     Raises:
-        BagError: no such set, broken files, or not one pair that can be used.
+        BagError: no such set, broken files, or not one pair that can be used. ConfigError: ``parts`` without a split, or a part that it
+            has not.
     """
     data, report = DairV2x(folder), Report()
+    split = _split(data, split_file, tuple(parts))
     report.left_out["pairs of pictures that are not listed"] = data.unlisted
-    named = [list(group) for _, group in groupby(data.pairs, key=lambda pair: pair.vehicle.sequence)]
-    for pairs in tqdm(named, desc="sequences", unit="sequence", disable=not progress):
-        for number, stretch in enumerate(_stretches(data, pairs, delay_frames, report)):
-            name = f"dair_{pairs[0].vehicle.sequence or 'unnamed'}_{number}"
-            _write(data, stretch, Path(out) / name, report)
+    named = [(part, list(group)) for (_, part), group in groupby(_chosen(data, split, report), key=_sequence_and_part)]
+    counts: Counter[str] = Counter()
+    for part, chosen in tqdm(named, desc="sequences", unit="sequence", disable=not progress):
+        for stretch in _stretches(data, [pair for pair, _ in chosen], delay_frames, report):
+            sequence = stretch[0].pair.vehicle.sequence or "unnamed"
+            name = f"{part}/" * bool(part) + f"dair_{sequence}_{counts[sequence]}"
+            counts[sequence] += 1
+            _write(data, stretch, Path(out) / name, part, report)
             report.recordings.append(name)
     report.left_out = +report.left_out
     if not report.recordings:
         raise BagError(f"two pictures of one drive in {folder} with calibration and place", f"none: {dict(report.left_out)}",
                        "fetch the pictures and calibrations too, as published")
     return report
+
+
+def _split(data: DairV2x, file: Path | None, parts: tuple[str, ...]) -> Split | None:
+    path = file or find_split(data.folder, data.sequential)
+    if path is None and parts:
+        raise ConfigError(f"a split file for --split {' '.join(parts)}", f"none in {data.folder}",
+                          "give --split-file; the authors publish it beside their code, not in the set")
+    return None if path is None else Split(path, parts)
+
+
+def _chosen(data: DairV2x, split: Split | None, report: Report) -> Iterator[tuple[Pair, str]]:
+    """Each pair that is wanted, with its part of the split ("": there is no split)."""
+    for pair in data.pairs:
+        part = "" if split is None else split.part_of(pair.vehicle.frame)
+        if split is None or part:
+            yield pair, part or ""
+        else:
+            report.left_out["pairs in no part of the split" if part == "" else "pairs of other parts of the split"] += 1
+
+
+def _sequence_and_part(chosen: tuple[Pair, str]) -> tuple[str, str]:
+    return chosen[0].vehicle.sequence, chosen[1]
 
 
 def _stretches(data: DairV2x, pairs: Sequence[Pair], delay_frames: int, report: Report) -> Iterator[list[Instant]]:
@@ -145,7 +178,7 @@ def _states(stretch: Sequence[Instant], report: Report) -> list[EgoState]:
     return states
 
 
-def _write(data: DairV2x, stretch: Sequence[Instant], path: Path, report: Report) -> None:
+def _write(data: DairV2x, stretch: Sequence[Instant], path: Path, part: str, report: Report) -> None:
     states, first = _states(stretch, report), stretch[0]
     matrix, _ = data.intrinsics(first.pair.vehicle)
     rgb = read_rgb(first.pair.vehicle.image)
@@ -154,7 +187,7 @@ def _write(data: DairV2x, stretch: Sequence[Instant], path: Path, report: Report
     rig, station = SensorRig((front,), roadside=RoadsideWish(objects=True)), _station(data, stretch)
     town = f"dair_{first.station.place or first.pair.vehicle.place or 'unnamed'}"
     facts = {"map": town, "route": path.name, "seed": "0", "weather": "", "rig": json.dumps(asdict(rig)), "driver": "human",
-             "route_from": "the way driven"}
+             "route_from": "the way driven", **({SPLIT: part} if part else {})}
     with BagWriter(path, rig, facts, compact=True) as bag:
         bag.write_route(way_driven(path.name, town, states), states[0].stamp_ns)
         bag.write_stations((station,), states[0].stamp_ns)

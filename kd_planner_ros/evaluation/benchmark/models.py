@@ -81,19 +81,29 @@ def drives_without_weights(name: str) -> bool:
     return name == WITHOUT_WEIGHTS or is_weightless(name)
 
 
-def require_unseen(name: str, store: ModelStore, town: str) -> None:
-    """Refuse a model whose card says that it, its teacher or its start was trained on ``town`` (or one of several, spaces between), or on
-    recordings that do not name their map. Nothing is said of a model that is not there.
+def require_unseen(name: str, store: ModelStore, town: str, recorded: Collection[tuple[str, str]] = ()) -> None:
+    """Refuse a model whose card says that it, its teacher or its start was trained on ``town`` (or one of several, spaces between), on a
+    map of ``recorded``, or on recordings that do not name their map. Nothing is said of a model that is not there.
+
+    Args:
+        recorded: (town, part) of the suite's recordings. Of those that belong to a part of a data set's published split, the part is held
+            out and not the whole map: models of another part of it may be measured.
 
     Raises:
         ConfigError: it was.
     """
-    found = store.get(name) if town else None
-    seen = found.card.maps_seen if found else set()
-    if seen & {*town.split(), ""}:
-        raise ConfigError(f"a model that has not seen {' or '.join(town.split())}",
-                          f"'{name}', trained on {', '.join(one or 'a map without a name' for one in sorted(seen))}",
+    held = list(dict.fromkeys([*((one, "") for one in town.split()), *sorted(recorded)]))
+    found = store.get(name) if held else None
+    seen = found.card.recordings_seen if found else set()
+    if any(not one or any(one == other and (not part or not own or part == own) for other, own in held) for one, part in seen):
+        names = list(map(_shown, sorted(seen)))
+        raise ConfigError(f"a model that has not seen {' or '.join(map(_shown, held))}", f"'{name}', trained on {', '.join(names)}",
                           "train it without that map, or give --allow-leak and report no score")
+
+
+def _shown(recording: tuple[str, str]) -> str:
+    town, part = recording
+    return (town or "a map without a name") + (f" ({part})" if part else "")
 
 
 def model_facts(name: str, store: ModelStore, cache: Path, frames: int, device: str, engine: str,

@@ -16,7 +16,7 @@ from kd_planner_ros.evaluation.benchmark.cards import put_on_card
 from kd_planner_ros.evaluation.benchmark.config import BenchmarkConfig
 from kd_planner_ros.evaluation.benchmark.recipe import ModelRecipe, Paper, read_paper, read_recipe
 from kd_planner_ros.evaluation.benchmark.spec import BenchmarkSpec, find_spec, require_known
-from kd_planner_ros.evaluation.benchmark.suites import DRAWN, Suite, find_suite, route_names
+from kd_planner_ros.evaluation.benchmark.suites import DRAWN, Suite, find_suite, recorded_in, route_names
 from kd_planner_ros.evaluation.benchmark.table import build_table
 from kd_planner_ros.evaluation.drives import DEFAULT_VEHICLES, TOWN_VEHICLES, require_route_ids
 from kd_planner_ros.evaluation.run_folder import lock_settings
@@ -175,8 +175,11 @@ def _require_whole(config: BenchmarkConfig) -> None:
 
 
 def _require_unseen(this: Run, names: Sequence[str]) -> None:
-    for name in names if not this.paths.allow_leak else ():
-        models.require_unseen(name, this.store, this.suite.town)
+    if this.paths.allow_leak:
+        return
+    shown = recorded_in(this.suite, this.config.role_name, this.config.camera)
+    for name in names:
+        models.require_unseen(name, this.store, this.suite.town, shown)
 
 
 def _require_options(spec: BenchmarkSpec, suite: Suite) -> None:

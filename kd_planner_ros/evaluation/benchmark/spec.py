@@ -63,7 +63,8 @@ class SuiteSpec:
     """One suite. Driving: ``map`` ("default", "generated:SEED", or a town whose file lies in
     --maps-dir) and ``routes`` ("default", "hidden", or a file of
     --routes-dir). Recordings: ``bags``, a folder below --recordings-dir. ``held_out`` names the map, or the maps with spaces between,
-    that no model may have been trained on (default: the town of ``map``). ``options`` are fields of the evaluation's own config."""
+    that no model may have been trained on (default: the town of ``map``); those of its recordings are held out in any case. ``options``
+    are fields of the evaluation's own config."""
 
     name: str
     map: str = ""

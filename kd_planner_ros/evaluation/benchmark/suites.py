@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.towns import map_file
+from kd_planner_ros.core.errors import BagError, ConfigError
+from kd_planner_ros.core.notices import say_once
+from kd_planner_ros.core.towns import map_file, town_of
 from kd_planner_ros.evaluation.benchmark.spec import BenchmarkSpec
 from kd_planner_ros.runtime.paths import SHARED
+
+if TYPE_CHECKING:
+    from kd_planner_ros.bags.reader import Recording
 
 DRAWN = ("default", "hidden")
 """Routes that are drawn from a seed, in place of a route file."""
@@ -20,7 +24,7 @@ DRAWN = ("default", "hidden")
 class Suite:
     """``map`` and ``routes`` as ``evaluate closed-loop`` takes them, ``bags`` as ``evaluate open-loop`` and ``dense`` do;
     ``town`` names the map, or the maps with spaces between, that no model may have been trained on ("" where the routes alone are
-    held out)."""
+    held out); those of its recordings come to it (``recorded_in``)."""
 
     name: str
     map: str
@@ -54,6 +58,31 @@ def find_suite(spec: BenchmarkSpec, name: str = "", maps_dir: Path | None = None
     map_path = found.map if free_map else _require(map_file(maps, found.map), f"a map of {found.map}", maps, "--maps-dir", free)
     routes = found.routes if found.routes in DRAWN else _require(files / found.routes, found.routes, files, "--routes-dir", free)
     return Suite(name, map_path, routes, town, "", found.options)
+
+
+def recorded_in(suite: Suite, role_name: str = "", camera: Sequence[str] = ()) -> set[tuple[str, str]]:
+    """(town, part of a published split, "" where there is none) of the recordings of ``suite``; empty for a suite that drives, and where
+    what lies there cannot be read as recordings, which the measurement then refuses. Recordings that do not name their map are told on
+    stderr: whether a model was trained on those is not known."""
+    if not suite.bags:
+        return set()
+    try:
+        found = [(town_of(one.map_name), one.split) for one in _opened(suite, role_name, camera)]
+    except BagError:
+        return set()
+    if nameless := sum(not town for town, _ in found):
+        say_once(f"{nameless} of {len(found)} recordings in {suite.bags} do not say on which map they were made: a model that was trained "
+                 "on them is not found out")
+    return {(town, part) for town, part in found if town}
+
+
+def _opened(suite: Suite, role_name: str, camera: Sequence[str]) -> Iterator[Recording]:
+    from kd_planner_ros.bags.reader import open_bag
+    from kd_planner_ros.bags.source import find_sources
+
+    for source in find_sources([Path(suite.bags)], role_name, camera):
+        with open_bag(source) as recording:
+            yield recording
 
 
 def route_names(suite: Suite, count: int) -> list[str]:

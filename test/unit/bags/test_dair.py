@@ -14,10 +14,11 @@ from kd_planner_ros.bags.dair.convert import convert
 from kd_planner_ros.bags.dair.example import ORIGIN, SEQUENCES, TURN, WORLD, ego_ahead_m, users, write_example
 from kd_planner_ros.bags.dair.layout import STATION, VEHICLE, DairV2x, read_labels, rigid
 from kd_planner_ros.bags.dair.scene import actors, camera_pose, camera_spec, pose_of, rectify
+from kd_planner_ros.bags.dair.splits import Split
 from kd_planner_ros.bags.drive import captions_of
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.ego import Pose
-from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.core.sensors import RoadsideWish, SensorRig
 from kd_planner_ros.geometry.frames import rotation_3d
@@ -129,6 +130,77 @@ def test_a_delay_takes_earlier_pictures_of_the_same_batch(tmp_path):
     with open_bag(tmp_path / "late" / "dair_0001_0") as recording:
         sample = list(recording.samples(("front",), wants=WANTS))[9]
         assert sample.frame.roadside[0].age_s == pytest.approx(0.237, abs=1e-6)
+
+
+# --- the published split -----------------------------------------------------------------------------------------------
+
+ONE_LAYOUT = pytest.mark.parametrize("published", [False], indirect=True, ids=["cooperative"])
+
+
+def split_of(folder, sequential=False, **changes):
+    """A split file as published: sequences 0 and 1 and the first frames of 2 for training, 3 for validation, 4 for test; 5 in none."""
+    ids = [[f"{sum(other.frames for other in SEQUENCES[:one.number]) + index:06d}" for index in range(one.frames)] for one in SEQUENCES]
+    parts = {"train": [*ids[0], *ids[1], *ids[2][:30]], "val": [*ids[3], *ids[2][30:]], "test": ids[4], "test_A": ids[4][:30], **changes}
+    folder.mkdir(exist_ok=True)
+    path = folder / ("cooperative-split-data-spd.json" if sequential else "cooperative-split-data.json")
+    path.write_text(json.dumps({"batch_split": {}, "cooperative_split": parts}))
+    return path
+
+
+@ONE_LAYOUT
+def test_the_published_split_decides_what_is_written_where(published, tmp_path):
+    out, told = tmp_path / "out", convert(published, tmp_path / "out", progress=False, split_file=split_of(tmp_path / "split"))
+    assert told.recordings == ["train/dair_0000_0", "train/dair_0001_0", "train/dair_0002_0", "val/dair_0002_1", "val/dair_0003_0",
+                               "test/dair_0004_0", "test/dair_0004_1"]
+    assert told.left_out == {"pairs in no part of the split": 30, "pairs without a whole calibration": 1}
+    frames = {}
+    for name in told.recordings:
+        with open_bag(out / name) as recording:
+            frames[name] = len(recording.timeline.ego.stamps)
+            assert recording.split == name.split("/")[0] and recording.map_name.startswith("dair_yizhuang")
+    assert frames["train/dair_0002_0"] == frames["val/dair_0002_1"] == 30, "no recording holds pairs of two parts"
+
+
+@ONE_LAYOUT
+@pytest.mark.parametrize("parts, recordings", [(["val"], {"val/dair_0002_0", "val/dair_0003_0"}), (["test_A"], {"test/dair_0004_0"}),
+                                               (["test", "test_A"], {"test/dair_0004_0", "test/dair_0004_1"})])
+def test_parts_of_the_split_can_be_written_alone(published, tmp_path, parts, recordings):
+    told = convert(published, tmp_path / "out", progress=False, split_file=split_of(tmp_path / "split"), parts=parts)
+    assert set(told.recordings) == recordings and told.left_out["pairs of other parts of the split"] > 100
+
+
+def test_a_split_in_the_sets_folder_is_taken_and_none_is_no_split(published, recordings, tmp_path):
+    assert all("/" not in name for name in recordings[1].recordings)
+    path = split_of(published, DairV2x(published).sequential)
+    try:
+        assert convert(published, tmp_path / "out", progress=False, parts=["val"]).recordings == ["val/dair_0002_0", "val/dair_0003_0"]
+    finally:
+        path.unlink()
+    with pytest.raises(ConfigError, match="a split file for --split val; got none in .*give --split-file"):
+        convert(published, tmp_path / "other", progress=False, parts=["val"])
+
+
+@pytest.mark.parametrize("changes, parts, told", [
+    ({"val": ["000000"]}, (), "each pair in one part.*000000 in train and val"), ({"val": "000000"}, (), "lists of ids"),
+    ({"test_A": [1]}, (), "lists of ids")])
+def test_a_split_that_cannot_be_right_is_refused(tmp_path, changes, parts, told):
+    with pytest.raises(BagError, match=told):
+        Split(split_of(tmp_path, **changes), parts)
+
+
+def test_a_split_file_that_is_none_is_refused(tmp_path):
+    with pytest.raises(BagError, match="no such file; give the split file as published"):
+        Split(tmp_path / "nothing.json")
+    path = split_of(tmp_path)
+    data = json.loads(path.read_text())
+    del data["cooperative_split"]["test_A"]
+    path.write_text(json.dumps(data))
+    assert Split(path).part_of("000000") == "train" and Split(path).part_of("999999") == ""
+    with pytest.raises(ConfigError, match="--split out of train, val, test.*got test_A"):
+        Split(path, ("test_A",))
+    path.write_text("{}")
+    with pytest.raises(BagError, match="cooperative_split"):
+        Split(path)
 
 
 # --- what is refused and what is borne ---------------------------------------------------------------------------------

@@ -295,6 +295,21 @@ def test_evaluation_map_is_refused(config, tmp_path, town, told):
     assert train(but(leaky, allow_leak=True, epochs=0.1)).steps == 1
 
 
+def test_parts_of_a_published_split_that_are_no_training_data_are_refused(config, tmp_path):
+    for part in ("train", "val"):
+        write_bag(tmp_path / "set" / part, seconds=4.0, town="dair_a", labels=False)
+        metadata = tmp_path / "set" / part / "metadata.yaml"
+        metadata.write_text(metadata.read_text().replace("map: dair_a", f"map: dair_a\n    split: {part}"))
+    both = but(config, bags=(tmp_path / "set",), validation_share=0.0, epochs=0.1)
+    with pytest.raises(ConfigError, match="of the part 'train' .*; got 1 of 'val', such as val; .*--allow-leak"):
+        train(both)
+    train(but(both, bags=(tmp_path / "set" / "train",)))
+    card = read_card(config.models_dir / "student")
+    assert card.training["data"]["splits"] == {"dair_a": ["train"]} and card.recordings_seen == {("dair_a", "train")}
+    train(but(both, name="leaky", allow_leak=True))
+    assert read_card(config.models_dir / "leaky").recordings_seen == {("dair_a", "train"), ("dair_a", "val")}
+
+
 def test_recordings_of_a_map_without_a_name_are_told(config, tmp_path, capsys):
     write_bag(tmp_path / "nameless" / "b", seconds=4.0, town="", labels=False)
     train(but(config, bags=(*config.bags, tmp_path / "nameless"), validation_share=0.0, epochs=0.1))

@@ -7,16 +7,19 @@ import json
 from pathlib import Path
 
 import pytest
+from support.bags import write_bag
 
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.evaluation.benchmark import models, report, training
 from kd_planner_ros.evaluation.benchmark.cards import put_on_card
+from kd_planner_ros.evaluation.benchmark.config import BenchmarkConfig
 from kd_planner_ros.evaluation.benchmark.models import ModelFacts, ModelStore
 from kd_planner_ros.evaluation.benchmark.outcomes import Outcome
 from kd_planner_ros.evaluation.benchmark.recipe import read_paper, read_recipe
+from kd_planner_ros.evaluation.benchmark.run import run
 from kd_planner_ros.evaluation.benchmark.spec import find_spec
-from kd_planner_ros.evaluation.benchmark.suites import find_suite
+from kd_planner_ros.evaluation.benchmark.suites import find_suite, recorded_in
 from kd_planner_ros.evaluation.benchmark.table import build_table, flat_columns, flatten
 from kd_planner_ros.evaluation.score import INFRACTIONS, RouteRecord
 from kd_planner_ros.networks.interfuser.config import SMALL_INPUTS
@@ -240,3 +243,52 @@ def test_a_model_that_has_seen_the_town_is_refused(tmp_path, seen, words):
         models.require_unseen("m", ModelStore(tmp_path), "generated:201 Town05")
     models.require_unseen("m", ModelStore(tmp_path), "")
     models.require_unseen("constant_velocity", ModelStore(tmp_path), "Town05")
+
+
+def card_of(folder, **data):
+    folder.mkdir()
+    card = {"name": folder.name, "network": "tcp", "config": {}, "weights_sha256": "0", "parameters": 1, "card_version": 1,
+            "training": {"data": data}}
+    (folder / "card.json").write_text(json.dumps(card))
+
+
+@pytest.mark.parametrize("seen, refused", [
+    ({"maps": ["Town01", "Carla/Maps/Town03_Opt"]}, "has not seen Town03 or dair_a .val.; got .m., trained on Town01, Town03"),
+    ({"maps": ["Town01", "dair_b"]}, None), ({"maps": ["dair_a"], "splits": {"dair_a": ["train"]}}, None),
+    ({"maps": ["dair_a"], "splits": {"dair_a": ["train", "val"]}}, "trained on dair_a .train., dair_a .val.; "),
+    ({"maps": ["dair_a"], "splits": {"dair_a": ["", "train"]}}, "trained on dair_a, dair_a .train.; "),
+    ({"maps": ["dair_a"]}, "trained on dair_a; ")])
+def test_a_model_that_has_seen_a_map_or_a_part_of_the_suites_recordings_is_refused(tmp_path, seen, refused):
+    card_of(tmp_path / "m", **seen)
+    shown = {("Town03", ""), ("dair_a", "val")}
+    if refused is None:
+        models.require_unseen("m", ModelStore(tmp_path), "", shown)
+    else:
+        with pytest.raises(ConfigError, match=refused):
+            models.require_unseen("m", ModelStore(tmp_path), "", shown)
+
+
+def test_what_the_recordings_of_a_suite_show(tmp_path, capsys):
+    for name, town in (("a", "Town03"), ("b", "maps/Town01.net.xml"), ("c", "")):
+        write_bag(tmp_path / "v2x" / name, seconds=1.0, town=town, labels=False)
+    suite = find_suite(find_spec("v2x"), "loss-30", recordings_dir=tmp_path)
+    assert recorded_in(suite) == {("Town01", ""), ("Town03", "")}
+    assert "1 of 3 recordings in" in capsys.readouterr().err
+    (tmp_path / "v2x" / "a" / "a.mcap").write_bytes(b"broken")
+    assert recorded_in(suite) == set() and recorded_in(find_suite(PLANKD, "default-town", tmp_path, tmp_path)) == set()
+
+
+def test_every_suite_of_the_v2x_benchmark_refuses_a_model_of_its_own_map(tmp_path, monkeypatch):
+    """Also those whose recordings may be of any map."""
+    spec = find_spec("v2x")
+    for folder in {suite.bags for suite in spec.suites.values()}:
+        write_bag(tmp_path / "recordings" / folder / "a", seconds=1.0, town="Town03", labels=False)
+    (tmp_path / "models").mkdir()
+    card_of(tmp_path / "models" / "m", maps=["Town03"])
+    monkeypatch.setattr("kd_planner_ros.evaluation.benchmark.run._names", lambda this: (["m"], []))
+    for name in spec.suites:
+        config = BenchmarkConfig(benchmark="v2x", suite=name, recordings_dir=tmp_path / "recordings", models_dir=tmp_path / "models",
+                                 models=("m",), train=False, out=tmp_path / "out")
+        with pytest.raises(ConfigError, match="has not seen .*Town03; got .m., trained on Town03"):
+            run(config)
+    assert not (tmp_path / "out").exists()

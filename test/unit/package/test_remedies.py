@@ -27,7 +27,7 @@ READERS = ("train", "evaluate open-loop", "evaluate pdms", "evaluate dense", "ev
 MEASURERS = ("evaluate closed-loop", "evaluate latency-sweep")
 USERS = {  # room or module: the commands that reach it, most special first
     "bags/find": ("train", "benchmark"), "bags/kitti": ("evaluate dense",), "bags/cityscapes": ("evaluate dense",),
-    "bags/nuscenes": ("bags nuscenes",), "bags/navsim": ("bags navsim",), "bags": READERS,
+    "bags/nuscenes": ("bags nuscenes",), "bags/navsim": ("bags navsim",), "bags/dair": ("bags dair",), "bags": READERS,
     "samples": ("train",), "distill/teacher": ("train",),
     "distill": ("train",), "networks": ("train",), "record": ("record",), "evaluation/benchmark": ("benchmark",),
     "evaluation/closed_loop": ("evaluate closed-loop",), "evaluation/worker": ("evaluate closed-loop",),
