@@ -47,6 +47,7 @@ DRIVE: tuple[Argument, ...] = (
     ("world", "builtin", "builtin: start the built-in world; carla: CARLA and its bridge run elsewhere; none: a bag",
      ["builtin", "carla", "none"]),
     *_MODEL,
+    ("caption", "false", "true: the planner publishes in words what it sees in its front view", ["true", "false"]),
     ("carla_version", "", "CARLA version, shown in the diagnostics; all versions are read alike; empty: the profile's", None),
     *(argument for spec in graph_specs() if spec.name not in ("planner", "world") for argument in _own(spec.name)),
     ("threads", "", "threads of the inference engine; empty: the parameter files'", None),

@@ -10,6 +10,7 @@ from kd_planner_ros.ros.graph.describe import NodeProcess
 from kd_planner_ros.ros.graph.settings import checked_parameters, known_parameters, read_parameter_file, refuse_unknown
 from kd_planner_ros.ros.params import ModelParams
 from kd_planner_ros.ros.specs import node_specs
+from kd_planner_ros.ros.specs.planner import PlannerParams
 from kd_planner_ros.ros.specs.world import WorldParams
 from kd_planner_ros.ros.world_setup import check_world
 
@@ -18,7 +19,7 @@ def check_nodes(nodes: Sequence[NodeProcess], params_file: Path | None = None) -
     """Refuse, in a moment, what a node would refuse after its start: files, values, map, route, weather, engine and device.
 
     Raises:
-        ConfigError, MapError, RouteError: what cannot be used; it names the parameter or the file.
+        ConfigError, MapError, RouteError, PlannerError, CardError: what cannot be used; it names the parameter or the file.
     """
     specs = node_specs()
     if params_file:
@@ -30,6 +31,10 @@ def check_nodes(nodes: Sequence[NodeProcess], params_file: Path | None = None) -
             check_world(params)
         if isinstance(params, ModelParams):
             _check_engine(params)
+        if isinstance(params, PlannerParams) and params.caption:
+            from kd_planner_ros.runtime.captions import load_captioner  # brings torch
+
+            load_captioner(params.planner, params.models_dir or None)
 
 
 def _check_engine(params: Any) -> None:

@@ -67,6 +67,7 @@ class DriveConfig:
     models_dir: str = _option("", "folder of models; empty: the shipped ones", metavar="DIR")
     carla_profile: str = _option("carla_bridge", "topic names and message types, a file of config/profiles/ or a path to one")
     role_name: str = _option("", "CARLA role name of the ego; empty: the profile's")
+    caption: bool = _option(False, "the planner publishes in words what it sees in its front view: a V2X-VLM that was taught captions")
     out: str = _option("", "folder to write; empty: runs/<date and time>", metavar="DIR")
     report: bool = _option(True, "write report.html and the animation at the end")
     asked: Mapping[str, str] = field(default_factory=dict, metadata={"cli": False})  # of further_arguments
@@ -116,7 +117,8 @@ def drive(config: DriveConfig) -> DriveReport:
     second_name, second = perceiver_facts(config.fallback_planner, config.models_dir, PLANNER)
     tell_same_fallback((planner, models_dir), (second_name, config.models_dir))
     keys = tempfile.TemporaryDirectory(prefix="kd_planner_ros_")  # gone with this process
-    roadside = prepare_roadside(config.asked, "builtin", config.map, config.stations, str(run_dir), Path(keys.name))
+    asked = {**config.asked, "caption": "true" if config.caption else "false"}
+    roadside = prepare_roadside(asked, "builtin", config.map, config.stations, str(run_dir), Path(keys.name))
     mounted = rig_to_mount(facts.rig, seen.rig if seen else None, fallback=second.rig if second else None)
     rig = roadside.rig(mounted.rig)
     environment = graph_environment(rig)

@@ -8,6 +8,7 @@ from kd_planner_ros.networks.planner import PLANNER, Model
 from kd_planner_ros.ros.inference import load
 from kd_planner_ros.ros.lifecycle import leave, run
 from kd_planner_ros.ros.nodes.model_node import ModelNode
+from kd_planner_ros.ros.ports.caption_outputs import CaptionOutputs
 from kd_planner_ros.ros.ports.planner_outputs import PlannerOutputs
 from kd_planner_ros.ros.specs.planner import NODE
 
@@ -27,8 +28,14 @@ class PlannerNode(ModelNode):
 
     def open_outputs(self, model: Model) -> PlannerOutputs:
         """The plan's topics."""
-        cameras = model.rig.cameras
-        return PlannerOutputs(self, self.adapter, cameras[0].id if cameras else "")
+        p, cameras = self.params, model.rig.cameras
+        first = cameras[0].id if cameras else ""
+        if not p.caption:
+            return PlannerOutputs(self, self.adapter, first)
+        from kd_planner_ros.runtime.captions import load_captioner  # torch, without which a planner without weights starts in a second
+
+        name = model.name if p.planner == "auto" else p.planner
+        return CaptionOutputs(self, self.adapter, first, load_captioner(name, p.models_dir or None))
 
     def _values(self) -> dict[str, Any]:
         return {"planner": self.params.planner, **super()._values()}

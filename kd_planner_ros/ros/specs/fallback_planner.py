@@ -20,7 +20,8 @@ def own_name(port: str) -> str:
     return f"{NAME}/{port.removeprefix('planner_')}"
 
 
-_OWN = {port.name: own_name(port.name) for port in planner.NODE.ports if port.direction == OUT and port not in MODEL_OUTPUTS}
+_OWN = {port.name: own_name(port.name) for port in planner.NODE.ports
+        if port.direction == OUT and port not in MODEL_OUTPUTS and not port.name.startswith("~")}
 NODE = NodeSpec(
     NAME, "A second planner: the controller follows its plans while the planner is silent and its last plan is stale.",
     FallbackPlannerParams,

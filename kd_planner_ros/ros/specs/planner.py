@@ -14,8 +14,11 @@ class PlannerParams(ModelParams):
 
     planner: str = param("constant_velocity", "model folder name, a path to one, or constant_velocity")
     camera_info: bool = param(False, "take the cameras' calibration from camera_info instead of the model's declaration")
+    caption: bool = param(False, "publish in words what the network sees in the front view, after each plan; a V2X-VLM that was taught "
+                                 "captions")
 
 
+CAPTION = "~/caption"
 NODE = NodeSpec("planner", "Runs a planner on the newest set of sensor data.", PlannerParams, (
     *MODEL_INPUTS,
     Port("odometry", IN, "nav_msgs/Odometry", STATE, "steps the route's follower"),
@@ -38,8 +41,11 @@ NODE = NodeSpec("planner", "Runs a planner on the newest set of sensor data.", P
          "the detections with their forecasts, in `map`; only where it is installed"),
     Port("markers", OUT, "visualization_msgs/MarkerArray", COMMAND, "for RViz and Foxglove"),
     Port("attention", OUT, "sensor_msgs/Image", COMMAND, "`32FC1`, sums to 1"),
+    Port(CAPTION, OUT, "std_msgs/String", COMMAND,
+         "the network's own description of the front view, `day car 34 12 walker 56 40`; only with parameter `caption`"),
     Port("planner_ready", OUT, "std_msgs/Bool", LATCHED, "whether plans come"),
     *MODEL_OUTPUTS),
-    Place(0, lambda graph: True, parameters=lambda graph: {"planner": graph.planner, "models_dir": graph.models_dir}, arguments=(
+    Place(0, lambda graph: True, parameters=lambda graph: {
+        "planner": graph.planner, "models_dir": graph.models_dir, "caption": graph.asked.get("caption") == "true" or None}, arguments=(
         ("planner", "", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model; empty: the parameter "
                         "files', else auto", None),)))

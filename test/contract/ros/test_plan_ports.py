@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,12 +15,14 @@ import rclpy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode
+from std_msgs.msg import String
 from support.wire import SAMPLES, plan, same
 
 from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections
 from kd_planner_ros.core.records import Plan
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter
+from kd_planner_ros.ros.ports.caption_outputs import CaptionOutputs
 from kd_planner_ros.ros.ports.plan_ports import PlanSubscription
 from kd_planner_ros.ros.ports.planner_outputs import PlannerOutputs
 from kd_planner_ros.wire.codec.plans import parts_of, with_parts
@@ -59,6 +63,34 @@ class Wire:
         for node in (self.sender, self.receiver):
             node.destroy_node()
         rclpy.try_shutdown(context=self.context)
+
+
+class Describing:
+    """Stands in for a network that describes what it sees."""
+
+    def __init__(self):
+        self.seen = []
+
+    def caption(self, frame):
+        self.seen.append(frame)
+        return "day walker 34 12"
+
+
+def test_a_caption_follows_the_plan_where_somebody_listens():
+    made, said, captioner = Wire(), [], Describing()
+    made.outputs.close()
+    outputs = made.outputs = CaptionOutputs(made.sender, Adapter(), "front", captioner)
+    for publisher in (*outputs._tables.values(), outputs._captions):
+        publisher.on_activate(None)
+    assert made.connected()
+    frame, one = SimpleNamespace(ego=EGO), plan()
+    outputs.publish(one, frame)
+    assert made.spin(lambda: len(made.plans) == 1) and captioner.seen == [], "nobody listens"
+    made.receiver.create_subscription(String, "sender/caption", lambda message: said.append((len(made.plans), message.data)), 1)
+    assert made.spin(lambda: outputs._captions.get_subscription_count() == 1)
+    outputs.publish(replace(one, stamp_ns=one.stamp_ns + 1), frame)
+    assert made.spin(lambda: said) and said[0][1] == "day walker 34 12" and captioner.seen == [frame]
+    made.close()
 
 
 @pytest.fixture

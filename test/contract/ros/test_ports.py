@@ -52,11 +52,14 @@ def model_node(graph, monkeypatch, module, kind, model, spec=None, **parameters)
 
 
 def planner(graph, monkeypatch, tmp_path):
-    return model_node(graph, monkeypatch, planner_node, planner_node.PlannerNode, FakePlanner(RIG))
+    monkeypatch.setattr("kd_planner_ros.runtime.captions.load_captioner", lambda name, folder: None)
+    return model_node(graph, monkeypatch, planner_node, planner_node.PlannerNode, FakePlanner(RIG), caption=True)
 
 
 def fallback_planner(graph, monkeypatch, tmp_path):
-    return model_node(graph, monkeypatch, planner_node, planner_node.PlannerNode, FakePlanner(RIG), node_specs()["fallback_planner"])
+    monkeypatch.setattr("kd_planner_ros.runtime.captions.load_captioner", lambda name, folder: None)
+    return model_node(graph, monkeypatch, planner_node, planner_node.PlannerNode, FakePlanner(RIG), node_specs()["fallback_planner"],
+                      caption=True)
 
 
 class Moved(FakePerceiver):

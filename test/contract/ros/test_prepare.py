@@ -150,6 +150,15 @@ def test_stations_in_carla_send_what_the_bridge_tells_unless_another_source_is_n
     assert len(answer["notes"]) == 1
 
 
+def test_a_planner_that_describes_nothing_is_refused_before_anything_starts(tmp_path):
+    (tmp_path / "mine.yaml").write_text(parameters("/**/planner", "{caption: true}"))
+    for word in ("caption:=true", f"params_file:={tmp_path / 'mine.yaml'}"):
+        with pytest.raises(KdPlannerError, match="describes what it sees .*; got 'constant_velocity', which has no network"):
+            drive(tmp_path / "a", word)
+    _, nodes = drive(tmp_path / "b", "caption:=false")
+    assert "caption" not in nodes["planner"]
+
+
 def test_a_fallback_planner_stands_by(tmp_path):
     """The name is the argument's alone; its own section gives the folder of models and whatever else a planner has."""
     (tmp_path / "mine.yaml").write_text("/**/planner: {ros__parameters: {planner: tcp64_3m1_imitation}}\n"

@@ -3,6 +3,7 @@
 import math
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -34,7 +35,8 @@ from kd_planner_ros.networks.v2x_vlm.loss import Alignment, errors, token_losses
 from kd_planner_ros.networks.v2x_vlm.model import build_model
 from kd_planner_ros.networks.v2x_vlm.processor import build_processor
 from kd_planner_ros.networks.v2x_vlm.training import BESIDE, STAGES
-from kd_planner_ros.networks.v2x_vlm.words import END, FIRST_LOCATION, PAD, text_of
+from kd_planner_ros.networks.v2x_vlm.words import END, FIRST_LOCATION, PAD, SPECIALS, WORDS, text_of
+from kd_planner_ros.runtime.captions import load_captioner
 from kd_planner_ros.runtime.paths import config_folder
 from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.samples.shards import build_shards
@@ -221,6 +223,35 @@ def test_every_kind_learns_one_batch(config, tmp_path, options):
     assert "caption" not in scores
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("head", ["displacement", "tokens"])
+def test_overfits_32_samples_of_eight_ways(config, tmp_path, head):
+    """The plans that the network decodes by itself, not those of teacher forcing."""
+    for number, rate in enumerate(np.linspace(-0.28, 0.28, 8)):
+        write_bag(tmp_path / "bags" / f"b{number}", rate=float(rate), seconds=6.5, seed=number, every=5, views=(view(),),
+                  stations=(STATION_0,), captions=True)
+    learner, samples = learner_of(but(config, batch=16, head=head, v2x_dropout=0.0, token_noise=0.0, align=False))
+    whole, first = np.isfinite(samples.rows["future"]).all((1, 2)), np.cumsum([0, *(len(shard.rows) for shard in samples.shards)])
+    known = np.concatenate([begin + np.flatnonzero(whole[begin:end])[:4] for begin, end in pairwise(first)])
+    assert len(known) == 32
+    learner.begin_stage(2)
+    rng, steps = np.random.default_rng(0), 200
+
+    def error_m():
+        learner.model.eval()
+        with torch.no_grad():
+            inputs, targets = learner.tensors(samples.fetch(known))
+            total, count = errors(learner.model(**inputs)["points"], targets)["l2_4.5s_m"]
+        learner.model.train()
+        return total / count
+
+    before = error_m()
+    for step in range(steps):
+        rate = 2e-3 * min(1.0, (step + 1) / 20) * (1.0 - 0.9 * step / steps)
+        learner.step(samples.fetch(rng.choice(known, 16, replace=False)), step, rate)
+    assert error_m() < 0.5 < 5.0 < before
+
+
 def test_hidden_stations_look_like_missing_ones(config, tmp_path):
     drives(tmp_path, 1)
     learner, samples = learner_of(but(config, v2x_dropout=1.0))
@@ -286,6 +317,8 @@ def test_a_teacher_is_trained_and_teaches_a_student(config, tmp_path):
     teacher = replace(config, name="wise", size="nano_teacher", sections={"v2x_vlm": own | {"align": False}}, validation_share=0.5)
     assert train(teacher).finished
     card = read_card(config.models_dir / "wise")
+    told = load_captioner("wise", config.models_dir).caption(frame(V2xVlmConfig(**card.config).rig, 0)).split()
+    assert {one for one in told if not one.isdigit()} <= {*SPECIALS, *WORDS}, "its stages teach captions"
     assert {"l2_m", "constant_velocity_m", "trajectory"} <= set(card.scores["validation"])
     student = replace(config, method="logits", teacher="wise", sections={"v2x_vlm": own, "logits": {"weak_teacher": True}})
     assert train(student).finished

@@ -36,6 +36,8 @@ from kd_planner_ros.networks.v2x_vlm.words import (
     text_of,
     tokens_of,
 )
+from kd_planner_ros.runtime.captions import load_captioner
+from kd_planner_ros.runtime.store import add_training, load_model
 
 NANO = V2xVlmConfig()
 POLE = CameraSpec("camera", Pose(20.0, 8.0, 6.0, yaw=math.radians(-135.0), pitch=math.radians(20.0)), 384, 216, 90.0, 0.1)
@@ -304,6 +306,36 @@ def test_the_displacement_head_gives_waypoints_in_one_pass():
         teacher = model(*(example_inputs(config, 2)[name] for name in ("image", "words")), torch.full((2, 19), END))
     assert found["points"].shape == (2, 9, 2) and (found["chance"] == 1.0).all()
     assert torch.allclose(teacher["drawn"], found["points"], atol=1e-5), "what is trained is what drives"
+
+
+@pytest.mark.parametrize("roadside", ["picture", "objects"])
+def test_a_model_that_was_taught_captions_describes_its_front_view(tmp_path, roadside):
+    save_seeded(tmp_path / "vlm", "v2x_vlm", V2xVlmConfig(roadside=roadside))
+    with pytest.raises(ConfigError, match="taught captions; got 'vlm', whose training had no such loss; train one"):
+        load_captioner("vlm", tmp_path)
+    plans = {"name": "plans", "losses": {"trajectory": 1.0}}
+    add_training(tmp_path / "vlm", {"recipe": {"stages": [plans]}})
+    with pytest.raises(ConfigError, match="no such loss"):
+        load_captioner("vlm", tmp_path)
+    first = {"name": "captions", "losses": {"caption": 1.0}}
+    for recipe in ({"network": "v2x_vlm"}, {"stages": [{"name": "all"}]}, {"stages": [first, plans]}):
+        add_training(tmp_path / "vlm", {"recipe": recipe})
+        assert load_captioner("vlm", tmp_path)
+    captioner, (model, config, _) = load_captioner("vlm", tmp_path), load_model(tmp_path / "vlm")
+    shown = frame(config.rig, 0)
+    with torch.inference_mode():
+        inputs = build_processor(config).encode([shown])
+        ask = torch.full_like(inputs["words"], PAD)
+        ask[0, :2] = torch.tensor(ids_of("<CAPTION> veh"))
+        wanted = text_of(model.describe(model.florence.see(inputs["image"]), ask)[0].tolist())
+    assert captioner.caption(shown) == wanted == load_captioner("vlm", tmp_path).caption(shown) and "<loc" not in wanted
+
+
+def test_a_planner_that_describes_nothing_is_refused_in_one_line(tmp_path):
+    save_seeded(tmp_path / "car", "tcp")
+    for name, got in (("car", "'car', a network tcp"), ("constant_velocity", "'constant_velocity', which has no network")):
+        with pytest.raises(ConfigError, match=f"describes what it sees.*got {got}; leave the parameter caption out"):
+            load_captioner(name, tmp_path)
 
 
 def test_it_runs_as_a_planner(tmp_path):
