@@ -3,27 +3,32 @@
 KITTI: the frames of a published list (Zhou et al., CVPR 2017: ``DRIVE NUMBER SIDE`` a line) with the pictures before and after them; frames
 in which the car stands are left out where their list is given (``DATE DRIVE NUMBER`` a line, as SfMLearner's ``static_frames.txt``).
 Cityscapes: ``leftImg8bit_sequence/SPLIT/CITY/CITY_SSSSSS_FFFFFF_leftImg8bit.png``, snippets of 30 pictures at 17 Hz; the sources lie two
-pictures before and after the target, and the lowest quarter, which shows the car itself, is cut off.
+pictures before and after the target, and the lowest quarter, which shows the car itself, is cut off. A target that has fine labels
+(``gtFine``, published for the twentieth picture of a snippet) brings them along.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kd_planner_ros.bags.cityscapes import SPLITS, intrinsics_of
+from kd_planner_ros.bags.cityscapes import MEMBER, SPLITS, intrinsics_of, tags_of
 from kd_planner_ros.bags.kitti import STEP_NS, KittiFrame, read_calibration, read_lines, read_split
-from kd_planner_ros.bags.labelled import read_rgb
+from kd_planner_ros.bags.labelled import read_ids, read_rgb
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.foreign import reading
+from kd_planner_ros.core.sensors import CameraSpec
 
+CAMERA = "front"
 SNIPPET_HZ = 17.0
 APART = 2
 """Pictures of a snippet between target and source."""
@@ -43,6 +48,8 @@ class Triplet:
         pictures: RGB uint8 [3, H, W, 3]: before, target, after.
         intrinsics: pinhole matrix [3, 3] of them; pixel centres are whole numbers.
         step_s: from one picture to the next.
+        tags: CARLA's tags of the target uint8 [H, W], 255 where no class is evaluated; None: no labels.
+        single: numbers of its road users int32 [H, W], 0 elsewhere; None likewise.
     """
 
     sequence: str
@@ -50,6 +57,8 @@ class Triplet:
     pictures: np.ndarray
     intrinsics: np.ndarray
     step_s: float
+    tags: np.ndarray | None = None
+    single: np.ndarray | None = None
 
 
 class KittiTriplets:
@@ -61,6 +70,8 @@ class KittiTriplets:
     Raises:
         BagError: no such folder or list, a line of another form, or not one triplet.
     """
+
+    name, part = "KITTI", ""
 
     def __init__(self, folder: Path, split: Path, static: Path | None = None):
         if not folder.is_dir():
@@ -105,6 +116,19 @@ class KittiTriplets:
         name = frame.drive.rsplit("/", 1)[-1] + ("" if frame.camera == "02" else f" image_{frame.camera}")
         return Triplet(name, f"{frame.number:010d}", np.stack(pictures), calibration.projection[frame.camera][:, :3], STEP_NS / 1e9)
 
+    def groups(self) -> dict[str, list[int]]:
+        """Numbers of the triplets of each drive, both cameras together: they show the same places."""
+        return _grouped(frame.drive.rsplit("/", 1)[-1] for frame in self.frames)
+
+    def content(self, numbers: Iterable[int]) -> str:
+        """A hash of the names and lengths of the files of triplets ``numbers``; reading all of them would take an hour."""
+        paths = (self._picture(self.frames[number], step) for number in numbers for step in (-1, 0, 1))
+        return _hash_of(self.folder, filter(None, paths))
+
+    def camera(self) -> CameraSpec:
+        """That of the first triplet. The others are scaled to it, and the optical axis counts as the middle, as published protocols do."""
+        return _camera(self[0].pictures.shape[2], self[0].pictures.shape[1], self[0].intrinsics)
+
     def runs(self) -> list[list[int]]:
         """Sequences: numbers of triplets of one drive and camera whose targets follow each other without a gap, in the order of time."""
         return _runs([(f"{frame.drive} {frame.camera}", frame.number) for frame in self.frames], 1)
@@ -117,10 +141,12 @@ class CityscapesTriplets:
         BagError: no such folder or split, or not one triplet.
     """
 
+    name = "Cityscapes"
+
     def __init__(self, folder: Path, split: str = "train"):
         if split not in SPLITS:
             raise BagError(f"a split of Cityscapes out of {', '.join(SPLITS)}", repr(split), "correct it")
-        self.folder, self._split, self.left_out = folder, split, Counter[str]()
+        self.folder, self.part, self.left_out = folder, split, Counter[str]()
         place = folder / "leftImg8bit_sequence" / split
         self._paths: dict[tuple[str, int], Path] = {}
         for path in sorted(place.glob("*/*_leftImg8bit.png")):
@@ -154,13 +180,29 @@ class CityscapesTriplets:
         if len({picture.shape for picture in pictures}) > 1:
             raise BagError(f"pictures of one size in snippet {snippet}", ", ".join(f"{p.shape[1]}x{p.shape[0]}" for p in pictures),
                            "give the pictures as published, not scaled")
-        rows = round(KEPT * pictures[0].shape[0])
-        intrinsics = intrinsics_of(self._camera(snippet), pictures[0].shape[:2])  # rows that are cut off below move nothing
-        return Triplet(snippet, f"{number:06d}", np.stack([picture[:rows] for picture in pictures]), intrinsics, APART / SNIPPET_HZ)
+        rows, shape = round(KEPT * pictures[0].shape[0]), pictures[0].shape[:2]
+        intrinsics = intrinsics_of(self._camera(snippet), shape)  # rows that are cut off below move nothing
+        labels, members = (self._labels(snippet, number, kind, shape) for kind in ("labelIds", "instanceIds"))
+        told = {} if labels is None or members is None else {
+            "tags": tags_of(labels)[:rows], "single": np.where(members >= MEMBER, members, 0).astype(np.int32)[:rows]}
+        return Triplet(snippet, f"{number:06d}", np.stack([one[:rows] for one in pictures]), intrinsics, APART / SNIPPET_HZ, **told)
+
+    def _labels(self, snippet: str, number: int, kind: str, shape: tuple[int, ...]) -> np.ndarray | None:
+        path = self._label_path(snippet, number, kind)
+        if not path.exists():
+            return None
+        found = read_ids(path)
+        if found.shape != shape:
+            raise BagError(f"labels of {shape[1]}x{shape[0]} at {path}, as their picture has", f"{found.shape[1]}x{found.shape[0]}",
+                           "give pictures and labels as published, not scaled")
+        return found
+
+    def _label_path(self, snippet: str, number: int, kind: str) -> Path:
+        return self.folder / "gtFine" / self.part / snippet.split("_")[0] / f"{snippet}_{number:06d}_gtFine_{kind}.png"
 
     def _camera(self, snippet: str) -> dict[str, object] | None:
         """The ``intrinsic`` of the snippet's camera.json, which is published for its twentieth picture; None where it was not fetched."""
-        found = sorted((self.folder / "camera" / self._split / snippet.split("_")[0]).glob(f"{snippet}_*_camera.json"))
+        found = sorted((self.folder / "camera" / self.part / snippet.split("_")[0]).glob(f"{snippet}_*_camera.json"))
         if not found:
             return None
         with reading(BagError, f"fx, fy, u0 and v0 under 'intrinsic' in {found[0]}", "fetch the file again"):
@@ -169,6 +211,24 @@ class CityscapesTriplets:
             if not all(map(math.isfinite, camera.values())):
                 raise ValueError(f"a number that is not finite: {camera}")
             return camera
+
+    def groups(self) -> dict[str, list[int]]:
+        """Numbers of the triplets of each city."""
+        return _grouped(snippet.split("_")[0] for snippet, _ in self.targets)
+
+    def content(self, numbers: Iterable[int]) -> str:
+        """A hash of the names and lengths of the files of triplets ``numbers``; reading all of them would take an hour."""
+        targets = [self.targets[number] for number in numbers]
+        pictures = [self._paths[snippet, number + step] for snippet, number in targets for step in (-APART, 0, APART)]
+        labels = [self._label_path(*target, kind) for target in targets for kind in ("labelIds", "instanceIds")]
+        return _hash_of(self.folder, [*pictures, *filter(Path.exists, labels)])
+
+    def camera(self) -> CameraSpec:
+        """The largest section of the first triplet's pictures with the optical axis in its middle; in the kept rows it lies below that."""
+        first = self[0]
+        width, height = (2 * int(min(at + 0.5, size - at - 0.5)) for at, size in
+                         ((first.intrinsics[0, 2], first.pictures.shape[2]), (first.intrinsics[1, 2], first.pictures.shape[1])))
+        return _camera(width, height, first.intrinsics)
 
     def runs(self) -> list[list[int]]:
         """Sequences: numbers of triplets of one snippet whose targets are ``APART`` pictures from each other, in the order of time."""
@@ -194,6 +254,22 @@ def read_static(path: Path) -> frozenset[tuple[str, int]]:
     return frozenset(found)
 
 
+def _grouped(names: Iterable[str]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        found.setdefault(name, []).append(number)
+    return found
+
+
+def _hash_of(folder: Path, paths: Iterable[Path]) -> str:
+    told = [f"{path.relative_to(folder)} {path.stat().st_size}" for path in sorted(set(paths))]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+def _camera(width: int, height: int, intrinsics: np.ndarray) -> CameraSpec:
+    return CameraSpec(CAMERA, Pose(), width, height, math.degrees(2.0 * math.atan(width / (2.0 * intrinsics[0, 0]))))
+
+
 def _runs(places: list[tuple[str, int]], step: int) -> list[list[int]]:
     """Numbers of ``places`` (sequence, number of its picture) that follow each other at a distance of ``step``."""
     by_phase: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
@@ -210,7 +286,10 @@ def _runs(places: list[tuple[str, int]], step: int) -> list[list[int]]:
     return found
 
 
-def triplets(of: KittiTriplets | CityscapesTriplets) -> Iterator[Triplet]:
+Triplets = KittiTriplets | CityscapesTriplets
+
+
+def triplets(of: Triplets) -> Iterator[Triplet]:
     """Every triplet, in order.
 
     Raises:

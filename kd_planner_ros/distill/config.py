@@ -40,7 +40,8 @@ def _field(default: Any, text: str, **metadata: Any) -> Any:
 class TrainConfig:
     """What to train, on what, for how long, and where to put it."""
 
-    bags: tuple[Path, ...] = field(metadata={"help": "recordings, or folders with recordings in any depth"})
+    bags: tuple[Path, ...] = field(metadata={"help": "recordings, or folders with recordings in any depth; or one YAML file that names "
+                                              "a data set of pictures (docs/guides/train_a_student.md)"})
     name: str = _field("", "name of the model; its weights and card go to <models-dir>/<name>/ (default: <network>_student)")
     network: str = _field("tcp", "network to train: a folder of networks/ with a training.py, or a network of another Python package")
     size: str = _field("3.1m", "size of the network, as 'kd-planner models params' lists them")

@@ -13,11 +13,13 @@ import torch
 
 from kd_planner_ros.bags.contents import SPLIT, TRAIN_PART
 from kd_planner_ros.bags.source import Source
+from kd_planner_ros.bags.triplets import Triplets
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.towns import town_of
 from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.batches import require_read
 from kd_planner_ros.distill.config import EVALUATION_MAPS, TrainConfig, TrainReport
+from kd_planner_ros.distill.footage import find_footage, footage_shards, require_footage
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.observer import Observer
 from kd_planner_ros.distill.ownership import require_own_folders, require_same_recipe
@@ -39,8 +41,8 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
 
     Raises:
         BagError: no recordings, a broken one, one without a topic that is needed, or no samples in them.
-        ConfigError: recordings of an evaluation map without ``allow_leak``, an unknown size, no such device, an unfit stage, or a
-            folder that holds another run's model or other files.
+        ConfigError: recordings beside a data set of pictures, or of an evaluation map without ``allow_leak``, an unknown size, no such
+            device, an unfit stage, or a folder that holds another run's model or other files.
         TrainingError: the loss is not finite (the batch is saved), or the checkpoint belongs to another recipe.
     """
     allow_open_files()
@@ -50,13 +52,13 @@ def train(config: TrainConfig, observer: Observer = Observer()) -> TrainReport:
             torch.set_num_threads(config.threads)
         state = None if config.fresh else checkpoint.load(Path(config.runs_dir) / config.name)
         require_own_folders(config, state)
-        found = require_sensors(config)
-        bags = sources(config)
+        footage = find_footage(config)
+        found = require_sensors(config) if footage is None else require_footage(config, footage)
+        bags = sources(config) if footage is None else []
         learner = Learner(config, group, *found)
         require_read(config, learner.task)
         require_same_recipe(state, recipe_of(config, learner), Path(config.runs_dir) / config.name)  # samples may take an hour
-        shards = _shards(config, bags, learner, group)
-        run = Run(config, group, learner, dict(zip(shards, bags, strict=True)), observer, state)
+        run = Run(config, group, learner, _samples(config, bags, footage, learner, group), observer, state)
         del state  # it is as large as model and optimiser, and the run has taken it over
         return run.go()
     finally:
@@ -70,6 +72,15 @@ def _require_for_training(shards: list[Shard], allow_leak: bool) -> None:
         raise ConfigError(f"recordings of the part '{TRAIN_PART}' of their data set's split",
                           f"{len(held)} of '{held[0].facts[SPLIT]}', such as {held[0].facts['bag']}",
                           "leave them out, or give --allow-leak if no score is to be reported on them")
+
+
+def _samples(config: TrainConfig, bags: list[Source], footage: Triplets | None, learner: Learner, group: Group) -> dict[Shard, Source]:
+    """Every shard of the run's samples, with what it was made of."""
+    if footage is not None:
+        shards = footage_shards(config, footage, learner, group)
+        _require_for_training(shards, config.allow_leak)
+        return {shard: Source(footage.folder) for shard in shards}
+    return dict(zip(_shards(config, bags, learner, group), bags, strict=True))
 
 
 def _shards(config: TrainConfig, bags: list[Source], learner: Learner, group: Group) -> list[Shard]:

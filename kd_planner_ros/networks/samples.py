@@ -73,6 +73,7 @@ class SampleMaker(ABC):
         grid: whether the main picture shows the whole first camera, scaled, so that a coarse semantic grid of it is kept
             beside it where that camera's semantic labels were recorded.
         format: raise when the meaning of an array changes.
+        from_pictures: whether ``record_pictures`` makes samples too, of data sets that have pictures and perhaps class labels.
         own_shards: whether the class is part of the shards' key, so that no other network with equal declarations and an equal
             ``key`` reads them. False keeps the names of shards from before networks declared their samples.
     """
@@ -93,6 +94,7 @@ class SampleMaker(ABC):
     past: tuple[tuple[str, int], ...] = ()
     grid = False
     format = 1
+    from_pictures = False
     own_shards = True
 
     @property
@@ -127,6 +129,20 @@ class SampleMaker(ABC):
         Raises:
             SensorError: a sensor gives something unfit.
         """
+
+    def record_pictures(self, frames: tuple[Frame, ...], tags: np.ndarray | None, single: np.ndarray | None) -> dict[str, np.ndarray]:
+        """The arrays of one sample of which nothing is known but its pictures and perhaps labels of its own one, where ``from_pictures``;
+        names, shapes and types are those of ``record``.
+
+        Args:
+            frames: as for ``record``, from a picture before to one behind; nothing is known of the ego.
+            tags: CARLA's tags uint8 [H, W] of the first camera's picture, 255 unknown; None: no labels.
+            single: numbers of road users int32 [H, W], 0 elsewhere; None likewise.
+
+        Raises:
+            SensorError: as ``record``.
+        """
+        raise NotImplementedError
 
     def augment(self, arrays: Mapping[str, np.ndarray], probability: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """The arrays [B, ...] that the student sees changed, as copies; ``arrays`` themselves stay clean.

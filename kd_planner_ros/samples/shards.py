@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -129,11 +129,11 @@ def build_shards(bags: Sequence[Path | Source], root: Path, maker: SampleMaker, 
         ConfigError: a declaration of ``maker`` makes no sense.
     """
     require_valid(maker)
-    shards, shaped_by = [], _shaped_by(maker)
+    shards, shapes = [], shaped_by(maker)
     for bag in tqdm(bags, desc="samples", unit="bag", disable=not progress):
         content = content_hash(bag)
         said = as_source(bag).key
-        key = hashlib.sha256(json.dumps([FORMAT, content, *shaped_by, *([said] if said else [])], sort_keys=True).encode())
+        key = hashlib.sha256(json.dumps([FORMAT, content, *shapes, *([said] if said else [])], sort_keys=True).encode())
         folder = Path(root) / key.hexdigest()[:20]
         with open_bag(bag) as recording:
             require_calibration(recording, rig, TRAIN_REMEDY)
@@ -150,7 +150,7 @@ def _require_actions(shard: Shard, maker: SampleMaker, bag: Path) -> None:
         raise no_control(str(bag), shard.facts["samples"])
 
 
-def _shaped_by(maker: SampleMaker) -> list[Any]:
+def shaped_by(maker: SampleMaker) -> list[Any]:
     """What shapes the samples beside the recording, as JSON values. A declaration counts only where it is not the default one,
     so that shards from before there were declarations keep the name they have."""
     parts: list[Any] = [maker.cameras[0] if maker.cameras else "", dict(maker.key)]
@@ -167,18 +167,30 @@ def _shaped_by(maker: SampleMaker) -> list[Any]:
 
 def _build(recording: Recording, folder: Path, maker: SampleMaker, content: str) -> None:
     require_topics(recording, maker)
+
+    def fill(place: Path) -> dict[str, Any]:
+        made = make_samples(recording, maker, place)
+        return {"bag": recording.path.name, "content": content, "frames": made.frames, "samples": made.samples,
+                "incomplete": recording.incomplete, "left_out": made.left_out, "notes": recording.notes,
+                "map": recording.map_name, **({SPLIT: recording.split} if recording.split else {}),
+                **{k: recording.custom_data.get(k, "") for k in ("route", "seed", "weather")}, **fields_of(made.names)}
+
+    build_whole(folder, fill)
+
+
+def fields_of(names: tuple[str, ...]) -> dict[str, Any]:
+    """What the facts of a shard say of the names of its arrays."""
+    return {} if names == (MAIN,) else {"fields": [name for name in names if name != MAIN]}
+
+
+def build_whole(folder: Path, fill: Callable[[Path], dict[str, Any]]) -> None:
+    """Make the shard ``folder``: ``fill`` writes the arrays into the folder that it is given and gives the facts. Nothing is left of a
+    shard that was not finished."""
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        made = make_samples(recording, maker, partial)
-        facts = {"bag": recording.path.name, "content": content, "frames": made.frames, "samples": made.samples,
-                 "incomplete": recording.incomplete, "left_out": made.left_out, "notes": recording.notes,
-                 "map": recording.map_name, **({SPLIT: recording.split} if recording.split else {}),
-                 **{k: recording.custom_data.get(k, "") for k in ("route", "seed", "weather")}}
-        if made.names != (MAIN,):
-            facts["fields"] = [name for name in made.names if name != MAIN]
-        write_text(partial / "facts.json", json.dumps(facts, indent=1, sort_keys=True))
+        write_text(partial / "facts.json", json.dumps(fill(partial), indent=1, sort_keys=True))
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise

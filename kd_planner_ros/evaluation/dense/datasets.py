@@ -18,13 +18,10 @@ from kd_planner_ros.core.frames import make_frame
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.evaluation.dense.config import DenseConfig
 from kd_planner_ros.evaluation.dense.instants import Grid, Instant, Labels
-from kd_planner_ros.imaging.resize import resize_rgb
+from kd_planner_ros.imaging.fit import fit
 
 if TYPE_CHECKING:
     from kd_planner_ros.networks.planner import Perceiver
-
-SAME_FOV_DEG, SAME_ASPECT = 1.0, 0.02
-"""A camera whose field of view and aspect differ by no more is the network's: its pictures are scaled, as published protocols do."""
 
 
 def find_dataset(config: DenseConfig) -> DatasetFrames:
@@ -86,34 +83,8 @@ class DatasetFrames:
 
 
 def fitted(picture: LabelledPicture, camera: CameraSpec) -> tuple[np.ndarray, Grid, str]:
-    """(RGB as ``camera`` takes it, where the labels' pixels lie in it, what was done to it).
-
-    A picture of the camera's own field of view and aspect is scaled. Another one is scaled to the camera's focal length and laid so
-    that both optical axes meet; what the camera would see beside it is black.
-    """
-    height, width = picture.rgb.shape[:2]
-    fx, fy = picture.intrinsics[0, 0], picture.intrinsics[1, 1]
-    fov = math.degrees(2.0 * math.atan(width / (2.0 * fx)))
-    aspect = (camera.width / camera.height) / (width / height)
-    if abs(fov - camera.fov_deg) <= SAME_FOV_DEG and abs(aspect - 1.0) <= SAME_ASPECT:
-        grid = Grid((height, width), (camera.height, camera.width), (camera.height / height, camera.width / width))
-        return resize_rgb(picture.rgb, camera.height, camera.width), grid, ""
-    rows, columns = (max(round(size * camera.focal_px / focal), 1) for size, focal in ((height, fy), (width, fx)))
-    scale = rows / height, columns / width
-    centre = picture.intrinsics[1, 2] + 0.5, picture.intrinsics[0, 2] + 0.5
-    top, left = (round(size / 2.0 - factor * at) for size, factor, at in zip((camera.height, camera.width), scale, centre, strict=True))
-    rgb, share = laid(resize_rgb(picture.rgb, rows, columns), top, left, camera)
-    note = (f"pictures of {width}x{height} with {fov:.1f} degrees were fitted to the network's camera ({camera.width}x{camera.height}, "
-            f"{camera.fov_deg:.1f} degrees): they cover {100.0 * share:.0f} % of its picture, the rest is black")
-    return rgb, Grid((height, width), (camera.height, camera.width), scale, (float(top), float(left))), note
-
-
-def laid(rgb: np.ndarray, top: int, left: int, camera: CameraSpec) -> tuple[np.ndarray, float]:
-    """(a black picture of ``camera``'s size with ``rgb`` at row ``top`` and column ``left``, the share that it covers)."""
-    out = np.zeros((camera.height, camera.width, 3), np.uint8)
-    height, width = rgb.shape[:2]
-    rows, columns = slice(max(top, 0), min(top + height, camera.height)), slice(max(left, 0), min(left + width, camera.width))
-    if rows.start >= rows.stop or columns.start >= columns.stop:
-        return out, 0.0
-    out[rows, columns] = rgb[rows.start - top:rows.stop - top, columns.start - left:columns.stop - left]
-    return out, (rows.stop - rows.start) * (columns.stop - columns.start) / (camera.height * camera.width)
+    """(RGB as ``camera`` takes it, where the labels' pixels lie in it, what was done to it); see ``imaging.fit``."""
+    shape = picture.rgb.shape[0], picture.rgb.shape[1]
+    found = fit(shape, picture.intrinsics, camera)
+    scale, (top, left) = (found.size[0] / shape[0], found.size[1] / shape[1]), found.place
+    return found.picture(picture.rgb), Grid(shape, (camera.height, camera.width), scale, (float(top), float(left))), found.note

@@ -54,7 +54,7 @@ def _classes(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], names
 
 
 def _pose(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Score]:
-    error = outputs["pose"].float() - targets["pose"]
+    error = (outputs["pose"].float() - targets["pose"])[targets["pose"].isfinite().all(1)]
     count = float(len(error))
     return {"rotation_deg": (math.degrees(float(error[:, :3].norm(dim=1).sum())), count),
             "translation_m": (float(error[:, 3:].norm(dim=1).sum()), count)}

@@ -162,6 +162,12 @@ class TextBranch(nn.Module):
         return (nn.functional.cross_entropy(logits, same) + nn.functional.cross_entropy(logits.T, same)) / 2.0
 
 
+def chosen(outputs: Mapping[str, Tensor], which: Tensor) -> dict[str, Tensor]:
+    """The outputs of the segmentation of the samples ``which``, bool [B]."""
+    found = {name: outputs[name][which] for name in ("class_logits", "mask_logits")}
+    return found | {name: outputs[name][:, which] for name in ("earlier_classes", "earlier_masks")}
+
+
 def matching_loss(widths: Widths) -> Any:
     """``transformers``' set criterion with the weights 2, 5, 5 in its matching; it has no parameters."""
     modelling, _ = oneformer(widths)

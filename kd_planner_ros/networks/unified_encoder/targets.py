@@ -87,6 +87,18 @@ def places(instances: np.ndarray, actors: int) -> tuple[np.ndarray, np.ndarray]:
     return table[np.maximum(instances, 0)], kept - 1
 
 
+def untold(shape: tuple[int, int], classes: np.ndarray | None = None, single: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """The labels of a picture of ``shape`` [H, W] of which nothing is known but perhaps ``classes`` (ids uint8 [H, W]) and the numbers of
+    road users ``single`` (int32 [H, W], 0 elsewhere): depth and motions are NaN."""
+    known, objects = np.full(shape, VOID, np.uint8), np.full(shape, UNTOLD, np.uint8)
+    if classes is not None and single is not None:
+        numbers, inverse = np.unique(single, return_inverse=True)
+        order = np.cumsum(numbers > 0) * (numbers > 0)  # 0 for the static world, then 1, 2, ...
+        known, objects = classes, np.where(order < OBJECTS, order, UNTOLD)[inverse].reshape(shape).astype(np.uint8)
+    return {"depth": np.full(shape, np.nan, np.float16), "classes": known, "objects": objects,
+            "moves": np.full((OBJECTS, 4, 4), np.nan, np.float32)}
+
+
 def dense_motion(depth: Tensor, objects: Tensor, moves: Tensor, intrinsics: Tensor) -> dict[str, Tensor]:
     """What the motion of the table means for each pixel.
 

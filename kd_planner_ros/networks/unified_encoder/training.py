@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,9 +33,10 @@ from kd_planner_ros.networks.unified_encoder.loss import (
 from kd_planner_ros.networks.unified_encoder.match_loss import WEIGHTS as MATCH_WEIGHTS
 from kd_planner_ros.networks.unified_encoder.match_loss import match_losses
 from kd_planner_ros.networks.unified_encoder.model import BEFORE
+from kd_planner_ros.networks.unified_encoder.options import PictureOptions, SectionOptions, TrainOptions
 from kd_planner_ros.networks.unified_encoder.processor import UnifiedEncoderProcessor
-from kd_planner_ros.networks.unified_encoder.segmentation import TASKS, TextBranch, matching_loss, segmentation_losses
-from kd_planner_ros.networks.unified_encoder.targets import Earlier, camera_in_map, dense_motion, motions, places, segments
+from kd_planner_ros.networks.unified_encoder.segmentation import TASKS, TextBranch, chosen, matching_loss, segmentation_losses
+from kd_planner_ros.networks.unified_encoder.targets import Earlier, camera_in_map, dense_motion, motions, places, segments, untold
 from kd_planner_ros.networks.unified_encoder.video_loss import COMPLETE, FINAL, RAMPED, RIGID, video_losses
 from kd_planner_ros.networks.unified_encoder.video_loss import WEIGHTS as VIDEO_WEIGHTS
 
@@ -79,37 +79,6 @@ DEEPEST_M = 200.0
 """Depth is stored up to here: the sky has 1000 m, and 16 bits are enough for the rest."""
 
 
-@dataclass(frozen=True)
-class SectionOptions:
-    """What every network on this encoder says of its picture."""
-
-    input_height: int = field(default=0, metadata={"help": "height of the network's input in pixels; 0: that of the size", "input": True,
-                                                   "low": 0})
-    input_width: int = field(default=0, metadata={"help": "width of the network's input in pixels; 0: that of the size", "input": True,
-                                                  "low": 0})
-    camera_x_m: float = field(default=1.3, metadata={"help": "place of the recorded front camera ahead of the vehicle's centre, metres"})
-    camera_z_m: float = field(default=2.3, metadata={"help": "height of the recorded front camera, metres", "above": 0.0})
-
-
-@dataclass(frozen=True)
-class PictureOptions(SectionOptions):
-    """The same, and what a whole unified encoder says of its decoders."""
-
-    supervision: str = field(default="truth", metadata={
-        "help": "truth: depth, pose, flow and motion from exact labels, in metres; self: from three pictures in a row, in lengths of "
-        "arbitrary unit, as the paper. The segmentation learns from labels in both", "choices": ("truth", "self")})
-    matching: bool = field(default=False, metadata={
-        "help": "give pose, flow and motion mask a correlation of both pictures; the paper's networks have none"})
-
-
-@dataclass(frozen=True)
-class TrainOptions(PictureOptions):
-    """The unified encoder's own training options."""
-
-    contrast_weight: float = field(default=0.5, metadata={
-        "help": "weight of the contrast between object queries and texts, with a text branch that is not shipped; 0: none", "low": 0.0})
-
-
 def recorded_pose(frame: Frame, config: UnifiedEncoderConfig, section: str) -> Pose:
     """Pose of the camera, which must be the one that the card will name; ``section`` holds the training options that say it.
 
@@ -138,6 +107,7 @@ class UnifiedEncoderTask(LearningTask):
         self.cameras = (config.camera_id,)
         self.labels = {config.camera_id: ("depth", "semantic", "instance")}
         self._video = options.supervision == "self" or not config.metric  # a teacher's task is made of its config alone
+        self.from_pictures = self._video
         self.offsets_ns = (-STEP_NS, 0, STEP_NS) if self._video else (-STEP_NS, 0)
         self.pictures = (MAIN, "before", "after") if self._video else (MAIN, "before")
         used = {**VIDEO_WEIGHTS, **{name: WEIGHTS[name] for name in SEGMENTATION}} if self._video else WEIGHTS
@@ -171,11 +141,19 @@ class UnifiedEncoderTask(LearningTask):
         camera = recorded_pose(now, self.processor.config, "unified_encoder")
         objects, rows = places(prepared(shot.instance), len(truth.actors))
         target, source = (camera_in_map(frame.ego.pose, camera) for frame in (now, before))
-        pictures = {name: self.processor.picture(frame) for name, frame in zip(("before", MAIN, "after"), frames, strict=False)}
-        return {**pictures,
+        return {**self._pictures(frames),
                 "depth": np.minimum(prepared(shot.depth), DEEPEST_M).astype(np.float16),
                 "classes": self._class_of_tag[prepared(shot.semantic)], "objects": objects,
                 "moves": motions(target, source, truth.actors, tick["earlier"], rows)}
+
+    def record_pictures(self, frames: tuple[Frame, ...], tags: np.ndarray | None, single: np.ndarray | None) -> dict[str, np.ndarray]:
+        """As ``record``; what is not known has no say in loss and figures."""
+        classes = None if tags is None else self._class_of_tag[self.processor.prepare_labels(tags)]
+        size = self.processor.config.input_height, self.processor.config.input_width
+        return {**self._pictures(frames), **untold(size, classes, None if single is None else self.processor.prepare_labels(single))}
+
+    def _pictures(self, frames: tuple[Frame, ...]) -> dict[str, np.ndarray]:
+        return {name: self.processor.picture(frame) for name, frame in zip(("before", MAIN, "after"), frames, strict=False)}
 
     def augment(self, arrays: Mapping[str, np.ndarray], probability: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """One draw for all pictures."""
@@ -231,6 +209,11 @@ class UnifiedEncoderTask(LearningTask):
         return Loss(weighted(parts, used), {name: part.detach() for name, part in parts.items()}, len(targets["depth"]))
 
     def _segmentation(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], task: Tensor) -> dict[str, Tensor]:
+        told = (targets["classes"] != VOID).flatten(1).any(1)  # a picture without labels would be taught to show nothing
+        if not told.any():
+            return {name: 0.0 * outputs["mask_logits"].sum() for name in SEGMENTATION}
+        if not told.all():
+            outputs, targets, task = chosen(outputs, told), {name: targets[name][told] for name in ("classes", "objects")}, task[told]
         known = self.processor.tasks(TASKS).to(task.device)
         names = [TASKS[int((known == one).all(1).nonzero()[0])] for one in task]
         taught = [segments(classes, objects, name, self.processor.things)
@@ -254,16 +237,28 @@ class UnifiedEncoderTask(LearningTask):
         if self._text is None or not outputs["object_queries"].requires_grad:
             return {}
         present = [np.setdiff1d(one, [VOID]).tolist() for one in batch.arrays["classes"]]
-        return {"contrast": (self.options.contrast_weight, self._text(outputs["object_queries"], present, self._tasks(len(present))))}
+        told, tasks = [number for number, one in enumerate(present) if one], self._tasks(len(present))
+        if not told:
+            return {}
+        queries = outputs["object_queries"] if len(told) == len(present) else outputs["object_queries"][told]
+        texts = [present[one] for one in told], [tasks[one] for one in told]
+        return {"contrast": (self.options.contrast_weight, self._text(queries, *texts))}
 
     # --- figures -----------------------------------------------------------------------------------------------------
 
     def figures(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Score]:
-        """See ``dense_figures``; lengths that were learnt from video are scaled by the medians of true and found depth."""
-        return dense_figures(in_metres(outputs, targets) if self._video else outputs, targets, self.processor.config.classes)
+        """See ``dense_figures``; lengths that were learnt from video are scaled by the medians of true and found depth, and ``depth_known``
+        is the share of pixels whose depth is known."""
+        if not self._video:
+            return dense_figures(outputs, targets, self.processor.config.classes)
+        known = targets["depth"].isfinite()
+        return dense_figures(in_metres(outputs, targets), targets, self.processor.config.classes) | {
+            "depth_known": (float(known.sum()), float(known.numel()))}
 
     def selection_score(self, figures: Mapping[str, float]) -> float:
-        """Relative depth error, mean IoU missed, and half of the flow's errors in metres."""
+        """Relative depth error, mean IoU missed, and half of the flow's errors in metres; the loss where no depth is known."""
+        if not figures.get("depth_known", 1.0):
+            return figures["loss"]
         ious = [value for name, value in figures.items() if name.startswith("iou_")]
         return (figures["abs_rel"] + 1.0 - sum(ious) / len(ious) + 0.5 * figures["flow_static_m"] + 0.5 * figures["flow_moving_m"]
                 + 1.0 - figures["motion_iou"])

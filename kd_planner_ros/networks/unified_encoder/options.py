@@ -1,0 +1,36 @@
+"""Training options of the networks on this encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class SectionOptions:
+    """What every network on this encoder says of its picture."""
+
+    input_height: int = field(default=0, metadata={"help": "height of the network's input in pixels; 0: that of the size", "input": True,
+                                                   "low": 0})
+    input_width: int = field(default=0, metadata={"help": "width of the network's input in pixels; 0: that of the size", "input": True,
+                                                  "low": 0})
+    camera_x_m: float = field(default=1.3, metadata={"help": "place of the recorded front camera ahead of the vehicle's centre, metres"})
+    camera_z_m: float = field(default=2.3, metadata={"help": "height of the recorded front camera, metres", "above": 0.0})
+
+
+@dataclass(frozen=True)
+class PictureOptions(SectionOptions):
+    """The same, and what a whole unified encoder says of its decoders."""
+
+    supervision: str = field(default="truth", metadata={
+        "help": "truth: depth, pose, flow and motion from exact labels, in metres; self: from three pictures in a row, in lengths of "
+        "arbitrary unit, as the paper. The segmentation learns from labels in both", "choices": ("truth", "self")})
+    matching: bool = field(default=False, metadata={
+        "help": "give pose, flow and motion mask a correlation of both pictures; the paper's networks have none"})
+
+
+@dataclass(frozen=True)
+class TrainOptions(PictureOptions):
+    """The unified encoder's own training options."""
+
+    contrast_weight: float = field(default=0.5, metadata={
+        "help": "weight of the contrast between object queries and texts, with a text branch that is not shipped; 0: none", "low": 0.0})
