@@ -20,7 +20,8 @@ from kd_planner_ros.runtime.paths import config_folder, models_folder
 SPEC = find_spec("distilldrive")
 RECIPE = read_recipe(SPEC)
 GRID = {"base": (False, False, False, False), "distilled": (True, False, False, False), "generative": (False, True, False, False),
-        "reinforced": (False, False, True, False), "full": (True, True, True, False), "rules": (True, True, True, True)}
+        "reinforced": (False, False, True, False), "full": (True, True, True, False), "explicit": (True, True, True, False),
+        "rules": (True, True, True, True)}
 
 
 def paths(folder=Path("models")):
@@ -38,6 +39,9 @@ def test_each_row_is_trained_with_three_seeds_and_drives_with_its_own():
         for config in map(config_of, rows):
             own = config.options("distilldrive")
             assert (config.method == "instance_imitation") is distilled
+            if distilled:
+                method = config.options("instance_imitation")
+                assert (method.trajectory_weight > 0.0, method.distribution_weight > 0.0) == (label == "explicit",) * 2
             assert (own.generative, own.reinforcement != "off", own.rule_scores) == (generative, reinforced, ruled)
             assert own.frozen_perception and Path(str(config.warm_start)).name == "distilldrive_perception"
             (stage,) = stages_of(config)
