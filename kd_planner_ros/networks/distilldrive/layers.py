@@ -9,6 +9,8 @@ from kd_planner_ros.networks.blocks.dropout import Dropout
 from kd_planner_ros.networks.distilldrive.boxes import sine_embedding
 
 DROPOUT = 0.1
+USUAL_MPS = 10.0
+"""Speeds are given in this unit."""
 _OUT = -1e4
 
 
@@ -97,6 +99,18 @@ class BoxEncoder(nn.Module):
     def forward(self, boxes: Tensor) -> Tensor:
         """[..., 10] to [..., width]."""
         return torch.cat([part(boxes[..., first:last]) for part, (first, last, _) in zip(self.parts, self.PARTS, strict=True)], -1)
+
+
+class SpeedEncoder(nn.Module):
+    """A measured speed for the ego's queries. The box's velocity does not tell it: its encoder normalises away how large it is."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(1, width), nn.ReLU(), nn.Linear(width, width))
+
+    def forward(self, speeds: Tensor) -> Tensor:
+        """m/s [B] to [B, width]."""
+        return self.net(speeds[:, None] / USUAL_MPS)
 
 
 class PlaceEncoder(nn.Module):

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from kd_planner_ros.geometry.frames import rotation_2d, wrap_angle
 from kd_planner_ros.networks.distilldrive.boxes import STILL
-from kd_planner_ros.networks.distilldrive.config import SceneConfig
+from kd_planner_ros.networks.distilldrive.config import MEASURED, SceneConfig
 
 TOLERANCE_S = 0.025
 """Half a tick of 20 Hz: an entry that is so much younger than wanted will do."""
@@ -100,6 +100,16 @@ def recalled(entries: Sequence[Entry | None], stamps_ns: Sequence[int], poses: S
     for name, none in nothing.items():
         found[name] = torch.cat([none if one is None else one.state[name].to(device) for one in used])
     return found
+
+
+def with_speed(past: Mapping[str, Tensor], speeds: np.ndarray, config: SceneConfig) -> dict[str, Tensor]:
+    """``past`` (``recalled``) with the measured ``speeds`` [B] m/s in place of ``ego_speed``, if ``config`` says so; where the speed is not
+    finite, what was predicted stays."""
+    if config.speed != MEASURED:
+        return dict(past)
+    before = past["ego_speed"]
+    measured = torch.from_numpy(np.asarray(speeds, np.float32)).to(before.device)
+    return {**past, "ego_speed": torch.where(measured.isfinite(), measured, before)}
 
 
 class Slots:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kd_planner_ros.networks.distilldrive.boxes import MOTION, STILL
-from kd_planner_ros.networks.distilldrive.config import ANCHOR, DistillDriveConfig
+from kd_planner_ros.networks.distilldrive.config import ANCHOR, MEASURED, DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.perception import Instances, build_heads, layer_outputs
 from kd_planner_ros.networks.distilldrive.planning import KNOWN, PAST, Agents, Lines, Planner, empty_past, gather
 from kd_planner_ros.networks.distilldrive.sight import BANK, VIEW, Sight, sight_of
@@ -69,7 +69,7 @@ class DistillDrive(nn.Module):
         past = {"agent_queue": _padded(agent_queue, agents.anchors), "agent_queue_boxes": _padded(agent_queue_boxes, agents.anchors),
                 "agent_queue_kept": _padded((agent_queue_kept > 0.5) & old[..., None], agents.anchors), "ego_queue": ego_queue,
                 "ego_queue_boxes": ego_queue_boxes, "ego_queue_kept": (ego_queue_kept > 0.5) & there[:, None],
-                "ego_speed": torch.where(there, ego_speed, 0.0)}
+                "ego_speed": ego_speed if self.config.speed == MEASURED else torch.where(there, ego_speed, 0.0)}
         tokens, elements = self._tokens(agents, lines)
         plans = self.planner(tokens, elements, past, motion, front)
         kept = agents.kept

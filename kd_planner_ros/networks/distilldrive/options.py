@@ -8,6 +8,7 @@ from typing import Any
 
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.networks.distilldrive.config import MEASURED, PREDICTED
 from kd_planner_ros.networks.distilldrive.reinforcement import FORMS
 
 
@@ -47,6 +48,9 @@ class TrainOptions(RecordedCar):
     plan_space: str = field(default="offsets", metadata={
         "help": "the trajectory's loss: offsets (step by step, as published) or cumulative (place by place)",
         "choices": ("offsets", "cumulative")})
+    speed: str = field(default=MEASURED, metadata={
+        "help": "the car's own speed that the planner gets: measured, or predicted by itself 0.5 s before (the published method)",
+        "choices": (MEASURED, PREDICTED)})
     start_weight: float = field(default=4.0, metadata={
         "help": "weight of a frame in which the standing car is about to start, in the losses of trajectory and choice: in recordings a "
         "standing car nearly always goes on standing, which a planner learns before it learns the light. 1: the published method",
@@ -73,12 +77,14 @@ class TrainOptions(RecordedCar):
     camera_z_m: float = field(default=2.3, metadata={"help": "height of the recorded cameras, metres", "above": 0.0})
 
 
+KEPT = ("cameras", "signals", "horizon_s", "speed", "generative", "rule_scores", "min_cameras", "rescore", "rescore_probability")
+"""Options that are fields of the config, under the same names."""
+
+
 def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """Size, switches and the front camera that the recordings were made with."""
-    found: dict[str, Any] = {"size": size, "cameras": options.cameras, "signals": options.signals, "horizon_s": options.horizon_s,
-                              "generative": options.generative, "rule_scores": options.rule_scores, "camera_x_m": options.camera_x_m,
-                              "camera_z_m": options.camera_z_m, "min_cameras": options.min_cameras, "rescore": options.rescore,
-                              "rescore_probability": options.rescore_probability, **options.car_fields()}
+    found: dict[str, Any] = {"size": size, "camera_x_m": options.camera_x_m, "camera_z_m": options.camera_z_m,
+                             **{name: getattr(options, name) for name in KEPT}, **options.car_fields()}
     camera = others.get("front", camera)
     if camera is not None:
         found |= {"camera_width": camera.width, "camera_height": camera.height, "camera_fov_deg": camera.fov_deg}

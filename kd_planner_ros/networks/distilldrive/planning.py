@@ -17,6 +17,7 @@ from kd_planner_ros.networks.distilldrive.config import (
     COMMANDS,
     FORWARD_SPEED,
     KINDS,
+    MEASURED,
     MODES,
     RULES,
     STATUS,
@@ -25,7 +26,16 @@ from kd_planner_ros.networks.distilldrive.config import (
     rules_of,
 )
 from kd_planner_ros.networks.distilldrive.generative import Generative
-from kd_planner_ros.networks.distilldrive.layers import Attend, BoxEncoder, FeedForward, PlaceEncoder, WayEncoder, head, score_head
+from kd_planner_ros.networks.distilldrive.layers import (
+    Attend,
+    BoxEncoder,
+    FeedForward,
+    PlaceEncoder,
+    SpeedEncoder,
+    WayEncoder,
+    head,
+    score_head,
+)
 
 KNOWN = 0.2
 """A road user's past counts if its confidence was above this."""
@@ -96,6 +106,7 @@ class Planner(nn.Module):
         self.box_encoder, self.way_encoder = BoxEncoder(width), WayEncoder(self.steps, spec.vocabulary, width)
         self.mode_place, self.motion_place = PlaceEncoder(width, norm=True), PlaceEncoder(width, norm=True)
         self.line_place = PlaceEncoder(width)
+        self.speed = SpeedEncoder(width) if config.speed == MEASURED else None
         self.extra_place = nn.Parameter(torch.zeros(1, 1, width)) if extra else None
         self.layers = nn.ModuleList(PlannerLayer(width, spec.heads, spec.decoupled) for _ in range(layers))
         self.generative = Generative(spec) if generative else None
@@ -114,7 +125,7 @@ class Planner(nn.Module):
                 bool [B, N, Q], ``ego_queue`` [B, Q, 18, D], ``ego_queue_boxes`` [B, Q, 10], ``ego_queue_kept`` bool [B, Q], ``ego_speed``
                 [B]; newest entry first.
             motion: [B, 5], the ego's way since then.
-            extra: [B, D], a further token beside the map.
+            extra: [B, D], a further token beside the map, which the ego's tokens begin with too.
 
         Returns:
             ``offsets`` [B, 18, 6, 2] metres a step, ``scores`` [B, 18] logits, ``queries`` [B, 18, D], ``status`` [B, 10] or [B, 18, 10];
@@ -128,7 +139,7 @@ class Planner(nn.Module):
         embeds = torch.cat([self.box_encoder(agents.boxes), self.box_encoder(ego_box)[:, None].expand(-1, CANDIDATES, -1)], 1)
         way = self.way_encoder(self.plan_anchors).flatten(0, 1)
         words = way.expand(batch, -1, -1)
-        tokens = torch.cat([agents.features, words], 1)
+        tokens = torch.cat([agents.features, self._own(words, past["ego_speed"], extra)], 1)
         queue, queue_at, queue_keep = self._queue(agents, past, motion)
         key_index, key_keep = self._keys(agents, count)
         line_tokens, line_at, line_keep = self._map(lines, extra)
@@ -142,6 +153,12 @@ class Planner(nn.Module):
             found |= {"imitation": found["scores"], "scores": self.chosen_by(found["scores"], found["rules"])}
         return {**found, "tokens": tokens, "embeds": embeds, "agent_modes": modes, "ego_tokens": moved_tokens[:, count:],
                 "ego_boxes": ego_box, "words": words}
+
+    def _own(self, words: Tensor, speed: Tensor, extra: Tensor | None) -> Tensor:
+        """The ego's first tokens [B, 18, D]: the vocabulary, the measured speed, and what the front camera sees, which SparseDrive's ego
+        instance begins with too."""
+        own = words if self.speed is None else words + self.speed(speed)[:, None]
+        return own if extra is None else own + extra[:, None]
 
     def _layer(self, layer: Any, tokens: Tensor, embeds: Tensor, past: tuple[Tensor, ...], keys: tuple[Tensor, Tensor],
                lines: tuple[Tensor, ...]) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kd_planner_ros.core.drive import Drive
 from kd_planner_ros.core.timeline import POSE_COLUMNS, Timeline
-from kd_planner_ros.networks.distilldrive.config import COMMANDS, STEP_S, SceneConfig
+from kd_planner_ros.networks.distilldrive.config import COMMANDS, MEASURED, STEP_S, SceneConfig
 from kd_planner_ros.networks.distilldrive.decode import command_rows
 from kd_planner_ros.networks.distilldrive.kmeans import MOST, fitted
 from kd_planner_ros.networks.distilldrive.loss import Pairs
@@ -56,6 +56,7 @@ class SceneTask(LearningTask):
 
     def __init__(self, config: SceneConfig, nothing: Mapping[str, Tensor], reinforcement: str, score: str, space: str):
         self.scene_config, self.horizon_s = config, config.horizon_s
+        self.reads = ("speed",) if config.speed == MEASURED else ()
         self.slots = Slots(config, nothing)
         self.truth = (*SceneTask.truth, *(("signals",) if config.signals else ()))
         self._score, self._space = score, space

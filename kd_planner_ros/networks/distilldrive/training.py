@@ -20,6 +20,7 @@ from kd_planner_ros.networks.distilldrive.heat import HeatHead, heat_losses
 from kd_planner_ros.networks.distilldrive.lights import WEIGHT as LIGHT
 from kd_planner_ros.networks.distilldrive.lights import LightHead, light_ahead, light_figures, light_loss
 from kd_planner_ros.networks.distilldrive.loss import box_losses, line_losses
+from kd_planner_ros.networks.distilldrive.memory import with_speed
 from kd_planner_ros.networks.distilldrive.model import empty_memory
 from kd_planner_ros.networks.distilldrive.options import TrainOptions as TrainOptions
 from kd_planner_ros.networks.distilldrive.options import config_fields as config_fields
@@ -156,16 +157,16 @@ class DistillDriveTask(SceneTask):
         return found | {name: torch.from_numpy(np.array(arrays[name])) for name in cameras}
 
     def inputs(self, rows: np.ndarray, arrays: Mapping[str, Tensor], hidden_speed: np.ndarray) -> dict[str, Any]:
-        """Pictures, projections, and what each slot remembers; ``found`` in place of the pictures where the perception is frozen."""
+        """Pictures, projections, what each slot remembers, the speed; ``found`` in place of the pictures of a frozen perception."""
+        seen = arrays[KEPT + "seen"] if self.frozen else arrays["seen"]
+        past = self.slots.recall(rows["stamp"], arrays["pose"].cpu().numpy(), seen.device)
+        past = with_speed(past, np.where(hidden_speed, np.nan, rows["speed"]), self.processor.config)
         if self.frozen:
             found = {name: arrays[KEPT + name] for name in FOUND if KEPT + name in arrays}
             found |= {"view": found["view"].float()} if "view" in found else {}
-            seen = arrays[KEPT + "seen"]
-            past = self.slots.recall(rows["stamp"], arrays["pose"].cpu().numpy(), seen.device)
             return {"images": arrays[MAIN], "seen": seen, "projection": seen[:, :0], **past, "found": found}
         images = self.processor.image_tensor([arrays[name] for name in self.pictures])
-        past = self.slots.recall(rows["stamp"], arrays["pose"].cpu().numpy(), images.device)
-        return {"images": images, "seen": arrays["seen"], "projection": arrays["projection"], **past}
+        return {"images": images, "seen": seen, "projection": arrays["projection"], **past}
 
     def parts(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
         """See ``box_losses``, ``line_losses``, ``plan_losses`` and ``motion_losses``. In training the planner's losses judge the answers

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kd_planner_ros.networks.blocks.dropout import Dropout
 from kd_planner_ros.networks.distilldrive.boxes import MOTION, STILL
-from kd_planner_ros.networks.distilldrive.config import ANCHOR, STEP_S
+from kd_planner_ros.networks.distilldrive.config import ANCHOR, MEASURED, STEP_S
 from kd_planner_ros.networks.distilldrive.layers import Attention
 from kd_planner_ros.networks.distilldrive.planning import PAST, Agents, Lines, Planner, empty_past
 from kd_planner_ros.networks.distilldrive_teacher.config import DistillDriveTeacherConfig
@@ -136,7 +136,7 @@ class DistillDriveTeacher(nn.Module):
         memory = {"agent_queue": agent_queue, "agent_queue_boxes": agent_queue_boxes,
                   "agent_queue_kept": (agent_queue_kept > 0.5) & remembered[:, None, None], "ego_queue": ego_queue,
                   "ego_queue_boxes": ego_queue_boxes, "ego_queue_kept": (ego_queue_kept > 0.5) & remembered[:, None],
-                  "ego_speed": torch.where(remembered, ego_speed, 0.0)}
+                  "ego_speed": ego_speed if self.config.speed == MEASURED else torch.where(remembered, ego_speed, 0.0)}
         plans = self.planner(agents, elements, memory, motion)
         new = self.planner.remember(plans, agents, memory, motion, everyone, valid)
         return {**plans, **{f"next_{name}": one for name, one in new.items()}}

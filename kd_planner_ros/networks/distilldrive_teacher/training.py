@@ -12,7 +12,9 @@ from torch import Tensor
 
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.networks.distilldrive.config import MEASURED, PREDICTED
 from kd_planner_ros.networks.distilldrive.loss import Pairs
+from kd_planner_ros.networks.distilldrive.memory import with_speed
 from kd_planner_ros.networks.distilldrive.options import RecordedCar
 from kd_planner_ros.networks.distilldrive.reinforcement import FORMS
 from kd_planner_ros.networks.distilldrive.scene import padded
@@ -37,6 +39,9 @@ class TrainOptions(RecordedCar):
         "choices": AGENT_INPUTS})
     signals: bool = field(default=True, metadata={"help": "stop lines with the colour of their light as map elements; off: as published",
                                                   "input": True})
+    speed: str = field(default=MEASURED, metadata={
+        "help": "the car's own speed that the teacher gets: measured, or predicted by itself 0.5 s before (the published method)",
+        "choices": (MEASURED, PREDICTED)})
     horizon_s: float = field(default=3.0, metadata={"help": "how far trajectories reach, seconds, in steps of 0.5",
                                                     "low": 1.0, "high": 10.0})
     plan_score: str = field(default="distribution", metadata={
@@ -90,6 +95,7 @@ class DistillDriveTeacherTask(SceneTask):
         ids = arrays["ids"].cpu().numpy().astype(np.int64)
         entries = [reordered(entry, own) for entry, own in zip(self.slots.entries(rows["stamp"]), ids, strict=True)]
         past = self.slots.recall(rows["stamp"], arrays["pose"].cpu().numpy(), device, ids, entries)
+        past = with_speed(past, np.where(hidden_speed, np.nan, rows["speed"]), self.scene_config)
         return {**{name: torch.from_numpy(one).to(device) for name, one in scene.items()}, **past}
 
     def parts(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
@@ -104,7 +110,7 @@ class DistillDriveTeacherTask(SceneTask):
 def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """Size and switches; no camera shapes a teacher."""
     return {"size": size, "agent_input": options.agent_input, "signals": options.signals, "horizon_s": options.horizon_s,
-            "plan_score": options.plan_score, **options.car_fields()}
+            "speed": options.speed, "plan_score": options.plan_score, **options.car_fields()}
 
 
 def build_task(processor: DistillDriveTeacherProcessor, options: TrainOptions = TrainOptions()) -> DistillDriveTeacherTask:

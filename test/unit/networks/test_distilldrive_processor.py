@@ -26,8 +26,8 @@ from kd_planner_ros.networks.distilldrive.decode import (
     seen_lines,
     seen_users,
 )
-from kd_planner_ros.networks.distilldrive.memory import Entry, Memory, Slots, motion_since
-from kd_planner_ros.networks.distilldrive.model import OUTPUTS, build_model, empty_memory
+from kd_planner_ros.networks.distilldrive.memory import Entry, Memory, Slots, motion_since, with_speed
+from kd_planner_ros.networks.distilldrive.model import OUTPUTS, build_model, empty_memory, example_inputs
 from kd_planner_ros.networks.distilldrive.processor import DistillDriveProcessor, projection
 from kd_planner_ros.networks.distilldrive_teacher.config import DistillDriveTeacherConfig
 from kd_planner_ros.networks.distilldrive_teacher.model import build_model as build_teacher
@@ -327,3 +327,23 @@ def test_the_teacher_reads_the_scene_and_knows_road_users_again():
         processor.encode([replace(shown, scene=replace(shown.scene, has_future=False))])
     without = replace(config, signals=False)
     assert 3 not in DistillDriveTeacherProcessor(without).encode([shown])["line_kinds"][0].tolist()
+
+
+def test_the_measured_speed_takes_the_place_of_the_predicted_one_where_it_is_known():
+    past = {"ego_speed": torch.tensor([1.0, 2.0]), "known": torch.ones(2)}
+    measured = with_speed(past, np.array([7.0, np.nan]), CONFIG)
+    assert measured["ego_speed"].tolist() == [7.0, 2.0] and measured["known"] is past["known"]
+    published = with_speed(past, np.array([7.0, 7.0]), replace(CONFIG, speed="predicted"))
+    assert published["ego_speed"].tolist() == [1.0, 2.0]
+    with pytest.raises(ConfigError, match="measured, predicted"):
+        replace(CONFIG, speed="guessed")
+
+
+def test_a_planner_of_measured_speed_hears_it_in_the_first_frame_and_one_of_predicted_speed_does_not():
+    for speed, differs in (("measured", True), ("predicted", False)):
+        config = replace(CONFIG, speed=speed)
+        torch.manual_seed(0)
+        model = build_model(config).eval()
+        slow, fast = (example_inputs(config) | {"ego_speed": torch.tensor([one])} for one in (0.0, 12.0))
+        with torch.no_grad():
+            assert torch.equal(model(**slow)["offsets"], model(**fast)["offsets"]) is not differs

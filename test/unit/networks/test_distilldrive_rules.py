@@ -207,7 +207,7 @@ def test_the_heads_learn_by_heart_and_the_choice_follows():
         offsets[0, ::2, :, 1] = 0.3
     rate = torch.optim.Adam(model.planner.rule_head.parameters(), 1e-2)
     wanted, known = taught_rules(offsets, targets, config)
-    for _ in range(150):
+    for _ in range(300):
         loss = rule_loss({"offsets": offsets, "rules": model.planner.rule_head(queries)}, targets, config)
         rate.zero_grad()
         loss.backward()
