@@ -50,7 +50,7 @@ class FrozenPerception:
 
     @torch.no_grad()
     def look(self, frame: Frame) -> dict[str, np.ndarray]:
-        """``seen`` float32 [V], and each of ``FOUND`` without its batch dimension: ``view`` float16, the others as the network gives them.
+        """``seen`` float32 [V], each of ``FOUND`` without its batch dimension, and the front camera's picture ``front`` uint8 [H, W, 3].
 
         Raises:
             SensorError: as ``DistillDriveProcessor.views``.
@@ -63,4 +63,4 @@ class FrozenPerception:
                                      torch.from_numpy(projection)[None].to(self._device), **past)
         self._memory.put(Entry(frame.stamp_ns, pose, {name: one.float() for name, one in sight.bank().items()}))
         found = {name: one[0].cpu().numpy() for name, one in sight.tensors().items()}
-        return {"seen": seen, **{name: one.astype(np.float16) if name == "view" else one for name, one in found.items()}}
+        return {"seen": seen, **found, "front": next(iter(pictures.values()))}

@@ -14,7 +14,7 @@ from kd_planner_ros.networks.distilldrive.boxes import MOTION, STILL
 from kd_planner_ros.networks.distilldrive.config import ANCHOR, MEASURED, DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.perception import Instances, build_heads, layer_outputs
 from kd_planner_ros.networks.distilldrive.planning import KNOWN, PAST, Agents, Lines, Planner, empty_past, gather
-from kd_planner_ros.networks.distilldrive.sight import BANK, VIEW, Sight, sight_of
+from kd_planner_ros.networks.distilldrive.sight import BANK, Sight, sight_of
 from kd_planner_ros.networks.distilldrive.vision import FrontToken, Neck, build_backbone, widths_of
 
 MEMORY = (*BANK, *PAST)
@@ -50,7 +50,7 @@ class DistillDrive(nn.Module):
             projection: [B, V, 3, 4], ``base_link`` to the shares of each picture (``vision.in_pictures``).
             motion: [B, 5], the ego's way since the memory (``boxes.MOTION``). known: [B], 1 where there is a memory.
             agent_features to line_confidence: the instance bank. agent_queue to ego_speed: the planner's memory (``planning.PAST``).
-            found: what ``perceive`` gave before (``sight.FOUND``); images and projection are then not read.
+            found: what ``perceive`` gave before (``sight.FOUND``); of the images the front one alone is then read, and no projection.
 
         Returns:
             ``offsets`` [B, 18, 6, 2] metres a step of 0.5 s, right, left and straight on, six each; ``scores`` [B, 18] logits of the
@@ -64,7 +64,7 @@ class DistillDrive(nn.Module):
         bank = agent_features, agent_anchors, agent_confidence, line_features, line_anchors, line_confidence
         sight = sight_of(found) if found is not None else self.sight(maps, seen, projection, motion, known, *bank)
         agents, lines = sight.agents, sight.lines
-        front = self.front(sight.view) * (seen[:, :1] > 0.5) if self.front is not None and sight.view is not None else None
+        front = None if self.front is None else self.front(images[:, 0]) * (seen[:, :1] > 0.5)
         old = there[:, None] & (agent_confidence > KNOWN)
         past = {"agent_queue": _padded(agent_queue, agents.anchors), "agent_queue_boxes": _padded(agent_queue_boxes, agents.anchors),
                 "agent_queue_kept": _padded((agent_queue_kept > 0.5) & old[..., None], agents.anchors), "ego_queue": ego_queue,
@@ -95,9 +95,8 @@ class DistillDrive(nn.Module):
               line_confidence: Tensor) -> Sight:
         """What instances find in ``maps``; other arguments as those of ``forward``."""
         eyes, there = (maps, projection, seen > 0.5), known > 0.5
-        view = maps[VIEW].unflatten(0, seen.shape)[:, 0] if self.front is not None else None
         return Sight(self.agents(eyes, agent_features, agent_anchors, agent_confidence, motion, there),
-                     self.lines(eyes, line_features, line_anchors, line_confidence, motion, there), view)
+                     self.lines(eyes, line_features, line_anchors, line_confidence, motion, there))
 
     def _tokens(self, agents: Instances, lines: Instances) -> tuple[Agents, Lines]:
         """Instances as the planner's tokens."""

@@ -13,19 +13,16 @@ from kd_planner_ros.networks.distilldrive.planning import gather
 BANK = ("agent_features", "agent_anchors", "agent_confidence", "line_features", "line_anchors", "line_confidence")
 """The instance bank, as inputs of the network; the new one has the same names behind ``next_``."""
 _PARTS = ("features", "anchors", "logits", "confidence", "kept", "carried")
-VIEW = -2
-"""Which map of the pyramid the front view's token looks at, finest first: a lamp is lost in the coarsest one."""
-FOUND = (*(f"{kind}_{part}" for kind in ("agent", "line") for part in _PARTS), "view")
-"""What a perception gives to the planner, by name; ``view`` only where the planner looks at the front camera."""
+FOUND = tuple(f"{kind}_{part}" for kind in ("agent", "line") for part in _PARTS)
+"""What a perception gives to the planner, by name."""
 
 
 @dataclass(frozen=True)
 class Sight:
-    """Road users, map lines, and the front camera's second coarsest map [B, D, h, w] for a planner that looks at it."""
+    """Road users and map lines."""
 
     agents: Instances
     lines: Instances
-    view: Tensor | None
 
     def bank(self) -> dict[str, Tensor]:
         """The new instance bank (``BANK``), without gradient: the surest instances."""
@@ -34,8 +31,7 @@ class Sight:
 
     def tensors(self) -> dict[str, Tensor]:
         """By the names of ``FOUND``."""
-        found = {f"{kind}_{part}": getattr(one, part) for kind, one in (("agent", self.agents), ("line", self.lines)) for part in _PARTS}
-        return found | ({} if self.view is None else {"view": self.view})
+        return {f"{kind}_{part}": getattr(one, part) for kind, one in (("agent", self.agents), ("line", self.lines)) for part in _PARTS}
 
 
 def sight_of(found: Mapping[str, Tensor]) -> Sight:
@@ -44,4 +40,4 @@ def sight_of(found: Mapping[str, Tensor]) -> Sight:
         parts = {part: found[f"{kind}_{part}"] for part in _PARTS}
         return Instances(**parts, layers=((parts["anchors"], parts["logits"]),))
 
-    return Sight(instances("agent"), instances("line"), found.get("view"))
+    return Sight(instances("agent"), instances("line"))

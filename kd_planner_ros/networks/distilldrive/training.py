@@ -29,7 +29,7 @@ from kd_planner_ros.networks.distilldrive.processor import DistillDriveProcessor
 from kd_planner_ros.networks.distilldrive.rules import rule_figures, rule_loss
 from kd_planner_ros.networks.distilldrive.scene import Caps, scene_arrays
 from kd_planner_ros.networks.distilldrive.shown import shown_users
-from kd_planner_ros.networks.distilldrive.sight import FOUND, VIEW
+from kd_planner_ros.networks.distilldrive.sight import FOUND
 from kd_planner_ros.networks.distilldrive.task import PLANNING, SceneTask
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.networks.training import OptimiserDefaults, Score, Stage
@@ -81,7 +81,7 @@ class DistillDriveTask(SceneTask):
     def key(self) -> Mapping[str, Any]:
         """The pictures' section, the part of the scene that is looked at, and the counts; the weights of a frozen perception."""
         users = {"road_users": self.options.road_users}
-        return scene_key(self.processor.config) | users | ({"perception": self.eyes.digest, "view": VIEW} if self.frozen else {})
+        return scene_key(self.processor.config) | users | ({"perception": self.eyes.digest, "front": "picture"} if self.frozen else {})
 
     @property
     def eyes(self) -> FrozenPerception:
@@ -102,13 +102,14 @@ class DistillDriveTask(SceneTask):
     def record(self, frames: tuple[Frame, ...], truth: Any, tick: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
         """Pictures uint8 [H, W, 3], ``seen`` float32 [V], ``projection`` float32 [V, 3, 4], ``pose`` float64 [3], ``status`` and
         ``next_status`` float32 [10], and the arrays of ``scene.scene_arrays``; None where no object list belongs to the instant. Of a
-        frozen perception ``found_NAME`` for each of ``sight.FOUND`` in place of pictures and projection."""
+        frozen perception ``found_NAME`` for each of ``sight.FOUND`` in place of projection and other pictures than the first."""
         frame = frames[0]
-        found = {KEPT + name: one for name, one in self.eyes.look(frame).items()} if self.frozen else {}
+        found = self.eyes.look(frame) if self.frozen else {}
         if frame.scene is None:
             return None
         if self.frozen:
-            return {MAIN: np.zeros((0, 0, 3), np.uint8), **found, **ego_arrays(frame, tick), **self._scene(frame, truth)}
+            front, own = found.pop("front"), {KEPT + name: one for name, one in found.items()}
+            return {MAIN: front, **own, **ego_arrays(frame, tick), **self._scene(frame, truth)}
         pictures, seen, projections = self.processor.views(frame)
         by_name = dict(zip(self.pictures, pictures.values(), strict=True))
         return {**by_name, "seen": seen, "projection": projections, **ego_arrays(frame, tick), **self._scene(frame, truth)}
@@ -163,8 +164,8 @@ class DistillDriveTask(SceneTask):
         past = with_speed(past, np.where(hidden_speed, np.nan, rows["speed"]), self.processor.config)
         if self.frozen:
             found = {name: arrays[KEPT + name] for name in FOUND if KEPT + name in arrays}
-            found |= {"view": found["view"].float()} if "view" in found else {}
-            return {"images": arrays[MAIN], "seen": seen, "projection": seen[:, :0], **past, "found": found}
+            front = self.processor.image_tensor([arrays[MAIN]])
+            return {"images": front, "seen": seen, "projection": seen[:, :0], **past, "found": found}
         images = self.processor.image_tensor([arrays[name] for name in self.pictures])
         return {"images": images, "seen": seen, "projection": arrays["projection"], **past}
 

@@ -20,6 +20,8 @@ NEAREST_M = 0.1
 POINT_DROPOUT = 0.15
 PARTS = 4
 """Attentions of the front view's token."""
+LAMP_LAYERS = ((16, 2), (32, 1), (48, 2), (48, 1), (64, 2), (64, 1))
+"""Channels and stride of its layers."""
 
 
 def build_backbone(name: str) -> nn.Module:
@@ -51,24 +53,28 @@ class Neck(nn.Module):
 
 
 class FrontToken(nn.Module):
-    """One token of what the front camera sees: where a light's colour reaches the planner.
+    """One token of the front camera's picture: where a light's colour reaches the planner.
 
-    A lamp covers a few cells: ``PARTS`` attentions over the map's cells each choose a part of it, where a mean over all would lose it.
+    A lamp 27 m away covers two pixels of nano's picture, and the backbone, which road users and lines teach, loses it. So the token has
+    layers of its own from the picture on, and ``PARTS`` attentions each choose a part of it, where a mean over all would lose it again.
     """
 
     def __init__(self, width: int):
         super().__init__()
-        inner = width // 2
-        self.body = nn.Sequential(nn.Conv2d(width + 2, inner, 3, padding=1, bias=False), nn.BatchNorm2d(inner), nn.ReLU(inplace=True))
-        self.look, self.out = nn.Conv2d(inner, PARTS, 1), nn.Linear(PARTS * inner, width)
+        layers, channels = [], 3
+        for wider, stride in LAMP_LAYERS:
+            layers += [nn.Conv2d(channels, wider, 3, stride, 1, bias=False), nn.BatchNorm2d(wider), nn.ReLU(inplace=True)]
+            channels = wider
+        self.body = nn.Sequential(*layers)
+        self.look, self.out = nn.Conv2d(channels + 2, PARTS, 1), nn.Linear(PARTS * channels, width)
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """[B, D, h, w] to [B, D]."""
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Normalised [B, 3, H, W] to [B, D]."""
+        maps = self.body(pictures)
         rows, columns = (torch.linspace(-1.0, 1.0, count, device=maps.device, dtype=maps.dtype) for count in maps.shape[-2:])
         places = torch.stack(torch.meshgrid(columns, rows, indexing="xy")).expand(len(maps), -1, -1, -1)
-        seen = self.body(torch.cat([maps, places], 1))
-        shares = self.look(seen).flatten(2).softmax(-1)
-        return self.out((shares @ seen.flatten(2).transpose(1, 2)).flatten(1))
+        shares = self.look(torch.cat([maps, places], 1)).flatten(2).softmax(-1)
+        return self.out((shares @ maps.flatten(2).transpose(1, 2)).flatten(1))
 
 
 def in_pictures(points: Tensor, projection: Tensor) -> tuple[Tensor, Tensor]:
