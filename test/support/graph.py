@@ -85,7 +85,7 @@ class Graph:
             node.destroy_node()
 
 
-def wait_for(condition, seconds=10.0):
+def wait_for(condition, seconds=30.0):
     """Whether ``condition()`` becomes true within ``seconds``."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

@@ -11,6 +11,8 @@ import yaml
 from support.bags import write_bag
 
 from kd_planner_ros.cli import main as cli
+from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.distill.footage import NAMES, find_footage
 from kd_planner_ros.distill.recipes import train_config
 
 ROOT = Path(__file__).parents[3]
@@ -64,7 +66,19 @@ def test_a_training_of_a_page_is_begun(page, line, tmp_path, monkeypatch):
     assert [config.name for config in kept] == [name]
 
 
-@pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/guides/train_a_student.md").read_text(), re.DOTALL))
+BLOCKS = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/guides/train_a_student.md").read_text(), re.DOTALL)
+FOOTAGE = [block for block in BLOCKS if NAMES.keys() & yaml.safe_load(block).keys()]
+
+
+@pytest.mark.parametrize("block", FOOTAGE)
+def test_a_data_set_of_the_guide_is_one(block, tmp_path):
+    """All that is missing is the data set."""
+    (tmp_path / "data.yaml").write_text(block)
+    with pytest.raises(BagError):
+        find_footage(train_config({"bags": [str(tmp_path / "data.yaml")], "name": "mine"}))
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block not in FOOTAGE])
 def test_a_recipe_of_the_guide_is_one(block):
     recipe = yaml.safe_load(block)
     config = train_config({"bags": "recordings", "name": "mine", **recipe})

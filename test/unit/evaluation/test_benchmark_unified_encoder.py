@@ -99,7 +99,7 @@ def test_models_of_one_label_are_put_together():
 @pytest.mark.slow
 def test_a_tiny_run_writes_the_table_and_the_same_command_measures_nothing_again(tmp_path, capsys):
     write_bag(tmp_path / "bags" / "b", seconds=2.0, every=2)
-    write_bag(tmp_path / "recordings" / "generated" / "c", seconds=1.0, every=2, rate=-0.2)
+    write_bag(tmp_path / "recordings" / "generated" / "c", seconds=1.0, every=2, rate=-0.2, town="generated:201")
     section = "unified_single_scale"
     options = ["size=tiny", "batch=4", "epochs=0.5", "validation_share=0.0", "precision=fp32", "threads=1", f"{section}.input_height=0",
                f"{section}.input_width=0", f"{section}.camera_x_m=-1.5", f"{section}.camera_z_m=2.0"]
