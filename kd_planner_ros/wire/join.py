@@ -51,11 +51,16 @@ class PlanJoin:
             self.incomplete += self._pending.pop(old).head is not None
         return self._join(self._pending.pop(stamp_ns))
 
-    def take(self, up_to_ns: int) -> list[Plan]:
-        """Every plan up to ``up_to_ns``, complete or not, oldest first."""
-        due = sorted(stamp for stamp in self._pending if stamp <= up_to_ns)
-        found = [self._pending.pop(stamp) for stamp in due]
-        return [self._join(one) for one in found if one.head is not None]
+    def take(self, up_to_ns: int, wait_ns: int = 0) -> list[Plan]:
+        """The plans up to ``up_to_ns``, oldest first. What is not complete, and all plans behind it, stays until it is ``wait_ns`` old;
+        then it is taken as it is."""
+        due = []
+        for stamp in sorted(stamp for stamp in self._pending if stamp <= up_to_ns):
+            one = self._pending[stamp]
+            if stamp > up_to_ns - wait_ns and (one.head is None or self._lacks(one)):
+                break
+            due.append(self._pending.pop(stamp))
+        return [self._join(one) for one in due if one.head is not None]
 
     def reset(self) -> None:
         """Forget every message: time was set back."""

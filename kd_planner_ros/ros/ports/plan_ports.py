@@ -47,9 +47,9 @@ class PlanSubscription:
         """Forget half a plan."""
         self._join.reset()
 
-    def take(self, up_to_ns: int) -> list[Plan]:
-        """The plans that came up to ``up_to_ns``, with those of their parts that came, oldest first."""
-        return self._join.take(up_to_ns)
+    def take(self, up_to_ns: int, wait_ns: int = 0) -> list[Plan]:
+        """The plans that came up to ``up_to_ns``, see ``PlanJoin.take``."""
+        return self._join.take(up_to_ns, wait_ns)
 
     def _take_plan(self, message: Any) -> None:
         found = find_channel("plan").decode(message)

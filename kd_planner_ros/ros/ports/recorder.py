@@ -23,6 +23,10 @@ from kd_planner_ros.ros.qos import LATCHED, subscribe
 from kd_planner_ros.ros.specs.world import WorldParams
 from kd_planner_ros.ros.stamps import CLOCK_START_NS
 
+PART_WAIT_NS = 500_000_000
+"""So long, by the world's clock, a plan waits for its parts before it is written without them: in lock-step the control comes back when the
+controller has all of them, and the recorder, which has its own subscriptions, may not."""
+
 
 class Recorder:
     """Everything the report needs, row by row, so that a killed drive can still be read."""
@@ -49,8 +53,8 @@ class Recorder:
     def _take_reason(self, message: String) -> None:
         self._reason = message.data
 
-    def _write_plans(self, up_to_ns: int) -> None:
-        for plan in self._plans.take(up_to_ns + CLOCK_START_NS):
+    def _write_plans(self, up_to_ns: int, wait_ns: int = PART_WAIT_NS) -> None:
+        for plan in self._plans.take(up_to_ns + CLOCK_START_NS, wait_ns):
             self._target_mps = wanted_speed(plan)
             self._writer.plan(replace(plan, stamp_ns=plan.stamp_ns - CLOCK_START_NS))
 
@@ -66,11 +70,11 @@ class Recorder:
         known = control.reason or self._reason_in_control
         self._row = (scene, control if known else replace(control, reason=self._reason))
 
-    def _flush(self) -> None:
+    def _flush(self, wait_ns: int = PART_WAIT_NS) -> None:
         if self._row is None:
             return
         scene, control = self._row
-        self._write_plans(scene.stamp_ns)
+        self._write_plans(scene.stamp_ns, wait_ns)
         self._writer.tick(scene.ego, control, self._target_mps)
         self._row = None
 
@@ -84,7 +88,7 @@ class Recorder:
         lock-step give the same file. ``scenarios``: what became of those of the route's file."""
         sensors = [*(f"{spec.id}: camera" for spec in self._rig.cameras),
                    *(f"{spec.id}: lidar" for spec in self._rig.lidars)]
-        self._flush()
+        self._flush(0)
         result = statistics([route_record(facts, seed=self._seed, notes={"scenarios": [*scenarios]} if scenarios else None)], 1, sensors)
         self._writer.finish(result)
         return result

@@ -106,3 +106,16 @@ def test_candidates_bring_their_scores(scores):
     join.add_head(head)
     join.add_part("candidates", 1, Candidates(np.zeros((2, 6, 2)), scores))
     assert join.complete(1).scores is scores
+
+
+def test_a_plan_waits_for_its_parts_and_those_behind_it_wait_too():
+    join, seen = PlanJoin(), detections(1)
+    for stamp in (1, 2, 3):
+        join.add_head(made(stamp, detections=seen)[0])
+    join.add_part("detections", 2, seen)
+    join.add_part("detections", 3, seen)
+    assert join.take(3, wait_ns=10) == [] and join.incomplete == 0
+    join.add_part("detections", 1, seen)
+    assert [one.stamp_ns for one in join.take(3, wait_ns=10)] == [1, 2, 3] and join.incomplete == 0
+    join.add_head(made(4, detections=seen)[0])
+    assert join.take(13, wait_ns=10) == [] and [one.stamp_ns for one in join.take(14, wait_ns=10)] == [4] and join.incomplete == 1
