@@ -87,13 +87,7 @@ class Cityscapes:
 
     def _ids(self, city: str, name: str, kind: str, shape: tuple[int, ...]) -> np.ndarray | None:
         path = self._file("gtFine", city, name, f"gtFine_{kind}.png")
-        if path is None:
-            return None
-        found = read_ids(path)
-        if found.shape != shape:
-            raise BagError(f"labels of {shape[1]}x{shape[0]} at {path}, as their picture has", f"{found.shape[1]}x{found.shape[0]}",
-                           "give pictures and labels as published, not scaled")
-        return found
+        return None if path is None else read_ids(path, shape)
 
     def _camera(self, city: str, name: str) -> dict[str, Any] | None:
         path = self._file("camera", city, name, "camera.json")

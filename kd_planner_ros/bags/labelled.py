@@ -70,14 +70,20 @@ def read_rgb(path: Path) -> np.ndarray:
     return np.ascontiguousarray(found[..., ::-1])
 
 
-def read_ids(path: Path) -> np.ndarray:
+def read_ids(path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
     """The numbers [H, W] of a PNG of 8 or 16 bits with one channel.
 
+    Args:
+        shape: (H, W) of the picture that they label; None: any.
+
     Raises:
-        BagError: it is missing, broken, or has several channels.
+        BagError: it is missing, broken, of another size, or has several channels.
     """
     found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if found is None or found.ndim != 2:
         got = "no such file" if not path.exists() else "a broken file" if found is None else f"{found.shape[2]} channels"
         raise BagError(f"a PNG of one channel at {path}", got, "fetch the file again")
+    if shape is not None and found.shape != shape:
+        raise BagError(f"labels of {shape[1]}x{shape[0]} at {path}, as their picture has", f"{found.shape[1]}x{found.shape[0]}",
+                       "give pictures and labels as published, not scaled")
     return found

@@ -189,13 +189,7 @@ class CityscapesTriplets:
 
     def _labels(self, snippet: str, number: int, kind: str, shape: tuple[int, ...]) -> np.ndarray | None:
         path = self._label_path(snippet, number, kind)
-        if not path.exists():
-            return None
-        found = read_ids(path)
-        if found.shape != shape:
-            raise BagError(f"labels of {shape[1]}x{shape[0]} at {path}, as their picture has", f"{found.shape[1]}x{found.shape[0]}",
-                           "give pictures and labels as published, not scaled")
-        return found
+        return read_ids(path, shape) if path.exists() else None
 
     def _label_path(self, snippet: str, number: int, kind: str) -> Path:
         return self.folder / "gtFine" / self.part / snippet.split("_")[0] / f"{snippet}_{number:06d}_gtFine_{kind}.png"

@@ -39,8 +39,8 @@ holds the seconds between two samples of each sensor; CARLA sends every tick (it
 
 def to_objects(rig: SensorRig, role_name: str, vehicle: str = "vehicle.tesla.model3", stations: Sequence[Station] = ()) -> dict[str, Any]:
     """The sensor file's content: the ego with every sensor of ``rig``, and for CARLA to spawn the cameras of ``stations``, with a sensor of
-    all road users, out of which their object lists are cut. The
-    built-in world takes its stations from the map; it reads here which views ``rig`` asks for."""
+    all road users, out of which their object lists are cut. The built-in world takes its stations from the map; it reads here which views
+    ``rig`` asks for."""
     mounted = [_camera(spec) for spec in rig.cameras] + [_lidar(spec) for spec in rig.lidars]
     mounted += [{"type": kind, "id": _PSEUDO_IDS[kind]} for kind in PSEUDO]
     mounted += [{"type": "sensor.other.imu", "id": "imu", "spawn_point": _spawn(Pose())},
