@@ -64,7 +64,7 @@ def nuscenes_ap(rights: list[bool], true: int) -> float:
 
 
 def between(points, recall: float) -> float:
-    if not points or recall > points[-1][0] + 1e-12 or not any(value for _, value in points):
+    if not points or recall > points[-1][0] or not any(value for _, value in points):
         return 0.0
     if recall < points[0][0]:
         return points[0][1]
