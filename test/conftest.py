@@ -57,6 +57,16 @@ def tiny_model(tmp_path_factory):
 
 
 @pytest.fixture
+def told(monkeypatch):
+    """``notices.reported`` of this test alone: what tests before it reported does not count, and is reported once more."""
+    from kd_planner_ros.core import notices
+
+    for name in ("_reported", "_said"):
+        monkeypatch.setattr(notices, name, {})
+    return notices.reported
+
+
+@pytest.fixture
 def train_config(bags, shards, tmp_path):
     """Settings of a short training of the smallest TCP on ``bags``, see support.training."""
     import torch

@@ -171,6 +171,7 @@ def _sweep(args: argparse.Namespace) -> dict:
 def _open(args: argparse.Namespace) -> dict:
     from kd_planner_ros.evaluation import detected, nuscenes
     from kd_planner_ros.evaluation.open_loop import OpenLoopConfig, run
+    from kd_planner_ros.evaluation.seen_maps import sentence
     from kd_planner_ros.runtime.facts import planner_place
 
     result = run(from_args(OpenLoopConfig, args, planner=planner_place(args.planner, args.models_dir)))
@@ -182,6 +183,8 @@ def _open(args: argparse.Namespace) -> dict:
         print(f"minADE {_number(result['min_ade_m']).strip()} m, the best candidate of each of {result['min_ade_plans']} plans")
     print(f"steering error {_number(result['steer_mae']).strip()} of full lock over {result['steered']} plans; "
           f"{result['refused']} plans refused, {result['incomplete']} instants incomplete")
+    if result["trained_on"]:
+        print(sentence(result["planner"], result["trained_on"]))
     _print_notes(result)
     return result
 

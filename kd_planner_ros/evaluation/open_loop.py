@@ -22,6 +22,7 @@ from kd_planner_ros.driving.supervisor import WISHES
 from kd_planner_ros.evaluation import detected, nuscenes
 from kd_planner_ros.evaluation.car import car_of
 from kd_planner_ros.evaluation.metrics import HORIZONS_S, Recorded, score_plans
+from kd_planner_ros.evaluation.seen_maps import known_parts, marks, part_of
 from kd_planner_ros.v2x.channel_settings import RecordedRadio, recorded_radio
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     the supervisor would not drive) and ``incomplete`` (instants without every sensor) beside them, and ``nuscenes``
     (``nuscenes.figures``) and ``detected`` (``detected.figures``, of planners with a perception of their own); ``radio`` what became of the
     messages of roadside stations, where a simulated radio brought them; ``notes`` says by recording what is odd or was left out, where
-    something was.
+    something was; ``trained_on`` names those of the recordings' maps that the planner was trained on (``seen_maps.trained_on``).
 
     Raises:
         BagError: no recording, a broken one, one that lacks a topic the planner needs, or no instant with every sensor.
@@ -80,10 +81,11 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
         pass  # a wrong one is refused before the bar begins
     planner = load_planner(config.planner, config.device, config.engine)
     require_hearer(radio, planner.rig, planner.name)
-    parts, notes, heard = [], {}, Counter()
+    parts, notes, heard, shown = [], {}, Counter(), []
     for folder in tqdm(folders, unit="bag", desc=config.planner, disable=not progress, dynamic_ncols=True):
         with open_bag(folder) as recording:
             parts.append(_score_one(recording, planner, horizons))
+            shown.append(part_of(recording))
             heard += recording.radio
             notes |= {str(recording.path): recording.notes} if recording.notes else {}
     steps, seen = [part.pop("nuscenes") for part in parts], [part.pop("detected") for part in parts]
@@ -91,9 +93,10 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     if not merged["plans"]:
         raise BagError(f"an instant in {config.bag} at which every sensor of '{planner.name}' and odometry gave something",
                        f"none; {merged['incomplete']} instants are incomplete", "look at it with 'kd-planner bags check'")
-    return {"planner": planner.name, "bags": len(folders), **merged, "nuscenes": nuscenes.figures(steps),
-            "detected": detected.figures(seen), **({"radio": dict(sorted(heard.items()))} if radio is not None else {}),
-            **({"notes": notes} if notes else {})}
+    leaks = marks({planner.name: config.planner}, None, known_parts(shown, str(config.bag)))
+    return {"planner": planner.name, "bags": len(folders), "trained_on": leaks.get(planner.name, []), **merged,
+            "nuscenes": nuscenes.figures(steps), "detected": detected.figures(seen),
+            **({"radio": dict(sorted(heard.items()))} if radio is not None else {}), **({"notes": notes} if notes else {})}
 
 
 def _require_horizons(horizons: Sequence[float]) -> tuple[float, ...]:

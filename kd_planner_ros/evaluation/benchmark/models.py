@@ -12,6 +12,7 @@ from typing import Any
 from kd_planner_ros.core.card import ModelCard, read_card
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.files import write_text
+from kd_planner_ros.evaluation.seen_maps import in_words, trained_on
 from kd_planner_ros.networks.describe import describe
 from kd_planner_ros.networks.registry import find_network, is_weightless
 from kd_planner_ros.runtime.paths import models_folder
@@ -94,16 +95,10 @@ def require_unseen(name: str, store: ModelStore, town: str, recorded: Collection
     """
     held = list(dict.fromkeys([*((one, "") for one in town.split()), *sorted(recorded)]))
     found = store.get(name) if held else None
-    seen = found.card.recordings_seen if found else set()
-    if any(not one or any(one == other and (not part or not own or part == own) for other, own in held) for one, part in seen):
-        names = list(map(_shown, sorted(seen)))
-        raise ConfigError(f"a model that has not seen {' or '.join(map(_shown, held))}", f"'{name}', trained on {', '.join(names)}",
+    if found is not None and trained_on(found.card, held):
+        names = list(map(in_words, sorted(found.card.recordings_seen)))
+        raise ConfigError(f"a model that has not seen {' or '.join(map(in_words, held))}", f"'{name}', trained on {', '.join(names)}",
                           "train it without that map, or give --allow-leak and report no score")
-
-
-def _shown(recording: tuple[str, str]) -> str:
-    town, part = recording
-    return (town or "a map without a name") + (f" ({part})" if part else "")
 
 
 def model_facts(name: str, store: ModelStore, cache: Path, frames: int, device: str, engine: str,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from kd_planner_ros.bags.source import find_sources
 from kd_planner_ros.core.errors import BagError, ConfigError
-from kd_planner_ros.core.notices import say_once
-from kd_planner_ros.core.towns import map_file, town_of
+from kd_planner_ros.core.towns import map_file
 from kd_planner_ros.evaluation.benchmark.spec import BenchmarkSpec
+from kd_planner_ros.evaluation.seen_maps import recorded_parts
 from kd_planner_ros.runtime.paths import SHARED
-
-if TYPE_CHECKING:
-    from kd_planner_ros.bags.reader import Recording
 
 DRAWN = ("default", "hidden")
 """Routes that are drawn from a seed, in place of a route file."""
@@ -67,22 +65,9 @@ def recorded_in(suite: Suite, role_name: str = "", camera: Sequence[str] = ()) -
     if not suite.bags:
         return set()
     try:
-        found = [(town_of(one.map_name), one.split) for one in _opened(suite, role_name, camera)]
+        return recorded_parts(find_sources([Path(suite.bags)], role_name, camera), suite.bags)
     except BagError:
         return set()
-    if nameless := sum(not town for town, _ in found):
-        say_once(f"{nameless} of {len(found)} recordings in {suite.bags} do not say on which map they were made: a model that was trained "
-                 "on them is not found out")
-    return {(town, part) for town, part in found if town}
-
-
-def _opened(suite: Suite, role_name: str, camera: Sequence[str]) -> Iterator[Recording]:
-    from kd_planner_ros.bags.reader import open_bag
-    from kd_planner_ros.bags.source import find_sources
-
-    for source in find_sources([Path(suite.bags)], role_name, camera):
-        with open_bag(source) as recording:
-            yield recording
 
 
 def route_names(suite: Suite, count: int) -> list[str]:

@@ -22,6 +22,7 @@ from kd_planner_ros.evaluation.pdm.motion import reaches
 from kd_planner_ros.evaluation.pdm.score import MULTIPLIERS, V1_MULTIPLIERS, V1_WEIGHTS, WEIGHTS
 from kd_planner_ros.evaluation.pdm.summary import CONFIDENCE, WANTED_SCENES, Blocks, summarise, tables
 from kd_planner_ros.evaluation.run_folder import lock_settings
+from kd_planner_ros.evaluation.seen_maps import marks, recorded_parts
 from kd_planner_ros.networks.planner import PLANNER
 from kd_planner_ros.networks.registry import find_network, is_weightless
 from kd_planner_ros.runtime.facts import EXPERT, FALLBACK, models_of, planner_facts
@@ -40,7 +41,8 @@ def run(config: PdmsConfig, progress: bool = True) -> dict[str, Any]:
     all of them have a plan that reaches so far, and ``not_scored`` with reasons: a planner with plans in fewer than ``LEAST_SHARE`` of
     the scenes is among those, so that the others keep theirs. ``with_plans`` counts each row's own scenes, ``beyond`` those of
     the table in which it left what the scene holds of the road; over fewer than ``wanted_scenes`` intervals are wide. ``left_out`` counts
-    instants of the recordings by reason, ``without_plan`` the scenes that each planner has no plan for.
+    instants of the recordings by reason, ``without_plan`` the scenes that each planner has no plan for. ``trained_on`` names by planner
+    those of the recordings' maps that it was trained on (``seen_maps.trained_on``).
 
     Raises:
         BagError: no recording, a broken one, one that lacks what scenes need, or no scene.
@@ -59,6 +61,8 @@ def run(config: PdmsConfig, progress: bool = True) -> dict[str, Any]:
     scored = {f"{horizon:g}": _over(judge_drivers(drives, steps, config.ignore_touching), plans, config)
               for horizon, steps in horizons.items()}
     result = _result(config, drives, plans, missing, {name: one for name, (one, _) in scored.items()})
+    held = recorded_parts(sources, ", ".join(map(str, config.bag)))
+    result["trained_on"] = marks({name: names[name] for name in plans}, config.models_dir, held)
     if config.out is not None:
         _write(Path(config.out), result, {name: rows for name, (_, rows) in scored.items()})
     return result

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kd_planner_ros.evaluation.pdm.measure import Key, Scores
+from kd_planner_ros.evaluation.seen_maps import sentence
 
 TOTALS = ("PDMS", "EPDMS", "EPDMS_unfiltered")
 PARTS = ("NC", "DAC", "DDC", "TLC", "EP", "TTC", "LK", "HC", "EC", "EP_v1", "C")
@@ -60,18 +61,19 @@ def _row(own: Scores, base: Scores | None, blocks: Blocks) -> dict[str, Any]:
 def tables(result: Mapping[str, Any]) -> list[str]:
     """The result as lines of Markdown: one table a horizon, in per cent."""
     lines: list[str] = []
+    seen = result.get("trained_on", {})
     for horizon, one in result["horizons"].items():
         lines += ["", f"Over {horizon} s, {one['scenes']} scenes in {one['blocks']} blocks of time (per cent, 95 % intervals):", "",
                   "| planner | PDMS | EPDMS | EPDMS without human filter | PDMS over baseline | EPDMS over baseline | "
                   + " | ".join(PARTS[:9]) + " | C |", "|---" * (7 + len(PARTS[:9])) + "|"]
-        lines += [_line(name, row) for name, row in one["planners"].items()]
+        lines += [_line(name + " (map seen)" * (name.partition(" ")[0] in seen), row) for name, row in one["planners"].items()]
         lines += [f"Not scored over {horizon} s: {name}: {why}." for name, why in one["not_scored"].items()]
         if fewer := {name: count for name, count in one["with_plans"].items() if name in one["planners"] and count > one["scenes"]}:
             lines += ["Scenes with plans of its own: " + ", ".join(f"{name} {count}" for name, count in fewer.items()) + "."]
         lines += [f"{name} left the known road in {count} scenes, which count as off the road." for name, count in
                   one.get("beyond", {}).items()]
         lines += _few(horizon, one)
-    return lines[1:]
+    return [*lines[1:], *(sentence(name, towns) for name, towns in seen.items())]
 
 
 def _few(horizon: str, one: Mapping[str, Any]) -> list[str]:

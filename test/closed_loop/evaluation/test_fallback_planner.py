@@ -102,15 +102,13 @@ def test_the_world_carries_the_sensors_of_both():
         one_route.mounted(SensorRig((front,)), False, SensorRig((CameraSpec("front", Pose(), 32, 16, 90.0),)))
 
 
-def test_a_fallback_that_is_the_planner_itself_is_told(monkeypatch, tmp_path):
+def test_a_fallback_that_is_the_planner_itself_is_told(monkeypatch, tmp_path, told):
     from kd_planner_ros.cli.main import main
-    from kd_planner_ros.core import notices
 
     def stop(*words, **more):
         raise ConfigError("nothing", "a drive", "end here")
 
     monkeypatch.setattr(closed_loop, "run", stop)
-    monkeypatch.setattr(notices, "_reported", {})
     words = ["evaluate", "closed-loop", "--planner", "constant_velocity", "--fallback-planner", "constant_velocity", "--out", str(tmp_path)]
     assert main(words) == 2
-    assert any("the fallback planner is the planner itself, 'constant_velocity'" in one for one in notices.reported())
+    assert any("the fallback planner is the planner itself, 'constant_velocity'" in one for one in told())

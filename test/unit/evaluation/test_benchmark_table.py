@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.bags import write_bag
+from support.networks import write_card
 
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import ConfigError
@@ -245,13 +246,6 @@ def test_a_model_that_has_seen_the_town_is_refused(tmp_path, seen, words):
     models.require_unseen("constant_velocity", ModelStore(tmp_path), "Town05")
 
 
-def card_of(folder, **data):
-    folder.mkdir()
-    card = {"name": folder.name, "network": "tcp", "config": {}, "weights_sha256": "0", "parameters": 1, "card_version": 1,
-            "training": {"data": data}}
-    (folder / "card.json").write_text(json.dumps(card))
-
-
 @pytest.mark.parametrize("seen, refused", [
     ({"maps": ["Town01", "Carla/Maps/Town03_Opt"]}, "has not seen Town03 or dair_a .val.; got .m., trained on Town01, Town03"),
     ({"maps": ["Town01", "dair_b"]}, None), ({"maps": ["dair_a"], "splits": {"dair_a": ["train"]}}, None),
@@ -259,7 +253,7 @@ def card_of(folder, **data):
     ({"maps": ["dair_a"], "splits": {"dair_a": ["", "train"]}}, "trained on dair_a, dair_a .train.; "),
     ({"maps": ["dair_a"]}, "trained on dair_a; ")])
 def test_a_model_that_has_seen_a_map_or_a_part_of_the_suites_recordings_is_refused(tmp_path, seen, refused):
-    card_of(tmp_path / "m", **seen)
+    write_card(tmp_path / "m", **seen)
     shown = {("Town03", ""), ("dair_a", "val")}
     if refused is None:
         models.require_unseen("m", ModelStore(tmp_path), "", shown)
@@ -284,7 +278,7 @@ def test_every_suite_of_the_v2x_benchmark_refuses_a_model_of_its_own_map(tmp_pat
     for folder in {suite.bags for suite in spec.suites.values()}:
         write_bag(tmp_path / "recordings" / folder / "a", seconds=1.0, town="Town03", labels=False)
     (tmp_path / "models").mkdir()
-    card_of(tmp_path / "models" / "m", maps=["Town03"])
+    write_card(tmp_path / "models" / "m", maps=["Town03"])
     monkeypatch.setattr("kd_planner_ros.evaluation.benchmark.run._names", lambda this: (["m"], []))
     for name in spec.suites:
         config = BenchmarkConfig(benchmark="v2x", suite=name, recordings_dir=tmp_path / "recordings", models_dir=tmp_path / "models",

@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pytest
 from support.bags import HEIGHT, RIG, SPEED, WIDTH, write_bag
+from support.networks import write_card
 
 from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.cli import main as cli
 from kd_planner_ros.core.errors import BagError, PlannerError
 from kd_planner_ros.core.records import Frame, Plan, Trajectory
 from kd_planner_ros.evaluation import open_loop
@@ -136,3 +138,14 @@ def test_the_nuscenes_figures_stand_beside_the_others(tmp_path, monkeypatch):
     found = open_loop.run(OpenLoopConfig(tmp_path), progress=False)["nuscenes"]
     assert found["vad"]["l2_m"] == pytest.approx({"1": 0.75, "2": 0.75, "3": None, "avg": None}, abs=2e-3, nan_ok=False)
     assert found["plans"] == {"1": 10, "2": 10, "3": 0} and found["skipped"] == 6
+
+
+def test_figures_on_the_map_of_the_training_say_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("kd_planner_ros.runtime.load.load_planner", lambda *words: _Arc(0.2))
+    write_bag(tmp_path / "b", rate=0.2, seconds=4.0)
+    for name, towns in (("leaked", ["Town03", "Town01"]), ("held", ["Town03"])):
+        place = write_card(tmp_path / "models" / name, maps=towns)
+        assert cli.main(["evaluate", "open-loop", "--bag", str(tmp_path / "b"), "--planner", str(place), "--json"]) == 0
+        *shown, figures = capsys.readouterr().out.splitlines()
+        assert json.loads(figures)["trained_on"] == ["Town01"] * (name == "leaked")
+        assert any("was trained on Town01, as these recordings" in line for line in shown) == (name == "leaked")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from support import pdm, roads
 from support.bags import RIG, SPEED, TICK_NS, write_bag
+from support.networks import write_card
 
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.stamps import Times
@@ -295,6 +296,17 @@ def test_a_planner_whose_sensors_were_not_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr("kd_planner_ros.evaluation.pdm.run.models_of", lambda *words: [])
     result = run(config(place, planners=()), progress=False)
     assert set(result["no_sensors"]) == {"constant_velocity"} and set(result["horizons"]["2"]["planners"]) == {"expert"}
+
+
+def test_a_row_of_a_model_that_was_trained_on_the_scored_map_is_marked(tmp_path, monkeypatch):
+    load(monkeypatch, _Half)
+    for name, town in (("leaked", "Carla/Maps/Town01_Opt"), ("held", "Town03")):
+        write_card(tmp_path / "models" / name, maps=[town])
+    result = run(config(straight(tmp_path / "b"), planners=("leaked", "held", "expert"), models_dir=tmp_path / "models"), progress=False)
+    assert result["trained_on"] == {"leaked": ["Town01"]}
+    lines = tables(result)
+    assert [line.split("|")[1] for line in lines if line.startswith("| ")] == [" planner ", " leaked (map seen) ", " held ", " expert "]
+    assert lines[-1].startswith("leaked was trained on Town01, as these recordings")
 
 
 @pytest.mark.parametrize("horizons", [(), (2.0, 2.0), (3.0, 2.0), (0.5,), (9.0,), (2.05,), (float("nan"),)])

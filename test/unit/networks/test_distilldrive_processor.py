@@ -9,7 +9,6 @@ from support.frames import frame
 
 from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.errors import ConfigError, SensorError
-from kd_planner_ros.core.notices import reported
 from kd_planner_ros.core.outputs import LineKind
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import SensorRig
@@ -56,6 +55,7 @@ def plan(model, processor, shown):
 # --- cameras and command ---------------------------------------------------------------------------------------------
 
 def test_a_point_lies_where_the_camera_shows_it():
+    before = []
     for spec in CONFIG.camera_specs:
         for point in ((12.0, 1.0, 0.5), (6.0, 7.0, 0.0), (5.0, -8.0, 1.5)):
             pixel = project(np.array([point]), spec)[0]
@@ -64,13 +64,16 @@ def test_a_point_lies_where_the_camera_shows_it():
                 scale = CONFIG.spec.width_px / spec.width
                 wanted = pixel[0] * scale / CONFIG.spec.width_px, (pixel[1] * scale - CONFIG.cut_top) / CONFIG.spec.height
                 assert (u / depth, v / depth) == pytest.approx(wanted, abs=1e-4)
+                before.append((spec.id, point[0]))
+    ahead = [(name, x) for name in ("front", "left", "right") for x in (12.0, 6.0, 5.0)]
+    assert before == [one for one in ahead if one not in (("left", 5.0), ("right", 6.0))], "those two are behind their cameras"
 
 
-def test_missing_cameras_are_named_masked_and_counted(model):
+def test_missing_cameras_are_named_masked_and_counted(model, told):
     whole, processor = at(0, 1.0), DistillDriveProcessor(CONFIG)
     left_out = replace(whole, images={name: one for name, one in whole.images.items() if name != "left"})
     found = plan(model, processor, left_out)
-    assert "without left" in found.mode and found.notes["cameras"] == 2.0 and any("camera left" in one for one in reported())
+    assert "without left" in found.mode and found.notes["cameras"] == 2.0 and any("camera left" in one for one in told())
     inputs = DistillDriveProcessor(CONFIG).encode([whole])
     inputs["seen"][0, 1] = 0.0
     with torch.inference_mode():
@@ -85,14 +88,14 @@ def test_missing_cameras_are_named_masked_and_counted(model):
         processor.encode([replace(whole, images={**whole.images, "front": np.zeros((64, 64, 3), np.uint8)})])
 
 
-def test_calibrations_of_the_frame_count():
+def test_calibrations_of_the_frame_count(told):
     whole, processor = at(0, 1.0), DistillDriveProcessor(CONFIG)
     moved = replace(whole.calibrations["front"], pose=Pose(x=1.3, y=0.5, z=2.3))
     inputs = processor.encode([replace(whole, calibrations={**whole.calibrations, "front": moved})])
     assert np.array_equal(inputs["projection"][0, 0].numpy(), projection(moved, CONFIG))
     unknown = processor.encode([replace(whole, calibrations={})])
     assert np.array_equal(unknown["projection"][0, 1].numpy(), projection(CONFIG.camera_specs[1], CONFIG))
-    assert any("calibration of camera left" in one for one in reported())
+    assert any("calibration of camera left" in one for one in told())
 
 
 def test_the_side_is_that_of_the_route_ahead_in_the_approach_and_through_the_turn():
@@ -115,7 +118,7 @@ def test_the_side_is_that_of_the_route_ahead_in_the_approach_and_through_the_tur
         assert set(found[58:88]) == {name} and set(found[:45] + found[97:]) == {"straight"}, found
 
 
-def test_no_command_is_straight_on_with_a_warning(model):
+def test_no_command_is_straight_on_with_a_warning(model, told):
     commands = [Command.RIGHT, Command.LEFT, Command.LANE_FOLLOW, Command.STRAIGHT, Command.CHANGE_LANE_LEFT, Command.VOID]
     ahead, numbers = np.tile([9.0, 0.0], (6, 1)), np.array([int(one) for one in commands])
     assert command_rows(ahead, numbers, np.zeros(6)).tolist() == [0, 1, 2, 2, 1, 2]
@@ -129,7 +132,7 @@ def test_no_command_is_straight_on_with_a_warning(model):
         best = int(np.argmax(found.scores))
         assert first <= best < first + 6 and ("no command" in found.mode) == (first == 12)
         assert np.array_equal(found.trajectory.points, found.candidates[best]) and (found.scores >= 0.0).sum() == 6
-    assert any("no command" in one for one in reported())
+    assert any("no command" in one for one in told())
 
 
 def test_settings_that_make_no_sense_are_refused():

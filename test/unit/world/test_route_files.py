@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from kd_planner_ros.cli.main import main
 from kd_planner_ros.core.errors import KdPlannerError, RouteError
-from kd_planner_ros.core.notices import reported
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.weather_course import WeatherCourse, course
 from kd_planner_ros.evaluation.drives import ClosedLoopConfig, plan_drives
@@ -214,18 +213,18 @@ def test_the_evaluation_takes_each_routes_own_weather(town, lane, tmp_path):
     assert route_weather(routes[1]) == ROUTE_WEATHER
 
 
-def test_the_recorder_leaves_out_what_is_for_other_maps(tmp_path, town, mixed):
+def test_the_recorder_leaves_out_what_is_for_other_maps(tmp_path, town, mixed, told):
     jobs, failed = plan_jobs(RecordConfig(out=tmp_path / "out", routes=mixed, weather=("benchmark",)), town)
     assert [job.route.name for job in jobs] == ["mixed/here", "mixed/too"] and {job.weather.name for job in jobs} == {"Benchmark"}
     assert sorted(line.split()[1] for line in failed) == ["bad:", "far:"]
-    assert any("left out on Town05: other" in line for line in reported())
+    assert any("left out on Town05: other" in line for line in told())
     jobs, _ = plan_jobs(RecordConfig(out=tmp_path / "out", routes=mixed, first=2), town)
     assert [job.route.name for job in jobs] == ["mixed/too"]  # numbers count over the routes of this map: far, here, too
 
 
-def test_drive_takes_the_first_route_on_the_map_or_the_one_named(town, mixed):
+def test_drive_takes_the_first_route_on_the_map_or_the_one_named(town, mixed, told):
     assert choose_route(town, str(mixed)).name == "here"
-    assert any("route here is driven; the 2 before it" in line for line in reported())
+    assert any("route here is driven; the 2 before it" in line for line in told())
     assert choose_route(town, f"{mixed}:too").name == "too"
     for name, said in (("other", "the map Town03"), ("none", "correct the id"), ("far", "nearest lane")):
         with pytest.raises(RouteError, match=said):
