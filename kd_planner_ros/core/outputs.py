@@ -48,10 +48,10 @@ class Detections:
         forecasts: float32 [K, M, T, 2], M possible futures of T positions each in ``base_link`` of that instant; NaN where
             there is none. None: the network does not forecast.
         forecast_scores: float32 [K, M], the probability of each future; None where the network does not tell.
-        forecast_times_s: [T], seconds after the stamp, increasing; given if and only if ``forecasts`` is.
+        forecast_times_s: [T], seconds after the stamp, above 0 and increasing; given if and only if ``forecasts`` is.
 
     Raises:
-        PlannerError: shapes or columns that do not fit together.
+        PlannerError: shapes or columns that do not fit together, or forecast times that are not finite, above 0 and increasing.
     """
 
     rows: np.ndarray
@@ -71,6 +71,9 @@ class Detections:
         _require(len(shape) == 4 and shape[0] == count and shape[3] == 2, f"forecasts [{count}, M, T, 2]", f"{list(shape)}")
         times = () if self.forecast_times_s is None else np.shape(self.forecast_times_s)
         _require(times == (shape[2],), f"forecast_times_s [{shape[2]}]", f"{list(times)}")
+        values = np.asarray(self.forecast_times_s, float)
+        _require(bool(np.isfinite(values).all() and (np.diff(values, prepend=0.0) > 0.0).all()),
+                 "forecast_times_s that are finite, above 0 and increasing", f"{values.tolist()}")
         if self.forecast_scores is not None:
             scores = np.shape(self.forecast_scores)
             _require(scores == shape[:2], f"forecast_scores {list(shape[:2])}", f"{list(scores)}")

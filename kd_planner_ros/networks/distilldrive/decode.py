@@ -113,9 +113,9 @@ def collides(candidates: np.ndarray, scene: Scene, config: SceneConfig, least: f
 
 def choice(logits: np.ndarray, command: int, hit: np.ndarray) -> np.ndarray:
     """Scores [18] of all candidates from ``logits`` [18]: the six of ``command`` share 1, those that hit somebody next to nothing of it
-    unless all do; candidates of other commands are below 0, so nobody follows them."""
+    unless all do; candidates of other commands are at most -1, so nobody follows them."""
     by_command = logits.reshape(len(COMMANDS), MODES).astype(float)
-    scores = softmax(by_command) - 1.0
+    scores = softmax(by_command) - 2.0  # below 0 also where one candidate has all of its command's probability
     own, meets = by_command[command].copy(), hit.reshape(len(COMMANDS), MODES)[command]
     if not meets.all():
         own[meets] -= 999.0

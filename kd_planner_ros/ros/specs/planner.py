@@ -36,7 +36,7 @@ NODE = NodeSpec("planner", "Runs a planner on the newest set of sensor data.", P
     Port("detections_3d", OUT, "vision_msgs/Detection3DArray", COMMAND, "the detections' boxes; only where it is installed"),
     Port("autoware_trajectory", OUT, "autoware_planning_msgs/Trajectory", COMMAND, "in `map`; only where it is installed"),
     Port("autoware_candidates", OUT, "autoware_internal_planning_msgs/CandidateTrajectories", COMMAND,
-         "in `map`, best score first; only where it is installed"),
+         "in `map`, best score first, of the route's intent alone; only where it is installed"),
     Port("autoware_objects", OUT, "autoware_perception_msgs/PredictedObjects", COMMAND,
          "the detections with their forecasts, in `map`; only where it is installed"),
     Port("markers", OUT, "visualization_msgs/MarkerArray", COMMAND, "for RViz and Foxglove"),

@@ -51,12 +51,11 @@ def trajectory(make: Make, placed: Placed, stamp_ns: int, frame: str) -> Any:
 
 
 def candidates(make: Make, placed: Placed, stamp_ns: int, frame: str) -> Any:
-    """The plan's candidates, best score first, as autoware_internal_planning_msgs/CandidateTrajectories; the plan's own trajectory
-    where it has none. The generator's id is the same in every run."""
+    """The plan's candidates, best score first, as autoware_internal_planning_msgs/CandidateTrajectories, which has no scores: those that
+    nobody may follow (``core/records.py`` Plan) are left out. The plan's own trajectory where none is left. The generator's id is the same
+    in every run."""
     plan = placed.plan
-    ways = [plan.trajectory.points] if plan.candidates is None or not len(plan.candidates) else list(plan.candidates)
-    if plan.scores is not None and len(plan.scores) == len(ways):
-        ways = [ways[i] for i in np.argsort(-np.asarray(plan.scores, float), kind="stable")]
+    ways = _followable(plan) or [plan.trajectory.points]
     named = np.frombuffer(uuid5(NAMESPACE_URL, GENERATOR).bytes, np.uint8)
     generator = make("unique_identifier_msgs/msg/UUID", uuid=named)
     found = [make("autoware_internal_planning_msgs/msg/CandidateTrajectory", header=header(make, stamp_ns, frame), generator_id=generator,
@@ -64,6 +63,14 @@ def candidates(make: Make, placed: Placed, stamp_ns: int, frame: str) -> Any:
     info = make("autoware_internal_planning_msgs/msg/GeneratorInfo", generator_id=generator,
                 generator_name=make("std_msgs/msg/String", data=GENERATOR))
     return make(CANDIDATES, candidate_trajectories=found, generator_info=[info])
+
+
+def _followable(plan: Plan) -> list[np.ndarray]:
+    """The candidates [T, 2] whose numbers are finite and whose score, where they have one, is at least 0, best score first."""
+    ways = [] if plan.candidates is None else list(np.asarray(plan.candidates, float))
+    scores = np.zeros(len(ways)) if plan.scores is None or len(plan.scores) != len(ways) else np.asarray(plan.scores, float)
+    best_first = np.argsort(-scores, kind="stable")
+    return [ways[one] for one in best_first if scores[one] >= 0.0 and np.isfinite([scores[one], *ways[one].flat]).all()]
 
 
 def _points(make: Make, points: np.ndarray, times_s: np.ndarray, ego: Pose) -> list[Any]:

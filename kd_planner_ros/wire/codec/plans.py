@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kd_planner_ros.core.ego import Command, NavigationGoal
-from kd_planner_ros.core.errors import SensorError
+from kd_planner_ros.core.errors import PlannerError, SensorError
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections, MapLines
 from kd_planner_ros.core.records import Control, Plan, Trajectory
 from kd_planner_ros.wire.codec.base import Make, stamp_of
@@ -169,7 +169,7 @@ def detections_of(message: Any) -> Detections:
     """The road users. Where there are none, there are no forecasts either.
 
     Raises:
-        SensorError: a column of DETECTION_DTYPE is missing, or forecasts do not fit their times.
+        SensorError: a column of DETECTION_DTYPE is missing, forecasts do not fit their times, or these do not increase from 0 on.
     """
     rows = rows_of(message)
     plain = cast_table(rows, _ROWS).astype(DETECTION_DTYPE)
@@ -185,7 +185,10 @@ def detections_of(message: Any) -> Detections:
         scores = _column(rows, "forecast_scores", np.dtype("f4"))
         if scores.shape != forecasts.shape[:2]:
             raise SensorError(f"{forecasts.shape[1]} forecast scores", str(scores.shape[1]), "check the node that published them")
-    return Detections(plain, forecasts, scores, times)
+    try:
+        return Detections(plain, forecasts, scores, times)
+    except PlannerError as error:
+        raise SensorError(error.expected, error.got, "check the node that published them") from None
 
 
 def lines(make: Make, record: MapLines, stamp_ns: int, frame: str) -> Any:

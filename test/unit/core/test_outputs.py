@@ -14,7 +14,7 @@ def rows(count=2):
 
 
 def test_detections_with_forecasts():
-    found = Detections(rows(), np.zeros((2, 6, 12, 2), np.float32), np.zeros((2, 6), np.float32), np.arange(12.0))
+    found = Detections(rows(), np.zeros((2, 6, 12, 2), np.float32), np.zeros((2, 6), np.float32), np.arange(1.0, 13.0))
     assert len(found) == 2 and len(Detections(rows(0))) == 0
 
 
@@ -23,9 +23,12 @@ def test_detections_with_forecasts():
     (dict(forecasts=np.zeros((3, 6, 12, 2))), r"forecasts \[2, M, T, 2\]"),
     (dict(forecast_times_s=np.arange(11.0)), r"forecast_times_s \[12\]"),
     (dict(forecast_times_s=None), "forecast_times_s"), (dict(forecast_scores=np.zeros((2, 5))), r"forecast_scores \[2, 6\]"),
-    (dict(forecasts=None), "forecasts beside")])
+    (dict(forecasts=None), "forecasts beside"),
+    *((dict(forecast_times_s=times), "finite, above 0 and increasing") for times in (
+        np.arange(-12.0, 0.0), np.arange(12.0), np.full(12, np.nan), [*range(1, 12), np.inf], np.repeat(np.arange(1.0, 7.0), 2)))])
 def test_detections_refuse_what_does_not_fit(wrong, sentence):
-    good = dict(rows=rows(), forecasts=np.zeros((2, 6, 12, 2)), forecast_scores=np.zeros((2, 6)), forecast_times_s=np.arange(12.0))
+    good = dict(rows=rows(), forecasts=np.zeros((2, 6, 12, 2)), forecast_scores=np.zeros((2, 6)),
+                forecast_times_s=np.arange(1.0, 13.0))
     with pytest.raises(PlannerError, match=sentence):
         Detections(**{**good, **wrong})
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from support.plans import ego, plan, straight, users
+from hypothesis import given
+from hypothesis import strategies as st
+from support.plans import TIMES, ego, plan, straight, users
 
+from kd_planner_ros.core.errors import PlannerError
+from kd_planner_ros.core.outputs import Detections
 from kd_planner_ros.core.records import Control, Plan
 from kd_planner_ros.driving.candidates import CandidateGate
 from kd_planner_ros.driving.pilot import Pilot
@@ -67,3 +71,20 @@ def test_the_car_brakes_where_no_candidate_passes():
     pilot.reset()
     pilot.take(choices(8.0, 1.0, detections=users((10.0, 0.0, 0.0, 0.0))))
     assert pilot.step(ego(float("nan"))).reason == Reason.EGO_NOT_FINITE
+
+
+@given(st.lists(st.floats(width=32), min_size=3, max_size=3), st.sampled_from([-2.0, 0.0, 0.25, 1e9]), st.floats(width=32))
+def test_the_pilot_answers_whatever_is_detected(place, first_s, size):
+    """What no ``Detections`` can hold is refused before the pilot has it; all else it answers."""
+    rows = users((place[0], place[1], place[2], 0.0)).rows
+    rows["length"] = size
+    ways = np.full((1, 1, 4, 2), place[1], np.float32)
+    try:
+        seen = Detections(rows, ways, None, first_s + TIMES - TIMES[0])
+    except PlannerError:
+        assert first_s <= 0.0
+        return
+    pilot = Pilot()
+    pilot.take(straight(8.0, candidates=np.zeros((2, 4, 2)), scores=np.array([0.9, 0.1]), detections=seen))
+    sent = pilot.step(ego(8.0))
+    assert np.isfinite([sent.throttle, sent.brake, sent.steer]).all()

@@ -277,6 +277,8 @@ def test_the_best_candidate_of_the_command_that_meets_nobody_is_taken():
     hit[6:12] = True
     assert choice(logits, 1, hit).argmax() == 11, "all meet somebody: the supervisor must decide"
     assert (np.delete(scores, range(6, 12)) < 0.0).all()
+    logits[0] = 60.0  # all of its command's probability, to the last digit
+    assert (np.delete(choice(logits, 1, hit), range(6, 12)) < 0.0).all(), "the supervisor follows 0"
 
 
 def test_the_status_is_that_of_the_candidate_that_is_taken():

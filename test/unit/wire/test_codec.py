@@ -328,12 +328,16 @@ def test_ids_are_exact_or_refused(make):
 
 def test_forecasts_must_fit_their_times(make):
     rows = np.zeros(2, DETECTION_DTYPE)
-    message = sent(make, "detections", Detections(rows, np.zeros((2, 3, 4, 2), "f4"), np.zeros((2, 3), "f4"), np.arange(4.0)))
+    message = sent(make, "detections", Detections(rows, np.zeros((2, 3, 4, 2), "f4"), np.zeros((2, 3), "f4"), np.arange(1.0, 5.0)))
     table = tables.rows_of(message)
     for count, name in ((5, "forecast_times_s"), (2, "forecast_scores")):
         kinds = [(n, table.dtype[n] if n != name else (table.dtype[n].base, (count,))) for n in table.dtype.names]
         with pytest.raises(SensorError):
             plans.detections_of(tables.table(make, np.zeros(2, kinds), 0, ""))
+    wrong = table.copy()
+    wrong["forecast_times_s"] = (-2.0, -1.5, -1.0, -0.5)  # the controller would look for where the road user is then
+    with pytest.raises(SensorError, match="above 0 and increasing.* check the node"):
+        plans.detections_of(tables.table(make, wrong, 0, ""))
 
 
 def test_nobody_and_no_lines_are_not_the_same_as_not_looking(make):

@@ -90,6 +90,20 @@ def test_a_plan_as_autowares_trajectory_and_candidates(make):
     assert len(alone.candidate_trajectories) == 1
 
 
+@pytest.mark.parametrize("make", makers(autoware.CANDIDATES))
+def test_candidates_that_nobody_may_follow_stay_here(make):
+    """CandidateTrajectories have no scores: whoever reads them takes each for one of the route's."""
+    ways = np.arange(6.0)[:, None, None] + np.array([(2, 0), (4, 0), (6, 0), (8, 0)], float)
+    ways[5, 2] = np.nan
+
+    def sent(scores):
+        placed = autoware.Placed(plan(candidates=ways, scores=np.array(scores)), Pose())
+        return [one.points[0].pose.position.x for one in wire(autoware.candidates(make, placed, STAMP, "map")).candidate_trajectories]
+
+    assert sent([0.2, -0.1, 0.5, np.nan, np.inf, 0.9]) == [4.0, 2.0]
+    assert sent([-1.0] * 6) == [2.0], "the plan's own trajectory"
+
+
 @pytest.mark.parametrize("make", makers(autoware_objects.PREDICTED))
 def test_detections_with_forecasts_as_autowares_predicted_objects(make):
     """The car stands at (100, 50) in ``map`` and looks north; a car 10 m ahead of it drives to the left, and somebody stands beside."""
