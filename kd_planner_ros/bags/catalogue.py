@@ -182,3 +182,14 @@ class Catalogue(RecordedTopics):
             return
         for _, bag_ns, message in self.messages([topic]):
             yield stamp_of(message) if hasattr(message, "header") else bag_ns, decoded(decode_one, message, topic)
+
+    def records_by_stamp(self, channel: str) -> dict[int, Any]:
+        """``records`` by stamp; of two with one stamp the first counts, as in samples (``instants``).
+
+        Raises:
+            BagError, ConfigError: as ``records``.
+        """
+        found: dict[int, Any] = {}
+        for stamp, record in self.records(channel):
+            found.setdefault(stamp, record)
+        return found

@@ -34,14 +34,14 @@ def scene_of(drive: Drive, actors: np.ndarray | None, signals: np.ndarray | None
 
 
 def tracks_of(recording: Recording) -> Tracks | None:
-    """Every recorded object list; None where none was recorded. Of two lists with one stamp the later one counts.
+    """Every recorded object list; None where none was recorded. Of two lists with one stamp the first counts.
 
     Raises:
         BagError: a list that cannot be read.
     """
     if recording.lacks(TRUTH_OBJECTS):
         return None
-    tables = dict(recording.records("objects"))
+    tables = recording.records_by_stamp("objects")
     stamps = np.array(sorted(tables), np.int64)
     lists = [tables[stamp] for stamp in stamps.tolist()]
     starts = np.concatenate([[0], np.cumsum([len(one) for one in lists])]).astype(np.int64)

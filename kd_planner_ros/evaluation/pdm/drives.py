@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.source import Source
-from kd_planner_ros.core.errors import BagError, PlannerError
+from kd_planner_ros.core.errors import BagError, PlannerError, SensorError
 from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.core.records import Trajectory
 from kd_planner_ros.core.timeline import POSE_COLUMNS, STAMP_TOLERANCE_NS
@@ -42,6 +43,17 @@ class DriveScenes:
     def wanted(self) -> np.ndarray:
         """The stamps at which plans are wanted, int64, increasing."""
         return np.unique(np.array([*self.found.scenes, *self.found.befores.values()], np.int64))
+
+    @cached_property
+    def content(self) -> list[object]:
+        """What plans of this drive follow from beside the planner: hash of each recording, and how its topics are read.
+
+        Raises:
+            BagError: a recording that is not there any more.
+        """
+        from kd_planner_ros.samples.shards import content_hash
+
+        return [self.name, *([content_hash(source.path), source.key] for source in self.sources)]
 
     def draw(self, kept: Iterable[int]) -> None:
         """Keep the scenes at the stamps ``kept`` alone."""
@@ -104,7 +116,7 @@ def plans_of(planner: Planner, drive: DriveScenes) -> tuple[dict[int, Trajectory
     sensors; ({}, why) where none has. Every frame is planned in order, for planners that remember.
 
     Raises:
-        BagError: a broken recording. PlannerError: from the planner.
+        BagError: a broken recording. PlannerError, SensorError: from the planner, after its first plan.
     """
     why = ""
     for source in drive.sources:
@@ -130,7 +142,7 @@ def _plans_in(planner: Planner, recording: Recording, wanted: np.ndarray) -> dic
     try:
         sample = next(samples, None)
         plan = None if sample is None else planner.plan(sample.frame)
-    except (BagError, PlannerError) as error:  # a topic that is missing, another calibration, another size
+    except (BagError, PlannerError, SensorError) as error:  # a topic that is missing, another calibration, another size
         raise _Unfit(str(error)) from None
     while sample is not None and plan is not None and len(wanted):
         nearest = int(wanted[np.abs(wanted - sample.frame.stamp_ns).argmin()])

@@ -37,11 +37,6 @@ class Motion:
         """Where the rear axle is at each instant [T + 1, 2]."""
         return rear_of(self.poses)
 
-    def until(self, steps: int) -> Motion:
-        """The first ``steps`` steps."""
-        end = steps + 1
-        return Motion(self.poses[:end], self.speeds[:end], self.accelerations[:end], self.yaw_rates[:end])
-
 
 def boxes_at(poses: np.ndarray) -> np.ndarray:
     """The footprint [T, 5] of a car whose centre has ``poses`` [T, 3]."""

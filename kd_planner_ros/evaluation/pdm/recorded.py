@@ -77,7 +77,7 @@ class _Reader:
         self.tracks: Tracks = tracks
         self.instants = _with_pictures(tracks.stamps_ns, recording)
         self._timeline, self._steps = timeline, steps
-        self._signals = dict(recording.records("traffic_lights"))
+        self._signals = recording.records_by_stamp("traffic_lights")
         self._signal_stamps = np.array(sorted(self._signals), np.int64)
         if not len(self._signal_stamps):
             raise BagError(f"signals in {recording.path}", "none", REMEDY)

@@ -46,7 +46,7 @@ def run(config: PdmsConfig, progress: bool = True) -> dict[str, Any]:
 
     Raises:
         BagError: no recording, a broken one, one that lacks what scenes need, or no scene.
-        PlannerError, CardError: from a planner; a planner that was named and has its sensors in no recording.
+        PlannerError, CardError, SensorError: from a planner; a planner that was named and has its sensors in no recording.
         MapError: the map of a recording. ConfigError: an option out of range, or OUT holds another evaluation.
     """
     check_fields(config)
@@ -122,7 +122,7 @@ def _plans_by_drive(name: str, place: str, drives: Sequence[DriveScenes], config
 
     from kd_planner_ros.runtime.load import load_planner
 
-    path = None if config.out is None else Path(config.out) / "plans" / f"{name}-{_source(place, config)}.json"
+    path = None if config.out is None else Path(config.out) / "plans" / f"{name}-{_source(place, config, drives)}.json"
     if path is not None and path.is_file():
         return plans_from_json(path), ""
     planner = load_planner(place, config.device, config.engine, config.models_dir)
@@ -136,12 +136,13 @@ def _plans_by_drive(name: str, place: str, drives: Sequence[DriveScenes], config
     return found, why
 
 
-def _source(place: str, config: PdmsConfig) -> str:
-    """What the plans of a planner on given scenes follow from beside the engine, as a short hash: weights, their config, code, cameras and
-    device."""
+def _source(place: str, config: PdmsConfig, drives: Sequence[DriveScenes]) -> str:
+    """What the plans of a planner on given scenes follow from beside the engine, as a short hash: weights, their config, code, cameras,
+    device and recordings."""
     card = {} if is_weightless(place) else planner_facts(place, str(config.models_dir or "")).card
     code = source_hash(find_network(card["network"]) if card else None)
-    made_by = [card.get("weights_sha256", ""), card.get("config", {}), code, list(config.camera), config.device]
+    recordings = [drive.content for drive in drives]
+    made_by = [card.get("weights_sha256", ""), card.get("config", {}), code, list(config.camera), config.device, recordings]
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
 
 

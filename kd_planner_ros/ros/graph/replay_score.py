@@ -47,7 +47,7 @@ def score(max_drops: float, recording: Recording, player: Player, frames: Sequen
 
 def _actors(recording: Recording, stamps: Sequence[int]) -> list[tuple[int, np.ndarray]]:
     """The recorded object list of each of ``stamps``, as an evaluation without the graph has them; none where nothing was recorded."""
-    tables = dict(recording.records("objects")) if recording.usable(TRUTH_OBJECTS) else {}
+    tables = recording.records_by_stamp("objects") if recording.usable(TRUTH_OBJECTS) else {}
     known = np.array(sorted(tables), np.int64)
     rows = Series(known, known).at(np.array(stamps, np.int64)).tolist()
     return [(stamp, tables[int(known[row])]) for stamp, row in zip(stamps, rows, strict=True) if row >= 0]

@@ -14,7 +14,7 @@ from support.networks import write_card
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.stamps import Times
 from kd_planner_ros.cli import main as cli
-from kd_planner_ros.core.errors import BagError, ConfigError
+from kd_planner_ros.core.errors import BagError, ConfigError, SensorError
 from kd_planner_ros.core.records import Plan, Trajectory
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, LightState, SceneState
 from kd_planner_ros.core.sensors import SensorRig
@@ -74,6 +74,20 @@ class _Late(_Ahead):
 
 class _TwoCameras(_Ahead):
     rig = SensorRig(cameras=(RIG.cameras[0], replace(RIG.cameras[0], id="left")))
+
+
+class _Picky(_Ahead):
+    """Refuses the pictures of the drive's first recording, as of another aspect ratio than its own."""
+
+    begun = 0
+
+    def reset(self) -> None:
+        self.begun += 1
+
+    def plan(self, frame) -> Plan:
+        if self.begun == 1:
+            raise SensorError("pictures of 4 to 3", "64x32", "give others")
+        return super().plan(frame)
 
 
 def load(monkeypatch, kind):
@@ -286,6 +300,28 @@ def test_a_second_run_takes_the_plans_that_are_there(tmp_path, monkeypatch):
         run(config(place, out=out), progress=False)
     with pytest.raises(ConfigError, match="another --out"):
         run(config(place, out=out, every_s=2.0), progress=False)
+
+
+def test_a_recording_that_came_later_is_planned_too(tmp_path, monkeypatch):
+    load(monkeypatch, _Ahead)
+    bags, out = tmp_path / "bags", tmp_path / "out"
+    straight(bags / "a", seed=1)
+    straight(bags / "b", seed=2, leave_out="camera")
+    first = run(config(bags, out=out), progress=False)
+    assert first["without_plan"] == {"constant_velocity": 4} and first["horizons"]["2"]["with_plans"]["constant_velocity"] == 4
+    straight(bags / "c", seed=2)
+    again = run(config(bags, out=out), progress=False)
+    assert again["without_plan"] == {"constant_velocity": 0} and again["horizons"]["2"]["with_plans"]["constant_velocity"] == 8
+    assert (again["drives"], again["recordings"]) == (2, 3)
+
+
+def test_the_next_recording_is_tried_where_a_picture_does_not_fit(tmp_path, monkeypatch):
+    load(monkeypatch, _Picky)
+    for name in ("a", "b"):
+        straight(tmp_path / "two" / name)
+    assert run(config(tmp_path / "two"), progress=False)["without_plan"] == {"constant_velocity": 0}
+    with pytest.raises(BagError, match="pictures of 4 to 3"):
+        run(config(tmp_path / "two" / "a"), progress=False)
 
 
 def test_a_planner_whose_sensors_were_not_recorded(tmp_path, monkeypatch):
