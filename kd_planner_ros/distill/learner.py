@@ -236,15 +236,21 @@ class Learner:
 
 def _fit(learner: Learner, samples: Samples) -> None:
     """Put the buffers that the task fits to ``samples`` into the model, and those that a teacher's must equal. A start of the same network
-    keeps its own: its weights belong to its vocabulary.
+    keeps its own, for its weights belong to its vocabulary, but where a teacher's must be equal: that is said.
 
     Raises:
         ConfigError: a buffer that the model does not have, or of another shape.
     """
     begun = learner.start is not None and learner.start.network == learner.config.network
     fitted = {} if begun else learner.task.fit(samples) or {}
+    taught = learner.distillation.buffers()
+    own = dict(learner.model.named_buffers())
+    replaced = [name for name, one in taught.items() if begun and name in own and not torch.equal(own[name].cpu(), one.cpu())]
+    if replaced and learner.group.leads:
+        print(f"{', '.join(replaced)} of the start are replaced by the teacher's: what the start learnt with its own, it learns anew",
+              file=sys.stderr)
     models = (learner.model, *([learner.mean] if learner.mean is not None else []))
-    put_buffers({**fitted, **learner.distillation.buffers()}, *models)
+    put_buffers({**fitted, **taught}, *models)
 
 
 def _restore_memory(learner: Learner, state: Mapping[str, Any]) -> None:

@@ -80,6 +80,8 @@ class Stage:
         rate: factor on the learning rate. The schedule runs once over each stage.
         ramps: part -> (weight at the stage's start, weight at its end), linear in between.
         method: name of the distillation method of this stage; None: the run's own.
+        shuffled: each step draws single samples at random, each without a past, although the network reads sequences: for modules that
+            remember nothing, for which the steps of a sequence are one sample many times.
     """
 
     name: str = "train"
@@ -91,6 +93,7 @@ class Stage:
     rate: float = 1.0
     ramps: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     method: str | None = None
+    shuffled: bool = False
 
     def __post_init__(self) -> None:
         if not 0.0 < self.share <= 1.0 or self.rate <= 0.0:

@@ -17,39 +17,37 @@ from kd_planner_ros.networks.distilldrive.config import LINES, SIGNALS
 
 WEIGHT = {"light": 1.0}
 """Of the loss."""
-BALANCE = (0.5, 1.0, 2.0, 2.0)
-"""Weights of no light, red, yellow and green: the car sees red ones longest, because it waits there."""
-OWN_M, BESIDE_M = 2.5, 8.0
-"""A stop line ahead is the car's own where its middle lies so near to the car's axis; up to the second distance it may be, on a bend."""
+BALANCE = (1.0, 2.0, 2.0)
+"""Weights of ``SIGNALS``: the car sees red ones longest, because it waits there."""
+OWN_M = 2.5
+"""A stop line ahead is the car's own where its middle lies so near to the car's axis."""
 UNSURE = -1
 
 
 class LightHead(nn.Linear):
-    """Logits [B, 4] of no light, red, yellow and green ahead, from the front token [B, D]."""
+    """Logits [B, 3] of ``SIGNALS``, the light ahead, from the front token [B, D]."""
 
     def __init__(self, width: int):
-        super().__init__(width, 1 + len(SIGNALS))
+        super().__init__(width, len(SIGNALS))
 
 
 def light_ahead(targets: Mapping[str, Tensor]) -> Tensor:
-    """int64 [B]: 0 no light ahead, 1 + index in ``SIGNALS`` of the nearest stop line on the car's axis, ``UNSURE`` where only lines
-    beside it are there.
+    """int64 [B]: index in ``SIGNALS`` of the nearest stop line on the car's axis, ``UNSURE`` where there is none.
+
+    Frames without a light of their own teach nothing: a lamp further away than the map's lines reach is in the picture too, and asked
+    whether there is a light the token learns that and not the colour (docs/notes/distilldrive.md).
 
     Args:
         targets: ``lines`` [B, L, P, 2], ``line_kinds`` int64 [B, L].
     """
     middle, kinds = targets["lines"].mean(2), targets["line_kinds"]
-    ahead = (kinds >= len(LINES)) & (middle[..., 0] > 0.0)
-    aside = middle[..., 1].abs()
-    own = ahead & (aside <= OWN_M)
+    own = (kinds >= len(LINES)) & (middle[..., 0] > 0.0) & (middle[..., 1].abs() <= OWN_M)
     nearest = middle[..., 0].masked_fill(~own, torch.inf).argmin(1, keepdim=True)
-    state = kinds.gather(1, nearest)[:, 0] - len(LINES) + 1
-    beside = (ahead & (aside <= BESIDE_M)).any(1)
-    return torch.where(own.any(1), state, torch.where(beside, UNSURE, 0))
+    return torch.where(own.any(1), kinds.gather(1, nearest)[:, 0] - len(LINES), UNSURE)
 
 
 def light_loss(logits: Tensor, wanted: Tensor) -> Tensor:
-    """Weighted cross entropy of ``logits`` [B, 4] over the samples whose light ``wanted`` [B] is sure; 0 without any."""
+    """Weighted cross entropy of ``logits`` [B, 3] over the samples whose light ``wanted`` [B] is sure; 0 without any."""
     sure = wanted != UNSURE
     if not bool(sure.any()):
         return logits.sum() * 0.0
@@ -60,4 +58,4 @@ def light_figures(logits: Tensor, wanted: Tensor) -> dict[str, tuple[float, floa
     """``light_red`` and ``light_green``: the share of frames before such a light that are told right."""
     told = logits.argmax(-1)
     return {f"light_{name}": (float((told[wanted == row] == row).sum()), float((wanted == row).sum()))
-            for row, name in enumerate(SIGNALS, 1) if name != "yellow" and bool((wanted == row).any())}
+            for row, name in enumerate(SIGNALS) if name != "yellow" and bool((wanted == row).any())}

@@ -20,8 +20,8 @@ from kd_planner_ros.geometry.frames import rotation_2d, wrap_angle
 from kd_planner_ros.networks.distilldrive.boxes import STILL
 from kd_planner_ros.networks.distilldrive.config import MEASURED, SceneConfig
 
-TOLERANCE_S = 0.025
-"""Half a tick of 20 Hz: an entry that is so much younger than wanted will do."""
+YOUNGER_S = 0.1
+"""An entry that is at most so much younger than wanted will do: half the time between two frames at 5 Hz, the least rate."""
 MOST = 64
 """Entries kept at most: 0.5 s of any camera in use."""
 
@@ -40,7 +40,7 @@ class Memory:
     """The entries of one drive. Time that is set back makes it forget; an entry older than ``max_memory_s`` is dropped."""
 
     def __init__(self, config: SceneConfig):
-        self._least_s, self._most_s = config.memory_s - TOLERANCE_S, config.max_memory_s
+        self._wanted_s, self._most_s = config.memory_s, config.max_memory_s
         self.reset()
 
     def reset(self) -> None:
@@ -48,13 +48,13 @@ class Memory:
         self.entries: deque[Entry] = deque(maxlen=MOST)
 
     def before(self, stamp_ns: int) -> Entry | None:
-        """The youngest entry that is ``memory_s`` old at ``stamp_ns``; None where there is none."""
+        """The entry whose age at ``stamp_ns`` is nearest to ``memory_s``, at most ``YOUNGER_S`` less; None where there is none."""
         if self.entries and stamp_ns < self.entries[-1].stamp_ns:
             self.reset()
         while self.entries and stamp_ns - self.entries[0].stamp_ns > self._most_s * 1e9:
             self.entries.popleft()
-        old = [one for one in self.entries if stamp_ns - one.stamp_ns >= self._least_s * 1e9]
-        return old[-1] if old else None
+        old = [one for one in self.entries if stamp_ns - one.stamp_ns >= (self._wanted_s - YOUNGER_S) * 1e9]
+        return min(old, key=lambda one: abs(stamp_ns - one.stamp_ns - self._wanted_s * 1e9), default=None)
 
     def put(self, entry: Entry) -> None:
         """Remember ``entry``; one of the same stamp is replaced, one without a finite pose cannot be used and is left out."""
@@ -65,7 +65,7 @@ class Memory:
         if self.entries and entry.stamp_ns == self.entries[-1].stamp_ns:
             self.entries.pop()
         self.entries.append(entry)
-        while len(self.entries) > 1 and entry.stamp_ns - self.entries[1].stamp_ns >= self._least_s * 1e9:
+        while len(self.entries) > 1 and entry.stamp_ns - self.entries[1].stamp_ns >= self._wanted_s * 1e9:
             self.entries.popleft()
 
     def plain(self) -> list[Any]:

@@ -153,3 +153,21 @@ def test_validation_and_teacher_forget_at_a_gap_as_training_does(config, monkeyp
         source._encode(shard, slice(row, row + 1))
     assert [reset for (reset,) in learner.task.resets] == begins(shard.rows["stamp"]).tolist()
     assert begins(shard.rows["stamp"]).sum() == 2
+
+
+def test_a_shuffled_stage_draws_single_samples_and_the_next_one_reads_in_order(config, monkeypatch):
+    read, prepare = {}, Learner.prepare
+
+    def noted(learner, samples, index, step, reset=None):
+        read[step] = (learner.stage.name, index.copy(), reset.copy())
+        return prepare(learner, samples, index, step, reset)
+
+    monkeypatch.setattr(Learner, "prepare", noted)
+    report = train(but(config, name="shuffled", epochs=2, stages=({"name": "single", "share": 0.5, "shuffled": True},
+                                                                  {"name": "whole", "share": 0.5})))
+    single, whole = ([read[step][1:] for step in range(report.steps) if read[step][0] == name] for name in ("single", "whole"))
+    assert single and all(reset.all() for _, reset in single)
+    assert any((after[0] != before[0] + 1).any() for before, after in zip(single, single[1:], strict=False)), "not in order"
+    assert len(whole) > 1 and not whole[1][1].all()
+    for (before, _), (index, reset) in zip(whole, whole[1:], strict=False):
+        assert (index[~reset] == before[~reset] + 1).all()

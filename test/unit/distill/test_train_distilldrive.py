@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.distill.config import stages_of
-from kd_planner_ros.distill.learner import Learner
+from kd_planner_ros.distill.learner import Learner, _fit
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.recipes import read_recipe, train_config
 from kd_planner_ros.distill.recorded import cameras
@@ -53,7 +55,7 @@ def config(tmp_path):
 
 
 def student(config, **changes):
-    return but(config, name="student", network="distilldrive", **{"cameras": 1, **changes})
+    return but(config, **{"name": "student", "network": "distilldrive", "cameras": 1, **changes})
 
 
 def learner_of(config):
@@ -62,7 +64,7 @@ def learner_of(config):
 
 
 @pytest.mark.slow
-def test_a_student_learns_from_a_teacher_and_takes_its_vocabulary(config):
+def test_a_student_learns_from_a_teacher_and_takes_its_vocabulary(config, capsys):
     first = train(config)
     assert first.finished and read_card(config.models_dir / "teacher").network == "distilldrive_teacher"
     report = train(student(config, method="instance_imitation", teacher="teacher", trajectory_weight=0.1, distribution_weight=0.1))
@@ -74,6 +76,15 @@ def test_a_student_learns_from_a_teacher_and_takes_its_vocabulary(config):
         assert torch.equal(mine[name], theirs[name]), name
     assert not any("posterior" in name or "reinforcement" in name or "adapter" in name for name in mine), "only the student is shipped"
     assert load_planner("student", engine="torch", models_dir=config.models_dir).rig.cameras
+    again = learner_of(student(config, name="again", method="instance_imitation", teacher="teacher", warm_start=Path("student")))
+    samples = Samples(build_shards(find_bags(config.bags), config.cache, again.task, progress=False))
+    capsys.readouterr()
+    _fit(again, samples)
+    assert "replaced" not in capsys.readouterr().err
+    again.model.planner.plan_anchors += 1.0
+    _fit(again, samples)
+    assert "planner.plan_anchors of the start are replaced by the teacher's" in capsys.readouterr().err
+    assert torch.equal(again.model.planner.plan_anchors, theirs["planner.plan_anchors"])
 
 
 def test_samples_hold_the_scene_and_the_vocabulary_is_theirs(config):

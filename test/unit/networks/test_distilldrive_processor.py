@@ -148,16 +148,29 @@ def test_settings_that_make_no_sense_are_refused():
 
 # --- memory ----------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("period_s", [0.1, 0.25, 0.5, 0.05])
-def test_memory_is_half_a_second_old_whatever_the_rate(period_s):
+def ages_of(stamps_s):
+    """Age in s of the entry that each frame goes on from, None without one; and how many entries are kept."""
     memory, ages = Memory(CONFIG), []
-    for number in range(round(3.0 / period_s)):
-        stamp = round(number * period_s * 1e9)
+    for stamp in (round(one * 1e9) for one in stamps_s):
         entry = memory.before(stamp)
         ages.append(None if entry is None else (stamp - entry.stamp_ns) / 1e9)
         memory.put(Entry(stamp, (0.0, 0.0, 0.0), {}))
-    first = round(0.5 / period_s)
-    assert ages[:first] == [None] * first and set(ages[first:]) == {0.5} and len(memory.entries) <= first + 1
+    return ages, len(memory.entries)
+
+
+@pytest.mark.parametrize(("period_s", "wanted_s"), [(0.1, 0.5), (0.25, 0.5), (0.5, 0.5), (0.05, 0.5), (0.2, 0.6), (1 / 3, 2 / 3),
+                                                    (0.04, 0.48)])
+def test_memory_is_as_near_to_half_a_second_as_the_rate_lets_it(period_s, wanted_s):
+    ages, kept = ages_of(np.arange(round(3.0 / period_s)) * period_s)
+    assert ages[0] is None and all(one is None or one >= 0.4 - 1e-9 for one in ages), "nothing much younger at the beginning"
+    later = [one for number, one in enumerate(ages) if number * period_s > 0.7]
+    assert np.abs(np.array(later) - 0.5) == pytest.approx(abs(wanted_s - 0.5), abs=1e-6), "at 5 Hz 0.4 s are as near as 0.6 s"
+    assert kept <= 0.5 / period_s + 2
+
+
+def test_key_frames_that_jitter_go_on_from_the_one_before():
+    ages, _ = ages_of(np.cumsum([0.0, 0.45, 0.47, 0.55, 0.5, 0.45]))
+    assert ages[0] is None and ages[1:] == pytest.approx([0.45, 0.47, 0.55, 0.5, 0.45])
 
 
 def test_old_memory_is_dropped_and_time_set_back_forgets():
