@@ -222,7 +222,7 @@ def stages_of(config: TrainConfig) -> tuple[Stage, ...]:
     Raises:
         ConfigError: an unknown or unfit field, two stages of one name, or shares that do not sum to 1.
     """
-    stages = tuple(_stages(config.stages)) or find_training(config.network).stages
+    stages = tuple(_stages(config.stages)) or find_training(config.network).stages_of(config.options(config.network))
     names = [stage.name for stage in stages]
     if len(set(names)) < len(names):
         raise ConfigError("stages of different names", ", ".join(names), "rename one")

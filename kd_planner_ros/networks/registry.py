@@ -97,6 +97,11 @@ class Training:
     method_defaults: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     holds: Mapping[str, str] = dataclasses.field(default_factory=dict)
     load_backbone: Callable[[Any, Path], None] | None = None
+    stages_for: Callable[[Any], tuple[Stage, ...]] | None = None
+
+    def stages_of(self, options: Any) -> tuple[Stage, ...]:
+        """The stages of a network with ``options``."""
+        return self.stages if self.stages_for is None else self.stages_for(options)
 
 
 @functools.lru_cache(maxsize=1)
@@ -251,7 +256,8 @@ def find_training(name: str) -> Training:
     build_task = functools.partial(_build_task, name, module.build_task)
     return Training(name, build_task, module.config_fields, options, tuple(getattr(module, "STAGES", WHOLE)),
                     getattr(module, "OPTIMISER", OptimiserDefaults()), getattr(module, "BACKBONE", ""),
-                    getattr(module, "METHOD_DEFAULTS", {}), getattr(module, "HOLDS", {}), getattr(module, "load_backbone", None))
+                    getattr(module, "METHOD_DEFAULTS", {}), getattr(module, "HOLDS", {}), getattr(module, "load_backbone", None),
+                    getattr(module, "stages_for", None))
 
 
 def _build_task(name: str, build: Callable[[Any, Any], Any], processor: Any, options: Any) -> LearningTask:

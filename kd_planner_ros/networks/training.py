@@ -8,7 +8,8 @@ A network's ``training.py`` offers:
 * optional ``TrainOptions``: a frozen dataclass of the network's own training options. Each field has a default and a ``help``
   text in its metadata; the command line offers it as ``--NETWORK.field-name``. ``"input": True`` in the metadata marks a field
   that shapes the network's input: commands that measure offer it too;
-* optional ``STAGES``, a tuple of ``Stage`` (default: one stage that trains everything);
+* optional ``STAGES``, a tuple of ``Stage`` (default: one stage that trains everything), and where others fit some ``TrainOptions``
+  ``stages_for(options)``, which gives those of ``options``;
 * optional ``OPTIMISER`` (an ``OptimiserDefaults``), ``BACKBONE`` (name of the module that pretrained weights belong to) with
   ``load_backbone(module, path)`` where those are not a ResNet's (it fills the module from a file or folder, or raises ConfigError);
 * optional ``HOLDS``: other networks that are whole within this one, by name, each with the module that it is: a run may start from

@@ -88,7 +88,7 @@ SIZES = {
     "nano": Size("nano", (8, 16), 128, 352, 96, 4, 48, 24, 16, 20, 10, 10, 10, (0.0,), 8, 3, 2, 2, 6, 2, 64, 16, 2, 48, 192, 4, False, 3),
 }
 """``full`` is the published size, ``nano`` that of a processor with two cores; ``queue`` counts the past entries of the planner's memory:
-the repository's four and the smaller three have the present one among them."""
+the 3 of ``full`` are the repository's 4, which count the present one too."""
 MOUNTS = {1: (("front", 0.0),), 3: (("front", 0.0), ("left", 60.0), ("right", -60.0))}
 MOUNTS[6] = (*MOUNTS[3], ("back_left", 120.0), ("back_right", -120.0), ("back", 180.0))
 """Camera ids and yaws in degrees by the number of cameras."""

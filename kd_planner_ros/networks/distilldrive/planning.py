@@ -190,7 +190,7 @@ class Planner(nn.Module):
         return scores + (logsigmoid(rules) * self.rule_weights).sum(-1)
 
     def _ego(self, speed: Tensor) -> Tensor:
-        """The ego's box [B, 10]; its velocity is the forward speed that was predicted before."""
+        """The ego's box [B, 10]; its velocity is ``speed`` [B], measured or predicted (``SceneConfig.speed``)."""
         box = self.ego_box.expand(len(speed), -1)
         return torch.cat([box[:, :8], speed[:, None], box[:, 9:]], 1)
 

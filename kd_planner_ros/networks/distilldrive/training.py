@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,8 @@ from kd_planner_ros.networks.distilldrive.task import PLANNING, SceneTask
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.networks.training import OptimiserDefaults, Score, Stage
 
-PERCEPTION = {"agent_score": 2.0, "agent_box": 0.25, "line_score": 1.0, "line_place": 10.0, **HEAT, **LIGHT}
-WEIGHTS = {**PERCEPTION, **PLANNING, "latent": 1.0}
+PERCEPTION = {"agent_score": 2.0, "agent_box": 0.25, "line_score": 1.0, "line_place": 10.0, **HEAT}
+WEIGHTS = {**PERCEPTION, **LIGHT, **PLANNING, "latent": 1.0}
 OPTIMISER = OptimiserDefaults("adamw", 1e-3, 0.5, ("backbone",))
 BACKBONE = "backbone"
 LINES = {"line_score", "line_place"}
@@ -44,8 +45,11 @@ KEPT = "found_"
 RULES_WEIGHT = 1.0
 RAMPS = {"latent": (0.0, 5.0), "reinforcement": (0.0, 10.0)}
 """The latent variable's divergence counts whole after a fifth of the stage, the reinforcement term after a tenth."""
-STAGES = (Stage("perception", 0.6, ("backbone", "neck", "agents", "lines", "front", "task"), losses=PERCEPTION, method="imitation"),
+STAGES = (Stage("perception", 0.5, ("backbone", "neck", "agents", "lines", "task"), losses=PERCEPTION, method="imitation"),
+          Stage("lights", 0.1, ("front", "task"), losses=LIGHT, method="imitation", shuffled=True),
           Stage("planning", 0.4, rate=0.5, ramps=RAMPS))
+BLIND = (replace(STAGES[0], share=0.6), STAGES[2])
+"""Those of a network without ``signals``, which has no token of the front view."""
 MOST_AGENTS = 150
 DROPPED = 0.05
 """Share of the pictures of each camera that may be missing that is missing in training."""
@@ -70,7 +74,7 @@ class DistillDriveTask(SceneTask):
         self._eyes: FrozenPerception | None = None
         if options.frozen_perception:
             self.frozen, self.pictures = FROZEN, ()
-            self.weights = self.weights | dict.fromkeys(PERCEPTION.keys() - LIGHT.keys(), 0.0)
+            self.weights = self.weights | dict.fromkeys(PERCEPTION, 0.0)
         self._caps = Caps(min(spec.agents, MOST_AGENTS), spec.lines, spec.line_points, 1, spec.agent_steps)
         self._steps = min(config.steps, spec.agent_steps)
         self._posterior: Gaussian | None = None
@@ -180,7 +184,7 @@ class DistillDriveTask(SceneTask):
             parts["light"] = light_loss(self._light(outputs["front"]), light_ahead(targets))
         if wanted & LINES:
             parts |= line_losses(outputs, targets, self.processor.config)
-        if wanted <= PERCEPTION.keys():
+        if wanted <= PERCEPTION.keys() | LIGHT.keys():
             return parts
         answers = outputs
         if "rules" in outputs:
@@ -236,6 +240,11 @@ def scene_key(config: DistillDriveConfig) -> dict[str, Any]:
     camera = [config.camera_width, config.camera_height, config.camera_fov_deg, config.camera_x_m, config.camera_z_m]
     return {"size": config.size, "signals": config.signals, "cameras": config.cameras, "camera": camera,
             "part": [config.range_m, config.ahead_m, config.behind_m, config.side_m]}
+
+
+def stages_for(options: TrainOptions) -> tuple[Stage, ...]:
+    """The stages of a student with ``options``."""
+    return STAGES if options.signals else BLIND
 
 
 def build_task(processor: DistillDriveProcessor, options: TrainOptions = TrainOptions()) -> DistillDriveTask:

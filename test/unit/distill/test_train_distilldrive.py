@@ -30,6 +30,7 @@ from kd_planner_ros.runtime.store import load_model
 from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.samples.shards import build_shards
 
+PLANNER = ({"name": "planner", "trained": ("planner", "front", "task")},)
 VOCABULARY = ("planner.plan_anchors", "planner.motion_anchors")
 
 
@@ -109,14 +110,23 @@ def test_stages_train_what_they_name(config):
     before = {name: one.clone() for name, one in learner.model.named_parameters()}
     values = learner.step(learner.prepare(samples, np.array([0, 3]), 0, np.array([True, True])), 0, 1e-3)
     changed = {name.split(".")[0] for name, one in learner.model.named_parameters() if not torch.equal(one, before[name])}
-    assert changed == {"backbone", "neck", "agents", "lines", "front"} and {"agent_score", "line_place", "light"} <= set(values)
+    assert changed == {"backbone", "neck", "agents", "lines"} and {"agent_score", "line_place"} <= set(values)
     learner.begin_stage(1)
+    assert learner.stage.shuffled and set(learner.model.front.state_dict()) == {
+        name.removeprefix("front.") for name, one in learner.model.named_parameters() if one.requires_grad} | {
+        name.removeprefix("front.") for name, _ in learner.model.named_buffers() if name.startswith("front.")}
+    learner.begin_stage(2)
     learner.stage_progress = 1.0
     posterior = learner.heads["posterior"].net[0].weight.detach().clone()
     values = learner.step(learner.prepare(samples, np.array([1, 4]), 1, np.array([False, False])), 1, 1e-3)
     assert {"plan", "status", "latent", "reinforcement", "motion"} <= set(values) and np.isfinite(list(values.values())).all()
     assert not torch.equal(learner.heads["posterior"].net[0].weight, posterior)
     assert all(len(slot.entries) == 2 for slot in learner.task.slots._slots), "both remember"
+
+
+def test_a_student_without_signals_has_no_stage_for_lights(config):
+    blind = learner_of(student(config, signals=False))
+    assert [(stage.name, stage.share) for stage in blind.plan.stages] == [("perception", 0.6), ("planning", 0.4)]
 
 
 def test_a_recording_that_lacks_the_scene_is_refused(config, tmp_path):
@@ -137,16 +147,12 @@ def test_the_recipes_fit_the_code(name, teacher, config):
 
 
 def test_a_frozen_perception_trains_the_planner_alone(config):
-    frozen = ({"name": "planner", "trained": ("planner", "front", "task")},)
-    learner = learner_of(but(student(config), stages=frozen))
+    learner = learner_of(but(student(config), stages=PLANNER))
     samples = Samples(build_shards(find_bags(config.bags), config.cache, learner.task, progress=False))
     before = {name: one.clone() for name, one in learner.model.named_parameters()}
     learner.step(learner.prepare(samples, np.array([0, 3]), 0, np.array([True, True])), 0, 1e-3)
     changed = {name.split(".")[0] for name, one in learner.model.named_parameters() if not torch.equal(one, before[name])}
     assert changed == {"planner", "front"}
-
-
-PLANNER = ({"name": "planner", "trained": ("planner", "front", "task")},)
 
 
 @pytest.fixture
