@@ -67,9 +67,9 @@ Drives each plan with a tracker through the scene it was made in, while the othe
 NC no collision of one's own fault, DAC drivable area, DDC driving direction, TLC traffic lights, EP progress, TTC time to collision, LK
 lane keeping, C, HC and EC comfort (alone, behind the recorded history, against the plan before). The recorded driver, the built-in
 expert, stands for PDM-Closed's progress and for the human: with the human filter a sub-score counts as 1 where the driver has 0.
-All planners are compared on the same scenes. Intervals are of 95 %, by bootstrap over blocks of time. Record scenes without
-disturbances ('kd-planner record --no-disturb'), once with the sensors of each network. docs/guides/score_plans.md says what each
-figure means."""
+All planners are compared on the same scenes. Intervals are of 95 %, by bootstrap over blocks of time. Models whose trainings differ in
+the seed alone are pooled in a second table, with intervals over seeds and blocks. Record scenes without disturbances
+('kd-planner record --no-disturb'), once with the sensors of each network. docs/guides/score_plans.md says what each figure means."""
 
 DENSE = """\
 examples:
@@ -202,6 +202,8 @@ def _pdms(args: argparse.Namespace) -> dict:
         print("".join([f"{name}: no plan in {count} scenes"] * bool(count)), end="\n" * bool(count))
     for name, why in result["no_sensors"].items():
         print(f"{name} is left out: {why}")
+    for name, why in result["no_label"].items():
+        print(f"{name} counts in no label: {why}")
     if args.out is not None:
         print(f"details: {args.out / 'pdms.json'}, pdms.md and scenes.jsonl beside it")
     return result

@@ -23,6 +23,7 @@ from kd_planner_ros.evaluation import detected, nuscenes
 from kd_planner_ros.evaluation.car import car_of
 from kd_planner_ros.evaluation.metrics import HORIZONS_S, Recorded, score_plans
 from kd_planner_ros.evaluation.seen_maps import known_parts, marks, part_of
+from kd_planner_ros.runtime.facts import cards_of
 from kd_planner_ros.v2x.channel_settings import RecordedRadio, recorded_radio
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
     if not merged["plans"]:
         raise BagError(f"an instant in {config.bag} at which every sensor of '{planner.name}' and odometry gave something",
                        f"none; {merged['incomplete']} instants are incomplete", "look at it with 'kd-planner bags check'")
-    leaks = marks({planner.name: config.planner}, None, known_parts(shown, str(config.bag)))
+    leaks = marks(cards_of({planner.name: config.planner}), known_parts(shown, str(config.bag)))
     return {"planner": planner.name, "bags": len(folders), "trained_on": leaks.get(planner.name, []), **merged,
             "nuscenes": nuscenes.figures(steps), "detected": detected.figures(seen),
             **({"radio": dict(sorted(heard.items()))} if radio is not None else {}), **({"notes": notes} if notes else {})}

@@ -4,15 +4,11 @@ its figures."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kd_planner_ros.core.card import ModelCard, read_card
+from kd_planner_ros.core.card import ModelCard
 from kd_planner_ros.core.notices import say_once
 from kd_planner_ros.core.towns import town_of
-from kd_planner_ros.networks.registry import is_weightless
-from kd_planner_ros.runtime.facts import EXPERT
-from kd_planner_ros.runtime.find import find_model
 
 if TYPE_CHECKING:
     from kd_planner_ros.bags.reader import Recording
@@ -51,11 +47,11 @@ def known_parts(found: Collection[Part], where: str) -> set[Part]:
     return {(town, part) for town, part in found if town}
 
 
-def trained_on(card: ModelCard | None, held: Collection[Part]) -> list[str]:
+def trained_on(card: ModelCard, held: Collection[Part]) -> list[str]:
     """The maps of ``held`` on which ``card`` says that the model, its teacher or its start was trained, as words, sorted; a map without a
     name may be any. Of recordings that belong to a part of a data set's published split, the part counts and not the whole map: models of
     another part of it are not among those."""
-    seen = card.recordings_seen if card is not None and held else set()
+    seen = card.recordings_seen if held else set()
     return [in_words(one) for one in sorted(seen) if not one[0] or any(_overlap(one, other) for other in held)]
 
 
@@ -69,14 +65,8 @@ def in_words(part: Part) -> str:
     return (town or "a map without a name") + (f" ({split})" if split else "")
 
 
-def marks(places: Mapping[str, str], models_dir: Path | str | None, held: Collection[Part]) -> dict[str, list[str]]:
-    """``trained_on`` of those planners of ``places`` (by the name of a row, what a loader takes) that were trained on one.
-
-    Raises:
-        PlannerError: nothing of that name. CardError: the card is broken.
-    """
-    cards = {name: None if is_weightless(place) or place == EXPERT else read_card(find_model(place, models_dir or None))
-             for name, place in places.items()}
+def marks(cards: Mapping[str, ModelCard], held: Collection[Part]) -> dict[str, list[str]]:
+    """``trained_on`` of those of ``cards``, by planner, that name a map of ``held``."""
     return {name: found for name, card in cards.items() if (found := trained_on(card, held))}
 
 

@@ -5,11 +5,12 @@ Imports no torch: a card and a network's ``config.py`` hold all of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kd_planner_ros.core.card import CARD, read_card
+from kd_planner_ros.core.card import CARD, ModelCard, read_card
 from kd_planner_ros.core.errors import CardError, ConfigError, PlannerError
 from kd_planner_ros.core.notices import report
 from kd_planner_ros.core.sensors import SensorRig
@@ -177,6 +178,16 @@ def own_folder(name: str, models_dir: str = "") -> str:
     if is_weightless(name) or name == EXPERT or not (models_dir or Path(name).is_dir()):
         return ""
     return str(find_model(name, models_dir or None).resolve())
+
+
+def cards_of(places: Mapping[str, str], models_dir: str = "") -> dict[str, ModelCard]:
+    """The cards of those of ``places`` (by any name, what a loader takes) that have weights.
+
+    Raises:
+        PlannerError: nothing of that name. CardError: a card is broken.
+    """
+    return {name: read_card(find_model(place, models_dir or None)) for name, place in places.items()
+            if not (is_weightless(place) or place == EXPERT)}
 
 
 def card_by_name(name: str, folder: str = "") -> dict[str, Any] | None:

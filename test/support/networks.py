@@ -35,12 +35,13 @@ def save_seeded(folder: Path, network: str, config=None, seed: int = 0) -> Path:
     return folder
 
 
-def write_card(folder: Path, seed: int = 0, **data) -> Path:
-    """``folder``, with the card of a TCP that was trained on ``data`` (``maps``, ``splits``) and no weights."""
+def write_card(folder: Path, seed: int = 0, recipe=None, **data) -> Path:
+    """``folder``, with the card of a TCP that was trained with ``seed`` by ``recipe`` on ``data`` (``maps``, ``splits``), and no
+    weights."""
     from kd_planner_ros.core.card import CARD, ModelCard
 
     folder.mkdir(parents=True)
-    training = {"recipe": {"network": "tcp", "seed": seed}, "seed": seed, "data": data}
+    training = {"recipe": {"network": "tcp", "seed": seed, **(recipe or {})}, "seed": seed, "data": data}
     (folder / CARD).write_text(ModelCard(folder.name, "tcp", {}, "0", 1, training=training).to_json())
     return folder
 

@@ -11,6 +11,8 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.evaluation.pdm.scene import STEP_S
 
 CONSTANT_SPEED = "constant-speed"
+LONGER = f" + {CONSTANT_SPEED}"
+"""What the name of a row ends with whose plans go on so."""
 SHORTEST_S, LONGEST_S = 1.5, 8.0
 
 
@@ -50,7 +52,8 @@ class PdmsConfig:
     ignore_touching: bool = field(default=False, metadata={
         "help": "leave out whoever touches the car at the beginning of a scene (default: such a contact counts, as in navsim)"})
     baseline: str = field(default="constant_velocity", metadata={
-        "help": "planner that the others are compared with, scene by scene, where it is one of them"})
+        "help": "planner that the others are compared with, scene by scene, where it is one of them; labels (models that differ in the "
+        "training seed alone) are compared with its label, or with the label of this name"})
     seed: int = field(default=0, metadata={"help": "seed of the drawn scenes and of the intervals", "low": 0})
     resamples: int = field(default=2000, metadata={
         "help": "resamples behind each interval (95 %%, bootstrap over blocks of time)", "low": 100, "high": 100_000})

@@ -15,17 +15,19 @@ from kd_planner_ros.bags.source import find_sources
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.files import write_text
-from kd_planner_ros.evaluation.pdm.config import CONSTANT_SPEED, PdmsConfig, require_horizons
+from kd_planner_ros.evaluation.pdm.blocks import CONFIDENCE, Blocks
+from kd_planner_ros.evaluation.pdm.config import CONSTANT_SPEED, LONGER, PdmsConfig, require_horizons
 from kd_planner_ros.evaluation.pdm.drives import DriveScenes, Plans, plans_from_json, plans_of, plans_to_json, read_drives
+from kd_planner_ros.evaluation.pdm.labels import Label, find_labels, pool
 from kd_planner_ros.evaluation.pdm.measure import BEYOND, Judged, Key, Scores, judge_drivers, score_driver, score_plans
 from kd_planner_ros.evaluation.pdm.motion import reaches
 from kd_planner_ros.evaluation.pdm.score import MULTIPLIERS, V1_MULTIPLIERS, V1_WEIGHTS, WEIGHTS
-from kd_planner_ros.evaluation.pdm.summary import CONFIDENCE, WANTED_SCENES, Blocks, summarise, tables
+from kd_planner_ros.evaluation.pdm.summary import WANTED_SCENES, summarise, tables
 from kd_planner_ros.evaluation.run_folder import lock_settings
 from kd_planner_ros.evaluation.seen_maps import marks, recorded_parts
 from kd_planner_ros.networks.planner import PLANNER
 from kd_planner_ros.networks.registry import find_network, is_weightless
-from kd_planner_ros.runtime.facts import EXPERT, FALLBACK, models_of, planner_facts
+from kd_planner_ros.runtime.facts import EXPERT, FALLBACK, cards_of, models_of, planner_facts
 from kd_planner_ros.runtime.kept_parts import source_hash
 
 __all__ = ["PdmsConfig", "run"]
@@ -42,7 +44,8 @@ def run(config: PdmsConfig, progress: bool = True) -> dict[str, Any]:
     the scenes is among those, so that the others keep theirs. ``with_plans`` counts each row's own scenes, ``beyond`` those of
     the table in which it left what the scene holds of the road; over fewer than ``wanted_scenes`` intervals are wide. ``left_out`` counts
     instants of the recordings by reason, ``without_plan`` the scenes that each planner has no plan for. ``trained_on`` names by planner
-    those of the recordings' maps that it was trained on (``seen_maps.trained_on``).
+    those of the recordings' maps that it was trained on (``seen_maps.trained_on``). Where planners differ in the training seed alone,
+    ``labels`` of a horizon holds their scores pooled (``labels.pool``); ``no_label`` says why a planner does not count in one.
 
     Raises:
         BagError: no recording, a broken one, one that lacks what scenes need, or no scene.
@@ -58,11 +61,12 @@ def run(config: PdmsConfig, progress: bool = True) -> dict[str, Any]:
     if config.out is not None:
         lock_settings(Path(config.out) / "settings.json", _settings(config, drives), "evaluation by PDMS")
     plans, missing = _plan(names, drives, config, progress)
-    scored = {f"{horizon:g}": _over(judge_drivers(drives, steps, config.ignore_touching), plans, config)
+    cards = cards_of({name: names[name] for name in plans}, str(config.models_dir or ""))
+    labels, doubled = find_labels(cards)
+    scored = {f"{horizon:g}": _over(judge_drivers(drives, steps, config.ignore_touching), plans, config, labels)
               for horizon, steps in horizons.items()}
     result = _result(config, drives, plans, missing, {name: one for name, (one, _) in scored.items()})
-    held = recorded_parts(sources, ", ".join(map(str, config.bag)))
-    result["trained_on"] = marks({name: names[name] for name in plans}, config.models_dir, held)
+    result |= {"no_label": doubled, "trained_on": marks(cards, recorded_parts(sources, ", ".join(map(str, config.bag))))}
     if config.out is not None:
         _write(Path(config.out), result, {name: rows for name, (_, rows) in scored.items()})
     return result
@@ -146,7 +150,8 @@ def _source(place: str, config: PdmsConfig, drives: Sequence[DriveScenes]) -> st
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _over(judged: Judged, plans: Mapping[str, Mapping[str, Plans]], config: PdmsConfig) -> tuple[dict[str, Any], dict[str, Scores]]:
+def _over(judged: Judged, plans: Mapping[str, Mapping[str, Plans]], config: PdmsConfig,
+          labels: Sequence[Label] = ()) -> tuple[dict[str, Any], dict[str, Scores]]:
     """(the result over one horizon, the scores by row and scene behind it)."""
     rows: dict[str, Scores] = {}
     not_scored: dict[str, str] = {}
@@ -168,7 +173,8 @@ def _over(judged: Judged, plans: Mapping[str, Mapping[str, Plans]], config: Pdms
     facts["beyond"] = {name: count for name, one in shown.items() if (count := sum(one[key].get(BEYOND, 0.0) > 0.0 for key in common))}
     standing = sum(judged.drivers[key].progress_m <= 0.5 for key in common)
     return {"scenes": len(common), "blocks": blocks.draws.shape[1], "driver_stands": standing,
-            "planners": summarise(shown, blocks, baseline), **facts}, rows
+            "planners": summarise(shown, blocks, baseline),
+            **({"labels": pool(labels, shown, blocks, config.baseline, config.seed)} if labels else {}), **facts}, rows
 
 
 def _together(rows: Mapping[str, Scores], scenes: Iterable[Key]) -> tuple[dict[str, Scores], list[Key], dict[str, str]]:
@@ -193,7 +199,7 @@ def _why_not(plans: Mapping[str, Plans], steps: int) -> str:
 
 def _longer(name: str) -> str:
     """The row of planner ``name`` with plans that go on at constant speed."""
-    return f"{name} + {CONSTANT_SPEED}"
+    return name + LONGER
 
 
 def _result(config: PdmsConfig, drives: Sequence[DriveScenes], plans: Mapping[str, Mapping[str, Plans]], missing: Mapping[str, str],

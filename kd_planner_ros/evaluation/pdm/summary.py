@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.evaluation.pdm.measure import Key, Scores
+from kd_planner_ros.evaluation.pdm import labels
+from kd_planner_ros.evaluation.pdm.blocks import TOTALS, Blocks, interval
+from kd_planner_ros.evaluation.pdm.measure import Scores
 from kd_planner_ros.evaluation.seen_maps import sentence
 
-TOTALS = ("PDMS", "EPDMS", "EPDMS_unfiltered")
 PARTS = ("NC", "DAC", "DDC", "TLC", "EP", "TTC", "LK", "HC", "EC", "EP_v1", "C")
-CONFIDENCE = 0.95
 WANTED_SCENES = 500
 """Figures over fewer scenes are printed with a warning: differences of a few points lie within their intervals."""
-
-
-class Blocks:
-    """Scenes by blocks of time of their drive: what lies near in time is alike, so whole blocks are drawn.
-
-    ``keys``: the scenes; ``draws`` [R, B] how often each of B blocks is in each of R resamples. The same seed gives the same draws.
-    """
-
-    def __init__(self, keys: Sequence[Key], block_s: float, resamples: int, seed: int):
-        self.keys = list(keys)
-        names = sorted({(name, int(stamp / 1e9 // block_s)) for name, stamp in self.keys})
-        rows = {name: row for row, name in enumerate(names)}
-        self._block = np.array([rows[name, int(stamp / 1e9 // block_s)] for name, stamp in self.keys], int)
-        rng, count = np.random.default_rng([seed, 0x626F6F74]), len(names)
-        self.draws = rng.multinomial(count, np.full(count, 1.0 / count), resamples) if count else np.zeros((resamples, 0), int)
-
-    def mean(self, values: Sequence[float]) -> dict[str, float]:
-        """Mean of ``values``, one a scene, with the ends of its 95 % interval (percentiles of the resamples)."""
-        count = self.draws.shape[1]
-        array = np.asarray(values, float)
-        sums, sizes = np.bincount(self._block, array, count), np.bincount(self._block, minlength=count)
-        means = (self.draws @ sums) / (self.draws @ sizes)
-        low, high = np.quantile(means, [(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0])
-        return {"mean": float(array.mean()), "low": float(low), "high": float(high)}
 
 
 def summarise(scores: Mapping[str, Scores], blocks: Blocks, baseline: str) -> dict[str, Any]:
@@ -59,7 +35,7 @@ def _row(own: Scores, base: Scores | None, blocks: Blocks) -> dict[str, Any]:
 
 
 def tables(result: Mapping[str, Any]) -> list[str]:
-    """The result as lines of Markdown: one table a horizon, in per cent."""
+    """The result as lines of Markdown: one table a horizon, in per cent, and one by label where there are some."""
     lines: list[str] = []
     seen = result.get("trained_on", {})
     for horizon, one in result["horizons"].items():
@@ -73,6 +49,7 @@ def tables(result: Mapping[str, Any]) -> list[str]:
         lines += [f"{name} left the known road in {count} scenes, which count as off the road." for name, count in
                   one.get("beyond", {}).items()]
         lines += _few(horizon, one)
+        lines += labels.table(horizon, one)
     return [*lines[1:], *(sentence(name, towns) for name, towns in seen.items())]
 
 
@@ -88,10 +65,6 @@ def _few(horizon: str, one: Mapping[str, Any]) -> list[str]:
 
 def _line(name: str, row: Mapping[str, Any]) -> str:
     over = row.get("over_baseline")
-    totals = [_interval(row[total]) for total in TOTALS] + [_interval(over[total], "+") if over else "-" for total in TOTALS[:2]]
+    totals = [interval(row[total]) for total in TOTALS] + [interval(over[total], "+") if over else "-" for total in TOTALS[:2]]
     parts = [f"{100.0 * row['parts'][part]:.1f}" for part in (*PARTS[:9], "C")]
     return f"| {name} | " + " | ".join([*totals, *parts]) + " |"
-
-
-def _interval(one: Mapping[str, float], sign: str = "") -> str:
-    return f"{100.0 * one['mean']:{sign}.1f} ({100.0 * one['low']:{sign}.1f} to {100.0 * one['high']:{sign}.1f})"

@@ -19,12 +19,13 @@ from kd_planner_ros.core.records import Plan, Trajectory
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, LightState, SceneState
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.evaluation.pdm import drives as drives_module
+from kd_planner_ros.evaluation.pdm.blocks import TOTALS, Blocks
 from kd_planner_ros.evaluation.pdm.config import CONSTANT_SPEED, PdmsConfig, read_horizons, require_horizons
 from kd_planner_ros.evaluation.pdm.drives import DriveScenes
 from kd_planner_ros.evaluation.pdm.measure import judge_drivers, score_plans
 from kd_planner_ros.evaluation.pdm.recorded import RecordedScenes, _way_m, _with_pictures, read_scenes
 from kd_planner_ros.evaluation.pdm.run import _together, _why_not, run
-from kd_planner_ros.evaluation.pdm.summary import PARTS, TOTALS, Blocks, tables
+from kd_planner_ros.evaluation.pdm.summary import PARTS, tables
 from kd_planner_ros.networks.planner import Planner
 
 MAP = "hand.net.xml"
@@ -343,6 +344,23 @@ def test_a_row_of_a_model_that_was_trained_on_the_scored_map_is_marked(tmp_path,
     lines = tables(result)
     assert [line.split("|")[1] for line in lines if line.startswith("| ")] == [" planner ", " leaked (map seen) ", " held ", " expert "]
     assert lines[-1].startswith("leaked was trained on Town01, as these recordings")
+
+
+def test_trainings_that_differ_in_the_seed_are_pooled(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("kd_planner_ros.runtime.load.load_planner", lambda place, *words: (_Half if "base" in place else _Ahead)())
+    names = [f"{label}_{seed}" for label in ("base", "full") for seed in (0, 1)]
+    for name in names:
+        write_card(tmp_path / "models" / name, int(name[-1]), {"batch": len(name) + ord(name[0])})
+    words = ["evaluate", "pdms", "--bag", str(straight(tmp_path / "b")), "--planners", *names, "--baseline", "base_0",
+             "--map", MAP, "--horizons", "2", "--resamples", "100", "--models-dir", str(tmp_path / "models"), "--json"]
+    assert cli.main(words) == 0
+    *lines, figures = capsys.readouterr().out.splitlines()
+    one = json.loads(figures)["horizons"]["2"]
+    found, alone = one["labels"], one["planners"]
+    assert found["baseline"] == "base" and found["rows"]["full"]["models"] == {"0": "full_0", "1": "full_1"}
+    gain = found["rows"]["full"]["over_baseline"]["PDMS"]
+    assert gain["mean"] == pytest.approx(alone["full_1"]["over_baseline"]["PDMS"]["mean"]) and gain["low"] > 0.0 and gain["std"] == 0.0
+    assert any(line.startswith("| full | 0, 1 | ") for line in lines)
 
 
 @pytest.mark.parametrize("horizons", [(), (2.0, 2.0), (3.0, 2.0), (0.5,), (9.0,), (2.05,), (float("nan"),)])
