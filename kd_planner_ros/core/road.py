@@ -10,7 +10,7 @@ from kd_planner_ros.core.sensors import Station
 
 MAP_LINE_DTYPE = np.dtype([("line", "i4"), ("kind", "u1"), ("x", "f8"), ("y", "f8")])
 """One row a point of a painted or imagined line, in ``map``: points of one ``line`` follow each other; ``kind`` as
-``core/outputs.py`` LineKind."""
+``core/outputs.py`` LineKind. A stop line goes from right to left, seen by the traffic that it is for."""
 
 
 @dataclass(frozen=True)

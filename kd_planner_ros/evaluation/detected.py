@@ -57,7 +57,8 @@ def detected_in(recording: Recording, plans: Sequence[Plan], actors: Mapping[int
     for plan in plans if rows is not None else ():
         if plan.lines is not None and plan.stamp_ns in poses:
             around = lines_around(rows, poses[plan.stamp_ns], float(np.hypot(AHEAD_M, ASIDE_M)), detected_lines.POINTS)
-            out.lines.append(detected_lines.match(cut_lines(plan.lines, rig), cut_lines(around, rig)))
+            there = detected_lines.for_the_car(cut_lines(around, rig))
+            out.lines.append(detected_lines.match(cut_lines(plan.lines, rig), there))
     return out
 
 

@@ -16,8 +16,10 @@ from kd_planner_ros.geometry.polyline import arc_lengths, at_arc
 
 DISTANCES_M = (0.5, 1.0, 1.5)
 POINTS = 100
-SEEN_KINDS = (LineKind.DIVIDER, LineKind.BOUNDARY, LineKind.CROSSING, LineKind.STOP)
-"""Centre lines are nowhere to be seen: they count where the planner gives some."""
+SEEN_KINDS = (LineKind.DIVIDER, LineKind.BOUNDARY, LineKind.CROSSING)
+"""Centre lines are nowhere to be seen, and few planners look for stop lines: these count where the planner gives some."""
+FACES = 0.5
+"""Cosine between the car's heading and that of the traffic that a stop line is for, at least."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,19 @@ def match(found: MapLines, truth: MapLines) -> LineMatches:
     away[found.kinds[:, None] != truth.kinds[None]] = np.inf
     hits = np.stack([_greedy(away, found.scores, limit) for limit in DISTANCES_M], axis=1)
     return LineMatches(found.kinds.astype(int), found.scores.astype(float), hits, truth.kinds.astype(int))
+
+
+def for_the_car(lines: MapLines) -> MapLines:
+    """``lines`` without the stop lines that are for traffic of another direction than the car's (``core/road.py`` MAP_LINE_DTYPE)."""
+    ours = [kind != LineKind.STOP or _faces(np.asarray(line, float)) for line, kind in zip(lines.points, lines.kinds, strict=True)]
+    kept = np.array(ours, bool)
+    return MapLines(lines.points[kept], lines.kinds[kept], lines.scores[kept])
+
+
+def _faces(line: np.ndarray) -> bool:
+    line = line[np.isfinite(line).all(axis=1)]
+    along = line[-1] - line[0]  # from right to left, so the traffic heads along (y, -x)
+    return bool(along[1] >= FACES * np.hypot(*along)) and bool(along.any())
 
 
 def _even(line: np.ndarray) -> np.ndarray:

@@ -9,18 +9,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import roads
 from support.bags import RIG, write_bag
 
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections, LineKind, MapLines
 from kd_planner_ros.core.records import Frame, Plan, Trajectory
-from kd_planner_ros.core.road import MAP_LINE_DTYPE
+from kd_planner_ros.core.road import MAP_LINE_DTYPE, SignalSite
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.evaluation import detected, detected_lines, detected_users, open_loop
 from kd_planner_ros.evaluation.detected_users import TrueUsers, average_precision
 from kd_planner_ros.geometry.frames import to_base
 from kd_planner_ros.networks.planner import Planner
+from kd_planner_ros.world.map_lines import map_lines
+from kd_planner_ros.world.sites import _stop_line
 
 CAR, WALKER = int(ActorKind.CAR), int(ActorKind.PEDESTRIAN)
 
@@ -128,6 +131,37 @@ def test_centre_lines_count_where_the_planner_gives_some():
     assert asked["ap_by_kind"] == {"boundary": 0.0, "centre": 0.0}
 
 
+@pytest.mark.parametrize(("line", "counts"), [
+    ([(20.0, -1.5), (20.0, 1.5)], True), ([(20.0, 1.5), (20.0, -1.5)], False),  # the car's lane ahead, and the oncoming one
+    ([(21.5, 5.0), (18.5, 5.0)], False), ([(18.5, -5.0), (21.5, -5.0)], False),  # those who cross from the right and from the left
+    ([(20.5, -1.5), (19.5, 1.5)], True)])
+def test_stop_lines_are_those_of_the_cars_own_direction(line, counts):
+    there = lines((line, LineKind.STOP, 1.0), (along(3.0), LineKind.BOUNDARY, 1.0))
+    kept = detected_lines.for_the_car(there)
+    assert kept.kinds.tolist() == [int(LineKind.STOP)] * counts + [int(LineKind.BOUNDARY)]
+
+
+def test_the_maps_stop_lines_go_from_right_to_left():
+    """As ``for_the_car`` reads them: those of lanes to the east and to the west, each seen by who drives on the lane."""
+    street = roads.street(roads.lane("back", roads.line([150, 4], [0, 4])))
+    sites = [SignalSite(row, name, np.zeros(3), 0.0, _stop_line(lane), (), "j") for row, (name, lane) in enumerate(street.lanes.items())]
+    rows = map_lines(replace(street, signals=tuple(sites)), np.array([[0.0, 0.0], [150.0, 0.0]]))
+    for lane, line in zip(street.lanes.values(), rows[rows["kind"] == LineKind.STOP].reshape(-1, 2), strict=True):
+        ahead = lane.centre[-1] - lane.centre[-2]
+        pose = Pose(*lane.centre[-2], yaw=math.atan2(ahead[1], ahead[0]))
+        seen = to_base(np.stack([line["x"], line["y"]], axis=1), pose)
+        assert len(detected_lines.for_the_car(lines((seen, LineKind.STOP, 1.0)))) == 1
+        assert len(detected_lines.for_the_car(lines((-seen, LineKind.STOP, 1.0)))) == 0
+
+
+def test_stop_lines_count_where_the_planner_gives_some():
+    there = lines(([(20.0, -1.5), (20.0, 1.5)], LineKind.STOP, 1.0), (along(3.0), LineKind.BOUNDARY, 1.0))
+    silent = detected_lines.figures([detected_lines.match(lines((along(3.0), LineKind.BOUNDARY, 0.9)), there)])
+    assert silent["map"] == 1.0 and silent["true"] == 1, "a planner that is not taught to look for them"
+    asked = detected_lines.figures([detected_lines.match(there, there)])
+    assert asked["ap_by_kind"] == {"boundary": 1.0, "stop": 1.0}
+
+
 def test_no_lines_and_nobody_at_all():
     nothing = lines()
     assert detected_lines.figures([detected_lines.match(nothing, nothing)])["map"] is None
@@ -164,9 +198,11 @@ def test_ap_lies_in_0_to_1_and_depends_on_the_order_alone(scores, seed):
 
 
 class _Knows(Planner):
-    """Knows the car that ``write_bag`` puts 10 m ahead on a straight drive, and the divider beside the lane."""
+    """Knows the car that ``write_bag`` puts 10 m ahead on a straight drive, the divider beside the lane and, where it looks for such, the
+    stop line."""
 
     name, rig, rate_hz = "knows", RIG, 2.0
+    looks_for_stops = False
 
     def reset(self) -> None:
         pass
@@ -178,12 +214,17 @@ class _Knows(Planner):
         made = np.array([[future, future + 7.0]], np.float32)
         seen = users((*place, CAR, 0.9), forecasts=made, times=times)
         return Plan(frame.stamp_ns, Trajectory(frame.stamp_ns, future, times), frame.goal, detections=seen,
-                    lines=lines((along(1.75, -1.0, 40.0), LineKind.DIVIDER, 0.8)))
+                    lines=lines((along(1.75, -1.0, 40.0), LineKind.DIVIDER, 0.8), (self.stops(frame), LineKind.STOP, 0.7)))
+
+    def stops(self, frame: Frame) -> list:
+        return [(30.0 - frame.ego.pose.x, -1.75), (30.0 - frame.ego.pose.x, 1.75)] if self.looks_for_stops else along(99.0)
 
 
 def test_from_the_recording_to_the_figures(tmp_path, monkeypatch):
-    rows = np.zeros(2, MAP_LINE_DTYPE)
-    rows["kind"], rows["x"], rows["y"] = LineKind.DIVIDER, (-50.0, 120.0), 1.75
+    """The map has the stop line of the oncoming traffic too, which is not the car's."""
+    rows = np.zeros(6, MAP_LINE_DTYPE)
+    rows["line"], rows["kind"] = (0, 0, 1, 1, 2, 2), (LineKind.DIVIDER,) * 2 + (LineKind.STOP,) * 4
+    rows["x"], rows["y"] = (-50.0, 120.0, 30.0, 30.0, 30.0, 30.0), (1.75, 1.75, -1.75, 1.75, 5.25, 1.75)
     monkeypatch.setattr("kd_planner_ros.runtime.load.load_planner", lambda *words: _Knows())
     write_bag(tmp_path / "b", rate=0.0, lines=rows, labels=False)
     found = open_loop.run(open_loop.OpenLoopConfig(tmp_path), progress=False)["detected"]
@@ -192,3 +233,6 @@ def test_from_the_recording_to_the_figures(tmp_path, monkeypatch):
     assert found["lines"] == {"map": pytest.approx(1.0), "ap_by_kind": {"divider": pytest.approx(1.0)}, "found": 16, "true": 16,
                               "instants": 16}
     assert detected.table(found)[0] == "road users: mAP 1.000 (car 1.000); 16 found, 16 there"
+    monkeypatch.setattr(_Knows, "looks_for_stops", True)
+    found = open_loop.run(open_loop.OpenLoopConfig(tmp_path), progress=False)["detected"]["lines"]
+    assert found["ap_by_kind"] == pytest.approx({"divider": 1.0, "stop": 1.0}) and found["found"] == found["true"] > 20
