@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kd_planner_ros.core.car import Car
 from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.v2x import ReportedObjects
@@ -32,7 +33,7 @@ class CautionSettings:
     Attributes:
         reach_m: how far along the path the rule looks, beyond its end straight on.
         horizon_s, step_s: objects are moved on at their speed for so long, in such steps.
-        length_m, width_m: of the car.
+        car: its box.
         aside_m, aside_mps: an object this near to the side of the car's way is in it; the distance grows with the time looked ahead.
         slower, faster: the car is taken to be anywhere between these shares of its present speed.
         least_mps: a slower car is taken to be this fast, so that it does not move off in front of somebody.
@@ -50,8 +51,7 @@ class CautionSettings:
     reach_m: float = 40.0
     horizon_s: float = 4.0
     step_s: float = 0.1
-    length_m: float = 4.9
-    width_m: float = 2.12
+    car: Car = Car()
     aside_m: float = 0.4
     aside_mps: float = 0.1
     slower: float = 0.7
@@ -149,13 +149,13 @@ class Caution:
             return
         line = extended(path, ego, s.reach_m)
         times = np.arange(0.0, s.horizon_s, s.step_s)
-        ahead_m, gap_m, along_m, crosses = ways_along(rows, ages_s, line, times, s.width_m)
+        ahead_m, gap_m, along_m, crosses = ways_along(rows, ages_s, line, times, s.car.width_m)
         inside = (gap_m <= s.aside_m + s.aside_mps * times) & (ahead_m > 0.0) & (ahead_m < s.reach_m)
         speed = max(abs(ego.speed_mps), s.least_mps)
-        reach_m = along_m[:, None] + 0.5 * s.length_m
-        meets = inside & (ahead_m + reach_m > s.slower * speed * times) & (ahead_m - reach_m < s.faster * speed * times + s.stop_m)
+        reach_m, off_m = along_m[:, None] + 0.5 * s.car.length_m, ahead_m - s.car.ahead_m
+        meets = inside & (off_m + reach_m > s.slower * speed * times) & (off_m - reach_m < s.faster * speed * times + s.stop_m)
         keys = list(itertools.compress(reported.keys, sound.tolist()))
-        left_m = np.where(inside, ahead_m, np.inf).min(1) - along_m - 0.5 * s.length_m - s.stop_m
+        left_m = np.where(inside, ahead_m, np.inf).min(1) - along_m - s.car.front_m - s.stop_m
         for row, key in enumerate(keys):
             if not inside[row].any():
                 self._yields.pop(key, None)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kd_planner_ros.core.car import Car
 from kd_planner_ros.core.outputs import Detections
 from kd_planner_ros.core.records import Plan, Trajectory
 from kd_planner_ros.geometry.boxes import overlap
@@ -34,7 +35,7 @@ class GateSettings:
 
     Attributes:
         least_probability: detections below it do not count.
-        length_m, width_m: of the car.
+        car: its box.
         margin_m: two boxes nearer than this touch. aside_m: the margin to the side.
         horizon_s, step_s: how far, and how finely, a candidate is followed.
         reaction_s, gain_mps2, brake_mps2: the car gains speed for so long before it brakes.
@@ -47,8 +48,7 @@ class GateSettings:
     """
 
     least_probability: float = 0.5
-    length_m: float = 4.9
-    width_m: float = 2.12
+    car: Car = Car()
     margin_m: float = 0.1
     aside_m: float = 0.3
     horizon_s: float = 3.0
@@ -73,10 +73,11 @@ def unsafe(plan: Plan, detections: Detections, speed_mps: float, settings: GateS
     others = _ways(detections, times, settings)
     if not len(others):
         return False
-    size = np.array([settings.length_m, settings.width_m]) + 2.0 * settings.margin_m
-    boxes = np.concatenate([own, np.broadcast_to(size, (len(own), 2))], -1)
+    car = settings.car
+    boxes = car.boxes(own)
+    boxes[:, 3:] += 2.0 * settings.margin_m
     touched = overlap(boxes[None], others[..., :5])
-    counts = ~touched[:, 0] & (others[:, 0, 0] > -settings.length_m / 2.0)
+    counts = ~touched[:, 0] & (others[:, 0, 0] > car.ahead_m - car.length_m / 2.0)
     answered = pace <= np.maximum(speed_mps - settings.response_mps2 * times, settings.standing_mps)
     near = _too_near(_beside(plan.trajectory, own, others, settings), pace, settings) & ~answered[None]
     return bool(((touched | near)[:, 1:] & counts[:, None]).any())
@@ -125,7 +126,7 @@ def _own_way(trajectory: Trajectory, times: np.ndarray) -> tuple[np.ndarray, np.
     lengths = np.hypot(*steps.T)
     headings, heading = np.zeros(len(steps)), 0.0
     for row, length in enumerate(lengths):
-        heading = float(np.arctan2(steps[row, 1], steps[row, 0])) if length > 0.2 else heading
+        heading = float(np.arctan2(steps[row, 1], steps[row, 0])) if length > STILL_M else heading
         headings[row] = heading
     segment = np.clip(np.searchsorted(known, times, side="right") - 1, 0, len(steps) - 1)
     places = np.stack([np.interp(times, known, way[:, axis]) for axis in (0, 1)], -1)
@@ -183,12 +184,12 @@ def _beside(trajectory: Trajectory, own: np.ndarray, others: np.ndarray, setting
     share = foot.fraction[:, None]
     ahead = (1.0 - share) * directions[foot.segment] + share * directions[foot.segment + 1]
     ahead = (ahead / np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9)).reshape(*shape, 2)
-    along = foot.arc_m.reshape(shape) - project(own[:, :2], lane).arc_m
+    along = foot.arc_m.reshape(shape) - project(own[:, :2], lane).arc_m - settings.car.ahead_m
     across = foot.offset_m.reshape(shape)
     heading = np.stack([np.cos(others[..., 2]), np.sin(others[..., 2])], -1)
     straight, turned = np.abs(_dot(heading, ahead)), np.abs(_left_of(ahead, heading))
-    reach = (others[..., 3] * straight + others[..., 4] * turned + settings.length_m) / 2.0
-    room = (others[..., 3] * turned + others[..., 4] * straight + settings.width_m) / 2.0
+    reach = (others[..., 3] * straight + others[..., 4] * turned + settings.car.length_m) / 2.0
+    room = (others[..., 3] * turned + others[..., 4] * straight + settings.car.width_m) / 2.0
     velocity = others[..., 5:]
     return _Beside(along - reach, np.abs(across) - room, along > -reach, _dot(velocity, ahead),
                    -np.sign(across) * _left_of(ahead, velocity),

@@ -57,8 +57,8 @@ class OcclusionSettings:
 class Occlusion:
     """Remembers what hides somebody, and caps the speed beside it while nothing is heard."""
 
-    def __init__(self, settings: OcclusionSettings = OcclusionSettings(), car: CautionSettings = CautionSettings()):
-        self.settings, self._car = settings, car
+    def __init__(self, settings: OcclusionSettings = OcclusionSettings(), caution: CautionSettings = CautionSettings()):
+        self.settings, self._rule = settings, caution
         self.reset()
 
     def reset(self) -> None:
@@ -101,10 +101,10 @@ class Occlusion:
         s = self.settings
         if not self._known or self._heard_ns is None or abs(now_ns - self._heard_ns) <= s.lost_s * 1e9:
             return math.inf
-        rows, line = np.array([row for _, row in self._known.values()]), extended(path, ego, self._car.reach_m)
-        ways = ways_along(rows, np.zeros(len(rows)), line, np.zeros(1), self._car.width_m)
-        seen_m = ways.ahead_m[:, 0] + ways.along_m - 0.5 * self._car.length_m
-        beside = (seen_m > 0.0) & (ways.ahead_m[:, 0] > 0.0) & (ways.ahead_m[:, 0] < self._car.reach_m) & (ways.gap_m[:, 0] < s.aside_m)
+        rows, line = np.array([row for _, row in self._known.values()]), extended(path, ego, self._rule.reach_m)
+        ways = ways_along(rows, np.zeros(len(rows)), line, np.zeros(1), self._rule.car.width_m)
+        seen_m = ways.ahead_m[:, 0] + ways.along_m - self._rule.car.front_m
+        beside = (seen_m > 0.0) & (ways.ahead_m[:, 0] > 0.0) & (ways.ahead_m[:, 0] < self._rule.reach_m) & (ways.gap_m[:, 0] < s.aside_m)
         return float(seen_m[beside].min()) if beside.any() else math.inf
 
     def _at_crossings_m(self, silent: SilentStations | None, path: np.ndarray, ego: EgoState, now_ns: int) -> float:
@@ -121,4 +121,4 @@ class Occlusion:
         arc_m = np.arange(0.0, s.approach_m + 1.0)
         away = at_arc(line, arc_lengths(line), arc_m)[:, None] - feet
         inside = (np.hypot(away[..., 0], away[..., 1]) <= s.crossing_m).any(1)
-        return max(float(arc_m[inside][0]) - 0.5 * self._car.length_m, 0.0) + s.sight_m if inside.any() else math.inf
+        return max(float(arc_m[inside][0]) - self._rule.car.front_m, 0.0) + s.sight_m if inside.any() else math.inf

@@ -7,16 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 
+from kd_planner_ros.core.car import Car
 from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.records import Control, Plan
 from kd_planner_ros.core.v2x import ReportedObjects, SignalPhases, SilentStations
 from kd_planner_ros.driving.candidates import CandidateGate
-from kd_planner_ros.driving.caution import NO_BOUND, Bound, Caution
+from kd_planner_ros.driving.caution import NO_BOUND, Bound, Caution, CautionSettings
+from kd_planner_ros.driving.clearance import GateSettings
 from kd_planner_ros.driving.comfortable_stop import ComfortableStop, StopSettings
 from kd_planner_ros.driving.controllers import Controller, build_controller
 from kd_planner_ros.driving.occlusion import Occlusion
 from kd_planner_ros.driving.roll import EgoTrack, roll_forward
-from kd_planner_ros.driving.signals import Signals
+from kd_planner_ros.driving.signals import Signals, SignalSettings
 from kd_planner_ros.driving.supervisor import SILENCES, Limits, Reason, Supervisor, plan_age_limit_s
 from kd_planner_ros.geometry.frames import from_base
 
@@ -47,17 +49,18 @@ class Pilot:
     Args:
         slower_age_s: age up to which a slower planner's plan is fresh (``plan_age_limit_s`` of its period).
         roll_forward: False holds a plan between frames as it was made, as TCP's and InterFuser's agents do.
-        stop: how step 4 stops, and the car's figures.
+        stop: how step 4 stops, and the car's figures. car: its box.
     """
 
     def __init__(self, controller: Controller | None = None, supervisor: Supervisor | None = None,
-                 slower_age_s: float = 1.25, roll_forward: bool = True, stop: StopSettings = StopSettings()):
+                 slower_age_s: float = 1.25, roll_forward: bool = True, stop: StopSettings = StopSettings(), car: Car = Car()):
         self._given, self._stop_settings = controller, stop
         self._built: dict[str, Controller] = {}
         self.supervisor = supervisor or Supervisor()
         self._slower_age_s, self._rolls = slower_age_s, roll_forward
         self._track = EgoTrack()
-        self.caution, self.occlusion, self.signals, self._gate = Caution(), Occlusion(), Signals(), CandidateGate()
+        self.caution, self.signals = Caution(CautionSettings(car=car)), Signals(SignalSettings(car=car))
+        self.occlusion, self._gate = Occlusion(caution=self.caution.settings), CandidateGate(GateSettings(car=car))
         self.reset()
 
     def reset(self) -> None:
@@ -218,10 +221,11 @@ class Pilot:
 
 
 def pilot_for(period_s: float, latency_s: float = 0.0, max_plan_age_s: float = 0.0, roll_forward: bool = True,
-              slower_period_s: float = 0.0, slower_latency_s: float = 0.0, full_lock_rad: float = StopSettings.full_lock_rad) -> Pilot:
+              slower_period_s: float = 0.0, slower_latency_s: float = 0.0, full_lock_rad: float = StopSettings.full_lock_rad,
+              car: Car = Car()) -> Pilot:
     """A pilot for a planner that plans every ``period_s`` and takes ``latency_s``; its plan age limit is ``max_plan_age_s``,
     or follows from the two (``plan_age_limit_s``) where that is 0. The limit of a slower planner's plans follows from its own two
-    numbers; a period of 0 means that there is none. The car's wheels turn by ``full_lock_rad`` at most."""
+    numbers; a period of 0 means that there is none. The car's box is ``car``, its wheels turn by ``full_lock_rad`` at most."""
     limits = Limits(max_plan_age_s=max_plan_age_s or plan_age_limit_s(period_s, latency_s))
     return Pilot(supervisor=Supervisor(limits), slower_age_s=plan_age_limit_s(slower_period_s, slower_latency_s), roll_forward=roll_forward,
-                 stop=StopSettings(full_lock_rad=full_lock_rad))
+                 stop=StopSettings(full_lock_rad=full_lock_rad), car=car)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kd_planner_ros.core.car import Car
 from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.scene import LightState
 from kd_planner_ros.core.v2x import PHASE_DTYPE, SignalPhases
@@ -27,7 +28,7 @@ class SignalSettings:
     Attributes:
         reach_m: how far along the path the rule looks, beyond its end straight on.
         aside_m, turn_rad: a signal is the car's where its path passes the middle of the stop line this near, in this direction at most.
-        length_m: of the car.
+        car: its box.
         stop_m: the car stops this far before the line.
         gone_m: a car whose front is this far over the line drives on.
         least_mps: a slower car is taken to be this fast, so that it does not move off at red.
@@ -44,7 +45,7 @@ class SignalSettings:
     reach_m: float = 60.0
     aside_m: float = 1.6
     turn_rad: float = 0.7
-    length_m: float = 4.9
+    car: Car = Car()
     stop_m: float = 1.0
     gone_m: float = 1.0
     least_mps: float = 1.5
@@ -150,7 +151,7 @@ def fronts_m(rows: np.ndarray, path: np.ndarray, ego: EgoState, settings: Signal
     line = extended(path, ego, settings.reach_m)
     foot = project(middles[sound], line)
     off = np.abs(wrap_angle(rows["yaw"][sound] - yaws_along(line)[foot.segment]))
-    ahead_m = foot.arc_m - 0.5 * settings.length_m
+    ahead_m = foot.arc_m - settings.car.front_m
     mine = (np.abs(foot.offset_m) <= settings.aside_m) & (off <= settings.turn_rad)
     mine &= (ahead_m > -settings.gone_m) & (ahead_m < settings.reach_m)
     front_m[sound] = np.where(mine, ahead_m, np.inf)

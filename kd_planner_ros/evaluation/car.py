@@ -3,28 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
-
-import numpy as np
 
 from kd_planner_ros.bags.nuscenes.layout import EGO_BOX
+from kd_planner_ros.core.car import Car
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.foreign import reading
-from kd_planner_ros.world.ego_body import EGO_LENGTH_M, EGO_WIDTH_M
-
-
-class Car(NamedTuple):
-    """The recorded car's box: its size, and how far its centre lies ahead of the origin of ``base_link``, metres."""
-
-    length_m: float = EGO_LENGTH_M
-    width_m: float = EGO_WIDTH_M
-    ahead_m: float = 0.0
-
-    def boxes(self, poses: np.ndarray) -> np.ndarray:
-        """Its box [..., 5] where ``base_link`` has ``poses`` [..., 3]."""
-        ahead = self.ahead_m * np.stack([np.cos(poses[..., 2]), np.sin(poses[..., 2])], axis=-1)
-        size = np.broadcast_to((self.length_m, self.width_m), (*poses.shape[:-1], 2))
-        return np.concatenate([poses[..., :2] + ahead, poses[..., 2:], size], axis=-1)
 
 
 def car_of(custom_data: Mapping[str, str]) -> Car:

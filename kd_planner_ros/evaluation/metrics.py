@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kd_planner_ros.core.car import Car
 from kd_planner_ros.core.records import Trajectory
 from kd_planner_ros.core.timeline import LONGEST_GAP_NS
-from kd_planner_ros.evaluation.car import Car
 from kd_planner_ros.geometry.boxes import overlap_one
 from kd_planner_ros.geometry.frames import rotation_2d
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.core.car import Car
 from kd_planner_ros.core.records import Trajectory
 from kd_planner_ros.core.scene import ActorKind
-from kd_planner_ros.evaluation.car import Car
 from kd_planner_ros.evaluation.metrics import Recorded, positions_at
 from kd_planner_ros.geometry.boxes import overlap_one
 from kd_planner_ros.geometry.frames import rotation_2d

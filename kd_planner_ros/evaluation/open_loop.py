@@ -21,6 +21,7 @@ from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.driving.supervisor import WISHES
 from kd_planner_ros.evaluation import detected, nuscenes
 from kd_planner_ros.evaluation.car import car_of
+from kd_planner_ros.evaluation.horizons import read_horizons
 from kd_planner_ros.evaluation.metrics import HORIZONS_S, Recorded, score_plans
 from kd_planner_ros.evaluation.seen_maps import known_parts, marks, part_of
 from kd_planner_ros.runtime.facts import cards_of
@@ -29,18 +30,6 @@ from kd_planner_ros.v2x.channel_settings import RecordedRadio, recorded_radio
 if TYPE_CHECKING:
     from kd_planner_ros.bags.reader import Recording, Sample
     from kd_planner_ros.networks.planner import Planner
-
-
-def read_horizons(text: str) -> tuple[float, ...]:
-    """The horizons in a text such as ``0.5,1,2``, seconds.
-
-    Raises:
-        ConfigError: a part that is no number.
-    """
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError("--horizons of seconds with commas between", repr(text), "correct them, e.g. --horizons 0.5,1,2") from None
 
 
 @dataclass(frozen=True)
@@ -122,7 +111,7 @@ def plan_along(planner: Planner, recording: Recording, samples: Iterable[Sample]
     """
     from kd_planner_ros.driving.driver import Pilot
 
-    pilot, timeline, row = Pilot(), recording.timeline, 0
+    pilot, timeline, row = Pilot(car=car_of(recording.custom_data)), recording.timeline, 0
     planner.reset()
     plans, steers, actors = [], [], []
     for sample in samples:

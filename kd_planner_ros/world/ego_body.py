@@ -1,4 +1,4 @@
-"""The ego's body: a Lincoln MKZ 2017, the benchmark's car. ``base_link`` is the centre of the footprint."""
+"""The ego's body: the benchmark's car (``core/car.py``). ``base_link`` is the centre of the footprint."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
+from kd_planner_ros.core.car import LENGTH_M, WIDTH_M
 from kd_planner_ros.core.ego import Pose
 
-EGO_LENGTH_M = 4.90
-EGO_WIDTH_M = 2.12
+EGO_LENGTH_M, EGO_WIDTH_M = LENGTH_M, WIDTH_M
 EGO_WHEELBASE_M = 2.86
 EGO_MAX_STEER_RAD = math.radians(70.0)
 """Wheel angle at steer = 1: CARLA's ``max_steer_angle`` for this car."""

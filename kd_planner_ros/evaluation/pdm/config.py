@@ -8,24 +8,13 @@ from pathlib import Path
 
 from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.evaluation.horizons import read_horizons
 from kd_planner_ros.evaluation.pdm.scene import STEP_S
 
 CONSTANT_SPEED = "constant-speed"
 LONGER = f" + {CONSTANT_SPEED}"
 """What the name of a row ends with whose plans go on so."""
 SHORTEST_S, LONGEST_S = 1.5, 8.0
-
-
-def read_horizons(text: str) -> tuple[float, ...]:
-    """The horizons in a text such as ``2,3,4``, seconds.
-
-    Raises:
-        ConfigError: a part that is no number.
-    """
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError("--horizons of seconds with commas between", repr(text), "correct them, e.g. --horizons 2,3,4") from None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from kd_planner_ros.core.car import LENGTH_M, WIDTH_M
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.outputs import LineKind
@@ -116,8 +117,8 @@ class SceneConfig:
     ahead_m: float = 30.0
     behind_m: float = 2.0
     side_m: float = 15.0
-    ego_length_m: float = 4.9
-    ego_width_m: float = 2.12
+    ego_length_m: float = LENGTH_M
+    ego_width_m: float = WIDTH_M
     ego_height_m: float = 1.5
     ego_ahead_m: float = 0.0
     full_lock_deg: float = 70.0

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from kd_planner_ros.core.car import LENGTH_M, WIDTH_M
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.networks.distilldrive.config import MEASURED, PREDICTED
@@ -16,10 +17,10 @@ from kd_planner_ros.networks.distilldrive.reinforcement import FORMS
 class RecordedCar:
     """Size and place of the recorded car, which student and teacher are told."""
 
-    ego_length_m: float = field(default=4.9, metadata={"help": "length of the recorded car, metres; nuScenes' is 4.084, NAVSIM's 5.176",
-                                                       "above": 0.0})
-    ego_width_m: float = field(default=2.12, metadata={"help": "width of the recorded car, metres; nuScenes' is 1.85, NAVSIM's 2.297",
-                                                       "above": 0.0})
+    ego_length_m: float = field(default=LENGTH_M, metadata={
+        "help": "length of the recorded car, metres; nuScenes' is 4.084, NAVSIM's 5.176", "above": 0.0})
+    ego_width_m: float = field(default=WIDTH_M, metadata={
+        "help": "width of the recorded car, metres; nuScenes' is 1.85, NAVSIM's 2.297", "above": 0.0})
     ego_ahead_m: float = field(default=0.0, metadata={
         "help": "the recorded car's centre before the origin of base_link, metres: 1.44 in nuScenes and 1.461 in NAVSIM, where that lies "
         "on the rear axle"})

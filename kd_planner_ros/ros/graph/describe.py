@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from kd_planner_ros.core.car import Car
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.files import write_text
 from kd_planner_ros.ros.graph.settings import SECTION, Section, known_parameters, read_parameter_file, values_for
@@ -73,7 +74,7 @@ class GraphConfig:
     anything else that speaks the profile). ``perceiver`` is the model of a perception node beside the planner, ``fallback_planner`` that of
     a second planner; "" starts none. The planner lies in ``models_dir``, the others in ``perceiver_dir`` and ``fallback_dir``.
     ``perceiver_sensors``: the perceiver's sensors that are mounted under another name than the model's, with that name. ``asked`` holds the
-    launch arguments, for the places of nodes that need more (``ros/specs``).
+    launch arguments, for the places of nodes that need more (``ros/specs``). ``car``: the box of the car that a recording is of.
 
     What is empty or None is left to the parameter files. ``params_file`` is the user's own. ``world_defaults`` and
     ``world_parameters`` go to the built-in world alone; the former give way to the files.
@@ -97,6 +98,7 @@ class GraphConfig:
     fallback_dir: str = ""
     fallback_period_s: float = 0.0
     threads: int | None = None
+    car: Car | None = None
     lockstep: bool | None = None
     use_sim_time: bool | None = None
     log_level: str = ""

@@ -22,6 +22,7 @@ from kd_planner_ros.core.errors import BagError, ConfigError, PlannerError
 from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.rigs import renamed_rig
 from kd_planner_ros.core.sensors import RoadsideWish, SensorRig
+from kd_planner_ros.evaluation.car import car_of
 from kd_planner_ros.ros.graph.checks import check_nodes
 from kd_planner_ros.ros.graph.describe import GraphConfig, NodeProcess, describe
 from kd_planner_ros.ros.graph.environment import graph_environment, require_graph, transport_environment
@@ -112,7 +113,7 @@ def _graph(config: ReplayConfig, recording: Recording, site: Site) -> _Graph:
     nodes = describe(GraphConfig(profile, planner, period_s, world="none", device=config.device, engine=config.engine,
                                  perceiver=perceiver, perceiver_dir=perceiver_dir, perceiver_sensors=mounted.perceiver_names,
                                  models_dir=models_dir, lockstep=config.rate == 0.0, log_level=config.log_level,
-                                 params_file=config.params_file))
+                                 params_file=config.params_file, car=car_of(recording.custom_data)))
     check_nodes(nodes, config.params_file)
     site.require_agreed(nodes)
     for node in nodes:

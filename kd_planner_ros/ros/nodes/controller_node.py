@@ -8,6 +8,7 @@ from typing import Any
 from nav_msgs.msg import Odometry
 from std_msgs.msg import Bool
 
+from kd_planner_ros.core.car import Car
 from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.driving.pilot import pilot_for
 from kd_planner_ros.ros.clock import InputWatch
@@ -37,7 +38,8 @@ class ControllerNode(ManagedNode):
         self.health = Health(self, self._values)
         self._watch = InputWatch(self, self.health, p.unseen_after_s, self._time_jump)
         pilot = pilot_for(p.plan_period_s, p.plan_latency_s, p.max_plan_age_s, full_lock_rad=p.max_steer_rad,
-                          slower_period_s=p.fallback_period_s, slower_latency_s=p.fallback_latency_s)
+                          slower_period_s=p.fallback_period_s, slower_latency_s=p.fallback_latency_s,
+                          car=Car(p.car_length_m, p.car_width_m, p.car_ahead_m))
         self._gate = PlanGate(pilot, p.plan_period_s, p.lockstep, p.plan_timeout_s,
                               lambda control, ego: self._outputs.send(control, ego), slower_period_s=p.fallback_period_s)
         self._ego: EgoState | None = None

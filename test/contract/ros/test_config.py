@@ -13,6 +13,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned envi
 from support.perception import install_network, save_tiny
 
 from kd_planner_ros.cli.main import build_parser
+from kd_planner_ros.core.car import Car
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError
 from kd_planner_ros.ros.graph import drive as drive_module
 from kd_planner_ros.ros.graph.checks import check_nodes
@@ -61,6 +62,19 @@ def test_the_description_holds_what_the_nodes_declare(tmp_path):
         written = own[-1]
         assert (own[0], written) == (dict(node.defaults), dict(node.parameters)) and files[1:-1] == list(node.parameter_files)
     assert written["route"] == "0", "a number in a string must stay a string"
+
+
+def test_the_car_of_a_recording_reaches_the_controller_and_gives_way_to_the_users_file(tmp_path):
+    def told(**more):
+        return next(node for node in graph(**more) if node.name == "controller").effective()
+
+    assert not [name for name in told() if name.startswith("car_")], "the node's own: CARLA's default car"
+    car = Car(4.084, 1.85, 1.44)
+    own = tmp_path / "own.yaml"
+    own.write_text("/**/controller: {ros__parameters: {car_width_m: 2.0}}")
+    for file, width in ((None, 1.85), (own, 2.0)):
+        found = told(car=car, params_file=file)
+        assert (found["car_length_m"], found["car_width_m"], found["car_ahead_m"]) == (4.084, width, 1.44)
 
 
 NEW_NODE = """

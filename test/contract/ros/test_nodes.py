@@ -84,6 +84,11 @@ def test_the_cars_full_lock_reaches_all_that_steers(graph):
     assert node.adapter.max_steer_rad == node._outputs._max_steer_rad == node._gate.pilot._stop_settings.full_lock_rad == 0.6
 
 
+def test_the_cars_box_reaches_the_supervisor(graph):
+    node = start_controller(graph, car_length_m=5.176, car_width_m=2.297, car_ahead_m=1.461)
+    assert node._gate.pilot.caution.settings.car == (5.176, 2.297, 1.461)
+
+
 def play(source, planner, ticks, **more):
     """Publish ticks with a picture in every second one, and wait for each picture's plan."""
     assert wait_for(source.image.get_subscription_count), "nobody listens to the pictures"

@@ -295,6 +295,13 @@ def played(monkeypatch):
     return ask
 
 
+def test_the_controller_counts_with_the_recorded_cars_box(tmp_path, monkeypatch, played):
+    noted = {"ego_box": "4.084 1.85 1.44"}
+    monkeypatch.setattr("support.bags.BagWriter", lambda path, rig, notes, **more: BagWriter(path, rig, notes | noted, **more))
+    _, nodes, _ = played(bag=write_bag(tmp_path / "b", seconds=1.0, labels=False), planner="constant_velocity")
+    assert [nodes["controller"][f"car_{name}_m"] for name in ("length", "width", "ahead")] == [4.084, 1.85, 1.44]
+
+
 def test_a_file_of_the_users_own_names_planner_models_profile_and_role(bag, model, tmp_path, played):
     name, folder = Path(model).name, Path(model).parent
     (tmp_path / "mine.yaml").write_text(

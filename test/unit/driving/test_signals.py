@@ -19,7 +19,7 @@ from kd_planner_ros.driving.signals import Signals, SignalSettings
 from kd_planner_ros.driving.supervisor import Reason
 
 AHEAD = np.zeros((0, 2))
-FRONT_M = 0.5 * SignalSettings().length_m
+FRONT_M = SignalSettings().car.front_m
 
 
 def phases(state=LightState.RED, x=40.0, y=0.0, yaw=0.0, stamp_ns=0, number=3):

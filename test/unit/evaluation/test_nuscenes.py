@@ -10,10 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from kd_planner_ros.core.car import Car
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.records import Trajectory
 from kd_planner_ros.core.scene import ActorKind
-from kd_planner_ros.evaluation.car import Car, car_of
+from kd_planner_ros.evaluation.car import car_of
 from kd_planner_ros.evaluation.metrics import Recorded, score_plans
 from kd_planner_ros.evaluation.nuscenes import STEPS_S, Steps, figures, headings, planned_places, steps_of, table
 from kd_planner_ros.geometry.frames import rotation_2d

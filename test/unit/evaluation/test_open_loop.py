@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from support.bags import HEIGHT, RIG, SPEED, WIDTH, write_bag
 from support.networks import write_card
+from support.plans import straight, users
 
 from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.cli import main as cli
 from kd_planner_ros.core.errors import BagError, PlannerError
 from kd_planner_ros.core.records import Frame, Plan, Trajectory
+from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.evaluation import open_loop
 from kd_planner_ros.evaluation.metrics import score_plans
 from kd_planner_ros.evaluation.open_loop import OpenLoopConfig
@@ -54,6 +58,29 @@ def test_the_known_way_is_off_by_what_it_is_off(tmp_path, offset_m):
     assert planner.resets == 1 and score["plans"] == 16 and score["unmatched"] == 0
     assert list(score["l2_m"].values()) == pytest.approx([offset_m] * 4, abs=2e-3)
     assert score["counted"] == {"0.5": [15, 15], "1": [14, 14], "1.5": [13, 13], "2": [12, 12]}
+
+
+class Slow(Planner):
+    """Half a metre a second; finds a car 5.8 m ahead, 4 m long, which the built-in car's front stays 0.3 m away from."""
+
+    name, rig, rate_hz = "slow", RIG, 2.0
+
+    def reset(self) -> None:
+        pass
+
+    def plan(self, frame: Frame) -> Plan:
+        way = straight(0.5)
+        return replace(way, stamp_ns=frame.stamp_ns, trajectory=replace(way.trajectory, stamp_ns=frame.stamp_ns), scores=np.ones(1),
+                       candidates=way.trajectory.points[None], detections=users((5.8, 0.0, 0.0, 0.0)))
+
+
+def test_the_supervisor_counts_with_the_recorded_cars_box(tmp_path, monkeypatch):
+    def refused(name: str, **notes: str) -> int:
+        monkeypatch.setattr("support.bags.BagWriter", lambda path, rig, own, **more: BagWriter(path, rig, own | notes, **more))
+        with open_bag(write_bag(tmp_path / name, rate=0.0, labels=False, actors=lambda tick: np.zeros(0, ACTOR_DTYPE))) as recording:
+            return open_loop._score_one(recording, Slow())["refused"]
+
+    assert refused("world") == 0 and refused("nuscenes", ego_box="4.084 1.85 1.44") == 16
 
 
 def test_the_steering_is_compared_with_the_experts_wish_not_with_the_disturbed_one(tmp_path):

@@ -32,6 +32,7 @@ USERS = {  # room or module: the commands that reach it, most special first
     "distill": ("train",), "networks": ("train",), "record": ("record",), "evaluation/benchmark": ("benchmark",),
     "evaluation/closed_loop": ("evaluate closed-loop",), "evaluation/worker": ("evaluate closed-loop",),
     "evaluation/compare": ("evaluate compare",), "evaluation/drives": MEASURERS,
+    "evaluation/horizons": ("evaluate open-loop", "evaluate pdms"),
     "evaluation/latency_sweep": ("evaluate latency-sweep",), "evaluation/latency": ("evaluate closed-loop",),
     "evaluation/open_loop": ("evaluate open-loop",), "evaluation/pdm": ("evaluate pdms",), "evaluation/dense": ("evaluate dense",),
     "evaluation/cooperative": ("benchmark",),
