@@ -1,4 +1,5 @@
-"""What a user is told once in the life of a process, on stderr: warnings, which nodes put into their diagnostics too, and plain lines."""
+"""What a user is told once in the life of a process, on stderr: warnings, which a node with a model lists in its diagnostics too, and plain
+lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan as one line of ``plans.jsonl``, and back. Numbers are rounded to 0.1 mm; NaN travels as null.
+"""A plan as one line of ``plans.jsonl``, and back. Numbers but the times of forecasts are rounded to 0.1 mm; NaN travels as null.
 
 Every line has ``PLAN_KEYS``. What a planner does not give is left out: ``candidates`` with ``scores``, ``detections``, ``lines``,
 ``notes``, ``mode``.
@@ -85,7 +85,8 @@ def _detections_to_json(found: Detections) -> dict[str, Any]:
     rows = found.rows
     out = {name: rows[name].tolist() if name in ("id", "kind") else _nullable(rows[name]) for name in _COLUMNS}
     if found.forecasts is not None:
-        out |= {"forecasts": _nullable(found.forecasts), "forecast_times_s": rounded(found.forecast_times_s)}
+        times_s = np.asarray(found.forecast_times_s, float).tolist()  # rounded ones may be 0, or equal, which Detections refuses
+        out |= {"forecasts": _nullable(found.forecasts), "forecast_times_s": times_s}
     if found.forecast_scores is not None:
         out["forecast_scores"] = _nullable(found.forecast_scores)
     return out

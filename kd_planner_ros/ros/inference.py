@@ -151,7 +151,7 @@ class Inference:
                 self._health.set(self._role, ERROR, " ".join(sentence.split()))
 
     def values(self) -> dict[str, Any]:
-        """Counts and latencies for the diagnostics."""
+        """Counts, latencies and the warnings of this process so far, for the diagnostics."""
         values = {self._results: self.results, "faults": self.faults, "dropped frames": self._worker.slot.dropped,
                   f"late {self._results}": self._latency.late}
         if self._latencies_ms:
@@ -159,6 +159,8 @@ class Inference:
             values |= {"latency p50 ms": f"{p50:.1f}", "latency p95 ms": f"{p95:.1f}"}
         if self._overheads_ms:  # unpacking and publishing: what the node costs beside its model
             values["overhead p50 ms"] = f"{np.median(list(self._overheads_ms)):.2f}"
+        if told := reported():
+            values["warnings"] = "; ".join(told)
         return values
 
     def close(self) -> None:

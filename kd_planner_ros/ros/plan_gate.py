@@ -41,9 +41,9 @@ class PlanGate:
         self.reset()
 
     def values(self) -> dict[str, Any]:
-        """Facts for the diagnostics."""
+        """Facts for the diagnostics: plans that came too late, and the ticks with each reason and fault of the supervisor."""
         late = {} if self._slower is None else {"fallback plans late": self.slower_missed}
-        return {"plans late": self.waits_missed, **late, **{f"stops for {name}": n for name, n in self.pilot.supervisor.counts.items()}}
+        return {"plans late": self.waits_missed, **late, **{f"ticks with {name}": n for name, n in self.pilot.supervisor.counts.items()}}
 
     def reset(self) -> None:
         """Forget everything: time was set back, or a new drive begins."""

@@ -22,6 +22,7 @@ from support.graph import DOMAIN, wait_for
 
 from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.notices import report
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter
 from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.ros.inference import Inference
@@ -357,6 +358,21 @@ def test_a_fault_from_before_the_planner_was_told_to_forget_is_left_out():
     go_on.set()
     inference.close()
     assert not faults and inference.faults == 0
+
+
+def test_what_a_model_warns_of_while_it_runs_is_in_the_diagnostics():
+    class Warns(FakePlanner):
+        def plan(self, frame):
+            report("this test's model knows no command")
+
+    model, health, done = Warns(), SimpleNamespace(set=lambda *words: None, clear=lambda name: None), threading.Event()
+    inference = Inference(model, health, lambda inputs: inputs, model.plan, lambda *plan: done.set(), lambda *words: None)
+    try:
+        assert "knows no command" not in inference.values().get("warnings", "")
+        inference.put(SimpleNamespace(stamp_ns=1))
+        assert done.wait(10.0) and "this test's model knows no command" in inference.values()["warnings"]
+    finally:
+        inference.close()
 
 
 def test_two_threads_may_tell_how_a_node_is(graph):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,6 +60,11 @@ def test_a_line_of_an_older_version_is_read():
     back = plan_from_json(entry)
     assert back.stamp_ns == 50_000_000 and back.candidates is None and back.detections is None and back.mode == ""
     assert candidates_of(entry) is None
+
+
+def test_forecast_times_travel_as_they_are():
+    found = replace(detections(2, steps=3), forecast_times_s=np.array([1e-5, 2e-5, 0.5]))
+    assert there_and_back(plan(detections=found)).detections.forecast_times_s.tolist() == [1e-5, 2e-5, 0.5]
 
 
 def test_nothing_known_is_null_and_nobody_is_an_empty_list():

@@ -3,8 +3,9 @@
 import threading
 import time
 
+import numpy as np
 import pytest
-from support.plans import TICK_NS, TIMES, ego, plan, straight
+from support.plans import TICK_NS, TIMES, ego, plan, straight, users
 
 from kd_planner_ros.core.records import Control
 from kd_planner_ros.driving.driver import Pilot
@@ -30,6 +31,16 @@ class Bench:
     @property
     def stamps(self):
         return [control.stamp_ns // TICK_NS for control in self.sent]
+
+
+def test_the_diagnostics_count_ticks_by_reason_and_call_no_limit_a_stop():
+    b = Bench(lockstep=False)
+    b.gate.take(straight(8.0, stamp_ns=10 * TICK_NS, candidates=np.stack([straight(v).trajectory.points for v in (8.0, 1.0)]),
+                         scores=np.array([0.9, 0.1]), detections=users((14.0, 0.0, 0.0, 0.0))))
+    b.gate.tick(ego_at(10))
+    assert b.sent[0].reason == "next_candidate"
+    told = b.gate.values()
+    assert (told["ticks with next_candidate"], told["ticks with plan_unsafe"]) == (1, 1) and not any("stop" in name for name in told)
 
 
 def test_a_due_tick_waits_for_its_plan_and_the_next_does_not():
