@@ -32,6 +32,7 @@ LINES = (LineKind.CROSSING, LineKind.DIVIDER, LineKind.BOUNDARY)
 """Classes of map lines in the order of the network's scores; behind them with ``signals`` stop lines by the state of their light."""
 SIGNALS = ("red", "yellow", "green")
 MEASURED, PREDICTED = "measured", "predicted"
+EXPECTED, LIKELIEST = "expected", "likeliest"
 """Where the planner's own speed comes from."""
 RULES = {"NC": 1.0, "DAC": 1.0, "TTC": 0.5, "EP": 0.5, "TLC": 1.0}
 """Rule sub-scores of a candidate by the names of NAVSIM (``rules.py``), each with its weight in the choice beside the imitation's 1: what
@@ -107,6 +108,8 @@ class SceneConfig:
         ego_length_m, ego_width_m, ego_height_m: of the car; ego_ahead_m: its box's centre before the origin of ``base_link``.
         full_lock_deg: angle of the front wheels at full lock.
         speed: the ego's speed that the planner is given: ``measured``, or ``predicted`` by itself 0.5 s ago, the published method.
+        choice: which candidate is the trajectory: that of the least ``expected`` distance to all six by their probabilities, or the
+            ``likeliest``, the published method (``decode.preference``).
         memory_s: time between two entries of the memory, whatever the rate; max_memory_s: a memory older than this is dropped.
     """
 
@@ -123,6 +126,7 @@ class SceneConfig:
     ego_ahead_m: float = 0.0
     full_lock_deg: float = 70.0
     speed: str = MEASURED
+    choice: str = EXPECTED
     memory_s: float = 0.5
     max_memory_s: float = 2.0
 
@@ -131,6 +135,8 @@ class SceneConfig:
             raise ConfigError(f"a size out of {', '.join(SIZES)}", repr(self.size), "correct 'size'")
         if self.speed not in (MEASURED, PREDICTED):
             raise ConfigError(f"speed out of {MEASURED}, {PREDICTED}", repr(self.speed), "correct 'speed'")
+        if self.choice not in (EXPECTED, LIKELIEST):
+            raise ConfigError(f"choice out of {EXPECTED}, {LIKELIEST}", repr(self.choice), "correct 'choice'")
         for name in ("range_m", "ahead_m", "side_m", "ego_length_m", "ego_width_m", "ego_height_m", "full_lock_deg", "memory_s"):
             if not 0.0 < getattr(self, name) < 1000.0:
                 raise ConfigError(f"{name} above 0", repr(getattr(self, name)), f"correct '{name}'")

@@ -11,7 +11,17 @@ from kd_planner_ros.core.ego import Command, NavigationGoal
 from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections, LineKind, MapLines
 from kd_planner_ros.core.records import Frame, Plan, Trajectory
 from kd_planner_ros.geometry.boxes import overlap
-from kd_planner_ros.networks.distilldrive.config import COMMANDS, FORWARD_SPEED, KINDS, LINES, MODES, SIGNALS, STEP_S, SceneConfig
+from kd_planner_ros.networks.distilldrive.config import (
+    COMMANDS,
+    FORWARD_SPEED,
+    KINDS,
+    LIKELIEST,
+    LINES,
+    MODES,
+    SIGNALS,
+    STEP_S,
+    SceneConfig,
+)
 
 SHOWN = 0.3
 """Road users and lines below this confidence are not reported."""
@@ -111,15 +121,31 @@ def collides(candidates: np.ndarray, scene: Scene, config: SceneConfig, least: f
         return np.asarray(overlap(own[:, None], theirs[None]).any((1, 2)))
 
 
-def choice(logits: np.ndarray, command: int, hit: np.ndarray) -> np.ndarray:
-    """Scores [18] of all candidates from ``logits`` [18]: the six of ``command`` share 1, those that hit somebody next to nothing of it
-    unless all do; candidates of other commands are at most -1, so nobody follows them."""
+def expected_distance(ways: np.ndarray, chances: np.ndarray) -> np.ndarray:
+    """How far [..., K] metres each of ``ways`` [..., K, T, 2] is from the driven one on average over its steps, if that is one of them with
+    ``chances`` [..., K]."""
+    apart = np.linalg.norm(ways[..., :, None, :, :] - ways[..., None, :, :, :], axis=-1).mean(-1)
+    return np.asarray((apart * chances[..., None, :]).sum(-1))
+
+
+def preference(ways: np.ndarray, logits: np.ndarray, how: str) -> np.ndarray:
+    """Logits [..., K] of the choice among the K ``ways`` [..., K, T, 2] of one command, whose own ``logits`` are [..., K].
+
+    ``likeliest``: as they are. ``expected``: minus the distance that is expected in metres, so the most central way is best. A standing car
+    before a green light may stand on with a chance of 0.3 or start in one of five ways with 0.14 each: the likeliest is to stand.
+    """
+    return logits if how == LIKELIEST else -expected_distance(ways, softmax(logits))
+
+
+def choice(logits: np.ndarray, command: int, hit: np.ndarray, candidates: np.ndarray, how: str) -> np.ndarray:
+    """Scores [18] of all ``candidates`` [18, T, 2] from ``logits`` [18]: the six of ``command`` share 1, those that hit somebody next to
+    nothing of it unless all do; candidates of other commands are at most -1, so nobody follows them. ``how``: see ``preference``."""
     by_command = logits.reshape(len(COMMANDS), MODES).astype(float)
     scores = softmax(by_command) - 2.0  # below 0 also where one candidate has all of its command's probability
     own, meets = by_command[command].copy(), hit.reshape(len(COMMANDS), MODES)[command]
-    if not meets.all():
-        own[meets] -= 999.0
-    scores[command] = softmax(own)
+    refused = 999.0 * meets if not meets.all() else np.zeros(MODES)
+    ways = candidates.reshape(len(COMMANDS), MODES, *candidates.shape[1:])[command]
+    scores[command] = softmax(preference(ways, own - refused, how) - refused)
     return scores.reshape(-1)
 
 
@@ -155,7 +181,7 @@ def make_plan(offsets: np.ndarray, logits: np.ndarray, status: np.ndarray, scene
     candidates = offsets.astype(float).cumsum(1)
     command, _ = command_of(frame)
     hit = np.zeros(len(candidates), bool) if rescore is None else collides(candidates, scene, config, rescore)
-    scores = choice(logits, command, hit)
+    scores = choice(logits, command, hit, candidates, config.choice)
     times_s = STEP_S * np.arange(1, offsets.shape[1] + 1)
     chosen = int(scores.argmax())
     best, status = candidates[chosen], status if status.ndim == 1 else status[chosen]

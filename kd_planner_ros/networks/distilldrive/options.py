@@ -9,7 +9,7 @@ from typing import Any
 from kd_planner_ros.core.car import LENGTH_M, WIDTH_M
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.networks.distilldrive.config import MEASURED, PREDICTED
+from kd_planner_ros.networks.distilldrive.config import EXPECTED, LIKELIEST, MEASURED, PREDICTED
 from kd_planner_ros.networks.distilldrive.reinforcement import FORMS
 
 
@@ -52,6 +52,9 @@ class TrainOptions(RecordedCar):
     speed: str = field(default=MEASURED, metadata={
         "help": "the car's own speed that the planner gets: measured, or predicted by itself 0.5 s before (the published method)",
         "choices": (MEASURED, PREDICTED)})
+    choice: str = field(default=EXPECTED, metadata={
+        "help": "the candidate that is the trajectory: that of the least expected distance to all six by their probabilities, or the "
+        "likeliest (the published method)", "choices": (EXPECTED, LIKELIEST)})
     start_weight: float = field(default=4.0, metadata={
         "help": "weight of a frame in which the standing car is about to start, in the losses of trajectory and choice: in recordings a "
         "standing car nearly always goes on standing, which a planner learns before it learns the light. 1: the published method",
@@ -78,7 +81,8 @@ class TrainOptions(RecordedCar):
     camera_z_m: float = field(default=2.3, metadata={"help": "height of the recorded cameras, metres", "above": 0.0})
 
 
-KEPT = ("cameras", "signals", "horizon_s", "speed", "generative", "rule_scores", "min_cameras", "rescore", "rescore_probability")
+KEPT = ("cameras", "signals", "horizon_s", "speed", "choice", "generative", "rule_scores", "min_cameras", "rescore",
+        "rescore_probability")
 """Options that are fields of the config, under the same names."""
 
 

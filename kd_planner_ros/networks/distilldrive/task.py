@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from kd_planner_ros.core.drive import Drive
 from kd_planner_ros.core.timeline import POSE_COLUMNS, Timeline
 from kd_planner_ros.networks.distilldrive.config import COMMANDS, MEASURED, STEP_S, SceneConfig
-from kd_planner_ros.networks.distilldrive.decode import command_rows
+from kd_planner_ros.networks.distilldrive.decode import command_rows, preference
 from kd_planner_ros.networks.distilldrive.kmeans import MOST, fitted
 from kd_planner_ros.networks.distilldrive.loss import Pairs
 from kd_planner_ros.networks.distilldrive.memory import Slots
@@ -166,7 +166,8 @@ class SceneTask(LearningTask):
         command, known = targets["command"], targets["plan_known"]
         offsets, scores = (of_command(outputs[name].float(), command) for name in ("offsets", "scores"))
         error = (offsets.cumsum(2) - torch.nan_to_num(targets["plan"])[:, None]).norm(dim=-1)
-        chosen = error[torch.arange(len(error), device=error.device), scores.argmax(1)]
+        wanted = preference(offsets.cumsum(2).cpu().numpy(), scores.cpu().numpy(), self.scene_config.choice).argmax(1)
+        chosen = error[torch.arange(len(error), device=error.device), torch.from_numpy(wanted).to(error.device)]
         found = {"l2_m": _over(chosen.mean(1), known), "l2_end_m": _over(chosen[:, -1], known),
                  "best_m": _over(error.mean(2).amin(1), known)}
         found |= {f"l2_{name}_m": _over(chosen.mean(1), own) for row, name in enumerate(COMMANDS)

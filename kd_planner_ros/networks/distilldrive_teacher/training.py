@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.networks.distilldrive.config import MEASURED, PREDICTED
+from kd_planner_ros.networks.distilldrive.config import EXPECTED, LIKELIEST, MEASURED, PREDICTED
 from kd_planner_ros.networks.distilldrive.loss import Pairs
 from kd_planner_ros.networks.distilldrive.memory import with_speed
 from kd_planner_ros.networks.distilldrive.options import RecordedCar
@@ -42,6 +42,9 @@ class TrainOptions(RecordedCar):
     speed: str = field(default=MEASURED, metadata={
         "help": "the car's own speed that the teacher gets: measured, or predicted by itself 0.5 s before (the published method)",
         "choices": (MEASURED, PREDICTED)})
+    choice: str = field(default=EXPECTED, metadata={
+        "help": "the candidate that is the trajectory: that of the least expected distance to all six by their probabilities, or the "
+        "likeliest (the published method)", "choices": (EXPECTED, LIKELIEST)})
     horizon_s: float = field(default=3.0, metadata={"help": "how far trajectories reach, seconds, in steps of 0.5",
                                                     "low": 1.0, "high": 10.0})
     plan_score: str = field(default="distribution", metadata={
@@ -110,7 +113,7 @@ class DistillDriveTeacherTask(SceneTask):
 def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """Size and switches; no camera shapes a teacher."""
     return {"size": size, "agent_input": options.agent_input, "signals": options.signals, "horizon_s": options.horizon_s,
-            "speed": options.speed, "plan_score": options.plan_score, **options.car_fields()}
+            "speed": options.speed, "choice": options.choice, "plan_score": options.plan_score, **options.car_fields()}
 
 
 def build_task(processor: DistillDriveTeacherProcessor, options: TrainOptions = TrainOptions()) -> DistillDriveTeacherTask:

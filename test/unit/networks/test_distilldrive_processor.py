@@ -14,12 +14,13 @@ from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.driving.route_planner import RoutePlanner
 from kd_planner_ros.evaluation.overlay import project
-from kd_planner_ros.networks.distilldrive.config import COMMANDS, KINDS, LINES, DistillDriveConfig
+from kd_planner_ros.networks.distilldrive.config import COMMANDS, EXPECTED, KINDS, LIKELIEST, LINES, DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.decode import (
     Scene,
     choice,
     collides,
     command_rows,
+    expected_distance,
     headings,
     make_plan,
     seen_lines,
@@ -280,18 +281,35 @@ def test_a_road_user_is_as_long_as_it_is_along_its_forecast():
     assert collides(ahead, bus, CONFIG, 0.5).all()
 
 
-def test_the_best_candidate_of_the_command_that_meets_nobody_is_taken():
-    logits = np.arange(18.0)
+@pytest.mark.parametrize("how", [EXPECTED, LIKELIEST])
+def test_the_best_candidate_of_the_command_that_meets_nobody_is_taken(how):
+    logits, ways = np.arange(18.0), np.arange(18.0)[:, None, None] * np.ones((1, 6, 2))
     hit = np.zeros(18, bool)
-    assert choice(logits, 1, hit).argmax() == 11
+    assert choice(logits, 1, hit, ways, how).argmax() == 11
     hit[[11, 10]] = True
-    scores = choice(logits, 1, hit)
+    scores = choice(logits, 1, hit, ways, how)
     assert scores.argmax() == 9 and scores[6:12].sum() == pytest.approx(1.0) and scores[[10, 11]] == pytest.approx([0.0, 0.0])
     hit[6:12] = True
-    assert choice(logits, 1, hit).argmax() == 11, "all meet somebody: the supervisor must decide"
+    assert choice(logits, 1, hit, ways, how).argmax() == 11, "all meet somebody: the supervisor must decide"
     assert (np.delete(scores, range(6, 12)) < 0.0).all()
     logits[0] = 60.0  # all of its command's probability, to the last digit
-    assert (np.delete(choice(logits, 1, hit), range(6, 12)) < 0.0).all(), "the supervisor follows 0"
+    assert (np.delete(choice(logits, 1, hit, ways, how), range(6, 12)) < 0.0).all(), "the supervisor follows 0"
+
+
+def test_the_most_central_way_is_taken_or_the_likeliest():
+    """A car that stands on with a chance of 0.35, or starts in one of five ways that end 4 to 8 m ahead, 0.13 each."""
+    ends = np.array([0.0, 4.0, 5.0, 6.0, 7.0, 8.0])
+    ways = ends[:, None, None] * np.linspace(1 / 6, 1.0, 6)[:, None] * [1.0, 0.0]
+    chances = np.array([0.35, *[0.13] * 5])
+    everyone, logits = np.tile(ways, (3, 1, 1)), np.tile(np.log(chances), 3)
+    nobody, hit = np.zeros(18, bool), np.zeros(18, bool)
+    assert choice(logits, 2, nobody, everyone, LIKELIEST).argmax() == 12
+    assert choice(logits, 2, nobody, everyone, EXPECTED).argmax() == 14, "half of the probability lies at 5 m and beyond"
+    hit[13:18] = True
+    assert choice(logits, 2, hit, everyone, EXPECTED).argmax() == 12, "somebody is in the way"
+    mean = np.linspace(1 / 6, 1.0, 6).mean()
+    assert expected_distance(ways, chances) == pytest.approx([mean * (chances * abs(ends - end)).sum() for end in ends])
+    assert expected_distance(everyone.reshape(3, 6, 6, 2), np.tile(chances, (3, 1))).shape == (3, 6)
 
 
 def test_the_status_is_that_of_the_candidate_that_is_taken():
@@ -299,12 +317,12 @@ def test_the_status_is_that_of_the_candidate_that_is_taken():
     shown = at(0, 1.0, goal=NavigationGoal(np.array([9.0, 0.0]), Command.LEFT))
     logits, status = np.zeros(18), np.zeros((18, 10))
     logits[0], logits[8], status[:, 6] = 9.0, 3.0, np.arange(18.0)
-    nothing = np.zeros(0)
+    nothing, ways = np.zeros(0), np.arange(18.0)[:, None, None] * np.ones((1, 6, 2))
     scene = Scene(np.zeros((0, 10)), nothing.astype(int), nothing, nothing.astype(int), np.zeros((0, 6, 6, 2)), np.zeros((0, 6)),
                   np.zeros((0, 10, 2)), nothing.astype(int), nothing)
-    found = make_plan(np.zeros((18, 6, 2)), logits, status, scene, shown, CONFIG, None, {}, "left")
+    found = make_plan(ways, logits, status, scene, shown, CONFIG, None, {}, "left")
     assert found.notes["speed_mps"] == 8.0 and int(found.scores.argmax()) == 8
-    assert make_plan(np.zeros((18, 6, 2)), logits, status[5], scene, shown, CONFIG, None, {}, "left").notes["speed_mps"] == 5.0
+    assert make_plan(ways, logits, status[5], scene, shown, CONFIG, None, {}, "left").notes["speed_mps"] == 5.0
 
 
 @pytest.mark.parametrize("shape", [(0, 0, 3), (0, 448, 3), (336, 0, 3), (336, 448), (336, 448, 4)])
