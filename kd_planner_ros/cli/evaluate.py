@@ -183,6 +183,9 @@ def _open(args: argparse.Namespace) -> dict:
         print(f"minADE {_number(result['min_ade_m']).strip()} m, the best candidate of each of {result['min_ade_plans']} plans")
     print(f"steering error {_number(result['steer_mae']).strip()} of full lock over {result['steered']} plans; "
           f"{result['refused']} plans refused, {result['incomplete']} instants incomplete")
+    if result["same_drive"]:
+        print(f"{result['same_drive']} recordings show a drive that another one shows too: each drive counts once, as the first of its "
+              f"recordings that has the sensors of {result['planner']} shows it")
     if result["trained_on"]:
         print(sentence(result["planner"], result["trained_on"]))
     _print_notes(result)

@@ -23,6 +23,7 @@ from kd_planner_ros.evaluation import detected, nuscenes
 from kd_planner_ros.evaluation.car import car_of
 from kd_planner_ros.evaluation.horizons import read_horizons
 from kd_planner_ros.evaluation.metrics import HORIZONS_S, Recorded, score_plans
+from kd_planner_ros.evaluation.recorded_drives import by_drive, feeding, samples_of
 from kd_planner_ros.evaluation.seen_maps import known_parts, marks, part_of
 from kd_planner_ros.runtime.facts import cards_of
 from kd_planner_ros.v2x.channel_settings import RecordedRadio, recorded_radio
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 class OpenLoopConfig(RecordedRadio):
     """What to compare. Each field is an option of ``kd-planner evaluate open-loop``."""
 
-    bag: Path = field(metadata={"help": "a rosbag2 folder, or a folder of them"})
+    bag: Path = field(metadata={
+        "help": "a rosbag2 folder, or a folder of them; several recordings of one drive with different sensors count as one drive"})
     planner: str = field(default="constant_velocity", metadata={
         "help": "a folder of models/, a path to one, constant_velocity, or auto (the best shipped model)"})
     device: str = field(default="cpu", metadata={"help": "where the network runs: cpu, cuda, cuda:1 ..."})
@@ -49,15 +51,16 @@ class OpenLoopConfig(RecordedRadio):
 
 
 def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
-    """The figures of ``metrics.score_plans`` over all recordings in ``config.bag``, with ``bags``, ``refused`` (plans that
-    the supervisor would not drive) and ``incomplete`` (instants without every sensor) beside them, and ``nuscenes``
+    """The figures of ``metrics.score_plans`` over all drives in ``config.bag``: of several recordings of one drive with different sensors
+    the first counts that has the planner's. ``bags`` says how many recordings count and ``same_drive`` how many do not, ``refused`` (plans
+    that the supervisor would not drive) and ``incomplete`` (instants without every sensor) are counts too, and beside them are ``nuscenes``
     (``nuscenes.figures``) and ``detected`` (``detected.figures``, of planners with a perception of their own); ``radio`` what became of the
     messages of roadside stations, where a simulated radio brought them; ``notes`` says by recording what is odd or was left out, where
     something was; ``trained_on`` names those of the recordings' maps that the planner was trained on (``seen_maps.trained_on``).
 
     Raises:
-        BagError: no recording, a broken one, one that lacks a topic the planner needs, or no instant with every sensor.
-        PlannerError, CardError: from the planner.
+        BagError: no recording, a broken one, a drive without a recording of what the planner needs, or no instant with every sensor.
+        PlannerError, SensorError, CardError: from the planner.
     """
     from tqdm import tqdm
 
@@ -66,14 +69,13 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
 
     check_fields(config)
     horizons, radio = _require_horizons(config.horizons), recorded_radio(config)
-    folders = find_sources([config.bag], config.role_name, config.camera, radio)
-    with open_bag(folders[0]):
-        pass  # a wrong one is refused before the bar begins
+    sources = find_sources([config.bag], config.role_name, config.camera, radio)
+    drives = by_drive(sources)  # a wrong recording is refused before the bar begins
     planner = load_planner(config.planner, config.device, config.engine)
     require_hearer(radio, planner.rig, planner.name)
     parts, notes, heard, shown = [], {}, Counter(), []
-    for folder in tqdm(folders, unit="bag", desc=config.planner, disable=not progress, dynamic_ncols=True):
-        with open_bag(folder) as recording:
+    for own in tqdm(drives, unit="drive", desc=config.planner, disable=not progress, dynamic_ncols=True):
+        with open_bag(feeding(planner, own)) as recording:
             parts.append(_score_one(recording, planner, horizons))
             shown.append(part_of(recording))
             heard += recording.radio
@@ -84,7 +86,8 @@ def run(config: OpenLoopConfig, progress: bool = True) -> dict[str, Any]:
         raise BagError(f"an instant in {config.bag} at which every sensor of '{planner.name}' and odometry gave something",
                        f"none; {merged['incomplete']} instants are incomplete", "look at it with 'kd-planner bags check'")
     leaks = marks(cards_of({planner.name: config.planner}), known_parts(shown, str(config.bag)))
-    return {"planner": planner.name, "bags": len(folders), "trained_on": leaks.get(planner.name, []), **merged,
+    return {"planner": planner.name, "bags": len(drives), "same_drive": len(sources) - len(drives),
+            "trained_on": leaks.get(planner.name, []), **merged,
             "nuscenes": nuscenes.figures(steps), "detected": detected.figures(seen),
             **({"radio": dict(sorted(heard.items()))} if radio is not None else {}), **({"notes": notes} if notes else {})}
 
@@ -166,11 +169,7 @@ def merge(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _score_one(recording: Recording, planner: Planner, horizons: tuple[float, ...] = HORIZONS_S) -> dict[str, Any]:
-    from kd_planner_ros.bags.cameras import samples_for
-
-    cameras = tuple(spec.id for spec in planner.rig.cameras) or recording.cameras[:1]
-    samples = samples_for(recording, cameras, tuple(spec.id for spec in planner.rig.lidars), planner.rig)
-    plans, steers, actors = plan_along(planner, recording, samples)
+    plans, steers, actors = plan_along(planner, recording, samples_of(planner, recording))
     return {**score_along(recording, plans, steers, actors, planner.rig, horizons), "incomplete": recording.incomplete}
 
 

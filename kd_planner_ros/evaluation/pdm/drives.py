@@ -18,6 +18,7 @@ from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.core.records import Trajectory
 from kd_planner_ros.core.timeline import POSE_COLUMNS, STAMP_TOLERANCE_NS
 from kd_planner_ros.evaluation.pdm.recorded import RecordedScenes, read_scenes
+from kd_planner_ros.evaluation.recorded_drives import SAME_M, drive_name, samples_of
 from kd_planner_ros.world.maps import load_map
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 Plans = Mapping[int, Trajectory]
 """The plan at each stamp of one drive."""
-SAME_M = 1.0
-"""Two recordings of one drive have the car at most so far apart at the same time."""
 
 
 @dataclass
@@ -73,7 +72,7 @@ def read_drives(sources: Sequence[Source], steps: int, every_s: float, disturbed
     roads: dict[str, RoadMap] = {}
     for source in sources:
         with open_bag(source) as recording:
-            name = _name_of(recording)
+            name = drive_name(recording)
             if name in drives:
                 _require_same(drives[name], recording)
                 drives[name].sources.append(source)
@@ -82,14 +81,6 @@ def read_drives(sources: Sequence[Source], steps: int, every_s: float, disturbed
             roads[spec] = roads.get(spec) or load_map(spec)
             drives[name] = DriveScenes(name, [source], read_scenes(recording, roads[spec], steps, every_s, disturbed))
     return [drives[name] for name in sorted(drives)]
-
-
-def _name_of(recording: Recording) -> str:
-    """What a drive is called: map, route and seed as our recorder notes them, so that recordings of one drive with different sensors
-    have one name; a recording without such notes is a drive by itself."""
-    facts = recording.custom_data
-    words = [str(facts.get(key, "")) for key in ("map", "route", "seed", "weather", "disturbed", "student")]
-    return "_".join(filter(None, words)) if all(words[:3]) else str(recording.path)
 
 
 def _require_same(drive: DriveScenes, recording: Recording) -> None:
@@ -133,10 +124,7 @@ class _Unfit(Exception):
 
 
 def _plans_in(planner: Planner, recording: Recording, wanted: np.ndarray) -> dict[int, Trajectory]:
-    from kd_planner_ros.bags.cameras import samples_for
-
-    cameras = tuple(spec.id for spec in planner.rig.cameras) or recording.cameras[:1]
-    samples = samples_for(recording, cameras, tuple(spec.id for spec in planner.rig.lidars), planner.rig)
+    samples = samples_of(planner, recording)
     plans: dict[int, Trajectory] = {}
     planner.reset()
     try:

@@ -43,9 +43,10 @@ def test_each_row_is_trained_with_three_seeds_and_drives_with_its_own():
                 method = config.options("instance_imitation")
                 assert (method.trajectory_weight > 0.0, method.distribution_weight > 0.0) == (label == "explicit",) * 2
             assert (own.generative, own.reinforcement != "off", own.rule_scores) == (generative, reinforced, ruled)
-            assert own.frozen_perception and Path(str(config.warm_start)).name == "distilldrive_perception"
+            assert own.frozen_perception and Path(str(config.warm_start)).name == "distilldrive_lights"
             (stage,) = stages_of(config)
             assert not any(stage.covers(name) for name in FROZEN)
+    assert RECIPE["distilldrive_lights"].warm_start == "distilldrive_perception"
     assert all(stage.covers(name) for name in FROZEN for stage in stages_of(config_of(RECIPE["distilldrive_perception"])))
 
 
@@ -92,7 +93,7 @@ def test_the_lengths_fit_the_shared_recordings():
 def test_the_plans_of_the_same_models_are_compared_with_recordings(tmp_path):
     plans = find_spec("distilldrive_plans")
     assert plans.recipe == SPEC.recipe and set(plans.labels) == set(SPEC.labels)
-    (tmp_path / "town05").mkdir()
+    (tmp_path / "town05_plans").mkdir()
     run = begin(BenchmarkConfig(benchmark="distilldrive_plans", recordings_dir=tmp_path, models_dir=tmp_path))
     assert "distilldrive_teacher" in run.wanted and list(run.seeds("full_2")) == [0]
 

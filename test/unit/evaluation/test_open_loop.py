@@ -12,14 +12,16 @@ from support.networks import write_card
 from support.plans import straight, users
 
 from kd_planner_ros.bags.reader import open_bag
+from kd_planner_ros.bags.source import find_sources
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.cli import main as cli
-from kd_planner_ros.core.errors import BagError, PlannerError
+from kd_planner_ros.core.errors import BagError, PlannerError, SensorError
 from kd_planner_ros.core.records import Frame, Plan, Trajectory
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.evaluation import open_loop
 from kd_planner_ros.evaluation.metrics import score_plans
 from kd_planner_ros.evaluation.open_loop import OpenLoopConfig
+from kd_planner_ros.evaluation.recorded_drives import by_drive
 from kd_planner_ros.networks.planner import Planner
 
 TIMES = np.array([0.5, 1.0, 1.5, 2.0])
@@ -95,6 +97,43 @@ def test_run_over_a_folder_of_recordings(tmp_path):
     assert result["planner"] == "constant_velocity" and result["bags"] == 2 and result["plans"] == 24
     assert result["l2_m"]["2"] > result["l2_m"]["0.5"] > 0.0 and 0.0 < result["steer_mae"] < 1.0
     assert result["counted"]["2"][0] == 16
+
+
+class _Bright(_Arc):
+    """Made for the bright pictures of another camera."""
+
+    def plan(self, frame: Frame) -> Plan:
+        if frame.images["front"].mean() < 150.0:
+            raise SensorError("a bright picture", "a dark one", "take another camera")
+        return super().plan(frame)
+
+
+def test_each_planner_gets_the_recording_of_a_drive_that_has_its_sensors(tmp_path, monkeypatch, capsys):
+    """Three recordings of one drive: the last two have bright pictures."""
+    write_bag(tmp_path / "a", rate=0.2, seconds=4.0, every=20)
+    monkeypatch.setattr("support.bags.picture", lambda rate, rng: np.full((HEIGHT, WIDTH, 3), 200, np.uint8))
+    for name, every in (("b", 10), ("c", 20)):
+        write_bag(tmp_path / name, rate=0.2, seconds=4.0, every=every)
+    for kind, plans in ((_Arc, 4), (_Bright, 8)):
+        monkeypatch.setattr("kd_planner_ros.runtime.load.load_planner", lambda *words, kind=kind: kind(0.2, 0.75))
+        result = open_loop.run(OpenLoopConfig(tmp_path), progress=False)
+        assert (result["bags"], result["same_drive"], result["plans"]) == (1, 2, plans)
+        assert result["l2_m"]["1"] == pytest.approx(0.75, abs=2e-3)
+    assert cli.main(["evaluate", "open-loop", "--bag", str(tmp_path)]) == 0
+    assert "2 recordings show a drive that another one shows too" in capsys.readouterr().out
+
+
+def test_a_drive_without_a_recording_of_the_sensors_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("kd_planner_ros.runtime.load.load_planner", lambda *words: _Bright(0.2))
+    for name in "ab":
+        write_bag(tmp_path / name, rate=0.2, seconds=2.0)
+    with pytest.raises(BagError, match="with the sensors of 'arc'; got none of 2: expected a bright picture"):
+        open_loop.run(OpenLoopConfig(tmp_path), progress=False)
+
+
+def test_drives_of_one_name_on_other_ways_are_two(tmp_path):
+    sources = find_sources([write_bag(tmp_path / name, rate=rate, seconds=2.0) for name, rate in (("a", 0.2), ("b", 0.21), ("c", -0.9))])
+    assert by_drive(sources) == [sources[:2], sources[2:]], "1 m apart at most"
 
 
 def test_the_only_camera_may_have_another_name(tmp_path):

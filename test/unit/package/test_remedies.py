@@ -32,7 +32,7 @@ USERS = {  # room or module: the commands that reach it, most special first
     "distill": ("train",), "networks": ("train",), "record": ("record",), "evaluation/benchmark": ("benchmark",),
     "evaluation/closed_loop": ("evaluate closed-loop",), "evaluation/worker": ("evaluate closed-loop",),
     "evaluation/compare": ("evaluate compare",), "evaluation/drives": MEASURERS,
-    "evaluation/horizons": ("evaluate open-loop", "evaluate pdms"),
+    "evaluation/horizons": ("evaluate open-loop", "evaluate pdms"), "evaluation/recorded_drives": ("evaluate open-loop",),
     "evaluation/latency_sweep": ("evaluate latency-sweep",), "evaluation/latency": ("evaluate closed-loop",),
     "evaluation/open_loop": ("evaluate open-loop",), "evaluation/pdm": ("evaluate pdms",), "evaluation/dense": ("evaluate dense",),
     "evaluation/cooperative": ("benchmark",),
@@ -58,6 +58,7 @@ ELSEWHERE = {  # (module, option): why another command's option is meant
     ("bags/scenes", "--plankd.no-safe-attention"): "of 'kd-planner train', which alone reads the scenes",
     ("distill/methods/plankd/bev_frames", "--maps-dir"): "of 'explain' and 'benchmark', which the sentence names beside train's",
     ("evaluation/pdm/run", "--no-disturb"): "of 'kd-planner record', which the sentence names",
+    ("evaluation/recorded_drives", "--network"): "of 'kd-planner record', which the sentence names",
     ("evaluation/explain_state", "--method"): "of 'kd-planner train', which wrote the folder",
     ("evaluation/benchmark/training", "--name"): "of 'kd-planner train', which the sentence names",
 }
