@@ -124,6 +124,16 @@ def test_stages_train_what_they_name(config):
     assert all(len(slot.entries) == 2 for slot in learner.task.slots._slots), "both remember"
 
 
+def test_every_stage_learns_in_half_precision(config):
+    learner = learner_of(student(config, precision="bf16"))
+    samples = Samples(build_shards(find_bags(config.bags), config.cache, learner.task, progress=False))
+    for number in range(3):
+        if number:
+            learner.begin_stage(number)
+        values = learner.step(learner.prepare(samples, np.array([0, 3]), number, np.array([True, True])), number, 1e-4)
+        assert np.isfinite(list(values.values())).all(), learner.stage.name
+
+
 def test_a_student_without_signals_has_no_stage_for_lights(config):
     blind = learner_of(student(config, signals=False))
     assert [(stage.name, stage.share) for stage in blind.plan.stages] == [("perception", 0.6), ("planning", 0.4)]
