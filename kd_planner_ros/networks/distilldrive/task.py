@@ -99,7 +99,7 @@ class SceneTask(LearningTask):
         own, ramped = self.weights, () if stage is None else stage.ramps
         used = dict(own) if weights is None else {name: min(weight, own[name]) if name in ramped else weight
                                                   for name, weight in weights.items() if name in own}
-        parts = self.parts(outputs, targets, {name for name, weight in used.items() if weight})
+        parts = self.parts(single_precision(outputs), targets, {name for name, weight in used.items() if weight})
         total = sum((used[name] * part for name, part in parts.items()), outputs["offsets"].new_zeros(()))
         return Loss(total, {name: part.detach() for name, part in parts.items()}, len(targets["plan"]))
 
@@ -185,6 +185,11 @@ class SceneTask(LearningTask):
 def _commands(rows: np.ndarray) -> np.ndarray:
     """Index [B] in ``COMMANDS`` of samples' ``rows``."""
     return command_rows(rows["target"], rows["command"], rows["speed"])
+
+
+def single_precision(outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``outputs``, which may be half precision, for modules that read them outside of the network."""
+    return {name: one.float() if one.is_floating_point() else one for name, one in outputs.items()}
 
 
 def _over(values: Tensor, known: Tensor) -> Score:

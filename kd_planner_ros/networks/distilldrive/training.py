@@ -31,7 +31,7 @@ from kd_planner_ros.networks.distilldrive.rules import rule_figures, rule_loss
 from kd_planner_ros.networks.distilldrive.scene import Caps, scene_arrays
 from kd_planner_ros.networks.distilldrive.shown import shown_users
 from kd_planner_ros.networks.distilldrive.sight import FOUND
-from kd_planner_ros.networks.distilldrive.task import PLANNING, SceneTask
+from kd_planner_ros.networks.distilldrive.task import PLANNING, SceneTask, single_precision
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.networks.training import OptimiserDefaults, Score, Stage
 
@@ -178,10 +178,10 @@ class DistillDriveTask(SceneTask):
         with a draw of the latent variable, which knows the future; distillation and the rules (``rule_loss``) judge those of run time."""
         parts, pairs = box_losses(outputs, targets)
         if wanted & HEAT.keys() and self._heat is not None and "pyramid" in outputs:
-            logits, depths = self._heat(outputs["pyramid"].float())
+            logits, depths = self._heat(outputs["pyramid"])
             parts |= heat_losses(logits, depths, targets)
         if wanted & LIGHT.keys() and self._light is not None:
-            parts["light"] = light_loss(self._light(outputs["front"].float()), light_ahead(targets))
+            parts["light"] = light_loss(self._light(outputs["front"]), light_ahead(targets))
         if wanted & LINES:
             parts |= line_losses(outputs, targets, self.processor.config)
         if wanted <= PERCEPTION.keys() | LIGHT.keys():
@@ -211,7 +211,8 @@ class DistillDriveTask(SceneTask):
             asked = targets["shown"][row][there]
             found, total = found + float(near[asked].any(1).sum()), total + float(asked.sum())
             wrong, shown = wrong + float((~near.any(0)).sum()), shown + len(boxes)
-        lights = {} if self._light is None else light_figures(self._light(outputs["front"].float()), light_ahead(targets))
+        outputs = single_precision(outputs)
+        lights = {} if self._light is None else light_figures(self._light(outputs["front"]), light_ahead(targets))
         return {**super().figures(outputs, targets), **lights, "agents_found": (found, total), "agents_false": (wrong, shown),
                 "lines_found": _lines_found(outputs, targets),
                 **(rule_figures(outputs, targets, self.processor.config) if "rules" in outputs else {})}
