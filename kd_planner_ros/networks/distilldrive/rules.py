@@ -25,7 +25,7 @@ TICK_S = 0.25
 AHEAD_S = (0.0, 0.3, 0.6, 0.9)
 """TTC: the car that goes on straight is looked at so much later."""
 STANDING_MPS, STILL_MPS = 0.05, 0.005
-"""Who is at most so fast stands in a collision; below the second speed nothing is about to happen."""
+"""A road user of at most the first speed stands when it is hit; below the second one no collision is imminent."""
 MOVES_M = 0.3
 """A shorter way in a step does not say where a heading points."""
 EDGE_M = 0.05

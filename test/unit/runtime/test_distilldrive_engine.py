@@ -54,7 +54,7 @@ def test_a_drive_is_planned_alike_with_the_memory_in_use(planners):
             assert np.abs(one - other).max() <= TOLERANCE["float32"] * (1.0 + np.abs(other).max()), (tick, name)
         assert found.detections.rows["id"].tolist() == wanted.detections.rows["id"].tolist() and len(found.detections.rows)
         assert np.allclose(found.lines.points, wanted.lines.points, atol=1e-2)
-    assert remembered == 7, "0.5 s after the first frame"
+    assert remembered == 8, "0.4 s after the first frame"
 
 
 def test_a_missing_camera_is_masked_alike(planners):
