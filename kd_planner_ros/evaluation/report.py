@@ -13,10 +13,12 @@ import numpy as np
 from PIL import Image
 
 from kd_planner_ros import __version__
+from kd_planner_ros.core.card import CARD
 from kd_planner_ros.core.files import write_text
-from kd_planner_ros.evaluation import animation, plots, report_radio
+from kd_planner_ros.evaluation import animation, plots, report_facts, report_radio
 from kd_planner_ros.evaluation.overlay import project, ribbon
 from kd_planner_ros.evaluation.run_folder import Run, read_run
+from kd_planner_ros.evaluation.score import outcome
 from kd_planner_ros.runtime.facts import card_by_name
 
 KEY_PICTURES = 6
@@ -28,7 +30,8 @@ def write(run_dir: Path) -> Path:
     """Write ``report.html`` and ``drive.webp`` into the run folder ``run_dir``; gives back the page's path.
 
     The page needs no network. Key pictures, plots and map are inside it; the film strip and the animation are files
-    beside it. A drive that was cut short, has no pictures or no plans gives a page that says so.
+    beside it, and so is ``card.json``, a copy of the planner's card. A drive that was cut short, has no pictures or no plans gives a
+    page that says so.
 
     Raises:
         ConfigError: ``run_dir`` is no run folder.
@@ -38,11 +41,15 @@ def write(run_dir: Path) -> Path:
     environment = jinja2.Environment(loader=jinja2.PackageLoader("kd_planner_ros.evaluation"), autoescape=True,
                                      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     drawing, view = plots.route_map(run)
+    card = dict(run.info.card) or card_by_name(run.info.planner, str(run.info.facts.get("model", "")))
+    if card:
+        write_text(run.folder / CARD, json.dumps(card, indent=2, sort_keys=True) + "\n")
     page = environment.get_template("report.html.j2").render(
         run=run, version=__version__, animated=animated, left=plots.LEFT, right=plots.RIGHT, width=plots.PLOT_SIZE[0],
         cards=score_cards(run), status=_status(run), map=drawing,
         legend=plots.speed_levels(run.telemetry["speed_mps"]).tolist(), charts=_charts(run),
-        events=_events(run), pictures=_key_pictures(run), strips=_strips(run), facts=_facts(run), weather=_weather(run),
+        events=_events(run), pictures=_key_pictures(run), strips=_strips(run), weather=_weather(run),
+        facts=report_facts.facts_of(run, card), groups=report_facts.score_groups(card), card=CARD if card else "",
         radio=report_radio.of_drive(run, KEY_PICTURES),
         film=json.dumps(_film(run, view)).replace("</", "<\\/"))
     path = run.folder / "report.html"
@@ -80,7 +87,7 @@ def score_cards(run: Run) -> list[dict[str, str]]:
 
 
 def _status(run: Run) -> str:
-    return record(run).get("status") or "the drive has not ended"
+    return outcome(record(run).get("status") or "the drive has not ended")
 
 
 def _weather(run: Run) -> str:
@@ -138,33 +145,6 @@ def _strips(run: Run) -> list[dict[str, str]]:
     chosen = sorted({stamps[round(i)] for i in np.linspace(0, len(stamps) - 1, min(KEY_PICTURES, len(stamps)))})
     return [{"uri": "data:image/png;base64," + base64.b64encode(run.strips[stamp].read_bytes()).decode(), "time": f"{stamp / 1000:.1f} s"}
             for stamp in chosen]
-
-
-def _facts(run: Run) -> list[tuple[str, str]]:
-    """Name and value of everything known about the planner and the drive."""
-    card = dict(run.info.card) or card_by_name(run.info.planner, str(run.info.facts.get("model", "")))
-    rows = [("planner", run.info.planner)]
-    if card is None:
-        rows.append(("weights", "unknown: the planner's card cannot be read any more"))
-    rows += [(key.replace("_", " "), _plain(card[key])) for key in
-             ("network", "parameters", "weights_version", "weights_sha256", "licence", "config", "training", "scores")
-             if card and card.get(key)]
-    if card == {}:
-        rows.append(("weights", "none: this planner has nothing learned"))
-    rows += [("map", run.info.route.town), ("route", run.info.route.name), ("seed", str(run.info.seed))]
-    if run.info.camera:
-        spec = run.info.camera
-        rows.append(("camera", f"{spec.id}: {spec.width} x {spec.height}, {spec.fov_deg:g}° wide, at x {spec.pose.x:g} m, "
-                               f"z {spec.pose.z:g} m"))
-    return rows + [(key.replace("_", " "), _plain(value)) for key, value in run.info.facts.items()]
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(inner)}" for key, inner in value.items())
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return f"{value:,}".replace(",", " ") if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def _film(run: Run, view: plots.MapView) -> dict[str, Any]:

@@ -11,6 +11,7 @@
 ``v2x.jsonl``       what the V2X gateway let through, by ``v2x/log.py``; ``roadside/`` holds its pictures; may be absent
 ``v2x_rejected.jsonl`` the newest messages that the gateway refused, by ``v2x/evidence.py``; may be absent
 ``statistics.json`` the leaderboard's statistics of this route, by ``evaluation/score.py``
+``card.json``       the planner's card when the report was written; absent without weights
 ==================  ====================================================================================
 
 Rows are written as they happen, so a drive that is killed leaves a folder that can still be read.
@@ -29,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.core.card import CARD
 from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.files import write_bytes, write_text, writing
@@ -84,22 +86,39 @@ def lock_settings(path: Path, facts: Mapping[str, Any], kind: str, legacy: Mappi
     write_text(path, json.dumps(dict(facts), indent=1, sort_keys=True) + "\n")
 
 
-def require_free(folder: Path, kind: str, marks: Collection[str] = ()) -> None:
-    """Refuse a folder that holds other files than those of a run of ``kind`` (a word for the sentence), which has all of ``marks``.
-    Hidden files do not count.
+def require_free(folder: Path, kind: str) -> None:
+    """Refuse a folder that holds files for a run of ``kind`` (a word for the sentence). Hidden files do not count.
 
     Raises:
         ConfigError: a file stands in the folder's place, or it names one of the other files.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"a folder for the {kind} at {folder}", "a file", "give another --out")
-    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
-    if names and not (marks and set(marks) <= set(names)):
+    if names := _names(folder, kind, "--out"):
         raise ConfigError(f"an empty folder, or one of an earlier {kind}, at {folder}",
                           f"one with other files, for example {names[0]}", "give another --out")
 
 
-_MADE_LATER = ("lanes.json", "statistics.json", "drive.json", "drive.webp", "report.html", v2x_log.FILE_NAME, evidence.FILE_NAME)
+def require_undriven(folder: Path, option: str, leavings: Collection[str] = ()) -> None:
+    """Refuse a folder that holds a drive, as ``ros2 bag record -o`` refuses any that exists, or other files; one with all of ``leavings``
+    is what a drive left that never began. ``option`` names the folder in the sentence.
+
+    Raises:
+        ConfigError: a file stands in the folder's place, it holds a drive, or it names one of the other files.
+    """
+    names = _names(folder, "drive", option)
+    if "run.json" in names:
+        raise ConfigError(f"a new or empty folder at {folder}", "that of an earlier drive", f"give another {option}, or delete the folder")
+    if names and not (leavings and set(leavings) <= set(names)):
+        raise ConfigError(f"a new or empty folder at {folder}", f"one with files, for example {names[0]}", f"give another {option}")
+
+
+def _names(folder: Path, kind: str, option: str) -> list[str]:
+    """The names in ``folder`` but hidden ones, sorted; none where it does not exist yet."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"a folder for the {kind} at {folder}", "a file", f"give another {option}")
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+
+
+_MADE_LATER = ("lanes.json", "statistics.json", "drive.json", "drive.webp", "report.html", CARD, v2x_log.FILE_NAME, evidence.FILE_NAME)
 _PICTURES = (("frames", "*.jpg"), ("perception", "*.png"), (v2x_log.PICTURES, "*.jpg"))
 
 

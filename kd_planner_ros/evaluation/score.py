@@ -36,6 +36,11 @@ LABELS = ("Avg. driving score", "Avg. route completion", "Avg. infraction penalt
           "Off-road infractions", "Route deviations", "Route timeouts", "Agent blocked")
 
 
+def outcome(status: str) -> str:
+    """The leaderboard's ``status`` of a route in the words of reports and consoles: "Started" is a drive that was ended early."""
+    return {"Started": "stopped before the end"}.get(status, status)
+
+
 @dataclass(frozen=True)
 class RouteRecord:
     """One drive in the leaderboard's terms. Scores in per cent, ``score_penalty`` in [0, 1], lengths in metres,

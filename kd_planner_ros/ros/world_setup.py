@@ -141,12 +141,11 @@ def begin_sentence(params: WorldParams) -> str:
 
 def end_sentence(params: WorldParams, facts: Mapping[str, Any]) -> str:
     """What came of the drive with the facts of ``RouteMonitor.result``: outcome, scores and run folder."""
-    from kd_planner_ros.evaluation.score import route_record
+    from kd_planner_ros.evaluation.score import outcome, route_record
 
     record = route_record(facts, seed=params.seed)
-    outcome = {"Started": "stopped before the end"}.get(record.status, record.status)
     folder = f"run folder {Path(params.run_dir).resolve()}" if params.run_dir else "no run folder"
-    return (f"finished: {outcome}, route {record.score_route:.1f} %, driving score {record.score_composed:.1f}, "
+    return (f"finished: {outcome(record.status)}, route {record.score_route:.1f} %, driving score {record.score_composed:.1f}, "
             f"{len(facts['events'])} infractions; {folder}")
 
 

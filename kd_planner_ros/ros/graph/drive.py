@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 from kd_planner_ros.core.errors import ConfigError, PlannerError
 from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.files import write_text
-from kd_planner_ros.evaluation.run_folder import require_free
+from kd_planner_ros.evaluation.run_folder import require_undriven
 from kd_planner_ros.networks.planner import PLANNER
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph.checks import check_nodes
@@ -35,7 +35,7 @@ from kd_planner_ros.runtime.facts import own_folder, planner_facts, resolve_plan
 
 QUIET_S = 10.0
 DRIVE_FILES = ("sensors.json", "graph")
-"""What every drive leaves in its folder, however it ended: a later drive may take their place."""
+"""What a drive leaves in its folder that ended before the car could move: a later drive may take their place."""
 
 
 def _option(default: Any, text: str, **more: Any) -> Any:
@@ -68,7 +68,7 @@ class DriveConfig:
     carla_profile: str = _option("carla_bridge", "topic names and message types, a file of config/profiles/ or a path to one")
     role_name: str = _option("", "CARLA role name of the ego; empty: the profile's")
     caption: bool = _option(False, "the planner publishes in words what it sees in its front view: a V2X-VLM that was taught captions")
-    out: str = _option("", "folder to write; empty: runs/<date and time>", metavar="DIR")
+    out: str = _option("", "folder to write, a new or an empty one; without it runs/<date and time>", metavar="DIR")
     report: bool = _option(True, "write report.html and the animation at the end")
     asked: Mapping[str, str] = field(default_factory=dict, metadata={"cli": False})  # of further_arguments
 
@@ -81,9 +81,8 @@ def further_arguments() -> list[Argument]:
 
 
 class DriveReport(TypedDict):
-    """What came of it. Times in seconds; ``statistics`` is the leaderboard's summary of this route; ``sim_per_wall`` is
-    simulated time over wall time while driving; ``troubles`` lists the error sentences of the diagnostics; ``interrupted``: Ctrl-C or
-    SIGTERM ended it."""
+    """What came of it. Times in seconds; ``status`` in the words of ``score.outcome``; ``sim_per_wall`` is simulated time over wall time
+    while driving; ``troubles`` lists the error sentences of the diagnostics; ``interrupted``: Ctrl-C or SIGTERM ended it."""
 
     run_dir: str
     status: str
@@ -130,7 +129,7 @@ def drive(config: DriveConfig) -> DriveReport:
                                  fallback_planner=second_name, fallback_dir=models_dir, threads=config.threads, world_parameters=world,
                                  fallback_period_s=1.0 / second.rate_hz if second else 0.0, asked=roadside.asked_with(rig)))
     check_nodes(nodes)
-    require_free(run_dir, "drive", DRIVE_FILES)
+    require_undriven(run_dir, "--out", DRIVE_FILES)
     run_dir.mkdir(parents=True, exist_ok=True)
     write_objects(run_dir / "sensors.json", rig, profile.role_name)
     outcome = _run(nodes, run_dir, environment, profile.topics["diagnostics"])
@@ -231,7 +230,7 @@ def _await_standstill(monitor: Any, world_gone: bool, longest_s: float = 10.0) -
 
 def _conclude(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> DriveReport:
     """Write ``drive.json`` and the report. What ended the drive early is raised, whatever fails after it."""
-    from kd_planner_ros.evaluation.score import read_records
+    from kd_planner_ros.evaluation import score
 
     report, unreported = _report(config, run_dir, outcome)
     if outcome.failure is not None:
@@ -240,9 +239,9 @@ def _conclude(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> DriveRep
         if outcome.interrupted:
             raise KeyboardInterrupt
         raise ConfigError(f"statistics in {run_dir}", "none", f"see the logs in {run_dir / 'graph'}")
-    record = read_records(run_dir / "statistics.json")[0]
+    record = score.read_records(run_dir / "statistics.json")[0]
     result = DriveReport(
-        run_dir=str(run_dir), status=record.status, driving_score=record.score_composed,
+        run_dir=str(run_dir), status=score.outcome(record.status), driving_score=record.score_composed,
         route_completion=record.score_route, infraction_score=record.score_penalty, sim_s=record.duration_game_s,
         wall_s=round(outcome.wall_s, 2), sim_per_wall=outcome.sim_per_wall, unanswered_ticks=outcome.unanswered,
         stop_s=round(outcome.stop_s, 2), troubles=outcome.troubles, report=report, interrupted=outcome.interrupted)
@@ -250,8 +249,7 @@ def _conclude(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> DriveRep
     if unreported is not None:
         raise unreported
     _tell_scenarios(record.notes.get("scenarios", ()))
-    how = {"Started": "stopped before the end"}.get(record.status, record.status)
-    _say(f"{how}: route {record.score_route:.1f} %, driving score {record.score_composed:.1f}; "
+    _say(f"{result['status']}: route {record.score_route:.1f} %, driving score {record.score_composed:.1f}; "
          f"{report or run_dir}")
     if outcome.lost is not None:
         raise outcome.lost

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError
-from kd_planner_ros.evaluation.run_folder import require_free
+from kd_planner_ros.evaluation.run_folder import require_undriven
 from kd_planner_ros.networks.planner import PLANNER
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph.arguments import BUILTIN
@@ -102,11 +102,8 @@ def _number(a: Mapping[str, str], name: str, kind: Callable[[str], Any]) -> Any:
 
 
 def _claim(run_dir: Path) -> None:
-    """Make the run folder, or refuse one that holds something else than an earlier drive."""
-    try:
-        require_free(run_dir, "drive", ("run.json",))
-    except ConfigError as error:
-        raise ConfigError(error.expected, error.got, "give another run_dir") from None
+    """Make the run folder, or refuse one that holds a drive or something else."""
+    require_undriven(run_dir, "run_dir")
     run_dir.mkdir(parents=True, exist_ok=True)
 
 

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -235,3 +237,26 @@ def test_a_failed_report_hides_neither_the_first_cause_nor_the_results(tmp_path,
     with pytest.raises(OSError, match="No space left"):
         drive_module._conclude(DriveConfig(), tmp_path, drive_module._Outcome())
     assert json.loads((tmp_path / "drive.json").read_text())["report"] == ""
+
+
+def test_a_drive_that_was_ended_early_says_so_and_keeps_its_folder(tmp_path, monkeypatch):
+    """A second drive into the folder is refused before a process starts; without ``--out`` each has a folder of its own."""
+    from kd_planner_ros.evaluation import score
+
+    def run(nodes, run_dir, *_):
+        assert not (run_dir / "run.json").exists(), "nothing may start in the folder of a drive"
+        record = score.RouteRecord("0", 0, "Started", 20.0, 1.0, {}, 50.0, 50.0, 10.0, 5.0)
+        (run_dir / "statistics.json").write_text(json.dumps(score.statistics([record], 1, [])))
+        (run_dir / "run.json").write_text("{}")
+        return drive_module._Outcome()
+
+    monkeypatch.setattr(drive_module, "_run", run)
+    config = DriveConfig(planner="constant_velocity", report=False, out=str(tmp_path / "run"))
+    assert drive(config)["status"] == "stopped before the end"
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+    assert json.loads(before["drive.json"])["status"] == "stopped before the end"
+    with pytest.raises(ConfigError, match="that of an earlier drive; give another --out, or delete the folder"):
+        drive(config)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()} == before
+    monkeypatch.chdir(tmp_path)
+    assert Path(drive(replace(config, out=""))["run_dir"]).parent == tmp_path / "runs"

@@ -198,6 +198,9 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
             drive(tmp_path / "a", word)
     drive(tmp_path / "a", f"params_file:={tmp_path / 'mine.yaml'}", f"run_dir:={tmp_path / 'free'}")
     assert (tmp_path / "free").is_dir()
+    (tmp_path / "free" / "run.json").write_text("{}")
+    with pytest.raises(KdPlannerError, match="that of an earlier drive; give another run_dir, or delete the folder"):
+        drive(tmp_path / "a", f"run_dir:={tmp_path / 'free'}")
 
 
 def test_a_launch_can_snap_a_routes_key_points(tmp_path):

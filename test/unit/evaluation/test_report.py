@@ -11,7 +11,7 @@ from PIL import Image
 from support.runs import write_run
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.evaluation import animation, plots, report, report_radio
+from kd_planner_ros.evaluation import animation, plots, report, report_facts, report_radio
 from kd_planner_ros.evaluation.run_folder import read_run
 
 
@@ -152,3 +152,48 @@ def test_the_card_is_read_by_the_planners_name(tmp_path):
     for planner, text in (("tcp64_7m6", "weights sha256"), ("constant_velocity", "nothing learned"), ("gone", "cannot be read any more")):
         (made / "run.json").write_text(json.dumps({**facts, "planner": planner, "card": {}}))
         assert text in report.write(made).read_text()
+
+
+def rows_of(page):
+    """The cells of every table row of the page, without tags."""
+    rows = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.S) for row in re.findall(r"<tr>(.*?)</tr>", page, re.S)]
+    return [[re.sub(r"<[^>]+>", " ", cell).strip() for cell in row] for row in rows]
+
+
+def test_a_cards_scores_are_one_row_each_and_its_training_is_short(tmp_path):
+    card = {"network": "tcp", "parameters": 7_588_237, "training": {
+                "method": "plankd", "teacher": {"name": "wise"}, "start": {"name": "older", "sha256": "1" * 64}, "seed": 2020,
+                "epochs": 0.36, "steps": 1516, "finished": False, "planned": {"epochs": 2.0}, "recipe": {"stages": [{"lr": 0.1}]},
+                "data": {"maps": ["Town01", "Town03"], "recordings": 286, "samples": 42416, "held_out_routes": ["a", "b"]}},
+            "scores": {"closed_loop_default_town": {"driving_score": 81.032, "seeds": [0], "routes": 10, "std": {"driving_score": 0.0}},
+                       "closed_loop_town05_short": {"driving_score": 72.125, "seeds": [0, 1, 2], "std": {"driving_score": 10.37},
+                                                    "command": "kd-planner benchmark <x>"}, "steering": 0.5}}
+    made = write_run(tmp_path, seconds=0.5, pictures=False)
+    facts = json.loads((made / "run.json").read_text())
+    (made / "run.json").write_text(json.dumps({**facts, "seed": 2020, "card": card}))
+    page = report.write(made).read_text()
+    rows = rows_of(page)
+    assert [row for row in rows if row[0] in ("driving score", "steering")][:4] == [
+        ["driving score", "81.03", ""], ["driving score", "72.12", "10.37"], ["steering"], ["steering", "0.5", ""]]
+    assert ["parameters", "7 588 237"] in rows and ["seed", "2020"] in rows and not any(row[0] == "scores" for row in rows)
+    training = dict(row for row in rows if len(row) == 2)["training"].splitlines()
+    assert training == ["plankd, teacher wise", "started from older", "286 recordings, 42 416 samples", "maps Town01, Town03",
+                        "0.36 epochs, 1516 steps, seed 2020, ended before the 2 epochs planned"]
+    assert "kd-planner benchmark &lt;x&gt;" in page and "[" not in "".join(training) and "held_out" not in page
+    assert 'href="card.json"' in page and json.loads((made / "card.json").read_text()) == card
+    write_run(made, seconds=0.5, pictures=False)
+    assert not (made / "card.json").exists(), "an earlier drive's"
+
+
+@pytest.mark.parametrize("card", [None, {}, {"scores": [], "training": "lost"}, {"scores": {"a": None}, "training": {"teacher": ["x"]}}])
+def test_a_card_of_any_content_gives_rows(tmp_path, card):
+    run = read_run(write_run(tmp_path, seconds=0.0))
+    assert ("planner", "tcp_student") in report_facts.facts_of(run, card) and isinstance(report_facts.score_groups(card), list)
+
+
+def test_a_drive_that_was_ended_early_says_so(tmp_path):
+    made = write_run(tmp_path, seconds=0.5, pictures=False)
+    facts = json.loads((made / "statistics.json").read_text())
+    facts["_checkpoint"]["records"][0]["status"] = "Started"
+    (made / "statistics.json").write_text(json.dumps(facts))
+    assert '<p class="status">stopped before the end</p>' in report.write(made).read_text()
