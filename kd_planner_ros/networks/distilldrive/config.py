@@ -108,6 +108,7 @@ class SceneConfig:
         ego_length_m, ego_width_m, ego_height_m: of the car; ego_ahead_m: its box's centre before the origin of ``base_link``.
         full_lock_deg: angle of the front wheels at full lock.
         speed: the ego's speed that the planner is given: ``measured``, or ``predicted`` by itself 0.5 s ago, the published method.
+        target: whether the planner is given the route's next point, beside the command; the published one gets the command alone.
         choice: which candidate is the trajectory: that of the least ``expected`` distance to all six by their probabilities, or the
             ``likeliest``, the published method (``decode.preference``).
         memory_s: time between two entries of the memory, whatever the rate; max_memory_s: a memory older than this is dropped.
@@ -126,6 +127,7 @@ class SceneConfig:
     ego_ahead_m: float = 0.0
     full_lock_deg: float = 70.0
     speed: str = MEASURED
+    target: bool = True
     choice: str = EXPECTED
     memory_s: float = 0.5
     max_memory_s: float = 2.0

@@ -10,6 +10,7 @@ from kd_planner_ros.networks.distilldrive.boxes import sine_embedding
 
 DROPOUT = 0.1
 USUAL_MPS = 10.0
+USUAL_M = 20.0
 """Speeds are given in this unit."""
 _OUT = -1e4
 
@@ -111,6 +112,20 @@ class SpeedEncoder(nn.Module):
     def forward(self, speeds: Tensor) -> Tensor:
         """m/s [B] to [B, width]."""
         return self.net(speeds[:, None] / USUAL_MPS)
+
+
+class TargetEncoder(nn.Module):
+    """The route's next point for the ego's queries: where it lies, and its direction, which a far point's place hardly tells."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(5, width), nn.ReLU(), nn.Linear(width, width))
+
+    def forward(self, target: Tensor) -> Tensor:
+        """(x, y, known) [B, 3] in metres, ``base_link``, to [B, width]; zeros where the point is not known, at first."""
+        place, known = target[:, :2] * target[:, 2:], target[:, 2:]
+        direction = place / place.norm(dim=-1, keepdim=True).clamp(min=1e-3)
+        return self.net(torch.cat([place / USUAL_M, direction, known], 1))
 
 
 class PlaceEncoder(nn.Module):

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kd_planner_ros.core.records import Frame
 from kd_planner_ros.geometry.frames import rotation_2d, wrap_angle
 from kd_planner_ros.networks.distilldrive.boxes import STILL
 from kd_planner_ros.networks.distilldrive.config import MEASURED, SceneConfig
@@ -102,14 +103,21 @@ def recalled(entries: Sequence[Entry | None], stamps_ns: Sequence[int], poses: S
     return found
 
 
-def with_speed(past: Mapping[str, Tensor], speeds: np.ndarray, config: SceneConfig) -> dict[str, Tensor]:
-    """``past`` (``recalled``) with the measured ``speeds`` [B] m/s in place of ``ego_speed``, if ``config`` says so; where the speed is not
-    finite, what was predicted stays."""
-    if config.speed != MEASURED:
-        return dict(past)
+def with_ego(past: Mapping[str, Tensor], speeds: np.ndarray, targets: np.ndarray, config: SceneConfig) -> dict[str, Tensor]:
+    """``past`` (``recalled``) with the measured ``speeds`` [B] m/s in place of ``ego_speed``, and with ``target`` [B, 3], the route's next
+    points ``targets`` [B, 2] in ``base_link`` and 1, both if ``config`` says so. Where the speed is not finite, what was predicted stays;
+    where the point is not, ``target`` is zeros."""
     before = past["ego_speed"]
     measured = torch.from_numpy(np.asarray(speeds, np.float32)).to(before.device)
-    return {**past, "ego_speed": torch.where(measured.isfinite(), measured, before)}
+    speed = torch.where(measured.isfinite(), measured, before) if config.speed == MEASURED else before
+    known = np.isfinite(targets).all(1, keepdims=True) & config.target
+    target = np.concatenate([np.where(known, targets, 0.0), known], 1).astype(np.float32)
+    return {**past, "ego_speed": speed, "target": torch.from_numpy(target).to(before.device)}
+
+
+def targets_of(frames: Sequence[Frame]) -> np.ndarray:
+    """The route's next point [B, 2] of each frame in ``base_link``, NaN without one."""
+    return np.array([[np.nan, np.nan] if frame.goal is None else np.asarray(frame.goal.target_point)[:2] for frame in frames], float)
 
 
 class Slots:

@@ -18,7 +18,7 @@ from kd_planner_ros.networks.distilldrive.sight import BANK, Sight, sight_of
 from kd_planner_ros.networks.distilldrive.vision import FrontToken, Neck, build_backbone, widths_of
 
 MEMORY = (*BANK, *PAST)
-INPUTS = ("images", "seen", "projection", "motion", "known", *MEMORY)
+INPUTS = ("images", "seen", "projection", "motion", "known", "target", *MEMORY)
 ANSWERS = ("offsets", "scores", "status", "boxes", "box_logits", "box_confidence", "agent_offsets", "agent_scores", "lines", "line_logits",
            "kept")
 OUTPUTS = (*ANSWERS, *(f"next_{name}" for name in MEMORY))
@@ -38,10 +38,10 @@ class DistillDrive(nn.Module):
         self.planner = Planner(config, spec.planner_layers, config.generative, extra=config.signals,
                                rules=config.rule_scores)
 
-    def forward(self, images: Tensor, seen: Tensor, projection: Tensor, motion: Tensor, known: Tensor, agent_features: Tensor,
-                agent_anchors: Tensor, agent_confidence: Tensor, line_features: Tensor, line_anchors: Tensor, line_confidence: Tensor,
-                agent_queue: Tensor, agent_queue_boxes: Tensor, agent_queue_kept: Tensor, ego_queue: Tensor, ego_queue_boxes: Tensor,
-                ego_queue_kept: Tensor, ego_speed: Tensor, features: bool = False,
+    def forward(self, images: Tensor, seen: Tensor, projection: Tensor, motion: Tensor, known: Tensor, target: Tensor,
+                agent_features: Tensor, agent_anchors: Tensor, agent_confidence: Tensor, line_features: Tensor, line_anchors: Tensor,
+                line_confidence: Tensor, agent_queue: Tensor, agent_queue_boxes: Tensor, agent_queue_kept: Tensor, ego_queue: Tensor,
+                ego_queue_boxes: Tensor, ego_queue_kept: Tensor, ego_speed: Tensor, features: bool = False,
                 found: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Everything that the student says of one instant.
 
@@ -49,6 +49,7 @@ class DistillDrive(nn.Module):
             images: [B, V, 3, H, W] normalised. seen: [B, V], 1 where the camera gave a picture.
             projection: [B, V, 3, 4], ``base_link`` to the shares of each picture (``vision.in_pictures``).
             motion: [B, 5], the ego's way since the memory (``boxes.MOTION``). known: [B], 1 where there is a memory.
+            target: [B, 3], the route's next point in ``base_link`` and 1, or zeros.
             agent_features to line_confidence: the instance bank. agent_queue to ego_speed: the planner's memory (``planning.PAST``).
             found: what ``perceive`` gave before (``sight.FOUND``); of the images the front one alone is then read, and no projection.
 
@@ -71,7 +72,7 @@ class DistillDrive(nn.Module):
                 "ego_queue_boxes": ego_queue_boxes, "ego_queue_kept": (ego_queue_kept > 0.5) & there[:, None],
                 "ego_speed": ego_speed if self.config.speed == MEASURED else torch.where(there, ego_speed, 0.0)}
         tokens, elements = self._tokens(agents, lines)
-        plans = self.planner(tokens, elements, past, motion, front)
+        plans = self.planner(tokens, elements, {**past, "target": target}, motion, front)
         kept = agents.kept
         memory = sight.bank() | self.planner.remember(plans, tokens, past, motion, kept, torch.ones_like(kept, dtype=torch.bool))
         return {**plans, "boxes": agents.anchors, "box_logits": agents.logits, "box_confidence": agents.confidence, "lines": lines.anchors,
@@ -133,4 +134,4 @@ def example_inputs(config: DistillDriveConfig, batch: int = 1) -> dict[str, Tens
     spec = config.spec
     return {"images": torch.zeros(batch, config.cameras, 3, spec.height, spec.width_px), "seen": torch.ones(batch, config.cameras),
             "projection": torch.zeros(batch, config.cameras, 3, 4), "motion": torch.tensor(STILL).expand(batch, MOTION).clone(),
-            "known": torch.zeros(batch), **empty_memory(config, batch)}
+            "known": torch.zeros(batch), "target": torch.zeros(batch, 3), **empty_memory(config, batch)}

@@ -52,6 +52,8 @@ class TrainOptions(RecordedCar):
     speed: str = field(default=MEASURED, metadata={
         "help": "the car's own speed that the planner gets: measured, or predicted by itself 0.5 s before (the published method)",
         "choices": (MEASURED, PREDICTED)})
+    target: bool = field(default=True, metadata={
+        "help": "the planner gets the route's next point beside the command; off: the published method"})
     choice: str = field(default=EXPECTED, metadata={
         "help": "the candidate that is the trajectory: that of the least expected distance to all six by their probabilities, or the "
         "likeliest (the published method)", "choices": (EXPECTED, LIKELIEST)})
@@ -81,7 +83,7 @@ class TrainOptions(RecordedCar):
     camera_z_m: float = field(default=2.3, metadata={"help": "height of the recorded cameras, metres", "above": 0.0})
 
 
-KEPT = ("cameras", "signals", "horizon_s", "speed", "choice", "generative", "rule_scores", "min_cameras", "rescore",
+KEPT = ("cameras", "signals", "horizon_s", "speed", "target", "choice", "generative", "rule_scores", "min_cameras", "rescore",
         "rescore_probability")
 """Options that are fields of the config, under the same names."""
 

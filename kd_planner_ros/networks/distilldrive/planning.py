@@ -32,6 +32,7 @@ from kd_planner_ros.networks.distilldrive.layers import (
     FeedForward,
     PlaceEncoder,
     SpeedEncoder,
+    TargetEncoder,
     WayEncoder,
     head,
     score_head,
@@ -107,6 +108,7 @@ class Planner(nn.Module):
         self.mode_place, self.motion_place = PlaceEncoder(width, norm=True), PlaceEncoder(width, norm=True)
         self.line_place = PlaceEncoder(width)
         self.speed = SpeedEncoder(width) if config.speed == MEASURED else None
+        self.target = TargetEncoder(width) if config.target else None
         self.extra_place = nn.Parameter(torch.zeros(1, 1, width)) if extra else None
         self.layers = nn.ModuleList(PlannerLayer(width, spec.heads, spec.decoupled) for _ in range(layers))
         self.generative = Generative(spec) if generative else None
@@ -123,7 +125,7 @@ class Planner(nn.Module):
         Args:
             past: of ``PAST``, in the old frame: ``agent_queue`` [B, N, Q, D], ``agent_queue_boxes`` [B, N, Q, 10], ``agent_queue_kept``
                 bool [B, N, Q], ``ego_queue`` [B, Q, 18, D], ``ego_queue_boxes`` [B, Q, 10], ``ego_queue_kept`` bool [B, Q], ``ego_speed``
-                [B]; newest entry first.
+                [B]; newest entry first. And ``target`` [B, 3] (``TargetEncoder``).
             motion: [B, 5], the ego's way since then.
             extra: [B, D], a further token beside the map, which the ego's tokens begin with too.
 
@@ -139,7 +141,7 @@ class Planner(nn.Module):
         embeds = torch.cat([self.box_encoder(agents.boxes), self.box_encoder(ego_box)[:, None].expand(-1, CANDIDATES, -1)], 1)
         way = self.way_encoder(self.plan_anchors).flatten(0, 1)
         words = way.expand(batch, -1, -1)
-        tokens = torch.cat([agents.features, self._own(words, past["ego_speed"], extra)], 1)
+        tokens = torch.cat([agents.features, self._own(words, past, extra)], 1)
         queue, queue_at, queue_keep = self._queue(agents, past, motion)
         key_index, key_keep = self._keys(agents, count)
         line_tokens, line_at, line_keep = self._map(lines, extra)
@@ -154,10 +156,11 @@ class Planner(nn.Module):
         return {**found, "tokens": tokens, "embeds": embeds, "agent_modes": modes, "ego_tokens": moved_tokens[:, count:],
                 "ego_boxes": ego_box, "words": words}
 
-    def _own(self, words: Tensor, speed: Tensor, extra: Tensor | None) -> Tensor:
-        """The ego's first tokens [B, 18, D]: the vocabulary, the measured speed, and what the front camera sees, which SparseDrive's ego
-        instance begins with too."""
-        own = words if self.speed is None else words + self.speed(speed)[:, None]
+    def _own(self, words: Tensor, past: Mapping[str, Tensor], extra: Tensor | None) -> Tensor:
+        """The ego's first tokens [B, 18, D]: the vocabulary, the route's next point, the measured speed, and what the front camera sees,
+        which SparseDrive's ego instance begins with too."""
+        own = words if self.target is None else words + self.target(past["target"])[:, None]
+        own = own if self.speed is None else own + self.speed(past["ego_speed"])[:, None]
         return own if extra is None else own + extra[:, None]
 
     def _layer(self, layer: Any, tokens: Tensor, embeds: Tensor, past: tuple[Tensor, ...], keys: tuple[Tensor, Tensor],

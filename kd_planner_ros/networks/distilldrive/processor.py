@@ -18,7 +18,7 @@ from kd_planner_ros.imaging.resize import resize_rgb
 from kd_planner_ros.networks.blocks.inputs import normalise
 from kd_planner_ros.networks.distilldrive.config import COMMANDS, DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.decode import Scene, command_of, make_plan, softmax
-from kd_planner_ros.networks.distilldrive.memory import Entry, Memory, recalled, with_speed
+from kd_planner_ros.networks.distilldrive.memory import Entry, Memory, recalled, targets_of, with_ego
 from kd_planner_ros.networks.distilldrive.model import ANSWERS, MEMORY, empty_memory
 from kd_planner_ros.networks.planner import Processor
 
@@ -127,8 +127,8 @@ class DistillDriveProcessor(Processor[Plan]):
         entries: list[Entry | None] = [None] * len(frames)
         if len(frames) == 1:
             entries = [self._memory.before(frames[0].stamp_ns)]
-        past = with_speed(recalled(entries, [frame.stamp_ns for frame in frames], poses, self._nothing),
-                          np.array([frame.ego.speed_mps for frame in frames]), self.config)
+        past = with_ego(recalled(entries, [frame.stamp_ns for frame in frames], poses, self._nothing),
+                        np.array([frame.ego.speed_mps for frame in frames]), targets_of(frames), self.config)
         if len(frames) == 1:
             entry = entries[0]
             self._given = frames[0].stamp_ns, entry.ids if entry is not None and float(past["known"][0]) else None

@@ -56,7 +56,7 @@ class SceneTask(LearningTask):
 
     def __init__(self, config: SceneConfig, nothing: Mapping[str, Tensor], reinforcement: str, score: str, space: str):
         self.scene_config, self.horizon_s = config, config.horizon_s
-        self.reads = ("speed",) if config.speed == MEASURED else ()
+        self.reads = (*(("speed",) if config.speed == MEASURED else ()), *(("target",) if config.target else ()))
         self.slots = Slots(config, nothing)
         self.truth = (*SceneTask.truth, *(("signals",) if config.signals else ()))
         self._score, self._space = score, space

@@ -21,7 +21,7 @@ from kd_planner_ros.networks.distilldrive.heat import HeatHead, heat_losses
 from kd_planner_ros.networks.distilldrive.lights import WEIGHT as LIGHT
 from kd_planner_ros.networks.distilldrive.lights import LightHead, light_ahead, light_figures, light_loss
 from kd_planner_ros.networks.distilldrive.loss import box_losses, line_losses
-from kd_planner_ros.networks.distilldrive.memory import with_speed
+from kd_planner_ros.networks.distilldrive.memory import with_ego
 from kd_planner_ros.networks.distilldrive.model import empty_memory
 from kd_planner_ros.networks.distilldrive.options import TrainOptions as TrainOptions
 from kd_planner_ros.networks.distilldrive.options import config_fields as config_fields
@@ -165,7 +165,7 @@ class DistillDriveTask(SceneTask):
         """Pictures, projections, what each slot remembers, the speed; ``found`` in place of the pictures of a frozen perception."""
         seen = arrays[KEPT + "seen"] if self.frozen else arrays["seen"]
         past = self.slots.recall(rows["stamp"], arrays["pose"].cpu().numpy(), seen.device)
-        past = with_speed(past, np.where(hidden_speed, np.nan, rows["speed"]), self.processor.config)
+        past = with_ego(past, np.where(hidden_speed, np.nan, rows["speed"]), rows["target"], self.processor.config)
         if self.frozen:
             found = {name: arrays[KEPT + name] for name in FOUND if KEPT + name in arrays}
             front = self.processor.image_tensor([arrays[MAIN]])

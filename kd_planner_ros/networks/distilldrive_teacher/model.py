@@ -17,7 +17,7 @@ from kd_planner_ros.networks.distilldrive_teacher.config import DistillDriveTeac
 
 MEMORY = PAST
 INPUTS = ("boxes", "kinds", "there", "past", "past_known", "future", "future_known", "lines", "line_kinds", "line_there", "motion", "known",
-          *MEMORY)
+          "target", *MEMORY)
 OUTPUTS = ("offsets", "scores", "queries", "status", "agent_offsets", "agent_scores", *(f"next_{name}" for name in MEMORY))
 FEATURES = 9
 """Of a step of a road user: offset, velocity, direction, length and width, and whether it is known."""
@@ -115,7 +115,7 @@ class DistillDriveTeacher(nn.Module):
         self.planner = Planner(config, config.own.planner_layers, generative=False, status_per_mode=config.plan_score == "distribution")
 
     def forward(self, boxes: Tensor, kinds: Tensor, there: Tensor, past: Tensor, past_known: Tensor, future: Tensor, future_known: Tensor,
-                lines: Tensor, line_kinds: Tensor, line_there: Tensor, motion: Tensor, known: Tensor, agent_queue: Tensor,
+                lines: Tensor, line_kinds: Tensor, line_there: Tensor, motion: Tensor, known: Tensor, target: Tensor, agent_queue: Tensor,
                 agent_queue_boxes: Tensor, agent_queue_kept: Tensor, ego_queue: Tensor, ego_queue_boxes: Tensor, ego_queue_kept: Tensor,
                 ego_speed: Tensor, features: bool = False) -> dict[str, Tensor]:
         """Everything that the teacher says of one instant; outputs as the student's where they have its names.
@@ -125,7 +125,7 @@ class DistillDriveTeacher(nn.Module):
             past: [B, A, H, 2], the newest first, and future [B, A, T, 2]: places in ``base_link`` every 0.5 s; 1 in ``..._known`` where
                 they are known.
             lines: [B, L, P, 2], line_kinds int64 [B, L], line_there [B, L].
-            motion, known, agent_queue to ego_speed: the memory, its road users in the order of ``boxes``.
+            motion, known, agent_queue to ego_speed: the memory, its road users in the order of ``boxes``. target: see ``TargetEncoder``.
         """
         valid, remembered = there > 0.5, known > 0.5
         tokens = self.agent_encoder(boxes, valid, past, past_known > 0.5, future, future_known > 0.5)
@@ -137,7 +137,7 @@ class DistillDriveTeacher(nn.Module):
                   "agent_queue_kept": (agent_queue_kept > 0.5) & remembered[:, None, None], "ego_queue": ego_queue,
                   "ego_queue_boxes": ego_queue_boxes, "ego_queue_kept": (ego_queue_kept > 0.5) & remembered[:, None],
                   "ego_speed": ego_speed if self.config.speed == MEASURED else torch.where(remembered, ego_speed, 0.0)}
-        plans = self.planner(agents, elements, memory, motion)
+        plans = self.planner(agents, elements, {**memory, "target": target}, motion)
         new = self.planner.remember(plans, agents, memory, motion, everyone, valid)
         return {**plans, **{f"next_{name}": one for name, one in new.items()}}
 
@@ -160,4 +160,5 @@ def example_inputs(config: DistillDriveTeacherConfig, batch: int = 1) -> dict[st
             "past_known": torch.zeros(batch, agents, config.past_steps), "future": torch.zeros(batch, agents, config.agent_steps, 2),
             "future_known": torch.zeros(batch, agents, config.agent_steps), "lines": torch.zeros(batch, lines, points, 2),
             "line_kinds": torch.zeros(batch, lines, dtype=torch.int64), "line_there": torch.zeros(batch, lines),
-            "motion": torch.tensor(STILL).expand(batch, MOTION).clone(), "known": torch.zeros(batch), **empty_memory(config, batch)}
+            "motion": torch.tensor(STILL).expand(batch, MOTION).clone(), "known": torch.zeros(batch), "target": torch.zeros(batch, 3),
+            **empty_memory(config, batch)}

@@ -13,7 +13,7 @@ from kd_planner_ros.core.notices import report
 from kd_planner_ros.core.records import Frame, Plan
 from kd_planner_ros.networks.distilldrive.config import COMMANDS
 from kd_planner_ros.networks.distilldrive.decode import Scene, command_of, make_plan, softmax
-from kd_planner_ros.networks.distilldrive.memory import Entry, Memory, recalled, with_speed
+from kd_planner_ros.networks.distilldrive.memory import Entry, Memory, recalled, targets_of, with_ego
 from kd_planner_ros.networks.distilldrive.scene import Caps, padded, scene_arrays
 from kd_planner_ros.networks.distilldrive_teacher.config import DistillDriveTeacherConfig
 from kd_planner_ros.networks.distilldrive_teacher.model import MEMORY, empty_memory
@@ -80,8 +80,8 @@ class DistillDriveTeacherProcessor(Processor[Plan]):
             entries = [reordered(self._memory.before(frames[0].stamp_ns), made[0]["ids"].astype(np.int64))]
             self._given = frames[0].stamp_ns, made[0], entries[0] is not None
         poses = [(frame.ego.pose.x, frame.ego.pose.y, frame.ego.pose.yaw) for frame in frames]
-        past = with_speed(recalled(entries, [frame.stamp_ns for frame in frames], poses, self._nothing),
-                          np.array([frame.ego.speed_mps for frame in frames]), self.config)
+        past = with_ego(recalled(entries, [frame.stamp_ns for frame in frames], poses, self._nothing),
+                        np.array([frame.ego.speed_mps for frame in frames]), targets_of(frames), self.config)
         return {**{name: torch.from_numpy(one) for name, one in padded(stacked).items()}, **past}
 
     def decode(self, outputs: Mapping[str, Tensor], frame: Frame) -> Plan:

@@ -14,7 +14,7 @@ from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.networks.distilldrive.config import EXPECTED, LIKELIEST, MEASURED, PREDICTED
 from kd_planner_ros.networks.distilldrive.loss import Pairs
-from kd_planner_ros.networks.distilldrive.memory import with_speed
+from kd_planner_ros.networks.distilldrive.memory import with_ego
 from kd_planner_ros.networks.distilldrive.options import RecordedCar
 from kd_planner_ros.networks.distilldrive.reinforcement import FORMS
 from kd_planner_ros.networks.distilldrive.scene import padded
@@ -42,6 +42,8 @@ class TrainOptions(RecordedCar):
     speed: str = field(default=MEASURED, metadata={
         "help": "the car's own speed that the teacher gets: measured, or predicted by itself 0.5 s before (the published method)",
         "choices": (MEASURED, PREDICTED)})
+    target: bool = field(default=True, metadata={
+        "help": "it gets the route's next point beside the command; off: the published method"})
     choice: str = field(default=EXPECTED, metadata={
         "help": "the candidate that is the trajectory: that of the least expected distance to all six by their probabilities, or the "
         "likeliest (the published method)", "choices": (EXPECTED, LIKELIEST)})
@@ -98,7 +100,7 @@ class DistillDriveTeacherTask(SceneTask):
         ids = arrays["ids"].cpu().numpy().astype(np.int64)
         entries = [reordered(entry, own) for entry, own in zip(self.slots.entries(rows["stamp"]), ids, strict=True)]
         past = self.slots.recall(rows["stamp"], arrays["pose"].cpu().numpy(), device, ids, entries)
-        past = with_speed(past, np.where(hidden_speed, np.nan, rows["speed"]), self.scene_config)
+        past = with_ego(past, np.where(hidden_speed, np.nan, rows["speed"]), rows["target"], self.scene_config)
         return {**{name: torch.from_numpy(one).to(device) for name, one in scene.items()}, **past}
 
     def parts(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
@@ -113,7 +115,8 @@ class DistillDriveTeacherTask(SceneTask):
 def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """Size and switches; no camera shapes a teacher."""
     return {"size": size, "agent_input": options.agent_input, "signals": options.signals, "horizon_s": options.horizon_s,
-            "speed": options.speed, "choice": options.choice, "plan_score": options.plan_score, **options.car_fields()}
+            "speed": options.speed, "target": options.target, "choice": options.choice, "plan_score": options.plan_score,
+            **options.car_fields()}
 
 
 def build_task(processor: DistillDriveTeacherProcessor, options: TrainOptions = TrainOptions()) -> DistillDriveTeacherTask:

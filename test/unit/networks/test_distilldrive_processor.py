@@ -26,7 +26,7 @@ from kd_planner_ros.networks.distilldrive.decode import (
     seen_lines,
     seen_users,
 )
-from kd_planner_ros.networks.distilldrive.memory import Entry, Memory, Slots, motion_since, with_speed
+from kd_planner_ros.networks.distilldrive.memory import Entry, Memory, Slots, motion_since, targets_of, with_ego
 from kd_planner_ros.networks.distilldrive.model import OUTPUTS, build_model, empty_memory, example_inputs
 from kd_planner_ros.networks.distilldrive.processor import DistillDriveProcessor, projection
 from kd_planner_ros.networks.distilldrive_teacher.config import DistillDriveTeacherConfig
@@ -367,9 +367,12 @@ def test_the_teacher_reads_the_scene_and_knows_road_users_again():
 
 def test_the_measured_speed_takes_the_place_of_the_predicted_one_where_it_is_known():
     past = {"ego_speed": torch.tensor([1.0, 2.0]), "known": torch.ones(2)}
-    measured = with_speed(past, np.array([7.0, np.nan]), CONFIG)
+    points = np.array([[9.0, -1.0], [np.nan, np.nan]])
+    measured = with_ego(past, np.array([7.0, np.nan]), points, CONFIG)
     assert measured["ego_speed"].tolist() == [7.0, 2.0] and measured["known"] is past["known"]
-    published = with_speed(past, np.array([7.0, 7.0]), replace(CONFIG, speed="predicted"))
+    assert measured["target"].tolist() == [[9.0, -1.0, 1.0], [0.0, 0.0, 0.0]]
+    published = with_ego(past, np.array([7.0, 7.0]), points, replace(CONFIG, speed="predicted", target=False))
+    assert not published["target"].any()
     assert published["ego_speed"].tolist() == [1.0, 2.0]
     with pytest.raises(ConfigError, match="measured, predicted"):
         replace(CONFIG, speed="guessed")
@@ -383,3 +386,16 @@ def test_a_planner_of_measured_speed_hears_it_in_the_first_frame_and_one_of_pred
         slow, fast = (example_inputs(config) | {"ego_speed": torch.tensor([one])} for one in (0.0, 12.0))
         with torch.no_grad():
             assert torch.equal(model(**slow)["offsets"], model(**fast)["offsets"]) is not differs
+
+
+def test_the_routes_next_point_changes_the_plan_where_it_is_known():
+    torch.manual_seed(0)
+    model, given = build_model(CONFIG).eval(), example_inputs(CONFIG)
+    near, far, unknown = (given | {"target": torch.tensor([one])} for one in ([9.0, -1.0, 1.0], [9.0, 30.0, 1.0], [9.0, 30.0, 0.0]))
+    with torch.no_grad():
+        plans = [model(**one)["offsets"] for one in (near, far, unknown, given)]
+    assert not torch.equal(plans[0], plans[1]) and torch.equal(plans[2], plans[3])
+    frames = [at(0, 1.0), at(0, 1.0, goal=NavigationGoal(np.array([9.0, 2.0]), Command.LEFT))]
+    assert np.array_equal(targets_of(frames)[1], [9.0, 2.0]) and targets_of([replace(frames[0], goal=None)]).shape == (1, 2)
+    assert DistillDriveProcessor(CONFIG).encode(frames[1:])["target"].tolist() == [[9.0, 2.0, 1.0]]
+    assert DistillDriveProcessor(replace(CONFIG, target=False)).encode(frames[1:])["target"].tolist() == [[0.0, 0.0, 0.0]]

@@ -84,6 +84,17 @@ def test_the_choice_by_rules_is_the_same_on_the_converted_graph(tmp_path):
     assert np.abs(plain.scores - wanted.scores).max() > 0.01 and np.allclose(plain.candidates, wanted.candidates), "the heads are heard"
 
 
+def test_a_planner_that_gets_no_target_point_runs_on_the_converted_graph(tmp_path):
+    """The network then has an input that it does not read."""
+    network = find_network("distilldrive")
+    config = network.config({"cameras": 1, "rescore": False, "target": False, "speed": "predicted"})
+    torch.manual_seed(3)
+    save_model(tmp_path / "published", "distilldrive", config, network.build_model(config).state_dict())
+    wanted, found = (load_planner("published", engine=engine, models_dir=tmp_path, keep=False).plan(frame(config, 0))
+                     for engine in ("torch", "openvino"))
+    assert np.abs(found.candidates - wanted.candidates).max() < 2e-3
+
+
 def test_automatic_choice_takes_the_converted_graph_and_the_latency_is_measured_on_it(planners):
     assert planners[1].engine.describe.startswith("openvino")
     network = find_network("distilldrive")
