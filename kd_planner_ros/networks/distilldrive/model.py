@@ -73,10 +73,9 @@ class DistillDrive(nn.Module):
                 "ego_speed": ego_speed if self.config.speed == MEASURED else torch.where(there, ego_speed, 0.0)}
         tokens, elements = self._tokens(agents, lines)
         plans = self.planner(tokens, elements, {**past, "target": target}, motion, front)
-        kept = agents.kept
-        memory = sight.bank() | self.planner.remember(plans, tokens, past, motion, kept, torch.ones_like(kept, dtype=torch.bool))
+        memory = sight.bank() | self.planner.remember(plans, tokens, past, motion, agents.kept, torch.ones_like(agents.kept).bool())
         return {**plans, "boxes": agents.anchors, "box_logits": agents.logits, "box_confidence": agents.confidence, "lines": lines.anchors,
-                "line_logits": lines.logits, "kept": kept, **layer_outputs("agent", agents), **layer_outputs("line", lines),
+                "line_logits": lines.logits, "kept": agents.kept, **layer_outputs("agent", agents), **layer_outputs("line", lines),
                 **{f"next_{name}": one for name, one in memory.items()},
                 **({} if front is None else {"front": front}), **({"pyramid": maps[0].unflatten(0, images.shape[:2])} if maps else {})}
 
