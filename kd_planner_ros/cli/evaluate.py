@@ -169,20 +169,13 @@ def _sweep(args: argparse.Namespace) -> dict:
 
 
 def _open(args: argparse.Namespace) -> dict:
-    from kd_planner_ros.evaluation import detected, nuscenes
     from kd_planner_ros.evaluation.open_loop import OpenLoopConfig, run
+    from kd_planner_ros.evaluation.plan_figures import lines
     from kd_planner_ros.evaluation.seen_maps import sentence
     from kd_planner_ros.runtime.facts import planner_place
 
     result = run(from_args(OpenLoopConfig, args, planner=planner_place(args.planner, args.models_dir)))
-    print(f"{'time s':<10} {'L2 m':>8} {'touches':>8} {'plans':>6}")
-    for name, (plans, _) in result["counted"].items():
-        print(f"{name:<10} {_number(result['l2_m'][name])} {_number(result['collision_rate'][name])} {plans:>6}")
-    print("\n".join([*nuscenes.table(result["nuscenes"]), *detected.table(result["detected"])]))
-    if result["min_ade_plans"]:
-        print(f"minADE {_number(result['min_ade_m']).strip()} m, the best candidate of each of {result['min_ade_plans']} plans")
-    print(f"steering error {_number(result['steer_mae']).strip()} of full lock over {result['steered']} plans; "
-          f"{result['refused']} plans refused, {result['incomplete']} instants incomplete")
+    print("\n".join(lines(result, f"{result['incomplete']} instants incomplete")))
     if result["same_drive"]:
         print(f"{result['same_drive']} recordings show a drive that another one shows too: each drive counts once, as the first of its "
               f"recordings that has the sensors of {result['planner']} shows it")
@@ -252,7 +245,3 @@ def _steering(args: argparse.Namespace) -> dict:
     print(f"{result['samples']} samples in {result['blocks']} blocks of time; left out: {left or 'nothing'}")
     print(f"details: {args.out / 'steering.json'}, {args.out / 'steering.md'}")
     return result
-
-
-def _number(value: float | None) -> str:
-    return f"{'-' if value is None else format(value, '.3f'):>8}"

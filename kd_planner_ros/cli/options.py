@@ -181,7 +181,9 @@ def _kind(hint: Any) -> dict[str, Any]:
 def show(result: Mapping[str, Any]) -> None:
     """Print ``result`` for a reader: one line a name."""
     for name, value in result.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, (Mapping, tuple, list)) and not value:
+            value = "none"
+        elif isinstance(value, Mapping):
             value = ", ".join(f"{key}: {inner:.4g}" if isinstance(inner, float) else f"{key}: {inner}"
                               for key, inner in value.items())
         print(f"{name:<26} {value:.4g}" if isinstance(value, float) else f"{name:<26} {value}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kd_planner_ros.cli.options import add_fields, add_json, from_args, show
+from kd_planner_ros.cli.options import add_fields, add_json, from_args
 
 EPILOG = """\
 examples:
@@ -29,12 +29,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> Any:
-    from kd_planner_ros.evaluation import detected, nuscenes
+    from kd_planner_ros.evaluation.plan_figures import replayed
     from kd_planner_ros.ros.graph.replay import ReplayConfig, replay
     from kd_planner_ros.ros.guard import follow_launch
 
     follow_launch()
     result = replay(from_args(ReplayConfig, args))
-    show({name: value for name, value in result.items() if name not in ("nuscenes", "detected")})
-    print("\n".join([*nuscenes.table(result["nuscenes"]), *detected.table(result["detected"])]))
+    print("\n".join(replayed(result)))
     return result

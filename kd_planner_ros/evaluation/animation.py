@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from kd_planner_ros.core.files import whole_file
 from kd_planner_ros.evaluation.plan_picture import beside, from_above, over_camera
 from kd_planner_ros.evaluation.run_folder import Run
-from kd_planner_ros.evaluation.run_plans import plan_from_json
+from kd_planner_ros.evaluation.run_plans import command_text, plan_from_json
 
 BAR_HEIGHT = 54
 INK, QUIET, PANEL = (245, 245, 244), (168, 162, 158), (28, 25, 23)
@@ -90,7 +90,7 @@ def _status_bar(draw: ImageDraw.ImageDraw, run: Run, stamp_ms: int, top: int, wi
     draw.rectangle((416, top + 20, 417, top + 34), QUIET)
     ends = sorted((416 - 60 * steer, 416.0))
     draw.rectangle((ends[0], top + 22, ends[1] + 1, top + 32), BLUE)
-    command = plan["command"].replace("_", " ").lower() if plan else "no plan"
+    command = command_text(plan["command"]) if plan else "no plan"
     note = table["reason"][row].replace("_", " ") if row >= 0 and table["reason"][row] else command
     draw.text((500, top + 20), note, INK, ImageFont.load_default(14))
     text = f"{stamp_ms / 1000.0:.1f} s" + (f"  x{pace}" if pace > 1 else "")

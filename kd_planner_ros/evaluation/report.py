@@ -18,12 +18,13 @@ from kd_planner_ros.core.files import write_text
 from kd_planner_ros.evaluation import animation, plots, report_facts, report_radio
 from kd_planner_ros.evaluation.overlay import project, ribbon
 from kd_planner_ros.evaluation.run_folder import Run, read_run
+from kd_planner_ros.evaluation.run_plans import command_text
 from kd_planner_ros.evaluation.score import outcome
+from kd_planner_ros.imaging import dense_strip
 from kd_planner_ros.runtime.facts import card_by_name
 
 KEY_PICTURES = 6
 MOST_FRAMES = 900
-COMMAND_TEXT = {"LANE_FOLLOW": "follow the lane"}
 
 
 def write(run_dir: Path) -> Path:
@@ -48,7 +49,7 @@ def write(run_dir: Path) -> Path:
         run=run, version=__version__, animated=animated, left=plots.LEFT, right=plots.RIGHT, width=plots.PLOT_SIZE[0],
         cards=score_cards(run), status=_status(run), map=drawing,
         legend=plots.speed_levels(run.telemetry["speed_mps"]).tolist(), charts=_charts(run),
-        events=_events(run), pictures=_key_pictures(run), strips=_strips(run), weather=_weather(run),
+        events=_events(run), pictures=_key_pictures(run), strips=_strips(run), strip_key=dense_strip.KEY, weather=_weather(run),
         facts=report_facts.facts_of(run, card), groups=report_facts.score_groups(card), card=CARD if card else "",
         radio=report_radio.of_drive(run, KEY_PICTURES),
         film=json.dumps(_film(run, view)).replace("</", "<\\/"))
@@ -92,7 +93,9 @@ def _status(run: Run) -> str:
 
 def _weather(run: Run) -> str:
     weather = run.info.weather
-    return (f"{weather.name}, sun {weather.sun_altitude_deg:.0f}° high, cloudiness {weather.cloudiness:.0f} %, "
+    above = weather.sun_altitude_deg > 0.0
+    sun = f"sun {weather.sun_altitude_deg:.0f}° high" if above else "night, the sun is below the horizon"
+    return (f"{weather.name}, {sun}, cloudiness {weather.cloudiness:.0f} %, "
             f"rain {weather.precipitation:.0f} %")
 
 
@@ -135,7 +138,7 @@ def _key_pictures(run: Run) -> list[dict[str, str]]:
         command = plan["command"] if plan else ""
         pictures.append({"uri": "data:image/jpeg;base64," + base64.b64encode(packed.getvalue()).decode(),
                          "time": f"{stamp / 1000:.1f} s",
-                         "command": COMMAND_TEXT.get(command, command.replace("_", " ").lower())})
+                         "command": command_text(command)})
     return pictures
 
 
@@ -178,7 +181,7 @@ def _plan_pixels(plan: dict[str, Any], camera: Any) -> dict[str, Any]:
     found = {"strip": plots.path_text(np.clip(strip, -9999, 9999)),
              "dots": np.round(dots[np.isfinite(dots).all(axis=1)], 1).tolist(),
              "goal": np.round(goal, 1).tolist() if np.isfinite(goal).all() else None,
-             "command": COMMAND_TEXT.get(plan["command"], plan["command"].replace("_", " ").lower())}
+             "command": command_text(plan["command"])}
     if plan["attention"] is not None:
         weights = np.asarray(plan["attention"], float)
         strength = np.clip((weights * weights.size / max(weights.sum(), 1e-9) - 1.0) / 7.0, 0.0, 1.0)

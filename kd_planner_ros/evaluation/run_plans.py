@@ -16,7 +16,13 @@ from kd_planner_ros.core.outputs import DETECTION_DTYPE, Detections, MapLines
 from kd_planner_ros.core.records import Plan, Trajectory
 
 PLAN_KEYS = ("stamp_s", "points", "times_s", "goal", "command", "attention", "inference_ms")
+COMMAND_TEXT = {"LANE_FOLLOW": "follow the lane"}
 _COLUMNS = DETECTION_DTYPE.names or ()
+
+
+def command_text(name: str) -> str:
+    """The navigation command ``name`` of a line, in words for a reader."""
+    return COMMAND_TEXT.get(name, name.replace("_", " ").lower())
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:

@@ -9,11 +9,15 @@ import numpy as np
 
 from kd_planner_ros.core.files import whole_file
 from kd_planner_ros.core.outputs import DenseOutput
-from kd_planner_ros.imaging.dense_overlay import paint
+from kd_planner_ros.imaging.dense_overlay import DEPTH_END_M, FLOW_END_M, paint
 from kd_planner_ros.imaging.resize import resize_rgb
 
 ORDER = ("panoptic", "instances", "classes", "depth", "motion", "independent_flow", "flow")
 UNKNOWN = (40, 40, 40)
+KEY = ("Dark grey: unknown, nothing there, or outside the part of the picture that the network reads; motion and flow need a picture just "
+       f"before. Depth runs from red, near, to blue, {DEPTH_END_M:g} m and more; motion from blue, standing, to red, moving; flow from "
+       f"blue, none, to red, {FLOW_END_M:g} m and more from picture to picture. Classes have CARLA's colours, road users a colour each.")
+"""What the colours of a strip mean."""
 Panel = tuple[str, np.ndarray]
 """Caption and RGB uint8 [H, W, 3]."""
 _HEAD_PX = 16

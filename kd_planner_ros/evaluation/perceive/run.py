@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -120,11 +121,18 @@ def _number(value: float) -> float | None:
 
 
 def summary(result: dict[str, Any]) -> str:
-    """One line for a reader."""
+    """What was looked at, and a line for each output that was unknown, for a reader."""
     rows = result["frames"]
     times = np.median([row["inference_ms"] for row in rows])
     left = len(result["left_out"]) + len(result["refused"])
-    return (f"{result['pictures']} pictures of camera {result['camera']} by {result['model']}, {times:.1f} ms each (median)"
-            + (f"; {left} left out or refused, see perceive.json" if left else ""))
+    pictures = "1 picture" if result["pictures"] == 1 else f"{result['pictures']} pictures"
+    unknown: dict[str, Counter[str]] = {}
+    for row in rows:
+        for name, reason in row["unknown"].items():
+            unknown.setdefault(name, Counter())[reason] += 1
+    lines = [f"{pictures} of camera {result['camera']} by {result['model']}, {times:.1f} ms each (median)"
+             + (f"; {left} left out or refused, see perceive.json" if left else "")]
+    return "\n".join([*lines, *(f"{name} unknown in {sum(counts.values())} of {len(rows)}: {counts.most_common(1)[0][0]}"
+                                for name, counts in sorted(unknown.items()))])
 
 

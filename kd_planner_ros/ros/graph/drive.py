@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,9 @@ from kd_planner_ros.evaluation.run_folder import require_undriven
 from kd_planner_ros.networks.planner import PLANNER
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph.checks import check_nodes
+from kd_planner_ros.ros.graph.console import say as _say
+from kd_planner_ros.ros.graph.console import show_status as _status
+from kd_planner_ros.ros.graph.console import tell_left_out, tell_scenarios
 from kd_planner_ros.ros.graph.describe import GraphConfig, describe
 from kd_planner_ros.ros.graph.environment import graph_environment, require_graph
 from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
@@ -132,8 +135,11 @@ def drive(config: DriveConfig) -> DriveReport:
     require_undriven(run_dir, "--out", DRIVE_FILES)
     run_dir.mkdir(parents=True, exist_ok=True)
     write_objects(run_dir / "sensors.json", rig, profile.role_name)
-    outcome = _run(nodes, run_dir, environment, profile.topics["diagnostics"])
-    return _conclude(config, run_dir, outcome)
+    try:
+        return _conclude(config, run_dir, _run(nodes, run_dir, environment, profile.topics["diagnostics"]))
+    except KeyboardInterrupt:  # a second one, or one before the car could move
+        tell_left_out(run_dir, config.report)
+        raise
 
 
 def _world_parameters(config: DriveConfig, run_dir: Path) -> dict[str, Any]:
@@ -248,19 +254,12 @@ def _conclude(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> DriveRep
     write_text(run_dir / "drive.json", json.dumps(result, indent=2) + "\n")
     if unreported is not None:
         raise unreported
-    _tell_scenarios(record.notes.get("scenarios", ()))
+    tell_scenarios(record.notes.get("scenarios", ()))
     _say(f"{result['status']}: route {record.score_route:.1f} %, driving score {record.score_composed:.1f}; "
          f"{report or run_dir}")
     if outcome.lost is not None:
         raise outcome.lost
     return result
-
-
-def _tell_scenarios(facts: Sequence[Mapping[str, str]]) -> None:
-    from kd_planner_ros.world.route_scenarios import count_by_status, sentences
-
-    for line in sentences(count_by_status(facts)):
-        _say(line)
 
 
 def _report(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> tuple[str, Exception | None]:
@@ -275,15 +274,3 @@ def _report(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> tuple[str,
     except Exception as error:  # noqa: BLE001  raised once everything else is written, unless the drive itself failed before it
         _say(f"no report: {' '.join(str(error).split())}")
         return "", error
-
-
-def _status(line: str) -> None:
-    """Overwrite the status line on a terminal; one line every ``QUIET_S`` elsewhere."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{line[:180]}", end="", file=sys.stderr, flush=True)
-    else:
-        print(line, file=sys.stderr, flush=True)
-
-
-def _say(line: str) -> None:
-    print(("\r\033[K" if sys.stderr.isatty() else "") + line, file=sys.stderr, flush=True)

@@ -260,3 +260,25 @@ def test_a_drive_that_was_ended_early_says_so_and_keeps_its_folder(tmp_path, mon
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()} == before
     monkeypatch.chdir(tmp_path)
     assert Path(drive(replace(config, out=""))["run_dir"]).parent == tmp_path / "runs"
+
+
+@pytest.mark.parametrize("begun, words", [(True, "stopped at once: drive.json, report.html left out; what was driven is in"),
+                                          (False, "stopped before the car could move: nothing was driven; logs are in")])
+def test_a_second_ctrl_c_says_what_is_left_out_and_where_the_rest_lies(tmp_path, monkeypatch, capsys, begun, words):
+    from kd_planner_ros.cli.main import main
+    from kd_planner_ros.evaluation import report
+
+    def run(nodes, run_dir, *_):
+        if begun:
+            (run_dir / "run.json").write_text("{}")
+            (run_dir / "statistics.json").write_text("{}")
+        return drive_module._Outcome(interrupted=True)
+
+    def again(folder):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(drive_module, "_run", run)
+    monkeypatch.setattr(report, "write", again)
+    assert main(["drive", "--planner", "constant_velocity", "--out", str(tmp_path / "run")]) == 130
+    said = capsys.readouterr().err
+    assert words in said and str(tmp_path / "run") in said

@@ -20,6 +20,7 @@ from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.evaluation.perceive import strip
 from kd_planner_ros.evaluation.perceive.files import write_outputs
 from kd_planner_ros.evaluation.perceive.recorded import put_perception
+from kd_planner_ros.evaluation.perceive.run import summary
 from kd_planner_ros.evaluation.perceive.unseen import without_unseen
 from kd_planner_ros.imaging.dense_strip import UNKNOWN, strip_panels
 from kd_planner_ros.imaging.fit_camera import fitted
@@ -159,3 +160,11 @@ def test_every_kind_has_a_file_that_can_be_read_back(tmp_path):
     assert np.isnan(hidden["flow"].array[:, 4:]).all() and (hidden["classes"].array[:, 4:] == 255).all()
     assert not hidden["mask"].array[:, 4:].any()
     assert np.array_equal(hidden["ids"].array[:, :4], outputs["ids"].array[:, :4])
+
+
+def test_the_console_line_counts_the_outputs_that_were_unknown():
+    rows = [{"inference_ms": 2.0, "unknown": unknown} for unknown in (*2 * [{"motion": "no frame within 0.25 s"}], {})]
+    result = {"camera": "front", "model": "eye", "left_out": {}, "refused": {}}
+    assert summary({**result, "pictures": 3, "frames": rows}).splitlines() == [
+        "3 pictures of camera front by eye, 2.0 ms each (median)", "motion unknown in 2 of 3: no frame within 0.25 s"]
+    assert summary({**result, "pictures": 1, "frames": rows[2:]}).startswith("1 picture of camera front")

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from support.runs import write_run
 
 from kd_planner_ros.core.errors import ConfigError
@@ -36,6 +36,7 @@ def test_the_page_shows_what_a_perceiver_saw_and_the_next_drive_begins_without(t
         Image.new("RGB", (8, 4)).save(made / "perception" / f"{1000 * number:08d}.png")
     page = report.write(made).read_text()
     assert "What the perceiver saw" in page and page.count("input and outputs of the perceiver at") == report.KEY_PICTURES
+    assert "Dark grey: unknown" in page and "80 m and more" in page
     assert "perceiver at 0.0 s" in page and "perceiver at 19.0 s" in page
     write_run(made, seconds=1.0)
     assert "What the perceiver saw" not in report.write(made).read_text() and not list((made / "perception").iterdir())
@@ -197,3 +198,21 @@ def test_a_drive_that_was_ended_early_says_so(tmp_path):
     facts["_checkpoint"]["records"][0]["status"] = "Started"
     (made / "statistics.json").write_text(json.dumps(facts))
     assert '<p class="status">stopped before the end</p>' in report.write(made).read_text()
+
+
+def test_page_and_animation_name_a_command_alike(folder, monkeypatch):
+    said = []
+    real = ImageDraw.ImageDraw.text
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda self, at, text, *more: said.append(text) or real(self, at, text, *more))
+    next(animation.compose(read_run(folder), [0], 720))
+    assert "follow the lane" in said and "0.0 s, follow the lane" in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("altitude_deg, text", [(30.0, "sun 30° high"), (-90.0, "night, the sun is below the horizon")])
+def test_the_page_says_whether_it_was_night(tmp_path, altitude_deg, text):
+    made = write_run(tmp_path, seconds=0.5, pictures=False)
+    facts = json.loads((made / "run.json").read_text())
+    facts["weather"]["sun_altitude_deg"] = altitude_deg
+    (made / "run.json").write_text(json.dumps(facts))
+    page = report.write(made).read_text()
+    assert text in page and "-90" not in page
