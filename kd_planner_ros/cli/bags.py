@@ -191,8 +191,10 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
 def _uses(recording: Any) -> dict[str, str]:
     """Why the recording cannot be used, by command; "" where it can."""
     from kd_planner_ros.distill.recorded import trainable
+    from kd_planner_ros.evaluation.fitting_models import fitting_models
 
-    return {DRIVEN: _replayable(recording)} | {f"train --network {name}": why for name, why in trainable(recording).items()}
+    models = {f"model {name}": why for name, why in fitting_models(recording).items()}
+    return {DRIVEN: _replayable(recording), **models, **{f"train --network {name}": why for name, why in trainable(recording).items()}}
 
 
 def _with_uses(found: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ examples:
   kd-planner evaluate latency-sweep --models tcp64_7m6 --out runs/latency
   kd-planner evaluate open-loop --bag recordings/default_drawn_0-0_WetSunset_s0 --planner tcp64_7m6 --json
   kd-planner evaluate pdms --bag recordings --out runs/pdms
-  kd-planner evaluate dense --bag recordings/default_drawn_0-0_WetSunset_s0 --model MODEL --out runs/dense
+  kd-planner evaluate dense --bag recordings/shared --model unified_nano --out runs/dense
   kd-planner evaluate steering --bag recordings/shared --models MODEL --out runs/steering
 
 Open-loop error is not driving quality: read it together with the closed-loop score. 'evaluate' scores one model;
@@ -73,7 +73,7 @@ the seed alone are pooled in a second table, with intervals over seeds and block
 
 DENSE = """\
 examples:
-  kd-planner evaluate dense --bag recordings/default_drawn_0-0_WetSunset_s0 --model MODEL --out runs/dense
+  kd-planner evaluate dense --bag recordings/shared --model unified_nano --out runs/dense
   kd-planner evaluate dense --kitti KITTI_RAW --split eigen/test_files.txt --model MODEL --out runs/kitti
   kd-planner evaluate dense --cityscapes CITYSCAPES --model MODEL --out runs/cityscapes
 

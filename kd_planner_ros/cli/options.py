@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from kd_planner_ros.core.fields import option_of
+from kd_planner_ros.core.notices import report
 
 Config = TypeVar("Config")
+GIVEN = "_given"
+"""Attribute of parsed arguments: the options that were given, by the name of their value."""
 METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
 
@@ -30,6 +33,8 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any):
         kwargs.setdefault("formatter_class", _Formatter)
         super().__init__(*args, allow_abbrev=False, **kwargs)
+        for name in (None, "store"):
+            self.register("action", name, _Store)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"kd-planner: error: {message}; see '{self.prog} --help'\n")
@@ -95,6 +100,23 @@ def refuse_old_options(parser: argparse.ArgumentParser, table: Mapping[str, str]
         section, dot, name = new.replace("_", "-").rpartition(".")
         for option, renamed in ((old, f"{section}{dot}{name}"), (f"no_{old}", f"{section}{dot}no-{name}")):
             parser.add_argument("--" + option.replace("_", "-"), nargs="?", action=_Renamed, new=f"--{renamed}", help=argparse.SUPPRESS)
+
+
+class _Store(argparse._StoreAction):
+    """Keeps the value, and says which one is lost where an option is given again."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        before = vars(namespace).setdefault(GIVEN, {})
+        if option_string and before.get(self.dest, values) != values:
+            lost = before[self.dest]
+            report(f"{option_string} is given twice: {_words(values)} is taken, {_words(lost)} is not"
+                   + ("; give all values behind one" if self.nargs in ("*", "+") else ""))
+        before[self.dest] = values
+        super().__call__(parser, namespace, values, option_string)
+
+
+def _words(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 class _Renamed(argparse.Action):

@@ -10,11 +10,15 @@ from kd_planner_ros.cli.options import add_fields, add_json, from_args, show
 
 EPILOG = """\
 examples:
-  kd-planner record --out recordings --count 1           the recording that examples of other commands name
-  kd-planner record --out bags/default --count 40        routes of the default town at 2 FPS, to train on
-  kd-planner record --out bags/replay --count 1 --fps 20 --weather ClearNoon       full rate, for replay
-  kd-planner record --map Town01.net.xml --routes town01_short.xml --out bags/town01
-  kd-planner record --out bags/turns --student tcp64_7m6            a student drives some of the time (DAgger)
+  kd-planner record --out recordings --count 1 --width 448 --height 128     the recording that examples of other commands name
+  kd-planner record --rig shared --labels all --count 1 --out recordings/shared     the one that those of perception models name
+  kd-planner record --out bags/default --count 40 --width 448 --height 128   routes of the default town at 2 FPS, to train on
+  kd-planner record --out bags/replay --count 1 --fps 20 --width 448 --height 128   full rate, for replay
+  kd-planner record --map Town01.net.xml --routes town01_short.xml --width 448 --height 128 --out bags/town01
+  kd-planner record --out bags/turns --student tcp64_7m6 --width 448 --height 128   a student drives some of the time (DAgger)
+
+A model takes pictures of its own camera alone: 448x128 is that of the shipped TCP planners, and without a size it is that of the
+published network, which none of them has. 'kd-planner bags check' names the shipped models that a recording fits.
 
 Stop it at any time; the same command goes on behind the last finished route. 'ros2 bag info' reads the recordings."""
 

@@ -29,16 +29,31 @@ def check_fields(config: Any, prefix: str = "") -> None:
         ConfigError: it names the option, ``--field-name``.
     """
     for field in dataclasses.fields(config):
-        value, kind = getattr(config, field.name), type(field.default)
-        option = option_of(field, prefix)
-        choices = field.metadata.get("choices", ())
-        if choices and value not in choices:
-            raise ConfigError(f"{option} out of {', '.join(map(str, choices))}", repr(value), f"correct {option}")
-        if kind is bool and not isinstance(value, bool):
-            raise ConfigError(f"{option} true or false", repr(value), f"correct {option}")
-        limits = {name: field.metadata[name] for name in LIMITS if field.metadata.get(name) is not None}
-        if value is not None and (kind in (int, float) or limits) and not _is_number(value, kind, limits):
-            raise ConfigError(f"{option} {_range(kind, limits)}", repr(value), f"correct {option}")
+        _check_field(field, getattr(config, field.name), option_of(field, prefix))
+
+
+def check_values(kind: type, values: Mapping[str, Any], where: str, prefix: str = "") -> None:
+    """``check_fields`` for those of ``values`` that are fields of the dataclass ``kind``; they were read from the file ``where``, in its
+    section ``prefix``.
+
+    Raises:
+        ConfigError: it names the field as the file has it, and the file.
+    """
+    for field in dataclasses.fields(kind):
+        if field.name in values:
+            _check_field(field, values[field.name], f"'{prefix}{'.' * bool(prefix)}{field.name}' in {where}")
+
+
+def _check_field(field: dataclasses.Field, value: Any, name: str) -> None:
+    """Refuse a ``value`` of ``field``, called ``name``, that is of another type than its default or outside its range."""
+    kind, choices = type(field.default), field.metadata.get("choices", ())
+    if choices and value not in choices:
+        raise ConfigError(f"{name} out of {', '.join(map(str, choices))}", repr(value), f"correct {name}")
+    if kind is bool and not isinstance(value, bool):
+        raise ConfigError(f"{name} true or false", repr(value), f"correct {name}")
+    limits = {limit: field.metadata[limit] for limit in LIMITS if field.metadata.get(limit) is not None}
+    if value is not None and (kind in (int, float) or limits) and not _is_number(value, kind, limits):
+        raise ConfigError(f"{name} {_range(kind, limits)}", repr(value), f"correct {name}")
 
 
 def unfit_options(kind: Any) -> str:
@@ -117,5 +132,6 @@ def _is_number(value: Any, kind: type, limits: Mapping[str, float]) -> bool:
 
 def _range(kind: type, limits: Mapping[str, float]) -> str:
     words = "a whole number" if kind is int else "a number"
-    parts = [f"{text} {limits[name]:g}" for name, text in LIMITS.items() if name in limits]
+    told = {name: str(limit) if isinstance(limit, int) else f"{limit:g}" for name, limit in limits.items()}  # 2**31 - 1 in full
+    parts = [f"{text} {told[name]}" for name, text in LIMITS.items() if name in told]
     return " ".join([words, *parts])

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError
+from kd_planner_ros.core.fields import check_values
 from kd_planner_ros.core.foreign import read_yaml
 from kd_planner_ros.core.notices import report
 from kd_planner_ros.core.renamed import TRAINING, refuse_renamed
@@ -109,12 +110,15 @@ def train_config(values: Mapping[str, Any], recipe: Mapping[str, Any] | None = N
     used = {own.get("network", _OWN["network"].default), own.get("method", IMITATION),
             *(str(one.get("method")) for one in own.get("stages", ()) if isinstance(one, Mapping))}
     kinds, sections, left = option_sections(), {}, []
+    check_values(TrainConfig, {name: own[name] for name in base.keys() & own.keys() - given.keys() - fixed.keys()}, where)
     for name, value in merged.items():
         section, dot, inner = name.partition(".")
         if not dot:
             continue
         if section in used or name in given:
-            sections.setdefault(section, {})[inner] = _typed(kinds[section], inner, value)
+            sections.setdefault(section, {})[inner] = typed = _typed(kinds[section], inner, value)
+            if name not in given:
+                check_values(kinds[section], {inner: typed}, where, section)
         else:
             left.append(name)
     if left:

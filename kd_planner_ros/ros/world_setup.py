@@ -134,6 +134,13 @@ def check_world(params: WorldParams) -> None:
         _file_and_id(params.route, params.map)
 
 
+def loading_sentence(params: WorldParams) -> str:
+    """What the world does before its first tick. Kernels are compiled where none is kept: that takes minutes on a busy machine."""
+    from kd_planner_ros.world.render.jit import has_kernels
+
+    return f"loading map {params.map}" + ("" if has_kernels() else ", and compiling the renderer, once")
+
+
 def begin_sentence(params: WorldParams) -> str:
     """What begins, for the console and the diagnostics."""
     return f"driving: map {params.map}, route {params.route}, seed {params.seed}, planner {params.planner_name or 'not named'}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kd_planner_ros.bags.files import bag_files
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.source import Source, read_cameras
 from kd_planner_ros.core.errors import BagError, ConfigError
@@ -52,19 +53,53 @@ def open_shots(place: Path, fov_deg: float, rate_hz: float, cameras: tuple[str, 
         ConfigError: nothing there, no picture, or no field of view. BagError: a recording that cannot be read.
     """
     place = Path(place)
-    if not place.exists():
-        raise ConfigError(f"a picture, a folder of pictures or a recording at {place}", "nothing", "correct --input")
-    pictures = [place] if place.suffix.lower() in SUFFIXES else sorted(
-        one for one in place.iterdir() if one.suffix.lower() in SUFFIXES) if place.is_dir() else []
+    pictures = _pictures(place, fov_deg)
     if not pictures:
         return _recorded(place, fov_deg, cameras, own, role_name)
-    if not fov_deg:
-        raise ConfigError("--fov for pictures, which do not tell their camera's horizontal field of view", "none",
-                          "give it in degrees, such as --fov 81 for KITTI's cameras")
     left_out = {} if place.is_file() else {one.name: "no picture by its name" for one in sorted(place.iterdir()) if one not in pictures}
     shots = Shots(False, own.id, iter(()), left_out)
     shots._pictures = _files(pictures, fov_deg, rate_hz, left_out)
     return shots
+
+
+def require_input(place: Path, fov_deg: float) -> None:
+    """Refuse what ``open_shots`` refuses, as far as names and the first bytes of files tell.
+
+    Raises:
+        ConfigError: nothing there, no file that holds a picture, or no field of view. BagError: neither pictures nor one recording.
+    """
+    place = Path(place)
+    pictures = _pictures(place, fov_deg)
+    if not pictures:
+        try:
+            bag_files(place)
+        except BagError as error:
+            raise BagError(f"pictures ({', '.join(SUFFIXES)}) or {error.expected}", error.got, error.remedy) from None
+    elif not any(map(_is_picture, pictures)):
+        raise ConfigError(f"a picture in {place}", f"no picture by its bytes in {len(pictures)} of {len(pictures)}, the first is "
+                          f"{pictures[0].name}", "give other pictures")
+
+
+def _pictures(place: Path, fov_deg: float) -> list[Path]:
+    """The files at ``place`` that are pictures by their names, sorted; none where it may be a recording."""
+    if not place.exists():
+        raise ConfigError(f"a picture, a folder of pictures or a recording at {place}", "nothing", "correct --input")
+    found = [place] if place.suffix.lower() in SUFFIXES else sorted(
+        one for one in place.iterdir() if one.suffix.lower() in SUFFIXES) if place.is_dir() else []
+    if found and not fov_deg:
+        raise ConfigError("--fov for pictures, which do not tell their camera's horizontal field of view", "none",
+                          "give it in degrees, such as --fov 81 for KITTI's cameras")
+    return found
+
+
+def _is_picture(path: Path) -> bool:
+    from PIL import Image
+
+    try:
+        with Image.open(path):
+            return True
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return False
 
 
 def _files(pictures: list[Path], fov_deg: float, rate_hz: float, left_out: dict[str, str]) -> Iterator[Shot]:

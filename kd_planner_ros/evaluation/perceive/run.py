@@ -21,7 +21,7 @@ from kd_planner_ros.core.frames import FrameMaker, unknown_ego
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.evaluation.perceive.files import write_outputs
-from kd_planner_ros.evaluation.perceive.inputs import Shot, Shots, open_shots
+from kd_planner_ros.evaluation.perceive.inputs import Shot, Shots, open_shots, require_input
 from kd_planner_ros.evaluation.perceive.recorded import put_perception
 from kd_planner_ros.evaluation.perceive.unseen import without_unseen
 from kd_planner_ros.imaging.fit_camera import fitted
@@ -58,6 +58,7 @@ def run(config: PerceiveConfig) -> dict[str, Any]:
     from kd_planner_ros.runtime.load import load_perceiver
 
     check_fields(config)
+    require_input(config.input, config.fov)  # a model takes long to load
     perceiver = load_perceiver(config.model, config.device, config.engine, config.models_dir)
     return perceive(perceiver, config)
 

@@ -40,6 +40,18 @@ def navigation(frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray, np.ndar
     return speed, target, np.array([frame.route_goal.command for frame in frames])
 
 
+def unfit_picture(network: str, camera: str, wanted: str, picture: np.ndarray, size: tuple[int, int]) -> SensorError:
+    """The error of a picture [H, W, 3] of camera ``camera`` that has not the shape ``wanted``.
+
+    Args:
+        network: whose sensors ``kd-planner record`` mounts for such pictures.
+        size: width and height of the model's camera, pixels.
+    """
+    return SensorError(f"{wanted} from camera '{camera}'", f"{picture.shape[1]}x{picture.shape[0]}",
+                       "mount the camera that the model declares, or record such pictures with "
+                       f"'kd-planner record --network {network} --width {size[0]} --height {size[1]}'")
+
+
 def command_index(commands: np.ndarray) -> np.ndarray:
     """Place [B] in the one-hot of each command [B]; VOID and unknown ones count as LANE_FOLLOW."""
     index = np.asarray(commands, int) - 1

@@ -74,7 +74,7 @@ class DistillDriveProcessor(Processor[Plan]):
         height, width = image.shape[:2]
         if abs(width * config.camera_height / (height * config.camera_width) - 1.0) > ASPECT:
             raise SensorError(f"a picture of {config.camera_width}x{config.camera_height}, or scaled, from camera '{camera}'",
-                              f"{width}x{height}", "mount the camera that the planner declares")
+                              f"{width}x{height}", "mount or record the cameras that 'kd-planner models sensors NAME' lists")
         return resize_rgb(image, config.scaled_height, size.width_px)[config.cut_top:config.cut_top + size.height]
 
     def views(self, frame: Frame) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from kd_planner_ros.driving.safety.peaks import find_objects
 from kd_planner_ros.driving.safety.road_users import detections_from
 from kd_planner_ros.geometry.frames import base_to_planner, planner_to_base
 from kd_planner_ros.imaging.resize import resize_rgb
-from kd_planner_ros.networks.blocks.inputs import COMMANDS, command_index, navigation, normalise
+from kd_planner_ros.networks.blocks.inputs import COMMANDS, command_index, navigation, normalise, unfit_picture
 from kd_planner_ros.networks.interfuser import bev
 from kd_planner_ros.networks.interfuser.config import MAP_CELLS, InterFuserConfig
 from kd_planner_ros.networks.interfuser.targets import SCALES, cell_centres
@@ -72,8 +72,8 @@ class InterFuserProcessor(Processor):
                               "check the camera's encoding")
         height, width = image.shape[:2]
         if min(height, width) < 32 or abs(width / height - 4.0 / 3.0) > 0.02:
-            raise SensorError(f"a picture with the aspect ratio 4:3 from camera '{camera}'", f"{width}x{height}",
-                              "mount the camera that the planner declares")
+            raise unfit_picture("interfuser", camera, "a picture with the aspect ratio 4:3", image,
+                                (self.config.camera_width, self.config.camera_height))
         return image
 
     def lidar_counts(self, cloud: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Control, Frame, Plan, Trajectory
 from kd_planner_ros.geometry.frames import base_to_planner, planner_to_base
 from kd_planner_ros.imaging.resize import resize_rgb
-from kd_planner_ros.networks.blocks.inputs import command_index, navigation, normalise
+from kd_planner_ros.networks.blocks.inputs import command_index, navigation, normalise, unfit_picture
 from kd_planner_ros.networks.planner import Processor
 from kd_planner_ros.networks.tcp.config import STEP_S, TCPConfig, TCPFacts
 
@@ -39,9 +39,8 @@ class TCPProcessor(Processor):
                               f"{image.dtype} {list(image.shape)}", "check the camera's encoding")
         known = {(config.camera_height, config.camera_width), (config.input_height, config.input_width)}
         if image.shape[:2] not in known:
-            raise SensorError(f"a {config.camera_width}x{config.camera_height} picture from camera "
-                              f"'{config.camera_id}'", f"{image.shape[1]}x{image.shape[0]}",
-                              "mount the camera that the planner declares")
+            size = config.camera_width, config.camera_height
+            raise unfit_picture("tcp", config.camera_id, f"a {size[0]}x{size[1]} picture", image, size)
         return resize_rgb(image, config.input_height, config.input_width)
 
     def image_tensor(self, images: np.ndarray | Tensor) -> Tensor:

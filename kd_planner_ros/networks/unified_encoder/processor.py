@@ -15,7 +15,7 @@ from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.imaging.resize import resize_labels, resize_rgb
 from kd_planner_ros.imaging.road_masks import road_masks
-from kd_planner_ros.networks.blocks.inputs import normalise
+from kd_planner_ros.networks.blocks.inputs import normalise, unfit_picture
 from kd_planner_ros.networks.planner import Processor
 from kd_planner_ros.networks.unified_encoder.config import GAP_S, VOID, UnifiedEncoderConfig, things
 from kd_planner_ros.networks.unified_encoder.geometry import points, rigid_flow, rotation, sight, transform
@@ -80,8 +80,8 @@ class UnifiedEncoderProcessor(Processor[Perception]):
             raise SensorError(f"RGB uint8 [H, W, 3] from camera '{config.camera_id}'", f"{image.dtype} {list(image.shape)}",
                               "check the camera's encoding")
         if image.shape[:2] != (config.camera_height, config.camera_width):
-            raise SensorError(f"a {config.camera_width}x{config.camera_height} picture from camera '{config.camera_id}'",
-                              f"{image.shape[1]}x{image.shape[0]}", "mount the camera that the perceiver declares")
+            size = config.camera_width, config.camera_height
+            raise unfit_picture("unified_encoder", config.camera_id, f"a {size[0]}x{size[1]} picture", image, size)
         return self._cut(resize_rgb(image, config.scaled_height, config.input_width))
 
     def prepare_labels(self, labels: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Frame, Plan, Trajectory
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.imaging.resize import resize_rgb
-from kd_planner_ros.networks.blocks.inputs import navigation
+from kd_planner_ros.networks.blocks.inputs import navigation, unfit_picture
 from kd_planner_ros.networks.planner import Processor
 from kd_planner_ros.networks.v2x_vlm.config import TIMES_S, V2xVlmConfig
 from kd_planner_ros.networks.v2x_vlm.prompt import prompt_ids, told_of
@@ -52,8 +52,8 @@ class V2xVlmProcessor(Processor[Plan]):
             raise SensorError(f"RGB uint8 [H, W, 3] from camera '{name}'", f"{image.dtype} {list(image.shape)}",
                               "check the camera's encoding")
         if image.shape[:2] != (config.camera_height, config.camera_width):
-            raise SensorError(f"a {config.camera_width}x{config.camera_height} picture from camera '{name}'",
-                              f"{image.shape[1]}x{image.shape[0]}", "mount the camera that the planner declares")
+            size = config.camera_width, config.camera_height
+            raise unfit_picture("v2x_vlm", name, f"a {size[0]}x{size[1]} picture", image, size)
         return self.nothing if self.blank else resize_rgb(image, config.view_height, config.view_width)
 
     def roadside(self, station: RoadsideView | None, frame: Frame) -> np.ndarray | None:

@@ -106,7 +106,7 @@ def _graph(config: ReplayConfig, recording: Recording, site: Site) -> _Graph:
     mounted = rig_to_mount(own, seen.rig if seen else None, pictures=False)
     facts = replace(facts, rig=mounted.rig)
     seen = None if seen is None else replace(seen, rig=renamed_rig(seen.rig, mounted.perceiver_names))
-    topics, _ = needed_topics(recording, facts.rig)
+    topics, _ = needed_topics(recording, facts.rig, perceiver, mounted.perceiver_names)
     environment = graph_environment(facts.rig)
     profile = with_cameras(profile, recording, facts.rig)
     period_s = max(1.0 / facts.rate_hz, _period_s(recording, trigger))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from kd_planner_ros.bags.cameras import recorded_names, require_calibration
@@ -15,15 +17,21 @@ from kd_planner_ros.wire.codec.motion import TRANSFORMS
 from kd_planner_ros.wire.topics import TF, TF_STATIC
 
 
-def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str], str]:
+def needed_topics(recording: Recording, rig: SensorRig, perceiver: str = "",
+                  own: Mapping[str, str] = MappingProxyType({})) -> tuple[dict[str, str], str]:
     """Types of the topics that the graph reads, by name, and the topic whose messages trigger plans. What stations sent is
     among them where the planner asks for views; those, the cameras' calibrations, the transforms and sensors that may be missing are
     missing where they were not recorded.
+
+    Args:
+        perceiver: the name of the perceiver, some of whose sensors ``rig`` has under names of their own.
+        own: these names, by the sensor's id in the perceiver.
 
     Raises:
         BagError: one of them was not recorded, a camera's pictures have another size or calibration, or there is no route.
     """
     rig = _with_recorded(recording, rig)
+    _require_perceivers(recording, rig, perceiver, own)
     names = _cameras(recording, rig)
     cameras = [recording.image_topic(name) for name in names]
     lidars = [recording.topics.sensor(spec.id) for spec in rig.lidars]
@@ -44,6 +52,20 @@ def needed_topics(recording: Recording, rig: SensorRig) -> tuple[dict[str, str],
     heard = [*(recording.topics.of("camera_info", name) for name in names), TF, TF_STATIC]
     heard += roadside_topics(recording.stations, recording.held) if rig.roadside is not None else ()
     return {topic: recording.kinds[topic] for topic in (*wanted, *filter(recording.usable, heard))}, wanted[0]
+
+
+def _require_perceivers(recording: Recording, rig: SensorRig, perceiver: str, own: Mapping[str, str]) -> None:
+    """Refuse a recording without a sensor that the perceiver has beside another one of the same id: nobody has named it before."""
+    for sensor, name in own.items():
+        camera = next((spec for spec in rig.cameras if spec.id == name), None)
+        topic = recording.topics.sensor(name) if camera is None else recording.image_topic(name)
+        if name in rig.optional or not recording.lacks(topic):
+            continue
+        kind = "LiDAR" if camera is None else f"{camera.width}x{camera.height} camera"
+        raise BagError(f"a {kind} for '{sensor}' of the perceiver '{perceiver}', other than the planner's '{sensor}', in {recording.path}",
+                       f"none called '{name}'; the recording has the cameras {', '.join(recording.cameras) or 'none'} and the LiDARs "
+                       f"{', '.join(recording.clouds) or 'none'}", f"say which one it is with --camera {name}=RECORDED, choose a perceiver "
+                       "or a planner made for the recorded ones, or leave --perception out")
 
 
 def _with_recorded(recording: Recording, rig: SensorRig) -> SensorRig:

@@ -27,6 +27,11 @@ class Section:
     nodes: str
     values: Mapping[str, Any]
 
+    @property
+    def written(self) -> str:
+        """``nodes`` as the file has it: a key in it, or several joined by slashes."""
+        return self.nodes.removeprefix("/")
+
     def fits(self, node: str) -> bool:
         """Whether it is for the node of the full name ``node``: ``*`` stands for one word, ``**`` for any number, as in rcl."""
         words = [word for word in self.nodes.split("/") if word]
@@ -90,12 +95,12 @@ def refuse_unknown(sections: Sequence[Section], nodes: Mapping[str, frozenset[st
         fitting = [names for node, names in nodes.items() if section.fits(node)]
         if not fitting:
             raise ConfigError(f"sections for the nodes {', '.join(nodes)} in {path}",
-                              f"'{section.nodes.removeprefix('/')}', which is none of them",
+                              f"'{section.written}', which is none of them",
                               "write '/**' for all nodes, or '/**/NAME' for one")
         unknown = [name for name in section.values
                    if not name.startswith("qos_overrides.") and not any(_holds(names, name) for names in fitting)]
         if unknown:
-            raise ConfigError(f"parameters that node {section.nodes} has in {path}", ", ".join(unknown),
+            raise ConfigError(f"parameters that the nodes of section '{section.written}' have in {path}", ", ".join(unknown),
                               "correct the name; docs/reference/parameters.md lists them all")
 
 

@@ -24,7 +24,7 @@ from kd_planner_ros.ros.qos import COMMAND, subscribe
 from kd_planner_ros.ros.specs.world import WorldParams
 from kd_planner_ros.ros.stages import Stages
 from kd_planner_ros.ros.stamps import CLOCK_START_NS
-from kd_planner_ros.ros.world_setup import begin_sentence, end_sentence, make_world
+from kd_planner_ros.ros.world_setup import begin_sentence, end_sentence, loading_sentence, make_world
 
 TICK_S, SPIN_S, LAST_SPINS, LAST_SPIN_S = 0.05, 0.2, 10, 0.02
 
@@ -44,7 +44,7 @@ class WorldNode(Node):
         self._control = subscribe(self, self.adapter.control_type, "control", self._guard(self._take_control, "control"), COMMAND)
         self._readiness = Readiness(self, self.health, {"status": "agent", **({"perception_ready": "perceiver"} if p.await_perception
                                                                                else {})}, self._guard)
-        self.health.set("state", WARN, f"loading map {p.map}")
+        self.health.set("state", WARN, loading_sentence(p))
 
     def _guard(self, work: Any, name: str) -> Any:
         return guarded(self.health, work, name=name)

@@ -24,6 +24,11 @@ def sources_hash() -> str:
     return digest.hexdigest()[:12]
 
 
+def has_kernels() -> bool:
+    """Whether kernels of these sources were compiled before, and are kept."""
+    return next(Path(numba.config.CACHE_DIR).rglob("*.nbc"), None) is not None
+
+
 numba.config.CACHE_DIR = str(cache_folder() / f"kernels-{sources_hash()}")
 
 # kernels allocate nothing, so reference counting is off: it costs more than the shading itself

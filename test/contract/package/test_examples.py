@@ -124,6 +124,25 @@ def test_the_recording_that_examples_name_is_what_record_writes_first():
     assert any(line.startswith("kd-planner record --out recordings ") for line in EXAMPLES)
 
 
+def test_recordings_of_examples_have_the_camera_of_the_model_that_reads_them():
+    """The first recording is for the default planner, the shared one for the perceiver that examples name."""
+    from kd_planner_ros.cli.options import from_args
+    from kd_planner_ros.record.jobs import RecordConfig, recording_rig
+    from kd_planner_ros.runtime.facts import model_facts, resolve_model
+
+    rigs = {}
+    for line in EXAMPLES:
+        if line.startswith("kd-planner record "):
+            args = cli.build_parser("record").parse_args(shlex.split(line)[1:])
+            rigs[str(args.out)] = recording_rig(from_args(RecordConfig, args))
+    for out, model in (("recordings", resolve_model("auto")[0]), ("recordings/shared", "unified_nano")):
+        (wanted,), (found, *_) = model_facts(model).rig.cameras, rigs[out].cameras
+        assert (found.id, found.width, found.height, found.fov_deg, found.pose) == (
+            wanted.id, wanted.width, wanted.height, wanted.fov_deg, wanted.pose), out
+    assert any("open-loop" in line and "--planner tcp64_7m6" in line for line in EXAMPLES)
+    assert any(f"--bag recordings/shared --model {'unified_nano'}" in line for line in EXAMPLES)
+
+
 def test_models_that_examples_name_are_shipped_or_trained_by_an_example():
     """MODEL, in capital letters, stands for one of the reader's own."""
     from kd_planner_ros.networks.registry import is_weightless

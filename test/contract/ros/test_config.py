@@ -267,8 +267,8 @@ def test_ros_reads_the_files_as_effective_says(tmp_path, graph):
 
 @pytest.mark.parametrize("text, words", [
     ("planner: {ros__parameters: {threads: 3}}", "sections for the nodes /carla/hero/planner.*got 'planner', which is none"),
-    ("/**: {ros__parameters: {treads: 3}}", "parameters that node .* has.*got treads"),
-    ("/**/planner: {ros__parameters: {lockstep: true}}", "got lockstep"),
+    ("/**: {ros__parameters: {treads: 3}}", r"parameters that the nodes of section '/\*\*' have.*got treads"),
+    ("/**/planner: {ros__parameters: {lockstep: true}}", r"section '/\*\*/planner' have in .*got lockstep"),
     ("/**: {ros__parameters: {threads: 0}}", r"parameter threads of node planner: int in \[1, 64\]; got 0"),
     ("/**: {ros__parameters: {plan_timeout_s: 4}}", "parameter plan_timeout_s of node controller: float"),
     ("/**: {ros__parameters: {map: nowhere}}", "got 'nowhere'"),

@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 from support.bags import copy_bag
 from support.rewrite import edited, moved, rewrite
+from support.rigs import write_rig_bag
 
 from kd_planner_ros.cli.main import main
+from kd_planner_ros.runtime.facts import planner_facts
 
 CAMERA = "/carla/ego_vehicle/front/image"
 
@@ -117,8 +119,19 @@ def test_all_messages_are_read_once(bag, capsys, monkeypatch):
     monkeypatch.setattr(BagFile, "raw", lambda self, topics: (seen.append(one[0]) or one for one in whole(self, topics)))
     _, found, _ = check(bag, capsys)
     (camera,) = (one for one in found["recordings"][0]["topics"] if one["name"] == CAMERA)
-    uses = sum(not why for why in found["recordings"][0]["uses"].values())
+    uses = sum(not why or use.startswith("model ") for use, why in found["recordings"][0]["uses"].items())
     assert camera["messages"] == 8 <= seen.count(CAMERA) <= 8 + 2 + uses  # and the first ones: their size, and a sample for each use
+
+
+def test_models_that_the_recording_fits_are_named(tmp_path, capsys):
+    """By their own sensors: the size of a picture is what a bare recording most often has wrong."""
+    write_rig_bag(tmp_path / "small", planner_facts("tcp64_7m6").rig, seconds=2.0)
+    _, found, text = check(tmp_path / "small", capsys)
+    uses = found["recordings"][0]["uses"]
+    assert uses["model tcp64_7m6"] == "" and "    model tcp64_7m6: yes" in text
+    other = uses["model unified_nano"]
+    assert "448x336" in other and "'kd-planner record --network unified_encoder --width 448 --height 336'" in other
+    assert "left/image" in uses["model if128_3m8_imitation"]
 
 
 def test_where_nothing_can_be_read_the_status_is_two_and_the_sentence_one_line(bag, tmp_path, capsys):

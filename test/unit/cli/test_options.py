@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from kd_planner_ros.cli.options import Parser, add_fields, from_args
+from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.record.jobs import RecordConfig
 
 
 @dataclass(frozen=True)
@@ -51,3 +53,17 @@ def test_help_shows_defaults_and_texts():
     add_fields(parser, _Config)
     text = parser.format_help()
     assert "speed in m/s (default: 4.5)" in text and "names (default: a)" in text and "--no-fast" in text
+
+
+def test_an_option_that_is_given_twice_is_told(capsys):
+    """argparse keeps the last value and says nothing."""
+    assert _parse("--out", "a", "--kind", "y", "--kind", "y") and capsys.readouterr().err == ""
+    assert _parse("--out", "a", "--out", "b", "--names", "x", "--names", "y", "z").names == ("y", "z")
+    said = capsys.readouterr().err
+    assert "--out is given twice: b is taken, a is not\n" in said
+    assert "--names is given twice: y z is taken, x is not; give all values behind one" in said
+
+
+def test_limits_are_written_in_full():
+    with pytest.raises(ConfigError, match="from 0 to 2147483647; got -1"):
+        RecordConfig(Path("a"), seed=-1)

@@ -65,6 +65,22 @@ def test_the_command_line_wins_over_the_recipe(recipe, monkeypatch, capsys):
     assert "--tcp.input-width 448" in config.command and "--plankd.no-entropy" in config.command
 
 
+@pytest.mark.parametrize(("line", "words"), [
+    ("batch: 2.5", "expected 'batch' in {path} a whole number from 1; got 2.5; correct 'batch' in {path}"),
+    ("device: 3", "under 'device'"), ("seed: -1", "expected 'seed' in {path} a whole number from 0"),
+    ("tcp: {input_height: 2.5}", "expected 'tcp.input_height' in {path} a whole number")])
+def test_a_value_of_a_recipe_is_refused_with_the_files_name(tmp_path, line, words):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"network: tcp\n{line}\n")
+    with pytest.raises(ConfigError, match=re.escape(words.format(path=path))):
+        train_config({"name": "a"}, read_recipe(path), str(path))
+    name, _, value = line.rpartition(": ")
+    if name == "batch":  # of the command line's own it is the option
+        assert train_config({"batch": 8}, read_recipe(path), str(path)).batch == 8
+        with pytest.raises(ConfigError, match="correct --batch$"):
+            train_config({"batch": 0}, {}, str(path))
+
+
 def test_without_a_recipe_the_defaults_stay(monkeypatch):
     config = run(monkeypatch, "--bags", "x", "--no-augment")
     assert config == TrainConfig(bags=config.bags, augment=False) and not config.sections

@@ -94,6 +94,17 @@ def test_what_cannot_be_used_is_refused(models, tmp_path, capsys, name, words):
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("name", "content", "words"), [
+    ("street.png", b"no picture", "expected a picture in"), ("street.txt", b"", "or a rosbag2 folder, or a .mcap or .db3 file, at"),
+    ("folder", None, "expected pictures (.png, .jpg, .jpeg, .bmp, .ppm, .webp) or metadata.yaml or a .mcap or .db3 file")])
+def test_an_input_without_a_picture_is_refused_before_the_model_is_loaded(tmp_path, capsys, monkeypatch, name, content, words):
+    monkeypatch.setattr("kd_planner_ros.runtime.load.load_perceiver", lambda *rest: pytest.fail("the model was loaded"))
+    (tmp_path / name).mkdir() if content is None else (tmp_path / name).write_bytes(content)
+    assert main(["perceive", "--input", str(tmp_path / name), "--fov", "90", "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1
+
+
 def test_a_recording_gives_a_recording_and_a_strip(models, tmp_path, capsys):
     assert perceive(models, tmp_path / "out", "--input", FOLDER / "tcp", "--frames", 2) == 0
     with closing(BagFile(tmp_path / "out" / "outputs")) as bag:

@@ -4,7 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from support.plugins import distribution
+
+from kd_planner_ros.cli.main import build_parser
+from kd_planner_ros.cli.options import from_args
+from kd_planner_ros.record.jobs import RecordConfig, recording_rig
+from kd_planner_ros.runtime.facts import model_facts
 
 GUIDES = Path(__file__).parents[3] / "docs" / "guides"
 BLOCK = re.compile(r"^```(\w+) (\S+)\n(.*?)^```$", re.S | re.M)
@@ -34,6 +40,14 @@ def test_the_code_of_the_guide_runs(guide, monkeypatch, tmp_path):
     code = [text for language, name, text in found if (language, name) == ("python", "run")]
     ran = [exec(compile(text, guide, "exec"), {"__name__": guide}) for text in code]
     assert ran, "no block of the guide is marked 'run'"
+
+
+def test_the_recording_of_the_smallest_benchmark_has_the_camera_of_each_of_its_models():
+    ((_, _, text),) = blocks("add_a_benchmark.md")
+    (line,) = re.findall(r"^kd-planner record (.*)$", (GUIDES / "add_a_benchmark.md").read_text(), re.M)
+    (found,) = recording_rig(from_args(RecordConfig, build_parser("record").parse_args(["record", *line.split()]))).cameras
+    wanted = [spec for name in yaml.safe_load(text)["models"] for spec in model_facts(name).rig.cameras]
+    assert wanted and {(spec.id, spec.width, spec.height) for spec in wanted} == {(found.id, found.width, found.height)}
 
 
 def test_what_the_guide_shows_is_in_the_package_that_is_tested():

@@ -55,6 +55,8 @@ ELSEWHERE = {  # (module, option): why another command's option is meant
     ("samples/shards", "--labels"): "of 'kd-planner record', which the sentence names",
     ("ros/graph/replay_topics", "--width"): "of 'kd-planner record': the remedy begins with 'record with'",
     ("ros/graph/replay_topics", "--height"): "of 'kd-planner record': the remedy begins with 'record with'",
+    ("networks/blocks/inputs", "--width"): "of 'kd-planner record', which the sentence names",
+    ("networks/blocks/inputs", "--height"): "of 'kd-planner record', which the sentence names",
     ("bags/scenes", "--plankd.no-safe-attention"): "of 'kd-planner train', which alone reads the scenes",
     ("distill/methods/plankd/bev_frames", "--maps-dir"): "of 'explain' and 'benchmark', which the sentence names beside train's",
     ("evaluation/pdm/run", "--no-disturb"): "of 'kd-planner record', which the sentence names",
