@@ -24,7 +24,7 @@ from kd_planner_ros.ros.graph.console import say as _say
 from kd_planner_ros.ros.graph.console import show_status as _status
 from kd_planner_ros.ros.graph.console import tell_left_out, tell_scenarios
 from kd_planner_ros.ros.graph.describe import GraphConfig, describe
-from kd_planner_ros.ros.graph.environment import graph_environment, require_graph
+from kd_planner_ros.ros.graph.environment import RANGE, graph_environment, require_graph, shell_words
 from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
 from kd_planner_ros.ros.graph.roadside import prepare_roadside
 from kd_planner_ros.ros.graph.spares import SPARES, drives_on
@@ -168,8 +168,8 @@ def _run(nodes: list, run_dir: Path, environment: dict[str, str], diagnostics: s
     from kd_planner_ros.ros.graph.processes import Processes
     from kd_planner_ros.ros.graph.watch import HeartbeatWatch
 
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", environment["ROS_AUTOMATIC_DISCOVERY_RANGE"])
-    _say(f"driving; look inside with ROS_DOMAIN_ID={environment['ROS_DOMAIN_ID']}; writing {run_dir}")
+    os.environ.setdefault(RANGE, environment[RANGE])
+    _say(f"driving; look inside with {shell_words(environment)}; writing {run_dir}")
     outcome, started_s = _Outcome(), time.monotonic()
     watch = HeartbeatWatch([node.full_name for node in nodes])
     monitor = Monitor(int(environment["ROS_DOMAIN_ID"]), diagnostics, watch.take)

@@ -50,6 +50,11 @@ def graph_environment(rig: SensorRig) -> dict[str, str]:
     return environment | transport_environment(rig)
 
 
+def shell_words(environment: Mapping[str, str]) -> str:
+    """The variables of ``environment`` that another shell needs to hear the graph, as they stand before a command."""
+    return " ".join(f"{name}={environment[name]}" for name in ("ROS_DOMAIN_ID", RANGE))
+
+
 def transport_environment(rig: SensorRig) -> dict[str, str]:
     """The variable that gives Fast DDS shared memory for a tick of ``rig``, pictures of roadside stations included; empty where the
     default has room for it, or where the shell says how."""

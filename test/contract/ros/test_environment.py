@@ -16,8 +16,9 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned envi
 from support.bags import write_bag
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.graph import environment
-from kd_planner_ros.ros.graph.environment import graph_variables, require_graph, variables_text
+from kd_planner_ros.ros.graph.environment import graph_environment, graph_variables, require_graph, shell_words, variables_text
 
 SHELL = {name: value for name, value in os.environ.items() if not name.startswith(("RMW_", "FASTDDS_", "FASTRTPS_"))}
 
@@ -124,3 +125,12 @@ def test_the_variables_that_decide_are_listed():
     assert list(graph_variables(there)) == ["RMW_IMPLEMENTATION", "ROS_DISTRO", "ROS_DOMAIN_ID"]
     assert variables_text(there) == "RMW_IMPLEMENTATION=rmw_x ROS_DOMAIN_ID=3"
     assert variables_text({"PATH": "/bin"}) == "none"
+
+
+@pytest.mark.parametrize("said", ["", "SUBNET"])
+def test_what_another_shell_needs_to_look_inside_is_printed_whole(shell, monkeypatch, said):
+    shell(ROS_DOMAIN_ID="42")
+    monkeypatch.delenv(environment.RANGE, raising=False)
+    if said:
+        shell(ROS_AUTOMATIC_DISCOVERY_RANGE=said)
+    assert shell_words(graph_environment(SensorRig())) == f"ROS_DOMAIN_ID=42 ROS_AUTOMATIC_DISCOVERY_RANGE={said or 'LOCALHOST'}"
