@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 LENGTH_M, WIDTH_M = 4.9, 2.12
 
@@ -23,6 +24,8 @@ class Car(NamedTuple):
 
     def boxes(self, poses: np.ndarray) -> np.ndarray:
         """Its box [..., 5] where ``base_link`` has ``poses`` [..., 3]."""
+        import numpy as np  # launch files read the sizes, and need no numpy
+
         ahead = self.ahead_m * np.stack([np.cos(poses[..., 2]), np.sin(poses[..., 2])], axis=-1)
         size = np.broadcast_to((self.length_m, self.width_m), (*poses.shape[:-1], 2))
         return np.concatenate([poses[..., :2] + ahead, poses[..., 2:], size], axis=-1)

@@ -42,7 +42,7 @@ def test_every_tick_is_answered_by_plans_with_all_candidates(driven):
 def test_memory_and_cameras_reach_the_node(driven):
     found, folder = driven
     entries = [json.loads(line) for line in (folder / "plans.jsonl").read_text().splitlines()]
-    assert [entry["notes"]["memory"] for entry in entries] == [0.0] * 5 + [1.0] * (len(entries) - 5), "from 0.5 s on"
+    assert [entry["notes"]["memory"] for entry in entries] == [0.0] * 4 + [1.0] * (len(entries) - 4), "from 0.4 s on"
     assert {entry["notes"]["cameras"] for entry in entries} == {3.0}
     sensors = json.loads((folder / "sensors.json").read_text())["objects"][0]["sensors"]
     assert [one["id"] for one in sensors if one["type"] == "sensor.camera.rgb"] == ["front", "left", "right"]

@@ -158,8 +158,8 @@ def test_no_instant_with_every_sensor_is_no_score(tmp_path):
 
 def test_notes_of_two_recordings_of_one_name_are_kept_apart(tmp_path):
     """Drives in folders by day are often of one name."""
-    whole = copy_bag(tmp_path / "whole", labels=False, seconds=3.0)
-    for day, topic in (("monday", "/imu"), ("tuesday", "/vehicle_control_cmd")):
+    for seed, (day, topic) in enumerate((("monday", "/imu"), ("tuesday", "/vehicle_control_cmd"))):
+        whole = copy_bag(tmp_path / "whole" / day, labels=False, seconds=3.0, seed=seed)
         rewrite(whole, tmp_path / "days" / day / "drive", lambda name, when, raw, topic=topic: [(when, raw)] * (1 + name.endswith(topic)))
     notes = open_loop.run(open_loop.OpenLoopConfig(tmp_path / "days"), progress=False)["notes"]
     assert sorted(notes) == [str(tmp_path / "days" / day / "drive") for day in ("monday", "tuesday")]
