@@ -70,6 +70,8 @@ class TrainOptions(RecordedCar):
     heat: bool = field(default=True, metadata={
         "help": "an auxiliary map of where pictures show road users, which the backbone learns from and which is not shipped; off: the "
         "published method"})
+    reframe: bool = field(default=True, metadata={
+        "help": "training pictures are zoomed, turned and shifted, with their projections, so that few drives show more"})
     frozen_perception: bool = field(default=False, metadata={
         "help": "samples hold what the perception of --init or --warm-start finds in place of the pictures, so that planner and front "
         "token alone are trained: to compare planners on one perception"})

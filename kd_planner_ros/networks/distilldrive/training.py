@@ -27,13 +27,14 @@ from kd_planner_ros.networks.distilldrive.options import TrainOptions as TrainOp
 from kd_planner_ros.networks.distilldrive.options import config_fields as config_fields
 from kd_planner_ros.networks.distilldrive.plan_loss import start_weights, taught_tokens, with_future
 from kd_planner_ros.networks.distilldrive.processor import DistillDriveProcessor
+from kd_planner_ros.networks.distilldrive.reframe import reframed, still_shown
 from kd_planner_ros.networks.distilldrive.rules import rule_figures, rule_loss
 from kd_planner_ros.networks.distilldrive.scene import Caps, scene_arrays
 from kd_planner_ros.networks.distilldrive.shown import shown_users
 from kd_planner_ros.networks.distilldrive.sight import FOUND
 from kd_planner_ros.networks.distilldrive.task import PLANNING, SceneTask, single_precision
 from kd_planner_ros.networks.samples import MAIN
-from kd_planner_ros.networks.training import OptimiserDefaults, Score, Stage
+from kd_planner_ros.networks.training import Loss, OptimiserDefaults, Score, Stage
 
 PERCEPTION = {"agent_score": 2.0, "agent_box": 0.25, "line_score": 1.0, "line_place": 10.0, **HEAT}
 WEIGHTS = {**PERCEPTION, **LIGHT, **PLANNING, "latent": 1.0}
@@ -51,6 +52,8 @@ STAGES = (Stage("perception", 0.5, ("backbone", "neck", "agents", "lines", "task
 BLIND = (replace(STAGES[0], share=0.6), STAGES[2])
 """Those of a network without ``signals``, which has no token of the front view."""
 MOST_AGENTS = 150
+COLOURS = 0.3
+"""The samples' usual ramp would have reached 0.1 at the end of a run of 30,000."""
 DROPPED = 0.05
 """Share of the pictures of each camera that may be missing that is missing in training."""
 NEAR_M = 2.0
@@ -128,10 +131,15 @@ class DistillDriveTask(SceneTask):
         return {**found, "shown": shown_users(found, *self.processor.cameras_of(frame), instance, truth.actors["id"])}
 
     def augment(self, arrays: Mapping[str, np.ndarray], probability: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Colours; and cameras that may be missing are, now and then. Nothing of what a frozen perception found."""
+        """Colours, each operation with ``COLOURS`` from the beginning; the pictures' frames (``reframe.py``); and cameras that may be
+        missing are, now and then. Nothing of what a frozen perception found."""
         if self.frozen:
             return {}
-        changed = super().augment(arrays, probability, rng)
+        changed = super().augment(arrays, max(probability, COLOURS), rng)
+        if self.options.reframe:
+            changed["projection"] = arrays["projection"].copy()
+            for camera, name in enumerate(self.pictures):
+                changed[name], changed["projection"][:, camera] = reframed(changed[name], arrays["projection"][:, camera], rng)
         seen = arrays["seen"].copy()
         needed = self.processor.config.min_cameras
         seen[:, needed:][rng.random(seen[:, needed:].shape) < DROPPED] = 0.0
@@ -172,6 +180,14 @@ class DistillDriveTask(SceneTask):
             return {"images": front, "seen": seen, "projection": seen[:, :0], **past, "found": found}
         images = self.processor.image_tensor([arrays[name] for name in self.pictures])
         return {"images": images, "seen": seen, "projection": arrays["projection"], **past}
+
+    def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], inputs: Mapping[str, Tensor],
+             stage: Stage | None = None, weights: Mapping[str, float] | None = None) -> Loss:
+        """See ``SceneTask``; of the road users those that the pictures of ``inputs`` show are to be found."""
+        if not self.frozen:
+            camera = {name: inputs[name] for name in ("projection", "seen")}
+            targets = {**targets, "shown": still_shown(targets, **camera), **camera}
+        return super().loss(outputs, targets, inputs, stage, weights)
 
     def parts(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
         """See ``box_losses``, ``line_losses``, ``plan_losses`` and ``motion_losses``. In training the planner's losses judge the answers
