@@ -4,7 +4,8 @@ A learned network's folder has ``config.py`` (``Config``, a frozen dataclass; ``
 defaults ``ROLE``, planner or perceiver, ``ENGINES``, the engines that can run it, ``BFLOAT16``, False where that precision
 spoils its outputs, ``FIXED_SHAPES``, True where a converted graph is right for the example's shapes alone), ``model.py``
 (``build_model(config)``, ``example_inputs(config, batch)``, ``INPUTS``, ``OUTPUTS``) and ``processor.py``
-(``build_processor(config)``). A network that can be trained has ``training.py`` too, a perceiver that can run in parts
+(``build_processor(config)``). A config with a setting that leaves torch as the only engine names that setting in
+``torch_only``, empty otherwise. A network that can be trained has ``training.py`` too, a perceiver that can run in parts
 ``parts.py`` (``build_parts(model, config)``, ``networks/parts.py``). A planner without weights has ``planner.py`` with
 ``build_planner()``, a perceiver without weights ``perceiver.py`` with ``build_perceiver()``.
 

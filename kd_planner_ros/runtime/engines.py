@@ -161,9 +161,9 @@ def fast_bfloat16(device: torch.device) -> bool:
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
-def require_engine(engine: str, device: str, network: Network | None = None) -> str:
+def require_engine(engine: str, device: str, network: Network | None = None, torch_only: str = "") -> str:
     """The engine to use for ``device``; ``auto`` takes openvino on a CPU where it can be imported and can run ``network``, else
-    torch.
+    torch. ``torch_only`` names the setting of the network's config that leaves torch alone, where there is one.
 
     Raises:
         ConfigError: an unknown engine, one whose package is missing or that cannot use the device or run the network, or no
@@ -172,12 +172,13 @@ def require_engine(engine: str, device: str, network: Network | None = None) -> 
     if engine not in ENGINES:
         raise ConfigError(f"an engine out of {', '.join(ENGINES)}", repr(engine), "correct --engine (engine of a node)")
     require_device(device)
-    able = ENGINES[1:] if network is None else network.engines
+    able = ("torch",) if torch_only else ENGINES[1:] if network is None else network.engines
     if engine == "auto":
         openvino = device == "cpu" and "openvino" in able and importlib.util.find_spec("openvino")
         return "openvino" if openvino else "torch"
     if network is not None and engine not in able:
-        raise ConfigError(f"an engine that runs network '{network.name}': {', '.join(able)}", repr(engine),
+        setting = f" with {torch_only}" if torch_only else ""
+        raise ConfigError(f"an engine that runs network '{network.name}'{setting}: {', '.join(able)}", repr(engine),
                           f"use engine {able[0]}")
     if engine != "torch" and device != "cpu":
         raise ConfigError(f"device cpu with engine {engine}", repr(device), "use engine torch for a GPU")

@@ -55,10 +55,11 @@ def load_model_runner(name: str, role: str | None = None, device: str = "cpu", e
     if is_weightless(name):
         return require_model(build_weightless(name), role)
     folder = find_model(name, models_dir)
-    network = find_network(read_card(folder).network)
+    facts = read_card(folder)
+    network = find_network(facts.network)
     if role and network.role != role:
         raise PlannerError(f"a {role}", f"'{name}', a {network.role}", f"name a {role}")
-    chosen = engines.require_engine(engine, device, network)
+    chosen = engines.require_engine(engine, device, network, getattr(network.config(facts.config), "torch_only", ""))
     if threads:
         torch.set_num_threads(threads)
     if network.role == PERCEIVER and network.build_parts is not None:

@@ -180,6 +180,7 @@ class DistillDriveConfig(SceneConfig):
         cameras: 1, 3 or 6, mounted at ``camera_x_m``, ``camera_z_m`` with yaws of 60 degrees between them.
         min_cameras: a frame that lacks one of the first so many is refused; the others may be missing.
         generative: whether the planner has the conditional VAE.
+        repo_latent: whether it computes as the repository's does (``generative.py``, ``plan_loss.with_future``), defects included.
         rule_scores: whether heads forecast each candidate's sub-scores (``RULES``), and the choice counts them.
         rescore: whether candidates that meet a forecast road user lose their score.
         rescore_probability: road users below it are not asked.
@@ -193,6 +194,7 @@ class DistillDriveConfig(SceneConfig):
     camera_x_m: float = 1.3
     camera_z_m: float = 2.3
     generative: bool = True
+    repo_latent: bool = False
     rule_scores: bool = False
     rescore: bool = True
     rescore_probability: float = 0.5
@@ -202,6 +204,8 @@ class DistillDriveConfig(SceneConfig):
         super().__post_init__()
         if self.cameras not in MOUNTS:
             raise ConfigError(f"cameras out of {', '.join(map(str, MOUNTS))}", repr(self.cameras), "correct 'cameras'")
+        if self.repo_latent and not self.generative:
+            raise ConfigError("generative on where repo_latent is on", "generative off", "correct 'repo_latent' or 'generative'")
         if not 1 <= self.min_cameras <= self.cameras:
             raise ConfigError(f"min_cameras from 1 to {self.cameras}", repr(self.min_cameras), "correct 'min_cameras'")
         for name in ("camera_width", "camera_height"):
@@ -216,6 +220,11 @@ class DistillDriveConfig(SceneConfig):
         if self.scaled_height < self.spec.height:
             raise ConfigError(f"a camera of at least {self.spec.height} rows at a width of {self.spec.width_px}",
                               f"{self.camera_width}x{self.camera_height}", "give a camera with a higher picture")
+
+    @property
+    def torch_only(self) -> str:
+        """The switch that leaves torch as the only engine; empty where none does."""
+        return "repo_latent" if self.repo_latent else ""
 
     @property
     def scaled_height(self) -> int:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from kd_planner_ros.networks.distilldrive.boxes import MOTION, STILL
-from kd_planner_ros.networks.distilldrive.config import ANCHOR, MEASURED, DistillDriveConfig
+from kd_planner_ros.networks.distilldrive.config import ANCHOR, CANDIDATES, MEASURED, DistillDriveConfig
+from kd_planner_ros.networks.distilldrive.generative import frame_noise
 from kd_planner_ros.networks.distilldrive.perception import Instances, build_heads, layer_outputs
 from kd_planner_ros.networks.distilldrive.planning import KNOWN, PAST, Agents, Lines, Planner, empty_past, gather
 from kd_planner_ros.networks.distilldrive.sight import BANK, Sight, sight_of
@@ -22,6 +23,8 @@ INPUTS = ("images", "seen", "projection", "motion", "known", "target", *MEMORY)
 ANSWERS = ("offsets", "scores", "status", "boxes", "box_logits", "box_confidence", "agent_offsets", "agent_scores", "lines", "line_logits",
            "kept")
 OUTPUTS = (*ANSWERS, *(f"next_{name}" for name in MEMORY))
+SPARSE = 16
+"""Of the front picture each so-manieth pixel says which frame it is."""
 
 
 class DistillDrive(nn.Module):
@@ -36,7 +39,7 @@ class DistillDrive(nn.Module):
         self.agents, self.lines = build_heads(config)
         self.front = FrontToken(spec.width) if config.signals else None
         self.planner = Planner(config, spec.planner_layers, config.generative, extra=config.signals,
-                               rules=config.rule_scores)
+                               rules=config.rule_scores, repo_latent=config.repo_latent)
 
     def forward(self, images: Tensor, seen: Tensor, projection: Tensor, motion: Tensor, known: Tensor, target: Tensor,
                 agent_features: Tensor, agent_anchors: Tensor, agent_confidence: Tensor, line_features: Tensor, line_anchors: Tensor,
@@ -56,9 +59,8 @@ class DistillDrive(nn.Module):
         Returns:
             ``offsets`` [B, 18, 6, 2] metres a step of 0.5 s, right, left and straight on, six each; ``scores`` [B, 18] logits of the
             choice; ``status`` [B, 10]; ``boxes`` [B, N, 10] (``config.ANCHOR``), ``box_logits`` [B, N, C], ``box_confidence`` [B, N];
-            ``agent_offsets``
-            [B, N, 6, T, 2] metres a step and ``agent_scores`` [B, N, 6] logits; ``lines`` [B, L, 2 P], ``line_logits``; ``kept`` int64
-            [B, K]: which boxes are in the new memory; the new memory; further tensors for training.
+            ``agent_offsets`` [B, N, 6, T, 2] metres a step and ``agent_scores`` [B, N, 6] logits; ``lines`` [B, L, 2 P], ``line_logits``;
+            ``kept`` int64 [B, K]: which boxes are in the new memory; the new memory; further tensors for training.
         """
         there = known > 0.5
         maps = [] if found is not None else self.maps(images)
@@ -72,12 +74,17 @@ class DistillDrive(nn.Module):
                 "ego_queue_boxes": ego_queue_boxes, "ego_queue_kept": (ego_queue_kept > 0.5) & there[:, None],
                 "ego_speed": ego_speed if self.config.speed == MEASURED else torch.where(there, ego_speed, 0.0)}
         tokens, elements = self._tokens(agents, lines)
-        plans = self.planner(tokens, elements, {**past, "target": target}, motion, front)
+        noise = self._noise((images[:, 0, :, ::SPARSE, ::SPARSE], motion, target, ego_speed, ego_queue), agents.anchors.shape[1])
+        plans = self.planner(tokens, elements, {**past, "target": target}, motion, front, noise)
         memory = sight.bank() | self.planner.remember(plans, tokens, past, motion, agents.kept, torch.ones_like(agents.kept).bool())
         return {**plans, "boxes": agents.anchors, "box_logits": agents.logits, "box_confidence": agents.confidence, "lines": lines.anchors,
                 "line_logits": lines.logits, "kept": agents.kept, **layer_outputs("agent", agents), **layer_outputs("line", lines),
                 **{f"next_{name}": one for name, one in memory.items()},
                 **({} if front is None else {"front": front}), **({"pyramid": maps[0].unflatten(0, images.shape[:2])} if maps else {})}
+
+    def _noise(self, frame: tuple[Tensor, ...], agents: int) -> Tensor | None:
+        """What draws the latent variable of ``agents`` and the ego's tokens in ``frame``, where it is drawn."""
+        return frame_noise(frame, agents + CANDIDATES, self.config.spec.latent) if self.config.repo_latent else None
 
     def perceive(self, images: Tensor, seen: Tensor, projection: Tensor, motion: Tensor, known: Tensor, agent_features: Tensor,
                  agent_anchors: Tensor, agent_confidence: Tensor, line_features: Tensor, line_anchors: Tensor,

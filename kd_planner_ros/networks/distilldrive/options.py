@@ -41,8 +41,13 @@ class TrainOptions(RecordedCar):
     horizon_s: float = field(default=3.0, metadata={"help": "how far trajectories reach, seconds, in steps of 0.5",
                                                     "low": 1.0, "high": 10.0})
     generative: bool = field(default=True, metadata={"help": "the conditional VAE between the planner's blocks and its heads"})
+    repo_latent: bool = field(default=False, metadata={
+        "help": "the VAE computes as in the repository, for comparison: ReLU before mean and deviation, hidden states of other tokens, "
+        "futures of other road users, a seeded draw in each frame at run time, and --distilldrive.posterior all; runs on engine torch "
+        "alone"})
     posterior: str = field(default="best", metadata={
-        "help": "the candidates that know the driven way in training: best (the nearest of the command's six) or all (as the repository)",
+        "help": "the candidates that know the driven way in training: best (the nearest of the command's six) or all (as the repository, "
+        "and always with repo-latent)",
         "choices": ("best", "all")})
     reinforcement: str = field(default="repo", metadata={
         "help": "the Q-network's form: repo (as published), td (Q-learning on the next status) or off", "choices": FORMS})
@@ -85,8 +90,8 @@ class TrainOptions(RecordedCar):
     camera_z_m: float = field(default=2.3, metadata={"help": "height of the recorded cameras, metres", "above": 0.0})
 
 
-KEPT = ("cameras", "signals", "horizon_s", "speed", "target", "choice", "generative", "rule_scores", "min_cameras", "rescore",
-        "rescore_probability")
+KEPT = ("cameras", "signals", "horizon_s", "speed", "target", "choice", "generative", "repo_latent", "rule_scores", "min_cameras",
+        "rescore", "rescore_probability")
 """Options that are fields of the config, under the same names."""
 
 

@@ -146,11 +146,19 @@ def taught_tokens(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], 
     return Taught(known, future)
 
 
-def with_future(generative: Generative, posterior: Gaussian, tokens: Tensor, taught: Taught) -> tuple[Tensor, Tensor]:
+def misplaced(pairs: Pairs) -> Pairs:
+    """``pairs`` as the repository draws by them: true road user j goes with instance j, whichever it was paired with."""
+    return [(own, own) for _, own in pairs]
+
+
+def with_future(generative: Generative, posterior: Gaussian, tokens: Tensor, taught: Taught,
+                drawn: Taught | None = None) -> tuple[Tensor, Tensor]:
     """(``tokens`` [B, K, D] moved by a draw of the latent variable, of the posterior where the future is known, else of the prior; the mean
-    divergence of posterior and prior where it is known, nats)."""
+    divergence of posterior and prior where it is known, nats). ``drawn``: the futures of the draw, where they are others than those of
+    the divergence (``misplaced``)."""
     prior, seen = generative.prior(tokens), posterior(taught.future)
-    known = taught.known[..., None]
-    latent = torch.where(known, sampled(*seen), sampled(*prior))
+    other = seen if drawn is None else posterior(drawn.future)
+    known = (taught if drawn is None else drawn).known[..., None]
+    latent = torch.where(known, sampled(*other), sampled(*prior))
     apart = divergence(seen, prior) * taught.known
     return generative(tokens, latent), apart.sum() / taught.known.sum().clamp(min=1)

@@ -95,7 +95,7 @@ class Planner(nn.Module):
     rule_weights: Tensor
 
     def __init__(self, config: SceneConfig, layers: int, generative: bool, status_per_mode: bool = False, extra: bool = False,
-                 rules: bool = False):
+                 rules: bool = False, repo_latent: bool = False):
         super().__init__()
         spec, width = config.spec, config.spec.width
         self.queue, self.steps, self.status_per_mode = spec.queue, config.steps, status_per_mode
@@ -111,7 +111,7 @@ class Planner(nn.Module):
         self.target = TargetEncoder(width) if config.target else None
         self.extra_place = nn.Parameter(torch.zeros(1, 1, width)) if extra else None
         self.layers = nn.ModuleList(PlannerLayer(width, spec.heads, spec.decoupled) for _ in range(layers))
-        self.generative = Generative(spec) if generative else None
+        self.generative = Generative(spec, repo_latent) if generative else None
         self.plan_head, self.motion_head = head(width, 2 * self.steps), head(width, 2 * spec.agent_steps)
         self.plan_score, self.motion_score = score_head(width), score_head(width)
         self.status_head = head(width, len(STATUS))
@@ -119,7 +119,7 @@ class Planner(nn.Module):
         self.register_buffer("rule_weights", torch.tensor([RULES[name] for name in rules_of(config)]), persistent=False)
 
     def forward(self, agents: Agents, lines: Lines, past: Mapping[str, Tensor], motion: Tensor,
-                extra: Tensor | None = None) -> dict[str, Tensor]:
+                extra: Tensor | None = None, noise: Tensor | None = None) -> dict[str, Tensor]:
         """What the planner says of a scene.
 
         Args:
@@ -128,6 +128,7 @@ class Planner(nn.Module):
                 [B]; newest entry first. And ``target`` [B, 3] (``TargetEncoder``).
             motion: [B, 5], the ego's way since then.
             extra: [B, D], a further token beside the map, which the ego's tokens begin with too.
+            noise: [B, N + 18, L], which draws the latent variable; without it, it is the prior's mean.
 
         Returns:
             ``offsets`` [B, 18, 6, 2] metres a step, ``scores`` [B, 18] logits, ``queries`` [B, 18, D], ``status`` [B, 10] or [B, 18, 10];
@@ -148,7 +149,7 @@ class Planner(nn.Module):
         looked_at = (queue, queue_at, queue_keep), (key_index, key_keep), (line_tokens, line_at, line_keep)
         for layer in self.layers:
             tokens = self._layer(layer, tokens, embeds, *looked_at)
-        moved_tokens = tokens if self.generative is None else self.generative(tokens)
+        moved_tokens = tokens if self.generative is None else self.generative(tokens, noise=noise)
         modes = self._motion_modes(agents)
         found = self.answer(moved_tokens, embeds, modes)
         if "rules" in found:

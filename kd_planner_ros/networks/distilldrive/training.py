@@ -20,12 +20,12 @@ from kd_planner_ros.networks.distilldrive.heat import WEIGHTS as HEAT
 from kd_planner_ros.networks.distilldrive.heat import HeatHead, heat_losses
 from kd_planner_ros.networks.distilldrive.lights import WEIGHT as LIGHT
 from kd_planner_ros.networks.distilldrive.lights import LightHead, light_ahead, light_figures, light_loss
-from kd_planner_ros.networks.distilldrive.loss import box_losses, line_losses
+from kd_planner_ros.networks.distilldrive.loss import Pairs, box_losses, line_losses
 from kd_planner_ros.networks.distilldrive.memory import with_ego
 from kd_planner_ros.networks.distilldrive.model import empty_memory
 from kd_planner_ros.networks.distilldrive.options import TrainOptions as TrainOptions
 from kd_planner_ros.networks.distilldrive.options import config_fields as config_fields
-from kd_planner_ros.networks.distilldrive.plan_loss import start_weights, taught_tokens, with_future
+from kd_planner_ros.networks.distilldrive.plan_loss import Taught, misplaced, start_weights, taught_tokens, with_future
 from kd_planner_ros.networks.distilldrive.processor import DistillDriveProcessor
 from kd_planner_ros.networks.distilldrive.reframe import reframed, still_shown
 from kd_planner_ros.networks.distilldrive.rules import rule_figures, rule_loss
@@ -156,7 +156,7 @@ class DistillDriveTask(SceneTask):
     def beside(self) -> dict[str, nn.Module]:
         """The reinforcement term's networks, the latent variable's posterior, and the heads of the auxiliary tasks."""
         config = self.processor.config
-        self._posterior = posterior(config.spec, self._steps) if config.generative else None
+        self._posterior = posterior(config.spec, self._steps, config.repo_latent) if config.generative else None
         self._heat = HeatHead(config.spec.width) if self.options.heat and not self.frozen else None
         self._light = LightHead(config.spec.width) if config.signals else None
         own = {"posterior": self._posterior, "heat": self._heat, "light": self._light}
@@ -207,11 +207,17 @@ class DistillDriveTask(SceneTask):
             parts["rules"] = rule_loss(outputs, targets, self.processor.config)
             answers = {**outputs, "scores": outputs["imitation"]}
         if self._posterior is not None and torch.is_grad_enabled():
-            taught = taught_tokens(outputs, targets, pairs, self._steps, self.options.posterior == "all")
             planner = self._model.planner
-            moved, parts["latent"] = with_future(planner.generative, self._posterior, outputs["tokens"], taught)
+            moved, parts["latent"] = with_future(planner.generative, self._posterior, outputs["tokens"],
+                                                 *self._taught(outputs, targets, pairs))
             answers = {**answers, **planner.answer(moved, outputs["embeds"], outputs["agent_modes"])}
         return parts | self.planning(answers, targets, pairs)
+
+    def _taught(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], pairs: Pairs) -> tuple[Taught, ...]:
+        """Which tokens know their future; with ``repo_latent`` also which ones draw from it."""
+        repo = self.processor.config.repo_latent
+        every = repo or self.options.posterior == "all"
+        return tuple(taught_tokens(outputs, targets, own, self._steps, every) for own in (pairs, *([misplaced(pairs)] if repo else [])))
 
     # --- figures -----------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
+from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.frames import make_frame
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.runtime.bench import bench_latency
@@ -101,3 +102,19 @@ def test_automatic_choice_takes_the_converted_graph_and_the_latency_is_measured_
     assert "openvino" in network.engines and network.fixed_shapes
     measured = bench_latency(planners[1], 2, 1)
     assert measured["engine"].startswith("openvino") and measured["p50_ms"] > 0.0
+
+
+def test_a_latent_variable_that_is_drawn_runs_on_torch_alone(tmp_path):
+    network = find_network("distilldrive")
+    for name, repo in (("published", True), ("mean", False)):
+        config = network.config({"cameras": 1, "rescore": False, "repo_latent": repo})
+        torch.manual_seed(3)
+        save_model(tmp_path / name, "distilldrive", config, network.build_model(config).state_dict())
+    with pytest.raises(ConfigError, match="with repo_latent: torch; got 'openvino'; use engine torch"):
+        load_planner("published", engine="openvino", models_dir=tmp_path, keep=False)
+    planners = [load_planner(name, engine=engine, models_dir=tmp_path, keep=False)
+                for name, engine in (("published", "auto"), ("published", "torch"), ("mean", "torch"))]
+    runs = [[planner.plan(frame(config, tick)) for tick in range(6)] for planner in planners]
+    for one, other, mean in zip(*runs, strict=True):
+        assert np.array_equal(one.candidates, other.candidates) and np.array_equal(one.scores, other.scores)
+        assert not np.allclose(one.candidates, mean.candidates, atol=1e-3)
