@@ -13,6 +13,8 @@ from kd_planner_ros.networks.distilldrive.boxes import fan, moved, moved_boxes
 from kd_planner_ros.networks.distilldrive.config import CANDIDATES, CONFIGURATIONS, KINDS, DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.generative import Generative, divergence
 from kd_planner_ros.networks.distilldrive.layers import Attention
+from kd_planner_ros.networks.distilldrive.processor import build_processor
+from kd_planner_ros.networks.distilldrive.training import build_task
 from kd_planner_ros.networks.distilldrive.vision import Aggregation, in_pictures
 from kd_planner_ros.networks.distilldrive_teacher import model as teacher
 from kd_planner_ros.networks.distilldrive_teacher.config import CONFIGURATIONS as TEACHERS
@@ -111,6 +113,40 @@ def test_memory_counts_only_where_there_is_one():
             for name in ("agent_features", "line_anchors", "ego_queue"):
                 other = model(**inputs | {name: inputs[name] + 1.0})
                 assert torch.equal(found["offsets"], other["offsets"]) == (known == 0.0), (name, known)
+
+
+@pytest.mark.parametrize(("config", "module"), [(DistillDriveConfig(cameras=1), student), (DistillDriveTeacherConfig(), teacher)])
+def test_a_frame_that_comes_twice_is_planned_twice(config, module):
+    """The memory is then of the same instant: no motion, and no time between."""
+    model = built(config, module)
+    inputs = scene(config, 5, 3) if module is teacher else noise(module.example_inputs(config)) | {"seen": torch.ones(1, 1)}
+    inputs |= module.empty_memory(config) | {"motion": torch.tensor([[0.0, 0.0, 1.0, 0.0, 0.0]]), "known": torch.zeros(1)}
+    with torch.no_grad():
+        first = model(**inputs)
+        again = model(**inputs | {name: first[f"next_{name}"] for name in module.MEMORY} | {"known": torch.ones(1)})
+    assert all(again[name].isfinite().all() for name in module.OUTPUTS) and not torch.equal(first["offsets"], again["offsets"])
+
+
+@pytest.mark.parametrize("repo", [False, True])
+def test_an_empty_scene_teaches_a_student_and_its_validation_asks_no_posterior(repo):
+    config = DistillDriveConfig(cameras=1, repo_latent=repo)
+    model, task = built(config, student), build_task(build_processor(config))
+    task.modules(model)
+    inputs = noise(student.example_inputs(config)) | {"seen": torch.ones(1, 1), "known": torch.zeros(1)}
+    targets = {"boxes": torch.zeros(1, 48, 10), "kinds": torch.full((1, 48), -1), "shown": torch.zeros(1, 48, dtype=torch.bool),
+               "future": torch.full((1, 48, 6, 2), torch.nan), "lines": torch.zeros(1, 20, 10, 2), "line_kinds": torch.full((1, 20), -1),
+               "plan": torch.ones(1, 6, 2).cumsum(1), "plan_known": torch.tensor([True]), "command": torch.tensor([2]),
+               "status": torch.zeros(1, 10), "next_status": torch.zeros(1, 10), "weight": torch.ones(1),
+               "projection": inputs["projection"], "seen": inputs["seen"]}
+    outputs = model(**inputs)
+    assert outputs["queries"].shape == (1, CANDIDATES, config.spec.width)
+    loss = task.loss(outputs, targets, inputs)
+    assert all(part.isfinite() for part in loss.parts.values()) and "latent" in loss.parts and float(loss.parts["motion"]) == 0.0
+    task._posterior.forward = None  # whoever asks it fails
+    with torch.no_grad():
+        assert "latent" not in task.loss(outputs, targets, inputs).parts
+    with pytest.raises(TypeError):
+        task.loss(outputs, targets, inputs)
 
 
 def test_an_attention_without_keys_gives_nothing():
