@@ -15,8 +15,9 @@ examples:
 
 Each picture is scaled and cut as the model's own camera would see it; what the picture does not reach is unknown in the outputs.
 Files of picture NAME: NAME_depth.png (16-bit, millimetres, 0 unknown), NAME_classes.png (8-bit ids, 255 unknown), ids as 16-bit PNG,
-masks as 8-bit PNG, flow and probabilities as .npy, NAME_overview.png. perceive.json has the numbers and what was left out. Of a
-recording the folder outputs is a new recording with the topics of the perception node, but for points and label_info."""
+masks as 8-bit PNG, flow and probabilities as .npy, NAME_overview.png. perceive.json has the numbers and, under left_out and refused, the
+files that hold no picture and the pictures that show nothing (black, white, without contrast, fewer than 32 pixels), each with the reason.
+Of a recording the folder outputs is a new recording with the topics of the perception node, but for points and label_info."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

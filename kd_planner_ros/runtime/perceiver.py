@@ -9,17 +9,14 @@ from typing import Any
 import numpy as np
 
 from kd_planner_ros.core.card import ModelCard
-from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.outputs import DenseOutput, Perception
 from kd_planner_ros.core.records import Frame
+from kd_planner_ros.imaging.exposure import require_light
 from kd_planner_ros.imaging.road_masks import MASKS, road_masks, sky_mask
 from kd_planner_ros.networks.parts import WHOLE, Part
 from kd_planner_ros.networks.planner import Perceiver, Processor
 from kd_planner_ros.runtime.engines import Engine
 from kd_planner_ros.runtime.network_model import NetworkModel
-
-BLACK = 3
-"""A picture without a brighter pixel shows nothing: a covered lens, or a driver without exposure. At night there is more."""
 
 
 class NetworkPerceiver(NetworkModel[Perception], Perceiver):
@@ -37,9 +34,7 @@ class NetworkPerceiver(NetworkModel[Perception], Perceiver):
             SensorError: a declared sensor is missing from the frame, has the wrong size, or gives a black picture.
         """
         for name, picture in frame.images.items():
-            if picture.max(initial=0) <= BLACK:
-                raise SensorError(f"a picture with light in it from camera '{name}'", f"none above {BLACK} of 255",
-                                  "uncover the camera, or check its exposure and driver")
+            require_light(picture, name)
         found, spent_ms = self.run(frame, self.due)
         return replace(found, outputs=_without_sky(_with_masks(found.outputs)), inference_ms=sum(spent_ms.values()), spent_ms=spent_ms)
 

@@ -11,18 +11,17 @@ import numpy as np
 from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import wrap_angle
+from kd_planner_ros.imaging.exposure import LEAST_PX, exposed, small_grey
 from kd_planner_ros.v2x import reasons
 from kd_planner_ros.v2x.payloads import Refused, jpeg_size, read_picture
 from kd_planner_ros.v2x.settings import GatewaySettings
 
-MIN_WIDTH = 32
 SHAPE_PX = 2
 """A picture made smaller may be so much taller or less tall than its camera's shape says."""
-DARK, BRIGHT, CONTRAST, EDGES = 2.0, 250.0, 2.0, 1.5
-"""Mean, standard deviation and variance of the Laplacian of the grey picture; night and fog lie well inside."""
-SMALL = (96, 54)
+EDGES = 1.5
+"""Least variance of the Laplacian of the grey picture; night and fog lie well inside."""
 CHANGE = 3
-"""Grey levels: what two encodings of one picture differ by at most, at size ``SMALL``."""
+"""Grey levels: what two encodings of one picture differ by at most, at the size of ``small_grey``."""
 MOVES_MPS, SEEN_M = 1.0, 60.0
 """What is faster and nearer than this must change the picture."""
 AHEAD_M = np.arange(0.0, 61.0, 10.0)
@@ -35,7 +34,7 @@ def require_size(payload: bytes, camera: CameraSpec, settings: GatewaySettings) 
         Refused: no JPEG, or a size that this camera's pictures cannot have.
     """
     width, height = jpeg_size(payload)
-    fits = MIN_WIDTH <= width <= min(settings.max_picture_width, camera.width) and \
+    fits = LEAST_PX <= width <= min(settings.max_picture_width, camera.width) and \
         abs(height - width * camera.height / camera.width) <= SHAPE_PX
     if not fits:
         raise Refused(reasons.PICTURE_SIZE)
@@ -85,10 +84,9 @@ class PictureCheck:
         require_size(payload, self._camera, self._settings)
         image = read_picture(payload)
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        small = cv2.resize(grey, SMALL, interpolation=cv2.INTER_AREA)
+        small = small_grey(grey)
         before, self._small = self._small, small
-        mean, spread = cv2.meanStdDev(small)
-        if not (DARK <= mean[0, 0] <= BRIGHT and spread[0, 0] >= CONTRAST):
+        if not exposed(small):
             raise Refused(reasons.EXPOSURE)
         if cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1][0, 0] ** 2 < EDGES:
             raise Refused(reasons.BLURRED)

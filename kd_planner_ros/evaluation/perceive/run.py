@@ -18,12 +18,14 @@ from kd_planner_ros.core.errors import ConfigError, SensorError
 from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.frames import FrameMaker, unknown_ego
+from kd_planner_ros.core.outputs import Perception
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.evaluation.perceive.files import write_outputs
 from kd_planner_ros.evaluation.perceive.inputs import Shot, Shots, open_shots, require_input
 from kd_planner_ros.evaluation.perceive.recorded import put_perception
 from kd_planner_ros.evaluation.perceive.unseen import without_unseen
+from kd_planner_ros.imaging.exposure import require_content
 from kd_planner_ros.imaging.fit_camera import fitted
 from kd_planner_ros.networks.planner import Perceiver
 
@@ -74,7 +76,7 @@ def perceive(perceiver: Perceiver, config: PerceiveConfig) -> dict[str, Any]:
         bag = stack.enter_context(BagWriter(out / "outputs", perceiver.rig, {"perceiver": perceiver.name})) if shots.recording else None
         for shot, frame, shown in looked(perceiver, shots, config.frames):
             try:
-                seen = without_unseen(perceiver.perceive(frame), shown)
+                seen = seen_in(perceiver, shot, frame, shown)
             except SensorError as error:
                 refused[shot.name] = str(error)
                 continue
@@ -117,15 +119,26 @@ def looked(perceiver: Perceiver, shots: Shots, most: int) -> Iterator[tuple[Shot
         yield shot, maker.make(unknown_ego(shot.stamp_ns), None, {own.id: picture}, {}, stamp_ns=shot.stamp_ns), shown
 
 
+def seen_in(perceiver: Perceiver, shot: Shot, frame: Frame, shown: np.ndarray) -> Perception:
+    """What ``perceiver`` sees in a picture of ``looked``, unknown where the picture showed nothing.
+
+    Raises:
+        SensorError: the picture shows nothing at all, or cannot be used. The picture as it came is judged: in the frame it has a grey
+            border where it shows less than the perceiver's camera would.
+    """
+    require_content(shot.picture, perceiver.rig.cameras[0].id)
+    return without_unseen(perceiver.perceive(frame), shown)
+
+
 def _number(value: float) -> float | None:
     return round(float(value), 6) if np.isfinite(value) else None
 
 
 def summary(result: dict[str, Any]) -> str:
-    """What was looked at, and a line for each output that was unknown, for a reader."""
+    """What was looked at, a line on the refused pictures, and one for each output that was unknown, for a reader."""
     rows = result["frames"]
     times = np.median([row["inference_ms"] for row in rows])
-    left = len(result["left_out"]) + len(result["refused"])
+    left, refused = len(result["left_out"]) + len(result["refused"]), result["refused"]
     pictures = "1 picture" if result["pictures"] == 1 else f"{result['pictures']} pictures"
     unknown: dict[str, Counter[str]] = {}
     for row in rows:
@@ -133,6 +146,9 @@ def summary(result: dict[str, Any]) -> str:
             unknown.setdefault(name, Counter())[reason] += 1
     lines = [f"{pictures} of camera {result['camera']} by {result['model']}, {times:.1f} ms each (median)"
              + (f"; {left} left out or refused, see perceive.json" if left else "")]
+    if refused:
+        name = next(iter(refused))
+        lines.append(f"{len(refused)} refused, the first is {name}: {refused[name]}")
     return "\n".join([*lines, *(f"{name} unknown in {sum(counts.values())} of {len(rows)}: {counts.most_common(1)[0][0]}"
                                 for name, counts in sorted(unknown.items()))])
 

@@ -8,8 +8,7 @@ from typing import Any
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS
 from kd_planner_ros.evaluation.perceive.inputs import open_shots
-from kd_planner_ros.evaluation.perceive.run import looked, only_camera
-from kd_planner_ros.evaluation.perceive.unseen import without_unseen
+from kd_planner_ros.evaluation.perceive.run import looked, only_camera, seen_in
 from kd_planner_ros.imaging.dense_strip import strip_panels, write_strip
 from kd_planner_ros.networks.planner import Perceiver
 
@@ -35,7 +34,7 @@ def write_strips(perceiver: Perceiver, bag: Path, out: Path, frames: tuple[int, 
             perceiver.reset()
             if before is not None:
                 perceiver.perceive(before)
-            seen = without_unseen(perceiver.perceive(frame), shown)
+            seen = seen_in(perceiver, shot, frame, shown)
             write_strip(out / f"strip_{number}.png", [strip_panels(frame.images[own.id], seen.outputs)])
             found.append({"frame": number, "stamp_s": last_ns / 1e9, "strip_png": f"strip_{number}.png", "unknown": dict(seen.unknown)})
             numbers.discard(number)

@@ -87,6 +87,30 @@ def test_a_folder_is_a_sequence_and_what_is_no_picture_is_named(models, tmp_path
     assert "a picture with light" in result["refused"]["3"] and not (tmp_path / "out" / "outputs").exists()
 
 
+def test_pictures_that_show_nothing_are_refused_one_by_one_and_counted(models, tmp_path, capsys):
+    """Also where the model's camera sees more than the picture, so that its frame has a grey border."""
+    pictures = {"black": np.zeros((40, 60, 3), np.uint8), "grey": np.full((40, 60, 3), 90, np.uint8), "tiny": noise(1, 1),
+                "white": np.full((40, 60, 3), 255, np.uint8), "seen": noise(40, 60), "dim": noise(40, 60) // 4}
+    for name, pixels in pictures.items():
+        save(tmp_path / "in" / f"{name}.png", pixels)
+    assert perceive(models, tmp_path / "out", "--input", tmp_path / "in", "--fov", 40) == 0
+    result = json.loads((tmp_path / "out" / "perceive.json").read_text())
+    assert {row["name"] for row in result["frames"]} == {"seen", "dim"} and result["pictures"] == 2
+    assert {name: reason.split(" from ")[0] for name, reason in result["refused"].items()} == {
+        "black": "expected a picture with light in it", "grey": "expected a picture with content",
+        "tiny": "expected a picture of at least 32x32 pixels", "white": "expected a picture with content"}
+    said = capsys.readouterr().out
+    assert "4 left out or refused" in said and "\n4 refused, the first is black: expected a picture with light" in said
+
+
+@pytest.mark.parametrize(("pixels", "words"), [(np.full((1, 1, 3), 70, np.uint8), "at least 32x32 pixels from camera 'front'; got 1x1"),
+                                               (np.full((60, 90, 3), 70, np.uint8), "mean 70.0 and standard deviation 0.0")])
+def test_a_single_picture_that_shows_nothing_is_refused_in_one_line(models, tmp_path, capsys, pixels, words):
+    assert perceive(models, tmp_path / "out", "--input", save(tmp_path / "one.png", pixels), "--fov", 90) == 2
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1
+
+
 @pytest.mark.parametrize(("name", "words"), [("nowhere", "got nothing; correct --input"), ("street.png", "expected --fov for pictures")])
 def test_what_cannot_be_used_is_refused(models, tmp_path, capsys, name, words):
     save(tmp_path / "street.png", noise(32, 64))
