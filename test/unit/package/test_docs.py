@@ -22,6 +22,11 @@ def test_links_lead_somewhere(page):
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_every_picture_is_shown_on_a_page():
+    shown = {(page.parent / link).resolve() for page in PAGES for link in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text())}
+    assert sorted(path.name for path in (ROOT / "docs" / "images").iterdir() if path.resolve() not in shown) == []
+
+
 def test_every_stop_reason_is_documented():
     from kd_planner_ros.driving.supervisor import Reason
 
