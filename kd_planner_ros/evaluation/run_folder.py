@@ -22,7 +22,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -34,6 +34,7 @@ from kd_planner_ros.core.card import CARD
 from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.files import write_bytes, write_text, writing
+from kd_planner_ros.core.folders import RUN, require_free
 from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.core.records import Control, Plan
 from kd_planner_ros.core.road import RoadMap
@@ -86,38 +87,6 @@ def lock_settings(path: Path, facts: Mapping[str, Any], kind: str, legacy: Mappi
     write_text(path, json.dumps(dict(facts), indent=1, sort_keys=True) + "\n")
 
 
-def require_free(folder: Path, kind: str) -> None:
-    """Refuse a folder that holds files for a run of ``kind`` (a word for the sentence). Hidden files do not count.
-
-    Raises:
-        ConfigError: a file stands in the folder's place, or it names one of the other files.
-    """
-    if names := _names(folder, kind, "--out"):
-        raise ConfigError(f"an empty folder, or one of an earlier {kind}, at {folder}",
-                          f"one with other files, for example {names[0]}", "give another --out")
-
-
-def require_undriven(folder: Path, option: str, leavings: Collection[str] = ()) -> None:
-    """Refuse a folder that holds a drive, as ``ros2 bag record -o`` refuses any that exists, or other files; one with all of ``leavings``
-    is what a drive left that never began. ``option`` names the folder in the sentence.
-
-    Raises:
-        ConfigError: a file stands in the folder's place, it holds a drive, or it names one of the other files.
-    """
-    names = _names(folder, "drive", option)
-    if "run.json" in names:
-        raise ConfigError(f"a new or empty folder at {folder}", "that of an earlier drive", f"give another {option}, or delete the folder")
-    if names and not (leavings and set(leavings) <= set(names)):
-        raise ConfigError(f"a new or empty folder at {folder}", f"one with files, for example {names[0]}", f"give another {option}")
-
-
-def _names(folder: Path, kind: str, option: str) -> list[str]:
-    """The names in ``folder`` but hidden ones, sorted; none where it does not exist yet."""
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"a folder for the {kind} at {folder}", "a file", f"give another {option}")
-    return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
-
-
 _MADE_LATER = ("lanes.json", "statistics.json", "drive.json", "drive.webp", "report.html", CARD, v2x_log.FILE_NAME, evidence.FILE_NAME)
 _PICTURES = (("frames", "*.jpg"), ("perception", "*.png"), (v2x_log.PICTURES, "*.jpg"))
 
@@ -136,12 +105,12 @@ class RunWriter:
         (self.folder / "frames").mkdir(parents=True, exist_ok=True)
         olds = [*(path for name, kind in _PICTURES for path in (self.folder / name).glob(kind)),
                 *(self.folder / name for name in _MADE_LATER)]
-        if not (self.folder / "run.json").exists() and (foreign := [old for old in olds if old.exists()]):
-            raise ConfigError(f"a run's own files in {self.folder}", f"no run.json, but {foreign[0].relative_to(self.folder)}",
+        if not (self.folder / RUN).exists() and (foreign := [old for old in olds if old.exists()]):
+            raise ConfigError(f"a run's own files in {self.folder}", f"no {RUN}, but {foreign[0].relative_to(self.folder)}",
                               "give another folder (--out, run_dir)")
         for old in olds:
             old.unlink(missing_ok=True)
-        write_text(self.folder / "run.json", _info_to_json(info))
+        write_text(self.folder / RUN, _info_to_json(info))
         if road is not None:
             write_text(self.folder / "lanes.json", json.dumps(_lanes_near(road, info.route)) + "\n")
         self._telemetry = (self.folder / "telemetry.csv").open("w", buffering=1, newline="")
@@ -227,7 +196,7 @@ def read_run(folder: Path) -> Run:
         ConfigError: no run.json, or one that is broken or of a format this code does not know.
     """
     folder = Path(folder)
-    info = _info_from_json(folder / "run.json")
+    info = _info_from_json(folder / RUN)
     with reading(ConfigError, f"the files of a run in {folder}", "drive again"):
         frames, strips = ({int(path.stem): path for path in sorted((folder / name).glob(kind))} for name, kind in _PICTURES[:2])
         lanes = [(float(width), np.asarray(points, float)) for width, points in _read_json(folder / "lanes.json") or ()]
@@ -259,7 +228,7 @@ def _info_to_json(info: RunInfo) -> str:
 
 def _info_from_json(path: Path) -> RunInfo:
     if not path.is_file():
-        raise ConfigError(f"a run folder at {path.parent}", "no run.json in it",
+        raise ConfigError(f"a run folder at {path.parent}", f"no {RUN} in it",
                           "give the folder that 'kd-planner drive' or 'evaluate closed-loop' wrote")
     with reading(ConfigError, f"run facts in {path}", "drive again"):
         data = json.loads(path.read_text())

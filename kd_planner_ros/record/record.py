@@ -22,6 +22,7 @@ from kd_planner_ros.bags.facts import custom_data
 from kd_planner_ros.bags.roadside import require_hearer
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import BagError, ConfigError
+from kd_planner_ros.core.folders import require_no_drive
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.networks.registry import is_weightless
 from kd_planner_ros.record.drive_route import Job, RouteReport, recording_facts
@@ -63,9 +64,10 @@ def record(config: RecordConfig) -> RecordReport:
 
     Raises:
         MapError, RouteError, PlannerError: the map, the route file or the student cannot be used.
-        ConfigError: a setting cannot be used, or ``out`` holds recordings of these routes with other settings.
+        ConfigError: a setting cannot be used, or ``out`` holds a drive, or recordings of these routes with other settings.
         BagError: no route could be recorded, a worker died, or the disk is nearly full.
     """
+    require_no_drive(Path(config.out), "recordings")
     rig = recording_rig(config)
     require_hearer(recorded_radio(config), rig, config.network)
     weights = _student_weights(config.student)

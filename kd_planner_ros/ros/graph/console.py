@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from kd_planner_ros.core.folders import RUN
+
 END_FILES = ("statistics.json", "drive.json", "report.html")
 """What a drive writes at its end, in this order."""
 
@@ -33,7 +35,7 @@ def tell_scenarios(facts: Sequence[Mapping[str, str]]) -> None:
 
 def tell_left_out(run_dir: Path, report: bool) -> None:
     """Say what a drive did not write that Ctrl-C or SIGTERM ended at once, and where the rest lies; ``report``: it was to write one."""
-    if not (run_dir / "run.json").is_file():
+    if not (run_dir / RUN).is_file():
         say(f"stopped before the car could move: nothing was driven; logs are in {run_dir / 'graph'}")
         return
     lost = [name for name in END_FILES if (report or name != "report.html") and not (run_dir / name).is_file()]

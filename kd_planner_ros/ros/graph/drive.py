@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 from kd_planner_ros.core.errors import ConfigError, PlannerError
 from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.files import write_text
-from kd_planner_ros.evaluation.run_folder import require_undriven
+from kd_planner_ros.core.folders import RUN, require_undriven
 from kd_planner_ros.networks.planner import PLANNER
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph.checks import check_nodes
@@ -264,7 +264,7 @@ def _conclude(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> DriveRep
 
 def _report(config: DriveConfig, run_dir: Path, outcome: _Outcome) -> tuple[str, Exception | None]:
     """The report's path, "" where there is none, and what kept it from being written."""
-    if not ((run_dir / "run.json").is_file() and config.report):
+    if not ((run_dir / RUN).is_file() and config.report):
         return "", None
     from kd_planner_ros.evaluation.report import write
 

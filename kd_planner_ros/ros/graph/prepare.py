@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from kd_planner_ros.core.errors import ConfigError, KdPlannerError
-from kd_planner_ros.evaluation.run_folder import require_undriven
+from kd_planner_ros.core.folders import require_undriven
 from kd_planner_ros.networks.planner import PLANNER
 from kd_planner_ros.ros.carla_objects import write_objects
 from kd_planner_ros.ros.graph.arguments import BUILTIN

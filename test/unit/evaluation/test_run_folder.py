@@ -13,7 +13,7 @@ from kd_planner_ros.core.records import Control, Plan, Trajectory
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.scene import Weather
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.evaluation.run_folder import RunInfo, RunWriter, lock_settings, read_run, require_undriven
+from kd_planner_ros.evaluation.run_folder import RunInfo, RunWriter, lock_settings, read_run
 
 
 def _info() -> RunInfo:
@@ -98,19 +98,3 @@ def test_settings_are_locked_in_a_folder_of_their_own_alone(tmp_path):
         (tmp_path / "new" / "more.txt").write_text("of the sweep")
     with pytest.raises(ConfigError, match="a folder for the sweep at .*; got a file"):
         lock_settings(tmp_path / "notes.txt" / "sweep.json", {"a": 1}, "sweep")
-
-
-def test_no_drive_takes_the_place_of_another(tmp_path):
-    run = tmp_path / "run"
-    require_undriven(run, "--out")
-    (run / "graph").mkdir(parents=True)
-    (run / ".hidden").touch()
-    (run / "sensors.json").write_text("{}")
-    require_undriven(run, "--out", ("sensors.json", "graph"))  # what a drive left that never began
-    with pytest.raises(ConfigError, match="a new or empty folder at .*; got one with files, for example graph; give another run_dir"):
-        require_undriven(run, "run_dir")
-    (run / "run.json").write_text("{}")
-    with pytest.raises(ConfigError, match="got that of an earlier drive; give another --out, or delete the folder"):
-        require_undriven(run, "--out", ("sensors.json", "graph"))
-    with pytest.raises(ConfigError, match="a folder for the drive at .*; got a file"):
-        require_undriven(run / "run.json", "--out")

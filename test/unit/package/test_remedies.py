@@ -41,6 +41,7 @@ USERS = {  # room or module: the commands that reach it, most special first
     "evaluation/steering": ("evaluate steering",), "evaluation/explain": ("explain",),
     "evaluation/bench_": ("bench train",),
     "evaluation/run_folder": ("drive", *MEASURERS, "evaluate pdms", "evaluate steering", "benchmark"),
+    "core/folders": ("drive", "record", *MEASURERS, "evaluate pdms", "evaluate steering", "benchmark"),
     "ros/graph/drive": ("drive",),
     "ros/graph/replay": ("replay",), "ros/world_setup": ("drive",), "cli/models": ("models list", "models check"),
     "runtime/find": ("evaluate closed-loop", "evaluate open-loop", "evaluate dense", "evaluate steering", "explain", "replay", "drive",
