@@ -11,6 +11,7 @@ from collections import Counter
 import numpy as np
 from scipy.spatial import cKDTree
 
+from kd_planner_ros.core.car import Car
 from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.geometry.boxes import overlap_one
@@ -30,9 +31,10 @@ for _kind, _limits in _SIZES.items():
     _BOUNDS[_kind] = _limits
 HEIGHT_M = 30.0
 """Objects are not farther above or below the foot of the mast."""
-EGO_LENGTH_M, EGO_WIDTH_M, EGO_MARGIN_M = 4.9, 2.1, 1.0
-"""The car's box, and by how much more a reported vehicle may be off it and still be the car itself. A walker or a cyclist is never the
-car: only one whose middle lies inside the car's own box cannot be there."""
+EGO = Car()
+EGO_MARGIN_M = 1.0
+"""By how much more a reported vehicle may be off the car's box and still be the car itself. A walker or a cyclist is never the car: only
+one whose middle lies inside the car's own box cannot be there."""
 _LIKE_EGO = (ActorKind.CAR, ActorKind.TRUCK, ActorKind.BUS)
 FREE_MARGIN_M, FREE_DRIFT_MPS = 1.0, 3.0
 """An object that is refused as a ghost lies so far from the edge of what the car sees free, and farther by so much for each second between
@@ -161,8 +163,7 @@ def _off_ego(rows: np.ndarray, stamp_ns: int, ego: EgoState | None) -> np.ndarra
     if ego is None:
         return np.ones(len(rows), bool)
     back_m = ego.speed_mps * (ego.stamp_ns - stamp_ns) / 1e9
-    box = np.array([ego.pose.x - back_m * math.cos(ego.pose.yaw), ego.pose.y - back_m * math.sin(ego.pose.yaw), ego.pose.yaw,
-                    EGO_LENGTH_M, EGO_WIDTH_M])
+    box = EGO.boxes(np.array([ego.pose.x - back_m * math.cos(ego.pose.yaw), ego.pose.y - back_m * math.sin(ego.pose.yaw), ego.pose.yaw]))
     others = boxes_of(rows)
     middles = np.concatenate([others[:, :3], np.zeros((len(others), 2))], axis=-1)
     itself = overlap_one(box + (0.0, 0.0, 0.0, 2.0 * EGO_MARGIN_M, 2.0 * EGO_MARGIN_M), others)

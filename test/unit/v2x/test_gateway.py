@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.v2x import START_NS, Radio, S, actor, ego, picture, station
 
+from kd_planner_ros.core.car import WIDTH_M
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.scene import ActorKind, LightState
 from kd_planner_ros.core.v2x import OBJECTS, PHASE_DTYPE, PHASES, PICTURE, CoopState, RadioMessage
@@ -219,6 +220,14 @@ def test_a_walker_right_before_the_car_is_not_the_car_itself(kind, away_m, used)
     radio = Radio()
     size = 1.6 if kind == ActorKind.CAR else 1.0
     radio.send(rows=actor(x=40.0 + 4.9 / 2.0 + away_m + size / 2.0, y=0.2, kind=kind, length=size, width=size, height=1.6))
+    assert radio.gateway.refusals == ({} if used else {reasons.OVERLAPS_EGO: 1})
+
+
+@pytest.mark.parametrize(("off_m", "used"), [(-0.005, False), (0.005, True)])
+def test_the_cars_box_is_that_of_every_other_check(off_m, used):
+    """A walker whose middle lies inside of it cannot be there."""
+    radio = Radio()
+    radio.send(rows=actor(x=40.0, y=WIDTH_M / 2.0 + off_m))
     assert radio.gateway.refusals == ({} if used else {reasons.OVERLAPS_EGO: 1})
 
 
