@@ -10,9 +10,11 @@ from kd_planner_ros.core.ego import Command
 from kd_planner_ros.core.planning_states import STATE_NAMES
 from kd_planner_ros.core.timeline import POSE_COLUMNS, Timeline
 from kd_planner_ros.geometry.frames import to_base
+from kd_planner_ros.networks.samples import SampleMaker
 
-STEP_NS = 500_000_000
-STEPS = 4
+STEP_NS = round(SampleMaker.step_s * 1e9)
+STEPS = round(SampleMaker.horizon_s / SampleMaker.step_s)
+"""The way ahead of a sample of a task that does not declare another."""
 GAP = 1.5
 """A sequence ends where the next sample is later than this many of the recording's usual intervals."""
 STATES = STATE_NAMES

@@ -25,6 +25,7 @@ COMMANDS = ("right", "left", "straight")
 """The order of the repository."""
 MODES, STEP_S = 6, 0.5
 """Trajectories a command; seconds between the steps of a trajectory."""
+STEP_NS = round(STEP_S * 1e9)
 CANDIDATES = len(COMMANDS) * MODES
 KINDS = (ActorKind.CAR, ActorKind.TRUCK, ActorKind.BUS, ActorKind.MOTORCYCLE, ActorKind.BICYCLE, ActorKind.PEDESTRIAN, ActorKind.STATIC)
 """Classes of road users in the order of the network's scores."""

@@ -14,7 +14,7 @@ from kd_planner_ros.core.tracks import Tracks
 from kd_planner_ros.core.true_scene import TrueScene
 from kd_planner_ros.geometry.frames import rotation_2d, to_base
 from kd_planner_ros.geometry.polyline import arc_lengths, at_arc, resample
-from kd_planner_ros.networks.distilldrive.config import ANCHOR, KINDS, LINES, STEP_S, SceneConfig
+from kd_planner_ros.networks.distilldrive.config import ANCHOR, KINDS, LINES, STEP_NS, SceneConfig
 
 FINE_M = 1.0
 """Lines are cut at the edge of the looked-at part to about this."""
@@ -87,7 +87,7 @@ def ways(tracks: Tracks | None, actors: np.ndarray, stamp_ns: int, caps: Caps) -
 
 def steps_ns(count: int, sign: int) -> np.ndarray:
     """Offsets int64 [count] of the steps of a past (-1) or future (1), in ns."""
-    return sign * round(STEP_S * 1e9) * np.arange(1, count + 1)
+    return sign * STEP_NS * np.arange(1, count + 1)
 
 
 def line_arrays(rows: np.ndarray, signals: np.ndarray, ego: Pose, config: SceneConfig, caps: Caps) -> dict[str, np.ndarray]:

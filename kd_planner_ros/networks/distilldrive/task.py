@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kd_planner_ros.core.drive import Drive
 from kd_planner_ros.core.timeline import POSE_COLUMNS, Timeline
-from kd_planner_ros.networks.distilldrive.config import COMMANDS, MEASURED, STEP_S, SceneConfig
+from kd_planner_ros.networks.distilldrive.config import COMMANDS, MEASURED, STEP_NS, STEP_S, SceneConfig
 from kd_planner_ros.networks.distilldrive.decode import command_rows, preference
 from kd_planner_ros.networks.distilldrive.kmeans import MOST, fitted
 from kd_planner_ros.networks.distilldrive.loss import Pairs
@@ -26,7 +26,6 @@ PLANNING = {"motion_score": 0.2, "motion": 0.2, "plan_score": 0.5, "plan": 2.0, 
 SEQUENCE = Sequences(12, STEP_S)
 """A slot of the batch walks 6 s through a drive in steps of 0.5 s, as memory entries are apart: ten samples a second would show a slot the
 same scene in many steps on end. The samples between belong to other sequences."""
-STEP_NS = 500_000_000
 SCENE_ARRAYS = ("boxes", "kinds", "ids", "past", "future", "lines", "line_kinds")
 
 
@@ -53,6 +52,7 @@ class SceneTask(LearningTask):
     scene = True
     truth = ("objects", "tracks", "lines")
     sampling = SEQUENCE
+    step_s = STEP_S
 
     def __init__(self, config: SceneConfig, nothing: Mapping[str, Tensor], reinforcement: str, score: str, space: str):
         self.scene_config, self.horizon_s = config, config.horizon_s
