@@ -213,12 +213,13 @@ def _print_notes(result: dict) -> None:
 def _dense(args: argparse.Namespace) -> dict:
     from kd_planner_ros.evaluation.dense.config import DenseConfig
     from kd_planner_ros.evaluation.dense.run import run
-    from kd_planner_ros.evaluation.dense.table import left_out, recordings_table, table
+    from kd_planner_ros.evaluation.dense.table import left_out, recordings_table, seen_lines, table
 
     result = run(from_args(DenseConfig, args))
     print("\n".join(table(result)))
     if len(result["recordings"]) > 1:
         print("\n".join(["", *recordings_table(result)]))
+    print("".join(f"{line}\n" for line in seen_lines(result)), end="")
     for name, one in result["outputs"].items():
         pixels = f", {one['pixels']} pixels" if isinstance(one.get("pixels"), int) else ""
         print(f"{name}: {one['frames']} frames{pixels}; left out: {left_out(one)}")

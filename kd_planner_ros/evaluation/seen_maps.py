@@ -70,6 +70,11 @@ def marks(cards: Mapping[str, ModelCard], held: Collection[Part]) -> dict[str, l
     return {name: found for name, card in cards.items() if (found := trained_on(card, held))}
 
 
+def mark(name: str, seen: Collection[str]) -> str:
+    """``name`` of a table's row, marked where its first word is one of ``seen``, the names that ``marks`` gives: a row may say more."""
+    return name + " (map seen)" * (name.partition(" ")[0] in seen)
+
+
 def sentence(name: str, towns: Sequence[str]) -> str:
     """What a reader of the figures of planner ``name`` is told, where ``towns`` is what ``marks`` says of it."""
     return f"{name} was trained on {', '.join(towns)}, as these recordings: its figures say nothing of maps that it has not seen."

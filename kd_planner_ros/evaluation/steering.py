@@ -20,9 +20,11 @@ from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.files import write_text
 from kd_planner_ros.core.foreign import reading
 from kd_planner_ros.evaluation.run_folder import lock_settings
+from kd_planner_ros.evaluation.seen_maps import mark, marks, recorded_parts, sentence
 from kd_planner_ros.evaluation.steering_folds import Fold, folds, time_blocks
 from kd_planner_ros.networks.unified_encoder.config import READINGS
 from kd_planner_ros.networks.unified_encoder.steering import WINDOW
+from kd_planner_ros.runtime.facts import cards_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,7 +73,8 @@ def run(config: SteeringConfig, progress: bool = True) -> dict[str, Any]:
 
     ``encoders`` holds by name the ``train_mse`` and ``test_mse`` of each fold, unweighted, in square degrees of the front wheels,
     with mean and sample deviation; ``baselines`` those of the trivial predictors; ``pairs`` the differences of test errors of
-    two encoders over the folds that both have. ``left_out`` counts samples without a whole window.
+    two encoders over the folds that both have. ``left_out`` counts samples without a whole window. ``trained_on`` names by encoder
+    those of the recordings' maps that it was trained on (``seen_maps.trained_on``); the fine-tuned one is the first encoder.
 
     Raises:
         BagError: no recording, one that lacks the camera or the control, or too little for the folds.
@@ -93,7 +96,8 @@ def run(config: SteeringConfig, progress: bool = True) -> dict[str, Any]:
     for name in models:
         facts = cells.measure(name, range(config.folds))
     facts = cells.measure(TUNED, range(min(config.tuned_folds, config.folds))) or facts
-    found = {**facts, **_summary(cells.found), "seed": config.seed, "unit": "square degrees of the front wheels"}
+    found = {**facts, **_summary(cells.found), "seed": config.seed, "unit": "square degrees of the front wheels",
+             "trained_on": _trained_on(config, sources)}
     write_text(config.out / "steering.json", json.dumps(found, indent=1))
     write_text(config.out / "steering.md", "\n".join(table(found)) + "\n")
     return found
@@ -106,6 +110,13 @@ def _require_fit(config: SteeringConfig) -> None:
         raise ConfigError("--width a multiple of 4", str(config.width), "correct --width")
     if wrong := [name for name in map(_title, config.models) if name in (RANDOM, TUNED)]:
         raise ConfigError(f"models of other names than {RANDOM} and {TUNED}, which are rows of the table", wrong[0], "rename its folder")
+
+
+def _trained_on(config: SteeringConfig, sources: Sequence[Any]) -> dict[str, list[str]]:
+    cards = cards_of({_title(name): name for name in config.models}, str(config.models_dir or ""))
+    found = marks(cards, recorded_parts(sources, str(config.bag)))
+    first = found.get(_title(config.models[0]))
+    return {**found, TUNED: first} if first and config.tuned_folds else found
 
 
 def _title(name: str) -> str:
@@ -270,14 +281,16 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def table(result: Mapping[str, Any]) -> list[str]:
-    """The figures as lines of Markdown: one row an encoder and a baseline, then one row a pair of encoders. Of a fold that did not stop
-    early the error might fall further with more --rounds."""
+    """The figures as lines of Markdown: one row an encoder and a baseline, then one row a pair of encoders, then a sentence of each encoder
+    that was trained on a map of the recordings. Of a fold that did not stop early the error might fall further with more --rounds."""
+    seen = result["trained_on"]
     lines = [f"Steering error in {result['unit']}: mean and sample deviation over folds.", "",
              "| encoder | folds | stopped early | train | test |", "|---|---|---|---|---|"]
     for name, row in (*result["encoders"].items(), *result["baselines"].items()):
         train, test = (f"{row[kind]['mean']:.3f} ± {row[kind]['std']:.3f}" for kind in ("train_mse", "test_mse"))
         stopped = str(sum(cell["stopped"] for cell in row["folds"])) if all("stopped" in cell for cell in row["folds"]) else "-"
-        lines.append(f"| {name} | {len(row['folds'])} | {stopped} | {train} | {test} |")
+        lines.append(f"| {mark(name, seen)} | {len(row['folds'])} | {stopped} | {train} | {test} |")
     lines += ["", "| pair | folds | test error of the second less the first | first one better in |", "|---|---|---|---|"]
     return lines + [f"| {pair['first']}, {pair['second']} | {pair['folds']} | {pair['mean']:.3f} ± {pair['std']:.3f} | "
-                    f"{pair['first_better']} |" for pair in result["pairs"]]
+                    f"{pair['first_better']} |" for pair in result["pairs"]] + [
+        line for name, towns in seen.items() if name != TUNED for line in ("", sentence(name, towns))]

@@ -18,6 +18,7 @@ from kd_planner_ros.core.frames import make_frame
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.evaluation.dense.config import DenseConfig
 from kd_planner_ros.evaluation.dense.instants import Grid, Instant, Labels
+from kd_planner_ros.evaluation.seen_maps import Part
 from kd_planner_ros.imaging.fit import fit
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ class DatasetFrames:
         for sequence, lines in self._notes.items():
             notes.setdefault(sequence, []).extend(lines)
         return {"incomplete": 0, **({"notes": notes} if notes else {})}
+
+    def parts(self) -> list[Part]:
+        """None: a data set's pictures are of no map."""
+        return []
 
     def _instant(self, picture: LabelledPicture, camera: CameraSpec, share: float) -> Instant:
         rgb, grid, note = fitted(picture, camera)

@@ -15,7 +15,8 @@ from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.evaluation.dense.config import SOURCES, DenseConfig
 from kd_planner_ros.evaluation.dense.instants import Instant, bag_instants
 from kd_planner_ros.evaluation.dense.judge import Judge
-from kd_planner_ros.evaluation.dense.table import recordings_table, table
+from kd_planner_ros.evaluation.dense.table import recordings_table, seen_lines, table
+from kd_planner_ros.evaluation.seen_maps import Part, known_parts, part_of, trained_on
 
 if TYPE_CHECKING:
     from kd_planner_ros.networks.planner import Perceiver
@@ -35,6 +36,9 @@ class LabelledFrames(Protocol):
     def facts(self) -> dict[str, Any]:
         """What was left out, by name, and ``notes`` by recording; after the frames were read."""
 
+    def parts(self) -> list[Part]:
+        """What each recording shows (``seen_maps.part_of``), after the frames were read; none of pictures that are of no map."""
+
 
 def run(config: DenseConfig, progress: bool = True) -> dict[str, Any]:
     """Figures of everything that recorded labels can judge, by its name under ``outputs``.
@@ -42,7 +46,8 @@ def run(config: DenseConfig, progress: bool = True) -> dict[str, Any]:
     Each holds the figures of its measure over all frames, and under ``second_half`` the same over the second half alone, beside those
     of ``baselines`` that were fitted to the first half. ``recordings`` has the figures of each recording. ``not_scored`` says why an
     output has none; ``frames``, ``incomplete`` and ``unlabelled`` count the frames that were seen, lacked a sensor, and lacked
-    labels. ``speed`` has milliseconds a frame.
+    labels. ``trained_on`` names those of the recordings' maps that the model was trained on (``seen_maps.trained_on``). ``speed`` has
+    milliseconds a frame.
 
     Raises:
         BagError: no recording, a broken one, one that lacks a topic the model needs, or no label for any output.
@@ -69,7 +74,7 @@ def score(perceiver: Perceiver, frames: LabelledFrames, config: DenseConfig, pro
         judge.take(seen, instant)
         clock.lap("judging_ms")
     found = {"model": perceiver.name, "source": source_of(config), "bags": len(frames), "max_depth_m": config.max_depth_m, **judge.result(),
-             **frames.facts(), "speed": clock.result(judge.frames)}
+             **frames.facts(), "trained_on": _trained_on(perceiver, frames, config), "speed": clock.result(judge.frames)}
     if not found["outputs"]:
         raise BagError(f"labels for a dense output of '{perceiver.name}' in {getattr(config, source_of(config))}",
                        "; ".join(f"{name}: {reason}" for name, reason in found["not_scored"].items()) or "no output",
@@ -77,6 +82,11 @@ def score(perceiver: Perceiver, frames: LabelledFrames, config: DenseConfig, pro
     if config.out is not None:
         _write(Path(config.out), found, judge)
     return found
+
+
+def _trained_on(perceiver: Perceiver, frames: LabelledFrames, config: DenseConfig) -> list[str]:
+    card = getattr(perceiver, "card", None)  # one of plain code has none
+    return [] if card is None else trained_on(card, known_parts(frames.parts(), str(getattr(config, source_of(config)))))
 
 
 def source_of(config: DenseConfig) -> str:
@@ -113,6 +123,7 @@ class Bags:
         self._folders = list(folders)
         self._names = unique_names([Path(folder) for folder in self._folders])
         self._incomplete, self._notes = 0, {}  # type: ignore[var-annotated]
+        self._parts: list[Part] = []
 
     def __len__(self) -> int:
         return len(self._folders)
@@ -124,6 +135,7 @@ class Bags:
         for number, (folder, name) in enumerate(zip(self._folders, self._names, strict=True)):
             with open_bag(folder) as recording:
                 perceiver.reset()
+                self._parts.append(part_of(recording))
                 yield from bag_instants(perceiver, recording, name, (number / len(self), (number + 1) / len(self)))
                 self._incomplete += recording.incomplete
                 self._notes |= {str(recording.path): list(recording.notes)} if recording.notes else {}
@@ -131,6 +143,10 @@ class Bags:
     def facts(self) -> dict[str, Any]:
         """``incomplete`` instants, and notes."""
         return {"incomplete": self._incomplete, **({"notes": self._notes} if self._notes else {})}
+
+    def parts(self) -> list[Part]:
+        """See ``LabelledFrames``."""
+        return self._parts
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
@@ -174,7 +190,7 @@ def _write(out: Path, result: Mapping[str, Any], judge: Judge) -> None:
 
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "dense.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
-    lines = [*table(result), "", *recordings_table(result)]
+    lines = [*table(result), "", *recordings_table(result), *seen_lines(result)]
     write_text(out / "dense.md", "\n".join(lines) + "\n")
     if judge.strip:
         write_strip(out / "strip.png", judge.strip)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kd_planner_ros.evaluation.seen_maps import sentence
+
 _COUNTS = ("frames", "pixels", "left_out", "second_half", "kind", "segments", "instances", "found", "runs", "metres", "mse_by_fold")
 """Keys of a result that are no figures."""
 
@@ -45,6 +47,11 @@ def recordings_table(result: Mapping[str, Any]) -> list[str]:
         values = [figures(one["outputs"][name]).get(first[name]) if name in one["outputs"] else None for name in outputs]
         lines.append(f"| {recording} | {one['frames']} | {one['unlabelled']} | " + " | ".join(map(number, values)) + " |")
     return lines
+
+
+def seen_lines(result: Mapping[str, Any]) -> list[str]:
+    """What a reader of the figures is told of a model that was trained on the recordings' maps; nothing of others."""
+    return ["", sentence(result["model"], result["trained_on"])] if result["trained_on"] else []
 
 
 def left_out(one: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from kd_planner_ros.evaluation.pdm import labels
 from kd_planner_ros.evaluation.pdm.blocks import TOTALS, Blocks, interval
 from kd_planner_ros.evaluation.pdm.measure import Scores
-from kd_planner_ros.evaluation.seen_maps import sentence
+from kd_planner_ros.evaluation.seen_maps import mark, sentence
 
 PARTS = ("NC", "DAC", "DDC", "TLC", "EP", "TTC", "LK", "HC", "EC", "EP_v1", "C")
 WANTED_SCENES = 500
@@ -42,7 +42,7 @@ def tables(result: Mapping[str, Any]) -> list[str]:
         lines += ["", f"Over {horizon} s, {one['scenes']} scenes in {one['blocks']} blocks of time (per cent, 95 % intervals):", "",
                   "| planner | PDMS | EPDMS | EPDMS without human filter | PDMS over baseline | EPDMS over baseline | "
                   + " | ".join(PARTS[:9]) + " | C |", "|---" * (7 + len(PARTS[:9])) + "|"]
-        lines += [_line(name + " (map seen)" * (name.partition(" ")[0] in seen), row) for name, row in one["planners"].items()]
+        lines += [_line(mark(name, seen), row) for name, row in one["planners"].items()]
         lines += [f"Not scored over {horizon} s: {name}: {why}." for name, why in one["not_scored"].items()]
         if fewer := {name: count for name, count in one["with_plans"].items() if name in one["planners"] and count > one["scenes"]}:
             lines += ["Scenes with plans of its own: " + ", ".join(f"{name} {count}" for name, count in fewer.items()) + "."]

@@ -12,10 +12,12 @@ import pytest
 from PIL import Image
 from support import views
 from support.bags import HEIGHT, RIG, WIDTH, shot, write_bag
+from support.networks import write_card
 from support.perception import install_network, save_tiny
 
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.cli.main import main
+from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.outputs import DenseOutput, Perception
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
@@ -52,6 +54,18 @@ class Knowing(Perceiver):
 @pytest.fixture
 def bags(tmp_path):
     return [write_bag(tmp_path / "bags" / f"b{seed}", seed=seed, seconds=4.0) for seed in range(2)]
+
+
+@pytest.mark.parametrize(("maps", "seen"), [(["Carla/Maps/Town01_Opt", "Town03"], ["Town01"]), (["Town03"], [])])
+def test_figures_on_the_map_of_the_training_say_so(bags, tmp_path, monkeypatch, capsys, maps, seen):
+    perceiver = Knowing()
+    perceiver.card = read_card(write_card(tmp_path / "models" / "knowing", maps=maps))
+    monkeypatch.setattr("kd_planner_ros.runtime.load.load_perceiver", lambda *words: perceiver)
+    assert main(["evaluate", "dense", "--bag", str(bags[0]), "--model", "knowing", "--out", str(tmp_path / "out"), "--json"]) == 0
+    *shown, figures = capsys.readouterr().out.splitlines()
+    assert json.loads(figures)["trained_on"] == seen
+    for lines in (shown, (tmp_path / "out" / "dense.md").read_text().splitlines()):
+        assert any(line.startswith("knowing was trained on Town01, as these recordings") for line in lines) == bool(seen)
 
 
 def test_who_knows_the_labels_makes_no_error(bags, tmp_path):

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from support.bags import write_bag
-from support.networks import save_seeded
+from support.networks import save_seeded, write_card
 
+from kd_planner_ros.bags.source import find_sources
 from kd_planner_ros.cli.main import main
 from kd_planner_ros.core.errors import BagError, CardError, ConfigError
-from kd_planner_ros.evaluation import steering_probe
+from kd_planner_ros.evaluation import steering, steering_probe
 from kd_planner_ros.evaluation.steering import LAST, MEAN, SteeringConfig, run, table
 from kd_planner_ros.evaluation.steering_folds import Blocks, folds, time_blocks
 from kd_planner_ros.evaluation.steering_probe import Probe, Settings, Windows, fit, square_error
@@ -159,6 +160,22 @@ def config_in(place, **changes):
 @pytest.fixture(scope="module")
 def result(place):
     return run(config_in(place), progress=False)
+
+
+def test_an_encoder_that_was_trained_on_the_recordings_map_is_marked(tmp_path):
+    """The fine-tuned one too: it begins as the first."""
+    for name, maps in (("leaked", ["Town01"]), ("held", ["Town03"])):
+        write_card(tmp_path / "models" / name, maps=maps)
+    bag = write_bag(tmp_path / "b", seconds=3.0)
+    seen = {models: steering._trained_on(config_in(tmp_path, bag=bag, models=models), find_sources([bag]))
+            for models in (("leaked", "held"), ("held", "leaked"))}
+    assert seen == {("leaked", "held"): {"leaked": ["Town01"], "fine-tuned": ["Town01"]}, ("held", "leaked"): {"leaked": ["Town01"]}}
+    row = {"folds": [{}], "train_mse": {"mean": 1.0, "std": 0.0}, "test_mse": {"mean": 1.0, "std": 0.0}}
+    lines = table({"unit": "x", "encoders": {name: row for name in ("leaked", "held", "fine-tuned")}, "baselines": {}, "pairs": [],
+                   "trained_on": seen["leaked", "held"]})
+    assert [line.split("|")[1].strip() for line in lines if line.startswith("| ")][1:4] == [
+        "leaked (map seen)", "held", "fine-tuned (map seen)"]
+    assert sum("was trained on Town01, as these recordings" in line for line in lines) == 1
 
 
 @pytest.mark.slow
