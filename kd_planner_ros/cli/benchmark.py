@@ -23,7 +23,7 @@ examples:
 
 The command trains what is missing (teachers first), measures every model over the suite, and writes table.json, table.csv,
 table.md and report.html beside the published tables. The same command goes on where it was stopped. A benchmark is one
-YAML file: config/benchmarks/plankd.yaml or v2x.yaml, one of another package (entry points kd_planner_ros.benchmarks), or a path. The
+YAML file: one of config/benchmarks/ (above), one of another package (entry points kd_planner_ros.benchmarks), or a path. The
 Town05 suites of plankd need Town05.net.xml and the route files; default-town needs nothing.
 
 'benchmark' compares many models in tables; 'evaluate' scores one model; 'bench' measures speed."""

@@ -26,14 +26,14 @@ from kd_planner_ros.core.stopping import Terminated, exit_status, note_signal
 
 COMMANDS = {
     "drive": "drive a planner through the built-in world over a real ROS 2 graph, and write a report",
-    "record": "let the expert drive and record rosbag2 recordings to train on",
+    "record": "let the expert drive, or a student now and then, and record rosbag2 recordings to train on",
     "train": "train a planner or a perceiver from recordings and write it to models/",
     "evaluate": "score one model: in closed loop, or against recordings",
     "perceive": "show what a perceiver sees in a picture, a folder of pictures or a recording",
     "replay": "play a recording through the real ROS 2 graph and score the plans",
     "benchmark": "compare many models in tables beside published ones, e.g. PlanKD's; trains what is missing",
-    "bags": "check recordings: topics, clocks, cameras, and what train and replay would refuse",
-    "explain": "draw what a perceiver sees, or what a model trained with PlanKD looks at: waypoint attention, Grad-CAM",
+    "bags": "check recordings, or turn nuScenes, NAVSIM and DAIR-V2X into recordings",
+    "explain": "draw what a perceiver sees, what a planner with candidates considers, or what a model trained with PlanKD looks at",
     "routes": "list what route files hold: routes, weathers, scenarios, what is left out and why",
     "bench": "measure speed: world, record, train, latency, sizes, drive, v2x",
     "v2x": "make the keys with which roadside stations sign",
@@ -42,7 +42,7 @@ COMMANDS = {
 EPILOG = """\
 start here:
   kd-planner drive                                       watch the shipped planner drive; needs no data
-  kd-planner models list                                 the models that can drive
+  kd-planner models list                                 the shipped models: planners and perceivers
   kd-planner evaluate closed-loop --planner constant_velocity --out runs/baseline
 
 'kd-planner COMMAND --help' describes every option. Every measuring command takes --json and then prints one JSON
