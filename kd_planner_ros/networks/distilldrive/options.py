@@ -75,6 +75,9 @@ class TrainOptions(RecordedCar):
     heat: bool = field(default=True, metadata={
         "help": "an auxiliary map of where pictures show road users, which the backbone learns from and which is not shipped; off: the "
         "published method"})
+    dense: bool = field(default=True, metadata={
+        "help": "an auxiliary map of the front picture's classes and depth, by recorded labels, with --distilldrive.road-users shown; it "
+        "is not shipped. Off: the published method, whose auxiliary branch has depth alone"})
     reframe: bool = field(default=True, metadata={
         "help": "training pictures are zoomed, turned and shifted, with their projections, so that few drives show more"})
     frozen_perception: bool = field(default=False, metadata={

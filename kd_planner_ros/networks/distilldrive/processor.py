@@ -14,7 +14,7 @@ from kd_planner_ros.core.notices import report
 from kd_planner_ros.core.records import Frame, Plan
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import rotation_3d
-from kd_planner_ros.imaging.resize import resize_rgb
+from kd_planner_ros.imaging.resize import resize_labels, resize_rgb
 from kd_planner_ros.networks.blocks.inputs import normalise
 from kd_planner_ros.networks.distilldrive.config import COMMANDS, DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.decode import Scene, command_of, make_plan, softmax
@@ -76,6 +76,11 @@ class DistillDriveProcessor(Processor[Plan]):
             raise SensorError(f"a picture of {config.camera_width}x{config.camera_height}, or scaled, from camera '{camera}'",
                               f"{width}x{height}", "mount or record the cameras that 'kd-planner models sensors NAME' lists")
         return resize_rgb(image, config.scaled_height, size.width_px)[config.cut_top:config.cut_top + size.height]
+
+    def section(self, labels: np.ndarray) -> np.ndarray:
+        """The part of a camera's ``labels`` [H, W] that belongs to ``picture``, [H, W] of the network's picture."""
+        config, size = self.config, self.config.spec
+        return resize_labels(labels, config.scaled_height, size.width_px)[config.cut_top:config.cut_top + size.height]
 
     def views(self, frame: Frame) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
         """(pictures by camera as the network sees them, black where missing; seen float32 [V]; projections float32 [V, 3, 4]).

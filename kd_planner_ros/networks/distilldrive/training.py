@@ -14,6 +14,8 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.networks.distilldrive.config import DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.decode import SHOWN
+from kd_planner_ros.networks.distilldrive.dense import WEIGHTS as DENSE
+from kd_planner_ros.networks.distilldrive.dense import DenseHead, cell_labels, dense_losses, move_of
 from kd_planner_ros.networks.distilldrive.frozen_perception import FROZEN, FrozenPerception
 from kd_planner_ros.networks.distilldrive.generative import Gaussian, posterior
 from kd_planner_ros.networks.distilldrive.heat import WEIGHTS as HEAT
@@ -36,7 +38,7 @@ from kd_planner_ros.networks.distilldrive.task import PLANNING, SceneTask, singl
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.networks.training import Loss, OptimiserDefaults, Score, Stage
 
-PERCEPTION = {"agent_score": 2.0, "agent_box": 0.25, "line_score": 1.0, "line_place": 10.0, **HEAT}
+PERCEPTION = {"agent_score": 2.0, "agent_box": 0.25, "line_score": 1.0, "line_place": 10.0, **HEAT, **DENSE}
 WEIGHTS = {**PERCEPTION, **LIGHT, **PLANNING, "latent": 1.0}
 OPTIMISER = OptimiserDefaults("adamw", 1e-3, 0.5, ("backbone",))
 BACKBONE = "backbone"
@@ -69,9 +71,12 @@ class DistillDriveTask(SceneTask):
         self.processor, self.options = processor, options
         self.cameras = tuple(spec.id for spec in config.camera_specs)
         self.pictures = (MAIN, *self.cameras[1:])
-        self.labels = {self.cameras[0]: ("instance",)} if options.road_users == "shown" else {}
+        self.dense = options.dense and options.road_users == "shown" and not options.frozen_perception
+        cells = ("semantic", "depth") if self.dense else ()
+        self.labels = {self.cameras[0]: ("instance", *cells)} if options.road_users == "shown" else {}
         self.weights = WEIGHTS | ({} if config.generative else {"latent": 0.0}) | ({} if self.rl is not None else {"reinforcement": 0.0})
         self.weights |= ({"rules": RULES_WEIGHT} if config.rule_scores else {}) | ({} if options.heat else dict.fromkeys(HEAT, 0.0))
+        self.weights |= {} if self.dense else dict.fromkeys(DENSE, 0.0)
         self.weights |= {} if config.signals else dict.fromkeys(LIGHT, 0.0)
         spec = config.spec
         self._eyes: FrozenPerception | None = None
@@ -82,12 +87,13 @@ class DistillDriveTask(SceneTask):
         self._steps = min(config.steps, spec.agent_steps)
         self._posterior: Gaussian | None = None
         self._heat: HeatHead | None = None
+        self._dense: DenseHead | None = None
         self._light: LightHead | None = None
 
     @property
     def key(self) -> Mapping[str, Any]:
         """The pictures' section, the part of the scene that is looked at, and the counts; the weights of a frozen perception."""
-        users = {"road_users": self.options.road_users}
+        users = {"road_users": self.options.road_users} | ({"dense": True} if self.dense else {})
         return scene_key(self.processor.config) | users | ({"perception": self.eyes.digest, "front": "picture"} if self.frozen else {})
 
     @property
@@ -128,7 +134,11 @@ class DistillDriveTask(SceneTask):
         if not self.labels:
             return {**found, "shown": found["kinds"] >= 0}
         instance = truth.labels[self.cameras[0]].instance
-        return {**found, "shown": shown_users(found, *self.processor.cameras_of(frame), instance, truth.actors["id"])}
+        shown = shown_users(found, *self.processor.cameras_of(frame), instance, truth.actors["id"])
+        return {**found, "shown": shown, **(self._cells(truth.labels[self.cameras[0]]) if self.dense else {})}
+
+    def _cells(self, shot: Any) -> dict[str, np.ndarray]:
+        return cell_labels(*(self.processor.section(labels) for labels in (shot.semantic, shot.depth)))
 
     def augment(self, arrays: Mapping[str, np.ndarray], probability: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Colours, each operation with ``COLOURS`` from the beginning; the pictures' frames (``reframe.py``); and cameras that may be
@@ -158,13 +168,14 @@ class DistillDriveTask(SceneTask):
         config = self.processor.config
         self._posterior = posterior(config.spec, self._steps, config.repo_latent) if config.generative else None
         self._heat = HeatHead(config.spec.width) if self.options.heat and not self.frozen else None
+        self._dense = DenseHead(config.spec.width) if self.dense else None
         self._light = LightHead(config.spec.width) if config.signals else None
-        own = {"posterior": self._posterior, "heat": self._heat, "light": self._light}
+        own = {"posterior": self._posterior, "heat": self._heat, "dense": self._dense, "light": self._light}
         return super().beside() | {name: one for name, one in own.items() if one is not None}
 
     def targets(self, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         """See ``SceneTask``; ``weight`` [B] of each sample's trajectory; of the pictures ``projection`` [B, V, 3, 4], ``seen`` [B, V]."""
-        cameras = () if self.frozen else ("projection", "seen")
+        cameras = () if self.frozen else ("projection", "seen", *(("groups", "depths") if self.dense else ()))
         found = super().targets(rows, arrays)
         found["weight"] = start_weights(torch.from_numpy(np.array(rows["speed"], np.float32)), found["plan"], self.options.start_weight)
         return found | {name: torch.from_numpy(np.array(arrays[name])) for name in cameras}
@@ -186,7 +197,8 @@ class DistillDriveTask(SceneTask):
         """See ``SceneTask``; of the road users those that the pictures of ``inputs`` show are to be found."""
         if not self.frozen:
             camera = {name: inputs[name] for name in ("projection", "seen")}
-            targets = {**targets, "shown": still_shown(targets, **camera), **camera}
+            targets = {**targets, "shown": still_shown(targets, **camera), **camera,
+                       "move": move_of(targets["projection"][:, 0], camera["projection"][:, 0])}
         return super().loss(outputs, targets, inputs, stage, weights)
 
     def parts(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
@@ -196,6 +208,8 @@ class DistillDriveTask(SceneTask):
         if wanted & HEAT.keys() and self._heat is not None and "pyramid" in outputs:
             logits, depths = self._heat(outputs["pyramid"])
             parts |= heat_losses(logits, depths, targets)
+        if wanted & DENSE.keys() and self._dense is not None and "pyramid" in outputs:
+            parts |= dense_losses(self._dense(outputs["pyramid"][:, 0]), targets)
         if wanted & LIGHT.keys() and self._light is not None:
             parts["light"] = light_loss(self._light(outputs["front"]), light_ahead(targets))
         if wanted & LINES:

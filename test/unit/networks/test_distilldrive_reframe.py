@@ -36,7 +36,8 @@ def test_a_point_lies_where_the_changed_projection_says():
     assert 0.5 < np.mean(moved) < 1.0
     for picture, matrix, own in zip(changed, projections, moved, strict=True):
         rows, columns = np.nonzero(picture[..., 0] > 100)
-        assert (columns.mean() + 0.5, rows.mean() + 0.5) == pytest.approx(tuple(place(matrix)), abs=1.0)  # the square's middle is up to half a pixel off, zoomed
+        # the square's middle is up to half a pixel off, zoomed
+        assert (columns.mean() + 0.5, rows.mean() + 0.5) == pytest.approx(tuple(place(matrix)), abs=1.0)
         assert own or np.array_equal(picture, pictures[0])
     assert np.ptp([place(matrix)[0] for matrix in projections]) > 20.0
 
