@@ -106,6 +106,7 @@ def test_every_weight_learns_in_one_step(config, module, task_of):
         inputs = remembered(inputs, model.eval()(**inputs), module)
     targets = truth(150, 100 if module is student else 50, config) | {
         name: inputs[name] for name in ("projection", "seen") if name in inputs}
+    targets |= {"groups": torch.ones(1, 32, 88, dtype=torch.uint8), "depths": torch.full((1, 32, 88), 20.0)}
     loss = task.loss(model.train()(**inputs), targets, inputs)
     loss.total.backward()
     assert set(loss.parts) == {name for name, weight in task.weights.items() if weight} and torch.isfinite(loss.total)

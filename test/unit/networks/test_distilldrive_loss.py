@@ -42,7 +42,7 @@ from kd_planner_ros.networks.distilldrive.plan_loss import (
 from kd_planner_ros.networks.distilldrive.processor import build_processor
 from kd_planner_ros.networks.distilldrive.reinforcement import Reinforcement, rewards
 from kd_planner_ros.networks.distilldrive.task import statuses
-from kd_planner_ros.networks.distilldrive.training import DistillDriveTask
+from kd_planner_ros.networks.distilldrive.training import DistillDriveTask, TrainOptions
 from kd_planner_ros.networks.training import Stage
 
 CONFIG = DistillDriveConfig()
@@ -209,7 +209,7 @@ class Parts(DistillDriveTask):
 
 
 def test_a_stage_may_weigh_a_part_more_and_a_ramp_may_not():
-    task = Parts(build_processor(CONFIG))
+    task = Parts(build_processor(CONFIG), TrainOptions(frozen_perception=True))
     outputs, targets = {"offsets": torch.zeros(1, 18, 6, 2)}, driven()
     heavy = Stage(losses={"plan": 5.0, "status": 0.5}, ramps={"latent": (0.0, 5.0)})
     assert float(task.loss(outputs, targets, {}, heavy, heavy.weights(task.weights, 1.0)).total) == 5.0 + 0.5 + 1.0

@@ -137,7 +137,8 @@ def test_an_empty_scene_teaches_a_student_and_its_validation_asks_no_posterior(r
                "future": torch.full((1, 48, 6, 2), torch.nan), "lines": torch.zeros(1, 20, 10, 2), "line_kinds": torch.full((1, 20), -1),
                "plan": torch.ones(1, 6, 2).cumsum(1), "plan_known": torch.tensor([True]), "command": torch.tensor([2]),
                "status": torch.zeros(1, 10), "next_status": torch.zeros(1, 10), "weight": torch.ones(1),
-               "projection": inputs["projection"], "seen": inputs["seen"]}
+               "projection": inputs["projection"], "seen": inputs["seen"], "groups": torch.zeros(1, 16, 44, dtype=torch.uint8),
+               "depths": torch.full((1, 16, 44), 20.0)}
     outputs = model(**inputs)
     assert outputs["queries"].shape == (1, CANDIDATES, config.spec.width)
     loss = task.loss(outputs, targets, inputs)

@@ -225,19 +225,21 @@ def test_the_heads_learn_by_heart_and_the_choice_follows():
 
 def test_the_task_teaches_the_rules_where_it_is_asked_to():
     config = DistillDriveConfig(cameras=1, rule_scores=True)
-    task = build_task(build_processor(config), TrainOptions(cameras=1, rule_scores=True, reinforcement="off", heat=False))
-    plain = build_task(build_processor(DistillDriveConfig(cameras=1)), TrainOptions(cameras=1))
+    task = build_task(build_processor(config), TrainOptions(cameras=1, rule_scores=True, reinforcement="off", heat=False, dense=False))
+    plain = build_task(build_processor(DistillDriveConfig(cameras=1)), TrainOptions(cameras=1, dense=False))
     assert task.weights["rules"] == 1.0 and "rules" not in plain.weights and dict(task.key) == dict(plain.key), "the same samples"
     assert config_fields("nano", TrainOptions(rule_scores=True), None, {})["rule_scores"] is True
     model = built(True)
     task.modules(model)
-    outputs = model(**example_inputs(config))
+    inputs = example_inputs(config)
+    outputs = model(**inputs)
     targets = scene(users=[user(11.0, 0.0)]) | {"status": torch.zeros(1, 10), "next_status": torch.zeros(1, 10)}
-    loss = task.loss(outputs, targets, {})
+    targets |= {"shown": targets["kinds"] >= 0, "projection": inputs["projection"], "seen": inputs["seen"]}
+    loss = task.loss(outputs, targets, inputs)
     assert float(loss.parts["rules"]) > 0.0
     shifted = {**outputs, "scores": outputs["scores"] + torch.arange(18.0)}
     with torch.no_grad():
-        one, other = (task.loss(own, targets, {}).parts["plan_score"] for own in (outputs, shifted))
+        one, other = (task.loss(own, targets, inputs).parts["plan_score"] for own in (outputs, shifted))
     assert float(one) == float(other), "the imitation's logits learn the choice, not those with the rules"
     before = {**outputs, "offsets": outputs["offsets"].detach().requires_grad_(True)}
     rule_loss(before, targets, config).backward()
