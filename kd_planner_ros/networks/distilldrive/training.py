@@ -174,7 +174,8 @@ class DistillDriveTask(SceneTask):
         return super().beside() | {name: one for name, one in own.items() if one is not None}
 
     def targets(self, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-        """See ``SceneTask``; ``weight`` [B] of each sample's trajectory; of the pictures ``projection`` [B, V, 3, 4], ``seen`` [B, V]."""
+        """See ``SceneTask``; ``weight`` [B] of each sample's trajectory; of the pictures ``projection`` [B, V, 3, 4], ``seen`` [B, V],
+        and where cells are taught ``groups`` and ``depths`` [B, rows, columns]."""
         cameras = () if self.frozen else ("projection", "seen", *(("groups", "depths") if self.dense else ()))
         found = super().targets(rows, arrays)
         found["weight"] = start_weights(torch.from_numpy(np.array(rows["speed"], np.float32)), found["plan"], self.options.start_weight)
@@ -197,8 +198,8 @@ class DistillDriveTask(SceneTask):
         """See ``SceneTask``; of the road users those that the pictures of ``inputs`` show are to be found."""
         if not self.frozen:
             camera = {name: inputs[name] for name in ("projection", "seen")}
-            targets = {**targets, "shown": still_shown(targets, **camera), **camera,
-                       "move": move_of(targets["projection"][:, 0], camera["projection"][:, 0])}
+            moves = {"move": move_of(targets["projection"][:, 0], camera["projection"][:, 0])} if self.dense else {}
+            targets = {**targets, "shown": still_shown(targets, **camera), **camera, **moves}
         return super().loss(outputs, targets, inputs, stage, weights)
 
     def parts(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
