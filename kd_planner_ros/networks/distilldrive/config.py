@@ -183,6 +183,7 @@ class DistillDriveConfig(SceneConfig):
         generative: whether the planner has the conditional VAE.
         repo_latent: whether it computes as the repository's does (``generative.py``, ``plan_loss.with_future``), defects included.
         rule_scores: whether heads forecast each candidate's sub-scores (``RULES``), and the choice counts them.
+        proposals: first boxes that come from the pictures' heat map, beside the fixed ones (``proposals.py``); 0 is the published method.
         rescore: whether candidates that meet a forecast road user lose their score.
         rescore_probability: road users below it are not asked.
     """
@@ -197,6 +198,7 @@ class DistillDriveConfig(SceneConfig):
     generative: bool = True
     repo_latent: bool = False
     rule_scores: bool = False
+    proposals: int = 24
     rescore: bool = True
     rescore_probability: float = 0.5
     rate_hz: float = 10.0
@@ -207,13 +209,11 @@ class DistillDriveConfig(SceneConfig):
             raise ConfigError(f"cameras out of {', '.join(map(str, MOUNTS))}", repr(self.cameras), "correct 'cameras'")
         if self.repo_latent and not self.generative:
             raise ConfigError("generative on where repo_latent is on", "generative off", "correct 'repo_latent' or 'generative'")
-        if not 1 <= self.min_cameras <= self.cameras:
-            raise ConfigError(f"min_cameras from 1 to {self.cameras}", repr(self.min_cameras), "correct 'min_cameras'")
         for name in ("camera_width", "camera_height"):
             if not 32 <= getattr(self, name) <= 4096:
                 raise ConfigError(f"{name} between 32 and 4096 pixels", repr(getattr(self, name)), f"correct '{name}'")
-        for name, low, high in (("rescore_probability", 0.0, 1.0), ("rate_hz", 0.1, 100.0), ("camera_x_m", -10.0, 10.0),
-                                ("camera_z_m", 0.0, 10.0)):
+        for name, low, high in (("proposals", 0, self.spec.agents), ("min_cameras", 1, self.cameras), ("rescore_probability", 0.0, 1.0),
+                                ("rate_hz", 0.1, 100.0), ("camera_x_m", -10.0, 10.0), ("camera_z_m", 0.0, 10.0)):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"{name} from {low:g} to {high:g}", repr(getattr(self, name)), f"correct '{name}'")
         if not 10.0 <= self.camera_fov_deg <= 170.0:

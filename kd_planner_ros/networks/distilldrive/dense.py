@@ -17,6 +17,7 @@ from torch.nn.functional import grid_sample
 from kd_planner_ros.imaging.class_grid import CELL_PX, GROUPS, UNKNOWN, class_grid
 from kd_planner_ros.imaging.resize import resize_labels
 from kd_planner_ros.networks.blocks.semantic_head import semantic_loss
+from kd_planner_ros.networks.distilldrive.heat import zoom
 
 WEIGHTS = {"dense": 1.0, "dense_depth": 0.5}
 """Of the losses."""
@@ -36,7 +37,7 @@ def cell_labels(tags: np.ndarray, depth: np.ndarray) -> dict[str, np.ndarray]:
 
 
 class DenseHead(nn.Module):
-    """A pyramid's finest map to logits of the groups, and the logarithm of the depth."""
+    """A pyramid's finest map to logits of the groups, and the logarithm of the depth by ``heat.zoom``."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -59,7 +60,7 @@ def dense_losses(answers: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Te
     Args:
         answers: of ``DenseHead`` for the front camera's maps.
         targets: ``groups`` uint8 and ``depths`` [B, rows, columns] of the picture as recorded, ``move`` [B, 2, 3] (``move_of``) to the
-            picture as it was seen, and ``seen`` [B, V].
+            picture as it was seen, and of that one ``projection`` [B, V, 3, 4] and ``seen`` [B, V].
     """
     rows, columns = targets["groups"].shape[1:]
     v, u = (((torch.arange(count, device=answers.device) + 0.5) / count) for count in (rows, columns))
@@ -69,6 +70,7 @@ def dense_losses(answers: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Te
     found = grid_sample(answers.float(), places * 2.0 - 1.0, align_corners=False)
     depth = targets["depths"].float()
     known = inside & (depth > NEAREST_M) & (depth < FARTHEST_M)
-    apart = (found[:, -1] - depth.clamp(NEAREST_M, FARTHEST_M).log()).abs() * known
+    told = found[:, -1] + zoom(targets["projection"][:, 0]).log()[:, None, None]
+    apart = (told - depth.clamp(NEAREST_M, FARTHEST_M).log()).abs() * known
     return {"dense": semantic_loss(found[:, :-1], torch.where(inside, targets["groups"], UNKNOWN)),
             "dense_depth": apart.sum() / known.sum().clamp(min=1)}

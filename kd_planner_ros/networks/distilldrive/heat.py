@@ -1,4 +1,4 @@
-"""Where a picture shows road users, as a dense map beside the sparse queries: an auxiliary task of training, which is not shipped.
+"""Where a picture shows road users, as a dense map beside the sparse queries: an auxiliary task of training, and the source of proposals.
 
 A backbone that begins from nothing learns slowly from sparse queries alone, which look at a few points: DETR's known slowness. Every cell
 of this map learns in every step. Source: heat map and focal loss of Zhou et al., "Objects as Points", 2019, eq. 1; the logarithm of the
@@ -7,6 +7,7 @@ depth beside it stands for SparseDrive's auxiliary depth.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple, cast
 
@@ -25,12 +26,14 @@ WIDEST = 2.5
 SHARE = 0.2
 """The bump's deviation as a share of the road user's height in cells; at least ``NARROWEST``."""
 NARROWEST = 0.6
+USUAL_FOCAL = 0.5 / math.tan(math.radians(50.0))
+"""Focal length of a camera of 100 degrees as a share of its picture's width."""
 FALL = 4.0
 """Exponent by which cells near a middle count less as wrong (beta)."""
 
 
 class HeatHead(nn.Module):
-    """A pyramid's finest map to logits of each kind's middles, and the logarithm of the depth."""
+    """A pyramid's finest map to logits of each kind's middles, and the logarithm of the depth by the ``zoom``."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -42,6 +45,14 @@ class HeatHead(nn.Module):
         """([B, V, K, h, w], [B, V, h, w]) of maps [B, V, D, h, w]."""
         found = self.out(self.body(maps.flatten(0, 1))).unflatten(0, maps.shape[:2])
         return found[:, :, :-1], found[:, :, -1]
+
+
+def zoom(projection: Tensor) -> Tensor:
+    """Focal lengths [...] of ``projection`` [..., 3, 4] in ``USUAL_FOCAL``. What is as large in a zoomed picture is so much further away,
+    and a map of cells cannot know the zoom: it tells the depth that it would be at the usual one."""
+    across, ahead = projection[..., 0, :3], projection[..., 2, :3]
+    across = across - (across * ahead).sum(-1, keepdim=True) * ahead
+    return (across.norm(dim=-1) / USUAL_FOCAL).clamp(min=0.01)
 
 
 class Middles(NamedTuple):
@@ -98,5 +109,5 @@ def heat_losses(logits: Tensor, depths: Tensor, targets: Mapping[str, Tensor]) -
     missed = -((1.0 - wanted) ** FALL) * sure ** 2 * logsigmoid(-logits) * (wanted < 1.0)
     count = at.there.sum().clamp(min=1)
     looked = (targets["seen"] > 0.5)[..., None, None, None]
-    told = depths.float().flatten(2).gather(2, at.row * columns + at.column)
+    told = depths.float().flatten(2).gather(2, at.row * columns + at.column) + zoom(targets["projection"]).log()[..., None]
     return {"heat": ((hit + missed) * looked).sum() / count, "heat_depth": ((told - at.depth.log()).abs() * at.there).sum() / count}

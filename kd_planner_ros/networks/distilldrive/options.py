@@ -73,8 +73,11 @@ class TrainOptions(RecordedCar):
         "help": "the road users that perception learns to find: shown (those that the cameras show, by the front camera's instance labels) "
         "or all within range_m, for recordings without these labels", "choices": ("shown", "all")})
     heat: bool = field(default=True, metadata={
-        "help": "an auxiliary map of where pictures show road users, which the backbone learns from and which is not shipped; off: the "
-        "published method"})
+        "help": "a map of where pictures show road users, which the backbone learns from; off: the published method, with "
+        "--distilldrive.proposals 0"})
+    proposals: int = field(default=24, metadata={
+        "help": "first boxes of road users that come from that map, beside the fixed ones; the map is shipped then. 0: the published "
+        "method", "low": 0, "high": 900})
     dense: bool = field(default=True, metadata={
         "help": "an auxiliary map of the front picture's classes and depth, by recorded labels, with --distilldrive.road-users shown; it "
         "is not shipped. Off: the published method, whose auxiliary branch has depth alone"})
@@ -93,8 +96,8 @@ class TrainOptions(RecordedCar):
     camera_z_m: float = field(default=2.3, metadata={"help": "height of the recorded cameras, metres", "above": 0.0})
 
 
-KEPT = ("cameras", "signals", "horizon_s", "speed", "target", "choice", "generative", "repo_latent", "rule_scores", "min_cameras",
-        "rescore", "rescore_probability")
+KEPT = ("cameras", "signals", "horizon_s", "speed", "target", "choice", "generative", "repo_latent", "rule_scores", "proposals",
+        "min_cameras", "rescore", "rescore_probability")
 """Options that are fields of the config, under the same names."""
 
 

@@ -13,6 +13,7 @@ from kd_planner_ros.networks.distilldrive.boxes import moved, moved_boxes, rotat
 from kd_planner_ros.networks.distilldrive.config import ANCHOR, KINDS, DistillDriveConfig, Size
 from kd_planner_ros.networks.distilldrive.layers import Attend, BoxEncoder, FeedForward, score_head, steps
 from kd_planner_ros.networks.distilldrive.planning import gather
+from kd_planner_ros.networks.distilldrive.proposals import Proposals
 from kd_planner_ros.networks.distilldrive.vision import Aggregation
 
 DECAY = 0.6
@@ -21,6 +22,8 @@ BOX_POINTS = ((0.0, 0.0, 0.0), (0.45, 0.0, 0.0), (-0.45, 0.0, 0.0), (0.0, 0.45, 
               (0.0, 0.0, -0.45))
 """Fixed sampling points of a box as shares of length, width and height; nano takes the first, and one at each end of three axes."""
 NANO_POINTS = (0, 1, 2, 5)
+Eyes = tuple[list[Tensor], Tensor, Tensor]
+"""The pyramid [B V, D, h, w], finest first, projection [B, V, 3, 4], and bool [B, V]: the camera gave a picture."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Boxes(nn.Module):
     anchors: Tensor
     fixed: Tensor
 
-    def __init__(self, spec: Size):
+    def __init__(self, spec: Size, proposals: int):
         super().__init__()
         self.size = ANCHOR
         chosen = NANO_POINTS if spec.learned == 3 else range(len(BOX_POINTS))
@@ -53,10 +56,17 @@ class Boxes(nn.Module):
         self.encoder, self.learned = BoxEncoder(spec.width), nn.Linear(spec.width, 3 * spec.learned)
         self.points = len(self.fixed) + spec.learned
         self.refine = nn.ModuleList(_refiner(spec.width, ANCHOR) for _ in range(spec.layers))
+        self.proposals = Proposals(spec, proposals) if proposals else None
 
-    def contents(self, batch: int) -> Tensor:
-        """The first contents [B, N, D] of the queries: nothing."""
-        return self.anchors.new_zeros(batch, len(self.anchors), self.learned.in_features)
+    def first(self, eyes: Eyes) -> tuple[Tensor, Tensor]:
+        """The first contents [B, N + P, D] and boxes [B, N + P, 10] of the queries: fixed boxes, then proposals."""
+        maps, projection, seen = eyes
+        batch = len(seen)
+        contents, boxes = self.anchors.new_zeros(batch, len(self.anchors), self.learned.in_features), self.anchors.expand(batch, -1, -1)
+        if self.proposals is None:
+            return contents, boxes
+        own = self.proposals(maps[0].unflatten(0, seen.shape), projection, seen)
+        return torch.cat([contents, own[0]], 1), torch.cat([boxes, own[1]], 1)
 
     def embed(self, anchors: Tensor) -> Tensor:
         """[..., 10] to [..., D]."""
@@ -103,9 +113,10 @@ class Polylines(nn.Module):
         self.points = self.samples * len(self.heights)
         self.refine = nn.ModuleList(_refiner(spec.width, self.size) for _ in range(spec.layers))
 
-    def contents(self, batch: int) -> Tensor:
-        """Learnt contents [B, L, D]."""
-        return self.start.expand(batch, -1, -1)
+    def first(self, eyes: Eyes) -> tuple[Tensor, Tensor]:
+        """Learnt contents [B, L, D] and the fixed lines [B, L, 2 P]."""
+        batch = len(eyes[2])
+        return self.start.expand(batch, -1, -1), self.anchors.expand(batch, -1, -1)
 
     def embed(self, anchors: Tensor) -> Tensor:
         """[..., 2 P] to [..., D]."""
@@ -170,7 +181,7 @@ class Layer(nn.Module):
         self.norm_out = nn.LayerNorm(width)
         self.score = score_head(width, classes)
 
-    def forward(self, contents: Tensor, embeds: Tensor, points: Tensor, eyes: tuple, past: tuple[Tensor, Tensor, Tensor] | None) -> Tensor:
+    def forward(self, contents: Tensor, embeds: Tensor, points: Tensor, eyes: Eyes, past: tuple[Tensor, Tensor, Tensor] | None) -> Tensor:
         """The queries' new contents [B, N, D]."""
         if self.memory is not None and past is not None:
             contents = self.memory(contents, embeds, *past)
@@ -181,7 +192,7 @@ class Layer(nn.Module):
 
 class InstanceHead(nn.Module):
     """One kind of instances through all layers. After the first layer, which sees one instant, the best new instances stand behind those
-    of the memory; without a memory all of them go on."""
+    of the memory, as many as there are anchors in all."""
 
     def __init__(self, spec: Size, kind: Boxes | Polylines, classes: int, kept: int, decoupled: bool, among_first: bool):
         super().__init__()
@@ -189,20 +200,20 @@ class InstanceHead(nn.Module):
         self.layers = nn.ModuleList(Layer(spec, kind.points, classes, decoupled, index > 0, index > 0 or among_first)
                                     for index in range(spec.layers))
 
-    def forward(self, eyes: tuple, features: Tensor, anchors: Tensor, confidence: Tensor, motion: Tensor, known: Tensor) -> Instances:
+    def forward(self, eyes: Eyes, features: Tensor, anchors: Tensor, confidence: Tensor, motion: Tensor, known: Tensor) -> Instances:
         """The instances of this instant.
 
         Args:
-            eyes: (maps, projection, seen) of ``Aggregation``.
+            eyes: what ``Aggregation`` looks at.
             features, anchors, confidence: the memory, [B, K, D], [B, K, A] in the old frame, [B, K].
             motion: [B, 5]. known: bool [B]: whether there is a memory.
         """
-        batch, kind = len(motion), self.kind
+        kind = self.kind
         seconds = torch.where(known, motion[:, 4], 0.5).clamp(0.1, 2.0)
         old = kind.warped(anchors, motion)
         past = features, kind.embed(old), known[:, None].expand(-1, self.kept)
-        contents, now = kind.contents(batch), kind.anchors.expand(batch, -1, -1)
-        carried = torch.zeros(batch, now.shape[1], dtype=torch.bool, device=now.device)
+        contents, now = kind.first(eyes)
+        carried = torch.zeros(now.shape[:2], dtype=torch.bool, device=now.device)
         found: list[tuple[Tensor, Tensor]] = []
         logits, layers = contents, cast("list[Layer]", list(self.layers))
         for index, layer in enumerate(layers):
@@ -221,9 +232,11 @@ class InstanceHead(nn.Module):
 
     def _join(self, contents: Tensor, anchors: Tensor, logits: Tensor, old_contents: Tensor, old: Tensor,
               known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        count = anchors.shape[1]
-        best = logits.sigmoid().amax(-1).topk(count - self.kept, 1).indices
-        both = torch.cat([old_contents, gather(contents, best)], 1), torch.cat([old, gather(anchors, best)], 1)
+        count = len(self.kind.anchors)
+        best = logits.sigmoid().amax(-1).topk(count, 1).indices
+        contents, anchors = gather(contents, best), gather(anchors, best)
+        fresh = count - self.kept
+        both = torch.cat([old_contents, contents[:, :fresh]], 1), torch.cat([old, anchors[:, :fresh]], 1)
         first = torch.arange(count, device=anchors.device) < self.kept
         return (torch.where(known[:, None, None], both[0], contents), torch.where(known[:, None, None], both[1], anchors),
                 known[:, None] & first)
@@ -232,7 +245,7 @@ class InstanceHead(nn.Module):
 def build_heads(config: DistillDriveConfig) -> tuple[InstanceHead, InstanceHead]:
     """The heads of road users and of map lines."""
     spec = config.spec
-    agents = InstanceHead(spec, Boxes(spec), len(KINDS), spec.kept_agents, spec.decoupled, among_first=False)
+    agents = InstanceHead(spec, Boxes(spec, config.proposals), len(KINDS), spec.kept_agents, spec.decoupled, among_first=False)
     return agents, InstanceHead(spec, Polylines(spec), config.line_classes, spec.kept_lines, False, among_first=True)
 
 

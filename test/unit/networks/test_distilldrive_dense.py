@@ -38,8 +38,8 @@ def told(labels, sure=8.0):
 
 def targets(labels, move=None):
     identity = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
-    return {name: torch.from_numpy(one)[None] for name, one in labels.items()} | {
-        "move": identity if move is None else move, "seen": torch.ones(1, 3)}
+    camera = {"seen": torch.ones(1, 3), "projection": torch.from_numpy(FRONT)[None, None].expand(1, 3, -1, -1)}
+    return {name: torch.from_numpy(one)[None] for name, one in labels.items()} | {"move": identity if move is None else move, **camera}
 
 
 def test_cells_hold_what_matters_most_and_the_depth_of_their_middle():

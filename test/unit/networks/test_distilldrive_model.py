@@ -47,7 +47,7 @@ def scene(config, agents, lines, seed=0):
 def test_the_counts_are_those_of_the_published_sizes():
     full, nano = CONFIGURATIONS
     with torch.device("meta"):
-        small = student.build_model(DistillDriveConfig(signals=False, speed="predicted", target=False))
+        small = student.build_model(DistillDriveConfig(signals=False, speed="predicted", target=False, proposals=0))
         large = teacher.build_model(TEACHERS[0])
         assert parameters(small) == pytest.approx(3.08, rel=0.05)
         assert parameters(large) == pytest.approx(11.4, rel=0.07)

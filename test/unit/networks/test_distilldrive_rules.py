@@ -198,7 +198,7 @@ def test_a_student_without_the_heads_is_the_same_as_ever():
 
 
 def test_the_heads_learn_by_heart_and_the_choice_follows():
-    model, config = built(True), DistillDriveConfig(cameras=1, rule_scores=True)
+    model, config = built(True), DistillDriveConfig(cameras=1, rule_scores=True, proposals=0)
     targets = scene(straight(4.0), [user(13.0, 0.0)], [line(BOUNDARY, (-2.0, 1.9), (30.0, 1.9)), line(RED, (24.0, -2.0), (24.0, 2.0))])
     with torch.no_grad():
         queries = model(**example_inputs(config))["queries"]
@@ -224,7 +224,7 @@ def test_the_heads_learn_by_heart_and_the_choice_follows():
 
 
 def test_the_task_teaches_the_rules_where_it_is_asked_to():
-    config = DistillDriveConfig(cameras=1, rule_scores=True)
+    config = DistillDriveConfig(cameras=1, rule_scores=True, proposals=0)
     task = build_task(build_processor(config), TrainOptions(cameras=1, rule_scores=True, reinforcement="off", heat=False, dense=False))
     plain = build_task(build_processor(DistillDriveConfig(cameras=1)), TrainOptions(cameras=1, dense=False))
     assert task.weights["rules"] == 1.0 and "rules" not in plain.weights and dict(task.key) == dict(plain.key), "the same samples"
