@@ -59,7 +59,7 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
     named = config.init or config.warm_start
     if not named:
         return None
-    folder = find_model(str(named), config.models_dir)
+    folder = find_model(str(named), config.models_dir, shipped=True)
     source, given, card = load_model(folder)
     if config.init and (card.network != config.network or given != model_config):
         raise CardError(f"a model of network {config.network} like the one to be trained ({model_config})",

@@ -34,11 +34,11 @@ def augment_alike(stacks: Iterable[np.ndarray], probability: float, rng: np.rand
     sizes. Noise and dropout are left out: a pattern at the same pixels of two frames looks like a world that does not move."""
     first, *others = stacks
     before = rng.bit_generator.state
-    augment(first, probability, rng, _WITHOUT_PATTERN)
+    augment(first, probability, rng, WITHOUT_PATTERN)
     for stack in others:
         again = np.random.Generator(type(rng.bit_generator)())
         again.bit_generator.state = before
-        augment(stack, probability, again, _WITHOUT_PATTERN)
+        augment(stack, probability, again, WITHOUT_PATTERN)
 
 
 def _blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -92,4 +92,5 @@ def _grey(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 _OPERATIONS = (_blur, _noise, _coarse_dropout, _dropout, _brightness, _scale, _contrast, _grey)
-_WITHOUT_PATTERN = (_blur, _brightness, _scale, _contrast, _grey)
+WITHOUT_PATTERN = (_blur, _brightness, _scale, _contrast, _grey)
+"""Those that leave no pattern of single pixels or squares, which an encoder that is not trained along would take for something."""

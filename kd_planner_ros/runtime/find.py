@@ -10,14 +10,14 @@ from kd_planner_ros.networks.registry import folders, is_weightless
 from kd_planner_ros.runtime.paths import models_folder
 
 
-def find_model(name: str, models_dir: str | Path | None = None) -> Path:
-    """The folder of model ``name``: a path that holds a card, else a folder of ``models_dir``.
+def find_model(name: str, models_dir: str | Path | None = None, shipped: bool = False) -> Path:
+    """The folder of model ``name``: a folder of ``models_dir``, else a path that holds a card, else with ``shipped`` a shipped model.
 
     Raises:
         PlannerError: nothing of that name.
     """
     base = Path(models_dir) if models_dir is not None else models_folder()
-    for folder in (base / name, Path(name)):
+    for folder in (base / name, Path(name), *((models_folder() / name,) if shipped else ())):
         if name and (folder / CARD).is_file():
             return folder
     if is_weightless(name):

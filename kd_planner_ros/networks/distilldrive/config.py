@@ -88,7 +88,7 @@ class Size:
 SIZES = {
     "full": Size("resnet50d", (4, 8, 16, 32), 256, 704, 256, 8, 900, 600, 50, 100, 33, 10, 20, (-1.0, -0.5, 0.0, 0.5, 1.0), 20, 6, 6, 3, 12,
                  3, 128, 32, 4, 64, 512, 8, True, 6),
-    "nano": Size("nano", (8, 16), 128, 352, 96, 4, 48, 24, 16, 20, 10, 10, 10, (0.0,), 8, 3, 2, 2, 6, 2, 64, 16, 2, 48, 192, 4, False, 3),
+    "nano": Size("swin", (8, 16), 128, 352, 96, 4, 48, 24, 16, 20, 10, 10, 10, (0.0,), 8, 3, 2, 2, 6, 2, 64, 16, 2, 48, 192, 4, False, 3),
 }
 """``full`` is the published size, ``nano`` that of a processor with two cores; ``queue`` counts the past entries of the planner's memory:
 the 3 of ``full`` are the repository's 4, which count the present one too."""

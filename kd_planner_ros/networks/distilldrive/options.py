@@ -81,8 +81,8 @@ class TrainOptions(RecordedCar):
     dense: bool = field(default=True, metadata={
         "help": "an auxiliary map of the front picture's classes and depth, by recorded labels, with --distilldrive.road-users shown; it "
         "is not shipped. Off: the published method, whose auxiliary branch has depth alone"})
-    reframe: bool = field(default=True, metadata={
-        "help": "training pictures are zoomed, turned and shifted, with their projections, so that few drives show more"})
+    reframe: bool = field(default=False, metadata={
+        "help": "training pictures are zoomed, turned and shifted, with their projections: for a backbone that is trained on few drives"})
     frozen_perception: bool = field(default=False, metadata={
         "help": "samples hold what the perception of --init or --warm-start finds in place of the pictures, so that planner and front "
         "token alone are trained: to compare planners on one perception"})

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Frame
+from kd_planner_ros.imaging.photometric import WITHOUT_PATTERN, augment
 from kd_planner_ros.networks.distilldrive.config import DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.decode import SHOWN
 from kd_planner_ros.networks.distilldrive.dense import WEIGHTS as DENSE
@@ -42,13 +43,12 @@ PERCEPTION = {"agent_score": 2.0, "agent_box": 0.25, "line_score": 1.0, "line_pl
 WEIGHTS = {**PERCEPTION, **LIGHT, **PLANNING, "latent": 1.0}
 OPTIMISER = OptimiserDefaults("adamw", 1e-3, 0.5, ("backbone",))
 BACKBONE = "backbone"
-LINES = {"line_score", "line_place"}
 KEPT = "found_"
 """Before the names of what a frozen perception found."""
 RULES_WEIGHT = 1.0
 RAMPS = {"latent": (0.0, 5.0), "reinforcement": (0.0, 10.0)}
 """The latent variable's divergence counts whole after a fifth of the stage, the reinforcement term after a tenth."""
-STAGES = (Stage("perception", 0.5, ("backbone", "neck", "agents", "lines", "task"), losses=PERCEPTION, method="imitation"),
+STAGES = (Stage("perception", 0.5, (*FROZEN, "task"), losses=PERCEPTION, method="imitation"),
           Stage("lights", 0.1, ("front", "task"), losses=LIGHT, method="imitation", shuffled=True),
           Stage("planning", 0.4, rate=0.5, ramps=RAMPS))
 BLIND = (replace(STAGES[0], share=0.6), STAGES[2])
@@ -143,11 +143,11 @@ class DistillDriveTask(SceneTask):
         return cell_labels(*(self.processor.section(labels) for labels in (shot.semantic, shot.depth)))
 
     def augment(self, arrays: Mapping[str, np.ndarray], probability: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Colours, each operation with ``COLOURS`` from the beginning; the pictures' frames (``reframe.py``); and cameras that may be
-        missing are, now and then. Nothing of what a frozen perception found."""
+        """Colours without patterns, each with ``COLOURS`` from the beginning; the pictures' frames (``reframe.py``); and cameras that may
+        be missing are, now and then. Nothing of what a frozen perception found."""
         if self.frozen:
             return {}
-        changed = super().augment(arrays, max(probability, COLOURS), rng)
+        changed = {name: augment(arrays[name].copy(), max(probability, COLOURS), rng, WITHOUT_PATTERN) for name in self.pictures}
         if self.options.reframe:
             changed["projection"] = arrays["projection"].copy()
             for camera, name in enumerate(self.pictures):
@@ -222,7 +222,7 @@ class DistillDriveTask(SceneTask):
             parts |= dense_losses(self._dense(outputs["pyramid"][:, 0]), targets)
         if wanted & LIGHT.keys() and self._light is not None:
             parts["light"] = light_loss(self._light(outputs["front"]), light_ahead(targets))
-        if wanted & LINES:
+        if wanted & {"line_score", "line_place"}:
             parts |= line_losses(outputs, targets, self.processor.config)
         if wanted <= PERCEPTION.keys() | LIGHT.keys():
             return parts

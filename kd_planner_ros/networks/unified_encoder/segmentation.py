@@ -1,4 +1,4 @@
-"""The Swin encoder and OneFormer's decoders of ``transformers``, taken apart so that other decoders share the encoder.
+"""The Swin encoder (``blocks/swin.py``) and OneFormer's decoders of ``transformers``, taken apart so that other decoders share the encoder.
 
 ``transformers`` is imported when a network is built, never before. Weights are drawn at random: nothing is downloaded.
 """
@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.networks.blocks.swin import SwinEncoder, needed, swin_config
 from kd_planner_ros.networks.unified_encoder.config import Widths
 from kd_planner_ros.networks.unified_encoder.deformable import with_own_attention
 
@@ -30,14 +30,11 @@ def oneformer(widths: Widths) -> tuple[Any, Any]:
     Raises:
         ConfigError: transformers is not installed.
     """
-    for package in ("transformers", "scipy"):
-        if importlib.util.find_spec(package) is None:
-            raise ConfigError(f"package {package} for network unified_encoder", "no such package", f"pip install {package}")
+    needed("unified_encoder", "transformers", "scipy")
     modelling = importlib.import_module("transformers.models.oneformer.modeling_oneformer")
     configs = importlib.import_module("transformers")
     swin, own = widths.swin, widths.segmentation
-    backbone = configs.SwinConfig(embed_dim=swin.embed, depths=list(swin.depths), num_heads=list(swin.heads), window_size=swin.window,
-                                  drop_path_rate=swin.drop_path, out_features=["stage1", "stage2", "stage3", "stage4"])
+    backbone = swin_config(swin.embed, swin.depths, swin.heads, swin.window, swin.drop_path)
     return modelling, configs.OneFormerConfig(
         backbone_config=backbone, num_labels=len(widths.classes), is_training=True, num_queries=own.queries, conv_dim=own.width,
         mask_dim=own.width, hidden_dim=own.width, encoder_layers=own.pixel_layers, encoder_feedforward_dim=own.pixel_ffn,
@@ -45,20 +42,6 @@ def oneformer(widths: Widths) -> tuple[Any, Any]:
         dropout=own.dropout, train_num_points=own.points, text_encoder_width=own.text_width, text_encoder_num_layers=own.text_layers,
         text_encoder_context_length=own.text_length, task_seq_len=own.task_length, text_encoder_vocab_size=own.vocabulary,
         text_encoder_n_ctx=own.text_contexts)
-
-
-class Encoder(nn.Module):
-    """Swin: pictures [B, 3, H, W] to four maps at strides 4, 8, 16 and 32."""
-
-    def __init__(self, backbone: nn.Module):
-        super().__init__()
-        self.swin = backbone
-        # The norm before a classifier, which a backbone has not: nothing reads what it gives.
-        backbone.get_submodule("swin").add_module("layernorm", nn.Identity())
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The four feature maps, each normalised by a LayerNorm."""
-        return tuple(self.swin(images).feature_maps)
 
 
 class Segmentation(nn.Module):
@@ -106,12 +89,12 @@ def _countable(feature: Tensor) -> Iterator[None]:
         os.environ.pop(name) if before is None else os.environ.__setitem__(name, before)
 
 
-def build_segmentation(widths: Widths) -> tuple[Encoder, Segmentation]:
+def build_segmentation(widths: Widths) -> tuple[SwinEncoder, Segmentation]:
     """The encoder, and the decoders that read its features; their weights are in one place each."""
     modelling, config = oneformer(widths)
     config.is_training = False  # no text branch
     model = modelling.OneFormerModel(config)
-    return Encoder(model.pixel_level_module.encoder), Segmentation(model)
+    return SwinEncoder(model.pixel_level_module.encoder), Segmentation(model)
 
 
 def task_ids(task: str, length: int) -> Tensor:

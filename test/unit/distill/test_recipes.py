@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 import yaml
@@ -63,6 +64,14 @@ def test_the_command_line_wins_over_the_recipe(recipe, monkeypatch, capsys):
     assert [stage["name"] for stage in config.stages] == ["a", "b"]
     assert "interfuser.front_px left out" in capsys.readouterr().err
     assert "--tcp.input-width 448" in config.command and "--plankd.no-entropy" in config.command
+
+
+def test_a_start_on_the_command_line_replaces_the_recipes(tmp_path, monkeypatch):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("network: tcp\nwarm_start: unified_nano\n")
+    config = run(monkeypatch, "--recipe", path, "--bags", "x", "--init", "mine")
+    assert (config.init, config.warm_start) == (Path("mine"), None)
+    assert run(monkeypatch, "--recipe", path, "--bags", "x").warm_start == Path("unified_nano")
 
 
 @pytest.mark.parametrize(("line", "words"), [

@@ -23,6 +23,7 @@ from kd_planner_ros.runtime.find import find_model, list_models
 from kd_planner_ros.runtime.load import _cache_path, load_planner
 from kd_planner_ros.runtime.openvino_core import load_openvino
 from kd_planner_ros.runtime.params import table
+from kd_planner_ros.runtime.paths import models_folder
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.usefixtures("float32", "own_cache")
@@ -142,6 +143,9 @@ def test_lists(models, tmp_path):
     assert [path.name for path in list_models(models)] == ["small"]
     assert list_models(tmp_path / "nothing") == []
     assert find_model("small", models) == models / "small"
+    assert find_model("unified_nano", models, shipped=True) == models_folder() / "unified_nano"
+    with pytest.raises(PlannerError, match="a model out of small"):
+        find_model("unified_nano", models)
 
 
 def test_latency_bench(models):
