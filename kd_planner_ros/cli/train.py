@@ -20,7 +20,7 @@ examples:
 Stop it at any time; the same command goes on behind the last checkpoint. The weights that are best on the validation
 routes are written to models/<name>/ together with their card. A recipe is a YAML file with the names of these options
 (underscores for dashes), a section for each network and method ('plankd: {rank_loss: paper}'), and 'stages'; options on the
-command line win over the recipe's."""
+command line win over the recipe's; a start there (--init, --warm-start) replaces that of the recipe, --warm-start '' leaves it out."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -28,7 +28,7 @@ RESUMABLE = ("epochs", "max_minutes", "checkpoint_minutes", "validate_minutes", 
 
 EVALUATION_MAPS = ("Town05", "generated:201", "generated:202")
 """Maps that no model, teacher or start may be trained on."""
-MODELS_NAMED = ("init", "warm_start", "backbone_weights")
+STARTS = ("init", "warm_start", "backbone_weights")
 """Fields that hold a model's folder or file; cards have its name alone, for a card holds no paths of a machine."""
 
 
@@ -59,8 +59,9 @@ class TrainConfig:
     clip: float = _field(10.0, "largest norm of the gradient; 0: no limit", low=0.0)
     ema: float = _field(0.0, "decay of the exponential moving average (EMA) of the weights, which is validated and shipped; 0: none",
                         low=0.0, below=1.0)
-    init: Path | None = _field(None, "model to start from, by name or folder; its weights must fit the network (default: fresh weights)")
-    warm_start: Path | None = _field(None, "model of another size to start from, by name or folder: tensors of equal name and shape "
+    init: Path | None = _field(None, "model to start from, by name (of --models-dir, else a shipped one) or folder; its weights must fit "
+                               "the network (default: fresh weights)")
+    warm_start: Path | None = _field(None, "model of another size to start from, named as for --init: tensors of equal name and shape "
                                      "are copied, additional residual blocks start as the identity, other weights are fresh; from a model "
                                      "of another network only the camera backbone is copied")
     backbone_weights: Path | None = _field(None, "local file with ImageNet weights of the camera backbone, .safetensors or .pth "
@@ -114,7 +115,7 @@ class TrainConfig:
         require_section(self.network, "network", OWN_OPTIONS)
         for method in (self.method, *self._stage_methods()):
             require_section(method, "method", OWN_OPTIONS)
-        starts = [name for name in ("init", "warm_start", "backbone_weights") if getattr(self, name)]
+        starts = [name for name in STARTS if getattr(self, name)]
         if len(starts) > 1:
             raise ConfigError("at most one of the options that choose the start weights",
                               ", ".join("--" + name.replace("_", "-") for name in starts), "keep one of them")
@@ -152,7 +153,7 @@ class TrainConfig:
         """Everything that shapes the weights, as JSON values; the card holds it. Sections are nested."""
         recipe = {k: v for k, v in asdict(self).items() if k not in (*RESUMABLE, "name", "sections", "stages")}
         recipe = {name: value for name, value in recipe.items() if value or name not in ("role_name", "camera")}
-        recipe |= {name: Path(recipe[name] or "").name or self.__dataclass_fields__[name].default for name in MODELS_NAMED}
+        recipe |= {name: Path(recipe[name] or "").name or self.__dataclass_fields__[name].default for name in STARTS}
         recipe["teacher"] = ",".join(Path(one).name for one in self.teachers)
         if {self.method, *self._stage_methods()} == {IMITATION}:
             recipe = {k: v for k, v in recipe.items() if k not in ("method", "teacher", "teacher_cache")}
@@ -178,7 +179,7 @@ class TrainConfig:
             if value == known.default or known.name in ("bags", "sections", "stages") or (
                     known.name in RESUMABLE and known.name not in ("epochs", "max_minutes")):
                 continue
-            value = Path(value).name if known.name in MODELS_NAMED and value else value
+            value = Path(value).name if known.name in STARTS and value else value
             words.append(_words(known, self.recipe.get("teacher", value) if known.name == "teacher" else value))
         for section in self.option_types():
             options = self.options(section)

@@ -18,7 +18,7 @@ from kd_planner_ros.distill.config import TrainConfig, stages_of
 from kd_planner_ros.distill.distillation import Distillation
 from kd_planner_ros.distill.optimiser import build_optimiser
 from kd_planner_ros.distill.parallel import Group, autocast
-from kd_planner_ros.distill.stages import TASK, Plan, freeze, require_frozen, require_trained, train_mode
+from kd_planner_ros.distill.stages import TASK, Plan, freeze, require_backbone, require_frozen, require_trained, train_mode
 from kd_planner_ros.distill.start import start
 from kd_planner_ros.distill.validation import validate
 from kd_planner_ros.distill.weights import follow, put_buffers
@@ -67,7 +67,9 @@ class Learner:
         self.distillation = Distillation(config, self.model_config, self.task, group)
         self.steps_per_epoch, self.plan = 1000, Plan(stages_of(config))
         require_trained(self.plan.stages, self.model, self.heads, self._free, self.task.weights, config.method)
-        require_frozen(self.plan.stages, self.task.frozen, self._free, self.model.state_dict(), self.start.taken if self.start else ())
+        tensors, taken = self.model.state_dict(), self.start.taken if self.start else frozenset()
+        require_frozen(self.plan.stages, self.task.frozen, self._free, tensors, taken)
+        require_backbone(self.plan.stages, find_training(config.network).backbone, tensors, taken)
         self._uploaded: tuple[Batch | None, dict[str, Tensor]] = None, {}
         self.begin_stage(0)
 

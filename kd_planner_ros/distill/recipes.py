@@ -29,7 +29,7 @@ from kd_planner_ros.core.fields import check_values
 from kd_planner_ros.core.foreign import read_yaml
 from kd_planner_ros.core.notices import report
 from kd_planner_ros.core.renamed import TRAINING, refuse_renamed
-from kd_planner_ros.distill.config import MODELS_NAMED, OWN_OPTIONS, RESUMABLE, TrainConfig
+from kd_planner_ros.distill.config import OWN_OPTIONS, RESUMABLE, STARTS, TrainConfig
 from kd_planner_ros.distill.methods.registry import IMITATION, find_method, method_names
 from kd_planner_ros.distill.names import require_section
 from kd_planner_ros.networks.registry import can_be_trained, find_training, folders
@@ -99,15 +99,15 @@ def train_config(values: Mapping[str, Any], recipe: Mapping[str, Any] | None = N
     """The TrainConfig of ``values`` over those of ``recipe`` (both flat, dotted or nested); ``fixed`` are fields of TrainConfig that
     win over both.
 
-    A start (``MODELS_NAMED``) of ``values`` replaces any of ``recipe``. Sections of ``recipe`` that belong to another network or method
+    A start (``STARTS``) of ``values`` replaces any of ``recipe``. Sections of ``recipe`` that belong to another network or method
     than the run's are reported on stderr and left out.
 
     Raises:
         ConfigError: an unknown or old name, or a value that the settings refuse.
     """
     base, given = dotted(recipe or {}, where), dotted(values, where)
-    if given.keys() & set(MODELS_NAMED):  # another start than the recipe's
-        base = {name: value for name, value in base.items() if name not in MODELS_NAMED}
+    if given.keys() & set(STARTS):  # another start than the recipe's
+        base = {name: value for name, value in base.items() if name not in STARTS}
     merged = base | given
     own = {name: _typed(TrainConfig, name, value) for name, value in merged.items() if name in _OWN} | fixed
     used = {own.get("network", _OWN["network"].default), own.get("method", IMITATION),
@@ -133,7 +133,7 @@ def _typed(kind: type, name: str, value: Any) -> Any:
     """``value`` as field ``name`` of ``kind`` wants it: YAML reads 1e-4 as text, 3 as a whole number and a path as text."""
     hint = typing.get_type_hints(kind)[name]
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        if value is None or value == "":
+        if value is None or str(value) in ("", "."):  # "" of the command line is the path "."
             return None
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
     if name == "bags":

@@ -112,6 +112,21 @@ def require_frozen(stages: Sequence[Stage], frozen: Sequence[str], free: set[str
                               f"{', '.join(trained)} trained", "name other modules in 'trained' of the recipe's stages")
 
 
+def require_backbone(stages: Sequence[Stage], backbone: str, tensors: Iterable[str], taken: Collection[str]) -> None:
+    """Refuse a run that leaves the camera ``backbone`` (a module; "": none) as it began, if one of its ``tensors`` (names of all in the
+    network) is not among those ``taken`` from the start: the others would learn to read a random one.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    held = [name for name in tensors if backbone and name.startswith(f"{backbone}.")]
+    fresh = [name for name in held if name not in taken]
+    if fresh and not any(stage.trains(name) for stage in stages for name in held):
+        raise ConfigError(f"a start that has {backbone}, which no stage trains",
+                          f"fresh weights in {len(fresh)} of its {len(held)} tensors",
+                          f"give --warm-start with a model that has it, or name {backbone} in 'trained' of the recipe's stages")
+
+
 def require_loss(stages: Sequence[Stage], parts: Mapping[str, float], beside: nn.Module | None, method: str) -> None:
     """Refuse a stage whose losses all have weight 0 where nothing else teaches: no distillation method (``method`` is the run's),
     no training-only modules ``beside`` the network.

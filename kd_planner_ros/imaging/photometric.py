@@ -93,4 +93,4 @@ def _grey(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 _OPERATIONS = (_blur, _noise, _coarse_dropout, _dropout, _brightness, _scale, _contrast, _grey)
 WITHOUT_PATTERN = (_blur, _brightness, _scale, _contrast, _grey)
-"""Those that leave no pattern of single pixels or squares, which an encoder that is not trained along would take for something."""
+"""The operations that leave no pattern of single pixels or squares."""

@@ -23,7 +23,8 @@ def find_model(name: str, models_dir: str | Path | None = None, shipped: bool = 
     if is_weightless(name):
         raise PlannerError("a model with weights", f"'{name}', which has none",
                            f"name one out of {', '.join(path.name for path in list_models(base)) or 'a folder of models'}")
-    known = [path.name for path in list_models(base)] + [folder for folder in folders() if is_weightless(folder)]
+    everywhere = [*list_models(base), *(list_models() if shipped else ())]
+    known = sorted({path.name for path in everywhere}) + [folder for folder in folders() if is_weightless(folder)]
     raise PlannerError(f"a model out of {', '.join(known)}, or a folder with a {CARD}", repr(name),
                        "correct the name, or give --models-dir")
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.networks.blocks.swin_specs import SwinWidths
 
 
-def needed(network: str, *packages: str) -> None:
+def require_packages(network: str, *packages: str) -> None:
     """Check that ``network`` can be built.
 
     Raises:
@@ -27,11 +27,11 @@ def needed(network: str, *packages: str) -> None:
             raise ConfigError(f"package {package} for network {network}", "no such package", f"pip install {package}")
 
 
-def swin_config(embed: int, depths: Sequence[int], heads: Sequence[int], window: int, drop_path: float) -> Any:
-    """``transformers``' config of a Swin whose stages, one for each of ``depths``, all give their maps."""
+def swin_config(widths: SwinWidths) -> Any:
+    """``transformers``' config of a Swin whose stages all give their maps."""
     return importlib.import_module("transformers").SwinConfig(
-        embed_dim=embed, depths=list(depths), num_heads=list(heads), window_size=window, drop_path_rate=drop_path,
-        out_features=[f"stage{number + 1}" for number in range(len(depths))])
+        embed_dim=widths.embed, depths=list(widths.depths), num_heads=list(widths.heads), window_size=widths.window,
+        drop_path_rate=widths.drop_path, out_features=[f"stage{number + 1}" for number in range(len(widths.depths))])
 
 
 class SwinEncoder(nn.Module):
@@ -52,6 +52,11 @@ class SwinEncoder(nn.Module):
         return tuple(self.swin(images).feature_maps)
 
 
-def build_swin(config: Any) -> SwinEncoder:
-    """The encoder of ``swin_config``'s answer alone."""
-    return SwinEncoder(importlib.import_module("transformers").SwinBackbone(config))
+def build_swin(widths: SwinWidths, network: str) -> SwinEncoder:
+    """The camera backbone of ``network`` with random weights.
+
+    Raises:
+        ConfigError: transformers is not installed.
+    """
+    require_packages(network, "transformers")
+    return SwinEncoder(importlib.import_module("transformers").SwinBackbone(swin_config(widths)))

@@ -1,6 +1,6 @@
 """What the front picture shows in each of its cells, and how far away: an auxiliary task of training, which is not shipped.
 
-A backbone that begins from nothing hears of a few road users and lines a picture; its cells teach it everywhere. Classes are those of
+Sparse queries tell feature maps of a few road users and lines a picture; cells teach them everywhere. Classes are those of
 TCP's auxiliary grid (``imaging/class_grid.py``); the depth stands for the auxiliary depth branch of SparseDrive, which DistillDrive takes
 over.
 """

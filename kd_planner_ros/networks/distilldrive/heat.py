@@ -1,7 +1,7 @@
 """Where a picture shows road users, as a dense map beside the sparse queries: an auxiliary task of training, and the source of proposals.
 
-A backbone that begins from nothing learns slowly from sparse queries alone, which look at a few points: DETR's known slowness. Every cell
-of this map learns in every step. Source: heat map and focal loss of Zhou et al., "Objects as Points", 2019, eq. 1; the logarithm of the
+Feature maps learn slowly from sparse queries alone, which look at a few points: DETR's known slowness. Every cell of this map learns in
+every step. Source: heat map and focal loss of Zhou et al., "Objects as Points", 2019, eq. 1; the logarithm of the
 depth beside it stands for SparseDrive's auxiliary depth.
 """
 
@@ -26,10 +26,10 @@ WIDEST = 2.5
 SHARE = 0.2
 """The bump's deviation as a share of the road user's height in cells; at least ``NARROWEST``."""
 NARROWEST = 0.6
-USUAL_FOCAL = 0.5 / math.tan(math.radians(50.0))
-"""Focal length of a camera of 100 degrees as a share of its picture's width."""
 FALL = 4.0
 """Exponent by which cells near a middle count less as wrong (beta)."""
+USUAL_FOCAL = 0.5 / math.tan(math.radians(50.0))
+"""Focal length of a camera of 100 degrees as a share of its picture's width."""
 
 
 class HeatHead(nn.Module):
@@ -48,8 +48,8 @@ class HeatHead(nn.Module):
 
 
 def zoom(projection: Tensor) -> Tensor:
-    """Focal lengths [...] of ``projection`` [..., 3, 4] in ``USUAL_FOCAL``. What is as large in a zoomed picture is so much further away,
-    and a map of cells cannot know the zoom: it tells the depth that it would be at the usual one."""
+    """Focal lengths [...] of ``projection`` [..., 3, 4], whose third row has length 1, as multiples of ``USUAL_FOCAL``. A road user at the
+    same depth is larger by this factor, which a map of cells cannot see: heads give the depth divided by it."""
     across, ahead = projection[..., 0, :3], projection[..., 2, :3]
     across = across - (across * ahead).sum(-1, keepdim=True) * ahead
     return (across.norm(dim=-1) / USUAL_FOCAL).clamp(min=0.01)

@@ -94,8 +94,8 @@ class DistillDrive(nn.Module):
                           line_features, line_anchors, line_confidence)
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        """The pyramid [B V, D, h, w] of ``images``, finest first. Channels last: convolutions on a processor without AVX-512 take less
-        time so."""
+        """The pyramid [B V, D, h, w] of ``images``, finest first. Channels last: convolutions of a ResNet on a processor without AVX-512
+        take less time so."""
         return self.neck(self.backbone(images.flatten(0, 1).contiguous(memory_format=torch.channels_last)))
 
     def sight(self, maps: list[Tensor], seen: Tensor, projection: Tensor, motion: Tensor, known: Tensor, agent_features: Tensor,

@@ -73,11 +73,11 @@ class TrainOptions(RecordedCar):
         "help": "the road users that perception learns to find: shown (those that the cameras show, by the front camera's instance labels) "
         "or all within range_m, for recordings without these labels", "choices": ("shown", "all")})
     heat: bool = field(default=True, metadata={
-        "help": "a map of where pictures show road users, which the backbone learns from; off: the published method, with "
-        "--distilldrive.proposals 0"})
+        "help": "a map of where pictures show road users, which the pyramid learns from, and the backbone where it is trained; off: the "
+        "published method, with --distilldrive.proposals 0"})
     proposals: int = field(default=24, metadata={
-        "help": "first boxes of road users that come from that map, beside the fixed ones; the map is shipped then. 0: the published "
-        "method", "low": 0, "high": 900})
+        "help": "first boxes of road users at the maxima of the map of --distilldrive.heat, beside the fixed ones, at most as many as "
+        "those; the map is shipped with them. 0: the published method", "low": 0, "high": 900})
     dense: bool = field(default=True, metadata={
         "help": "an auxiliary map of the front picture's classes and depth, by recorded labels, with --distilldrive.road-users shown; it "
         "is not shipped. Off: the published method, whose auxiliary branch has depth alone"})

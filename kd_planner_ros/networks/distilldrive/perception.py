@@ -191,8 +191,8 @@ class Layer(nn.Module):
 
 
 class InstanceHead(nn.Module):
-    """One kind of instances through all layers. After the first layer, which sees one instant, the best new instances stand behind those
-    of the memory, as many as there are anchors in all."""
+    """One kind of instances through all layers. After the first layer, which sees one instant, as many go on as there are fixed anchors:
+    those of the memory, and behind them the best new ones, the surest first."""
 
     def __init__(self, spec: Size, kind: Boxes | Polylines, classes: int, kept: int, decoupled: bool, among_first: bool):
         super().__init__()

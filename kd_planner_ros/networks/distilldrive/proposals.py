@@ -20,17 +20,20 @@ USUAL_SIZE_M = ((4.5, 1.9, 1.6), (7.0, 2.5, 3.0), (11.0, 2.9, 3.4), (2.2, 0.9, 1
 """Length, width and height by ``KINDS``; where boxes begin."""
 LEAST_M, MOST_M = 1.0, 80.0
 """Depths are taken within these."""
-_NONE = -1e4
+BEHIND, NOWHERE = 100.0, -1e4
+"""Cells beside a maximum rank behind all maxima, those of a camera without picture behind everything."""
 
 
 class Proposals(nn.Module):
     """See ``forward``.
 
     Args:
-        count: number of proposals.
+        spec: widths of the network.
+        count: number P of proposals.
     """
 
     sizes: Tensor
+    rest: Tensor
 
     def __init__(self, spec: Size, count: int):
         super().__init__()
@@ -38,6 +41,7 @@ class Proposals(nn.Module):
         self.heat = HeatHead(spec.width)
         self.lift = nn.Linear(spec.width + len(KINDS), spec.width)
         self.register_buffer("sizes", torch.tensor(USUAL_SIZE_M).log(), persistent=False)
+        self.register_buffer("rest", torch.tensor([0.0, 1.0, 0.0, 0.0]), persistent=False)
 
     def forward(self, maps: Tensor, projection: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         """The surest local maxima of the heat over all cameras and kinds as (contents [B, P, D], boxes [B, P, 10]). Boxes are of the usual
@@ -49,8 +53,8 @@ class Proposals(nn.Module):
         logits, depths = (one.detach() for one in self.heat(maps))
         rows, columns = logits.shape[-2:]
         sure = logits.amax(2)
-        peak = (sure >= max_pool2d(sure, 3, 1, 1)) & seen[:, :, None, None]
-        best = torch.where(peak, sure, _NONE).flatten(1).topk(self.count, 1).indices
+        ranks = torch.where(sure >= max_pool2d(sure, 3, 1, 1), sure, sure - BEHIND)
+        best = torch.where(seen[:, :, None, None], ranks, NOWHERE).flatten(1).topk(self.count, 1).indices
         cell = best % (rows * columns)
         places = torch.stack([(cell % columns + 0.5) / columns, (cell // columns + 0.5) / rows], -1)
         found, features = (gather(one.movedim(2, -1).flatten(1, 3), best) for one in (logits, maps))
@@ -58,13 +62,13 @@ class Proposals(nn.Module):
         told = depths.flatten(1).gather(1, best) + zoom(by_camera).log()
         depth = told.clamp(math.log(LEAST_M), math.log(MOST_M)).exp()
         middle = lifted(places, depth, by_camera)
-        rest = torch.tensor([0.0, 1.0, 0.0, 0.0], device=maps.device, dtype=maps.dtype).expand(*best.shape, -1)
-        return self.lift(torch.cat([features, found.sigmoid()], -1)), torch.cat([middle, self.sizes[found.argmax(-1)], rest], -1)
+        boxes = torch.cat([middle, self.sizes[found.argmax(-1)], self.rest.expand(*best.shape, -1)], -1)
+        return self.lift(torch.cat([features, found.sigmoid()], -1)), boxes
 
 
 def lifted(places: Tensor, depth: Tensor, projection: Tensor) -> Tensor:
-    """The points [..., 3] of ``base_link`` that ``projection`` [..., 3, 4] shows at ``places`` [..., 2], shares of the picture, at
-    ``depth`` [...]; 0 where it shows nothing. Cramer's rule, which every engine has."""
+    """The points [..., 3] of ``base_link``, metres, that ``projection`` [..., 3, 4] shows at ``places`` [..., 2], shares of the picture, at
+    ``depth`` [...], metres along the camera's axis; 0 where it shows nothing. By Cramer's rule: products alone, which every engine has."""
     right = torch.cat([places, torch.ones_like(places[..., :1])], -1) * depth[..., None] - projection[..., 3]
     x, y, z = projection[..., 0], projection[..., 1], projection[..., 2]
     normal = _cross(y, z)

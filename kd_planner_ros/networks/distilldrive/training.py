@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,27 +34,23 @@ from kd_planner_ros.networks.distilldrive.rules import rule_figures, rule_loss
 from kd_planner_ros.networks.distilldrive.scene import Caps, scene_arrays
 from kd_planner_ros.networks.distilldrive.shown import shown_users
 from kd_planner_ros.networks.distilldrive.sight import FOUND
+from kd_planner_ros.networks.distilldrive.stages import PERCEPTION
+from kd_planner_ros.networks.distilldrive.stages import STAGES as STAGES
+from kd_planner_ros.networks.distilldrive.stages import stages_for as stages_for
 from kd_planner_ros.networks.distilldrive.task import PLANNING, SceneTask, single_precision
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.networks.training import Loss, OptimiserDefaults, Score, Stage
 
-PERCEPTION = {"agent_score": 2.0, "agent_box": 0.25, "line_score": 1.0, "line_place": 10.0, **HEAT, **DENSE}
 WEIGHTS = {**PERCEPTION, **LIGHT, **PLANNING, "latent": 1.0}
 OPTIMISER = OptimiserDefaults("adamw", 1e-3, 0.5, ("backbone",))
 BACKBONE = "backbone"
 KEPT = "found_"
 """Before the names of what a frozen perception found."""
 RULES_WEIGHT = 1.0
-RAMPS = {"latent": (0.0, 5.0), "reinforcement": (0.0, 10.0)}
-"""The latent variable's divergence counts whole after a fifth of the stage, the reinforcement term after a tenth."""
-STAGES = (Stage("perception", 0.5, (*FROZEN, "task"), losses=PERCEPTION, method="imitation"),
-          Stage("lights", 0.1, ("front", "task"), losses=LIGHT, method="imitation", shuffled=True),
-          Stage("planning", 0.4, rate=0.5, ramps=RAMPS))
-BLIND = (replace(STAGES[0], share=0.6), STAGES[2])
-"""Those of a network without ``signals``, which has no token of the front view."""
 MOST_AGENTS = 150
 COLOURS = 0.3
-"""The samples' usual ramp would have reached 0.1 at the end of a run of 30,000."""
+"""Of each operation; the usual ramp would have reached 0.1 at the end of a run of 30,000 samples. Patterns are left out: an encoder that
+is not trained along never saw them."""
 DROPPED = 0.05
 """Share of the pictures of each camera that may be missing that is missing in training."""
 NEAR_M = 2.0
@@ -67,7 +62,7 @@ class DistillDriveTask(SceneTask):
 
     def __init__(self, processor: DistillDriveProcessor, options: TrainOptions = TrainOptions()):
         config = processor.config
-        if config.proposals and not options.heat:
+        if config.proposals and not options.heat and not options.frozen_perception:
             raise ConfigError("heat where proposals come from it", "--distilldrive.no-heat", "give --distilldrive.proposals 0 as well")
         super().__init__(config, empty_memory(config), options.reinforcement, "label", options.plan_space)
         self.processor, self.options = processor, options
@@ -96,7 +91,9 @@ class DistillDriveTask(SceneTask):
     def key(self) -> Mapping[str, Any]:
         """The pictures' section, the part of the scene that is looked at, and the counts; the weights of a frozen perception."""
         users = {"road_users": self.options.road_users} | ({"dense": True} if self.dense else {})
-        return scene_key(self.processor.config) | users | ({"perception": self.eyes.digest, "front": "picture"} if self.frozen else {})
+        config = self.processor.config
+        frozen = {"perception": self.eyes.digest, "proposals": config.proposals, "front": "picture"} if self.frozen else {}
+        return scene_key(config) | users | frozen
 
     @property
     def eyes(self) -> FrozenPerception:
@@ -287,11 +284,6 @@ def scene_key(config: DistillDriveConfig) -> dict[str, Any]:
     camera = [config.camera_width, config.camera_height, config.camera_fov_deg, config.camera_x_m, config.camera_z_m]
     return {"size": config.size, "signals": config.signals, "cameras": config.cameras, "camera": camera,
             "part": [config.range_m, config.ahead_m, config.behind_m, config.side_m]}
-
-
-def stages_for(options: TrainOptions) -> tuple[Stage, ...]:
-    """The stages of a student with ``options``."""
-    return STAGES if options.signals else BLIND
 
 
 def build_task(processor: DistillDriveProcessor, options: TrainOptions = TrainOptions()) -> DistillDriveTask:

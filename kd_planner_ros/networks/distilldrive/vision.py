@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn.functional import grid_sample, interpolate
 
 from kd_planner_ros.networks.blocks.resnet_d import build_resnet_d
-from kd_planner_ros.networks.blocks.swin import build_swin, needed, swin_config
+from kd_planner_ros.networks.blocks.swin import build_swin
+from kd_planner_ros.networks.blocks.swin_specs import SwinWidths
 from kd_planner_ros.networks.distilldrive.config import Size
 from kd_planner_ros.networks.distilldrive.layers import steps
 
-SWIN = {"embed": 32, "depths": (2, 2, 2), "heads": (2, 4, 8), "window": 4, "drop_path": 0.0}
-"""The first three stages of the small unified encoder, whose weights fit: at this size nothing trains a backbone from nothing in reasonable
-time, and that one knows the world's classes, depths and motions."""
+SWIN = SwinWidths(32, (2, 2, 2), (2, 4, 8), 4, 0.0)
+"""The first three stages of ``unified_nano``'s encoder, so that its weights fit."""
 NEAREST_M = 0.1
 """Points nearer to a camera's plane than this, or behind it, are not in its picture."""
 POINT_DROPOUT = 0.15
@@ -26,20 +26,17 @@ LAMP_LAYERS = ((16, 2), (32, 1), (48, 2), (48, 1), (64, 2), (64, 1))
 
 
 def build_backbone(name: str) -> nn.Module:
-    """The backbone ``name`` of a size: maps at strides 4, 8, 16, and of a ResNet 32.
+    """The backbone ``name`` of a size: maps at strides 4, 8 and 16; those of a ResNet also at 32.
 
     Raises:
         ConfigError: ``name`` is swin, and transformers is not installed.
     """
-    if name != "swin":
-        return build_resnet_d(name)
-    needed("distilldrive", "transformers")
-    return build_swin(swin_config(**SWIN))
+    return build_swin(SWIN, "distilldrive") if name == "swin" else build_resnet_d(name)
 
 
 def widths_of(name: str) -> tuple[int, ...]:
     """Channels of its maps."""
-    return (32, 64, 128) if name == "swin" else (256, 512, 1024, 2048)
+    return SWIN.channels if name == "swin" else (256, 512, 1024, 2048)
 
 
 class Neck(nn.Module):

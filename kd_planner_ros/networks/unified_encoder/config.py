@@ -11,6 +11,7 @@ from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.imaging.palette import TAGS, THINGS
+from kd_planner_ros.networks.blocks.swin_specs import SwinWidths
 
 ROLE = "perceiver"
 BFLOAT16 = False
@@ -31,22 +32,6 @@ READINGS = ("probe", "pooling")
 """Of the steering head (``steering.py``)."""
 GAP_S = 0.25
 """Frames further apart than this are no pair: motion is not ready."""
-
-
-@dataclass(frozen=True)
-class SwinWidths:
-    """The encoder. The features have ``embed`` times 1, 2, 4 and 8 channels at strides 4, 8, 16 and 32."""
-
-    embed: int
-    depths: tuple[int, int, int, int]
-    heads: tuple[int, int, int, int]
-    window: int
-    drop_path: float
-
-    @property
-    def channels(self) -> tuple[int, int, int, int]:
-        """Channels of the four feature maps."""
-        return self.embed, 2 * self.embed, 4 * self.embed, 8 * self.embed
 
 
 @dataclass(frozen=True)

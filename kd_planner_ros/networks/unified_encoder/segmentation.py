@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.networks.blocks.swin import SwinEncoder, needed, swin_config
+from kd_planner_ros.networks.blocks.swin import SwinEncoder, require_packages, swin_config
 from kd_planner_ros.networks.unified_encoder.config import Widths
 from kd_planner_ros.networks.unified_encoder.deformable import with_own_attention
 
@@ -30,11 +30,10 @@ def oneformer(widths: Widths) -> tuple[Any, Any]:
     Raises:
         ConfigError: transformers is not installed.
     """
-    needed("unified_encoder", "transformers", "scipy")
+    require_packages("unified_encoder", "transformers", "scipy")
     modelling = importlib.import_module("transformers.models.oneformer.modeling_oneformer")
     configs = importlib.import_module("transformers")
-    swin, own = widths.swin, widths.segmentation
-    backbone = swin_config(swin.embed, swin.depths, swin.heads, swin.window, swin.drop_path)
+    own, backbone = widths.segmentation, swin_config(widths.swin)
     return modelling, configs.OneFormerConfig(
         backbone_config=backbone, num_labels=len(widths.classes), is_training=True, num_queries=own.queries, conv_dim=own.width,
         mask_dim=own.width, hidden_dim=own.width, encoder_layers=own.pixel_layers, encoder_feedforward_dim=own.pixel_ffn,

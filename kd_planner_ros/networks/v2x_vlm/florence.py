@@ -7,7 +7,6 @@ folder in Hugging Face's layout.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.foreign import reading
+from kd_planner_ros.networks.blocks.swin import require_packages
 from kd_planner_ros.networks.v2x_vlm.config import V2xVlmConfig
 from kd_planner_ros.networks.v2x_vlm.words import END, FLORENCE_IMAGE, IMAGE, PAD, START
 
@@ -37,8 +37,7 @@ def florence_config(config: V2xVlmConfig) -> Any:
     Raises:
         ConfigError: transformers is not installed.
     """
-    if importlib.util.find_spec("transformers") is None:
-        raise ConfigError("package transformers for network v2x_vlm", "no such package", "pip install transformers")
+    require_packages("v2x_vlm", "transformers")
     library, widths = importlib.import_module("transformers"), config.widths
     tower, text = widths.tower, widths.text
     vision = library.Florence2VisionConfig(

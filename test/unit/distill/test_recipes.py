@@ -66,12 +66,13 @@ def test_the_command_line_wins_over_the_recipe(recipe, monkeypatch, capsys):
     assert "--tcp.input-width 448" in config.command and "--plankd.no-entropy" in config.command
 
 
-def test_a_start_on_the_command_line_replaces_the_recipes(tmp_path, monkeypatch):
+def test_a_start_on_the_command_line_replaces_that_of_the_recipe(tmp_path, monkeypatch):
     path = tmp_path / "recipe.yaml"
     path.write_text("network: tcp\nwarm_start: unified_nano\n")
     config = run(monkeypatch, "--recipe", path, "--bags", "x", "--init", "mine")
     assert (config.init, config.warm_start) == (Path("mine"), None)
     assert run(monkeypatch, "--recipe", path, "--bags", "x").warm_start == Path("unified_nano")
+    assert run(monkeypatch, "--recipe", path, "--bags", "x", "--warm-start", "").warm_start is None
 
 
 @pytest.mark.parametrize(("line", "words"), [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,15 +157,6 @@ def test_the_recipes_fit_the_code(name, teacher, config):
         stage.weights(own, 1.0) for stage in find_training(made.network).stages], "the recipe says what the network says"
 
 
-def test_a_frozen_perception_trains_the_planner_alone(config):
-    learner = learner_of(but(student(config), stages=PLANNER))
-    samples = Samples(build_shards(find_bags(config.bags), config.cache, learner.task, progress=False))
-    before = {name: one.clone() for name, one in learner.model.named_parameters()}
-    learner.step(learner.prepare(samples, np.array([0, 3]), 0, np.array([True, True])), 0, 1e-3)
-    changed = {name.split(".")[0] for name, one in learner.model.named_parameters() if not torch.equal(one, before[name])}
-    assert changed == {"planner", "front"}
-
-
 @pytest.fixture
 def eyes(config):
     """A student whose perception was trained for a moment."""
@@ -172,6 +164,20 @@ def eyes(config):
                    "losses": {"agent_score": 2.0, "line_score": 1.0}},)
     train(but(student(config, stages=perception, epochs=0.3), name="eyes"))
     return but(student(config, stages=PLANNER, warm_start="eyes", augment=False), name="planner")
+
+
+def test_a_frozen_perception_trains_the_planner_alone(eyes):
+    learner = learner_of(eyes)
+    samples = Samples(build_shards(find_bags(eyes.bags), eyes.cache, learner.task, progress=False))
+    before = {name: one.clone() for name, one in learner.model.named_parameters()}
+    learner.step(learner.prepare(samples, np.array([0, 3]), 0, np.array([True, True])), 0, 1e-3)
+    changed = {name.split(".")[0] for name, one in learner.model.named_parameters() if not torch.equal(one, before[name])}
+    assert changed == {"planner", "front"}
+
+
+def test_a_backbone_that_no_stage_trains_is_refused_without_a_start_that_has_it(config):
+    with pytest.raises(ConfigError, match=r"a start that has backbone.*fresh weights in (\d+) of its \1 tensors.*in 'trained' of the"):
+        learner_of(but(student(config), stages=PLANNER))
 
 
 def test_samples_of_a_frozen_perception_teach_the_planner_what_pictures_teach(eyes):
@@ -204,7 +210,7 @@ def test_a_frozen_perception_is_refused_without_one_and_where_a_stage_trains_it(
     blind = but(frozen, signals=False, stages=({"name": "planner", "trained": ("planner", "task")},))
     with pytest.raises(ConfigError, match=r"fresh weights in 4 of their \d+ tensors, the first of them lines\..*size and options"):
         learner_of(blind)
-    for trained in ("", "backbone.layer1"):
+    for trained in ("", "backbone.swin"):
         with pytest.raises(ConfigError, match="backbone.* trained"):
             learner_of(but(frozen, stages=({"name": "all", "trained": (trained, "planner")},)))
     with pytest.raises(ConfigError, match="modules"):
@@ -224,6 +230,10 @@ def test_another_perception_makes_samples_of_its_own(eyes):
         first.model.neck.outs[0].bias += 1.0
     first.task.modules(first.model)
     assert first.task.key != key
+    fewer = replace(first.task.processor.config, proposals=3)
+    other = find_training("distilldrive").build_task(find_network("distilldrive").build_processor(fewer), frozen.options("distilldrive"))
+    other.modules(first.model)
+    assert dict(other.key) != dict(first.task.key), "the number of proposals is in no weight"
 
 
 def test_rule_heads_learn_from_the_samples_that_there_are(eyes):

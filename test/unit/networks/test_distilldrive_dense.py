@@ -9,6 +9,7 @@ from kd_planner_ros.imaging.palette import TAGS
 from kd_planner_ros.networks.distilldrive import reframe
 from kd_planner_ros.networks.distilldrive.config import DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.dense import DenseHead, cell_labels, dense_losses, move_of
+from kd_planner_ros.networks.distilldrive.heat import zoom
 from kd_planner_ros.networks.distilldrive.processor import build_processor, projection
 
 CONFIG = DistillDriveConfig()
@@ -64,6 +65,11 @@ def test_what_is_told_right_costs_nothing_and_wrong_costs():
     labels = cell_labels(*scene())
     right = dense_losses(told(labels), targets(labels))
     assert float(right["dense"]) < 0.05 and float(right["dense_depth"]) < 1e-3
+    closer = targets(labels)
+    closer["projection"] = closer["projection"].clone()
+    closer["projection"][..., 0, :3] *= 1.2
+    apart = float(zoom(closer["projection"])[0, 0].log())
+    assert float(dense_losses(told(labels), closer)["dense_depth"]) == pytest.approx(apart, abs=1e-3) and apart > 0.1
     wrong = dense_losses(told(labels).flip(-1), targets(labels))
     assert float(wrong["dense"]) > 0.5 and float(wrong["dense_depth"]) > 0.05
 

@@ -55,6 +55,15 @@ def test_who_is_not_shown_and_what_no_camera_saw_teaches_nothing():
     assert not middles(hidden, ROWS, COLUMNS).there.any() and float(heat_losses(logits, depths, hidden)["heat_depth"]) == 0.0
 
 
+def test_a_zoomed_picture_tells_the_depth_by_the_zoom():
+    given = targets((21.3, 0.0, 0))
+    closer = given["projection"].clone()
+    closer[..., 0, :] = 1.2 * closer[..., 0, :] - 0.1 * closer[..., 2, :]
+    logits, depths = torch.zeros(1, 3, len(KINDS), ROWS, COLUMNS), torch.full((1, 3, ROWS, COLUMNS), math.log(20.0 / 1.2))
+    assert float(heat_losses(logits, depths, given | {"projection": closer})["heat_depth"]) < 1e-3
+    assert float(heat_losses(logits, depths, given)["heat_depth"]) == pytest.approx(math.log(1.2), abs=1e-3)
+
+
 def test_the_right_map_costs_nearly_nothing_and_training_finds_it():
     given = targets((21.3, 0.0, 0), (15.0, -4.0, 5))
     at = middles(given, ROWS, COLUMNS)

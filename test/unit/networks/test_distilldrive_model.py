@@ -7,7 +7,9 @@ import pytest
 import torch
 from support.networks import noise
 
+from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.scene import ActorKind
+from kd_planner_ros.distill.start import warm_start
 from kd_planner_ros.networks.distilldrive import model as student
 from kd_planner_ros.networks.distilldrive.boxes import fan, moved, moved_boxes
 from kd_planner_ros.networks.distilldrive.config import CANDIDATES, CONFIGURATIONS, KINDS, DistillDriveConfig
@@ -19,6 +21,8 @@ from kd_planner_ros.networks.distilldrive.vision import Aggregation, in_pictures
 from kd_planner_ros.networks.distilldrive_teacher import model as teacher
 from kd_planner_ros.networks.distilldrive_teacher.config import CONFIGURATIONS as TEACHERS
 from kd_planner_ros.networks.distilldrive_teacher.config import DistillDriveTeacherConfig
+from kd_planner_ros.runtime.paths import models_folder
+from kd_planner_ros.runtime.store import load_model
 
 
 def parameters(module) -> float:
@@ -209,3 +213,19 @@ def test_a_longer_horizon_is_a_setting():
     with torch.device("meta"):
         assert student.build_model(config).planner.plan_anchors.shape == (3, 6, 8, 2)
     assert np.isclose(config.steps * 0.5, 4.0)
+
+
+def test_the_backbone_is_the_small_unified_encoders_without_its_last_stage():
+    ours, theirs = student.build_model(DistillDriveConfig()).backbone.eval(), load_model(models_folder() / "unified_nano")[0].encoder.eval()
+    assert warm_start(ours, theirs) == frozenset(ours.state_dict())
+    pictures = torch.randn(1, 3, 128, 352)
+    with torch.no_grad():
+        assert all(torch.equal(one, other) for one, other in zip(ours(pictures), theirs(pictures), strict=False))
+
+
+def test_nano_needs_transformers_and_full_does_not(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *rest: None)
+    with pytest.raises(ConfigError, match="package transformers for network distilldrive"):
+        student.build_model(DistillDriveConfig())
+    with torch.device("meta"):
+        student.build_model(CONFIGURATIONS[0])

@@ -83,13 +83,29 @@ def test_what_is_as_large_in_a_zoomed_picture_is_further_away():
     assert float(zoomed) == pytest.approx(1.2 * float(usual), rel=1e-3)
 
 
-def test_a_road_user_is_proposed_once_and_none_by_a_camera_without_picture():
-    module = proposals((0, 0, 8, 22, 20.0, 3.0), (0, 0, 8, 23, 20.0, 2.9), (2, 0, 8, 10, 5.0, 8.0), count=2)
-    boxes = found(module, seen=(True, True, False))[1][0]
-    near = (boxes[:, :2] - torch.tensor([CONFIG.camera_x_m + 20.0, 0.0])).norm(dim=-1) < 1.0
-    assert int(near.sum()) == 1
-    assert float(boxes[near][0, 1]) == pytest.approx(-20.0 * (0.5 / COLUMNS) * 2.0 * math.tan(math.radians(50.0)), abs=0.05), \
-        "the surer one of two neighbours"
+def test_neighbouring_cells_give_one_box_and_a_camera_without_picture_none():
+    users = (0, 0, 8, 22, 20.0, 3.0), (0, 0, 8, 23, 20.0, 2.9), (2, 0, 8, 10, 5.0, 8.0)
+    all_seen, one_blind = (found(proposals(*users, count=2), (True, True, seen))[1][0] for seen in (True, False))
+    right = all_seen[0, :2]
+    assert math.degrees(math.atan2(float(right[1]), float(right[0]) - CONFIG.camera_x_m)) < -20.0, "the surest one, of the right camera"
+    ahead = torch.tensor([CONFIG.camera_x_m + 20.0, -20.0 * (0.5 / COLUMNS) * 2.0 * math.tan(math.radians(50.0))])
+    for boxes in (all_seen, one_blind):
+        assert int(((boxes[:, :2] - ahead).norm(dim=-1) < 1.0).sum()) == 1, "the surer one of two neighbours"
+    assert ((one_blind[:, :2] - right).norm(dim=-1) > 1.0).all()
+
+
+def test_where_maxima_are_few_other_cells_of_cameras_that_see_follow():
+    class Hill(Told):
+        def forward(self, maps):
+            far = torch.cdist(torch.tensor([[8.0, 22.0]]), torch.stack(torch.meshgrid(
+                torch.arange(16.0), torch.arange(44.0), indexing="ij"), -1).flatten(0, 1)).view(ROWS, COLUMNS)
+            return (-far).expand(1, 3, len(KINDS), ROWS, COLUMNS), torch.full((1, 3, ROWS, COLUMNS), math.log(10.0))
+
+    module = proposals(count=12)
+    module.heat = Hill()
+    boxes = found(module, seen=(False, True, False))[1][0]
+    angles = torch.atan2(boxes[:, 1], boxes[:, 0] - CONFIG.camera_x_m).rad2deg()
+    assert ((angles > 45.0) & (angles < 75.0)).all() and len(boxes.unique(dim=0)) == 12
 
 
 def test_an_unknown_camera_gives_no_place_and_nothing_infinite():
@@ -104,14 +120,21 @@ def test_the_loss_of_the_heat_teaches_the_networks_own_map_and_boxes_bring_it_no
     torch.manual_seed(0)
     model = build_model(config)
     task = build_task(build_processor(config))
-    beside = task.modules(model)
-    assert "heat" not in beside
+    assert "heat" not in task.modules(model)
     outputs = model(**noise(example_inputs(config)))
     assert outputs["agent_anchors_0"].shape[1] == config.spec.agents + config.proposals
     assert outputs["boxes"].shape[1] == config.spec.agents
-    outputs["boxes"].sum().backward()
-    assert all(one.grad is None for one in model.agents.kind.proposals.heat.parameters())
-    assert model.agents.kind.proposals.lift.weight.grad.abs().sum() > 0
+    own = model.agents.kind.proposals
+    outputs["boxes"].sum().backward(retain_graph=True)
+    assert all(one.grad is None for one in own.heat.parameters()) and own.lift.weight.grad.abs().sum() > 0
+    model.zero_grad(set_to_none=True)
+    boxes = torch.zeros(1, 1, 10)
+    boxes[0, 0, :2] = torch.tensor([20.0, 0.0])
+    targets = {"boxes": boxes, "kinds": torch.zeros(1, 1, dtype=torch.long), "shown": torch.ones(1, 1, dtype=torch.bool),
+               "projection": CAMERAS, "seen": torch.ones(1, 3)}
+    parts = task.parts(outputs, targets, {"heat", "heat_depth"})
+    (parts["heat"] + parts["heat_depth"]).backward()
+    assert all(one.grad.abs().sum() > 0 for one in own.heat.parameters()) and own.lift.weight.grad is None
 
 
 def test_without_proposals_the_map_is_not_in_the_network():

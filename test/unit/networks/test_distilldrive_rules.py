@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.networks import noise
 
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.distill.methods.instance_imitation.config import Config
@@ -201,20 +202,20 @@ def test_the_heads_learn_by_heart_and_the_choice_follows():
     model, config = built(True), DistillDriveConfig(cameras=1, rule_scores=True)
     targets = scene(straight(4.0), [user(13.0, 0.0)], [line(BOUNDARY, (-2.0, 1.9), (30.0, 1.9)), line(RED, (24.0, -2.0), (24.0, 2.0))])
     with torch.no_grad():
-        queries = model(**example_inputs(config))["queries"]
+        queries = model(**noise(example_inputs(config)))["queries"]
         offsets = torch.zeros(1, CANDIDATES, 6, 2)
         offsets[0, :, :, 0] = 0.5 * torch.linspace(0.5, 12.0, CANDIDATES)[:, None]
         offsets[0, ::2, :, 1] = 0.3
     rate = torch.optim.Adam(model.planner.rule_head.parameters(), 1e-2)
     wanted, known = taught_rules(offsets, targets, config)
-    for _ in range(400):
+    for _ in range(300):
         loss = rule_loss({"offsets": offsets, "rules": model.planner.rule_head(queries)}, targets, config)
         rate.zero_grad()
         loss.backward()
         rate.step()
     found = model.planner.rule_head(queries).sigmoid().detach()
     sure = (known > 0.0).expand_as(wanted)
-    assert (found - wanted)[sure].abs().max() < 0.1 and 0.0 < wanted[sure].mean() < 1.0
+    assert (found - wanted)[sure].abs().max() < 0.05 and 0.0 < wanted[sure].mean() < 1.0
     chosen = model.planner.chosen_by(torch.zeros(1, CANDIDATES), model.planner.rule_head(queries))
     best = int(chosen[0, 12:].argmax()) + 12
     assert wanted[0, best].prod() == wanted[0, 12:].prod(-1).max()

@@ -144,8 +144,10 @@ def test_lists(models, tmp_path):
     assert list_models(tmp_path / "nothing") == []
     assert find_model("small", models) == models / "small"
     assert find_model("unified_nano", models, shipped=True) == models_folder() / "unified_nano"
-    with pytest.raises(PlannerError, match="a model out of small"):
+    with pytest.raises(PlannerError, match="a model out of small, constant_velocity"):
         find_model("unified_nano", models)
+    with pytest.raises(PlannerError, match="a model out of .*small, .*unified_nano"):
+        find_model("nobody", models, shipped=True)
 
 
 def test_latency_bench(models):
