@@ -27,15 +27,15 @@ def require_packages(network: str, *packages: str) -> None:
             raise ConfigError(f"package {package} for network {network}", "no such package", f"pip install {package}")
 
 
-def swin_config(widths: SwinWidths) -> Any:
-    """``transformers``' config of a Swin whose stages all give their maps."""
+def swin_config(widths: SwinWidths, first: int = 0) -> Any:
+    """``transformers``' config of a Swin whose stages from number ``first`` on give their maps."""
     return importlib.import_module("transformers").SwinConfig(
         embed_dim=widths.embed, depths=list(widths.depths), num_heads=list(widths.heads), window_size=widths.window,
-        drop_path_rate=widths.drop_path, out_features=[f"stage{number + 1}" for number in range(len(widths.depths))])
+        drop_path_rate=widths.drop_path, out_features=[f"stage{number + 1}" for number in range(first, len(widths.depths))])
 
 
 class SwinEncoder(nn.Module):
-    """Pictures [B, 3, H, W] to maps at strides 4, 8, 16 and so on, one of each stage.
+    """Pictures [B, 3, H, W] to maps at strides 4, 8, 16 and so on, one of each stage that gives its map.
 
     Args:
         backbone: ``transformers``' SwinBackbone.
@@ -52,11 +52,11 @@ class SwinEncoder(nn.Module):
         return tuple(self.swin(images).feature_maps)
 
 
-def build_swin(widths: SwinWidths, network: str) -> SwinEncoder:
-    """The camera backbone of ``network`` with random weights.
+def build_swin(widths: SwinWidths, network: str, first: int = 0) -> SwinEncoder:
+    """The camera backbone of ``network`` with random weights, which gives the maps from stage ``first`` on.
 
     Raises:
         ConfigError: transformers is not installed.
     """
     require_packages(network, "transformers")
-    return SwinEncoder(importlib.import_module("transformers").SwinBackbone(swin_config(widths)))
+    return SwinEncoder(importlib.import_module("transformers").SwinBackbone(swin_config(widths, first)))

@@ -16,7 +16,7 @@ from kd_planner_ros.networks.distilldrive.generative import frame_noise
 from kd_planner_ros.networks.distilldrive.perception import Instances, build_heads, layer_outputs
 from kd_planner_ros.networks.distilldrive.planning import KNOWN, PAST, Agents, Lines, Planner, empty_past, gather
 from kd_planner_ros.networks.distilldrive.sight import BANK, Sight, sight_of
-from kd_planner_ros.networks.distilldrive.vision import FrontToken, Neck, build_backbone, widths_of
+from kd_planner_ros.networks.distilldrive.vision import FrontToken, Neck, build_backbone, channels_of
 
 MEMORY = (*BANK, *PAST)
 INPUTS = ("images", "seen", "projection", "motion", "known", "target", *MEMORY)
@@ -35,7 +35,7 @@ class DistillDrive(nn.Module):
         spec = config.spec
         self.config = config
         self.backbone = build_backbone(spec.backbone)
-        self.neck = Neck(widths_of(spec.backbone), spec.width, spec.strides)
+        self.neck = Neck(channels_of(spec.backbone), spec.width, spec.strides)
         self.agents, self.lines = build_heads(config)
         self.front = FrontToken(spec.width) if config.signals else None
         self.planner = Planner(config, spec.planner_layers, config.generative, extra=config.signals,

@@ -62,8 +62,7 @@ class DistillDriveTask(SceneTask):
 
     def __init__(self, processor: DistillDriveProcessor, options: TrainOptions = TrainOptions()):
         config = processor.config
-        if config.proposals and not options.heat and not options.frozen_perception:
-            raise ConfigError("heat where proposals come from it", "--distilldrive.no-heat", "give --distilldrive.proposals 0 as well")
+        require_heat(config, options)
         super().__init__(config, empty_memory(config), options.reinforcement, "label", options.plan_space)
         self.processor, self.options = processor, options
         self.cameras = tuple(spec.id for spec in config.camera_specs)
@@ -166,18 +165,11 @@ class DistillDriveTask(SceneTask):
         """The reinforcement term's networks, the latent variable's posterior, and the heads of the auxiliary tasks."""
         config = self.processor.config
         self._posterior = posterior(config.spec, self._steps, config.repo_latent) if config.generative else None
-        self._heat = self._heat_head()
+        self._heat = None if self.frozen or not self.options.heat else heat_head(self._model, config)
         self._dense = DenseHead(config.spec.width) if self.dense else None
         self._light = LightHead(config.spec.width) if config.signals else None
         own = {"posterior": self._posterior, "heat": None if config.proposals else self._heat, "dense": self._dense, "light": self._light}
         return super().beside() | {name: one for name, one in own.items() if one is not None}
-
-    def _heat_head(self) -> HeatHead | None:
-        """The head of the map of road users; where first boxes come from it, it is the network's own."""
-        if not self.options.heat or self.frozen:
-            return None
-        config = self.processor.config
-        return self._model.agents.kind.proposals.heat if config.proposals else HeatHead(config.spec.width)
 
     def targets(self, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         """See ``SceneTask``; ``weight`` [B] of each sample's trajectory; of the pictures ``projection`` [B, V, 3, 4], ``seen`` [B, V],
@@ -259,6 +251,21 @@ class DistillDriveTask(SceneTask):
         return {**super().figures(outputs, targets), **lights, "agents_found": (found, total), "agents_false": (wrong, shown),
                 "lines_found": _lines_found(outputs, targets),
                 **(rule_figures(outputs, targets, self.processor.config) if "rules" in outputs else {})}
+
+
+def require_heat(config: DistillDriveConfig, options: TrainOptions) -> None:
+    """Check that proposals come from a map that is taught.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if config.proposals and not options.heat and not options.frozen_perception:
+        raise ConfigError("heat where proposals come from it", "--distilldrive.no-heat", "give --distilldrive.proposals 0 as well")
+
+
+def heat_head(model: Any, config: DistillDriveConfig) -> HeatHead:
+    """The head of the map of road users; where proposals come from it, it is that of ``model``."""
+    return model.agents.kind.proposals.heat if config.proposals else HeatHead(config.spec.width)
 
 
 def _lines_found(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Score:

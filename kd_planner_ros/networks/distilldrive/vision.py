@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,27 +26,27 @@ LAMP_LAYERS = ((16, 2), (32, 1), (48, 2), (48, 1), (64, 2), (64, 1))
 
 
 def build_backbone(name: str) -> nn.Module:
-    """The backbone ``name`` of a size: maps at strides 4, 8 and 16; those of a ResNet also at 32.
+    """The backbone ``name`` of a size, which gives maps at the strides of ``channels_of``.
 
     Raises:
         ConfigError: ``name`` is swin, and transformers is not installed.
     """
-    return build_swin(SWIN, "distilldrive") if name == "swin" else build_resnet_d(name)
+    return build_swin(SWIN, "distilldrive", first=1) if name == "swin" else build_resnet_d(name)
 
 
-def widths_of(name: str) -> tuple[int, ...]:
-    """Channels of its maps."""
-    return SWIN.channels if name == "swin" else (256, 512, 1024, 2048)
+def channels_of(name: str) -> dict[int, int]:
+    """Channels of its maps by their strides, the least first."""
+    return dict(zip((8, 16), SWIN.channels[1:], strict=True)) if name == "swin" else {4: 256, 8: 512, 16: 1024, 32: 2048}
 
 
 class Neck(nn.Module):
     """A feature pyramid: each map gets what the deeper ones see. Maps of ``strides`` come out, ``width`` channels each."""
 
-    def __init__(self, channels: Sequence[int], width: int, strides: Sequence[int]):
+    def __init__(self, channels: Mapping[int, int], width: int, strides: Sequence[int]):
         super().__init__()
-        self.first = (4, 8, 16, 32).index(min(strides))
+        self.first = list(channels).index(min(strides))
         self.given = len(strides)
-        self.sides = nn.ModuleList(nn.Conv2d(one, width, 1) for one in channels[self.first:])
+        self.sides = nn.ModuleList(nn.Conv2d(one, width, 1) for one in list(channels.values())[self.first:])
         self.outs = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in strides)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:

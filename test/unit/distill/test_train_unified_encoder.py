@@ -7,6 +7,7 @@ import pytest
 import torch
 from support.bags import pose_at, write_bag
 from support.interrupting import interrupt_in_step
+from support.networks import save_seeded
 from support.training import but, training
 
 from kd_planner_ros.bags.find import find_bags
@@ -161,7 +162,9 @@ def test_pose_flow_and_mask_learn_to_match_and_the_rest_stays(config):
     drives(config, 1, 1.0)
     recipe = train_config({"bags": config.bags, "warm_start": "old"}, read_recipe(config_folder() / "recipes" / "unified_motion.yaml"))
     assert recipe.options("unified_encoder").matching and (recipe.size, recipe.precision) == ("nano", "bf16")
-    learner = learner_of(but(replace(config, stages=recipe.stages, precision="bf16"), matching=True, contrast_weight=0.0))
+    old = save_seeded(config.models_dir / "old", "unified_encoder", {"size": "tiny"})
+    own = replace(config, stages=recipe.stages, precision="bf16", warm_start=old)
+    learner = learner_of(but(own, matching=True, contrast_weight=0.0))
     samples = Samples(build_shards(find_bags(config.bags), config.cache, learner.task, progress=False))
     learner.begin_stage(0)
     before = {name: value.clone() for name, value in learner.model.state_dict().items()}
