@@ -1,7 +1,7 @@
 """First boxes from the pictures themselves: where the heat map sees a road user, a query begins.
 
 A fixed anchor finds a road user only where both are near each other; a picture shows the direction at once, and roughly the distance.
-Source: the adaptive queries of Jiang et al., "Far3D" (AAAI 2024), section 3.2, on the heat map of ``heat.py``.
+Source: the adaptive queries of Jiang et al., "Far3D" (AAAI 2024), here on the heat map of ``heat.py``.
 """
 
 from __future__ import annotations
