@@ -18,7 +18,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool, String
 from support.fakes import FakePlanner, straight_route
-from support.graph import DOMAIN, wait_for
+from support.graph import DOMAIN, end_context, wait_for
 
 from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import ConfigError
@@ -249,8 +249,10 @@ def stranger(graph):
 
     context = Context()
     rclpy.init(context=context, domain_id=DOMAIN)
-    yield rclpy.create_node("stranger", context=context, namespace="/carla/ego_vehicle")
-    rclpy.try_shutdown(context=context)
+    node = rclpy.create_node("stranger", context=context, namespace="/carla/ego_vehicle")
+    yield node
+    node.destroy_node()
+    end_context(context)
 
 
 def test_a_route_of_another_type_is_named_with_both_types(graph, monkeypatch, stranger):

@@ -16,6 +16,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import String
+from support.graph import end_context
 from support.wire import SAMPLES, plan, same
 
 from kd_planner_ros.core.ego import EgoState, Pose
@@ -62,7 +63,7 @@ class Wire:
         self.executor.shutdown()
         for node in (self.sender, self.receiver):
             node.destroy_node()
-        rclpy.try_shutdown(context=self.context)
+        end_context(self.context)
 
 
 class Describing:
