@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -13,8 +15,22 @@ def resize_rgb(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """
     if image.shape[:2] == (height, width):
         return image
-    shrinks = height <= image.shape[0] and width <= image.shape[1]
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if _shrinks(image, height, width) else cv2.INTER_LINEAR)
+
+
+def resize_rows(image: np.ndarray, height: int, width: int, top: int, rows: int) -> np.ndarray:
+    """Rows ``top`` to ``top + rows`` of what ``resize_rgb`` gives. Of a picture that shrinks, rows far from them are not scaled."""
+    if not _shrinks(image, height, width):
+        return resize_rgb(image, height, width)[top:top + rows]
+    tall = image.shape[0]
+    step = height // math.gcd(height, tall)  # each step-th row begins where a row of the picture does
+    first, last = top // step * step, min(-(-(top + rows) // step) * step, height)
+    part = resize_rgb(image[first * tall // height:last * tall // height], last - first, width)
+    return part[top - first:top - first + rows]
+
+
+def _shrinks(image: np.ndarray, height: int, width: int) -> bool:
+    return height <= image.shape[0] and width <= image.shape[1]
 
 
 def resize_labels(labels: np.ndarray, height: int, width: int) -> np.ndarray:

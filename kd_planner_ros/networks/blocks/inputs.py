@@ -21,9 +21,13 @@ DISTILLED_VIEWS = ("left", "front", "right")
 
 def normalise(images: np.ndarray | Tensor) -> Tensor:
     """Pictures RGB uint8 [B, H, W, 3] as ImageNet-normalised float32 [B, 3, H, W] in channels-last memory."""
-    pixels = torch.as_tensor(images).permute(0, 3, 1, 2)
-    mean = torch.tensor(IMAGENET_MEAN, device=pixels.device).view(1, 3, 1, 1) * 255.0
-    std = torch.tensor(IMAGENET_STD, device=pixels.device).view(1, 3, 1, 1) * 255.0
+    return standardise(torch.as_tensor(images).permute(0, 3, 1, 2))
+
+
+def standardise(pixels: Tensor) -> Tensor:
+    """``pixels`` RGB uint8 [..., 3, H, W] as ImageNet-normalised float32, in the same order in memory."""
+    mean = torch.tensor(IMAGENET_MEAN, device=pixels.device).view(3, 1, 1) * 255.0
+    std = torch.tensor(IMAGENET_STD, device=pixels.device).view(3, 1, 1) * 255.0
     return pixels.to(torch.float32).sub_(mean).div_(std)
 
 

@@ -14,8 +14,8 @@ from kd_planner_ros.core.notices import report
 from kd_planner_ros.core.records import Frame, Plan
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import rotation_3d
-from kd_planner_ros.imaging.resize import resize_labels, resize_rgb
-from kd_planner_ros.networks.blocks.inputs import normalise
+from kd_planner_ros.imaging.resize import resize_labels, resize_rows
+from kd_planner_ros.networks.blocks.inputs import standardise
 from kd_planner_ros.networks.distilldrive.config import COMMANDS, DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.decode import Scene, command_of, make_plan, softmax
 from kd_planner_ros.networks.distilldrive.memory import Entry, Memory, recalled, targets_of, with_ego
@@ -75,7 +75,7 @@ class DistillDriveProcessor(Processor[Plan]):
         if abs(width * config.camera_height / (height * config.camera_width) - 1.0) > ASPECT:
             raise SensorError(f"a picture of {config.camera_width}x{config.camera_height}, or scaled, from camera '{camera}'",
                               f"{width}x{height}", "mount or record the cameras that 'kd-planner models sensors NAME' lists")
-        return resize_rgb(image, config.scaled_height, size.width_px)[config.cut_top:config.cut_top + size.height]
+        return resize_rows(image, config.scaled_height, size.width_px, config.cut_top, size.height)
 
     def section(self, labels: np.ndarray) -> np.ndarray:
         """The part of a camera's ``labels`` [H, W] that belongs to ``picture``, [H, W] of the network's picture."""
@@ -118,7 +118,7 @@ class DistillDriveProcessor(Processor[Plan]):
 
     def image_tensor(self, pictures: Sequence[np.ndarray | Tensor]) -> Tensor:
         """[B, V, 3, H, W] of the pictures [B, H, W, 3] of each camera."""
-        return torch.stack([normalise(one) for one in pictures], 1)
+        return standardise(torch.stack([torch.as_tensor(one).permute(0, 3, 1, 2) for one in pictures], 1))
 
     def encode(self, frames: Sequence[Frame]) -> dict[str, Tensor]:
         """The network's inputs.

@@ -122,7 +122,7 @@ class Aggregation(nn.Module):
         found = torch.stack([grid_sample(one, grid, align_corners=False)[..., 0] for one in maps], 1)  # [B V, levels, D, N P]
         found = found.view(batch, cameras, self.levels, self.groups, -1, count, self.points)
         weights = self._weights(contents + embeds, projection, (inside & seen[..., None]).view(batch, cameras, count, self.points))
-        mixed = (found * weights[:, :, :, :, None]).sum((1, 2, 6))  # [B, groups, D / groups, N]
+        mixed = (found * weights[:, :, :, :, None]).sum(-1).flatten(1, 2).sum(1)  # [B, groups, D / groups, N]
         return torch.cat([contents, self.out(mixed.flatten(1, 2).transpose(1, 2))], -1)
 
     def _weights(self, contents: Tensor, projection: Tensor, inside: Tensor) -> Tensor:

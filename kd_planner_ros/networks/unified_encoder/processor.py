@@ -13,7 +13,7 @@ from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.outputs import DenseOutput, InstanceMasks, Perception
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.imaging.resize import resize_labels, resize_rgb
+from kd_planner_ros.imaging.resize import resize_labels, resize_rows
 from kd_planner_ros.imaging.road_masks import road_masks
 from kd_planner_ros.networks.blocks.inputs import normalise, unfit_picture
 from kd_planner_ros.networks.planner import Processor
@@ -82,14 +82,13 @@ class UnifiedEncoderProcessor(Processor[Perception]):
         if image.shape[:2] != (config.camera_height, config.camera_width):
             size = config.camera_width, config.camera_height
             raise unfit_picture("unified_encoder", config.camera_id, f"a {size[0]}x{size[1]} picture", image, size)
-        return self._cut(resize_rgb(image, config.scaled_height, config.input_width))
+        return resize_rows(image, config.scaled_height, config.input_width, config.cut_top, config.input_height)
 
     def prepare_labels(self, labels: np.ndarray) -> np.ndarray:
         """Depth, class ids or instance ids [camera's H, W] in the network's picture, by nearest neighbour."""
-        return self._cut(resize_labels(labels, self.config.scaled_height, self.config.input_width))
-
-    def _cut(self, array: np.ndarray) -> np.ndarray:
-        return array[self.config.cut_top:self.config.cut_top + self.config.input_height]
+        config = self.config
+        whole = resize_labels(labels, config.scaled_height, config.input_width)
+        return whole[config.cut_top:config.cut_top + config.input_height]
 
     def tasks(self, names: Sequence[str]) -> Tensor:
         """The network's ``task`` [B, L] for segmentation tasks by name."""
