@@ -12,16 +12,13 @@ from torch import Tensor, nn
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.imaging.photometric import WITHOUT_PATTERN, augment
+from kd_planner_ros.networks.distilldrive.auxiliary import AuxiliaryTasks
 from kd_planner_ros.networks.distilldrive.config import DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.decode import SHOWN
-from kd_planner_ros.networks.distilldrive.dense import WEIGHTS as DENSE
-from kd_planner_ros.networks.distilldrive.dense import DenseHead, cell_labels, dense_losses, move_of
+from kd_planner_ros.networks.distilldrive.dense import cell_labels, move_of
 from kd_planner_ros.networks.distilldrive.frozen_perception import FROZEN, FrozenPerception
 from kd_planner_ros.networks.distilldrive.generative import Gaussian, posterior
-from kd_planner_ros.networks.distilldrive.heat import WEIGHTS as HEAT
-from kd_planner_ros.networks.distilldrive.heat import HeatHead, heat_losses
 from kd_planner_ros.networks.distilldrive.lights import WEIGHT as LIGHT
-from kd_planner_ros.networks.distilldrive.lights import LightHead, light_ahead, light_figures, light_loss
 from kd_planner_ros.networks.distilldrive.loss import Pairs, box_losses, line_losses
 from kd_planner_ros.networks.distilldrive.memory import with_ego
 from kd_planner_ros.networks.distilldrive.model import empty_memory
@@ -62,18 +59,15 @@ class DistillDriveTask(SceneTask):
 
     def __init__(self, processor: DistillDriveProcessor, options: TrainOptions = TrainOptions()):
         config = processor.config
-        require_heat(config, options)
         super().__init__(config, empty_memory(config), options.reinforcement, "label", options.plan_space)
         self.processor, self.options = processor, options
         self.cameras = tuple(spec.id for spec in config.camera_specs)
         self.pictures = (MAIN, *self.cameras[1:])
-        self.dense = options.dense and options.road_users == "shown" and not options.frozen_perception
-        cells = ("semantic", "depth") if self.dense else ()
+        self.auxiliary = AuxiliaryTasks(config, options)
+        cells = ("semantic", "depth") if self.auxiliary.dense else ()
         self.labels = {self.cameras[0]: ("instance", *cells)} if options.road_users == "shown" else {}
         self.weights = WEIGHTS | ({} if config.generative else {"latent": 0.0}) | ({} if self.rl is not None else {"reinforcement": 0.0})
-        self.weights |= ({"rules": RULES_WEIGHT} if config.rule_scores else {}) | ({} if options.heat else dict.fromkeys(HEAT, 0.0))
-        self.weights |= {} if self.dense else dict.fromkeys(DENSE, 0.0)
-        self.weights |= {} if config.signals else dict.fromkeys(LIGHT, 0.0)
+        self.weights |= ({"rules": RULES_WEIGHT} if config.rule_scores else {}) | self.auxiliary.weights
         spec = config.spec
         self._eyes: FrozenPerception | None = None
         if options.frozen_perception:
@@ -82,14 +76,11 @@ class DistillDriveTask(SceneTask):
         self._caps = Caps(min(spec.agents, MOST_AGENTS), spec.lines, spec.line_points, 1, spec.agent_steps)
         self._steps = min(config.steps, spec.agent_steps)
         self._posterior: Gaussian | None = None
-        self._heat: HeatHead | None = None
-        self._dense: DenseHead | None = None
-        self._light: LightHead | None = None
 
     @property
     def key(self) -> Mapping[str, Any]:
         """The pictures' section, the part of the scene that is looked at, and the counts; the weights of a frozen perception."""
-        users = {"road_users": self.options.road_users} | ({"dense": True} if self.dense else {})
+        users = {"road_users": self.options.road_users} | ({"dense": True} if self.auxiliary.dense else {})
         config = self.processor.config
         frozen = {"perception": self.eyes.digest, "proposals": config.proposals, "front": "picture"} if self.frozen else {}
         return scene_key(config) | users | frozen
@@ -133,7 +124,7 @@ class DistillDriveTask(SceneTask):
             return {**found, "shown": found["kinds"] >= 0}
         instance = truth.labels[self.cameras[0]].instance
         shown = shown_users(found, *self.processor.cameras_of(frame), instance, truth.actors["id"])
-        return {**found, "shown": shown, **(self._cells(truth.labels[self.cameras[0]]) if self.dense else {})}
+        return {**found, "shown": shown, **(self._cells(truth.labels[self.cameras[0]]) if self.auxiliary.dense else {})}
 
     def _cells(self, shot: Any) -> dict[str, np.ndarray]:
         return cell_labels(*(self.processor.section(labels) for labels in (shot.semantic, shot.depth)))
@@ -165,16 +156,13 @@ class DistillDriveTask(SceneTask):
         """The reinforcement term's networks, the latent variable's posterior, and the heads of the auxiliary tasks."""
         config = self.processor.config
         self._posterior = posterior(config.spec, self._steps, config.repo_latent) if config.generative else None
-        self._heat = None if self.frozen or not self.options.heat else heat_head(self._model, config)
-        self._dense = DenseHead(config.spec.width) if self.dense else None
-        self._light = LightHead(config.spec.width) if config.signals else None
-        own = {"posterior": self._posterior, "heat": None if config.proposals else self._heat, "dense": self._dense, "light": self._light}
-        return super().beside() | {name: one for name, one in own.items() if one is not None}
+        own = {} if self._posterior is None else {"posterior": self._posterior}
+        return super().beside() | own | self.auxiliary.build(self._model)
 
     def targets(self, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         """See ``SceneTask``; ``weight`` [B] of each sample's trajectory; of the pictures ``projection`` [B, V, 3, 4], ``seen`` [B, V],
         and where cells are taught ``groups`` and ``depths`` [B, rows, columns]."""
-        cameras = () if self.frozen else ("projection", "seen", *(("groups", "depths") if self.dense else ()))
+        cameras = () if self.frozen else ("projection", "seen", *(("groups", "depths") if self.auxiliary.dense else ()))
         found = super().targets(rows, arrays)
         found["weight"] = start_weights(torch.from_numpy(np.array(rows["speed"], np.float32)), found["plan"], self.options.start_weight)
         return found | {name: torch.from_numpy(np.array(arrays[name])) for name in cameras}
@@ -196,21 +184,16 @@ class DistillDriveTask(SceneTask):
         """See ``SceneTask``; of the road users those that the pictures of ``inputs`` show are to be found."""
         if not self.frozen:
             camera = {name: inputs[name] for name in ("projection", "seen")}
-            moves = {"move": move_of(targets["projection"][:, 0], camera["projection"][:, 0])} if self.dense else {}
+            moves = {"move": move_of(targets["projection"][:, 0], camera["projection"][:, 0])} if self.auxiliary.dense else {}
             targets = {**targets, "shown": still_shown(targets, **camera), **camera, **moves}
         return super().loss(outputs, targets, inputs, stage, weights)
 
     def parts(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
-        """See ``box_losses``, ``line_losses``, ``plan_losses`` and ``motion_losses``. In training the planner's losses judge the answers
-        with a draw of the latent variable, which knows the future; distillation and the rules (``rule_loss``) judge those of run time."""
+        """See ``box_losses``, ``line_losses``, ``AuxiliaryTasks``, ``plan_losses`` and ``motion_losses``. In training the planner's losses
+        judge the answers with a draw of the latent variable, which knows the future; distillation and the rules (``rule_loss``) judge those
+        of run time."""
         parts, pairs = box_losses(outputs, targets)
-        if wanted & HEAT.keys() and self._heat is not None and "pyramid" in outputs:
-            logits, depths = self._heat(outputs["pyramid"])
-            parts |= heat_losses(logits, depths, targets)
-        if wanted & DENSE.keys() and self._dense is not None and "pyramid" in outputs:
-            parts |= dense_losses(self._dense(outputs["pyramid"][:, 0]), targets)
-        if wanted & LIGHT.keys() and self._light is not None:
-            parts["light"] = light_loss(self._light(outputs["front"]), light_ahead(targets))
+        parts |= self.auxiliary.losses(outputs, targets, wanted)
         if wanted & {"line_score", "line_place"}:
             parts |= line_losses(outputs, targets, self.processor.config)
         if wanted <= PERCEPTION.keys() | LIGHT.keys():
@@ -237,7 +220,7 @@ class DistillDriveTask(SceneTask):
     def figures(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Score]:
         """The planner's, and ``agents_found``: the share of the road users to be found with a box within 2 m; ``agents_false``: the share
         of boxes without any true one there; ``lines_found``: the share of true lines with a shown one whose points lie within 1 m;
-        ``light_figures``; with rule heads ``rule_figures``."""
+        those of the auxiliary tasks; with rule heads ``rule_figures``."""
         found, total, wrong, shown = (0.0, 0.0, 0.0, 0.0)
         for row in range(len(targets["kinds"])):
             there = targets["kinds"][row] >= 0
@@ -247,25 +230,9 @@ class DistillDriveTask(SceneTask):
             found, total = found + float(near[asked].any(1).sum()), total + float(asked.sum())
             wrong, shown = wrong + float((~near.any(0)).sum()), shown + len(boxes)
         outputs = single_precision(outputs)
-        lights = {} if self._light is None else light_figures(self._light(outputs["front"]), light_ahead(targets))
-        return {**super().figures(outputs, targets), **lights, "agents_found": (found, total), "agents_false": (wrong, shown),
-                "lines_found": _lines_found(outputs, targets),
+        return {**super().figures(outputs, targets), **self.auxiliary.figures(outputs, targets), "agents_found": (found, total),
+                "agents_false": (wrong, shown), "lines_found": _lines_found(outputs, targets),
                 **(rule_figures(outputs, targets, self.processor.config) if "rules" in outputs else {})}
-
-
-def require_heat(config: DistillDriveConfig, options: TrainOptions) -> None:
-    """Check that proposals come from a map that is taught.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    if config.proposals and not options.heat and not options.frozen_perception:
-        raise ConfigError("heat where proposals come from it", "--distilldrive.no-heat", "give --distilldrive.proposals 0 as well")
-
-
-def heat_head(model: Any, config: DistillDriveConfig) -> HeatHead:
-    """The head of the map of road users; where proposals come from it, it is that of ``model``."""
-    return model.agents.kind.proposals.heat if config.proposals else HeatHead(config.spec.width)
 
 
 def _lines_found(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Score:
