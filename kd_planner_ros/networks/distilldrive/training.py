@@ -40,7 +40,9 @@ from kd_planner_ros.networks.training import Loss, OptimiserDefaults, Score, Sta
 
 WEIGHTS = {**PERCEPTION, **LIGHT, **PLANNING, "latent": 1.0}
 OPTIMISER = OptimiserDefaults("adamw", 1e-3, 0.5, ("backbone",))
-BACKBONE = "backbone"
+BACKBONE, PLANNER, TOKEN = "backbone", "planner", "front"
+BEHIND = 1000.0
+"""Between the selection scores of one stage and of the next."""
 KEPT = "found_"
 """Before the names of what a frozen perception found."""
 RULES_WEIGHT = 1.0
@@ -76,6 +78,7 @@ class DistillDriveTask(SceneTask):
         self._caps = Caps(min(spec.agents, MOST_AGENTS), spec.lines, spec.line_points, 1, spec.agent_steps)
         self._steps = min(config.steps, spec.agent_steps)
         self._posterior: Gaussian | None = None
+        self._stage = Stage()
 
     @property
     def key(self) -> Mapping[str, Any]:
@@ -233,6 +236,20 @@ class DistillDriveTask(SceneTask):
         return {**super().figures(outputs, targets), **self.auxiliary.figures(outputs, targets), "agents_found": (found, total),
                 "agents_false": (wrong, shown), "lines_found": _lines_found(outputs, targets),
                 **(rule_figures(outputs, targets, self.processor.config) if "rules" in outputs else {})}
+
+    def begin_stage(self, stage: Stage) -> None:
+        """See ``selection_score``."""
+        self._stage = stage
+
+    def selection_score(self, figures: Mapping[str, float]) -> float:
+        """Of a stage that trains the planner see ``SceneTask``. Before it the planner's figures are those of random weights: the token's
+        loss counts alone, or the shares of road users and lines that were missed; and every such score is worse than those of later
+        stages."""
+        if self._stage.trains(PLANNER):
+            return super().selection_score(figures)
+        if self._stage.trains(TOKEN):
+            return BEHIND + figures["light"]
+        return 2.0 * BEHIND + 2.0 - figures["agents_found"] - figures["lines_found"]
 
 
 def _lines_found(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Score:

@@ -3,8 +3,11 @@
 import pytest
 import torch
 
-from kd_planner_ros.networks.distilldrive.config import LINES, SIGNALS
+from kd_planner_ros.networks.distilldrive.config import CONFIGURATIONS, LINES, SIGNALS
 from kd_planner_ros.networks.distilldrive.lights import UNSURE, LightHead, light_ahead, light_figures, light_loss
+from kd_planner_ros.networks.distilldrive.processor import DistillDriveProcessor
+from kd_planner_ros.networks.distilldrive.stages import STAGES
+from kd_planner_ros.networks.distilldrive.training import build_task
 from kd_planner_ros.networks.distilldrive.vision import FrontToken
 
 RED, GREEN = (len(LINES) + SIGNALS.index(name) for name in ("red", "green"))
@@ -65,3 +68,16 @@ def test_a_token_learns_the_colour_of_two_pixels():
 def test_a_sure_right_answer_costs_nothing():
     assert LightHead(96)(torch.zeros(3, 96)).shape == (3, len(SIGNALS))
     assert float(light_loss(torch.full((1, 3), -50.0).index_fill(1, torch.tensor([0]), 50.0), torch.tensor([0]))) == pytest.approx(0.0)
+
+
+def test_a_stage_without_the_planner_is_judged_by_what_it_trains():
+    task = build_task(DistillDriveProcessor(CONFIGURATIONS[1]))
+    figures = {"l2_m": 8.0, "agents_found": 0.1, "lines_found": 0.2, "light": 0.5}
+    better = {"l2_m": 9.0, "agents_found": 0.2, "lines_found": 0.3, "light": 0.4}  # the planner has random weights yet
+    scores = []
+    for stage in STAGES:
+        task.begin_stage(stage)
+        scores.append((task.selection_score(better), task.selection_score(figures)))
+    perception, lights, planning = scores
+    assert perception[0] < perception[1] and lights[0] < lights[1] and planning[1] < planning[0]
+    assert max(planning) < min(lights) and max(lights) < min(perception), "weights of a later stage are preferred"
