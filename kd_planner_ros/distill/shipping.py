@@ -33,10 +33,11 @@ class Shipping:
         return all((self.folder / name).is_file() for name in (CARD, WEIGHTS))
 
     def offer(self, learner: Learner, step: int, score: float, validation: dict[str, float]) -> bool:
-        """Ship the weights of ``learner`` if ``score`` is the smallest so far; whether they were."""
+        """Ship the weights of ``learner`` if no ``score`` so far is smaller; whether they were. Of equal ones the later weights have learnt
+        more: a score that the held-out samples do not touch is the same all along."""
         if math.isnan(score):
             print(f"the selection score of step {step} is not a number: its weights are not shipped", file=sys.stderr)
-        if not score < self.best["score"]:
+        if not score <= self.best["score"]:
             return False
         self.best = {"score": score, "step": step, "validation": validation}
         self._ship(learner, step)

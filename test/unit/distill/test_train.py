@@ -124,6 +124,13 @@ def test_the_card_says_how_long_the_run_was_to_be_and_whether_it_was(config, mon
     load_model(config.models_dir / "student")
 
 
+@pytest.mark.slow
+def test_of_equal_scores_the_last_weights_are_shipped(config, monkeypatch):
+    monkeypatch.setattr(TCPTask, "selection_score", lambda self, scores: 1.0)
+    report = train(config)
+    assert report.best_step == report.steps > 0
+
+
 def test_weights_shipped_before_the_end_are_not_finished(config, monkeypatch):
     interrupt_in_step(monkeypatch, 5)  # an epoch has fewer steps, and ends with a validation
     assert not train(config).finished
