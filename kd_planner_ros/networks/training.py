@@ -82,7 +82,7 @@ class Stage:
         ramps: part -> (weight at the stage's start, weight at its end), linear in between.
         method: name of the distillation method of this stage; None: the run's own.
         shuffled: each step draws single samples at random, each without a past, although the network reads sequences: for modules that
-            remember nothing, for which the steps of a sequence are one sample many times.
+            remember nothing, for which the steps of a sequence are one sample many times. See ``LearningTask.useful``.
     """
 
     name: str = "train"
@@ -197,6 +197,11 @@ class LearningTask(SampleMaker):
     def fit(self, samples: Any) -> Mapping[str, Tensor] | None:
         """Buffers of the model that are fitted to the training ``samples`` (``Samples`` of ``samples/dataset.py``) before the
         first step, by their names in the model: vocabularies, anchors. They are shipped inside the weights."""
+        return None
+
+    def useful(self, samples: Any, stage: Stage) -> np.ndarray | None:
+        """Which of the training ``samples`` (as for ``fit``) teach the ``shuffled`` stage ``stage`` something, bool [N]: it draws from
+        those alone. None: all of them."""
         return None
 
     def from_base(self, points: np.ndarray) -> np.ndarray:

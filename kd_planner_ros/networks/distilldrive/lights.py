@@ -8,12 +8,15 @@ light head of InterFuser (arXiv 2207.14024), which is asked the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from kd_planner_ros.networks.distilldrive.config import LINES, SIGNALS
+from kd_planner_ros.networks.training import Stage
 
 WEIGHT = {"light": 1.0}
 """Of the loss."""
@@ -44,6 +47,16 @@ def light_ahead(targets: Mapping[str, Tensor]) -> Tensor:
     own = (kinds >= len(LINES)) & (middle[..., 0] > 0.0) & (middle[..., 1].abs() <= OWN_M)
     nearest = middle[..., 0].masked_fill(~own, torch.inf).argmin(1, keepdim=True)
     return torch.where(own.any(1), kinds.gather(1, nearest)[:, 0] - len(LINES), UNSURE)
+
+
+def before_a_light(samples: Any, stage: Stage) -> np.ndarray | None:
+    """Which of ``samples`` (``samples/dataset.py``) have a light ahead, bool [N]: the others teach nothing to a ``stage`` that has the
+    loss of this task alone. None for every other stage."""
+    if not stage.losses or not {name for name, weight in stage.losses.items() if weight} <= WEIGHT.keys():
+        return None
+    ahead = [light_ahead({name: torch.from_numpy(np.array(shard.fields[name])) for name in ("lines", "line_kinds")})
+             for shard in samples.shards]
+    return torch.cat(ahead).numpy() != UNSURE
 
 
 def light_loss(logits: Tensor, wanted: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from kd_planner_ros.networks.distilldrive.dense import cell_labels, move_of
 from kd_planner_ros.networks.distilldrive.frozen_perception import FROZEN, FrozenPerception
 from kd_planner_ros.networks.distilldrive.generative import Gaussian, posterior
 from kd_planner_ros.networks.distilldrive.lights import WEIGHT as LIGHT
+from kd_planner_ros.networks.distilldrive.lights import before_a_light
 from kd_planner_ros.networks.distilldrive.loss import Pairs, box_losses, line_losses
 from kd_planner_ros.networks.distilldrive.memory import with_ego
 from kd_planner_ros.networks.distilldrive.model import empty_memory
@@ -236,6 +237,10 @@ class DistillDriveTask(SceneTask):
         return {**super().figures(outputs, targets), **self.auxiliary.figures(outputs, targets), "agents_found": (found, total),
                 "agents_false": (wrong, shown), "lines_found": _lines_found(outputs, targets),
                 **(rule_figures(outputs, targets, self.processor.config) if "rules" in outputs else {})}
+
+    def useful(self, samples: Any, stage: Stage) -> np.ndarray | None:
+        """See ``before_a_light``."""
+        return before_a_light(samples, stage)
 
     def begin_stage(self, stage: Stage) -> None:
         """See ``selection_score``."""

@@ -17,11 +17,12 @@ from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.recorded import cameras
+from kd_planner_ros.distill.shuffled import shuffled_samplers
 from kd_planner_ros.distill.teacher_source import TeacherSource
 from kd_planner_ros.distill.train import train
 from kd_planner_ros.networks.samples import Sequences
 from kd_planner_ros.networks.tcp.training import TCPTask
-from kd_planner_ros.networks.training import is_recurrent
+from kd_planner_ros.networks.training import Stage, is_recurrent
 from kd_planner_ros.samples.rows import begins
 from kd_planner_ros.samples.shards import build_shards
 
@@ -171,3 +172,17 @@ def test_a_shuffled_stage_draws_single_samples_and_the_next_one_reads_in_order(c
     assert len(whole) > 1 and not whole[1][1].all()
     for (before, _), (index, reset) in zip(whole, whole[1:], strict=False):
         assert (index[~reset] == before[~reset] + 1).all()
+
+
+@pytest.mark.parametrize("useful, drawn, said", (
+    (None, set(range(6)), ""),
+    ([0, 1, 0, 0, 1, 0], {1, 4}, "stage 'single': 2 of 6 samples are of use, the others teach it nothing"),
+    ([0] * 6, set(range(6)), "stage 'single': 0 of 6 samples are of use, it learns nothing")))
+def test_a_shuffled_stage_draws_from_the_samples_that_teach_it(useful, drawn, said, capsys):
+    stages = (Stage("single", 0.5, shuffled=True), Stage("whole", 0.5))
+    answer = None if useful is None else np.array(useful, bool)
+    learner = SimpleNamespace(plan=SimpleNamespace(stages=stages), task=SimpleNamespace(useful=lambda samples, stage: answer))
+    samplers = shuffled_samplers(learner, range(6), np.ones(6), 2, 3, True)
+    assert list(samplers) == [0]
+    assert {number for step in range(6) for number in samplers[0].step(step).tolist()} == drawn
+    assert capsys.readouterr().err.startswith(said)

@@ -1,10 +1,12 @@
 """The light ahead, as the front token is asked for it."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from kd_planner_ros.networks.distilldrive.config import CONFIGURATIONS, LINES, SIGNALS
-from kd_planner_ros.networks.distilldrive.lights import UNSURE, LightHead, light_ahead, light_figures, light_loss
+from kd_planner_ros.networks.distilldrive.lights import UNSURE, LightHead, before_a_light, light_ahead, light_figures, light_loss
 from kd_planner_ros.networks.distilldrive.processor import DistillDriveProcessor
 from kd_planner_ros.networks.distilldrive.stages import STAGES
 from kd_planner_ros.networks.distilldrive.training import build_task
@@ -37,6 +39,15 @@ def test_unsure_samples_teach_nothing_and_count_in_no_figure():
     light_loss(logits, sure).backward()
     assert logits.grad[0].any() and not logits.grad[1].any()
     assert light_figures(torch.eye(3)[[0, 1]], torch.tensor([0, 0])) == {"light_red": (1.0, 2.0)}
+
+
+def test_the_stage_of_the_token_draws_from_samples_before_a_light_and_others_from_all():
+    first, second = ({name: one.numpy() for name, one in scenes(*given).items()}
+                     for given in ([[(20.0, 0.5, RED)], []], [[(10.0, 4.0, RED)], [(12.0, 0.0, GREEN)]]))
+    samples = SimpleNamespace(shards=[SimpleNamespace(fields=first), SimpleNamespace(fields=second)])
+    perception, lights, planning = STAGES
+    assert before_a_light(samples, lights).tolist() == [True, False, False, True]
+    assert before_a_light(samples, perception) is None and before_a_light(samples, planning) is None
 
 
 def test_a_token_learns_the_colour_of_two_pixels():
