@@ -12,13 +12,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.networks.distilldrive.memory import Entry, Memory, recalled
+from kd_planner_ros.networks.distilldrive.options import TrainOptions
 from kd_planner_ros.networks.distilldrive.processor import DistillDriveProcessor
 from kd_planner_ros.networks.distilldrive.sight import BANK
 
 FROZEN = ("backbone", "neck", "agents", "lines")
 """The modules of the perception."""
+TOKEN = "front"
+"""That of the front view's token."""
+
+
+def frozen_modules(options: TrainOptions) -> tuple[str, ...]:
+    """The modules whose answers the samples of a student with ``options`` hold.
+
+    Raises:
+        ConfigError: a frozen token where the perception is not frozen, or where there is no token.
+    """
+    if options.frozen_token and not (options.frozen_perception and options.signals):
+        raise ConfigError("--distilldrive.frozen-perception and the token of --distilldrive.signals with --distilldrive.frozen-token",
+                          f"frozen-perception {_on(options.frozen_perception)}, signals {_on(options.signals)}", "give both or neither")
+    return (*FROZEN, *([TOKEN] if options.frozen_token else [])) if options.frozen_perception else ()
+
+
+def _on(switch: bool) -> str:
+    return "on" if switch else "off"
 
 
 class FrozenPerception:
@@ -27,9 +47,11 @@ class FrozenPerception:
     Args:
         model: a DistillDrive student; later changes of it do not matter.
         nothing: the network's memory before the first frame, [1, ...] each.
+        modules: of ``frozen_modules``.
     """
 
-    def __init__(self, model: Any, processor: DistillDriveProcessor, nothing: Mapping[str, Tensor]):
+    def __init__(self, model: Any, processor: DistillDriveProcessor, nothing: Mapping[str, Tensor], modules: tuple[str, ...] = FROZEN):
+        self._modules = modules
         self._model: Any = copy.deepcopy(model).eval().requires_grad_(False)
         self._processor, self._memory = processor, Memory(processor.config)
         self._device = next(self._model.parameters()).device
@@ -37,10 +59,10 @@ class FrozenPerception:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the weights of the perception."""
+        """SHA-256 of the weights of the frozen modules."""
         digest = hashlib.sha256()
         for name, tensor in sorted(self._model.state_dict().items()):
-            if name.split(".")[0] in FROZEN:
+            if name.split(".")[0] in self._modules:
                 digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
@@ -50,7 +72,8 @@ class FrozenPerception:
 
     @torch.no_grad()
     def look(self, frame: Frame) -> dict[str, np.ndarray]:
-        """``seen`` float32 [V], each of ``FOUND`` without its batch dimension, and the front camera's picture ``front`` uint8 [H, W, 3].
+        """``seen`` float32 [V], each of ``FOUND`` without its batch dimension, and the front camera's ``picture`` uint8 [H, W, 3]; of a
+        frozen token also ``front`` float32 [D].
 
         Raises:
             SensorError: as ``DistillDriveProcessor.views``.
@@ -62,5 +85,6 @@ class FrozenPerception:
         sight = self._model.perceive(images, torch.from_numpy(seen)[None].to(self._device),
                                      torch.from_numpy(projection)[None].to(self._device), **past)
         self._memory.put(Entry(frame.stamp_ns, pose, {name: one.float() for name, one in sight.bank().items()}))
-        found = {name: one[0].cpu().numpy() for name, one in sight.tensors().items()}
-        return {"seen": seen, **found, "front": next(iter(pictures.values()))}
+        tokens = {TOKEN: self._model.front(images[:, 0])} if TOKEN in self._modules else {}
+        found = {name: one[0].cpu().numpy() for name, one in {**sight.tensors(), **tokens}.items()}
+        return {"seen": seen, **found, "picture": next(iter(pictures.values()))}

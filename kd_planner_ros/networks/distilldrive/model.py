@@ -6,6 +6,7 @@ Source: Yu et al., "DistillDrive", ICCV 2025, on SparseDrive's perception; docs/
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +55,8 @@ class DistillDrive(nn.Module):
             motion: [B, 5], the ego's way since the memory (``boxes.MOTION``). known: [B], 1 where there is a memory.
             target: [B, 3], the route's next point in ``base_link`` and 1, or zeros.
             agent_features to line_confidence: the instance bank. agent_queue to ego_speed: the planner's memory (``planning.PAST``).
-            found: what ``perceive`` gave before (``sight.FOUND``); of the images the front one alone is then read, and no projection.
+            found: what ``perceive`` gave before (``sight.FOUND``), maybe with the token ``front`` [B, D]; of the images the front one alone
+                is then read, or none, and no projection.
 
         Returns:
             ``offsets`` [B, 18, 6, 2] metres a step of 0.5 s, right, left and straight on, six each; ``scores`` [B, 18] logits of the
@@ -67,7 +69,7 @@ class DistillDrive(nn.Module):
         bank = agent_features, agent_anchors, agent_confidence, line_features, line_anchors, line_confidence
         sight = sight_of(found) if found is not None else self.sight(maps, seen, projection, motion, known, *bank)
         agents, lines = sight.agents, sight.lines
-        front = None if self.front is None else self.front(images[:, 0]) * (seen[:, :1] > 0.5)
+        front = None if self.front is None else self._look(images[:, 0], found or {}) * (seen[:, :1] > 0.5)
         old = there[:, None] & (agent_confidence > KNOWN)
         past = {"agent_queue": _padded(agent_queue, agents.anchors), "agent_queue_boxes": _padded(agent_queue_boxes, agents.anchors),
                 "agent_queue_kept": _padded((agent_queue_kept > 0.5) & old[..., None], agents.anchors), "ego_queue": ego_queue,
@@ -81,6 +83,10 @@ class DistillDrive(nn.Module):
                 "line_logits": lines.logits, "kept": agents.kept, **layer_outputs("agent", agents), **layer_outputs("line", lines),
                 **{f"next_{name}": one for name, one in memory.items()},
                 **({} if front is None else {"front": front}), **({"pyramid": maps[0].unflatten(0, images.shape[:2])} if maps else {})}
+
+    def _look(self, picture: Tensor, found: Mapping[str, Tensor]) -> Tensor:
+        """The front view's token [B, D], of ``picture`` [B, 3, H, W] where it was not ``found``."""
+        return found["front"] if "front" in found else cast(FrontToken, self.front)(picture)
 
     def _noise(self, frame: tuple[Tensor, ...], agents: int) -> Tensor | None:
         """What draws the latent variable of ``agents`` and the ego's tokens in ``frame``, where it is drawn."""

@@ -86,6 +86,8 @@ class TrainOptions(RecordedCar):
     frozen_perception: bool = field(default=False, metadata={
         "help": "samples hold what the perception of --init or --warm-start finds in place of the pictures, so that planner and front "
         "token alone are trained: to compare planners on one perception"})
+    frozen_token: bool = field(default=False, metadata={
+        "help": "with frozen-perception: samples hold the front view's token as well, so that the planner alone is trained"})
     min_cameras: int = field(default=1, metadata={
         "help": "a frame that lacks one of the first so many cameras is refused; the others may be missing", "low": 1, "high": 6})
     rescore: bool = field(default=True, metadata={

@@ -16,7 +16,7 @@ from kd_planner_ros.networks.distilldrive.auxiliary import AuxiliaryTasks
 from kd_planner_ros.networks.distilldrive.config import DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.decode import SHOWN
 from kd_planner_ros.networks.distilldrive.dense import cell_labels, move_of
-from kd_planner_ros.networks.distilldrive.frozen_perception import FROZEN, FrozenPerception
+from kd_planner_ros.networks.distilldrive.frozen_perception import TOKEN, FrozenPerception, frozen_modules
 from kd_planner_ros.networks.distilldrive.generative import Gaussian, posterior
 from kd_planner_ros.networks.distilldrive.lights import WEIGHT as LIGHT
 from kd_planner_ros.networks.distilldrive.lights import before_a_light
@@ -41,7 +41,7 @@ from kd_planner_ros.networks.training import Loss, OptimiserDefaults, Score, Sta
 
 WEIGHTS = {**PERCEPTION, **LIGHT, **PLANNING, "latent": 1.0}
 OPTIMISER = OptimiserDefaults("adamw", 1e-3, 0.5, ("backbone",))
-BACKBONE, PLANNER, TOKEN = "backbone", "planner", "front"
+BACKBONE, PLANNER = "backbone", "planner"
 BEHIND = 1000.0
 """Between the selection scores of one stage and of the next."""
 KEPT = "found_"
@@ -73,8 +73,9 @@ class DistillDriveTask(SceneTask):
         self.weights |= ({"rules": RULES_WEIGHT} if config.rule_scores else {}) | self.auxiliary.weights
         spec = config.spec
         self._eyes: FrozenPerception | None = None
-        if options.frozen_perception:
-            self.frozen, self.pictures = FROZEN, ()
+        self.frozen = frozen_modules(options)
+        if self.frozen:
+            self.pictures = ()
             self.weights = self.weights | dict.fromkeys(PERCEPTION, 0.0)
         self._caps = Caps(min(spec.agents, MOST_AGENTS), spec.lines, spec.line_points, 1, spec.agent_steps)
         self._steps = min(config.steps, spec.agent_steps)
@@ -108,13 +109,13 @@ class DistillDriveTask(SceneTask):
     def record(self, frames: tuple[Frame, ...], truth: Any, tick: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
         """Pictures uint8 [H, W, 3], ``seen`` float32 [V], ``projection`` float32 [V, 3, 4], ``pose`` float64 [3], ``status`` and
         ``next_status`` float32 [10], and the arrays of ``scene.scene_arrays``; None where no object list belongs to the instant. Of a
-        frozen perception ``found_NAME`` for each of ``sight.FOUND`` in place of projection and other pictures than the first."""
+        frozen perception ``found_NAME`` of ``FrozenPerception.look`` in place of projection and other pictures than the first."""
         frame = frames[0]
         found = self.eyes.look(frame) if self.frozen else {}
         if frame.scene is None:
             return None
         if self.frozen:
-            front, own = found.pop("front"), {KEPT + name: one for name, one in found.items()}
+            front, own = found.pop("picture"), {KEPT + name: one for name, one in found.items()}
             return {MAIN: front, **own, **ego_arrays(frame, tick), **self._scene(frame, truth)}
         pictures, seen, projections = self.processor.views(frame)
         by_name = dict(zip(self.pictures, pictures.values(), strict=True))
@@ -153,7 +154,7 @@ class DistillDriveTask(SceneTask):
     def modules(self, model: nn.Module) -> nn.Module | None:
         """See ``SceneTask``; a frozen perception is that of ``model`` as it is now."""
         if self.frozen:
-            self._eyes = FrozenPerception(model, self.processor, empty_memory(self.processor.config))
+            self._eyes = FrozenPerception(model, self.processor, empty_memory(self.processor.config), self.frozen)
         return super().modules(model)
 
     def beside(self) -> dict[str, nn.Module]:
@@ -177,7 +178,7 @@ class DistillDriveTask(SceneTask):
         past = self.slots.recall(rows["stamp"], arrays["pose"].cpu().numpy(), seen.device)
         past = with_ego(past, np.where(hidden_speed, np.nan, rows["speed"]), rows["target"], self.processor.config)
         if self.frozen:
-            found = {name: arrays[KEPT + name] for name in FOUND if KEPT + name in arrays}
+            found = {name: arrays[KEPT + name] for name in (*FOUND, TOKEN) if KEPT + name in arrays}
             front = self.processor.image_tensor([arrays[MAIN]])
             return {"images": front, "seen": seen, "projection": seen[:, :0], **past, "found": found}
         images = self.processor.image_tensor([arrays[name] for name in self.pictures])

@@ -180,11 +180,14 @@ def test_a_backbone_that_no_stage_trains_is_refused_without_a_start_that_has_it(
         learner_of(but(student(config), stages=PLANNER))
 
 
-def test_samples_of_a_frozen_perception_teach_the_planner_what_pictures_teach(eyes):
-    """Samples are 0.5 s apart, so both memories are in use from the second step on; the front picture is kept for its token."""
-    kept, seen = learner_of(but(eyes, frozen_perception=True)), learner_of(eyes)
+@pytest.mark.parametrize("token, trained", ((False, {"planner", "front"}), (True, {"planner"})))
+def test_samples_of_a_frozen_perception_teach_the_planner_what_pictures_teach(eyes, token, trained):
+    """Samples are 0.5 s apart, so both memories are in use from the second step on; the front picture is kept for its token, or that."""
+    eyes = but(eyes, stages=({"name": "planner", "trained": (*trained, "task")},))
+    kept, seen = learner_of(but(eyes, frozen_perception=True, frozen_token=token)), learner_of(eyes)
     samples = [Samples(build_shards(find_bags(eyes.bags), eyes.cache, one.task, progress=False)) for one in (kept, seen)]
-    assert "projection" not in samples[0].shards[0].fields and len(samples[0]) == len(samples[1])
+    assert "projection" not in (kept_fields := samples[0].shards[0].fields) and len(samples[0]) == len(samples[1])
+    assert ("found_front" in kept_fields) is token
     second = len(samples[0].shards[0].rows)
     for step in range(second):
         index, first = np.array([step, second + step]), np.full(2, step == 0)
@@ -196,7 +199,7 @@ def test_samples_of_a_frozen_perception_teach_the_planner_what_pictures_teach(ey
     kept.step(kept.prepare(samples[0], np.array([0, second]), 99, np.full(2, True)), 99, 1e-3)
     before, after = load_model(eyes.models_dir / "eyes")[0].state_dict(), kept.model.state_dict()
     changed = {name.split(".")[0] for name, one in before.items() if not torch.equal(one, after[name])}
-    assert changed == {"planner", "front"}
+    assert changed == trained
     rows = samples[0].rows
     figures, driven = kept.validate(samples[0], 2), {COMMANDS[row] for row in command_rows(rows["target"], rows["command"], rows["speed"])}
     assert figures["l2_m"] > 0.0 and {name for name in COMMANDS if f"l2_{name}_m" in figures} == driven != set(COMMANDS)
@@ -213,6 +216,11 @@ def test_a_frozen_perception_is_refused_without_one_and_where_a_stage_trains_it(
     for trained in ("", "backbone.swin"):
         with pytest.raises(ConfigError, match="backbone.* trained"):
             learner_of(but(frozen, stages=({"name": "all", "trained": (trained, "planner")},)))
+    with pytest.raises(ConfigError, match="backbone, neck, agents, lines, front.* trained"):
+        learner_of(but(frozen, frozen_token=True))
+    for wrong in ({"frozen_perception": False}, {"signals": False}):
+        with pytest.raises(ConfigError, match="frozen-token; got frozen-perception"):
+            learner_of(but(frozen, frozen_token=True, **wrong))
     with pytest.raises(ConfigError, match="modules"):
         find_training("distilldrive").build_task(find_network("distilldrive").build_processor(find_network("distilldrive").config({})),
                                                  frozen.options("distilldrive")).eyes
