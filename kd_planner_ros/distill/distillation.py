@@ -72,14 +72,14 @@ class Distillation:
     # --- before the first step ---------------------------------------------------------------------------------------
 
     def attach(self, bags: Mapping[Shard, Path]) -> None:
-        """Build the files on disk for the samples of ``bags`` (each shard's recording); the leader builds, the others wait.
+        """Build the files on disk for the samples of ``bags`` (each shard's recording); each process builds those of some of them.
 
         Raises:
             BagError, MapError: a recording lacks the ground truth that a method needs.
         """
         for method in self.methods.values():
             method.require(bags)
-        self.group.leader_first(lambda: self._attach(bags))
+        self.group.leader_first(lambda: self._attach(bags), lambda: self._attach(dict(self.group.part_of(tuple(bags.items())))))
 
     def _attach(self, bags: Mapping[Shard, Path]) -> None:
         progress = self.config.progress and self.group.leads

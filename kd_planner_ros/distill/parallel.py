@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from kd_planner_ros.core.errors import KdPlannerError
 from kd_planner_ros.runtime.engines import fast_bfloat16, require_device
 
 AUTO = "auto"
@@ -23,6 +24,7 @@ PATIENCE = timedelta(hours=2)
 HOLD_S = 60.0
 """Seconds between two signs of life from ``Group.hold``."""
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 ROOM = 8
 """Numbers in a message of the leader: whether to go on waiting, and what it shares."""
 
@@ -75,9 +77,21 @@ class Group:
         dist.broadcast(tensor, 0)
         return tensor.tolist()
 
-    def leader_first(self, work: Callable[[], Result]) -> Result:
+    def part_of(self, items: Sequence[Item]) -> list[Item]:
+        """What of ``items`` this process does, where each process does some."""
+        return list(items[self.rank::self.size])
+
+    def leader_first(self, work: Callable[[], Result], part: Callable[[], object] | None = None) -> Result:
         """What ``work`` gives, done by the leader and then by the others, who wait for it however long it takes; it must call
-        nothing of the group. The leader waits ``PATIENCE`` for the others: they find done what it has done."""
+        nothing of the group. The leader waits ``PATIENCE`` for the others: they find done what it has done.
+
+        ``part`` is done before, by every process at once: the part of the work that is its own (``part_of``). What is refused there
+        the leader meets again in ``work``, and says it. A process waits ``PATIENCE`` for the parts of the others.
+        """
+        if part is not None and self.size > 1:
+            with suppress(KdPlannerError):
+                part()
+            self.wait()
         if self.leads:
             with self.hold():
                 done = work()

@@ -84,9 +84,11 @@ def _samples(config: TrainConfig, bags: list[Source], footage: Triplets | None, 
 
 
 def _shards(config: TrainConfig, bags: list[Source], learner: Learner, group: Group) -> list[Shard]:
-    """Every recording's samples; the leader builds the cache, the others wait and then find it built."""
-    shards = group.leader_first(
-        lambda: build_shards(bags, config.cache, learner.task, config.progress and group.leads, learner.model_config.rig))
+    """Every recording's samples; each process makes those of some recordings, and then finds all of them."""
+    def build(some: list[Source]) -> list[Shard]:
+        return build_shards(some, config.cache, learner.task, config.progress and group.leads, learner.model_config.rig)
+
+    shards = group.leader_first(lambda: build(bags), lambda: build(group.part_of(bags)))
     if group.leads:
         print("\n".join(lines(shards)), file=sys.stderr)
     leaks = [s.facts["map"] for s in shards if town_of(s.facts["map"]) in EVALUATION_MAPS]

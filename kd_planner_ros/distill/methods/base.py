@@ -72,8 +72,8 @@ class Distiller(nn.Module):
         """
 
     def attach(self, bags: Mapping[Shard, Path], progress: bool) -> None:
-        """Make what the method keeps on disk for the samples of ``bags``. The leading process does it first; the others then find
-        it done."""
+        """Make what the method keeps on disk for the samples of ``bags``. Each of several processes is given some of
+        them first, then all, which it finds done."""
 
     def make_up(self, shard: Shard, random: np.random.Generator) -> None:
         """Write made-up truth of ``shard``'s samples to where ``attach`` would find it, for measurements without recordings."""

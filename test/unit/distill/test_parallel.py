@@ -62,6 +62,36 @@ group.close()
 """
 
 
+_PARTS = """
+from pathlib import Path
+
+from kd_planner_ros.core.errors import BagError
+from kd_planner_ros.distill import parallel
+
+group, folder = parallel.join("cpu"), Path(FOLDER)
+
+
+def part():
+    for name in group.part_of("abc"):
+        (folder / name).write_text(str(group.rank))
+    if not group.leads:
+        raise BagError("a whole recording", "half of one", "record it again")
+
+
+def work():
+    return [(folder / name).read_text() for name in "abc"]
+
+
+print(group.leader_first(work, part), flush=True)
+group.close()
+"""
+
+
+@pytest.mark.slow
+def test_each_process_does_its_part_and_the_leader_meets_what_was_refused(tmp_path):
+    assert run_by_two(_PARTS.replace("FOLDER", repr(str(tmp_path))), tmp_path) == ["['0', '1', '0']"] * 2
+
+
 @pytest.mark.slow
 def test_the_others_wait_for_the_leader_however_long_it_holds_them_or_builds(tmp_path):
     """Both at the same time: the processes sleep for ten seconds, longer than their patience."""
@@ -80,7 +110,8 @@ def test_alone_nobody_is_told_anything():
     group = join("cpu")
     with group.hold():
         assert group.share(0.5, 2.0) == [0.5, 2.0]
-    assert group.leader_first(lambda: "built") == "built"
+    assert group.leader_first(lambda: "built", lambda: pytest.fail("one process does all at once")) == "built"
+    assert group.part_of("abc") == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("device", ["cuda:7", "toaster", "cpu:0", "cuda:", "cuda:x"])
