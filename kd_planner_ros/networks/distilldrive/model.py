@@ -55,8 +55,7 @@ class DistillDrive(nn.Module):
             motion: [B, 5], the ego's way since the memory (``boxes.MOTION``). known: [B], 1 where there is a memory.
             target: [B, 3], the route's next point in ``base_link`` and 1, or zeros.
             agent_features to line_confidence: the instance bank. agent_queue to ego_speed: the planner's memory (``planning.PAST``).
-            found: what ``perceive`` gave before (``sight.FOUND``), maybe with the token ``front`` [B, D]; of the images the front one alone
-                is then read, or none, and no projection.
+            found: what ``perceive`` gave before (``sight.FOUND``), maybe with the token; then no projection is read, and one image or none.
 
         Returns:
             ``offsets`` [B, 18, 6, 2] metres a step of 0.5 s, right, left and straight on, six each; ``scores`` [B, 18] logits of the
