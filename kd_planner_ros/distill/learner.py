@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -79,7 +80,7 @@ class Learner:
         """Begin stage ``index``: what it trains gets a gradient and a fresh optimiser, what it freezes goes to evaluation mode."""
         self.stage_index, self.stage, self.stage_progress = index, self.plan.stages[index], 0.0
         self.distillation.begin_stage(self.stage.method)
-        self.task.begin_stage(self.stage)
+        self.task.begin_stage(replace(self.stage, method=self.distillation.method.name))
         freeze(self.stage, self.model, self.heads, self._free)
         self._train_mode()
         self.optimiser = build_optimiser(self.config, self._training.optimiser, self.model, self._beside())

@@ -209,7 +209,8 @@ class LearningTask(SampleMaker):
         return points
 
     def begin_stage(self, stage: Stage) -> None:
-        """Stage ``stage`` of the run begins; called also where a run is resumed in it."""
+        """Stage ``stage`` of the run begins; called also where a run is resumed in it. Its ``method`` is the one that is used in it, the
+        run's own included."""
 
     def begin_step(self, reset: np.ndarray) -> None:
         """A step begins; ``reset`` bool [B] says which slots begin another recording."""

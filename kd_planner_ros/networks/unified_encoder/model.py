@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +21,8 @@ BEFORE = ("before_1", "before_2", "before_3", "before_4")
 INPUTS = ("image", "before", *BEFORE, "task")
 OUTPUTS = ("depth", "class_logits", "mask_logits", "pose", "flow", "motion", *FEATURES)
 SCALES = (0, 1, 2, 3)
+PARTS = ("segmentation", "geometry", "movers")
+"""What a training step may leave out: the segmentation; depth and all that is said of a pair; flow and motion mask alone."""
 
 
 class UnifiedEncoder(nn.Module):
@@ -32,6 +34,8 @@ class UnifiedEncoder(nn.Module):
     Attributes:
         learns_from_sources: whether the encoder gets a gradient through sources whose features are computed here. Without it, a
             step saves their backward pass; what the decoders say of a pair still reaches the encoder through the target.
+        unread: those of ``PARTS`` that no loss of the present stage reads: a training step does not run them, and its outputs lack
+            theirs.
     """
 
     def __init__(self, config: UnifiedEncoderConfig):
@@ -47,7 +51,7 @@ class UnifiedEncoder(nn.Module):
         self.flow = (MotionDecoder(*shape, 3, published) if matcher is None else
                      MatchedFlow(channels, cap, size, config.intrinsics.tolist()))
         self.motion = MotionDecoder(*shape, 1, published) if matcher is None else MatchedMask(*shape, size)
-        self.learns_from_sources = True
+        self.learns_from_sources, self.unread = True, frozenset[str]()
 
     def forward(self, image: Tensor, before: Tensor, before_1: Tensor, before_2: Tensor, before_3: Tensor, before_4: Tensor,
                 task: Tensor, features: bool = False) -> dict[str, Tensor]:
@@ -66,16 +70,20 @@ class UnifiedEncoder(nn.Module):
             task: word ids of the segmentation's task, float [B, L].
             features: give the maps by the names of stages too (``stage1`` to ``stage4``).
         """
-        known: tuple[Tensor, ...] = (before_1, before_2, before_3, before_4)
-        if before_1.numel():
-            seen = self.encoder(image)
-        else:
-            seen, known = self._both(image, before)
-        disparities = self.depth(seen)
-        found = {"depth": self.metres * depth_of(disparities[0])[:, 0], **scaled("disparity", disparities),
-                 **in_float32(self.segmentation, seen, task), **dict(zip(FEATURES, seen, strict=True))}
-        found |= self._pair(image, seen, before, known, found["depth"])
+        paired_up = wanted("geometry", self.unread)
+        seen, known = self._features(image, before, (before_1, before_2, before_3, before_4)) if paired_up else (self.encoder(image), ())
+        found = dict(zip(FEATURES, seen, strict=True))
+        if wanted("segmentation", self.unread):
+            found |= in_float32(self.segmentation, seen, task)
+        if paired_up:
+            disparities = self.depth(seen)
+            found |= {"depth": self.metres * depth_of(disparities[0])[:, 0], **scaled("disparity", disparities)}
+            found |= self._pair(image, seen, before, known, found["depth"])
         return found | ({f"stage{number}": one for number, one in enumerate(seen, 1)} if features else {})
+
+    def _features(self, image: Tensor, before: Tensor, known: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """The features of the target and of the sources; those of the sources may be ``known``."""
+        return (self.encoder(image), known) if known[0].numel() else self._both(image, before)
 
     def _both(self, image: Tensor, before: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """The features of the target and of the sources."""
@@ -92,6 +100,8 @@ class UnifiedEncoder(nn.Module):
         pairs, matcher = paired(seen, known), self.pose.matcher
         if matcher is None:
             pose, images = in_float32(self.pose, pairs), torch.cat([before, image], dim=1)
+            if not wanted("movers", self.unread):
+                return {"pose": in_metres(pose, self.metres)}
             return motion_outputs(pose, self.flow(images, pairs, pose), self.motion(images, pairs, pose), self.metres)
         target, source = matcher(image, *seen[:2]), matcher(before, *known[:2])
         plain = matcher.plain(target, source)
@@ -106,6 +116,11 @@ class UnifiedEncoder(nn.Module):
         flow = decoder.complete(farther, shift, motion[0], depth, aligned.rigid)
         return {"pose": in_metres(pose, self.metres), "flow": flow, **scaled("flow", [flow] * len(SCALES)), "motion": motion[0][:, 0],
                 **scaled("motion", motion), **matcher.logits(plain, aligned), "rigid": aligned.rigid}
+
+
+def wanted(part: str, unread: Collection[str]) -> bool:
+    """Whether ``part`` of ``PARTS`` has to run: only a training step leaves out what is ``unread``."""
+    return part not in unread or not torch.is_grad_enabled()
 
 
 def paired(seen: Sequence[Tensor], known: Sequence[Tensor]) -> list[Tensor]:

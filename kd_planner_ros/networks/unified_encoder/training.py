@@ -36,42 +36,16 @@ from kd_planner_ros.networks.unified_encoder.model import BEFORE
 from kd_planner_ros.networks.unified_encoder.options import PictureOptions, SectionOptions, TrainOptions
 from kd_planner_ros.networks.unified_encoder.processor import UnifiedEncoderProcessor
 from kd_planner_ros.networks.unified_encoder.segmentation import TASKS, TextBranch, chosen, matching_loss, segmentation_losses
+from kd_planner_ros.networks.unified_encoder.stages import ALL_WEIGHTS, STAGES, WARPED_BY, unread_parts
 from kd_planner_ros.networks.unified_encoder.targets import Earlier, camera_in_map, dense_motion, motions, places, segments, untold
-from kd_planner_ros.networks.unified_encoder.video_loss import COMPLETE, FINAL, RAMPED, RIGID, video_losses
+from kd_planner_ros.networks.unified_encoder.video_loss import FINAL, RAMPED, video_losses
 from kd_planner_ros.networks.unified_encoder.video_loss import WEIGHTS as VIDEO_WEIGHTS
 
+__all__ = ["BACKBONE", "OPTIMISER", "STAGES", "TrainOptions", "UnifiedEncoderTask", "build_task", "config_fields", "section_fields"]
 OPTIMISER = OptimiserDefaults("adamw", 0.05)
 BACKBONE = "encoder"
 STEP_NS = 100_000_000
 """From one picture to the next: the recordings have 10 a second."""
-_ALL = {**WEIGHTS, **VIDEO_WEIGHTS, **MATCH_WEIGHTS}
-_RAMPS = {name: (0.0, 3.0 * VIDEO_WEIGHTS[name]) for name in RAMPED}
-"""A ramp reaches the weight in the first third of a stage; ``loss`` stops it there."""
-
-
-MOTION = ("rotation", "translation", "flow", "flow_moving", "flow_pixels", "motion")
-"""Losses of the pose, flow and mask decoders when learning from truth."""
-
-
-def _stage(name: str, share: float, trained: tuple[str, ...], losses: tuple[str, ...], ramped: tuple[str, ...] = (),
-           method: str | None = None) -> Stage:
-    weights = {part: _ALL[part] for part in losses}
-    return Stage(name, share, trained, losses=weights, ramps={part: _RAMPS[part] for part in ramped}, method=method)
-
-
-def paper_stages(first: tuple[str, ...], flow: tuple[str, ...], motion: tuple[str, ...]) -> tuple[Stage, ...]:
-    """The paper's four stages and their shares of its steps; the arguments are what the first three train. Each names the losses of both
-    ways of learning; a run has those of one. No teacher has a say in the first stage: flow and mask have learnt nothing there."""
-    return (
-        _stage("depth, pose, segmentation", 0.15, first,
-               ("depth", "rotation", "translation", *SEGMENTATION, COMPOSED, "reconstruction", "smooth_disparity"), method="imitation"),
-        _stage("flow", 0.10, flow, ("flow", "flow_moving", "flow_pixels", "reconstruction"), ("smooth_flow",)),
-        _stage("motion", 0.10, motion, (*MOTION, "reconstruction"), RAMPED),
-        Stage("joint", 0.65, rate=0.5, ramps=_RAMPS))
-
-
-STAGES = paper_stages(("encoder", "depth", "pose", "segmentation", "task"), ("flow",), ("pose", "flow", "motion"))
-_WARPED_BY = {STAGES[0].name: RIGID, STAGES[1].name: COMPLETE}
 SHARES = (0.33, 0.66)
 """Limits of the draw between semantic, instance and panoptic segmentation."""
 POSE_TOLERANCE_M = 0.05
@@ -116,6 +90,7 @@ class UnifiedEncoderTask(LearningTask):
         self._class_of_tag = class_of_tag(config.classes)
         self._criterion = matching_loss(config.widths)
         self._text: TextBranch | None = None
+        self._model: nn.Module | None = None
 
     @property
     def key(self) -> Mapping[str, Any]:
@@ -163,6 +138,11 @@ class UnifiedEncoderTask(LearningTask):
 
     # --- a step ------------------------------------------------------------------------------------------------------
 
+    def begin_stage(self, stage: Stage) -> None:
+        """Tell the network what no loss of ``stage`` reads, where it learns from video without a teacher; exact labels teach every part."""
+        if self._model is not None and self._video:
+            setattr(self._model, "unread", unread_parts(stage, self.weights))  # noqa: B010 - torch's modules type their attributes as tensors
+
     def _tasks(self, count: int) -> list[str]:
         """The segmentation's task of each sample: drawn in a training step, panoptic in a validation."""
         if not torch.is_grad_enabled():
@@ -190,7 +170,7 @@ class UnifiedEncoderTask(LearningTask):
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], inputs: Mapping[str, Tensor],
              stage: Stage | None = None, weights: Mapping[str, float] | None = None) -> Loss:
         """See ``truth_losses`` and ``video_losses``."""
-        used = self.weights if weights is None else {name: min(weight, _ALL[name]) if name in RAMPED else weight
+        used = self.weights if weights is None else {name: min(weight, ALL_WEIGHTS[name]) if name in RAMPED else weight
                                                      for name, weight in weights.items()}
         metres = self.processor.config.metres_per_unit
 
@@ -199,8 +179,9 @@ class UnifiedEncoderTask(LearningTask):
 
         intrinsics = torch.from_numpy(self.processor.config.intrinsics).to(targets["depth"].device).expand(len(targets["depth"]), 3, 3)
         if self._video:
-            by = FINAL if stage is None else _WARPED_BY.get(stage.name, FINAL)
-            parts = video_losses(outputs, targets["video"], intrinsics, metres, by)
+            by = FINAL if stage is None else WARPED_BY.get(stage.name, FINAL)
+            learns = any(used[name] for name in VIDEO_WEIGHTS)
+            parts = video_losses(outputs, targets["video"], intrinsics, metres, by) if learns else {}
             parts |= segmentation() if any(used[name] for name in SEGMENTATION) else {}
         else:
             parts = truth_losses(outputs, targets, intrinsics, metres, used, segmentation)
@@ -228,13 +209,14 @@ class UnifiedEncoderTask(LearningTask):
 
     def modules(self, model: nn.Module) -> nn.Module | None:
         """The text branch; it is not shipped. Exact labels teach the encoder through the target picture alone."""
+        self._model = model
         setattr(model, "learns_from_sources", self._video)  # noqa: B010 - torch's modules type their attributes as tensors
         self._text = TextBranch(self.processor.config.widths) if self.options.contrast_weight else None
         return self._text
 
     def auxiliary_losses(self, outputs: Mapping[str, Tensor], batch: Any) -> dict[str, tuple[float, Tensor]]:
         """``contrast``, in stages that train the segmentation."""
-        if self._text is None or not outputs["object_queries"].requires_grad:
+        if self._text is None or "object_queries" not in outputs or not outputs["object_queries"].requires_grad:
             return {}
         present = [np.setdiff1d(one, [VOID]).tolist() for one in batch.arrays["classes"]]
         told, tasks = [number for number, one in enumerate(present) if one], self._tasks(len(present))

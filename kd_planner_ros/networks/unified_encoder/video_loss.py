@@ -25,46 +25,67 @@ def video_losses(outputs: Mapping[str, Tensor], pictures: Tensor, intrinsics: Te
     """Every term that ``by`` allows, unweighted, means over scales and sources.
 
     Args:
-        outputs: of the network for a target and two sources.
+        outputs: of the network for a target and two sources; RIGID reads neither flow nor motion.
         pictures: before, target and after, RGB in [0, 1], not augmented [B, 3, 3, H, W].
         intrinsics: [B, 3, 3].
         metres: of the outputs' metres to a unit.
         by: RIGID, COMPLETE or FINAL.
     """
-    scales = [_scale(outputs, pictures, intrinsics, metres, by, scale) for scale in SCALES]
+    triplet = Triplet(pictures, intrinsics, by)
+    scales = [_scale(outputs, triplet, metres, scale) for scale in SCALES]
     return {name: torch.stack([one[name] for one in scales]).mean() for name in scales[0]}
 
 
-def _scale(outputs: Mapping[str, Tensor], pictures: Tensor, intrinsics: Tensor, metres: float, by: str, scale: int) -> dict[str, Tensor]:
-    target, sources = pictures[:, 1], torch.cat([pictures[:, 0], pictures[:, 2]])
-    twice = intrinsics.repeat(2, 1, 1)
+class Triplet:
+    """The target and its sources, and what every scale compares with them.
+
+    Attributes:
+        target: [B, 3, H, W]. sources: before and after [2 B, 3, H, W]. still: photometric errors of the sources as they are, where
+            ``by`` is RIGID.
+    """
+
+    def __init__(self, pictures: Tensor, intrinsics: Tensor, by: str):
+        self.target, self.sources = pictures[:, 1].contiguous(), torch.cat([pictures[:, 0], pictures[:, 2]])
+        self.intrinsics, self.twice, self.by = intrinsics, intrinsics.repeat(2, 1, 1), by
+        self._local = selfsup.local(self.target)
+        self.still = self._errors(self.sources) if by == RIGID else []
+
+    def reconstruction(self, positions: Tensor) -> Tensor:
+        """``selfsup.reconstruction`` of the sources at ``positions`` [2 B, H, W, 2]."""
+        return selfsup.reconstruction(self._errors(sampled(self.sources, positions)), self.still)
+
+    def _errors(self, sources: Tensor) -> list[Tensor]:
+        return [selfsup.photometric(one, self.target, self._local) for one in sources.chunk(2)]
+
+
+def _scale(outputs: Mapping[str, Tensor], triplet: Triplet, metres: float, scale: int) -> dict[str, Tensor]:
+    target, by = triplet.target, triplet.by
     pose = outputs["pose"].float()
     own = outputs[f"disparity_{scale}"].float()
     disparity = full_size(own, target.shape)
-    where = points(depth_of(disparity)[:, 0], intrinsics)
-    rigid = rigid_flow(transform(torch.cat([pose[:, :3], pose[:, 3:] / metres], 1)), where.repeat(2, 1, 1, 1))
-    flow, logits = outputs[f"flow_{scale}"].float() / metres, outputs[f"motion_{scale}"].float()
-    complete = full_size(flow, target.shape)
-    chosen = {RIGID: rigid, COMPLETE: complete, FINAL: final_flow(rigid, complete, full_size(logits, target.shape).sigmoid())}[by]
+    where = points(depth_of(disparity)[:, 0], triplet.intrinsics)
+    both = where.repeat(2, 1, 1, 1)
+    rigid = rigid_flow(transform(torch.cat([pose[:, :3], pose[:, 3:] / metres], 1)), both)
+    image = selfsup.resized(target, scale)
+    parts = {"smooth_disparity": selfsup.disparity_smoothness(own, image, scale)}
 
     def positions(moved: Tensor) -> Tensor:
-        return projected(where.repeat(2, 1, 1, 1) + moved, twice)
+        return projected(both + moved, triplet.twice)
 
-    image = selfsup.resized(target, scale)
-    parts = {"reconstruction": selfsup.reconstruction(target, sampled(sources, positions(chosen)).chunk(2),
-                                                      sources.chunk(2) if by == RIGID else ()),
-             "smooth_disparity": selfsup.disparity_smoothness(own, image, scale)}
     if by == RIGID:
-        return parts
-    both = image.repeat(2, 1, 1, 1)
-    parts["smooth_flow"] = selfsup.smoothness(flow, both, scale)
+        return {"reconstruction": triplet.reconstruction(positions(rigid)), **parts}
+    flow, logits = outputs[f"flow_{scale}"].float() / metres, outputs[f"motion_{scale}"].float()
+    complete = full_size(flow, target.shape)
+    parts["smooth_flow"] = selfsup.smoothness(flow, image.repeat(2, 1, 1, 1), scale)
     if by == COMPLETE:
-        return parts
-    mask = logits.sigmoid()
+        return {"reconstruction": triplet.reconstruction(positions(complete)), **parts}
+    chosen = final_flow(rigid, complete, full_size(logits, target.shape).sigmoid())
     with torch.no_grad():
         still, moved = (selfsup.resized(positions(one).permute(0, 3, 1, 2), scale).permute(0, 2, 3, 1) for one in (rigid, complete))
     plane, _ = selfsup.ground_plane(where)
-    return parts | {
-        "smooth_mask": selfsup.smoothness(mask, both, scale), "sparsity": selfsup.sparsity(logits, still, moved, scale),
-        "consistency": selfsup.consistency(own.repeat(2, 1, 1, 1), mask, flow, selfsup.resized(rigid, scale), scale),
-        "ground": selfsup.above_ground(disparity, plane, intrinsics, scale)}
+    mask = logits.sigmoid()
+    return {"reconstruction": triplet.reconstruction(positions(chosen)), **parts,
+            "smooth_mask": selfsup.smoothness(mask, image.repeat(2, 1, 1, 1), scale),
+            "sparsity": selfsup.sparsity(logits, still, moved, scale),
+            "consistency": selfsup.consistency(own.repeat(2, 1, 1, 1), mask, flow, selfsup.resized(rigid, scale), scale),
+            "ground": selfsup.above_ground(disparity, plane, triplet.intrinsics, scale)}

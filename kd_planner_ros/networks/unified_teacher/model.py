@@ -9,7 +9,17 @@ from torch import Tensor, nn
 
 from kd_planner_ros.networks.blocks.resnet import BasicBlock
 from kd_planner_ros.networks.unified_encoder.depth import DepthDecoder, depth_of
-from kd_planner_ros.networks.unified_encoder.model import FEATURES, INPUTS, OUTPUTS, example_inputs, in_float32, motion_outputs, scaled
+from kd_planner_ros.networks.unified_encoder.model import (
+    FEATURES,
+    INPUTS,
+    OUTPUTS,
+    example_inputs,
+    in_float32,
+    in_metres,
+    motion_outputs,
+    scaled,
+    wanted,
+)
 from kd_planner_ros.networks.unified_encoder.motion import FieldDecoder, pose_head, pose_of_maps
 from kd_planner_ros.networks.unified_encoder.segmentation import build_segmentation
 from kd_planner_ros.networks.unified_teacher.config import PairWidths, UnifiedTeacherConfig
@@ -59,19 +69,27 @@ class UnifiedTeacher(nn.Module):
         self.pair = PairEncoder(own)
         levels = [*reversed(own.stages), own.stem, 6]
         self.flow, self.motion = (FieldDecoder(levels, 0, out, FIELD_SCALE) for out in (3, 1))
+        self.unread = frozenset[str]()
 
     def forward(self, image: Tensor, before: Tensor, before_1: Tensor, before_2: Tensor, before_3: Tensor, before_4: Tensor,
                 task: Tensor, features: bool = False) -> dict[str, Tensor]:
         """The outputs of ``UnifiedEncoder.forward`` for the same inputs; ``before_1`` to ``before_4`` are not read."""
         seen = self.encoder(image)
-        disparities = self.depth(seen)
-        found = {"depth": self.metres * depth_of(disparities[0])[:, 0], **scaled("disparity", disparities),
-                 **in_float32(self.segmentation, seen, task), **dict(zip(FEATURES, seen, strict=True))}
-        images = torch.cat([before, image.repeat(before.shape[0] // image.shape[0], 1, 1, 1)], dim=1)
-        pose = in_float32(self._pose, self.ego(images)[-1:])
-        maps = [*self.pair(images)[::-1], images]
-        found |= motion_outputs(pose, self.flow.refine(maps, pose), self.motion.refine(maps, pose), self.metres)
+        found = dict(zip(FEATURES, seen, strict=True))
+        if wanted("segmentation", self.unread):
+            found |= in_float32(self.segmentation, seen, task)
+        if wanted("geometry", self.unread):
+            disparities = self.depth(seen)
+            found |= {"depth": self.metres * depth_of(disparities[0])[:, 0], **scaled("disparity", disparities)}
+            found |= self._pair(torch.cat([before, image.repeat(before.shape[0] // image.shape[0], 1, 1, 1)], dim=1))
         return found | ({f"stage{number}": one for number, one in enumerate(seen, 1)} if features else {})
+
+    def _pair(self, images: Tensor) -> dict[str, Tensor]:
+        pose = in_float32(self._pose, self.ego(images)[-1:])
+        if not wanted("movers", self.unread):
+            return {"pose": in_metres(pose, self.metres)}
+        maps = [*self.pair(images)[::-1], images]
+        return motion_outputs(pose, self.flow.refine(maps, pose), self.motion.refine(maps, pose), self.metres)
 
     def _pose(self, maps: Sequence[Tensor]) -> Tensor:
         return pose_of_maps(self.pose(maps[0]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kd_planner_ros.networks.unified_encoder.training import OPTIMISER, TrainOptions, build_task, config_fields, paper_stages
+from kd_planner_ros.networks.unified_encoder.stages import paper_stages
+from kd_planner_ros.networks.unified_encoder.training import OPTIMISER, TrainOptions, build_task, config_fields
 
 __all__ = ["BACKBONE", "OPTIMISER", "STAGES", "TrainOptions", "build_task", "config_fields"]
 BACKBONE = "encoder"

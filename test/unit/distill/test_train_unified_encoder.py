@@ -79,6 +79,36 @@ def test_a_frozen_stage_changes_no_parameter_and_no_buffer(config):
         assert all(torch.equal(value, heads[name]) for name, value in learner.heads.state_dict().items())
 
 
+SEGMENTATION_ALONE = ({"name": "segmentation", "trained": ("encoder", "segmentation", "task"),
+                       "losses": {"class": 2.0, "mask": 5.0, "dice": 5.0}},)
+
+
+@pytest.mark.parametrize(("stages", "index", "unread"), [((), 0, {"movers"}), ((), 1, {"segmentation"}), ((), 3, set()),
+                                                         (SEGMENTATION_ALONE, 0, {"geometry"})])
+def test_what_a_stage_leaves_out_changes_nothing(config, stages, index, unread):
+    """Parts that no loss of a stage of video reads are not run, and the step is the same; a validation runs them all."""
+    drives(config, 1, 1.0)
+    learnt = []
+    for everything in (False, True):
+        learner = learner_of(replace(but(config, supervision="self"), stages=stages))
+        samples = Samples(build_shards(find_bags(config.bags), config.cache, learner.task, progress=False))
+        learner.begin_stage(index)
+        assert learner.model.unread == unread
+        learner.model.unread = frozenset() if everything else learner.model.unread
+        learner.step(learner.prepare(samples, np.arange(2), 0), 0, 1e-3)
+        learnt.append({**learner.model.state_dict(), **{f"task.{name}": one for name, one in learner.heads.state_dict().items()}})
+    assert all(torch.allclose(one, learnt[1][name], atol=1e-5) for name, one in learnt[0].items())
+    assert learner.validate(samples, 2)["loss"] > 0.0
+
+
+def test_what_a_teacher_may_read_is_run(config):
+    drives(config, 1, 1.0)
+    stage = replace(STAGES[0], method="scene_motion")
+    learner = learner_of(but(config, supervision="self"))
+    learner.task.begin_stage(stage)
+    assert learner.model.unread == set()
+
+
 @pytest.mark.slow
 def test_every_stage_learns_from_video_alone(config):
     """The terms that a stage knows, on triplets; the mask's and the ground's come last. What grows begins at 0 and stops at its weight."""

@@ -17,7 +17,7 @@ from kd_planner_ros.evaluation.benchmark.spec import find_spec
 from kd_planner_ros.evaluation.benchmark.table import build_table
 from kd_planner_ros.evaluation.benchmark.training import TrainingPaths, train_config
 from kd_planner_ros.networks.registry import find_network
-from kd_planner_ros.networks.unified_encoder.training import _WARPED_BY
+from kd_planner_ros.networks.unified_encoder.stages import WARPED_BY
 from kd_planner_ros.networks.unified_encoder.video_loss import RIGID
 from kd_planner_ros.runtime.zoo import SEEN
 
@@ -48,7 +48,7 @@ def test_the_stages_name_modules_and_losses_that_there_are():
         for stage in stages_of(config_of(model)):
             assert set(stage.prefixes()) <= parts[model.network], (model.name, stage.trained)
             if model.label in ("shared", "multi_scale"):
-                assert _WARPED_BY[stage.name] == RIGID and {"flow", "motion"}.isdisjoint(stage.trained)
+                assert WARPED_BY[stage.name] == RIGID and {"flow", "motion"}.isdisjoint(stage.trained)
 
 
 def test_a_row_has_no_figure_of_what_its_stages_never_train():

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from torch.nn.functional import avg_pool2d, pad
 
 from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
 from kd_planner_ros.networks.unified_encoder.depth import FARTHEST, NEAREST
@@ -25,6 +26,7 @@ from kd_planner_ros.networks.unified_encoder.selfsup import (
     disparity_smoothness,
     distillation,
     ground_plane,
+    local,
     photometric,
     reconstruction,
     smoothness,
@@ -144,7 +146,7 @@ def test_reconstruction_is_least_for_the_true_motion(drive):
 
     def loss(scale):
         positions = projected(where + rigid_flow(transform(pose * scale), where), INTRINSICS)
-        return float(reconstruction(target[:, :, 64:], [sampled(source, positions)[:, :, 64:]]))
+        return float(reconstruction([photometric(sampled(source, positions)[:, :, 64:], target[:, :, 64:])]))
 
     assert loss(1.0) < 0.3 * min(loss(0.0), loss(2.0), loss(-1.0)) and loss(1.0) < loss(0.8)
 
@@ -159,14 +161,23 @@ def test_ssim_and_photometric_error_of_equal_pictures():
     assert float(photometric(flat, torch.full_like(flat, 0.7)).mean()) == pytest.approx(expected, abs=1e-4)
 
 
+def test_windows_reflect_at_borders_and_may_be_known():
+    a, b = torch.rand(2, 2, 3, 6, 7, generator=torch.Generator().manual_seed(0))
+    pooled = avg_pool2d(pad(a, (1, 1, 1, 1), mode="reflect"), 3, 1)
+    squares = avg_pool2d(pad(a * a, (1, 1, 1, 1), mode="reflect"), 3, 1)
+    assert torch.allclose(local(a).mean, pooled, atol=1e-6)
+    assert torch.allclose(local(a).variance, squares - pooled ** 2, atol=1e-6)
+    assert torch.equal(photometric(a, b, local(b)), photometric(a, b))
+
+
 def test_a_static_pair_teaches_nothing():
     """Where the source as it is fits, no warped picture is chosen: no gradient reaches it."""
     torch.manual_seed(0)
     target = torch.rand(1, 3, 8, 8)
     warped = torch.rand(1, 3, 8, 8, requires_grad=True)
-    reconstruction(target, [warped], [target.clone()]).backward()
+    reconstruction([photometric(warped, target)], [photometric(target.clone(), target)]).backward()
     assert warped.grad.abs().sum() == 0.0
-    reconstruction(target, [warped]).backward()
+    reconstruction([photometric(warped, target)]).backward()
     assert warped.grad.abs().sum() > 0.0
 
 
