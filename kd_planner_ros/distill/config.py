@@ -74,8 +74,8 @@ class TrainConfig:
     start_weight: float = _field(2.0, "how often an epoch contains each frame in which the standing car is about to move", low=0.0)
     hazard_weight: float = _field(1.0, "how often an epoch contains each frame in which the moving car must brake or a walker is "
                                   "in its way", low=0.0)
-    method: str = _field("imitation", "distillation method: imitation (of the expert, without a teacher), plankd, at, reviewkd, dpk, or "
-                         "a method of another Python package")
+    method: str = _field("imitation", "distillation method: imitation (of the expert, without a teacher), plankd, at, reviewkd, dpk, "
+                         "feature_imitation, instance_imitation, logits, scene_motion, or a method of another Python package")
     teacher: str = _field("", "the teacher's name in <models-dir>, or its folder; several are separated by commas; every method but "
                           "imitation needs one")
     teacher_cache: bool = _field(True, "keep the teacher's outputs on disk: the teacher then sees the clean picture instead of the "

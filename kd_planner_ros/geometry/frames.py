@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from kd_planner_ros.core.ego import Pose
 METRES_PER_DEGREE_LATITUDE = 111324.60662786
 METRES_PER_DEGREE_LONGITUDE = 111319.490945
 """The leaderboard agents' scale between degrees and metres (InterFuser, TCP: ``G = (lat, lon) * scale``)."""
+_CAMERA_AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+"""Camera axes (x right, y down, z forward) in a frame with x forward, y left, z up."""
 
 
 def wrap_angle(angle_rad):
@@ -38,6 +41,23 @@ def rotation_3d(pose: Pose) -> np.ndarray:
         [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
         [-sp, cp * sr, cp * cr],
     ])
+
+
+def matrix(turn: np.ndarray, place: Any) -> np.ndarray:
+    """Matrix [4, 4] of a rotation [3, 3] and a translation [3]."""
+    out = np.eye(4)
+    out[:3, :3], out[:3, 3] = turn, place
+    return out
+
+
+def matrix_of(pose: Pose) -> np.ndarray:
+    """Matrix [4, 4] from the frame at ``pose`` to its parent."""
+    return matrix(rotation_3d(pose), (pose.x, pose.y, pose.z))
+
+
+def camera_in_map(ego: Pose, camera: Pose) -> np.ndarray:
+    """Matrix [4, 4] from camera axes to ``map``; ``camera`` in ``base_link`` with x along its optical axis."""
+    return matrix_of(ego) @ matrix_of(camera) @ matrix(_CAMERA_AXES, (0.0, 0.0, 0.0))
 
 
 def to_base(points_map: np.ndarray, ego: Pose) -> np.ndarray:

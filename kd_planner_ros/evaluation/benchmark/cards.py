@@ -1,4 +1,4 @@
-"""Writes a model's driving scores onto its card."""
+"""Writes what a benchmark measured of a model onto its card."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class BenchmarkConfig:
     out: Path | None = _field(None, "folder to write to; what is finished is kept (default: the benchmark's folder/SUITE, for "
                                     "plankd runs/benchmark/SUITE)")
     models: tuple[str, ...] = _field((), "models to measure: names of the recipe or of the models folder, "
-                                     "constant_velocity, expert (default: every model of the recipe)")
+                                     "constant_velocity, expert (default: the rows of the recipe, and the models that the benchmark names)")
     seeds: int = _field(3, "drives of each route, each with its own traffic; recordings are read once", low=1)
     jobs: int = _field(1, "parallel processes on this machine", low=1, high=256)
     ray: str | None = _field(None, "address of a Ray cluster to spread the drives over, e.g. auto or ray://host:10001",

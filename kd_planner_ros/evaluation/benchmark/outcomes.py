@@ -58,7 +58,7 @@ def is_done(out: Path, model: str, seed: int, weights: str) -> bool:
     if not path.exists():
         return False
     if read_outcome(path).weights_sha256 != weights:
-        raise ConfigError(f"the weights of {model} that {path} was driven with", "other weights",
+        raise ConfigError(f"the weights of {model} that {path} was measured with", "other weights",
                           f"delete {path.parent} and {Path(out) / 'drives' / model}, or give another --out")
     return True
 

@@ -13,8 +13,9 @@ import numpy as np
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import SensorRig
-from kd_planner_ros.evaluation.dense.motion import Look, Motion, camera_in_map
+from kd_planner_ros.evaluation.dense.motion import Look, Motion
 from kd_planner_ros.evaluation.dense.vocabulary import tag_numbers
+from kd_planner_ros.geometry.frames import camera_in_map
 from kd_planner_ros.imaging.palette import THINGS
 
 if TYPE_CHECKING:

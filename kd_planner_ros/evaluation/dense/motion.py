@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from kd_planner_ros.core.ego import Pose
-from kd_planner_ros.geometry.frames import rotation_3d
+from kd_planner_ros.geometry.frames import matrix_of
 
 MOVING_M = 0.05
 """A pixel moves when its object does by more than this between the frames."""
@@ -22,25 +22,6 @@ FARTHEST_M = 80.0
 """Flow is compared up to this depth: beyond it a turn alone moves points by metres."""
 HIDDEN = 0.05
 """A point was hidden when the depth that was seen in its place differs by more than this share of its own."""
-_AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
-"""Camera axes in a frame with x forward, y left, z up."""
-
-
-def matrix(turn: np.ndarray, place: Any) -> np.ndarray:
-    """[4, 4] of a rotation [3, 3] and a translation [3]."""
-    out = np.eye(4)
-    out[:3, :3], out[:3, 3] = turn, place
-    return out
-
-
-def placed(pose: Pose) -> np.ndarray:
-    """Matrix [4, 4] from the frame at ``pose`` to its parent."""
-    return matrix(rotation_3d(pose), (pose.x, pose.y, pose.z))
-
-
-def camera_in_map(ego: Pose, camera: Pose) -> np.ndarray:
-    """Matrix [4, 4] from camera axes to ``map``; ``camera`` in ``base_link``, x along its optical axis."""
-    return placed(ego) @ placed(camera) @ matrix(_AXES, (0.0, 0.0, 0.0))
 
 
 def relative(before: np.ndarray, now: np.ndarray) -> np.ndarray:
@@ -146,7 +127,7 @@ class Motion:
 
 
 def _body(row: Any) -> np.ndarray:
-    return placed(Pose(float(row["x"]), float(row["y"]), float(row["z"]), float(row["yaw"])))
+    return matrix_of(Pose(float(row["x"]), float(row["y"]), float(row["z"]), float(row["yaw"])))
 
 
 def unprojected(depth: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from kd_planner_ros.evaluation.dense.measure import Baseline, Counts, Measure, mean
-from kd_planner_ros.evaluation.dense.motion import matrix
+from kd_planner_ros.geometry.frames import matrix
 
 SPEEDS, RATES = ("forward_mps", "left_mps", "up_mps"), ("roll_rate_rps", "pitch_rate_rps", "yaw_rate_rps")
 """Numbers of a Perception that give the camera's mean velocity since the frame before, along its axes then, and its turn since as axis

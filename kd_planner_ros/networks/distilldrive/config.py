@@ -33,8 +33,9 @@ LINES = (LineKind.CROSSING, LineKind.DIVIDER, LineKind.BOUNDARY)
 """Classes of map lines in the order of the network's scores; behind them with ``signals`` stop lines by the state of their light."""
 SIGNALS = ("red", "yellow", "green")
 MEASURED, PREDICTED = "measured", "predicted"
-EXPECTED, LIKELIEST = "expected", "likeliest"
 """Where the planner's own speed comes from."""
+EXPECTED, LIKELIEST = "expected", "likeliest"
+"""Which candidate is the trajectory (``SceneConfig.choice``)."""
 RULES = {"NC": 1.0, "DAC": 1.0, "TTC": 0.5, "EP": 0.5, "TLC": 1.0}
 """Rule sub-scores of a candidate by the names of NAVSIM (``rules.py``), each with its weight in the choice beside the imitation's 1: what
 multiplies in EPDMS counts whole, what is averaged there half."""

@@ -33,7 +33,8 @@ def frozen_modules(options: TrainOptions) -> tuple[str, ...]:
     """
     if options.frozen_token and not (options.frozen_perception and options.signals):
         raise ConfigError("--distilldrive.frozen-perception and the token of --distilldrive.signals with --distilldrive.frozen-token",
-                          f"frozen-perception {_on(options.frozen_perception)}, signals {_on(options.signals)}", "give both or neither")
+                          f"frozen-perception {_on(options.frozen_perception)}, signals {_on(options.signals)}",
+                          "leave --distilldrive.frozen-token out, or give --distilldrive.frozen-perception too and leave signals on")
     return (*FROZEN, *([TOKEN] if options.frozen_token else [])) if options.frozen_perception else ()
 
 

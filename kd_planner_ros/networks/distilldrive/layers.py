@@ -11,7 +11,7 @@ from kd_planner_ros.networks.distilldrive.boxes import sine_embedding
 DROPOUT = 0.1
 USUAL_MPS = 10.0
 USUAL_M = 20.0
-"""Speeds are given in this unit."""
+"""Speeds in m/s and places in metres are divided by these before they are encoded."""
 _OUT = -1e4
 
 

@@ -1,8 +1,8 @@
 """The light ahead, read from the front view's token: an auxiliary task of training, which is not shipped.
 
 A plan tells little of a lamp: most of the frames before a light are standing ones, whose speed of zero explains the plan as well
-(docs/notes/why_a_student_stands.md). Asked for the lamp's colour the token and the backbone learn it in every frame. Source: the traffic
-light head of InterFuser (arXiv 2207.14024), which is asked the same.
+(docs/notes/why_a_student_stands.md). Asked for the lamp's colour, the token learns it in every frame that has a light ahead. Source: the
+traffic light head of InterFuser (arXiv 2207.14024), which is asked the same.
 """
 
 from __future__ import annotations

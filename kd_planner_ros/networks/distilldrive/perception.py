@@ -20,7 +20,7 @@ DECAY = 0.6
 """What is left of the confidence of an instance 0.5 s later, unless it is found again with more."""
 BOX_POINTS = ((0.0, 0.0, 0.0), (0.45, 0.0, 0.0), (-0.45, 0.0, 0.0), (0.0, 0.45, 0.0), (0.0, -0.45, 0.0), (0.0, 0.0, 0.45),
               (0.0, 0.0, -0.45))
-"""Fixed sampling points of a box as shares of length, width and height; nano takes the first, and one at each end of three axes."""
+"""Fixed sampling points of a box as shares of length, width and height; nano takes the centre, front, rear and top."""
 NANO_POINTS = (0, 1, 2, 5)
 Eyes = tuple[list[Tensor], Tensor, Tensor]
 """The pyramid [B V, D, h, w], finest first, projection [B, V, 3, 4], and bool [B, V]: the camera gave a picture."""

@@ -1,6 +1,6 @@
 """What the planner learns from: the driven way, the ways of road users, the ego's status, and the latent variable's prior.
 
-Source: DistillDrive's ``motion_planning_head``; table 3.5 of its description has forms and weights.
+Source: DistillDrive's ``motion_planning_head``; the weights are in ``task.PLANNING``.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad
 from kd_planner_ros.core.outputs import LineKind
 from kd_planner_ros.core.scene import ActorKind
 from kd_planner_ros.networks.distilldrive.config import KINDS, LINES, SIGNALS, STEP_S, SceneConfig, rules_of
+from kd_planner_ros.networks.distilldrive.decode import preference
 from kd_planner_ros.networks.distilldrive.plan_loss import of_command, offsets_of
 
 TICK_S = 0.25
@@ -76,9 +77,11 @@ def rule_loss(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], conf
 
 
 def rule_figures(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], config: SceneConfig) -> dict[str, tuple[float, float]]:
-    """``rule_nc`` and so on: the true sub-scores of the chosen trajectories, as (sum, number) over those that are known."""
+    """``rule_nc`` and so on: the true sub-scores of the trajectories that ``choice`` picks, as (sum, number) over those that are known."""
     wanted, known = taught_rules(outputs["offsets"], targets, config)
-    chosen = of_command(outputs["scores"].float(), targets["command"]).argmax(1, keepdim=True)
+    ways, scores = (of_command(outputs[name].detach().float(), targets["command"]).cpu().numpy() for name in ("offsets", "scores"))
+    best = preference(ways.cumsum(2), scores, config.choice).argmax(1)
+    chosen = torch.from_numpy(best).to(wanted.device)[:, None]
     own = of_command(wanted, targets["command"]).gather(1, chosen[..., None].expand(-1, -1, wanted.shape[-1]))
     return {f"rule_{name.lower()}": (float((own[:, 0, row] * known[:, 0, row]).sum()), float(known[:, 0, row].sum()))
             for row, name in enumerate(rules_of(config))}

@@ -49,8 +49,8 @@ KEPT = "found_"
 RULES_WEIGHT = 1.0
 MOST_AGENTS = 150
 COLOURS = 0.3
-"""Of each operation; the usual ramp would have reached 0.1 at the end of a run of 30,000 samples. Patterns are left out: an encoder that
-is not trained along never saw them."""
+"""Chance of each operation; the usual ramp would have reached 0.1 at the end of a run of 30,000 samples. Patterns are left out: an
+encoder that is not trained along never saw them."""
 DROPPED = 0.05
 """Share of the pictures of each camera that may be missing that is missing in training."""
 NEAR_M = 2.0

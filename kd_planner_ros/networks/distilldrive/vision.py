@@ -60,7 +60,7 @@ class Neck(nn.Module):
 class FrontToken(nn.Module):
     """One token of the front camera's picture: where a light's colour reaches the planner.
 
-    A lamp 27 m away covers two pixels of nano's picture, and the backbone, which road users and lines teach, loses it. So the token has
+    A lamp 27 m away covers two pixels of nano's picture, and the maps of the backbone lose it. So the token has
     layers of its own from the picture on, and ``PARTS`` attentions each choose a part of it, where a mean over all would lose it again.
     """
 

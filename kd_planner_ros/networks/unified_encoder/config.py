@@ -126,6 +126,8 @@ class UnifiedEncoderConfig:
     metric: bool = True
     matching: bool = False
 
+    NETWORK: ClassVar[str] = "unified_encoder"
+    """Section of the training options that shape it."""
     MATCHES: ClassVar[bool] = True
     """Whether the network can have a correlation."""
 

@@ -34,11 +34,6 @@ def upsampled(logits: Tensor, height: int, width: int) -> Tensor:
     return interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
 
 
-def panoptic(class_logits: Tensor, mask_logits: Tensor, things: np.ndarray, score: float = SCORE) -> np.ndarray:
-    """The ids of ``segments``."""
-    return segments(class_logits, mask_logits, things, score)[0]
-
-
 def segments(class_logits: Tensor, mask_logits: Tensor, things: np.ndarray, score: float = SCORE,
              size: tuple[int, int] | None = None) -> tuple[np.ndarray, dict[int, float]]:
     """Panoptic ids int32 [H, W] of one picture (``PER_CLASS``), 0 where no segment is, and the class probability of each thing.

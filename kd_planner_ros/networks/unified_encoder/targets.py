@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kd_planner_ros.core.drive import Drive
 from kd_planner_ros.core.ego import Pose
-from kd_planner_ros.geometry.frames import rotation_3d
+from kd_planner_ros.geometry.frames import matrix_of
 from kd_planner_ros.networks.unified_encoder.config import VOID
 from kd_planner_ros.networks.unified_encoder.geometry import points
 
@@ -22,24 +22,10 @@ FARTHEST_M = 80.0
 """Flow is taught up to this depth: beyond it a turn alone moves points by metres."""
 MOVING_M = 0.05
 """A pixel moves when its object does by more than this between the frames."""
-_AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
-"""Camera axes (x right, y down, z forward) in a frame with x forward, y left, z up."""
-
-
-def _matrix(turn: np.ndarray, place: tuple[float, float, float]) -> np.ndarray:
-    out = np.eye(4)
-    out[:3, :3], out[:3, 3] = turn, place
-    return out
-
-
-def camera_in_map(ego: Pose, camera: Pose) -> np.ndarray:
-    """Matrix [4, 4] from camera axes to ``map``; ``camera`` in ``base_link`` with x along its optical axis."""
-    return (_matrix(rotation_3d(ego), (ego.x, ego.y, ego.z)) @ _matrix(rotation_3d(camera), (camera.x, camera.y, camera.z))
-            @ _matrix(_AXES, (0.0, 0.0, 0.0)))
 
 
 def _body(row: Any) -> np.ndarray:
-    return _matrix(rotation_3d(Pose(yaw=float(row["yaw"]))), (float(row["x"]), float(row["y"]), float(row["z"])))
+    return matrix_of(Pose(float(row["x"]), float(row["y"]), float(row["z"]), float(row["yaw"])))
 
 
 class Earlier:

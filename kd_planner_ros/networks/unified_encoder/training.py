@@ -14,6 +14,7 @@ from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec
+from kd_planner_ros.geometry.frames import camera_in_map
 from kd_planner_ros.imaging.photometric import augment_alike
 from kd_planner_ros.networks.blocks.inputs import normalise
 from kd_planner_ros.networks.samples import MAIN
@@ -37,7 +38,7 @@ from kd_planner_ros.networks.unified_encoder.options import PictureOptions, Sect
 from kd_planner_ros.networks.unified_encoder.processor import UnifiedEncoderProcessor
 from kd_planner_ros.networks.unified_encoder.segmentation import TASKS, TextBranch, chosen, matching_loss, segmentation_losses
 from kd_planner_ros.networks.unified_encoder.stages import ALL_WEIGHTS, STAGES, WARPED_BY, unread_parts
-from kd_planner_ros.networks.unified_encoder.targets import Earlier, camera_in_map, dense_motion, motions, places, segments, untold
+from kd_planner_ros.networks.unified_encoder.targets import Earlier, dense_motion, motions, places, segments, untold
 from kd_planner_ros.networks.unified_encoder.video_loss import FINAL, RAMPED, video_losses
 from kd_planner_ros.networks.unified_encoder.video_loss import WEIGHTS as VIDEO_WEIGHTS
 
@@ -113,7 +114,7 @@ class UnifiedEncoderTask(LearningTask):
             return None
         name, prepared = self.cameras[0], self.processor.prepare_labels
         shot = truth.labels[name]
-        camera = recorded_pose(now, self.processor.config, "unified_encoder")
+        camera = recorded_pose(now, self.processor.config, self.processor.config.NETWORK)
         objects, rows = places(prepared(shot.instance), len(truth.actors))
         target, source = (camera_in_map(frame.ego.pose, camera) for frame in (now, before))
         return {**self._pictures(frames),

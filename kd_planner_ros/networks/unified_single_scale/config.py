@@ -17,6 +17,7 @@ BFLOAT16 = False
 class UnifiedSingleScaleConfig(UnifiedEncoderConfig):
     """One network: the fields of the unified encoder."""
 
+    NETWORK: ClassVar[str] = "unified_single_scale"
     MATCHES: ClassVar[bool] = False
 
 

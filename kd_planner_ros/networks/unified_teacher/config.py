@@ -42,6 +42,7 @@ PAIRS = {
 class UnifiedTeacherConfig(UnifiedEncoderConfig):
     """One teacher: the fields of its student."""
 
+    NETWORK: ClassVar[str] = "unified_teacher"
     MATCHES: ClassVar[bool] = False
 
     @property

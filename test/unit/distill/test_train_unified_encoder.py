@@ -19,7 +19,8 @@ from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.recipes import read_recipe, train_config
 from kd_planner_ros.distill.recorded import cameras
 from kd_planner_ros.distill.train import train
-from kd_planner_ros.networks.unified_encoder.targets import UNTOLD, camera_in_map
+from kd_planner_ros.geometry.frames import camera_in_map
+from kd_planner_ros.networks.unified_encoder.targets import UNTOLD
 from kd_planner_ros.networks.unified_encoder.training import STAGES
 from kd_planner_ros.networks.unified_encoder.video_loss import WEIGHTS as VIDEO_WEIGHTS
 from kd_planner_ros.runtime.paths import config_folder

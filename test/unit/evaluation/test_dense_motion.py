@@ -16,9 +16,10 @@ from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.evaluation.dense.flow import FlowMeasure, FoundMotion
 from kd_planner_ros.evaluation.dense.masks import MaskMeasure, MotionMeasure, widened
 from kd_planner_ros.evaluation.dense.measure import Judged, Tally
-from kd_planner_ros.evaluation.dense.motion import Look, Motion, camera_in_map, projected, unprojected
+from kd_planner_ros.evaluation.dense.motion import Look, Motion, projected, unprojected
 from kd_planner_ros.evaluation.dense.pose import PoseMeasure, Step, aligned, move_of, snippet_error
 from kd_planner_ros.evaluation.dense.steering import Steered, SteeringMeasure
+from kd_planner_ros.geometry.frames import camera_in_map
 from kd_planner_ros.networks.unified_encoder import geometry, targets
 
 HEIGHT, WIDTH = 24, 32

@@ -12,7 +12,8 @@ from support.unified import STEP_NS, TINY, frame
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.networks.unified_encoder.config import VOID, UnifiedEncoderConfig, named
 from kd_planner_ros.networks.unified_encoder.model import build_model
-from kd_planner_ros.networks.unified_encoder.panoptic import PER_CLASS, instance_masks, instances_of, panoptic, semantic
+from kd_planner_ros.networks.unified_encoder.panoptic import PER_CLASS, instance_masks, instances_of, semantic
+from kd_planner_ros.networks.unified_encoder.panoptic import segments as cut
 from kd_planner_ros.networks.unified_encoder.processor import build_processor
 
 torch.set_num_threads(1)
@@ -212,7 +213,7 @@ def segments():
 
 def test_panoptic_by_hand():
     """Stuff of one class is one segment, the thing has its own number, the unsure query is no segment."""
-    ids = panoptic(*segments(), np.array([False, True]))
+    ids, _ = cut(*segments(), np.array([False, True]))
     wanted = np.zeros((4, 4), np.int32)
     wanted[:, :2], wanted[:2, 2:] = PER_CLASS, 2 * PER_CLASS
     assert (ids == wanted).all()
@@ -237,7 +238,7 @@ def test_a_segment_that_is_mostly_covered_is_dropped():
     classes, masks = segments()
     masks[1] = masks[0] * 0.5  # the same place, less sure
     masks[1, 3, 3] = 9.0
-    ids = panoptic(classes, masks, np.array([True, True]))
+    ids, _ = cut(classes, masks, np.array([True, True]))
     assert ids[3, 3] == 0 and set(np.unique(ids)) == {0, PER_CLASS, 2 * PER_CLASS}
 
 

@@ -14,6 +14,7 @@ from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.scene import ActorKind
+from kd_planner_ros.geometry.frames import camera_in_map
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.networks.unified_encoder.config import VOID, UnifiedEncoderConfig
 from kd_planner_ros.networks.unified_encoder.figures import in_metres
@@ -32,7 +33,7 @@ from kd_planner_ros.networks.unified_encoder.geometry import (
 from kd_planner_ros.networks.unified_encoder.loss import WEIGHTS, semantic_loss
 from kd_planner_ros.networks.unified_encoder.model import build_model
 from kd_planner_ros.networks.unified_encoder.processor import build_processor
-from kd_planner_ros.networks.unified_encoder.targets import OBJECTS, UNTOLD, camera_in_map, motions, places, segments
+from kd_planner_ros.networks.unified_encoder.targets import OBJECTS, UNTOLD, motions, places, segments
 from kd_planner_ros.networks.unified_encoder.training import STAGES, STEP_NS, TrainOptions, build_task, recorded_pose
 from kd_planner_ros.world.render import Renderer
 

@@ -42,7 +42,7 @@ class Config:
                                "compare the means", choices=("shared", "independent", "none"))
     freeze_bottleneck: bool = _field(True, "the feature loss trains the student alone; without it the bottleneck's encoder too, as in "
                                      "the repository")
-    bev_detail: str = _field("auto", "detail of the bird's-eye encoder: full is the paper's, half takes a third of its time, eighth a "
+    bev_detail: str = _field("auto", "detail of the bird's-eye encoder: full is the repository's, half takes a third of its time, eighth a "
                              "fortieth; auto: the finest that costs at most 22 %% of the student", choices=("auto", *DETAILS))
     bev_px_per_m: float = _field(5.0, "pixels a metre of the bird's-eye scene; the repository's 4 do not fit its coordinates",
                                  low=1.0, high=20.0)

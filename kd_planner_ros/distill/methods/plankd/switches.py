@@ -57,7 +57,7 @@ class PlanKDSwitches:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The ground truth that PlanKD reads with these choices, as ``Distiller.needs``."""
+        """The ground truth that PlanKD reads with these choices, names out of states, obstacles, bev and measured."""
         return (*(("states",) if self.use_bottleneck else ()),
                 *(("obstacles", "bev", "measured") if self.weighting == "attention" else ()))
 
