@@ -60,6 +60,8 @@ class SteeringConfig:
     stride: int = field(default=4, metadata={"help": "a round reads every so many-th window", "low": 1})
     lr: float = field(default=1e-4, metadata={"help": "learning rate of the head", "above": 0.0})
     encoder_lr: float = field(default=1e-5, metadata={"help": "learning rate of a fine-tuned encoder", "above": 0.0})
+    precision: str = field(default="auto", metadata={
+        "help": "of a fine-tuned encoder; auto: bf16 where the processor has it natively, else fp32", "choices": ("auto", "fp32", "bf16")})
     seed: int = field(default=0, metadata={"help": "seed of heads, order and random encoder", "low": 0})
     cache: Path = field(default=Path("recordings/cache"), metadata={"help": "where features and pictures of recordings are kept"})
     device: str = field(default="cpu", metadata={"help": "where the networks run: cpu, cuda, cuda:1 ..."})
@@ -224,7 +226,7 @@ class _Cells:
                             config.seed)
         torch.manual_seed(config.seed * 1000 + number)  # every encoder's head begins alike
         encoder = copy.deepcopy(model.get_submodule("encoder")) if tuned else None
-        probe = Probe(feature_shapes(own)[-1], config.reading, config.width, encoder).to(config.device)
+        probe = Probe(feature_shapes(own)[-1], config.reading, config.width, encoder, config.precision).to(config.device)
         fitted = fit(probe, windows, part.train, part.stop, settings)
         errors = {f"{one}_mse": square_error(probe, windows, index, config.batch)
                   for one, index in (("train", part.train[::config.stride]), ("test", part.test))}

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kd_planner_ros.distill.parallel import autocast
 from kd_planner_ros.networks.blocks.inputs import normalise
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.networks.unified_driver.training import UnifiedDriverTask
@@ -53,7 +54,15 @@ class Windows:
     def get(self, index: np.ndarray) -> tuple[Tensor, Tensor]:
         """Windows [B, 16, ...] and degrees [B] of the samples ``index`` [B], on the device."""
         arrays = self.samples.fetch(index).arrays[self._array]
-        return torch.from_numpy(arrays).to(self.device), torch.from_numpy(self.degrees[index]).to(self.device)
+        return torch.from_numpy(arrays).to(self.device), self.told(index)
+
+    def pictures(self, index: np.ndarray) -> Tensor:
+        """The newest picture [B, H, W, 3] of each of the samples ``index``, on the device."""
+        return torch.from_numpy(np.ascontiguousarray(self.samples.fetch(index).arrays[self._array][:, -1])).to(self.device)
+
+    def told(self, index: np.ndarray) -> Tensor:
+        """Degrees [B] of the samples ``index`` [B], on the device."""
+        return torch.from_numpy(self.degrees[index]).to(self.device)
 
 
 class Probe(nn.Module):
@@ -62,22 +71,52 @@ class Probe(nn.Module):
     Args:
         shape: channels, rows and columns of the features.
         width: of the probe's tokens.
+        precision: of the encoder: auto (bf16 where the processor has it natively), fp32 or bf16.
     """
 
-    def __init__(self, shape: tuple[int, int, int], reading: str, width: int, encoder: nn.Module | None = None):
+    def __init__(self, shape: tuple[int, int, int], reading: str, width: int, encoder: nn.Module | None = None, precision: str = "fp32"):
         super().__init__()
         channels, *grid = shape
         place = (grid[0], grid[1])
         self.head = AttentiveProbe(channels, place, min(width, channels), HEADS) if reading == "probe" else PooledSteering(
             channels, place, channels // 4)
-        self.encoder = encoder
+        self.encoder, self._precision = encoder, precision
 
     def forward(self, window: Tensor) -> Tensor:
         """Degrees [B] of a window of features [B, 16, C, h, w], or with an encoder of pictures uint8 [B, 16, H, W, 3]."""
-        if self.encoder is not None:
-            found = self.encoder(normalise(window.flatten(0, 1)))[-1]
-            window = found.unflatten(0, (len(window), WINDOW))
+        return self.steer(window if self.encoder is None else self.look(window.flatten(0, 1)).unflatten(0, (len(window), WINDOW)))
+
+    def look(self, pictures: Tensor) -> Tensor:
+        """The encoder's coarsest features [N, C, h, w] of pictures uint8 [N, H, W, 3]."""
+        assert self.encoder is not None
+        with autocast(self._precision, pictures.device):
+            return self.encoder(normalise(pictures))[-1]
+
+    def steer(self, window: Tensor) -> Tensor:
+        """Degrees [B] of a window of features [B, 16, C, h, w]."""
         return DEGREES * self.head(window.float())
+
+
+class Seen:
+    """Windows of the features that the encoder of ``probe`` gives now; each picture is looked at once, though it is in 16 windows.
+
+    Args:
+        windows: of pictures; a window's pictures are those of the 16 samples up to its own (``time_blocks``).
+        index: samples whose windows are asked for.
+    """
+
+    def __init__(self, probe: Probe, windows: Windows, index: np.ndarray, batch: int):
+        self._windows, self._numbers = windows, np.unique(index[:, None] + _PAST)
+        parts = np.split(self._numbers, np.arange(batch, len(self._numbers), batch))
+        self._features = torch.cat([probe.look(windows.pictures(part)) for part in parts])
+
+    def get(self, index: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Windows [B, 16, C, h, w] and degrees [B] of the samples ``index`` [B]."""
+        rows = torch.from_numpy(np.searchsorted(self._numbers, index[:, None] + _PAST))
+        return self._features[rows.to(self._features.device)], self._windows.told(index)
+
+
+_PAST = np.arange(1 - WINDOW, 1)
 
 
 @dataclass(frozen=True)
@@ -155,10 +194,10 @@ def _batches(train: np.ndarray, settings: Settings, number: int, rng: np.random.
 def square_error(probe: Probe, windows: Windows, index: np.ndarray, batch: int) -> float:
     """Unweighted mean square error in square degrees over the samples ``index``."""
     probe.eval()
-    total = 0.0
+    total, seen = 0.0, windows if probe.encoder is None else Seen(probe, windows, index, batch)
     for part in np.split(index, np.arange(batch, len(index), batch)):
-        pictures, wanted = windows.get(part)
-        total += float((probe(pictures) - wanted).square().sum())
+        features, wanted = seen.get(part)
+        total += float((probe.steer(features) - wanted).square().sum())
     return total / len(index)
 
 

@@ -110,6 +110,31 @@ def test_the_gradient_of_a_batch_is_the_same_in_parts(monkeypatch):
     assert all(torch.allclose(one, other, rtol=1e-4, atol=1e-6) for one, other in zip(*found, strict=True))
 
 
+class Film:
+    """Stands in for ``Samples`` of one recording: sample k's window is the 16 pictures up to k."""
+
+    def __init__(self, count):
+        self.frames = np.random.default_rng(2).normal(0.0, 1.0, (count, 8, 1, 2)).astype(np.float32)
+        self.rows = {"actions": np.random.default_rng(3).normal(0.0, 0.1, (count, 1, 2)).astype(np.float32)}
+
+    def fetch(self, index):
+        assert index.min() >= 0
+        windows = self.frames[np.maximum(index[:, None] + np.arange(-15, 1), 0)]
+        return type("Batch", (), {"arrays": {"image": windows}})
+
+
+def test_a_test_looks_at_each_picture_once(monkeypatch):
+    """Two stretches of samples, whose windows share pictures: the error is that of all windows, each by itself."""
+    monkeypatch.setattr(steering_probe, "normalise", lambda seen: seen)
+    torch.manual_seed(0)
+    windows, index = Windows(Film(60), "image", 70.0, "cpu"), np.r_[15:25, 45:50]
+    probe = Probe((8, 1, 2), "probe", 8, Last())
+    found = square_error(probe, windows, index, 4)
+    assert sum(probe.encoder.sizes) == 25 + 20
+    pictures, wanted = windows.get(index)
+    assert found == pytest.approx(float((probe(pictures) - wanted).square().mean()), rel=1e-5)
+
+
 class Last(torch.nn.Module):
     """An encoder that gives back what it sees."""
 
