@@ -109,6 +109,8 @@ class UnifiedEncoderConfig:
         metres_per_unit: length that the decoders call 1: depth reaches from 0.1 to 9.1 of it.
         metric: whether that length was learnt. Otherwise it is arbitrary, and the processor takes it from the camera's height over
             the ground.
+        ordered_pose: whether the pose decoder sees the earlier picture of a pair first, also where the source is the later one; the
+            published one sees the source first. It matters where a network learns from video alone: then a sample has both.
         matching: whether pose, flow and motion mask read a correlation of both pictures (``matching.py``); the paper's do not.
     """
 
@@ -125,6 +127,7 @@ class UnifiedEncoderConfig:
     metres_per_unit: float = 10.0
     metric: bool = True
     matching: bool = False
+    ordered_pose: bool = True
 
     NETWORK: ClassVar[str] = "unified_encoder"
     """Section of the training options that shape it."""

@@ -32,6 +32,12 @@ def transform(pose: Tensor) -> Tensor:
     return torch.cat([torch.cat([turn, shift], 2), last], 1)
 
 
+def inverted(pose: Tensor) -> Tensor:
+    """The pose [B, 6] whose ``transform`` is the inverse of that of ``pose`` [B, 6]."""
+    turn = rotation(pose[:, :3]).transpose(1, 2)
+    return torch.cat([-pose[:, :3], -(turn @ pose[:, 3:, None])[..., 0]], 1)
+
+
 def pose_of(matrix: Tensor) -> Tensor:
     """The pose [B, 6] whose ``transform`` is ``matrix`` [B, 4, 4]; for angles below half a turn."""
     turn = matrix[:, :3, :3].transpose(1, 2)  # R(a)

@@ -12,7 +12,7 @@ from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
 from kd_planner_ros.networks.unified_encoder.depth import DepthDecoder, depth_of
 from kd_planner_ros.networks.unified_encoder.matched import MatchedFlow, MatchedMask
 from kd_planner_ros.networks.unified_encoder.matching import Aligned, Matcher
-from kd_planner_ros.networks.unified_encoder.motion import MotionDecoder, PoseDecoder
+from kd_planner_ros.networks.unified_encoder.motion import MotionDecoder, PoseDecoder, pose_in_time
 from kd_planner_ros.networks.unified_encoder.precision import unrounded
 from kd_planner_ros.networks.unified_encoder.segmentation import build_segmentation, task_ids
 
@@ -41,7 +41,7 @@ class UnifiedEncoder(nn.Module):
     def __init__(self, config: UnifiedEncoderConfig):
         super().__init__()
         widths, channels, published = config.widths, config.widths.swin.channels, config.size == "full"
-        self.metres = config.metres_per_unit
+        self.metres, self.ordered = config.metres_per_unit, config.ordered_pose
         self.encoder, self.segmentation = build_segmentation(widths)
         self.depth = DepthDecoder(channels, widths.depth, published)
         size = config.input_height, config.input_width
@@ -99,7 +99,7 @@ class UnifiedEncoder(nn.Module):
         image, seen = image.repeat(sources, 1, 1, 1), [one.repeat(sources, 1, 1, 1) for one in seen]
         pairs, matcher = paired(seen, known), self.pose.matcher
         if matcher is None:
-            pose, images = in_float32(self.pose, pairs), torch.cat([before, image], dim=1)
+            pose, images = in_float32(self._poses, pairs, len(image) // sources), torch.cat([before, image], dim=1)
             if not wanted("movers", self.unread):
                 return {"pose": in_metres(pose, self.metres)}
             return motion_outputs(pose, self.flow(images, pairs, pose), self.motion(images, pairs, pose), self.metres)
@@ -116,6 +116,9 @@ class UnifiedEncoder(nn.Module):
         flow = decoder.complete(farther, shift, motion[0], depth, aligned.rigid)
         return {"pose": in_metres(pose, self.metres), "flow": flow, **scaled("flow", [flow] * len(SCALES)), "motion": motion[0][:, 0],
                 **scaled("motion", motion), **matcher.logits(plain, aligned), "rigid": aligned.rigid}
+
+    def _poses(self, pairs: Sequence[Tensor], targets: int) -> Tensor:
+        return pose_in_time(self.pose, pairs, targets) if self.ordered else self.pose(pairs)
 
 
 def wanted(part: str, unread: Collection[str]) -> bool:
@@ -138,7 +141,7 @@ def in_metres(pose: Tensor, metres: float) -> Tensor:
     return torch.cat([pose[:, :3], metres * pose[:, 3:]], dim=1)
 
 
-def in_float32(module: Callable[..., Any], features: Sequence[Tensor], *others: Tensor) -> Any:
+def in_float32(module: Callable[..., Any], features: Sequence[Tensor], *others: Any) -> Any:
     """``module`` of ``features`` in float32, also under autocast."""
     with unrounded(features[0].device.type):
         return module([one.float() for one in features], *others)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu, interpolate, relu
 
+from kd_planner_ros.networks.unified_encoder.geometry import inverted
 from kd_planner_ros.networks.unified_encoder.matching import PLAIN, Matcher
 
 POSE_SCALE = 0.01
@@ -96,6 +97,22 @@ def pose_head(width: int, head: int) -> nn.Sequential:
 def pose_of_maps(maps: Tensor) -> Tensor:
     """The pose [B, 6] (``PoseDecoder``) of a head's maps [B, 12, h, w]; the second six channels are not used, as published."""
     return POSE_SCALE * maps.mean(dim=(2, 3))[:, :6]
+
+
+def pose_in_time(decoder: Callable[..., Tensor], pairs: Sequence[Tensor], targets: int) -> Tensor:
+    """The poses [B S, 6] of ``pairs``, the earlier picture first in all of them: where the source is the later one its pair is turned
+    round and its pose inverted. So both sources of a triplet say the same of the camera, and one answer serves both; with the source
+    first always, as published, the mean of what both want is that the camera stands.
+
+    Args:
+        decoder: gives the pose of pairs, as ``PoseDecoder``.
+        pairs: source and target joined by channel; the sources of the first ``targets`` rows are earlier, the others later.
+    """
+    if len(pairs[0]) == targets:
+        return decoder(pairs)
+    turned = [torch.cat([pair[:targets], torch.cat(pair[targets:].chunk(2, 1)[::-1], 1)]) for pair in pairs]
+    pose = decoder(turned)
+    return torch.cat([pose[:targets], inverted(pose[targets:])])
 
 
 class FieldDecoder(nn.Module):

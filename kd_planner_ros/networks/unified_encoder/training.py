@@ -39,7 +39,7 @@ from kd_planner_ros.networks.unified_encoder.processor import UnifiedEncoderProc
 from kd_planner_ros.networks.unified_encoder.segmentation import TASKS, TextBranch, chosen, matching_loss, segmentation_losses
 from kd_planner_ros.networks.unified_encoder.stages import ALL_WEIGHTS, STAGES, WARPED_BY, unread_parts
 from kd_planner_ros.networks.unified_encoder.targets import Earlier, dense_motion, motions, places, segments, untold
-from kd_planner_ros.networks.unified_encoder.video_loss import FINAL, RAMPED, video_losses
+from kd_planner_ros.networks.unified_encoder.video_loss import FINAL, RAMPED, Comparison, video_losses
 from kd_planner_ros.networks.unified_encoder.video_loss import WEIGHTS as VIDEO_WEIGHTS
 
 __all__ = ["BACKBONE", "OPTIMISER", "STAGES", "TrainOptions", "UnifiedEncoderTask", "build_task", "config_fields", "section_fields"]
@@ -182,7 +182,8 @@ class UnifiedEncoderTask(LearningTask):
         if self._video:
             by = FINAL if stage is None else WARPED_BY.get(stage.name, FINAL)
             learns = any(used[name] for name in VIDEO_WEIGHTS)
-            parts = video_losses(outputs, targets["video"], intrinsics, metres, by) if learns else {}
+            compared = Comparison(self.options.sizes, self.options.auto_mask)
+            parts = video_losses(outputs, targets["video"], intrinsics, metres, by, compared) if learns else {}
             parts |= segmentation() if any(used[name] for name in SEGMENTATION) else {}
         else:
             parts = truth_losses(outputs, targets, intrinsics, metres, used, segmentation)
@@ -264,7 +265,7 @@ def section_fields(size: str, options: SectionOptions, camera: CameraSpec | None
 
 def config_fields(size: str, options: PictureOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """The fields of the section, whether depth is in metres, and whether pictures are compared."""
-    own = {"metric": options.supervision == "truth", "matching": options.matching}
+    own = {"metric": options.supervision == "truth", "matching": options.matching, "ordered_pose": options.ordered_pose}
     return section_fields(size, options, camera, others) | own
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from kd_planner_ros.networks.unified_encoder import selfsup
 from kd_planner_ros.networks.unified_encoder.depth import depth_of
@@ -21,7 +23,26 @@ RIGID, COMPLETE, FINAL = "rigid", "complete", "final"
 """What pictures are warped by: the camera's motion alone, the complete flow, or the final flow, which the mask puts together."""
 
 
-def video_losses(outputs: Mapping[str, Tensor], pictures: Tensor, intrinsics: Tensor, metres: float, by: str = FINAL) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class Comparison:
+    """How warped pictures are compared with the target.
+
+    Attributes:
+        sizes: at 1, 1/2 and so on of the picture's height and width, so many; the mean of all counts. 1: as published. A point near the
+            car moves by a dozen pixels of a picture of 64x192, and blurred pictures alone say from there which way is better.
+        auto_mask: whether in the first stage a pixel that fits better unwarped teaches nothing, as published. Before depth and pose are
+            known most pixels of a driving car are of that kind.
+    """
+
+    sizes: int = 4
+    auto_mask: bool = False
+
+
+PUBLISHED = Comparison(1, True)
+
+
+def video_losses(outputs: Mapping[str, Tensor], pictures: Tensor, intrinsics: Tensor, metres: float, by: str = FINAL,
+                 comparison: Comparison = Comparison()) -> dict[str, Tensor]:
     """Every term that ``by`` allows, unweighted, means over scales and sources.
 
     Args:
@@ -31,31 +52,43 @@ def video_losses(outputs: Mapping[str, Tensor], pictures: Tensor, intrinsics: Te
         metres: of the outputs' metres to a unit.
         by: RIGID, COMPLETE or FINAL.
     """
-    triplet = Triplet(pictures, intrinsics, by)
+    triplet = Triplet(pictures, intrinsics, by, comparison)
     scales = [_scale(outputs, triplet, metres, scale) for scale in SCALES]
     return {name: torch.stack([one[name] for one in scales]).mean() for name in scales[0]}
 
 
-class Triplet:
-    """The target and its sources, and what every scale compares with them.
+class _Size:
+    """The pictures at 1 / 2^level of their size."""
 
-    Attributes:
-        target: [B, 3, H, W]. sources: before and after [2 B, 3, H, W]. still: photometric errors of the sources as they are, where
-            ``by`` is RIGID.
-    """
-
-    def __init__(self, pictures: Tensor, intrinsics: Tensor, by: str):
-        self.target, self.sources = pictures[:, 1].contiguous(), torch.cat([pictures[:, 0], pictures[:, 2]])
-        self.intrinsics, self.twice, self.by = intrinsics, intrinsics.repeat(2, 1, 1), by
-        self._local = selfsup.local(self.target)
-        self.still = self._errors(self.sources) if by == RIGID else []
+    def __init__(self, target: Tensor, sources: Tensor, level: int, auto_mask: bool):
+        self._level = level
+        self._target, self._sources = self._smaller(target), self._smaller(sources)
+        self._local = selfsup.local(self._target)
+        self._still = self._errors(self._sources) if auto_mask else []
 
     def reconstruction(self, positions: Tensor) -> Tensor:
-        """``selfsup.reconstruction`` of the sources at ``positions`` [2 B, H, W, 2]."""
-        return selfsup.reconstruction(self._errors(sampled(self.sources, positions)), self.still)
+        """``selfsup.reconstruction`` of the sources at ``positions`` [2 B, 2, H, W]."""
+        return selfsup.reconstruction(self._errors(sampled(self._sources, self._smaller(positions).permute(0, 2, 3, 1))), self._still)
+
+    def _smaller(self, maps: Tensor) -> Tensor:
+        return avg_pool2d(maps, 2 ** self._level) if self._level else maps
 
     def _errors(self, sources: Tensor) -> list[Tensor]:
-        return [selfsup.photometric(one, self.target, self._local) for one in sources.chunk(2)]
+        return [selfsup.photometric(one, self._target, self._local) for one in sources.chunk(2)]
+
+
+class Triplet:
+    """The target and its sources, and what every scale compares with them."""
+
+    def __init__(self, pictures: Tensor, intrinsics: Tensor, by: str, comparison: Comparison):
+        self.target, sources = pictures[:, 1].contiguous(), torch.cat([pictures[:, 0], pictures[:, 2]])
+        self.intrinsics, self.twice, self.by = intrinsics, intrinsics.repeat(2, 1, 1), by
+        self._sizes = [_Size(self.target, sources, level, comparison.auto_mask and by == RIGID) for level in range(comparison.sizes)]
+
+    def reconstruction(self, positions: Tensor) -> Tensor:
+        """The mean over sizes of ``selfsup.reconstruction`` of the sources at ``positions`` [2 B, H, W, 2]."""
+        places = positions.permute(0, 3, 1, 2)
+        return torch.stack([size.reconstruction(places) for size in self._sizes]).mean()
 
 
 def _scale(outputs: Mapping[str, Tensor], triplet: Triplet, metres: float, scale: int) -> dict[str, Tensor]:

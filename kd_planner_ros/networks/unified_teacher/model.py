@@ -20,7 +20,7 @@ from kd_planner_ros.networks.unified_encoder.model import (
     scaled,
     wanted,
 )
-from kd_planner_ros.networks.unified_encoder.motion import FieldDecoder, pose_head, pose_of_maps
+from kd_planner_ros.networks.unified_encoder.motion import FieldDecoder, pose_head, pose_in_time, pose_of_maps
 from kd_planner_ros.networks.unified_encoder.segmentation import build_segmentation
 from kd_planner_ros.networks.unified_teacher.config import PairWidths, UnifiedTeacherConfig
 
@@ -62,7 +62,7 @@ class UnifiedTeacher(nn.Module):
     def __init__(self, config: UnifiedTeacherConfig):
         super().__init__()
         widths, own = config.widths, config.pair
-        self.metres = config.metres_per_unit
+        self.metres, self.ordered = config.metres_per_unit, config.ordered_pose
         self.encoder, self.segmentation = build_segmentation(widths)
         self.depth = DepthDecoder(widths.swin.channels, widths.depth, published=config.size == "full")
         self.ego, self.pose = PairEncoder(own), pose_head(own.stages[-1], own.head)
@@ -81,15 +81,18 @@ class UnifiedTeacher(nn.Module):
         if wanted("geometry", self.unread):
             disparities = self.depth(seen)
             found |= {"depth": self.metres * depth_of(disparities[0])[:, 0], **scaled("disparity", disparities)}
-            found |= self._pair(torch.cat([before, image.repeat(before.shape[0] // image.shape[0], 1, 1, 1)], dim=1))
+            found |= self._pair(torch.cat([before, image.repeat(before.shape[0] // image.shape[0], 1, 1, 1)], dim=1), len(image))
         return found | ({f"stage{number}": one for number, one in enumerate(seen, 1)} if features else {})
 
-    def _pair(self, images: Tensor) -> dict[str, Tensor]:
-        pose = in_float32(self._pose, self.ego(images)[-1:])
+    def _pair(self, images: Tensor, targets: int) -> dict[str, Tensor]:
+        pose = pose_in_time(self._ego, [images], targets) if self.ordered else self._ego([images])
         if not wanted("movers", self.unread):
             return {"pose": in_metres(pose, self.metres)}
         maps = [*self.pair(images)[::-1], images]
         return motion_outputs(pose, self.flow.refine(maps, pose), self.motion.refine(maps, pose), self.metres)
+
+    def _ego(self, pairs: Sequence[Tensor]) -> Tensor:
+        return in_float32(self._pose, self.ego(pairs[0])[-1:])
 
     def _pose(self, maps: Sequence[Tensor]) -> Tensor:
         return pose_of_maps(self.pose(maps[0]))

@@ -114,7 +114,9 @@ def test_features_of_the_frame_before_give_what_two_frames_give(tiny):
         assert torch.allclose(cached[name], whole[name], atol=1e-4, rtol=1e-4), name
 
 
-def test_several_sources_give_what_each_gives_alone(tiny):
+def test_several_sources_give_what_each_gives_alone(tiny, monkeypatch):
+    """Where the source stands first in each pair."""
+    monkeypatch.setattr(tiny, "ordered", False)
     inputs, other = without_features(noise(TINY, 2)), noise(TINY, 2, 1)["image"]
     with torch.no_grad():
         both = tiny(**without_features(inputs | {"before": torch.cat([inputs["before"], other])}))

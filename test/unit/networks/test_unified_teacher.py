@@ -28,8 +28,9 @@ def test_parameters_of_the_full_size_are_those_of_the_table():
     assert 11.0 < count_parameters(model.ego) / 1e6 < 11.3  # a ResNet-18 without classifier has 11.18, the stem of two pictures included
 
 
-def test_it_answers_as_its_student(teacher):
-    """For one source and for two, which are heard one by one."""
+def test_it_answers_as_its_student(teacher, monkeypatch):
+    """For one source and for two, which are heard one by one where the source stands first."""
+    monkeypatch.setattr(teacher, "ordered", False)
     torch.manual_seed(1)
     inputs = {name: one if name == "task" else torch.randn_like(one) for name, one in example_inputs(TINY, 2).items()}
     other = torch.randn_like(inputs["before"])

@@ -1,0 +1,87 @@
+"""Learning from video: the order of a pair's pictures, and comparing them at several sizes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.functional import interpolate
+
+from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
+from kd_planner_ros.networks.unified_encoder.geometry import inverted, transform
+from kd_planner_ros.networks.unified_encoder.model import build_model, example_inputs
+from kd_planner_ros.networks.unified_encoder.motion import pose_in_time
+from kd_planner_ros.networks.unified_encoder.selfsup import photometric
+from kd_planner_ros.networks.unified_encoder.video_loss import FINAL, PUBLISHED, RIGID, Comparison, Triplet
+from kd_planner_ros.networks.unified_teacher.config import UnifiedTeacherConfig
+from kd_planner_ros.networks.unified_teacher.model import build_model as build_teacher
+
+torch.set_num_threads(1)
+INTRINSICS = torch.eye(3).expand(1, 3, 3)
+
+
+def random(*shape, seed=0):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_an_inverted_pose_leads_back():
+    pose = random(5, 6) - 0.5
+    assert torch.allclose(transform(inverted(pose)) @ transform(pose), torch.eye(4).expand(5, 4, 4), atol=1e-6)
+    assert torch.allclose(inverted(inverted(pose)), pose, atol=1e-6)
+
+
+def test_the_earlier_picture_stands_first_in_every_pair():
+    """Pictures are numbers: 1 before, 2 now, 3 after. The later source's pose is that of the other direction."""
+    shown, said = [], torch.tensor([0.1, 0.0, 0.0, 0.0, 0.0, 2.0])
+
+    def decoder(pairs):
+        shown.extend(pairs)
+        return said.expand(len(pairs[0]), 6)
+
+    pairs = [torch.tensor([[[[1.0]], [[2.0]]], [[[3.0]], [[2.0]]]])]
+    pose = pose_in_time(decoder, pairs, 1)
+    assert shown[0].flatten(1).tolist() == [[1.0, 2.0], [2.0, 3.0]]
+    assert torch.equal(pose[0], said) and torch.allclose(pose[1:], inverted(said[None]))
+    assert torch.equal(pose_in_time(decoder, [pairs[0][:1]], 1), said[None])
+
+
+@pytest.mark.parametrize("build, config", [(build_model, UnifiedEncoderConfig), (build_teacher, UnifiedTeacherConfig)])
+def test_both_sources_say_the_same_of_the_camera(build, config):
+    """A pair whose pictures change places: the pose from the later picture to the earlier one is the inverse of that from the earlier one
+    to the later one."""
+    first, second = random(2, 1, 3, 32, 64)
+    torch.manual_seed(0)
+    model = build(config(size="tiny", metric=False)).eval()
+    inputs = example_inputs(config(size="tiny"))
+    known = {name: torch.zeros(2, 0) for name in inputs if name.startswith("before_")}
+    with torch.no_grad():
+        pose = model(**inputs | known | {"image": second, "before": torch.cat([first, first])})["pose"]
+        turned = model(**inputs | known | {"image": first, "before": torch.cat([second, second])})["pose"]
+    assert torch.allclose(pose[:1], inverted(turned[1:]), atol=1e-6) and not torch.allclose(pose[:1], pose[1:], atol=1e-6)
+
+
+def test_the_published_comparison_is_at_full_size_with_the_sources_as_they_are():
+    pictures, still = random(1, 3, 3, 16, 16), torch.zeros(2, 16, 16, 2)
+    rows = torch.linspace(-1.0, 1.0, 16)
+    still[..., 0], still[..., 1] = rows[None, :], rows[:, None]
+    error = torch.stack([photometric(pictures[:, number], pictures[:, 1]) for number in (0, 2)]).min(0).values.mean()
+    for by, comparison in ((RIGID, PUBLISHED), (RIGID, Comparison(1, False)), (FINAL, PUBLISHED)):
+        torch.manual_seed(0)
+        assert float(Triplet(pictures, INTRINSICS, by, comparison).reconstruction(still)) == pytest.approx(float(error), abs=2e-4)
+    away = still + 0.5
+    masked, plain = (float(Triplet(pictures, INTRINSICS, RIGID, one).reconstruction(away)) for one in (PUBLISHED, Comparison(1, False)))
+    assert masked < min(float(error), plain) - 1e-3
+
+
+def test_smaller_pictures_show_the_way_to_a_far_place():
+    """A picture of fine texture shifted by 12 pixels: a shift of 3 fits no better than none at full size, and better at four sizes."""
+    texture = interpolate(random(1, 3, 24, 72), size=(48, 144), mode="bilinear")
+    target, source = texture[..., 24:120], texture[..., 12:108]
+    pictures = torch.stack([source, target, source], 1)
+    columns, rows = torch.linspace(-1.0, 1.0, 96), torch.linspace(-1.0, 1.0, 48)
+
+    def error(shift, sizes):
+        places = torch.stack(torch.broadcast_tensors((columns + shift * 2.0 / 95.0)[None, :], rows[:, None]), -1)[None]
+        return float(Triplet(pictures, INTRINSICS, RIGID, Comparison(sizes, False)).reconstruction(places.repeat(2, 1, 1, 1)))
+
+    assert error(12, 1) < 0.3 * error(0, 1) and error(12, 4) < 0.3 * error(0, 4)
+    assert error(4, 4) < 0.97 * error(0, 4) < error(0, 4) and error(4, 1) > 0.97 * error(0, 1)
