@@ -43,3 +43,7 @@ class TrainOptions(PictureOptions):
     auto_mask: bool = field(default=False, metadata={
         "help": "when learning from video, pixels that fit better unwarped teach nothing in the first stage, as published; without depth "
         "and pose most pixels are of that kind"})
+    guarded: bool = field(default=True, metadata={
+        "help": "when learning from video, the ground's term counts only where a plane holds six of ten points below the horizon, and the "
+        "term that holds the complete flow to the rigid one teaches the complete flow alone; off: as published, by which a depth that some "
+        "600 steps have learnt becomes flat again"})

@@ -129,15 +129,20 @@ def ground_plane(where: Tensor, generator: torch.Generator | None = None, hypoth
     return torch.stack(planes), torch.stack(shares)
 
 
-def above_ground(disparity: Tensor, plane: Tensor, intrinsics: Tensor, scale: int) -> Tensor:
-    """Mean of how much the disparity [B, 1, H, W] falls short of the ground's: points below the plane [B, 3] are too far away."""
+def above_ground(disparity: Tensor, plane: Tensor, intrinsics: Tensor, scale: int, counts: Tensor | None = None) -> Tensor:
+    """Mean of how much the disparity [B, 1, H, W] falls short of the ground's: points below the plane [B, 3] are too far away.
+
+    Args:
+        counts: bool [B], the samples whose plane counts; the others have 0. None: all.
+    """
     height, width = disparity.shape[-2:]
     rays = torch.linalg.inv(intrinsics) @ pixels(height, width, disparity)
     slope = rays[:, 1] - rays[:, 0] * plane[:, :1] - rays[:, 2] * plane[:, 1:2]
     depth = (plane[:, 2:] + INLIER) / torch.where(slope.abs() < 1e-7, torch.full_like(slope, 1e-7), slope)
     depth = torch.where((depth < 0.0) | (depth > FARTHEST), torch.full_like(depth, FARTHEST), depth)
     ground = (1.0 / depth - 1.0 / FARTHEST) / (1.0 / NEAREST - 1.0 / FARTHEST)
-    return -(disparity.flatten(1) - ground).clamp(max=0.0).mean() / 2 ** scale
+    each = -(disparity.flatten(1) - ground).clamp(max=0.0).mean(1)
+    return (each if counts is None else each * counts).mean() / 2 ** scale
 
 
 def distillation(flow: Tensor, mask: Tensor, teacher_flow: Tensor, teacher_mask: Tensor, scale: Tensor | None = None) -> Tensor:

@@ -182,7 +182,7 @@ class UnifiedEncoderTask(LearningTask):
         if self._video:
             by = FINAL if stage is None else WARPED_BY.get(stage.name, FINAL)
             learns = any(used[name] for name in VIDEO_WEIGHTS)
-            compared = Comparison(self.options.sizes, self.options.auto_mask)
+            compared = Comparison(self.options.sizes, self.options.auto_mask, self.options.guarded)
             parts = video_losses(outputs, targets["video"], intrinsics, metres, by, compared) if learns else {}
             parts |= segmentation() if any(used[name] for name in SEGMENTATION) else {}
         else:

@@ -10,8 +10,8 @@ from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
 from kd_planner_ros.networks.unified_encoder.geometry import inverted, transform
 from kd_planner_ros.networks.unified_encoder.model import build_model, example_inputs
 from kd_planner_ros.networks.unified_encoder.motion import pose_in_time
-from kd_planner_ros.networks.unified_encoder.selfsup import photometric
-from kd_planner_ros.networks.unified_encoder.video_loss import FINAL, PUBLISHED, RIGID, Comparison, Triplet
+from kd_planner_ros.networks.unified_encoder.selfsup import above_ground, photometric
+from kd_planner_ros.networks.unified_encoder.video_loss import FINAL, PUBLISHED, RIGID, Comparison, Triplet, video_losses
 from kd_planner_ros.networks.unified_teacher.config import UnifiedTeacherConfig
 from kd_planner_ros.networks.unified_teacher.model import build_model as build_teacher
 
@@ -85,3 +85,33 @@ def test_smaller_pictures_show_the_way_to_a_far_place():
 
     assert error(12, 1) < 0.3 * error(0, 1) and error(12, 4) < 0.3 * error(0, 4)
     assert error(4, 4) < 0.97 * error(0, 4) < error(0, 4) and error(4, 1) > 0.97 * error(0, 1)
+
+
+def made_up_outputs():
+    """Outputs for one sample and two sources that know nothing: every point lies anywhere."""
+    outputs = {"pose": 0.1 * random(2, 6)}
+    for scale in range(4):
+        size = 32 >> scale, 64 >> scale
+        outputs |= {f"disparity_{scale}": random(1, 1, *size, seed=scale), f"flow_{scale}": random(2, 3, *size), f"motion_{scale}":
+                    random(2, 1, *size) - 0.5}
+    return {name: one.requires_grad_() for name, one in outputs.items()}
+
+
+@pytest.mark.parametrize(("comparison", "pulls"), [(Comparison(), False), (PUBLISHED, True)])
+def test_depth_and_pose_are_left_alone_by_a_ground_that_is_none_and_by_a_flow(comparison, pulls):
+    torch.manual_seed(0)
+    outputs, intrinsics = made_up_outputs(), torch.from_numpy(UnifiedEncoderConfig(size="tiny").intrinsics)[None]
+    parts = video_losses(outputs, random(1, 3, 3, 32, 64), intrinsics, 10.0, FINAL, comparison)
+    assert (float(parts["ground"].detach()) > 0.0) == pulls
+    parts["consistency"].backward()
+    assert outputs["flow_0"].grad.abs().sum() > 0.0
+    assert (outputs["pose"].grad is not None and bool(outputs["pose"].grad.abs().sum() > 0.0)) == pulls
+
+
+def test_samples_whose_ground_does_not_count_have_none():
+    config = UnifiedEncoderConfig(size="tiny")
+    flat, plane = torch.zeros(2, 1, config.input_height, config.input_width), torch.tensor([[0.0, 0.0, 0.2]] * 2)
+    intrinsics = torch.from_numpy(config.intrinsics).expand(2, 3, 3)
+    whole, half, none = (float(above_ground(flat, plane, intrinsics, 0, counts)) for counts in (
+        None, torch.tensor([True, False]), torch.tensor([False, False])))
+    assert whole > 0.0 and half == pytest.approx(whole / 2) and none == 0.0
