@@ -26,6 +26,9 @@ TOGETHER = 4
 """Windows of 16 pictures whose gradient is taken at once where an encoder learns: the memory of a step grows with them. The whole
 batch is still one step; batch statistics of the pooling reading are those of so many windows."""
 
+SEEN_TOGETHER = 512
+"""Samples of a test whose pictures' features are held at once."""
+
 
 class PictureTask(UnifiedDriverTask):
     """Samples that hold the pictures themselves, for an encoder that learns too."""
@@ -194,10 +197,12 @@ def _batches(train: np.ndarray, settings: Settings, number: int, rng: np.random.
 def square_error(probe: Probe, windows: Windows, index: np.ndarray, batch: int) -> float:
     """Unweighted mean square error in square degrees over the samples ``index``."""
     probe.eval()
-    total, seen = 0.0, windows if probe.encoder is None else Seen(probe, windows, index, batch)
-    for part in np.split(index, np.arange(batch, len(index), batch)):
-        features, wanted = seen.get(part)
-        total += float((probe.steer(features) - wanted).square().sum())
+    total = 0.0
+    for some in np.split(index, np.arange(SEEN_TOGETHER, len(index), SEEN_TOGETHER)):
+        seen = windows if probe.encoder is None else Seen(probe, windows, some, batch)
+        for part in np.split(some, np.arange(batch, len(some), batch)):
+            features, wanted = seen.get(part)
+            total += float((probe.steer(features) - wanted).square().sum())
     return total / len(index)
 
 

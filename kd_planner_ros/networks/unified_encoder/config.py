@@ -110,7 +110,7 @@ class UnifiedEncoderConfig:
         metric: whether that length was learnt. Otherwise it is arbitrary, and the processor takes it from the camera's height over
             the ground.
         ordered_pose: whether the pose decoder sees the earlier picture of a pair first, also where the source is the later one; the
-            published one sees the source first. It matters where a network learns from video alone: then a sample has both.
+            published one sees the source first, as does one with ``matching``. It matters where a network learns from video alone.
         matching: whether pose, flow and motion mask read a correlation of both pictures (``matching.py``); the paper's do not.
     """
 

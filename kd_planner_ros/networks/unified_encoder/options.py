@@ -28,7 +28,7 @@ class PictureOptions(SectionOptions):
         "help": "give pose, flow and motion mask a correlation of both pictures; the paper's networks have none"})
     ordered_pose: bool = field(default=True, metadata={
         "help": "the pose decoder sees the earlier picture of each pair first when it learns from video; off: the source first, as "
-        "published, by which a network with random weights learns no pose in some 2,000 steps"})
+        "published. With matching the source stands first in any case"})
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,10 @@ class TrainOptions(PictureOptions):
     contrast_weight: float = field(default=0.5, metadata={
         "help": "weight of the contrast between object queries and texts, with a text branch that is not shipped; 0: none", "low": 0.0})
     sizes: int = field(default=4, metadata={
-        "help": "when learning from video, compare pictures at 1, 1/2, 1/4 ... of their size, so many; 1: as published, by which a network "
-        "with random weights learns no depth in some 2,000 steps", "low": 1, "high": 5})
+        "help": "when learning from video, compare pictures at 1, 1/2, 1/4 ... of their size, so many; 1: as published",
+        "low": 1, "high": 5})
     auto_mask: bool = field(default=False, metadata={
-        "help": "when learning from video, pixels that fit better unwarped teach nothing in the first stage, as published; without depth "
-        "and pose most pixels are of that kind"})
+        "help": "when learning from video, pixels that fit better unwarped teach nothing in the first stage, as published"})
     guarded: bool = field(default=True, metadata={
-        "help": "when learning from video, the ground's term counts only where a plane holds six of ten points below the horizon, and the "
-        "term that holds the complete flow to the rigid one teaches the complete flow alone; off: as published, by which a depth that some "
-        "600 steps have learnt becomes flat again"})
+        "help": "when learning from video, the ground's term counts only where a plane holds six of ten points of the lower rows, and the "
+        "term that holds the complete flow to the rigid one teaches the complete flow alone; off: as published"})

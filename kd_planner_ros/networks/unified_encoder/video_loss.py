@@ -43,6 +43,7 @@ class Comparison:
 
 PUBLISHED = Comparison(1, True, False)
 SURE_GROUND = 0.6
+"""Share of the lower rows' points that lie on a plane which is taken for the ground."""
 
 
 def video_losses(outputs: Mapping[str, Tensor], pictures: Tensor, intrinsics: Tensor, metres: float, by: str = FINAL,
@@ -55,6 +56,7 @@ def video_losses(outputs: Mapping[str, Tensor], pictures: Tensor, intrinsics: Te
         intrinsics: [B, 3, 3].
         metres: of the outputs' metres to a unit.
         by: RIGID, COMPLETE or FINAL.
+        comparison: how warped pictures are compared.
     """
     triplet = Triplet(pictures, intrinsics, by, comparison)
     scales = [_scale(outputs, triplet, metres, scale) for scale in SCALES]
