@@ -2,8 +2,10 @@
 
 import gc
 import os
+import queue
 import threading
 import time
+from concurrent.futures import Future
 
 import pytest
 from support.domains import claim_domain
@@ -22,7 +24,7 @@ class Graph:
 
         self.context = context
         self.node = rclpy.create_node("tester", context=context, namespace="/carla/ego_vehicle")
-        self._running = []
+        self._running, self._work = [], {}
         self.spin_in_thread(self.node)
 
     def spin_in_thread(self, node):
@@ -31,16 +33,31 @@ class Graph:
 
         executor = SingleThreadedExecutor(context=self.context)
         executor.add_node(node)
-        stop = threading.Event()
+        stop, self._work[node] = threading.Event(), queue.SimpleQueue()
 
         def spin():
             while not stop.is_set():
                 executor.spin_once(timeout_sec=0.05)
+                while not self._work[node].empty():
+                    self._work[node].get()()
 
         thread = threading.Thread(target=spin, daemon=True)
         thread.start()
         self._running.append((node, executor, stop, thread))
         return node
+
+    def between_callbacks(self, node, work):
+        """What ``work()`` gives back, called in the thread that spins ``node``, as a service of the node is: never inside a callback."""
+        answer = Future()
+
+        def run():
+            try:
+                answer.set_result(work())
+            except BaseException as error:  # noqa: BLE001  the test's thread raises it
+                answer.set_exception(error)
+
+        self._work[node].put(run)
+        return answer.result(30.0)
 
     def stop_spinning(self, node):
         """Let ``node`` lie still, so that a test may close or destroy it itself."""

@@ -304,11 +304,11 @@ def test_lifecycle_gates_status_and_output(graph, monkeypatch):
     controller = start_controller(graph)
     source.route.publish(source.adapter.route_to_msg(straight_route()))
     assert wait_for(lambda: ready and ready[-1].data)
-    planner.trigger_deactivate()
+    graph.between_callbacks(planner, planner.trigger_deactivate)
     assert wait_for(lambda: not ready[-1].data)
-    planner.trigger_activate()
+    graph.between_callbacks(planner, planner.trigger_activate)
     assert wait_for(lambda: ready[-1].data)
-    controller.trigger_deactivate()
+    graph.between_callbacks(controller, controller.trigger_deactivate)
     assert wait_for(lambda: not ready[-1].data)
     assert planner._state_machine.current_state[0] == State.PRIMARY_STATE_ACTIVE
 
