@@ -24,7 +24,7 @@ from kd_planner_ros.distill.ownership import require_own_model, require_same_rec
 from kd_planner_ros.distill.parallel import Group
 from kd_planner_ros.distill.schedule import learning_rate
 from kd_planner_ros.distill.shipping import Shipping
-from kd_planner_ros.distill.shuffled import shuffled_samplers
+from kd_planner_ros.distill.stage_samplers import stage_samplers
 from kd_planner_ros.samples.dataset import Batch, split, weights
 from kd_planner_ros.samples.sampler import build_sampler
 from kd_planner_ros.samples.shards import Shard
@@ -60,7 +60,7 @@ class Run:
         drawn = weights(self.samples.rows, config.start_weight, config.hazard_weight)
         usable = learner.distillation.usable(self.samples)
         self.sampler = build_sampler(learner.task.sampling, self.samples, drawn * usable, config.batch, config.seed, usable)
-        self.shuffled = shuffled_samplers(learner, self.samples, drawn * usable, config.batch, config.seed, group.leads)
+        self.by_stage = stage_samplers(learner, self.samples, drawn * usable, config.batch, config.seed, group.leads)
         learner.steps_per_epoch = self.sampler.steps_per_epoch
         self.total = max(1, round(config.epochs * self.sampler.steps_per_epoch))
         self.shipping = Shipping(config, self.samples, self.held_out, self.sampler.steps_per_epoch)
@@ -201,7 +201,7 @@ class Run:
         return bool(due)
 
     def _read(self, step: int) -> Batch:
-        sampler = self.shuffled.get(self.learner.stage_index, self.sampler)
+        sampler = self.by_stage.get(self.learner.stage_index, self.sampler)
         return self.learner.prepare(self.samples, sampler.step(step)[self.rows], step, sampler.resets(step)[self.rows])
 
     def _step(self, batch: Batch, progress: float) -> dict[str, float]:

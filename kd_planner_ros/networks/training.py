@@ -200,8 +200,8 @@ class LearningTask(SampleMaker):
         return None
 
     def useful(self, samples: Any, stage: Stage) -> np.ndarray | None:
-        """Which of the training ``samples`` (as for ``fit``) teach the ``shuffled`` stage ``stage`` something, bool [N]: it draws from
-        those alone. None: all of them."""
+        """Which of the training ``samples`` (as for ``fit``) teach ``stage`` something, bool [N]: a stage that draws single samples draws
+        from those alone. None: all of them."""
         return None
 
     def from_base(self, points: np.ndarray) -> np.ndarray:

@@ -111,6 +111,8 @@ class UnifiedEncoderConfig:
             the ground.
         ordered_pose: whether the pose decoder sees the earlier picture of a pair first, also where the source is the later one; the
             published one sees the source first, as does one with ``matching``. It matters where a network learns from video alone.
+        rotation_scale: what the pose decoder's rotation is multiplied by; 1: as published. It matters as ``ordered_pose`` does.
+        logit_bound: largest size of the logit of a depth bin; 0: none, as published. It matters as ``ordered_pose`` does.
         matching: whether pose, flow and motion mask read a correlation of both pictures (``matching.py``); the paper's do not.
     """
 
@@ -128,6 +130,8 @@ class UnifiedEncoderConfig:
     metric: bool = True
     matching: bool = False
     ordered_pose: bool = True
+    rotation_scale: float = 1.0
+    logit_bound: float = 0.0
 
     NETWORK: ClassVar[str] = "unified_encoder"
     """Section of the training options that shape it."""
@@ -151,6 +155,10 @@ class UnifiedEncoderConfig:
                               "give a smaller input_height, or a camera with a higher picture")
         if self.metres_per_unit <= 0.0:
             raise ConfigError("metres_per_unit above 0", repr(self.metres_per_unit), "correct 'metres_per_unit'")
+        if self.rotation_scale <= 0.0:
+            raise ConfigError("rotation_scale above 0", repr(self.rotation_scale), "correct 'rotation_scale'")
+        if self.logit_bound < 0.0:
+            raise ConfigError("logit_bound of at least 0", repr(self.logit_bound), "correct 'logit_bound'")
 
     @property
     def widths(self) -> Widths:

@@ -61,10 +61,15 @@ class SkipFusion(nn.Module):
 
 
 class DisparityHead(nn.Module):
-    """The expectation over ``BINS`` values between 0.01 and 1."""
+    """The expectation over ``BINS`` values between 0.01 and 1.
 
-    def __init__(self, width: int):
+    Args:
+        bound: as for ``DepthDecoder``.
+    """
+
+    def __init__(self, width: int, bound: float = 0.0):
         super().__init__()
+        self._bound = bound
         self.layers = nn.Sequential(nn.Conv2d(width, width // 2, 3, padding=1), nn.Conv2d(width // 2, BINS, 3, padding=1))
         self.register_buffer("values", torch.linspace(0.01, 1.0, BINS), persistent=False)
 
@@ -72,6 +77,8 @@ class DisparityHead(nn.Module):
         """Disparity [B, 1, h, w]."""
         logits = self.layers(x).permute(0, 2, 3, 1).float()  # bins last: twice as fast; bfloat16 has 3 digits
         with unrounded(x.device.type):
+            if self._bound:
+                logits = self._bound * (logits / self._bound).tanh()
             return (logits.softmax(dim=-1) @ self.values)[:, None]
 
 
@@ -82,16 +89,18 @@ class DepthDecoder(nn.Module):
         channels: of the features.
         widths: at strides 16, 8, 4, 2 and 1 (``Widths.depth``).
         published: the order of operations of the paper's table (``SkipFusion``).
+        bound: largest size of a bin's logit; 0: none. Without one, learning from video puts all of a map into one bin within a hundred
+            steps, and a softmax that says one bin alone has no gradient.
     """
 
-    def __init__(self, channels: Sequence[int], widths: Sequence[int], published: bool = False):
+    def __init__(self, channels: Sequence[int], widths: Sequence[int], published: bool = False, bound: float = 0.0):
         super().__init__()
         self._published = published
         w4, w3, w2, w1, w0 = widths
         self.lateral = nn.ModuleList(nn.Conv2d(c, w, 1, bias=False) for c, w in zip(channels, (w1, w2, w3, w4), strict=True))
         self.top, self.top_out = ResidualUnit(w4), nn.Conv2d(w4, w3, 1)
         self.fusions = nn.ModuleList(SkipFusion(wide, out, published) for wide, out in ((w3, w2), (w2, w1), (w1, w1), (w1, w0)))
-        self.heads = nn.ModuleList(DisparityHead(w) for w in (w2, w1, w1, w0))
+        self.heads = nn.ModuleList(DisparityHead(w, bound) for w in (w2, w1, w1, w0))
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Disparity [B, 1, H / 2^s, W / 2^s] for s = 0 to 3."""

@@ -43,10 +43,10 @@ class UnifiedEncoder(nn.Module):
         widths, channels, published = config.widths, config.widths.swin.channels, config.size == "full"
         self.metres, self.ordered = config.metres_per_unit, config.ordered_pose
         self.encoder, self.segmentation = build_segmentation(widths)
-        self.depth = DepthDecoder(channels, widths.depth, published)
+        self.depth = DepthDecoder(channels, widths.depth, published, config.logit_bound)
         size = config.input_height, config.input_width
         matcher = Matcher(channels, widths.matching, config.intrinsics.tolist(), size) if config.matching else None
-        self.pose = PoseDecoder(channels, widths.pose, widths.pose_head, matcher)
+        self.pose = PoseDecoder(channels, widths.pose, widths.pose_head, matcher, config.rotation_scale)
         shape, cap = (channels, widths.motion_half, widths.motion_cap), widths.motion_cap
         self.flow = (MotionDecoder(*shape, 3, published) if matcher is None else
                      MatchedFlow(channels, cap, size, config.intrinsics.tolist()))

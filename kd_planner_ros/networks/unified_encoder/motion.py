@@ -50,16 +50,17 @@ class PoseDecoder(nn.Module):
         widths: of the four stages.
         head: channels of the head.
         matcher: what compares the pictures; flow and motion mask ask it as well. None: nothing does.
+        rotation: as for ``pose_of_maps``.
     """
 
-    def __init__(self, channels: Sequence[int], widths: Sequence[int], head: int, matcher: Matcher | None = None):
+    def __init__(self, channels: Sequence[int], widths: Sequence[int], head: int, matcher: Matcher | None = None, rotation: float = 1.0):
         super().__init__()
         before = (0, *widths[:-1])
         self.stages = nn.ModuleList(
             nn.Sequential(nn.Conv2d(2 * channel + prior, width, 1), ResidualBlock(width, width, 2), ResidualBlock(width, width))
             for channel, prior, width in zip(channels, before, widths, strict=True))
         self.head = pose_head(widths[-1], head)
-        self.matcher = matcher
+        self.matcher, self._rotation = matcher, rotation
         self.clue = None if matcher is None else beside(PLAIN, widths[1])
 
     def forward(self, pairs: Sequence[Tensor], clue: Tensor | None = None) -> Tensor:
@@ -78,7 +79,7 @@ class PoseDecoder(nn.Module):
             for block in blocks:
                 x = block(x)
             maps = [x]
-        return pose_of_maps(self.head(maps[0]))
+        return pose_of_maps(self.head(maps[0]), self._rotation)
 
 
 def beside(width_in: int, width_out: int) -> nn.Conv2d:
@@ -94,9 +95,15 @@ def pose_head(width: int, head: int) -> nn.Sequential:
                          nn.Conv2d(head, head, 3, padding=1), nn.ReLU(), nn.Conv2d(head, 12, 1))
 
 
-def pose_of_maps(maps: Tensor) -> Tensor:
-    """The pose [B, 6] (``PoseDecoder``) of a head's maps [B, 12, h, w]; the second six channels are not used, as published."""
-    return POSE_SCALE * maps.mean(dim=(2, 3))[:, :6]
+def pose_of_maps(maps: Tensor, rotation: float) -> Tensor:
+    """The pose [B, 6] (``PoseDecoder``) of a head's maps [B, 12, h, w]; the second six channels are not used, as published.
+
+    Args:
+        rotation: what the rotation is multiplied by besides. Below 1, learning moves the camera before it turns it: a turn that is not
+            there moves far points as much as near ones, and from video alone a depth is found that fits to it.
+    """
+    pose = POSE_SCALE * maps.mean(dim=(2, 3))[:, :6]
+    return pose if rotation == 1.0 else torch.cat([rotation * pose[:, :3], pose[:, 3:]], dim=1)
 
 
 def pose_in_time(decoder: Callable[..., Tensor], pairs: Sequence[Tensor], targets: int) -> Tensor:

@@ -29,6 +29,12 @@ class PictureOptions(SectionOptions):
     ordered_pose: bool = field(default=True, metadata={
         "help": "the pose decoder sees the earlier picture of each pair first when it learns from video; off: the source first, as "
         "published. With matching the source stands first in any case"})
+    rotation_scale: float = field(default=0.1, metadata={
+        "help": "what the pose decoder's rotation is multiplied by when it learns from video; 1: as published. Below 1 the camera's "
+        "movement is learnt before its turns", "above": 0.0})
+    logit_bound: float = field(default=4.0, metadata={
+        "help": "largest size of the logit of a depth bin when it learns from video; 0: none, as published. A softmax that says one bin "
+        "alone has no gradient", "low": 0.0})
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,12 @@ class TrainOptions(PictureOptions):
         "low": 1, "high": 5})
     auto_mask: bool = field(default=False, metadata={
         "help": "when learning from video, pixels that fit better unwarped teach nothing in the first stage, as published"})
+    segmentation_share: float = field(default=0.001, metadata={
+        "help": "when learning from video, what the losses of the segmentation and the contrast are multiplied by; 1: as published, and "
+        "their gradient is some thousand times that of depth and pose", "above": 0.0})
+    moving_mps: float = field(default=1.0, metadata={
+        "help": "when learning from video, samples of a car slower than this teach nothing, as Monodepth2 leaves standing frames out; "
+        "0: all teach", "low": 0.0})
     guarded: bool = field(default=True, metadata={
-        "help": "when learning from video, the ground's term counts only where a plane holds six of ten points of the lower rows, and the "
-        "term that holds the complete flow to the rigid one teaches the complete flow alone; off: as published"})
+        "help": "when learning from video, the ground's term counts only where a level plane holds six of ten points of the lower rows, "
+        "and the term that holds the complete flow to the rigid one teaches the complete flow alone; off: as published"})

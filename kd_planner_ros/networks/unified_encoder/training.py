@@ -144,6 +144,10 @@ class UnifiedEncoderTask(LearningTask):
         if self._model is not None and self._video:
             setattr(self._model, "unread", unread_parts(stage, self.weights))  # noqa: B010 - torch's modules type their attributes as tensors
 
+    def useful(self, samples: Any, stage: Stage) -> np.ndarray | None:
+        """Learning from video, where the car moves or its speed is not known: nothing is said of depth by pictures that are alike."""
+        return ~(np.abs(samples.rows["speed"]) < self.options.moving_mps) if self._video else None
+
     def _tasks(self, count: int) -> list[str]:
         """The segmentation's task of each sample: drawn in a training step, panoptic in a validation."""
         if not torch.is_grad_enabled():
@@ -204,7 +208,7 @@ class UnifiedEncoderTask(LearningTask):
         self._criterion.to(task.device)
         parts = segmentation_losses(self._criterion, outputs, [masks for masks, _ in taught], [kinds for _, kinds in taught])
         if self._video:
-            return parts
+            return {name: part * self.options.segmentation_share for name, part in parts.items()}
         whole = torch.tensor([name != "instance" for name in names], device=task.device)
         return {**{name: part * SEGMENTATION_SHARE for name, part in parts.items()},
                 COMPOSED: semantic_loss(outputs, targets["classes"], whole)}
@@ -226,7 +230,8 @@ class UnifiedEncoderTask(LearningTask):
             return {}
         queries = outputs["object_queries"] if len(told) == len(present) else outputs["object_queries"][told]
         texts = [present[one] for one in told], [tasks[one] for one in told]
-        return {"contrast": (self.options.contrast_weight, self._text(queries, *texts))}
+        share = self.options.segmentation_share if self._video else 1.0
+        return {"contrast": (self.options.contrast_weight * share, self._text(queries, *texts))}
 
     # --- figures -----------------------------------------------------------------------------------------------------
 
@@ -265,7 +270,9 @@ def section_fields(size: str, options: SectionOptions, camera: CameraSpec | None
 
 def config_fields(size: str, options: PictureOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """The fields of the section, whether depth is in metres, and whether pictures are compared."""
-    own = {"metric": options.supervision == "truth", "matching": options.matching, "ordered_pose": options.ordered_pose}
+    metric = options.supervision == "truth"
+    own = {"metric": metric, "matching": options.matching, "ordered_pose": options.ordered_pose,
+           "rotation_scale": 1.0 if metric else options.rotation_scale, "logit_bound": 0.0 if metric else options.logit_bound}
     return section_fields(size, options, camera, others) | own
 
 

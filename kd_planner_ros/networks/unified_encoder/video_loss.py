@@ -32,7 +32,7 @@ class Comparison:
             car moves by a dozen pixels of a picture of 64x192, and blurred pictures alone say from there which way is better.
         auto_mask: whether in the first stage a pixel that fits better unwarped teaches nothing, as published. Before depth and pose are
             known most pixels of a driving car are of that kind.
-        guarded: whether the ground's term counts only where a plane holds ``SURE_GROUND`` of the points, and the term that holds the
+        guarded: whether the ground's term counts only where a plane is sure to be the ground (``is_ground``), and the term that holds the
             complete flow to the rigid one teaches the complete flow alone. Published, both pull at depth and pose while these are poor.
     """
 
@@ -44,6 +44,8 @@ class Comparison:
 PUBLISHED = Comparison(1, True, False)
 SURE_GROUND = 0.6
 """Share of the lower rows' points that lie on a plane which is taken for the ground."""
+STEEPEST = 0.3
+"""Slope of a plane which is taken for the ground. That of a nearly flat depth stands upright before the camera."""
 
 
 def video_losses(outputs: Mapping[str, Tensor], pictures: Tensor, intrinsics: Tensor, metres: float, by: str = FINAL,
@@ -122,10 +124,17 @@ def _scale(outputs: Mapping[str, Tensor], triplet: Triplet, metres: float, scale
     with torch.no_grad():
         still, moved = (selfsup.resized(positions(one).permute(0, 3, 1, 2), scale).permute(0, 2, 3, 1) for one in (rigid, complete))
     plane, share = selfsup.ground_plane(where)
+    counts = is_ground(plane, share) if triplet.guarded else None
     held = selfsup.resized(rigid.detach() if triplet.guarded else rigid, scale)
     mask = logits.sigmoid()
     return {"reconstruction": triplet.reconstruction(positions(chosen)), **parts,
             "smooth_mask": selfsup.smoothness(mask, image.repeat(2, 1, 1, 1), scale),
             "sparsity": selfsup.sparsity(logits, still, moved, scale),
             "consistency": selfsup.consistency(own.repeat(2, 1, 1, 1), mask, flow, held, scale),
-            "ground": selfsup.above_ground(disparity, plane, triplet.intrinsics, scale, share > SURE_GROUND if triplet.guarded else None)}
+            "ground": selfsup.above_ground(disparity, plane, triplet.intrinsics, scale, counts)}
+
+
+def is_ground(plane: Tensor, share: Tensor) -> Tensor:
+    """Which planes [B, 3] and shares [B] of ``selfsup.ground_plane`` are sure to be the ground's, bool [B]: the others pull points up to
+    where nothing is, and depth becomes flat."""
+    return (share > SURE_GROUND) & (plane[:, :2].norm(dim=1) < STEEPEST) & (plane[:, 2] > 0.0)

@@ -22,16 +22,17 @@ class CoarsePose(nn.Module):
     Args:
         width: channels of one picture's coarsest features.
         head: channels of the head.
+        rotation: as for ``pose_of_maps``.
     """
 
-    def __init__(self, width: int, head: int):
+    def __init__(self, width: int, head: int, rotation: float):
         super().__init__()
-        self.head = pose_head(2 * width, head)
+        self.head, self._rotation = pose_head(2 * width, head), rotation
         self.matcher = None
 
     def forward(self, pairs: Sequence[Tensor]) -> Tensor:
         """The pose [B, 6] as ``PoseDecoder`` gives it; of ``pairs`` the last one is read."""
-        return pose_of_maps(self.head(pairs[-1]))
+        return pose_of_maps(self.head(pairs[-1]), self._rotation)
 
 
 class UnifiedSingleScale(UnifiedEncoder):
@@ -39,7 +40,8 @@ class UnifiedSingleScale(UnifiedEncoder):
 
     def __init__(self, config: UnifiedSingleScaleConfig):
         super().__init__(config)
-        self.pose = CoarsePose(config.widths.swin.channels[-1], config.widths.pose_head)  # type: ignore[assignment]
+        channels, head = config.widths.swin.channels[-1], config.widths.pose_head
+        self.pose = CoarsePose(channels, head, config.rotation_scale)  # type: ignore[assignment]
 
 
 def build_model(config: UnifiedSingleScaleConfig) -> UnifiedSingleScale:

@@ -62,9 +62,9 @@ class UnifiedTeacher(nn.Module):
     def __init__(self, config: UnifiedTeacherConfig):
         super().__init__()
         widths, own = config.widths, config.pair
-        self.metres, self.ordered = config.metres_per_unit, config.ordered_pose
+        self.metres, self.ordered, self._rotation = config.metres_per_unit, config.ordered_pose, config.rotation_scale
         self.encoder, self.segmentation = build_segmentation(widths)
-        self.depth = DepthDecoder(widths.swin.channels, widths.depth, published=config.size == "full")
+        self.depth = DepthDecoder(widths.swin.channels, widths.depth, config.size == "full", config.logit_bound)
         self.ego, self.pose = PairEncoder(own), pose_head(own.stages[-1], own.head)
         self.pair = PairEncoder(own)
         levels = [*reversed(own.stages), own.stem, 6]
@@ -95,7 +95,7 @@ class UnifiedTeacher(nn.Module):
         return in_float32(self._pose, self.ego(pairs[0])[-1:])
 
     def _pose(self, maps: Sequence[Tensor]) -> Tensor:
-        return pose_of_maps(self.pose(maps[0]))
+        return pose_of_maps(self.pose(maps[0]), self._rotation)
 
 
 def build_model(config: UnifiedTeacherConfig) -> UnifiedTeacher:

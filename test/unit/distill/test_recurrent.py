@@ -17,10 +17,10 @@ from kd_planner_ros.distill import checkpoint
 from kd_planner_ros.distill.learner import Learner
 from kd_planner_ros.distill.parallel import join
 from kd_planner_ros.distill.recorded import cameras
-from kd_planner_ros.distill.shuffled import shuffled_samplers
+from kd_planner_ros.distill.stage_samplers import stage_samplers
 from kd_planner_ros.distill.teacher_source import TeacherSource
 from kd_planner_ros.distill.train import train
-from kd_planner_ros.networks.samples import Sequences
+from kd_planner_ros.networks.samples import Random, Sequences
 from kd_planner_ros.networks.tcp.training import TCPTask
 from kd_planner_ros.networks.training import Stage, is_recurrent
 from kd_planner_ros.samples.rows import begins
@@ -178,11 +178,17 @@ def test_a_shuffled_stage_draws_single_samples_and_the_next_one_reads_in_order(c
     (None, set(range(6)), ""),
     ([0, 1, 0, 0, 1, 0], {1, 4}, "stage 'single': 2 of 6 samples are of use, the others teach it nothing"),
     ([0] * 6, set(range(6)), "stage 'single': 0 of 6 samples are of use, it learns nothing")))
-def test_a_shuffled_stage_draws_from_the_samples_that_teach_it(useful, drawn, said, capsys):
-    stages = (Stage("single", 0.5, shuffled=True), Stage("whole", 0.5))
+@pytest.mark.parametrize("sampling", (Random(), Sequences()))
+def test_a_stage_that_draws_single_samples_draws_from_those_that_teach_it(sampling, useful, drawn, said, capsys):
+    """One that draws from all of them reads as the whole run."""
+    singly = isinstance(sampling, Random)
+    stages = (Stage("single", 0.5, shuffled=not singly), *([] if singly else [Stage("whole", 0.5)]))
     answer = None if useful is None else np.array(useful, bool)
-    learner = SimpleNamespace(plan=SimpleNamespace(stages=stages), task=SimpleNamespace(useful=lambda samples, stage: answer))
-    samplers = shuffled_samplers(learner, range(6), np.ones(6), 2, 3, True)
+    learner = SimpleNamespace(plan=SimpleNamespace(stages=stages), task=SimpleNamespace(sampling=sampling, useful=lambda *_: answer))
+    samplers = stage_samplers(learner, range(6), np.ones(6), 2, 3, True)
+    if singly and drawn == set(range(6)):
+        assert samplers == {} and capsys.readouterr().err.startswith(said)
+        return
     assert list(samplers) == [0]
     assert {number for step in range(6) for number in samplers[0].step(step).tolist()} == drawn
     assert capsys.readouterr().err.startswith(said)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import interpolate
 
 from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
-from kd_planner_ros.networks.unified_encoder.geometry import inverted, transform
+from kd_planner_ros.networks.unified_encoder.depth import DisparityHead
+from kd_planner_ros.networks.unified_encoder.geometry import inverted, points, transform
 from kd_planner_ros.networks.unified_encoder.model import build_model, example_inputs
 from kd_planner_ros.networks.unified_encoder.motion import pose_in_time
-from kd_planner_ros.networks.unified_encoder.selfsup import above_ground, photometric
-from kd_planner_ros.networks.unified_encoder.video_loss import FINAL, PUBLISHED, RIGID, Comparison, Triplet, video_losses
+from kd_planner_ros.networks.unified_encoder.options import TrainOptions
+from kd_planner_ros.networks.unified_encoder.processor import UnifiedEncoderProcessor
+from kd_planner_ros.networks.unified_encoder.selfsup import above_ground, ground_plane, photometric
+from kd_planner_ros.networks.unified_encoder.stages import STAGES
+from kd_planner_ros.networks.unified_encoder.training import UnifiedEncoderTask
+from kd_planner_ros.networks.unified_encoder.video_loss import FINAL, PUBLISHED, RIGID, Comparison, Triplet, is_ground, video_losses
+from kd_planner_ros.networks.unified_single_scale.config import UnifiedSingleScaleConfig
+from kd_planner_ros.networks.unified_single_scale.model import build_model as build_single
 from kd_planner_ros.networks.unified_teacher.config import UnifiedTeacherConfig
 from kd_planner_ros.networks.unified_teacher.model import build_model as build_teacher
 
@@ -57,6 +67,42 @@ def test_both_sources_say_the_same_of_the_camera(build, config):
         pose = model(**inputs | known | {"image": second, "before": torch.cat([first, first])})["pose"]
         turned = model(**inputs | known | {"image": first, "before": torch.cat([second, second])})["pose"]
     assert torch.allclose(pose[:1], inverted(turned[1:]), atol=1e-6) and not torch.allclose(pose[:1], pose[1:], atol=1e-6)
+
+
+@pytest.mark.parametrize("build, config", [(build_model, UnifiedEncoderConfig), (build_teacher, UnifiedTeacherConfig),
+                                           (build_single, UnifiedSingleScaleConfig)])
+def test_the_rotation_alone_is_scaled(build, config):
+    poses = []
+    for scale in (1.0, 0.1):
+        torch.manual_seed(0)
+        model = build(config(size="tiny", metric=False, rotation_scale=scale)).eval()
+        inputs = example_inputs(config(size="tiny"))
+        known = {name: torch.zeros(1, 0) for name in inputs if name.startswith("before_")}
+        with torch.no_grad():
+            poses.append(model(**inputs | known | {"image": random(1, 3, 32, 64), "before": random(1, 3, 32, 64, seed=1)})["pose"])
+    assert torch.allclose(0.1 * poses[0][:, :3], poses[1][:, :3]) and poses[0][:, :3].any()
+    assert torch.equal(poses[0][:, 3:], poses[1][:, 3:])
+
+
+@pytest.mark.parametrize("bound", (0.0, 4.0))
+def test_a_bounded_depth_head_that_says_one_bin_alone_still_has_a_gradient(bound):
+    torch.manual_seed(0)
+    head = DisparityHead(8, bound)
+    with torch.no_grad():
+        head.layers[1].weight.zero_()
+        head.layers[1].bias.zero_()[3] = 30.0
+    said = head(random(1, 8, 4, 4))
+    said.mean().backward()
+    pull = abs(float(head.layers[1].bias.grad[5]))
+    assert (pull > 1e-4) == bool(bound) and (abs(float(said.detach().mean()) - float(head.values[3])) < 1e-6) == (not bound)
+
+
+def test_standing_frames_teach_nothing_of_depth_and_frames_of_unknown_speed_do():
+    samples = SimpleNamespace(rows=np.array([(0.0,), (0.9,), (1.0,), (-3.0,), (np.nan,)], [("speed", "f4")]))
+    task = {supervision: UnifiedEncoderTask(UnifiedEncoderProcessor(UnifiedEncoderConfig(size="tiny", metric=supervision == "truth")),
+                                            TrainOptions(supervision=supervision)) for supervision in ("self", "truth")}
+    assert task["self"].useful(samples, STAGES[0]).tolist() == [False, False, True, True, True]
+    assert task["truth"].useful(samples, STAGES[0]) is None
 
 
 def test_the_published_comparison_is_at_full_size_with_the_sources_as_they_are():
@@ -115,3 +161,13 @@ def test_samples_whose_ground_does_not_count_have_none():
     whole, half, none = (float(above_ground(flat, plane, intrinsics, 0, counts)) for counts in (
         None, torch.tensor([True, False]), torch.tensor([False, False])))
     assert whole > 0.0 and half == pytest.approx(whole / 2) and none == 0.0
+
+
+def test_the_ground_is_a_level_plane_below_the_camera_that_most_points_lie_on():
+    planes = torch.tensor([[0.0, 0.1, 0.2], [0.0, 0.1, 0.2], [0.0, 5.0, -0.8], [0.0, -5.0, 0.8], [0.0, 0.1, -0.2]])
+    assert is_ground(planes, torch.tensor([0.9, 0.5, 0.9, 0.9, 0.9])).tolist() == [True, False, False, False, False]
+    config = UnifiedEncoderConfig(size="tiny")
+    where = points(1.0 + 0.02 * random(1, config.input_height, config.input_width), torch.from_numpy(config.intrinsics)[None])
+    torch.manual_seed(0)
+    plane, share = ground_plane(where)
+    assert not is_ground(plane, torch.ones_like(share)).any(), "a flat depth stands upright before the camera"
