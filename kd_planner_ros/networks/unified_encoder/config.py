@@ -112,7 +112,7 @@ class UnifiedEncoderConfig:
         ordered_pose: whether the pose decoder sees the earlier picture of a pair first, also where the source is the later one; the
             published one sees the source first, as does one with ``matching``. It matters where a network learns from video alone.
         rotation_scale: what the pose decoder's rotation is multiplied by; 1: as published. It matters as ``ordered_pose`` does.
-        logit_bound: largest size of the logit of a depth bin; 0: none, as published. It matters as ``ordered_pose`` does.
+        logit_bound: as for ``depth.DepthDecoder``; 0: as published. It matters as ``ordered_pose`` does.
         matching: whether pose, flow and motion mask read a correlation of both pictures (``matching.py``); the paper's do not.
     """
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, layer_norm
 
 from kd_planner_ros.networks.unified_encoder.precision import unrounded
 
@@ -75,6 +75,8 @@ class DisparityHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Disparity [B, 1, h, w]."""
+        if self._bound:
+            x = layer_norm(x.permute(0, 2, 3, 1), x.shape[1:2]).permute(0, 3, 1, 2)
         logits = self.layers(x).permute(0, 2, 3, 1).float()  # bins last: twice as fast; bfloat16 has 3 digits
         with unrounded(x.device.type):
             if self._bound:
@@ -89,8 +91,8 @@ class DepthDecoder(nn.Module):
         channels: of the features.
         widths: at strides 16, 8, 4, 2 and 1 (``Widths.depth``).
         published: the order of operations of the paper's table (``SkipFusion``).
-        bound: largest size of a bin's logit; 0: none. Without one, learning from video puts all of a map into one bin within a hundred
-            steps, and a softmax that says one bin alone has no gradient.
+        bound: largest size of a bin's logit, which is then read from features of mean 0 and deviation 1 a pixel; 0: none. Without one,
+            learning from video puts all of a map into one bin within a hundred steps, and a softmax that does so has no gradient.
     """
 
     def __init__(self, channels: Sequence[int], widths: Sequence[int], published: bool = False, bound: float = 0.0):

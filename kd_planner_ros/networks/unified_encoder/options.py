@@ -33,8 +33,8 @@ class PictureOptions(SectionOptions):
         "help": "what the pose decoder's rotation is multiplied by when it learns from video; 1: as published. Below 1 the camera's "
         "movement is learnt before its turns", "above": 0.0})
     logit_bound: float = field(default=4.0, metadata={
-        "help": "largest size of the logit of a depth bin when it learns from video; 0: none, as published. A softmax that says one bin "
-        "alone has no gradient", "low": 0.0})
+        "help": "largest size of the logit of a depth bin, read from normalised features, when it learns from video; 0: none, as "
+        "published. A softmax that says one bin alone has no gradient", "low": 0.0})
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from kd_planner_ros.networks.training import Stage
 from kd_planner_ros.networks.unified_encoder.loss import COMPOSED, SEGMENTATION, WEIGHTS
 from kd_planner_ros.networks.unified_encoder.match_loss import WEIGHTS as MATCH_WEIGHTS
-from kd_planner_ros.networks.unified_encoder.video_loss import COMPLETE, RAMPED, RIGID
+from kd_planner_ros.networks.unified_encoder.video_loss import COMPLETE, RAMPED, RECORDED, RIGID
 from kd_planner_ros.networks.unified_encoder.video_loss import WEIGHTS as VIDEO_WEIGHTS
 
 ALL_WEIGHTS = {**WEIGHTS, **VIDEO_WEIGHTS, **MATCH_WEIGHTS}
@@ -37,7 +37,9 @@ def paper_stages(first: tuple[str, ...], flow: tuple[str, ...], motion: tuple[st
 
 
 STAGES = paper_stages(("encoder", "depth", "pose", "segmentation", "task"), ("flow",), ("pose", "flow", "motion"))
-WARPED_BY = {STAGES[0].name: RIGID, STAGES[1].name: COMPLETE}
+WARPED_BY = {"recorded motion": RECORDED, STAGES[0].name: RIGID, STAGES[1].name: COMPLETE}
+"""By a stage's name; the first one is for recipes. Pictures are warped by the recorded motion there, and the pose is learnt from it: from
+random weights a depth is found so that a pose can be learnt from."""
 _MODULES = {"segmentation": ("segmentation",), "geometry": ("depth", "ego", "pose", "pair", "flow", "motion"),
             "movers": ("pair", "flow", "motion")}
 """What each of ``model.PARTS`` consists of, in student and teacher."""
@@ -54,5 +56,5 @@ def unread_parts(stage: Stage, own: Mapping[str, float]) -> frozenset[str]:
         return frozenset()
     taught = {name for at in (0.0, 1.0) for name, weight in stage.weights(own, at).items() if weight}
     unread = {"segmentation": not taught & set(SEGMENTATION), "geometry": taught <= set(SEGMENTATION),
-              "movers": WARPED_BY.get(stage.name) == RIGID}
+              "movers": WARPED_BY.get(stage.name) in (RECORDED, RIGID)}
     return frozenset(part for part, quiet in unread.items() if quiet and not any(stage.covers(name) for name in _MODULES[part]))

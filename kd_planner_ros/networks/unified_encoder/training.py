@@ -27,6 +27,7 @@ from kd_planner_ros.networks.unified_encoder.loss import (
     SEGMENTATION,
     SEGMENTATION_SHARE,
     WEIGHTS,
+    pose_losses,
     semantic_loss,
     truth_losses,
     weighted,
@@ -39,7 +40,7 @@ from kd_planner_ros.networks.unified_encoder.processor import UnifiedEncoderProc
 from kd_planner_ros.networks.unified_encoder.segmentation import TASKS, TextBranch, chosen, matching_loss, segmentation_losses
 from kd_planner_ros.networks.unified_encoder.stages import ALL_WEIGHTS, STAGES, WARPED_BY, unread_parts
 from kd_planner_ros.networks.unified_encoder.targets import Earlier, dense_motion, motions, places, segments, untold
-from kd_planner_ros.networks.unified_encoder.video_loss import FINAL, RAMPED, Comparison, video_losses
+from kd_planner_ros.networks.unified_encoder.video_loss import FINAL, RAMPED, RECORDED, Comparison, video_losses
 from kd_planner_ros.networks.unified_encoder.video_loss import WEIGHTS as VIDEO_WEIGHTS
 
 __all__ = ["BACKBONE", "OPTIMISER", "STAGES", "TrainOptions", "UnifiedEncoderTask", "build_task", "config_fields", "section_fields"]
@@ -50,6 +51,9 @@ STEP_NS = 100_000_000
 SHARES = (0.33, 0.66)
 """Limits of the draw between semantic, instance and panoptic segmentation."""
 POSE_TOLERANCE_M = 0.05
+VIDEO_UNIT_M = 44.0
+"""Unit of a network that learns from video: the 0.2 of it that fresh weights say everywhere is the road ahead then. It matters where the
+recorded motion of the camera is read, in metres."""
 DEEPEST_M = 200.0
 """Depth is stored up to here: the sky has 1000 m, and 16 bits are enough for the rest."""
 
@@ -187,7 +191,9 @@ class UnifiedEncoderTask(LearningTask):
             by = FINAL if stage is None else WARPED_BY.get(stage.name, FINAL)
             learns = any(used[name] for name in VIDEO_WEIGHTS)
             compared = Comparison(self.options.sizes, self.options.auto_mask, self.options.guarded)
-            parts = video_losses(outputs, targets["video"], intrinsics, metres, by, compared) if learns else {}
+            recorded = known_motion(targets["pose"]) if by == RECORDED else None
+            parts = video_losses(outputs, targets["video"], intrinsics, metres, by, compared, recorded) if learns else {}
+            parts |= {} if recorded is None else pose_losses({"pose": outputs["pose"][:len(recorded)]}, targets)
             parts |= segmentation() if any(used[name] for name in SEGMENTATION) else {}
         else:
             parts = truth_losses(outputs, targets, intrinsics, metres, used, segmentation)
@@ -253,6 +259,18 @@ class UnifiedEncoderTask(LearningTask):
                 + 1.0 - figures["motion_iou"])
 
 
+def known_motion(pose: Tensor) -> Tensor:
+    """The recorded motions [B, 6].
+
+    Raises:
+        SensorError: one is not known: public pictures have none.
+    """
+    if not pose.isfinite().all():
+        raise SensorError("the recorded motion of the camera in every sample of a stage 'recorded motion'", "pictures without it",
+                          "leave the stage out of the recipe")
+    return pose
+
+
 def _video(arrays: Mapping[str, np.ndarray]) -> Tensor:
     pictures = np.stack([arrays[name] for name in ("before", MAIN, "after")], 1)
     return torch.from_numpy(pictures).permute(0, 1, 4, 2, 3).float() / 255.0
@@ -271,9 +289,9 @@ def section_fields(size: str, options: SectionOptions, camera: CameraSpec | None
 def config_fields(size: str, options: PictureOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """The fields of the section, whether depth is in metres, and whether pictures are compared."""
     metric = options.supervision == "truth"
-    own = {"metric": metric, "matching": options.matching, "ordered_pose": options.ordered_pose,
-           "rotation_scale": 1.0 if metric else options.rotation_scale, "logit_bound": 0.0 if metric else options.logit_bound}
-    return section_fields(size, options, camera, others) | own
+    own = {"metric": metric, "matching": options.matching, "ordered_pose": options.ordered_pose}
+    video = {"rotation_scale": options.rotation_scale, "logit_bound": options.logit_bound, "metres_per_unit": VIDEO_UNIT_M}
+    return section_fields(size, options, camera, others) | own | ({} if metric else video)
 
 
 def build_task(processor: UnifiedEncoderProcessor, options: TrainOptions = TrainOptions()) -> UnifiedEncoderTask:

@@ -19,8 +19,9 @@ WEIGHTS = {"reconstruction": 1.0, "smooth_disparity": 1e-3, "smooth_flow": 1e-3,
            "ground": 0.1}
 RAMPED = ("smooth_flow", "smooth_mask", "consistency", "sparsity")
 """Terms that grow from 0 in the first third of a stage."""
-RIGID, COMPLETE, FINAL = "rigid", "complete", "final"
-"""What pictures are warped by: the camera's motion alone, the complete flow, or the final flow, which the mask puts together."""
+RECORDED, RIGID, COMPLETE, FINAL = "recorded", "rigid", "complete", "final"
+"""What pictures are warped by: the recorded motion of the camera (then the picture before alone, whose motion a sample holds), the motion
+that the network says, the complete flow, or the final flow, which the mask puts together."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +50,21 @@ STEEPEST = 0.3
 
 
 def video_losses(outputs: Mapping[str, Tensor], pictures: Tensor, intrinsics: Tensor, metres: float, by: str = FINAL,
-                 comparison: Comparison = Comparison()) -> dict[str, Tensor]:
+                 comparison: Comparison = Comparison(), recorded: Tensor | None = None) -> dict[str, Tensor]:
     """Every term that ``by`` allows, unweighted, means over scales and sources.
 
     Args:
-        outputs: of the network for a target and two sources; RIGID reads neither flow nor motion.
+        outputs: of the network for a target and two sources; RECORDED and RIGID read neither flow nor motion.
         pictures: before, target and after, RGB in [0, 1], not augmented [B, 3, 3, H, W].
         intrinsics: [B, 3, 3].
         metres: of the outputs' metres to a unit.
-        by: RIGID, COMPLETE or FINAL.
+        by: RECORDED, RIGID, COMPLETE or FINAL.
         comparison: how warped pictures are compared.
+        recorded: motion from the target to the picture before [B, 6], radians and metres; RECORDED alone reads it.
     """
+    if by == RECORDED:
+        assert recorded is not None, "a warp by the recorded motion has one"
+        outputs = {**outputs, "pose": recorded}
     triplet = Triplet(pictures, intrinsics, by, comparison)
     scales = [_scale(outputs, triplet, metres, scale) for scale in SCALES]
     return {name: torch.stack([one[name] for one in scales]).mean() for name in scales[0]}
@@ -71,30 +76,32 @@ class _Size:
     def __init__(self, target: Tensor, sources: Tensor, level: int, auto_mask: bool):
         self._level = level
         self._target, self._sources = self._smaller(target), self._smaller(sources)
+        self._count = len(sources) // len(target)
         self._local = selfsup.local(self._target)
         self._still = self._errors(self._sources) if auto_mask else []
 
     def reconstruction(self, positions: Tensor) -> Tensor:
-        """``selfsup.reconstruction`` of the sources at ``positions`` [2 B, 2, H, W]."""
+        """``selfsup.reconstruction`` of the sources at ``positions`` [S B, 2, H, W]."""
         return selfsup.reconstruction(self._errors(sampled(self._sources, self._smaller(positions).permute(0, 2, 3, 1))), self._still)
 
     def _smaller(self, maps: Tensor) -> Tensor:
         return avg_pool2d(maps, 2 ** self._level) if self._level else maps
 
     def _errors(self, sources: Tensor) -> list[Tensor]:
-        return [selfsup.photometric(one, self._target, self._local) for one in sources.chunk(2)]
+        return [selfsup.photometric(one, self._target, self._local) for one in sources.chunk(self._count)]
 
 
 class Triplet:
     """The target and its sources, and what every scale compares with them."""
 
     def __init__(self, pictures: Tensor, intrinsics: Tensor, by: str, comparison: Comparison):
-        self.target, sources = pictures[:, 1].contiguous(), torch.cat([pictures[:, 0], pictures[:, 2]])
-        self.intrinsics, self.twice, self.by, self.guarded = intrinsics, intrinsics.repeat(2, 1, 1), by, comparison.guarded
+        shown = (0,) if by == RECORDED else (0, 2)
+        self.target, sources, self.count = pictures[:, 1].contiguous(), torch.cat([pictures[:, number] for number in shown]), len(shown)
+        self.intrinsics, self.each, self.by, self.guarded = intrinsics, intrinsics.repeat(self.count, 1, 1), by, comparison.guarded
         self._sizes = [_Size(self.target, sources, level, comparison.auto_mask and by == RIGID) for level in range(comparison.sizes)]
 
     def reconstruction(self, positions: Tensor) -> Tensor:
-        """The mean over sizes of ``selfsup.reconstruction`` of the sources at ``positions`` [2 B, H, W, 2]."""
+        """The mean over sizes of ``selfsup.reconstruction`` of the sources at ``positions`` [S B, H, W, 2]."""
         places = positions.permute(0, 3, 1, 2)
         return torch.stack([size.reconstruction(places) for size in self._sizes]).mean()
 
@@ -105,15 +112,15 @@ def _scale(outputs: Mapping[str, Tensor], triplet: Triplet, metres: float, scale
     own = outputs[f"disparity_{scale}"].float()
     disparity = full_size(own, target.shape)
     where = points(depth_of(disparity)[:, 0], triplet.intrinsics)
-    both = where.repeat(2, 1, 1, 1)
-    rigid = rigid_flow(transform(torch.cat([pose[:, :3], pose[:, 3:] / metres], 1)), both)
+    each = where.repeat(triplet.count, 1, 1, 1)
+    rigid = rigid_flow(transform(torch.cat([pose[:, :3], pose[:, 3:] / metres], 1)), each)
     image = selfsup.resized(target, scale)
     parts = {"smooth_disparity": selfsup.disparity_smoothness(own, image, scale)}
 
     def positions(moved: Tensor) -> Tensor:
-        return projected(both + moved, triplet.twice)
+        return projected(each + moved, triplet.each)
 
-    if by == RIGID:
+    if by in (RECORDED, RIGID):
         return {"reconstruction": triplet.reconstruction(positions(rigid)), **parts}
     flow, logits = outputs[f"flow_{scale}"].float() / metres, outputs[f"motion_{scale}"].float()
     complete = full_size(flow, target.shape)

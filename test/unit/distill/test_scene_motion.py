@@ -58,7 +58,7 @@ def test_coarse_scales_alone_can_be_compared():
 
 def test_a_teacher_of_another_unit_is_scaled_by_depth():
     """It has learnt from video; it answers for two sources, and a student with one hears the first one."""
-    video = UnifiedTeacherConfig(size="tiny", metric=False)
+    video = UnifiedTeacherConfig(size="tiny", metric=False, rotation_scale=0.1, logit_bound=4.0, metres_per_unit=44.0)
     own, other = answers(2), answers(2, factor=3.0)
     student = replace(STUDENT, metric=False)
     assert told(built(student, video), own, other) == pytest.approx(0.0, abs=1e-6)

@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
+from kd_planner_ros.core.errors import SensorError
+from kd_planner_ros.networks.training import Stage
 from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
 from kd_planner_ros.networks.unified_encoder.depth import DisparityHead
 from kd_planner_ros.networks.unified_encoder.geometry import inverted, points, transform
@@ -19,7 +21,16 @@ from kd_planner_ros.networks.unified_encoder.processor import UnifiedEncoderProc
 from kd_planner_ros.networks.unified_encoder.selfsup import above_ground, ground_plane, photometric
 from kd_planner_ros.networks.unified_encoder.stages import STAGES
 from kd_planner_ros.networks.unified_encoder.training import UnifiedEncoderTask
-from kd_planner_ros.networks.unified_encoder.video_loss import FINAL, PUBLISHED, RIGID, Comparison, Triplet, is_ground, video_losses
+from kd_planner_ros.networks.unified_encoder.video_loss import (
+    FINAL,
+    PUBLISHED,
+    RECORDED,
+    RIGID,
+    Comparison,
+    Triplet,
+    is_ground,
+    video_losses,
+)
 from kd_planner_ros.networks.unified_single_scale.config import UnifiedSingleScaleConfig
 from kd_planner_ros.networks.unified_single_scale.model import build_model as build_single
 from kd_planner_ros.networks.unified_teacher.config import UnifiedTeacherConfig
@@ -171,3 +182,37 @@ def test_the_ground_is_a_level_plane_below_the_camera_that_most_points_lie_on():
     torch.manual_seed(0)
     plane, share = ground_plane(where)
     assert not is_ground(plane, torch.ones_like(share)).any(), "a flat depth stands upright before the camera"
+
+
+def test_by_the_recorded_motion_depth_alone_learns_from_the_picture_before():
+    torch.manual_seed(0)
+    outputs, intrinsics = made_up_outputs(), torch.from_numpy(UnifiedEncoderConfig(size="tiny").intrinsics)[None]
+    pictures, pose = random(1, 3, 3, 32, 64), torch.tensor([[0.0, 0.01, 0.0, 0.0, 0.0, -0.5]])
+    parts = video_losses(outputs, pictures, intrinsics, 10.0, RECORDED, recorded=pose)
+    assert set(parts) == {"reconstruction", "smooth_disparity"}
+    parts["reconstruction"].backward()
+    assert outputs["disparity_0"].grad.abs().sum() > 0.0 and outputs["pose"].grad is None
+    said = []
+    for shown, moved in ((pictures, pose), (pictures.clone(), pose), (pictures, 2.0 * pose)):
+        if shown is not pictures:
+            shown[:, 2] = 0.0
+        said.append(float(video_losses(outputs, shown, intrinsics, 10.0, RECORDED, recorded=moved)["reconstruction"].detach()))
+    assert said[0] == said[1] != said[2], "the picture after counts nothing"
+
+
+def test_the_stage_of_recorded_motion_teaches_the_pose_and_refuses_pictures_without_it():
+    config = UnifiedEncoderConfig(size="tiny", metric=False)
+    task = UnifiedEncoderTask(UnifiedEncoderProcessor(config), TrainOptions(supervision="self"))
+    size = config.input_height, config.input_width
+    outputs = {name: one.detach() for name, one in made_up_outputs().items()}
+    targets = {"video": random(1, 3, 3, *size), "depth": torch.ones(1, *size), "pose": torch.zeros(1, 6)}
+    weights = {**task.weights, "class": 0.0, "mask": 0.0, "dice": 0.0, "rotation": 6.0, "translation": 0.25}
+
+    def told(name, targets):
+        return task.loss(outputs, targets, {"task": torch.zeros(1, 8)}, Stage(name, 1.0), weights)
+
+    for name, taught in (("recorded motion", True), (STAGES[0].name, False)):
+        loss = told(name, targets)
+        assert ("rotation" in loss.parts) == taught == ("translation" in loss.parts)
+    with pytest.raises(SensorError, match="recorded motion.*leave the stage out"):
+        told("recorded motion", {**targets, "pose": torch.full((1, 6), np.nan)})

@@ -14,6 +14,9 @@ from kd_planner_ros.distill.methods.scene_motion.config import Config
 from kd_planner_ros.networks.unified_encoder.model import SCALES
 from kd_planner_ros.networks.unified_encoder.selfsup import distillation, unit_ratio
 
+OWN = ("metric", "matching", "ordered_pose", "rotation_scale", "logit_bound", "metres_per_unit")
+"""Fields of the decoders: flow and mask mean the same whatever they are, and lengths are aligned where one network has learnt no metres."""
+
 
 class SceneMotion(Distiller):
     """The student's flow and mask follow the teacher's, over scales.
@@ -56,7 +59,7 @@ def build(context: MethodContext) -> SceneMotion:
         CardError: the teacher sees another picture, or gives one source where the student has two.
     """
     (teacher,), student = context.teachers, context.student
-    if other := [name for name in teacher.differences(student) if name not in ("metric", "matching")]:
+    if other := [name for name in teacher.differences(student) if name not in OWN]:
         raise CardError(f"a teacher with {', '.join(f'{name} {getattr(student, name)}' for name in other)}",
                         f"'{teacher.name}' with {', '.join(f'{name} {getattr(teacher.config, name)}' for name in other)}",
                         "give a teacher for this input and camera, or train the student with the teacher's")
