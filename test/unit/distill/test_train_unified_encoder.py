@@ -207,6 +207,24 @@ def test_pose_flow_and_mask_learn_to_match_and_the_rest_stays(config):
     assert {name for name in before if "matcher" in name or name.split(".")[1] in ("clue", "told", "compare", "mix")} <= moved
 
 
+def test_the_recipe_from_video_begins_with_the_recorded_motion_and_goes_on_without_it(config):
+    drives(config, 1, 1.0)
+    recipe = train_config({"bags": config.bags}, read_recipe(config_folder() / "recipes" / "unified_video.yaml"))
+    assert recipe.options("unified_encoder").supervision == "self" and recipe.size == "nano"
+    learner = learner_of(but(replace(config, stages=recipe.stages), supervision="self", contrast_weight=0.0))
+    assert (learner.model_config.metric, learner.model_config.rotation_scale, learner.model_config.logit_bound) == (False, 0.1, 4.0)
+    samples, heard = Samples(build_shards(find_bags(config.bags), config.cache, learner.task, progress=False)), []
+    for index, stage in enumerate(recipe.stages):
+        learner.begin_stage(index)
+        learner.stage_progress = 0.5
+        before = {name: value.clone() for name, value in learner.model.state_dict().items()}
+        report = learner.step(learner.prepare(samples, np.arange(4), index), index, 1e-3)
+        heard.append({"rotation", "translation"} & set(report))
+        moved = {name.split(".")[0] for name, value in learner.model.state_dict().items() if not torch.equal(value, before[name])}
+        assert moved == {part for part in stage.get("trained", moved) if part != "task"} and all(np.isfinite(list(report.values())))
+    assert heard == [{"rotation", "translation"}, set(), set(), set(), set()]
+
+
 def test_a_loss_of_matching_needs_matching(config):
     drives(config, 1, 1.0)
     stages = ({"name": "motion", "share": 1.0, "trained": ["flow"], "losses": {"match": 1.0}},)
