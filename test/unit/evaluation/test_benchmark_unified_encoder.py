@@ -18,7 +18,7 @@ from kd_planner_ros.evaluation.benchmark.table import build_table
 from kd_planner_ros.evaluation.benchmark.training import TrainingPaths, train_config
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.unified_encoder.stages import WARPED_BY
-from kd_planner_ros.networks.unified_encoder.video_loss import RIGID
+from kd_planner_ros.networks.unified_encoder.video_loss import COMPLETE, FINAL, RECORDED, RIGID
 from kd_planner_ros.runtime.zoo import SEEN
 
 SPEC = find_spec("unified_encoder")
@@ -48,7 +48,10 @@ def test_the_stages_name_modules_and_losses_that_there_are():
         for stage in stages_of(config_of(model)):
             assert set(stage.prefixes()) <= parts[model.network], (model.name, stage.trained)
             if model.label in ("shared", "multi_scale"):
-                assert WARPED_BY[stage.name] == RIGID and {"flow", "motion"}.isdisjoint(stage.trained)
+                assert {"flow", "motion"}.isdisjoint(stage.trained)
+        by = [WARPED_BY.get(stage.name, FINAL) for stage in stages_of(config_of(model))]
+        assert by == {"shared": [RECORDED, RIGID], "multi_scale": [RECORDED, RIGID], "segmentation": [FINAL]}.get(
+            model.label, [RECORDED, RIGID, COMPLETE, FINAL, FINAL]), model.name
 
 
 def test_a_row_has_no_figure_of_what_its_stages_never_train():
