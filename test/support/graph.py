@@ -2,10 +2,8 @@
 
 import gc
 import os
-import queue
 import threading
 import time
-from concurrent.futures import Future
 
 import pytest
 from support.domains import claim_domain
@@ -24,7 +22,7 @@ class Graph:
 
         self.context = context
         self.node = rclpy.create_node("tester", context=context, namespace="/carla/ego_vehicle")
-        self._running, self._work = [], {}
+        self._running = []
         self.spin_in_thread(self.node)
 
     def spin_in_thread(self, node):
@@ -33,13 +31,11 @@ class Graph:
 
         executor = SingleThreadedExecutor(context=self.context)
         executor.add_node(node)
-        stop, self._work[node] = threading.Event(), queue.SimpleQueue()
+        stop = threading.Event()
 
         def spin():
             while not stop.is_set():
                 executor.spin_once(timeout_sec=0.05)
-                while not self._work[node].empty():
-                    self._work[node].get()()
 
         thread = threading.Thread(target=spin, daemon=True)
         thread.start()
@@ -48,16 +44,10 @@ class Graph:
 
     def between_callbacks(self, node, work):
         """What ``work()`` gives back, called in the thread that spins ``node``, as a service of the node is: never inside a callback."""
-        answer = Future()
-
-        def run():
-            try:
-                answer.set_result(work())
-            except BaseException as error:  # noqa: BLE001  the test's thread raises it
-                answer.set_exception(error)
-
-        self._work[node].put(run)
-        return answer.result(30.0)
+        executor = next(executor for one, executor, *_ in self._running if one is node)
+        task = executor.create_task(work)
+        assert wait_for(task.done), "the thread of the node is stuck"
+        return task.result()
 
     def stop_spinning(self, node):
         """Let ``node`` lie still, so that a test may close or destroy it itself."""

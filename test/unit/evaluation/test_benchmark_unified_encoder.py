@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from support.bags import write_bag
 from support.networks import smallest
 
@@ -19,6 +20,7 @@ from kd_planner_ros.evaluation.benchmark.training import TrainingPaths, train_co
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.networks.unified_encoder.stages import WARPED_BY
 from kd_planner_ros.networks.unified_encoder.video_loss import COMPLETE, FINAL, RECORDED, RIGID
+from kd_planner_ros.runtime.paths import config_folder
 from kd_planner_ros.runtime.zoo import SEEN
 
 SPEC = find_spec("unified_encoder")
@@ -52,6 +54,12 @@ def test_the_stages_name_modules_and_losses_that_there_are():
         by = [WARPED_BY.get(stage.name, FINAL) for stage in stages_of(config_of(model))]
         assert by == {"shared": [RECORDED, RIGID], "multi_scale": [RECORDED, RIGID], "segmentation": [FINAL]}.get(
             model.label, [RECORDED, RIGID, COMPLETE, FINAL, FINAL]), model.name
+
+
+def test_the_recipe_from_video_has_the_stages_of_its_row():
+    recipe = yaml.safe_load((config_folder() / "recipes" / "unified_video.yaml").read_text())["stages"]
+    row = json.loads(json.dumps(config_of(RECIPE["flow_mask_1"]).stages))
+    assert recipe == [{key: value for key, value in stage.items() if key != "method"} for stage in row]
 
 
 def test_a_row_has_no_figure_of_what_its_stages_never_train():
