@@ -25,6 +25,7 @@ from kd_planner_ros.runtime.zoo import SEEN
 
 SPEC = find_spec("unified_encoder")
 RECIPE, PAPER = read_recipe(SPEC), read_paper(SPEC)
+TAUGHT = read_recipe(SPEC, config_folder() / "benchmarks" / "unified_encoder" / "labels.yaml")
 
 
 def config_of(model):
@@ -33,7 +34,8 @@ def config_of(model):
 
 def test_each_row_of_the_tables_is_trained_with_two_seeds():
     labels = [model.label for model in RECIPE.values()]
-    assert list(SPEC.labels) == list(dict.fromkeys(labels)) and all(labels.count(label) == 2 for label in SPEC.labels)
+    assert list(SPEC.labels) == list(dict.fromkeys([*labels, *(model.label for model in TAUGHT.values())]))
+    assert all(labels.count(label) == 2 for label in labels)
     for model in RECIPE.values():
         own = config_of(model).sections[model.network]
         assert (own["supervision"], own["input_height"], own["input_width"]) == ("self", 64, 192), model.name
@@ -54,6 +56,15 @@ def test_the_stages_name_modules_and_losses_that_there_are():
         by = [WARPED_BY.get(stage.name, FINAL) for stage in stages_of(config_of(model))]
         assert by == {"shared": [RECORDED, RIGID], "multi_scale": [RECORDED, RIGID], "segmentation": [FINAL]}.get(
             model.label, [RECORDED, RIGID, COMPLETE, FINAL, FINAL]), model.name
+
+
+def test_labels_with_and_without_the_teacher_differ_in_the_teacher_alone():
+    for seed in (1, 2):
+        exact, taught = (config_of(TAUGHT[f"{kind}_{seed}"]) for kind in ("exact", "taught"))
+        assert (exact.method, taught.method, Path(taught.teacher).name) == ("imitation", "scene_motion", "labels_teacher")
+        alike = ("seed", "batch", "epochs", "lr", "schedule", "ema", "precision", "warm_start", "stages")
+        assert all(getattr(exact, name) == getattr(taught, name) for name in alike)
+        assert exact.seed == seed and exact.sections["unified_encoder"] == taught.sections["unified_encoder"]
 
 
 def test_the_recipe_from_video_has_the_stages_of_its_row():
