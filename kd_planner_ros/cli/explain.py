@@ -16,7 +16,7 @@ examples:
 Of a planner with candidates (DistillDrive) it draws plan_N.png: its map lines, road users with forecasts, candidates by score and plan,
 over the camera and from above, and with --teacher those of another planner beside. Every frame before is planned too.
 
-Of a perceiver it draws a strip a frame (strip_N.png): input, panoptic, instances, classes, depth, motion, independent flow.
+Of a perceiver it draws a strip a frame (strip_N.png): input, panoptic, instances, classes, depth, motion, independent flow, flow.
 
 Of TCP and InterFuser it is for models trained with PlanKD (kd-planner train --method plankd). For each frame it draws the attention that
 the waypoints get over the bird's-eye scene (attention_N.png), and the parts of the camera picture that the planning states are read from

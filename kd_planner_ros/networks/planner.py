@@ -87,12 +87,15 @@ class Perceiver(Model):
         due: names of the parts that run on the next frames; None: all. A perceiver of one part does not read it.
         made_of: output -> the parts that it is made of, where they are several, its own first: it is absent from a frame for which one of
             them did not run.
+        cut_by: part whose output another part cuts -> (that other part, what it cuts out). It is given uncut for a frame for which the
+            other one did not run.
     """
 
     role = PERCEIVER
     parts: tuple[Part, ...] = WHOLE
     due: Collection[str] | None = None
     made_of: Mapping[str, tuple[str, ...]] = {}
+    cut_by: Mapping[str, tuple[str, str]] = {}
 
     @abstractmethod
     def perceive(self, frame: Frame) -> Perception:
@@ -107,10 +110,12 @@ class Perceiver(Model):
 class Processor(ABC, Generic[Out]):
     """The border between records and tensors; one implementation serves node, trainer and evaluator.
 
-    ``Out`` is Plan for a planner's network and Perception for a perceiver's. ``made_of`` is a perceiver's (``Perceiver.made_of``).
+    ``Out`` is Plan for a planner's network and Perception for a perceiver's. ``made_of`` and ``cut_by`` are a
+    perceiver's.
     """
 
     made_of: Mapping[str, tuple[str, ...]] = {}
+    cut_by: Mapping[str, tuple[str, str]] = {}
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)

@@ -25,7 +25,7 @@ class NetworkPerceiver(NetworkModel[Perception], Perceiver):
     def __init__(self, name: str, config: Any, processor: Processor[Perception], engine: Engine, card: ModelCard,
                  parts: Sequence[Part] = WHOLE):
         super().__init__(name, config, processor, engine, card)
-        self.parts, self.made_of = tuple(parts), processor.made_of
+        self.parts, self.made_of, self.cut_by = tuple(parts), processor.made_of, processor.cut_by
 
     def perceive(self, frame: Frame) -> Perception:
         """What is seen in ``frame``, with the time from its pixels to its outputs in ``inference_ms`` and of each step in ``spent_ms``.

@@ -15,7 +15,7 @@ from kd_planner_ros.networks.planner import Perceiver
 
 def write_strips(perceiver: Perceiver, bag: Path, out: Path, frames: tuple[int, ...], stamps_s: tuple[float, ...],
                  cameras: tuple[str, ...] = (), role_name: str = "") -> list[dict[str, Any]]:
-    """Write ``strip_N.png`` for each wanted picture of the recording: input, panoptic, instances, classes, depth, motion, independent flow.
+    """Write ``strip_N.png`` for each wanted picture of the recording: the picture and the outputs in the order of ``strip_panels``.
     ``frames`` are counted from 0; the picture before each is looked at too, for what moves.
 
     Raises:

@@ -52,6 +52,7 @@ class UnifiedEncoderProcessor(Processor[Perception]):
     """
 
     made_of = {"independent_flow": ("flow", "motion", "pose", "depth"), "moving": ("motion", "segmentation")}
+    cut_by = {"depth": ("segmentation", "the sky")}
 
     def __init__(self, config: UnifiedEncoderConfig):
         self.config = config

@@ -123,10 +123,15 @@ def text_ids(classes: Sequence[int], task: str, prompts: int, length: int) -> Te
 
 
 class TextBranch(nn.Module):
-    """OneFormer's text mapper and the temperature of the contrast between object queries and texts. It is not shipped."""
+    """OneFormer's text mapper and the temperature of the contrast between object queries and texts. It is not shipped.
 
-    def __init__(self, widths: Widths):
+    Args:
+        things: which classes are road users [classes]: the texts of the task ``instance`` name no others.
+    """
+
+    def __init__(self, widths: Widths, things: Sequence[bool]):
         super().__init__()
+        self._things = tuple(things)
         modelling, config = oneformer(widths)
         self.text = modelling.OneFormerModel(config).text_mapper  # the whole model draws the first weights
         self.scale = nn.Parameter(torch.tensor(1.0 / 0.07).log())
@@ -136,7 +141,8 @@ class TextBranch(nn.Module):
     def forward(self, object_queries: Tensor, classes: Sequence[Sequence[int]], tasks: Sequence[str]) -> Tensor:
         """The symmetric contrastive loss of ``object_queries`` [B, Q, C] with texts on the ``classes`` and ``tasks`` of the samples.
         It is 0 for one sample."""
-        ids = torch.stack([text_ids(one, task, self.prompts, self.length) for one, task in zip(classes, tasks, strict=True)])
+        named = [[kind for kind in one if task != "instance" or self._things[kind]] for one, task in zip(classes, tasks, strict=True)]
+        ids = torch.stack([text_ids(one, task, self.prompts, self.length) for one, task in zip(named, tasks, strict=True)])
         texts = self.text(ids.to(object_queries.device))
         seen, told = (nn.functional.normalize(one.float().flatten(1), dim=-1) for one in (object_queries, texts))
         logits = seen @ told.T * self.scale.exp().clamp(max=100.0)

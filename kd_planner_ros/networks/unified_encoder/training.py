@@ -223,7 +223,7 @@ class UnifiedEncoderTask(LearningTask):
         """The text branch; it is not shipped. Exact labels teach the encoder through the target picture alone."""
         self._model = model
         setattr(model, "learns_from_sources", self._video)  # noqa: B010 - torch's modules type their attributes as tensors
-        self._text = TextBranch(self.processor.config.widths) if self.options.contrast_weight else None
+        self._text = TextBranch(self.processor.config.widths, self.processor.things.tolist()) if self.options.contrast_weight else None
         return self._text
 
     def auxiliary_losses(self, outputs: Mapping[str, Tensor], batch: Any) -> dict[str, tuple[float, Tensor]]:

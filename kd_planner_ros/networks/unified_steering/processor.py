@@ -22,7 +22,7 @@ class UnifiedSteeringProcessor(Processor[Perception]):
     """What the unified encoder sees, and the number ``steer`` in shares of full lock: NaN until the 16 pictures of its window are
     real."""
 
-    made_of = UnifiedEncoderProcessor.made_of
+    made_of, cut_by = UnifiedEncoderProcessor.made_of, UnifiedEncoderProcessor.cut_by
 
     def __init__(self, config: UnifiedSteeringConfig):
         self.config = config

@@ -28,7 +28,7 @@ from kd_planner_ros.wire.codec.motion import Mount
 from kd_planner_ros.wire.codec.pictures import camera_of
 
 PATIENT_FRAMES = 20
-"""Pictures without a camera_info after which its absence is told."""
+"""Pictures without a camera_info after which its absence is told; pictures after which a change of it is told no longer."""
 
 
 class CalibrationInputs:
@@ -51,6 +51,7 @@ class CalibrationInputs:
         self._frames: dict[str, Pose] = {**{spec.id: optical(spec.pose) for spec in rig.cameras},
                                          **{spec.id: spec.pose for spec in rig.lidars}}
         self._mounts: dict[str, Pose] = {}
+        self._changed: dict[str, int] = {}
         self._subscriptions = []
         if getattr(adapter, "trusts_camera_info", True):
             self._subscriptions += [self._port(CameraInfo, f"{spec.id}/camera_info", self._info_callback(spec, replaces), SENSOR_IN)
@@ -73,6 +74,9 @@ class CalibrationInputs:
                 raise SensorError(f"camera_info of {size[0]}x{size[1]} pixels, as the pictures of camera '{name}'", f"{told[0]}x{told[1]}",
                                   "let the camera's driver or the node that scales its pictures send the camera_info that belongs to them")
         self._frames_seen += 1
+        for name in [one for one, frame in self._changed.items() if self._frames_seen - frame >= PATIENT_FRAMES]:
+            self._changed = {other: frame for other, frame in self._changed.items() if other != name}
+            self._health.clear(f"change of {name}")
         if self._replaces and self._subscriptions and self._frames_seen == PATIENT_FRAMES:
             for name in (one for one, text in self._seen.items() if not text):
                 self._health.set(f"camera_info of {name}", WARN, f"sensor {name}: no message on "
@@ -117,6 +121,7 @@ class CalibrationInputs:
         """A pair of pictures through two lenses is none: the model begins anew."""
         self._health.set(f"change of {sensor}", WARN, f"sensor {sensor}: camera_info changed while the node runs, to {message.width}x"
                          f"{message.height} pixels and focal lengths {message.k[0]:.1f} and {message.k[4]:.1f} px; the model began anew")
+        self._changed = {**self._changed, sensor: self._frames_seen}
         self._on_change()
 
     def _take_static(self, message: Any) -> None:

@@ -69,12 +69,20 @@ class RateDividers:
         for name, (own, *others) in self._perceiver.made_of.items():
             if own not in blocked and rates.get(own) and (off := tuple(one for one in others if one in blocked or not rates.get(one, 1))):
                 found[f"'{name}' is not given"] = off
-        if not found:
+        told = [f"{what}: it needs {' and '.join(needs)}, switched off by {', '.join(PREFIX + one for one in needs)} 0"
+                for what, needs in found.items()]
+        told += [f"'{name}' holds {what} as well: it needs {other} on each of its own frames, and {PREFIX}{other} is {rates.get(other, 1)}"
+                 for name, (other, what) in self._perceiver.cut_by.items() if self._uncut(name, other)]
+        if told:
+            self._health.set("rate_divider", WARN, "; ".join(told))
+        else:
             self._health.clear("rate_divider")
-            return
-        self._health.set("rate_divider", WARN, "; ".join(
-            f"{what}: it needs {' and '.join(needs)}, switched off by {', '.join(PREFIX + one for one in needs)} 0"
-            for what, needs in found.items()))
+
+    def _uncut(self, name: str, other: str) -> bool:
+        """Whether there are frames with the part ``name`` and without ``other``."""
+        blocked, rates = self.schedule.blocked(), self.schedule.rates
+        runs = {one: rates.get(one, 0) if one not in blocked else 0 for one in (name, other)}
+        return bool(runs[name]) and (not runs[other] or runs[name] % runs[other] != 0)
 
     def perceive(self, frame: Frame) -> Perception:
         """What the parts that are due see in ``frame``; nothing where none is.

@@ -66,6 +66,18 @@ def test_every_kind_of_output_arrives_exactly(graph, monkeypatch):
     assert infos[1].k[0] == pytest.approx(CAMERA.focal_px / 4)
 
 
+@pytest.mark.parametrize("given, loaded, text", [
+    ({"model": "eye"}, ["eye"], ""), ({"perceiver": "eye"}, ["eye"], ""), ({"model": "eye", "perceiver": "eye"}, ["eye"], ""),
+    ({"model": "eye", "perceiver": "ear"}, [], "one of the parameters model and perceiver, or both alike; got 'eye' and 'ear'")])
+def test_the_model_has_two_names(graph, monkeypatch, given, loaded, text):
+    """``model``, as nodes of detectors have it, and ``perceiver`` beside ``planner``."""
+    asked = []
+    monkeypatch.setattr(perception_node, "load", lambda name, *a, **k: asked.append(name) or FakePerceiver())
+    node = graph.start(perception_node.PerceptionNode, given)
+    assert autostart(node) == bool(loaded) and asked == loaded
+    assert text in str(node.health.worst)
+
+
 def test_a_remapped_camera_keeps_its_own_frame(graph, monkeypatch):
     """A world that mounts the camera under another name: what is made of its pictures stands in its frame, not in the planner's."""
     eye, source, depths = FakePerceiver(), Source(graph, camera="perception_front"), collect(graph, Image, "perception/depth")

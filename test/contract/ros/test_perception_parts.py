@@ -38,6 +38,7 @@ class InParts(FakePerceiver):
 
     parts = PARTS
     made_of = {"shift": ("flow", "depth")}
+    cut_by = {"depth": ("pose", "what stands")}
 
     def perceive(self, frame):
         seen = super().perceive(frame)
@@ -64,6 +65,11 @@ def test_parts_are_switched_while_the_node_runs(graph, monkeypatch):
     assert wait_for(lambda: len(spent) >= 4) and min(one.data for one in spent) > 0.0 and float(node._values()["overhead p50 ms"]) > 0.0
     assert node._values()["depth ms"] == "1.0" and node._values()["rate_divider.depth"] == 2
 
+    uncut = "'depth' holds what stands as well: it needs pose on each of its own frames, and rate_divider.pose is "
+    for pose, told in ((2, None), (1, None), (4, uncut + "4"), (3, uncut + "3"), (1, None)):
+        assert put("pose", pose).successful and node.health.get("rate_divider") == told, "depth runs on every second frame"
+    assert put("flow", 0).successful and put("pose", 0).successful and node.health.get("rate_divider") == uncut + "0"
+    assert put("pose", 1).successful and put("flow", 1).successful
     assert put("depth", 0).successful and put("flow", 2).successful
     assert node.health.get("rate_divider") == "'shift' is not given: it needs depth, switched off by rate_divider.depth 0"
     play(source, eye, range(8, 16))
@@ -321,3 +327,10 @@ def test_bad_input_is_named_and_nothing_is_made_up(graph, seer, monkeypatch):
     show()
     assert wait_for(lambda: "a field of view of 100 degrees" in (health.get("perceiver") or ""))
     assert not infos or all(one.width == 64 for one in infos)
+    source.tell()
+    assert wait_for(lambda: "focal lengths 55.4" not in health.get("change of front"))
+    seen = inference.results + inference.faults
+    while inference.results + inference.faults < seen + 20:
+        show()
+    assert health.get("perceiver") is None
+    assert wait_for(lambda: health.get("change of front") is None), "20 pictures later the change is the past"

@@ -76,6 +76,15 @@ def test_the_shipped_defaults_each_get_the_camera_that_they_declare(tmp_path):
     assert {"front", "perception_front"} <= {one["id"] for one in sensors}
 
 
+def test_a_perceiver_that_drives_and_one_beside_it_are_named_by_their_network(tmp_path):
+    """``planner:=unified_encoder`` is the driver that is built on it, ``perceiver:=unified_encoder`` the perceiver."""
+    answer, nodes = drive(tmp_path / "a", "planner:=unified_encoder", "perception:=true", "perceiver:=unified_encoder")
+    assert {"planner", "perception", "controller"} <= set(nodes)
+    assert (nodes["planner"]["planner"], nodes["perception"]["perceiver"]) == ("unified_driver_nano", "unified_nano")
+    sensors = json.loads((tmp_path / "a" / "sensors.json").read_text())["objects"][0]["sensors"]
+    assert [one["id"] for one in sensors if one["id"].endswith("front")] == ["front"], "both look through one camera"
+
+
 def test_roadside_stations_are_heard_through_a_gateway(tmp_path):
     _, nodes = drive(tmp_path / "a", "v2x:=true", f"run_dir:={tmp_path / 'run'}")
     assert list(nodes) == ["planner", "controller", "v2x_gateway", "v2x_station", "world"]

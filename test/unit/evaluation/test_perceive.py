@@ -22,7 +22,7 @@ from kd_planner_ros.evaluation.perceive.files import write_outputs
 from kd_planner_ros.evaluation.perceive.recorded import put_perception
 from kd_planner_ros.evaluation.perceive.run import summary
 from kd_planner_ros.evaluation.perceive.unseen import without_unseen
-from kd_planner_ros.imaging.dense_strip import UNKNOWN, strip_panels
+from kd_planner_ros.imaging.dense_strip import ORDER, UNKNOWN, strip_panels
 from kd_planner_ros.imaging.fit_camera import fitted
 
 
@@ -172,6 +172,9 @@ def test_the_strip_has_the_order_of_the_figure_and_shows_what_is_unknown():
                "panoptic": DenseOutput("ids", np.zeros((4, 8), np.int32)), "other": DenseOutput("probability", depth / 10)}
     panels = strip_panels(noise(8, 16), outputs)
     assert [caption for caption, _ in panels] == ["input", "panoptic", "depth", "other"]
+    every = {name: DenseOutput("probability", depth / 10) for name in reversed(ORDER)}
+    assert [caption for caption, _ in strip_panels(noise(8, 16), every)] == [
+        "input", "panoptic", "instances", "classes", "depth", "motion", "independent flow", "flow"]
     assert (panels[2][1][:2] == UNKNOWN).all() and (panels[2][1][2:] != UNKNOWN).any() and panels[0][1].shape == (4, 8, 3)
 
 

@@ -11,6 +11,7 @@ from support.unified import TINY
 from torch.utils.flop_counter import FlopCounterMode
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.networks.unified_encoder import segmentation
 from kd_planner_ros.networks.unified_encoder.config import CITYSCAPES, VOID, WORLD, UnifiedEncoderConfig, class_of_tag, named, things
 from kd_planner_ros.networks.unified_encoder.depth import DepthDecoder, depth_of
 from kd_planner_ros.networks.unified_encoder.model import BEFORE, FEATURES, INPUTS, OUTPUTS, build_model, example_inputs, feature_shapes
@@ -51,7 +52,7 @@ def test_parameters_of_the_full_size_are_those_of_the_table(full):
     found = {name: count_parameters(part) / 1e6 for name, part in parts.items()}
     found["queries and task"] = (count_parameters(seg.queries) + count_parameters(seg.task)) / 1e6
     with torch.device("meta"):
-        found["text"] = count_parameters(TextBranch(UnifiedEncoderConfig(size="full").widths)) / 1e6
+        found["text"] = count_parameters(TextBranch(UnifiedEncoderConfig(size="full").widths, ())) / 1e6
     assert found == pytest.approx({"encoder": 27.52, "pixels": 5.42, "queries and task": 17.76, "text": 17.54, "depth": 12.91,
                                    "pose": 15.42, "flow": 56.74, "motion": 56.67}, rel=0.01)
 
@@ -102,6 +103,17 @@ def test_shapes(height, width):
         size = (height >> scale, width >> scale)
         assert found[f"disparity_{scale}"].shape == (2, 1, *size)
         assert found[f"flow_{scale}"].shape == (2, 3, *size) and found[f"motion_{scale}"].shape == (2, 1, *size)
+
+
+def test_the_full_size_has_swin_ts_maps():
+    """Swin-T on 192x640: 96, 192, 384 and 768 channels at strides 4 to 32, from the published table."""
+    config = UnifiedEncoderConfig(size="full", input_height=192, input_width=640)
+    with torch.device("meta"):
+        model = build_model(config).to("meta").eval()
+    with torch.no_grad():
+        found = model(**{name: one.to("meta") for name, one in example_inputs(config).items()})
+    assert [tuple(found[name].shape) for name in FEATURES] == [(1, 96, 48, 160), (1, 192, 24, 80), (1, 384, 12, 40), (1, 768, 6, 20)]
+    assert found["disparity_3"].shape == (1, 1, 24, 80) and found["mask_logits"].shape[-2:] == (48, 160)
 
 
 def test_features_of_the_frame_before_give_what_two_frames_give(tiny):
@@ -212,9 +224,16 @@ def test_task_and_text_ids():
     assert (texts.gather(1, texts.argmax(1, keepdim=True))[:, 0] == 63).all()
 
 
+def test_texts_of_the_task_instance_name_road_users_alone(monkeypatch):
+    text, named = TextBranch(TINY.widths, (False, True, False)), []
+    monkeypatch.setattr(segmentation, "text_ids", lambda classes, task, *a: named.append(list(classes)) or text_ids(classes, task, *a))
+    text(torch.randn(3, 16, 64), [[0, 1], [0, 1, 2], [0, 2]], ["panoptic", "instance", "instance"])
+    assert named == [[0, 1], [1], []]
+
+
 def test_contrast_needs_two_samples():
     torch.manual_seed(0)
-    text = TextBranch(TINY.widths)
+    text = TextBranch(TINY.widths, (False, False, True, True))
     queries = torch.randn(3, 16, 64)
     assert float(text(queries, [[0], [1, 2], [3]], ["panoptic"] * 3).detach()) > 0.0
     assert float(text(queries[:1], [[0]], ["panoptic"]).detach()) == 0.0

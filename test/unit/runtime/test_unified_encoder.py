@@ -13,6 +13,7 @@ from support.unified import STEP_NS, frame
 
 from kd_planner_ros.core.errors import CardError
 from kd_planner_ros.networks.registry import find_network
+from kd_planner_ros.networks.unified_encoder.steering import WINDOW
 from kd_planner_ros.runtime import load
 from kd_planner_ros.runtime.bench import in_turn
 from kd_planner_ros.runtime.bench_parts import bench_parts
@@ -36,6 +37,10 @@ def models(tmp_path_factory):
     save_model(folder / "seer", "unified_encoder", config, network.build_model(config).state_dict())
     matching = replace(config, matching=True)
     save_model(folder / "matching", "unified_encoder", matching, awake(network.build_model(matching)).state_dict())
+    steering = find_network("unified_steering")
+    alike = "size", "input_height", "input_width", "camera_width", "camera_height"
+    own = steering.config({name: getattr(config, name) for name in alike})
+    save_model(folder / "steers", "unified_steering", own, steering.build_model(own).state_dict())
     return folder
 
 
@@ -132,8 +137,8 @@ def kept(models, own_cache):
     return perceiver, load._cache_path(perceiver.card, NETWORK, "parts")
 
 
-def sees(perceiver):
-    return [arrays(perceiver.perceive(frame(stamp, stamp, perceiver.config))) for stamp in (STEP_NS, 2 * STEP_NS)]
+def sees(perceiver, frames=2):
+    return [arrays(perceiver.perceive(frame(number * STEP_NS, number, perceiver.config))) for number in range(1, frames + 1)]
 
 
 def refuse(*_):
@@ -160,10 +165,13 @@ def test_the_second_start_sees_the_same_without_the_network(models, kept, monkey
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
-def test_matching_runs_on_every_engine(models, own_cache, engine):
-    """The engines of its parts are compared with torch as they are loaded; here the whole of two frames is."""
+@pytest.mark.parametrize("name, frames", [("seer", 2), ("matching", 2), ("steers", WINDOW)])
+def test_every_output_is_torchs_on_every_engine(models, own_cache, engine, name, frames):
+    """The engines of its parts are compared with torch as they are loaded; here whole frames are, until everything is ready."""
     pytest.importorskip(engine, reason=f"{engine} is not installed: pip install {engine}")
-    found, right = (sees(load_perceiver("matching", engine=one, models_dir=models)) for one in (engine, "torch"))
+    found, right = (sees(load_perceiver(name, engine=one, models_dir=models), frames) for one in (engine, "torch"))
+    last = right[-1]
+    assert np.isfinite(last["forward_mps"]) and ("steer" in last) == (name == "steers") and np.isfinite(last.get("steer", 0.0))
     for ours, theirs in zip(found, right, strict=True):
         assert ours.keys() == theirs.keys()
         for name, array in ours.items():
