@@ -118,12 +118,14 @@ class MapLines:
         return len(self.points)
 
 
+PER_CLASS = 1000
+"""Id of a segment or an instance: (class + 1) * 1000 + its number within the class, from 0; 0 is none."""
 DENSE_KINDS: Mapping[str, tuple[tuple[str, ...], int]] = {
     "depth": (("f4",), 2), "classes": (("u1",), 2), "ids": (("i4",), 2), "mask": (("u1", "b1"), 2), "flow": (("f4",), 3),
     "probability": (("f4",), 2),
 }
 """Kind of a dense output -> (element types, dimensions): depth [H, W] in metres, NaN unknown; classes [H, W] class ids, 255 unknown; ids
-[H, W] of instances or panoptic segments, (class + 1) * 1000 + number within the class, 0 none; mask [H, W]; flow [H, W, 3], where each
+[H, W] of instances or panoptic segments (``PER_CLASS``), 0 none; mask [H, W]; flow [H, W, 3], where each
 point was at the frame before minus where it is, in metres along the camera's axes now (x right, y down, z forward); probability [H, W] in
 [0, 1]."""
 
@@ -195,6 +197,11 @@ class DenseOutput:
         fits = self.array.dtype.str.lstrip("<|=>") in types and len(shape) == dimensions and (dimensions == 2 or shape[2] == 3)
         _require(fits, f"{' or '.join(types)} [H, W{', 3' if dimensions == 3 else ''}] for {self.kind}",
                  f"{self.array.dtype} {list(shape)}")
+
+    @property
+    def names(self) -> dict[int, str]:
+        """The name of each class by its id: what the topic ``OUTPUT/labels`` and ``perceive.json`` say."""
+        return dict(enumerate(self.labels))
 
 
 TWIST = ("forward_mps", "left_mps", "yaw_rate_rps")

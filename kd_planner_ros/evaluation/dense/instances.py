@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from kd_planner_ros.core.outputs import InstanceMasks
+from kd_planner_ros.core.outputs import PER_CLASS, InstanceMasks
 from kd_planner_ros.evaluation.dense.measure import Baseline, Counts, Measure, known_mean
-from kd_planner_ros.evaluation.dense.segments import PER_CLASS, Segments, found_segments, overlaps, true_segments
+from kd_planner_ros.evaluation.dense.segments import Segments, found_segments, overlaps, true_segments
 from kd_planner_ros.evaluation.dense.vocabulary import IGNORED, Classes
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)

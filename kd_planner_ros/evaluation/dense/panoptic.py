@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from kd_planner_ros.core.outputs import PER_CLASS
 from kd_planner_ros.evaluation.dense.classes import RowClass
 from kd_planner_ros.evaluation.dense.measure import Baseline, Counts, Measure, known_mean
-from kd_planner_ros.evaluation.dense.segments import PER_CLASS, found_segments, merged_stuff, overlaps, true_segments
+from kd_planner_ros.evaluation.dense.segments import found_segments, merged_stuff, overlaps, true_segments
 from kd_planner_ros.evaluation.dense.vocabulary import IGNORED, Classes
 
 MATCH = 0.5

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kd_planner_ros.core.outputs import PER_CLASS
 from kd_planner_ros.evaluation.dense.vocabulary import IGNORED, Classes
 
-PER_CLASS = 1000
-"""Id of a network's segment: (class + 1) * 1000 + number of the segment within its class; 0 is no segment."""
 _TABLE = 4_000_000
 """Ids up to this are found by a table, larger ones by sorting."""
 

@@ -24,7 +24,7 @@ def put_perception(bag: BagWriter, seen: Perception, first: bool) -> None:
         channel = f"dense_{output.kind}"
         topic = find_channel(channel).topic.format(role=topics.role_name, sensor=name)
         if first and output.labels and output.kind == "classes":
-            text = make("std_msgs/msg/String", data=json.dumps(dict(enumerate(output.labels))))
+            text = make("std_msgs/msg/String", data=json.dumps(output.names))
             bag.write(f"{topic}/labels", "std_msgs/msg/String", text, stamp, latched=True)
         if output.kind != "mask" or name not in seen.unknown:
             bag.write(topic, IMAGE, find_channel(channel).encode(make, output, stamp, topics.frame(seen.camera)), stamp)

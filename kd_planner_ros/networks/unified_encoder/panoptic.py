@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from kd_planner_ros.core.outputs import InstanceMasks
+from kd_planner_ros.core.outputs import PER_CLASS, InstanceMasks
 
 SCORE = 0.8
 """A query whose best class has less is no segment."""
@@ -15,8 +15,6 @@ KEPT = 0.8
 """A segment that keeps less than this share of its own mask is dropped."""
 MOST = 150
 """Instances of one picture: the pairs of a query and a class with the highest scores."""
-PER_CLASS = 1000
-"""Panoptic id: (class + 1) * 1000 + number of the segment within its class, from 0; 0 is no segment."""
 
 
 def semantic(class_logits: Tensor, mask_logits: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ class PerceptionOutputs:
         for name, output in first.outputs.items():
             if output.labels:
                 self._labels.append(advertise(node, String, f"perception/{name}/labels", LATCHED))
-                self._labels[-1].publish(String(data=json.dumps(dict(enumerate(output.labels)))))
+                self._labels[-1].publish(String(data=json.dumps(output.names)))
                 self._label_infos.append(ForeignPort(node, "label_info", LATCHED, topic=f"perception/{name}/label_info"))
                 self._label_infos[-1].publish(output.labels, 0, adapter.frame_id(first.camera), latched=True)
 
