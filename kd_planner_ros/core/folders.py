@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
 from kd_planner_ros.core.errors import ConfigError
+from kd_planner_ros.core.files import writing
 
 RUN = "run.json"
 """The file that every drive writes to its folder first (``evaluation/run_folder.py``)."""
@@ -23,17 +25,40 @@ def require_free(folder: Path, kind: str) -> None:
 
 
 def require_undriven(folder: Path, option: str, leavings: Collection[str] = ()) -> None:
-    """Refuse a folder that holds a drive, as ``ros2 bag record -o`` refuses any that exists, or other files; one with all of ``leavings``
-    is what a drive left that never began. ``option`` names the folder in the sentence.
+    """``require_new`` for a drive; a folder with all of ``leavings`` is what a drive left that never began."""
+    require_new(folder, "drive", RUN, option, leavings)
+
+
+def require_new(folder: Path, kind: str, mark: str, option: str = "--out", leavings: Collection[str] = ()) -> None:
+    """Refuse a folder with files, as ``ros2 bag record -o`` refuses any that exists, but one that has all of ``leavings``.
+
+    Args:
+        kind: a word for what writes to it, for the sentence.
+        mark: the file that says that an earlier one of this kind did.
+        option: names the folder in the sentence.
 
     Raises:
-        ConfigError: a file stands in the folder's place, it holds a drive, or it names one of the other files.
+        ConfigError: a file stands in the folder's place, or it holds an earlier one, or other files, of which one is named.
     """
-    names = _names(folder, "drive", option)
-    if RUN in names:
-        raise ConfigError(f"a new or empty folder at {folder}", "that of an earlier drive", f"give another {option}, or delete the folder")
+    names = _names(folder, kind, option)
+    if mark in names:
+        raise ConfigError(f"a new or empty folder at {folder}", f"that of an earlier {kind}",
+                          f"give another {option}, or delete the folder")
     if names and not (leavings and set(leavings) <= set(names)):
         raise ConfigError(f"a new or empty folder at {folder}", f"one with files, for example {names[0]}", f"give another {option}")
+
+
+def make_folder(folder: Path) -> Path:
+    """Make the folder that a command will write to, and give it back. Called before the work, whose result would be lost where nothing
+    can be written.
+
+    Raises:
+        OSError: it cannot be made, or no file can be written in it.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder), tempfile.TemporaryFile(dir=folder):
+        return folder
 
 
 def require_no_drive(folder: Path, kind: str) -> None:

@@ -22,6 +22,7 @@ from kd_planner_ros.core.card import ModelCard, read_card
 from kd_planner_ros.core.ego import Command
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.files import write_text
+from kd_planner_ros.core.folders import make_folder
 from kd_planner_ros.core.planning_states import STATE_NAMES
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.distill.methods.plankd.attention import measurement
@@ -81,23 +82,21 @@ def run(config: ExplainConfig) -> dict[str, Any]:
     Raises:
         BagError: the recording is broken, lacks a topic, or has no such frame.
         ConfigError: no PlanKD run for the model, an unknown state, a teacher beside a model whose plans are not drawn.
-        PlannerError, CardError, MapError, TrainingError: from the model, the map and the checkpoint.
+        PlannerError, CardError, MapError, TrainingError: from the model, the map and the checkpoint. OSError: OUT cannot be made.
     """
     if unknown := sorted(set(config.states) - set(STATE_NAMES)):
         raise ConfigError(f"--states out of {', '.join(STATE_NAMES)}", ", ".join(unknown), "correct them")
     network = read_card(find_model(config.model, config.models_dir)).network
-    if role_of(network) == PERCEIVER or network in _explained():
-        if config.teacher:
-            raise ConfigError("--teacher beside a planner whose plans are drawn", f"a {network}", "leave --teacher out")
-    else:
-        return _plans(config)
-    if role_of(network) == PERCEIVER:
-        return _strips(config)
+    sees, looks = role_of(network) == PERCEIVER, network in _explained()
+    if config.teacher and (sees or looks):
+        raise ConfigError("--teacher beside a planner whose plans are drawn", f"a {network}", "leave --teacher out")
+    make_folder(config.out)
+    if sees or not looks:
+        return _strips(config) if sees else _plans(config)
     subject = _subject(config)
     found = []
     with open_bag(Source(config.bag, config.role_name or "", read_cameras(config.camera))) as recording:
         for number, sample in _frames(recording, config, subject.processor.config):
-            Path(config.out).mkdir(parents=True, exist_ok=True)
             found.append(_explain(number, sample, recording, subject, config))
         notes = list(recording.notes)
     result = {"model": subject.card.name, "weights_sha256": subject.card.weights_sha256, "bag": Path(config.bag).name,

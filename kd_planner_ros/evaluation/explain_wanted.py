@@ -15,7 +15,7 @@ class Wanted:
     def __init__(self, numbers: Sequence[int], stamps_s: Sequence[float]):
         self._numbers = set(numbers or (() if stamps_s else (0,)))
         self._stamps = {round(stamp * 1e9) for stamp in stamps_s}
-        self._last_ns = 0
+        self._seen, self._last_ns = 0, 0
 
     @property
     def left(self) -> bool:
@@ -24,7 +24,7 @@ class Wanted:
 
     def meets(self, number: int, stamp_ns: int) -> bool:
         """Whether the frame ``number`` at ``stamp_ns`` is one of them; it is met then."""
-        self._last_ns = stamp_ns
+        self._seen, self._last_ns = number + 1, stamp_ns
         near = {stamp for stamp in self._stamps if abs(stamp - stamp_ns) <= STAMP_TOLERANCE_NS}
         met = number in self._numbers or bool(near)
         self._numbers.discard(number)
@@ -39,4 +39,5 @@ class Wanted:
         """
         if self.left:
             names = [f"frame {number}" for number in sorted(self._numbers)] + [f"{stamp / 1e9:g} s" for stamp in sorted(self._stamps)]
-            raise BagError(f"{', '.join(names)} in {place}", f"frames up to {self._last_ns / 1e9:g} s", "correct --frame or --stamp")
+            got = f"{self._seen} frames (0 to {self._seen - 1}), the last at {self._last_ns / 1e9:g} s" if self._seen else "no frame"
+            raise BagError(f"{', '.join(names)} in {place}", got, "correct --frame or --stamp")

@@ -15,6 +15,7 @@ from kd_planner_ros.bags.source import find_sources
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.fields import check_fields
 from kd_planner_ros.core.files import write_text
+from kd_planner_ros.core.folders import make_folder
 from kd_planner_ros.evaluation.pdm.blocks import CONFIDENCE, Blocks
 from kd_planner_ros.evaluation.pdm.config import CONSTANT_SPEED, LONGER, PdmsConfig, require_horizons
 from kd_planner_ros.evaluation.pdm.drives import DriveScenes, Plans, plans_from_json, plans_of, plans_to_json, read_drives
@@ -51,11 +52,14 @@ def run(config: PdmsConfig, progress: bool = True) -> dict[str, Any]:
         BagError: no recording, a broken one, one that lacks what scenes need, or no scene.
         PlannerError, CardError, SensorError: from a planner; a planner that was named and has its sensors in no recording.
         MapError: the map of a recording. ConfigError: an option out of range, or OUT holds another evaluation.
+        OSError: OUT cannot be made.
     """
     check_fields(config)
     horizons = require_horizons(config.horizons)
     names = _planners(config)
     sources = find_sources(config.bag, config.role_name, config.camera)
+    if config.out is not None:
+        make_folder(config.out)
     drives = read_drives(sources, max(horizons.values()), config.every_s, config.disturbed, config.map)
     _draw(drives, config)
     if config.out is not None:

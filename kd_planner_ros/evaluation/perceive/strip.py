@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_planner_ros.core.errors import BagError
-from kd_planner_ros.core.timeline import STAMP_TOLERANCE_NS
+from kd_planner_ros.evaluation.explain_wanted import Wanted
 from kd_planner_ros.evaluation.perceive.inputs import open_shots
 from kd_planner_ros.evaluation.perceive.run import looked, only_camera, seen_in
 from kd_planner_ros.imaging.dense_strip import strip_panels, write_strip
@@ -25,22 +25,18 @@ def write_strips(perceiver: Perceiver, bag: Path, out: Path, frames: tuple[int, 
     if not Path(bag).exists():
         raise BagError(f"a recording at {bag}", "nothing", "correct --bag")
     shots = open_shots(bag, 0.0, perceiver.rate_hz, cameras, own, role_name)
-    numbers, stamps = set(frames or (() if stamps_s else (0,))), {round(stamp * 1e9) for stamp in stamps_s}
-    found, before, last_ns = [], None, 0
+    wanted, found, before = Wanted(frames, stamps_s), [], None
     for number, (shot, frame, shown) in enumerate(looked(perceiver, shots, 0)):
-        last_ns = shot.stamp_ns
-        near = {stamp for stamp in stamps if abs(stamp - last_ns) <= STAMP_TOLERANCE_NS}
-        if number in numbers or near:
+        if wanted.meets(number, shot.stamp_ns):
             perceiver.reset()
             if before is not None:
                 perceiver.perceive(before)
             seen = seen_in(perceiver, shot, frame, shown)
             write_strip(out / f"strip_{number}.png", [strip_panels(frame.images[own.id], seen.outputs)])
-            found.append({"frame": number, "stamp_s": last_ns / 1e9, "strip_png": f"strip_{number}.png", "unknown": dict(seen.unknown)})
-            numbers.discard(number)
-            stamps -= near
+            found.append({"frame": number, "stamp_s": shot.stamp_ns / 1e9, "strip_png": f"strip_{number}.png",
+                          "unknown": dict(seen.unknown)})
         before = frame
-        if not numbers and not stamps:
-            return found
-    wanted = [f"frame {number}" for number in sorted(numbers)] + [f"{stamp / 1e9:g} s" for stamp in sorted(stamps)]
-    raise BagError(f"{', '.join(wanted)} in {bag}", f"frames up to {last_ns / 1e9:g} s", "correct --frame or --stamp")
+        if not wanted.left:
+            break
+    wanted.require_met(bag)
+    return found

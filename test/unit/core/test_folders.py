@@ -4,7 +4,7 @@ import pytest
 
 from kd_planner_ros.cli.main import main
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.folders import require_no_drive, require_undriven
+from kd_planner_ros.core.folders import make_folder, require_no_drive, require_undriven
 
 
 def test_no_drive_takes_the_place_of_another(tmp_path):
@@ -34,3 +34,11 @@ def test_recordings_stand_beside_all_but_a_drive(tmp_path, capsys, monkeypatch):
         assert main(["record", "--out", str(out), "--count", "1"]) == 2
         said = capsys.readouterr().err
         assert words in said and said.count("\n") == 1
+
+
+def test_a_folder_for_results_is_made_or_refused_with_its_name(tmp_path):
+    assert make_folder(tmp_path / "a" / "b").is_dir() and not list(make_folder(tmp_path / "a" / "b").iterdir())
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OSError, match="file"):
+            make_folder(folder)
