@@ -14,9 +14,12 @@ examples:
   kd-planner perceive --input recordings/default_drawn_0-0_WetSunset_s0 --frames 50 --model MODEL --out seen
 
 Each picture is scaled and cut as the model's own camera would see it; what the picture does not reach is unknown in the outputs.
-Files of picture NAME: NAME_depth.png (16-bit, millimetres, 0 unknown), NAME_classes.png (8-bit ids, 255 unknown), ids as 16-bit PNG,
-masks as 8-bit PNG, flow and probabilities as .npy, NAME_overview.png. perceive.json has the numbers and, under left_out and refused, the
-files that hold no picture and the pictures that show nothing (black, white, without contrast, fewer than 32 pixels), each with the reason.
+NAME is a picture's name without its ending, with it where two pictures would have one name. Its files: NAME_depth.png (16-bit,
+millimetres, 0 unknown; 65.535 m and farther is 65535, and depth_clipped_share of perceive.json is the share of such pixels),
+NAME_classes.png (8-bit ids, 255 unknown), ids as 16-bit PNG, masks as 8-bit PNG, flow and probabilities as .npy, NAME_overview.png.
+perceive.json has the numbers, under formats what each file holds, and under labels the name of each class id; a pixel of panoptic and
+instances holds (class + 1) * 1000 + a number within the class. Under left_out and refused stand the files that hold no picture and the
+pictures that show nothing (black, white, without contrast, fewer than 32 pixels), each with the reason.
 Of a recording the folder outputs is a new recording with the topics of the perception node, but for points and label_info."""
 
 

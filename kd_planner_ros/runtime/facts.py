@@ -20,6 +20,7 @@ from kd_planner_ros.runtime.find import find_model, list_models
 from kd_planner_ros.runtime.paths import models_folder
 
 FALLBACK, EXPERT = "constant_velocity", "expert"
+PERCEIVER_HELP = "a perceiver: a folder of models/, a path to one, the name of a network (its best model), or auto (the best shipped one)"
 
 
 @dataclass(frozen=True)

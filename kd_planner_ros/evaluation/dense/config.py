@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kd_planner_ros.bags.source import CAMERA_HELP, ROLE_HELP
+from kd_planner_ros.runtime.facts import PERCEIVER_HELP
 
 SOURCES = ("bag", "kitti", "cityscapes")
 
@@ -14,7 +15,7 @@ SOURCES = ("bag", "kitti", "cityscapes")
 class DenseConfig:
     """What to compare. Each field is an option of ``kd-planner evaluate dense``."""
 
-    model: str = field(metadata={"help": "a perception model: a folder of models/, a path to one, or auto (the best shipped one)"})
+    model: str = field(metadata={"help": PERCEIVER_HELP})
     bag: Path | None = field(default=None, metadata={"help": "a rosbag2 folder with recorded labels, or a folder of them"})
     kitti: Path | None = field(default=None, metadata={
         "help": "folder of KITTI's raw data (2011_09_26/2011_09_26_drive_0002_sync/image_02/data/*.png): depth against the LiDAR"})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kd_planner_ros.bags.source import find_sources
 from kd_planner_ros.core.errors import BagError, ConfigError
 from kd_planner_ros.core.fields import check_fields
+from kd_planner_ros.core.folders import make_folder
 from kd_planner_ros.evaluation.dense.config import SOURCES, DenseConfig
 from kd_planner_ros.evaluation.dense.instants import Instant, bag_instants
 from kd_planner_ros.evaluation.dense.judge import Judge
@@ -53,12 +54,18 @@ def run(config: DenseConfig, progress: bool = True) -> dict[str, Any]:
         BagError: no recording, a broken one, one that lacks a topic the model needs, or no label for any output.
         PlannerError, CardError: from the model.
         ConfigError: an option out of range, no or several sources, or outputs of another shape than the camera's picture.
+        OSError: OUT cannot be made.
     """
+    from kd_planner_ros.networks.planner import PERCEIVER
+    from kd_planner_ros.runtime.facts import model_place
     from kd_planner_ros.runtime.load import load_perceiver
 
     check_fields(config)
     frames = _source(config)
-    perceiver = load_perceiver(config.model, config.device, config.engine, config.models_dir)
+    place = model_place(config.model, str(config.models_dir or ""), PERCEIVER)
+    if config.out is not None:
+        make_folder(config.out)
+    perceiver = load_perceiver(place, config.device, config.engine, config.models_dir)
     return score(perceiver, frames, config, progress)
 
 

@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from kd_planner_ros.core.files import whole_file
-from kd_planner_ros.core.outputs import DenseOutput, Perception
+from kd_planner_ros.core.outputs import PER_CLASS, DenseOutput, Perception
 from kd_planner_ros.imaging.dense_strip import strip_panels
 
+DEEPEST_M = 65.535
+"""What the largest number of a depth's file stands for; farther points have it too."""
 FORMATS = {
-    "depth": "16-bit PNG in millimetres, 0: unknown, 65535: 65.535 m and farther",
-    "classes": "8-bit PNG of class ids, 255: unknown", "ids": "16-bit PNG, (class + 1) * 1000 + number, 0: none",
+    "depth": f"16-bit PNG in millimetres, 0: unknown, 65535: {DEEPEST_M} m and farther",
+    "classes": "8-bit PNG of class ids, 255: unknown",
+    "ids": f"16-bit PNG, (class + 1) * {PER_CLASS} + number within the class, 0: none, 65535: that id and larger ones",
     "mask": "8-bit PNG, 0 or 255", "probability": "NumPy float32 [H, W], NaN: unknown", "flow": "NumPy float32 [H, W, 3] in metres",
 }
 """Kind of an output -> what its file holds."""
@@ -37,6 +40,13 @@ def write_outputs(folder: Path, name: str, picture: np.ndarray, seen: Perception
     panels = strip_panels(picture, seen.outputs)
     write_strip(overview, [panels[start:start + _COLUMNS] for start in range(0, len(panels), _COLUMNS)])
     return {**found, "overview": overview.name}
+
+
+def clipped_share(seen: Perception) -> float:
+    """Share of the pixels with a depth whose depth is beyond ``DEEPEST_M``, which their file cannot hold; 0 without depth."""
+    depths = [output.array[np.isfinite(output.array)] for output in seen.outputs.values() if output.kind == "depth"]
+    known = sum(map(np.size, depths))
+    return sum(int(np.count_nonzero(one > DEEPEST_M)) for one in depths) / known if known else 0.0
 
 
 _COLUMNS = 4

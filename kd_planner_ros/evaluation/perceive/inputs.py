@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,11 +63,12 @@ def open_shots(place: Path, fov_deg: float, rate_hz: float, cameras: tuple[str, 
     return shots
 
 
-def require_input(place: Path, fov_deg: float) -> None:
-    """Refuse what ``open_shots`` refuses, as far as names and the first bytes of files tell.
+def require_input(place: Path, fov_deg: float, cameras: tuple[str, ...] = (), role_name: str = "") -> None:
+    """Refuse what ``open_shots`` refuses, as far as names and the first bytes of files tell, and words for recordings beside pictures.
 
     Raises:
-        ConfigError: nothing there, no file that holds a picture, or no field of view. BagError: neither pictures nor one recording.
+        ConfigError: nothing there, no file that holds a picture, no field of view, or ``cameras`` or ``role_name`` with pictures.
+        BagError: neither pictures nor one recording.
     """
     place = Path(place)
     pictures = _pictures(place, fov_deg)
@@ -78,6 +80,9 @@ def require_input(place: Path, fov_deg: float) -> None:
     elif not any(map(_is_picture, pictures)):
         raise ConfigError(f"a picture in {place}", f"no picture by its bytes in {len(pictures)} of {len(pictures)}, the first is "
                           f"{pictures[0].name}", "give other pictures")
+    elif cameras or role_name:
+        raise ConfigError("--camera and --role-name with a recording", f"{'--camera' if cameras else '--role-name'} with pictures",
+                          "leave it out")
 
 
 def _pictures(place: Path, fov_deg: float) -> list[Path]:
@@ -105,7 +110,7 @@ def _is_picture(path: Path) -> bool:
 def _files(pictures: list[Path], fov_deg: float, rate_hz: float, left_out: dict[str, str]) -> Iterator[Shot]:
     from PIL import Image
 
-    for number, path in enumerate(pictures):
+    for number, (path, name) in enumerate(zip(pictures, _names(pictures), strict=True)):
         try:
             with Image.open(path) as file:
                 if file.mode not in ("RGB", "RGBA", "L", "P"):
@@ -115,7 +120,14 @@ def _files(pictures: list[Path], fov_deg: float, rate_hz: float, left_out: dict[
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             left_out[path.name] = " ".join(str(error).split())
             continue
-        yield Shot(path.stem, round(number * 1e9 / rate_hz), rgb, fov_deg)
+        yield Shot(name, round(number * 1e9 / rate_hz), rgb, fov_deg)
+
+
+def _names(pictures: list[Path]) -> list[str]:
+    """The name of each picture, by which its outputs are called: without the ending, with it where two would have one name."""
+    counts = Counter(path.stem for path in pictures)
+    names = [path.stem if counts[path.stem] == 1 else path.name for path in pictures]
+    return names if len(set(names)) == len(names) else [path.name for path in pictures]
 
 
 def _recorded(place: Path, fov_deg: float, cameras: tuple[str, ...], own: CameraSpec, role_name: str) -> Shots:

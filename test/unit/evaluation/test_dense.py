@@ -68,6 +68,20 @@ def test_figures_on_the_map_of_the_training_say_so(bags, tmp_path, monkeypatch, 
         assert any(line.startswith("knowing was trained on Town01, as these recordings") for line in lines) == bool(seen)
 
 
+def test_a_folder_that_cannot_be_made_is_refused_before_the_model_is_loaded(bags, monkeypatch, capsys):
+    monkeypatch.setattr("kd_planner_ros.runtime.load.load_perceiver", lambda *words: pytest.fail("the model was loaded"))
+    assert main(["evaluate", "dense", "--bag", str(bags[0]), "--model", "knowing", "--out", "/proc/x"]) == 2
+    said = capsys.readouterr().err
+    assert "expected to use /proc/x; got" in said and said.count("\n") == 1
+
+
+def test_the_model_may_be_named_by_its_network(bags, monkeypatch):
+    named = []
+    monkeypatch.setattr("kd_planner_ros.runtime.load.load_perceiver", lambda name, *words: named.append(name) or Knowing())
+    run(DenseConfig("unified_encoder", bags[0]), progress=False)
+    assert named == ["unified_nano"]
+
+
 def test_who_knows_the_labels_makes_no_error(bags, tmp_path):
     perceiver, out = Knowing(), tmp_path / "out"
     result = score(perceiver, Bags(bags), DenseConfig("knowing", bags[0], out=out, pictures=3), progress=False)

@@ -3,6 +3,7 @@
 import json
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,9 +19,10 @@ from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.outputs import DenseOutput, Perception
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
 from kd_planner_ros.evaluation.perceive import strip
-from kd_planner_ros.evaluation.perceive.files import write_outputs
+from kd_planner_ros.evaluation.perceive.files import clipped_share, write_outputs
+from kd_planner_ros.evaluation.perceive.inputs import _names, open_shots
 from kd_planner_ros.evaluation.perceive.recorded import put_perception
-from kd_planner_ros.evaluation.perceive.run import summary
+from kd_planner_ros.evaluation.perceive.run import PerceiveConfig, run, summary
 from kd_planner_ros.evaluation.perceive.unseen import without_unseen
 from kd_planner_ros.imaging.dense_strip import ORDER, UNKNOWN, strip_panels
 from kd_planner_ros.imaging.fit_camera import fitted
@@ -66,6 +68,8 @@ def test_a_picture_gives_files_that_say_what_was_seen(models, tmp_path, capsys):
     row = result["frames"][0]
     assert 0.2 < row["seen_share"] < 0.6 and row["scalars"] == {"steer": 0.25}
     assert set(row["files"]) == {"depth", "classes", "drivable", "overview"}
+    assert result["labels"] == {"classes": {"0": "road", "1": "car", "2": "sky"}} and row["depth_clipped_share"] == 0.0
+    assert set(result["formats"]) == {"depth", "classes", "drivable"} and "255: unknown" in result["formats"]["classes"]
     depth = np.array(Image.open(out / row["files"]["depth"]))
     assert depth.dtype == np.uint16 and depth.shape == (32, 64) and (depth[:, 0] == 0).all()
     classes = np.array(Image.open(out / row["files"]["classes"]))
@@ -141,7 +145,8 @@ def test_a_recording_gives_a_recording_and_a_strip(models, tmp_path, capsys):
     strip = np.array(Image.open(tmp_path / "strips" / "strip_2.png"))
     assert strip.shape[1] == 3 * 256 and "strip_2.png" in capsys.readouterr().out  # input, classes, depth
     assert main(["explain", *words, "--frame", "999"]) == 2
-    assert "frame 999 in" in capsys.readouterr().err
+    frames = len(list(open_shots(FOLDER / "tcp", 0.0, 10.0, (), CAMERA)))
+    assert f"; got {frames} frames (0 to {frames - 1}), the last at " in capsys.readouterr().err
 
 
 def test_a_strip_hides_what_the_picture_does_not_show(tmp_path, monkeypatch):
@@ -189,6 +194,7 @@ def test_every_kind_has_a_file_that_can_be_read_back(tmp_path):
     read = {name: np.load(tmp_path / file) if file.endswith(".npy") else np.array(Image.open(tmp_path / file))
             for name, file in names.items()}
     assert read["depth"][0, :2].tolist() == [0, 4000] and read["depth"].max() == 65535
+    assert clipped_share(Perception(0, "front", outputs)) == (depth > 65.535).sum() / 31 and clipped_share(Perception(0, "front")) == 0.0
     assert np.array_equal(read["classes"], grid % 3) and np.array_equal(read["ids"], grid * 1000)
     assert set(np.unique(read["mask"])) == {0, 255}
     assert np.array_equal(read["flow"], outputs["flow"].array, equal_nan=True)
@@ -201,8 +207,55 @@ def test_every_kind_has_a_file_that_can_be_read_back(tmp_path):
 
 
 def test_the_console_line_counts_the_outputs_that_were_unknown():
-    rows = [{"inference_ms": 2.0, "unknown": unknown} for unknown in (*2 * [{"motion": "no frame within 0.25 s"}], {})]
+    rows = [{"inference_ms": 2.0, "unknown": unknown, "depth_clipped_share": 0.0}
+            for unknown in (*2 * [{"motion": "no frame within 0.25 s"}], {})]
     result = {"camera": "front", "model": "eye", "left_out": {}, "refused": {}}
     assert summary({**result, "pictures": 3, "frames": rows}).splitlines() == [
         "3 pictures of camera front by eye, 2.0 ms each (median)", "motion unknown in 2 of 3: no frame within 0.25 s"]
     assert summary({**result, "pictures": 1, "frames": rows[2:]}).startswith("1 picture of camera front")
+
+
+def test_the_console_says_one_reason_once_and_what_the_depth_file_cannot_hold():
+    why = {"motion": "not ready", "flow": "not ready", "steer": "no window"}
+    rows = [{"inference_ms": 2.0, "unknown": why, "depth_clipped_share": share} for share in (0.5, 0.25, 0.0)]
+    result = {"camera": "front", "model": "eye", "left_out": {}, "refused": {}, "pictures": 3, "frames": rows}
+    assert summary(result).splitlines()[1:] == [
+        "depth beyond 65.535 m, which the PNG holds as 65535, in 2 of 3: 38 % of their pixels with a depth (mean)",
+        "flow, motion unknown in 3 of 3: not ready", "steer unknown in 3 of 3: no window"]
+
+
+def test_pictures_of_one_stem_are_both_kept(models, tmp_path):
+    for number, name in enumerate(("a.jpg", "a.png", "b.png")):
+        save(tmp_path / "in" / name, noise(32, 64, number))
+    assert perceive(models, tmp_path / "out", "--input", tmp_path / "in", "--fov", 100) == 0
+    rows = json.loads((tmp_path / "out" / "perceive.json").read_text())["frames"]
+    assert [row["name"] for row in rows] == ["a.jpg", "a.png", "b"] and rows[1]["files"]["depth"] == "a.png_depth.png"
+    files = [name for row in rows for name in row["files"].values()]
+    assert len(set(files)) == len(files) and all((tmp_path / "out" / name).is_file() for name in files)
+    assert _names([Path("a.jpg"), Path("a.jpg.png"), Path("a.png")]) == ["a.jpg", "a.jpg.png", "a.png"]
+
+
+def test_a_second_run_and_a_folder_that_cannot_be_made_are_refused_before_the_model_is_loaded(models, tmp_path, capsys, monkeypatch):
+    words = ["--input", save(tmp_path / "street.png", noise(60, 90)), "--fov", 60]
+    assert perceive(models, tmp_path / "out", *words) == 0
+    monkeypatch.setattr("kd_planner_ros.runtime.load.load_perceiver", lambda *rest: pytest.fail("the model was loaded"))
+    capsys.readouterr()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    for out, said in ((tmp_path / "out", "got that of an earlier run of perceive; give another --out, or delete the folder"),
+                      (tmp_path / "other", "got one with files, for example notes.txt; give another --out"),
+                      (tmp_path / "street.png", "got a file; give another --out"), ("/proc/x", "expected to use /proc/x; got")):
+        assert perceive(models, out, *words) == 2
+        line = capsys.readouterr().err
+        assert said in line and line.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", [("--camera", "front=foo"), ("--role-name", "hero")])
+def test_options_of_recordings_are_refused_with_pictures(models, tmp_path, capsys, option):
+    assert perceive(models, tmp_path / "out", "--input", save(tmp_path / "a.png", noise(60, 90)), "--fov", 60, *option) == 2
+    assert f"with a recording; got {option[0]} with pictures; leave it out" in capsys.readouterr().err
+
+
+def test_a_networks_name_stands_for_its_model(models, tmp_path):
+    config = PerceiveConfig(save(tmp_path / "a.png", noise(60, 90)), tmp_path / "out", "tiny_eye", 60.0, models_dir=models)
+    assert run(config)["model"] == "eye"
