@@ -76,8 +76,8 @@ class TrainConfig:
                                   "in its way", low=0.0)
     method: str = _field("imitation", "distillation method: imitation (of the expert, without a teacher), plankd, at, reviewkd, dpk, "
                          "feature_imitation, instance_imitation, logits, scene_motion, or a method of another Python package")
-    teacher: str = _field("", "the teacher's name in <models-dir>, or its folder; several are separated by commas; every method but "
-                          "imitation needs one")
+    teacher: str = _field("", "the teacher by name (of --models-dir, else a shipped one) or folder; several are separated by commas; "
+                          "every method but imitation needs one")
     teacher_cache: bool = _field(True, "keep the teacher's outputs on disk: the teacher then sees the clean picture instead of the "
                                  "student's augmented one, and costs no time after the first run")
     augment: bool = _field(True, "augmentation of the pictures")

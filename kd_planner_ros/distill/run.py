@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from kd_planner_ros.core.errors import ConfigError, TrainingError
@@ -25,7 +26,7 @@ from kd_planner_ros.distill.parallel import Group
 from kd_planner_ros.distill.schedule import learning_rate
 from kd_planner_ros.distill.shipping import Shipping
 from kd_planner_ros.distill.stage_samplers import stage_samplers
-from kd_planner_ros.samples.dataset import Batch, split, weights
+from kd_planner_ros.samples.dataset import Batch, Samples, split, weights
 from kd_planner_ros.samples.sampler import build_sampler
 from kd_planner_ros.samples.shards import Shard
 
@@ -39,6 +40,25 @@ def recipe_of(config: TrainConfig, learner: Learner, data_sha256: str = "") -> d
     if not config.stages:
         recipe["network stages"] = [asdict(stage) for stage in learner.plan.stages]
     return plain(recipe | ({"recordings": data_sha256} if data_sha256 else {}))
+
+
+def _steps(config: TrainConfig, an_epoch: int) -> int:
+    """Steps of the whole run."""
+    return max(1, round(config.epochs * an_epoch))
+
+
+def _draws(config: TrainConfig, learner: Learner, samples: Samples, new: bool) -> np.ndarray:
+    """How often an epoch contains each of ``samples`` [N].
+
+    Raises:
+        ConfigError: a stage of a ``new`` run gets no step. That is checked before the teachers' answers are made, which takes minutes,
+            and again after it: where teachers lack samples there are fewer steps.
+    """
+    drawn = weights(samples.rows, config.start_weight, config.hazard_weight)
+    if new:
+        sampler = build_sampler(learner.task.sampling, samples, drawn, config.batch, config.seed)
+        learner.plan.require_steps(_steps(config, sampler.steps_per_epoch))
+    return drawn
 
 
 class Run:
@@ -56,13 +76,13 @@ class Run:
         if share * group.size != config.batch:
             raise ConfigError(f"a batch that {group.size} processes can share equally", str(config.batch), "correct --batch")
         self.rows = slice(group.rank * share, (group.rank + 1) * share)
+        drawn = _draws(config, learner, self.samples, state is None)
         learner.distillation.attach({shard: bags[shard] for shard in self.samples.shards})
-        drawn = weights(self.samples.rows, config.start_weight, config.hazard_weight)
         usable = learner.distillation.usable(self.samples)
         self.sampler = build_sampler(learner.task.sampling, self.samples, drawn * usable, config.batch, config.seed, usable)
         self.by_stage = stage_samplers(learner, self.samples, drawn * usable, config.batch, config.seed, group.leads)
         learner.steps_per_epoch = self.sampler.steps_per_epoch
-        self.total = max(1, round(config.epochs * self.sampler.steps_per_epoch))
+        self.total = _steps(config, self.sampler.steps_per_epoch)
         self.shipping = Shipping(config, self.samples, self.held_out, self.sampler.steps_per_epoch)
         self.step, self.validated_step, self.spent_s, self.stop = 0, 0, 0.0, False
         self._resume(state)

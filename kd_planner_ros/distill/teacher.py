@@ -96,14 +96,14 @@ def field(outputs: Mapping[str, FeatureMaps], name: str) -> FeatureMaps:
 
 def load_teacher(name: str, device: torch.device | str = "cpu", evaluation_maps: Iterable[str] = (), allow_leak: bool = False,
                  models_dir: str | Path | None = None) -> Teacher:
-    """The teacher ``name``: a model of ``models_dir``, or a folder.
+    """The teacher ``name``: a model of ``models_dir``, a folder, or a shipped model.
 
     Raises:
         PlannerError: no such model.
         CardError: card, weights and code do not fit each other.
         ConfigError: it was trained on an evaluation map, and ``allow_leak`` is not given.
     """
-    model, given, card = load_model(find_model(str(name), models_dir))
+    model, given, card = load_model(find_model(str(name), models_dir, shipped=True))
     leaks = sorted(card.maps_seen & set(evaluation_maps))
     if leaks and not allow_leak:
         raise ConfigError(f"a teacher that has not seen the evaluation maps {', '.join(evaluation_maps)}",

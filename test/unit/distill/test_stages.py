@@ -168,7 +168,8 @@ def test_a_single_prefix_is_a_list_of_one(config):
     assert stage.trained == ("backbone",)
 
 
-def test_a_stage_without_a_step_is_refused(config):
+def test_a_stage_without_a_step_is_refused_before_teachers_answer(config, monkeypatch):
+    monkeypatch.setattr("kd_planner_ros.distill.distillation.Distillation.attach", lambda *words: pytest.fail("the teachers answer"))
     with pytest.raises(ConfigError, match="at least one step for stage 'b' .share 0.001.*none of"):
         train(but(config, stages=tuple({"name": name, "share": share} for name, share in (("a", 0.51), ("b", 0.001), ("c", 0.489)))))
 

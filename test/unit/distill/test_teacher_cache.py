@@ -84,6 +84,14 @@ def test_fields_are_what_they_say(models):
     torch.testing.assert_close(fields["energy_stage1"].norm(dim=1), torch.ones(2))
 
 
+def test_a_teacher_may_be_a_shipped_model_and_one_of_the_folder_comes_first(models):
+    assert load_teacher("tcp64_3m1_imitation", models_dir=models).name == "tcp64_3m1_imitation"
+    (models / "wise").rename(models / "tcp64_3m1_imitation")
+    assert load_teacher("tcp64_3m1_imitation", models_dir=models).name == "wise"
+    with pytest.raises(PlannerError, match="a model out of .*leaky.*unified_nano.*got 'nobody'"):
+        load_teacher("nobody", models_dir=models)
+
+
 @pytest.mark.parametrize("change, words", [({"input_width": 128}, "input_width 128"), ({"camera_fov_deg": 60.0}, "camera_fov_deg 60.0")])
 def test_another_input_or_camera_is_refused(models, change, words):
     with pytest.raises(CardError, match=words) as caught:
