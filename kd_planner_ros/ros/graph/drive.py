@@ -25,7 +25,7 @@ from kd_planner_ros.ros.graph.console import show_status as _status
 from kd_planner_ros.ros.graph.console import tell_left_out, tell_scenarios
 from kd_planner_ros.ros.graph.describe import GraphConfig, describe
 from kd_planner_ros.ros.graph.environment import RANGE, graph_environment, require_graph, shell_words
-from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
+from kd_planner_ros.ros.graph.rigs import perceiver_facts, perceiver_words, rig_to_mount
 from kd_planner_ros.ros.graph.roadside import prepare_roadside
 from kd_planner_ros.ros.graph.spares import SPARES, drives_on
 from kd_planner_ros.ros.params import SHOW_ROUTE, checked
@@ -124,7 +124,8 @@ def drive(config: DriveConfig) -> DriveReport:
     mounted = rig_to_mount(facts.rig, seen.rig if seen else None, fallback=second.rig if second else None)
     rig = roadside.rig(mounted.rig)
     environment = graph_environment(rig)
-    world = {**_world_parameters(config, run_dir), "planner_name": facts.name, "planner_folder": own_folder(planner, models_dir)}
+    world = {**_world_parameters(config, run_dir), "planner_name": facts.name, "planner_folder": own_folder(planner, models_dir),
+             "perceiver": perceiver_words(seen, config.engine)}
     checked(WorldParams, world)
     checked(PlannerParams, {"planner": planner, "device": config.device, "engine": config.engine, "threads": config.threads})
     nodes = describe(GraphConfig(profile, planner, 1.0 / facts.rate_hz, perceiver=perceiver, device=config.device, engine=config.engine,

@@ -25,7 +25,7 @@ from kd_planner_ros.ros.graph.arguments import BUILTIN
 from kd_planner_ros.ros.graph.checks import check_nodes
 from kd_planner_ros.ros.graph.describe import GraphConfig, NodeProcess, describe
 from kd_planner_ros.ros.graph.environment import require_graph, transport_environment
-from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
+from kd_planner_ros.ros.graph.rigs import perceiver_facts, perceiver_words, rig_to_mount
 from kd_planner_ros.ros.graph.roadside import carla_notes, prepare_roadside
 from kd_planner_ros.ros.graph.settings import SECTION, read_parameter_file, values_for
 from kd_planner_ros.ros.graph.site import Site, in_namespace
@@ -69,7 +69,7 @@ def prepare_drive(a: Mapping[str, str], folder: Path) -> Answer:
         fallback_dir=fallback_dir,
         fallback_period_s=1.0 / second.rate_hz if second else 0.0, asked=roadside.asked_with(rig), threads=_number(a, "threads", int),
         use_sim_time=TRUE_FALSE.get(a["use_sim_time"]), params_file=params_file, world_parameters=_world_parameters(a),
-        world_defaults=_world_defaults(site, profile, facts, own_folder(planner, models_dir), sensors)))
+        world_defaults=_world_defaults(site, profile, facts, own_folder(planner, models_dir), seen, sensors)))
     check_nodes(nodes, params_file)
     site.require_agreed(nodes)
     for run_dir in filter(None, (node.effective().get("run_dir") for node in nodes)):
@@ -79,9 +79,12 @@ def prepare_drive(a: Mapping[str, str], folder: Path) -> Answer:
     return {"environment": transport_environment(rig), "notes": notes, "nodes": [_node(node, folder) for node in nodes]}
 
 
-def _world_defaults(site: Site, profile: Profile, facts: ModelFacts, planner_folder: str, sensors: Path) -> dict[str, Any]:
+def _world_defaults(site: Site, profile: Profile, facts: ModelFacts, planner_folder: str, seen: ModelFacts | None,
+                    sensors: Path) -> dict[str, Any]:
+    perceiver = perceiver_words(seen, site.value("engine", "perception", profile.namespace) or ModelParams.engine)
     told = {f"planner_{name}": site.value(name, namespace=profile.namespace) or getattr(ModelParams, name) for name in ("device", "engine")}
-    return {"objects_definition_file": str(sensors), "planner_name": facts.name, "planner_folder": planner_folder, **told}
+    return {"objects_definition_file": str(sensors), "planner_name": facts.name, "planner_folder": planner_folder,
+            "perceiver": perceiver, **told}
 
 
 def _world_parameters(a: Mapping[str, str]) -> dict[str, Any]:

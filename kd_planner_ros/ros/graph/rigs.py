@@ -31,6 +31,15 @@ def perceiver_facts(name: str, models_dir: str = "", role: str = PERCEIVER) -> t
     return name, model_facts(name, models_dir, role)
 
 
+def perceiver_words(seen: ModelFacts | None, engine: str) -> str:
+    """The perceiver in words, for the run folder: model, network and parameters (where it has weights), and the ``engine`` asked for; ""
+    without one."""
+    if seen is None:
+        return ""
+    learned = [f"network {seen.card['network']}", f"{seen.card['parameters']:,} parameters".replace(",", " ")] if seen.card else []
+    return ", ".join([seen.name, *learned, *([f"engine {engine}"] if engine else [])])
+
+
 @dataclass(frozen=True)
 class Mounted:
     """What a world mounts for the models of a graph, and the sensors of the perceiver that it mounts under names of their own: id in the

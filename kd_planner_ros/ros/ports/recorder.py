@@ -41,6 +41,8 @@ class Recorder:
                  "walkers": params.walkers, "map": params.map}
         if params.planner_folder:
             facts["model"] = params.planner_folder
+        if params.perceiver:
+            facts["perceiver"] = params.perceiver
         info = RunInfo(params.planner_name, route, weather, params.seed, self._camera, facts=facts)
         self._writer = RunWriter(Path(params.run_dir), info, road=road)
         self._plans = PlanSubscription(node, guard, None, lambda stamp_ns, error: None, attention=True)

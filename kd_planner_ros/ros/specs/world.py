@@ -56,6 +56,7 @@ class WorldParams(CommonParams):
     planner_folder: str = param("", "folder of the planner's model where it is not a shipped one; the report reads its card")
     planner_device: str = param("", "device of the planner, for the run folder")
     planner_engine: str = param("", "inference engine of the planner, for the run folder")
+    perceiver: str = param("", "what runs in the perception node, in words, for the run folder")
 
 
 _ARGUMENTS: tuple[Argument, ...] = tuple((name, "", f"built-in world: {text}", choices) for name, text, choices in (

@@ -19,7 +19,9 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: use the pinned envi
 
 from kd_planner_ros.core.errors import PlannerError
 from kd_planner_ros.core.sensors import SensorRig
+from kd_planner_ros.evaluation import report_facts
 from kd_planner_ros.evaluation.one_route import PlannerSide
+from kd_planner_ros.evaluation.run_folder import read_run
 from kd_planner_ros.networks.constant_velocity.planner import build_planner
 from kd_planner_ros.ros.graph import drive as drive_module
 from kd_planner_ros.ros.graph.drive import DriveConfig, drive
@@ -230,4 +232,6 @@ def test_the_shipped_defaults_drive_and_see_though_both_call_their_camera_front(
     sensors = json.loads((run / "sensors.json").read_text())["objects"][0]["sensors"]
     sizes = {one["id"]: (one["image_size_x"], one["image_size_y"]) for one in sensors if one["type"] == "sensor.camera.rgb"}
     assert sizes == {"front": (448, 128), "perception_front": (448, 336)}
+    told = dict(report_facts.facts_of(read_run(run), {}))["perceiver"]
+    assert told.startswith("unified_nano, network unified_encoder, 4 ") and told.endswith(" parameters, engine torch")
     assert (run / "perception" / "00000000.png").is_file() and (run / "plans.jsonl").read_text()

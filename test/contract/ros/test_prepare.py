@@ -1,6 +1,7 @@
 """What the launch files ask of the installed package, without launch: which nodes, with which files, and what is refused."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import astuple
@@ -46,7 +47,13 @@ def test_what_was_not_given_is_left_to_the_parameter_files(tmp_path):
     assert (controller["lockstep"], controller["plan_timeout_s"], controller["autostart"]) == (False, 1.5, False)
     assert (world["weather"], world["vehicles"], world["control_timeout_s"], world["seed"]) == ("WetNoon", 4, 2.0, 5)
     assert (world["planner_name"], world["planner_device"], world["planner_engine"]) == ("constant_velocity", "cpu", "torch")
-    assert Path(world["objects_definition_file"]).is_file()
+    assert Path(world["objects_definition_file"]).is_file() and world["perceiver"] == ""
+
+
+def test_the_world_is_told_which_perceiver_runs_for_its_run_folder(tmp_path):
+    (tmp_path / "mine.yaml").write_text("/**/perception: {ros__parameters: {engine: torch}}\n")
+    _, nodes = drive(tmp_path / "a", f"params_file:={tmp_path / 'mine.yaml'}", "perception:=true", "perceiver:=unified_nano")
+    assert re.fullmatch(r"unified_nano, network unified_encoder, 4 \d{3} \d{3} parameters, engine torch", nodes["world"]["perceiver"])
 
 
 def test_a_file_may_name_planner_role_and_profile(tmp_path):

@@ -9,7 +9,7 @@ from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError, PlannerError
 from kd_planner_ros.core.rigs import renamed_rig
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish, SensorRig
-from kd_planner_ros.ros.graph.rigs import PICTURE_CAMERA, perceiver_facts, rig_to_mount
+from kd_planner_ros.ros.graph.rigs import PICTURE_CAMERA, perceiver_facts, perceiver_words, rig_to_mount
 
 FRONT = CameraSpec("front", Pose(x=-1.5, z=2.0), 64, 32, 100.0, period_s=0.1)
 LIDAR = LidarSpec("lidar", Pose(z=2.5))
@@ -67,6 +67,7 @@ def test_the_perceiver_by_name(tmp_path, monkeypatch):
     save_tiny(tmp_path / "models", "eye")
     assert perceiver_facts("") == ("", None)
     name, facts = perceiver_facts("auto", str(tmp_path / "models"))
-    assert name == "eye" and facts.rig.cameras[0].id == "front"
+    assert name == "eye" and facts.rig.cameras[0].id == "front" and perceiver_words(None, "auto") == ""
+    assert perceiver_words(facts, "torch") == f"eye, network tiny_eye, {facts.card['parameters']} parameters, engine torch"
     with pytest.raises(PlannerError, match="expected a perceiver; got 'constant_velocity', a planner"):
         perceiver_facts("constant_velocity")
