@@ -184,6 +184,14 @@ def test_what_a_recording_lacks_is_named(tmp_path):
         run(config(straight(tmp_path / "c", seconds=3.0)), progress=False)
 
 
+def test_a_folder_that_cannot_be_made_is_refused_before_the_recordings_are_read(tmp_path, monkeypatch):
+    write_bag(tmp_path / "b", seconds=4.0)
+    monkeypatch.setattr("kd_planner_ros.evaluation.pdm.run.read_drives", lambda *rest: pytest.fail("recordings were read"))
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        run(config(tmp_path / "b", out=tmp_path / "file" / "out"), progress=False)
+
+
 def test_two_recordings_of_one_drive_count_once_and_must_agree(tmp_path, monkeypatch):
     load(monkeypatch, _Ahead)
     straight(tmp_path / "two" / "a")

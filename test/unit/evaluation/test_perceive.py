@@ -149,6 +149,12 @@ def test_a_recording_gives_a_recording_and_a_strip(models, tmp_path, capsys):
     assert f"; got {frames} frames (0 to {frames - 1}), the last at " in capsys.readouterr().err
 
 
+def test_explain_refuses_a_folder_that_cannot_be_made_before_the_model_is_loaded(models, capsys, monkeypatch):
+    monkeypatch.setattr("kd_planner_ros.runtime.load.load_perceiver", lambda *rest, **more: pytest.fail("the model was loaded"))
+    assert main(["explain", "--bag", str(FOLDER / "tcp"), "--model", "eye", "--models-dir", str(models), "--out", "/proc/x"]) == 2
+    assert "expected to use /proc/x; got" in capsys.readouterr().err
+
+
 def test_a_strip_hides_what_the_picture_does_not_show(tmp_path, monkeypatch):
     """The recording's camera sees less than the model's: at the border there is no picture, so no answer either."""
     rows = []
