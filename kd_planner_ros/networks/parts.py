@@ -107,6 +107,14 @@ class Schedule:
         needed = {name: self._closed([name]) & off for name, rate in self._rates.items() if rate and self._parts[name].switch}
         return {name: tuple(one for one in self._parts if one in lacks) for name, lacks in needed.items() if lacks}
 
+    def hurried(self) -> dict[str, tuple[str, ...]]:
+        """Switches that run on more frames than their rate divider says: each with the switches that need them there."""
+        blocked = self.blocked()
+        running = {name: rate for name, rate in self._rates.items() if rate and self._parts[name].switch and name not in blocked}
+        found = {name: tuple(other for other, own in running.items() if other != name and own % rate and name in self._closed([other]))
+                 for name, rate in running.items()}
+        return {name: others for name, others in found.items() if others}
+
     def needed(self, names: Iterable[str]) -> frozenset[str]:
         """``names`` and everything that they need of the same frame."""
         return frozenset(self._closed(names))

@@ -73,6 +73,8 @@ class RateDividers:
                 for what, needs in found.items()]
         told += [f"'{name}' holds {what} as well: it needs {other} on each of its own frames, and {PREFIX}{other} is {rates.get(other, 1)}"
                  for name, (other, what) in self._perceiver.cut_by.items() if self._uncut(name, other)]
+        told += [f"'{name}' runs on more pictures than {PREFIX}{name} {rates[name]} says: it is needed by {' and '.join(others)}"
+                 for name, others in self.schedule.hurried().items()]
         if told:
             self._health.set("rate_divider", WARN, "; ".join(told))
         else:

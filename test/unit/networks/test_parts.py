@@ -36,6 +36,12 @@ def test_a_slow_part_runs_more_often_where_a_fast_one_needs_it():
     schedule = Schedule(PARTS)
     schedule.set_rates({"depth": 0, "pose": 2})
     assert runs(schedule, 2) == [["eye", "flow", "pose"]] * 2 and not schedule.blocked()
+    assert schedule.hurried() == {"pose": ("flow",)}
+    for rates in ({"flow": 2}, {"flow": 4}, {"pose": 1, "flow": 3}, {"pose": 3, "flow": 0}):
+        schedule.set_rates(rates)
+        assert not schedule.hurried(), rates
+    schedule.set_rates({"pose": 2, "flow": 3})
+    assert schedule.hurried() == {"pose": ("flow",)}
 
 
 def test_a_part_that_needs_one_that_is_off_never_runs_and_is_told():
