@@ -114,6 +114,8 @@ class UnifiedEncoderConfig:
         rotation_scale: what the pose decoder's rotation is multiplied by; 1: as published. It matters as ``ordered_pose`` does.
         logit_bound: as for ``depth.DepthDecoder``; 0: as published. It matters as ``ordered_pose`` does.
         matching: whether pose, flow and motion mask read a correlation of both pictures (``matching.py``); the paper's do not.
+        aligned_pose: whether the pose decoder's answer is refined by the pictures' brightness (``alignment.py``), but in training; the
+            paper's is not.
     """
 
     size: str = "nano"
@@ -129,6 +131,7 @@ class UnifiedEncoderConfig:
     metres_per_unit: float = 10.0
     metric: bool = True
     matching: bool = False
+    aligned_pose: bool = False
     ordered_pose: bool = True
     rotation_scale: float = 1.0
     logit_bound: float = 0.0
@@ -136,12 +139,15 @@ class UnifiedEncoderConfig:
     NETWORK: ClassVar[str] = "unified_encoder"
     """Section of the training options that shape it."""
     MATCHES: ClassVar[bool] = True
-    """Whether the network can have a correlation."""
+    """Whether the network can have a correlation, and refine its pose."""
 
     def __post_init__(self) -> None:
         if self.matching and not self.MATCHES:
             raise ConfigError("no correlation in a network whose pose decoder cannot read it", "matching true",
                               "leave 'matching' out, or use the network unified_encoder")
+        if self.aligned_pose and not self.MATCHES:
+            raise ConfigError("no refined pose in a network that only unified_encoder refines", "aligned_pose true",
+                              "leave 'aligned_pose' out, or use the network unified_encoder")
         if self.size not in SIZES:
             raise ConfigError(f"a size of the unified encoder out of {', '.join(SIZES)}", repr(self.size), "correct 'size'")
         for name, own in (("input_height", self.widths.input_height), ("input_width", self.widths.input_width)):

@@ -42,7 +42,7 @@ def pose_of(matrix: Tensor) -> Tensor:
     """The pose [B, 6] whose ``transform`` is ``matrix`` [B, 4, 4]; for angles below half a turn."""
     turn = matrix[:, :3, :3].transpose(1, 2)  # R(a)
     skew = torch.stack([turn[:, 2, 1] - turn[:, 1, 2], turn[:, 0, 2] - turn[:, 2, 0], turn[:, 1, 0] - turn[:, 0, 1]], 1) / 2.0
-    sine, cosine = skew.norm(dim=1, keepdim=True), (turn.diagonal(dim1=1, dim2=2).sum(1, keepdim=True) - 1.0) / 2.0
+    sine, cosine = skew.norm(dim=1, keepdim=True), (turn[:, 0, 0] + turn[:, 1, 1] + turn[:, 2, 2] - 1.0)[:, None] / 2.0
     axis_angle = skew * torch.where(sine > EPSILON, torch.atan2(sine, cosine) / sine.clamp(min=EPSILON), torch.ones_like(sine))
     return torch.cat([axis_angle, -(turn @ matrix[:, :3, 3:])[..., 0]], 1)
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kd_planner_ros.networks.unified_encoder.alignment import Alignment
 from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
 from kd_planner_ros.networks.unified_encoder.depth import DepthDecoder, depth_of
 from kd_planner_ros.networks.unified_encoder.matched import MatchedFlow, MatchedMask
@@ -51,6 +52,7 @@ class UnifiedEncoder(nn.Module):
         self.flow = (MotionDecoder(*shape, 3, published) if matcher is None else
                      MatchedFlow(channels, cap, size, config.intrinsics.tolist()))
         self.motion = MotionDecoder(*shape, 1, published) if matcher is None else MatchedMask(*shape, size)
+        self.alignment = Alignment(config.intrinsics.tolist()) if config.aligned_pose else None
         self.learns_from_sources, self.unread = True, frozenset[str]()
 
     def forward(self, image: Tensor, before: Tensor, before_1: Tensor, before_2: Tensor, before_3: Tensor, before_4: Tensor,
@@ -97,16 +99,16 @@ class UnifiedEncoder(nn.Module):
     def _pair(self, image: Tensor, seen: Sequence[Tensor], before: Tensor, known: Sequence[Tensor], depth: Tensor) -> dict[str, Tensor]:
         sources = before.shape[0] // image.shape[0]
         image, seen = image.repeat(sources, 1, 1, 1), [one.repeat(sources, 1, 1, 1) for one in seen]
-        pairs, matcher = paired(seen, known), self.pose.matcher
+        pairs, matcher, depth = paired(seen, known), self.pose.matcher, depth.repeat(sources, 1, 1)
         if matcher is None:
             pose, images = in_float32(self._poses, pairs, len(image) // sources), torch.cat([before, image], dim=1)
+            pose = self._refined(image, before, depth, pose)
             if not wanted("movers", self.unread):
                 return {"pose": in_metres(pose, self.metres)}
             return motion_outputs(pose, self.flow(images, pairs, pose), self.motion(images, pairs, pose), self.metres)
         target, source = matcher(image, *seen[:2]), matcher(before, *known[:2])
         plain = matcher.plain(target, source)
-        pose = in_float32(self.pose, pairs, plain)
-        depth = depth.repeat(sources, 1, 1)
+        pose = self._refined(image, before, depth, in_float32(self.pose, pairs, plain))
         aligned = matcher.align(depth, in_metres(pose, self.metres), before, known[0], plain, target, source)
         pairs = aligned_pairs(seen, known, aligned)
         mask, decoder = self.motion, self.flow
@@ -116,6 +118,12 @@ class UnifiedEncoder(nn.Module):
         flow = decoder.complete(farther, shift, motion[0], depth, aligned.rigid)
         return {"pose": in_metres(pose, self.metres), "flow": flow, **scaled("flow", [flow] * len(SCALES)), "motion": motion[0][:, 0],
                 **scaled("motion", motion), **matcher.logits(plain, aligned), "rigid": aligned.rigid}
+
+    def _refined(self, image: Tensor, before: Tensor, depth: Tensor, pose: Tensor) -> Tensor:
+        """``pose`` as it is in a training step: it is the decoder that learns."""
+        if self.alignment is None or torch.is_grad_enabled():
+            return pose
+        return self.alignment(image, before, depth / self.metres, pose)
 
     def _poses(self, pairs: Sequence[Tensor], targets: int) -> Tensor:
         return pose_in_time(self.pose, pairs, targets) if self.ordered else self.pose(pairs)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kd_planner_ros.networks.parts import NetworkPart
+from kd_planner_ros.networks.unified_encoder.alignment import Alignment
 from kd_planner_ros.networks.unified_encoder.config import UnifiedEncoderConfig
 from kd_planner_ros.networks.unified_encoder.depth import depth_of
 from kd_planner_ros.networks.unified_encoder.matched import MatchedFlow
@@ -21,6 +22,8 @@ SCALES = ("pixels_32", "pixels_16", "pixels_8")
 """Maps that the pixel decoder gives the queries, from coarse to fine."""
 MATCHED = ("match_plain", "match_target", "match_source")
 """What plain matching says, and the matching features of both pictures."""
+TOLD = "pose_told"
+"""The pose before it is refined."""
 SHIFT = "motion_shift"
 """Where matching finds each pixel."""
 ALIGNED = tuple(f"aligned_{name}" for name in Aligned._fields)
@@ -88,12 +91,26 @@ class _Aligned(nn.Module):
 
 
 class _Pose(nn.Module):
-    def __init__(self, model: UnifiedEncoder):
+    """The pose that the decoder says, by the name ``gives``."""
+
+    def __init__(self, model: UnifiedEncoder, gives: str):
         super().__init__()
-        self.pose, self.metres = model.pose, model.metres
+        self.pose, self.metres, self.gives = model.pose, model.metres, gives
 
     def forward(self, *features: Tensor) -> dict[str, Tensor]:
-        return {"pose": in_metres(self.pose(paired(features[:4], features[4:8]), *features[8:]), self.metres)}
+        return {self.gives: in_metres(self.pose(paired(features[:4], features[4:8]), *features[8:]), self.metres)}
+
+
+class _Alignment(nn.Module):
+    """That pose, refined."""
+
+    def __init__(self, alignment: Alignment, metres: float):
+        super().__init__()
+        self.alignment, self.metres = alignment, metres
+
+    def forward(self, image: Tensor, before: Tensor, depth: Tensor, pose: Tensor) -> dict[str, Tensor]:
+        own = in_metres(pose, 1.0 / self.metres)
+        return {"pose": in_metres(self.alignment(image, before, depth / self.metres, own), self.metres)}
 
 
 class _Field(nn.Module):
@@ -151,16 +168,25 @@ def _motion_parts(model: UnifiedEncoder, scale: tuple[str, ...]) -> tuple[Networ
     both, eye, matcher = (*FEATURES, *BEFORE), ("encoder",), model.pose.matcher
     pair = ("image", "before", "pose", *both)
     if matcher is None:
-        return (NetworkPart("pose", (*eye, *scale), eye, module=_Pose(model), inputs=both, outputs=("pose",)),
+        return (*_pose_parts(model, (*eye, *scale), both),
                 *(NetworkPart(name, (*eye, "pose"), eye, module=_Field(model, name), inputs=pair, outputs=(name,))
                   for name in ("flow", "motion")))
     seen = ("encoder", "aligned", "pose")
     return (
         NetworkPart("matching", eye, eye, switch=False, module=_Matching(matcher),
                     inputs=("image", "before", *FEATURES[:2], *BEFORE[:2]), outputs=MATCHED),
-        NetworkPart("pose", ("encoder", "matching", *scale), eye, module=_Pose(model), inputs=(*both, *MATCHED[:1]), outputs=("pose",)),
+        *_pose_parts(model, ("encoder", "matching", *scale), (*both, *MATCHED[:1])),
         NetworkPart("aligned", ("matching", "depth", "pose"), eye, switch=False, module=_Aligned(matcher),
                     inputs=("depth", "pose", "before", BEFORE[0], *MATCHED), outputs=ALIGNED),
         NetworkPart("motion", seen, eye, module=_MatchedMask(model, "motion"), inputs=(*pair, *ALIGNED), outputs=("motion", SHIFT)),
         NetworkPart("flow", (*seen, "depth", "motion"), eye, module=_MatchedFlow(model),
                     inputs=("pose", "depth", "motion", SHIFT, *ALIGNED[2:], *FEATURES[1:], *BEFORE[1:]), outputs=("flow",)))
+
+
+def _pose_parts(model: UnifiedEncoder, needs: tuple[str, ...], inputs: tuple[str, ...]) -> tuple[NetworkPart, ...]:
+    """The pose, in two parts where it is refined: the first one then has no switch of its own."""
+    if model.alignment is None:
+        return (NetworkPart("pose", needs, ("encoder",), module=_Pose(model, "pose"), inputs=inputs, outputs=("pose",)),)
+    return (NetworkPart("told_pose", needs, ("encoder",), switch=False, module=_Pose(model, TOLD), inputs=inputs, outputs=(TOLD,)),
+            NetworkPart("pose", ("told_pose", "depth"), ("encoder",), module=_Alignment(model.alignment, model.metres),
+                        inputs=("image", "before", "depth", TOLD), outputs=("pose",)))

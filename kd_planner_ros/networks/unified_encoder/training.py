@@ -289,7 +289,7 @@ def section_fields(size: str, options: SectionOptions, camera: CameraSpec | None
 def config_fields(size: str, options: PictureOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """The fields of the section, whether depth is in metres, and whether pictures are compared."""
     metric = options.supervision == "truth"
-    own = {"metric": metric, "matching": options.matching, "ordered_pose": options.ordered_pose}
+    own = {"metric": metric, **{name: getattr(options, name) for name in ("matching", "aligned_pose", "ordered_pose")}}
     video = {"rotation_scale": options.rotation_scale, "logit_bound": options.logit_bound, "metres_per_unit": VIDEO_UNIT_M}
     return section_fields(size, options, camera, others) | own | ({} if metric else video)
 

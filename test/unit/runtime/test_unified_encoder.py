@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -37,6 +38,8 @@ def models(tmp_path_factory):
     save_model(folder / "seer", "unified_encoder", config, network.build_model(config).state_dict())
     matching = replace(config, matching=True)
     save_model(folder / "matching", "unified_encoder", matching, awake(network.build_model(matching)).state_dict())
+    aligned = replace(config, aligned_pose=True)
+    save_model(folder / "aligned", "unified_encoder", aligned, network.build_model(aligned).state_dict())
     steering = find_network("unified_steering")
     alike = "size", "input_height", "input_width", "camera_width", "camera_height"
     own = steering.config({name: getattr(config, name) for name in alike})
@@ -65,7 +68,8 @@ def arrays(seen):
             **{name: np.array(one) for name, one in seen.scalars.items()}}
 
 
-@pytest.mark.parametrize("name, own, most", [("seer", set(), 1e-6), ("matching", {"matching", "aligned"}, 2e-3)])
+@pytest.mark.parametrize("name, own, most", [("seer", set(), 1e-6), ("matching", {"matching", "aligned"}, 2e-3),
+                                             ("aligned", {"told_pose"}, 1e-4)])
 def test_parts_see_what_the_whole_network_sees(models, name, own, most):
     """Two frames through the parts, and through the module in one piece: every output and number is the same but for rounding, which
     comparing blocks of colours makes larger."""
@@ -73,7 +77,7 @@ def test_parts_see_what_the_whole_network_sees(models, name, own, most):
     model, config, _ = load_model(models / name)
     processor = find_network("unified_encoder").build_processor(config)
     for stamp in (STEP_NS, 2 * STEP_NS):
-        one = frame(stamp, stamp, config)
+        one = drifting(stamp // STEP_NS, config)
         seen = perceiver.perceive(one)
         with torch.inference_mode():
             whole = processor.decode(model(**processor.encode([one])), one)
@@ -137,8 +141,15 @@ def kept(models, own_cache):
     return perceiver, load._cache_path(perceiver.card, NETWORK, "parts")
 
 
+def drifting(number, config):
+    """A frame with a smooth picture that moves by two pixels each time: pictures can be aligned as they cannot where each is noise."""
+    noise = np.random.default_rng(0).integers(0, 256, (config.camera_height // 8, config.camera_width // 8, 3), np.uint8)
+    whole = cv2.resize(noise, (config.camera_width, config.camera_height), interpolation=cv2.INTER_CUBIC)
+    return frame(number * STEP_NS, number, config, images={config.camera_id: np.roll(whole, 2 * number, 1)})
+
+
 def sees(perceiver, frames=2):
-    return [arrays(perceiver.perceive(frame(number * STEP_NS, number, perceiver.config))) for number in range(1, frames + 1)]
+    return [arrays(perceiver.perceive(drifting(number, perceiver.config))) for number in range(1, frames + 1)]
 
 
 def refuse(*_):
@@ -165,7 +176,7 @@ def test_the_second_start_sees_the_same_without_the_network(models, kept, monkey
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
-@pytest.mark.parametrize("name, frames", [("seer", 2), ("matching", 2), ("steers", WINDOW)])
+@pytest.mark.parametrize("name, frames", [("seer", 2), ("matching", 2), ("aligned", 3), ("steers", WINDOW)])
 def test_every_output_is_torchs_on_every_engine(models, own_cache, engine, name, frames):
     """The engines of its parts are compared with torch as they are loaded; here whole frames are, until everything is ready."""
     pytest.importorskip(engine, reason=f"{engine} is not installed: pip install {engine}")
