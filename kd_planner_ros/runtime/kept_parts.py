@@ -11,7 +11,6 @@ import hashlib
 import inspect
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,6 +25,7 @@ from kd_planner_ros import networks
 from kd_planner_ros.core.files import write_bytes
 from kd_planner_ros.networks.parts import NetworkPart, Part
 from kd_planner_ros.networks.registry import Network
+from kd_planner_ros.runtime.processes import module_command
 
 
 @dataclass
@@ -102,5 +102,5 @@ def convert_apart(folder: Path) -> None:
     """Convert the parts of the model in ``folder`` and keep them, in a process of its own: converting and the network's libraries take more
     memory than all that follows, and the process gives it back. What goes wrong there is found again, and told, by the caller's loading.
     """
-    subprocess.run([sys.executable, "-m", "kd_planner_ros.runtime.convert", str(folder)], check=False, stdin=subprocess.DEVNULL,
+    subprocess.run([*module_command("kd_planner_ros.runtime.convert"), str(folder)], check=False, stdin=subprocess.DEVNULL,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

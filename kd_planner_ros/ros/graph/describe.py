@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from kd_planner_ros.ros.profiles import Profile
 from kd_planner_ros.ros.specs import graph_specs
 from kd_planner_ros.ros.specs.base import NodeSpec, hears_roadside
 from kd_planner_ros.runtime.paths import config_folder
+from kd_planner_ros.runtime.processes import module_command
 from kd_planner_ros.wire.topics import BEHIND_GATEWAY
 
 PATIENT_PLAN_S = 4.0
@@ -60,7 +60,7 @@ class NodeProcess:
 
     def command(self, folder: Path) -> list[str]:
         """The command line of the node; ``folder`` receives its parameter files."""
-        words = [sys.executable, "-m", self.module, "--ros-args", "-r", f"__ns:={self.namespace}", "-r", f"__node:={self.name}"]
+        words = [*module_command(self.module), "--ros-args", "-r", f"__ns:={self.namespace}", "-r", f"__node:={self.name}"]
         for path in self.write(folder):
             words += ["--params-file", str(path)]
         for port, topic in self.remappings:

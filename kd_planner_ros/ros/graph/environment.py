@@ -9,7 +9,6 @@ import os
 import random
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,7 @@ from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.ros.graph.probe import UP
 from kd_planner_ros.runtime.paths import config_folder
+from kd_planner_ros.runtime.processes import module_command
 
 LARGE_TICK_BYTES = 250_000
 """When a tick's sensors are larger, default Fast DDS loses samples between processes (docs/ros.md)."""
@@ -128,7 +128,7 @@ def _children(environment: Mapping[str, str]) -> Iterator[list[tuple[subprocess.
     try:
         for role in ("hear", "say"):
             said = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  closed below
-            started.append((subprocess.Popen([sys.executable, "-m", "kd_planner_ros.ros.graph.probe", role], stdout=said, stderr=said,
+            started.append((subprocess.Popen([*module_command("kd_planner_ros.ros.graph.probe"), role], stdout=said, stderr=said,
                                              stdin=subprocess.DEVNULL, env=dict(environment)), said))
         yield started
     finally:

@@ -75,7 +75,8 @@ def test_where_nothing_can_be_aligned_the_answer_is_no_worse(what):
 
 
 def test_systems_are_solved_whatever_their_units():
-    slopes = torch.randn(3, 6, 200, generator=torch.Generator().manual_seed(0)) * torch.tensor([1e3, 1e3, 1e3, 1.0, 1.0, 1.0])[None, :, None]
+    units = torch.tensor([1e3, 1e3, 1e3, 1.0, 1.0, 1.0])[None, :, None]
+    slopes = torch.randn(3, 6, 200, generator=torch.Generator().manual_seed(0)) * units
     matrix, right = slopes @ slopes.transpose(1, 2), torch.randn(3, 6, generator=torch.Generator().manual_seed(1))
     exact = torch.linalg.solve(matrix, right)
     assert torch.allclose(solved(matrix, right), exact, rtol=0.05, atol=float(exact.abs().max()) * 2e-3)
