@@ -40,7 +40,7 @@ ENCODINGS = {
 def _known(encoding: str) -> Encoding:
     if encoding not in ENCODINGS:
         raise SensorError(f"an image encoding out of {', '.join(ENCODINGS)}", repr(encoding),
-                          "set the camera driver to one of them")
+                          "set a colour camera to rgb8 or bgr8")
     return ENCODINGS[encoding]
 
 

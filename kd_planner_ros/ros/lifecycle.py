@@ -14,9 +14,10 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
-from kd_planner_ros.core.errors import KdPlannerError, is_foreseen, sentence_of
+from kd_planner_ros.core.errors import ConfigError, KdPlannerError, is_foreseen, sentence_of
 from kd_planner_ros.ros.diagnostics import ERROR, Health
 from kd_planner_ros.ros.guard import follow_launch
+from kd_planner_ros.ros.node_help import asked, help_of
 from kd_planner_ros.ros.stop import STOPPED, StopFlag
 
 BAD_INPUT = 2
@@ -79,6 +80,10 @@ def run(make_node: Callable[[], Any], argv: list[str] | None = None) -> int:
     A node may have ``autostart`` among its ``params``, and has ``close()``. A node with ``run(executor, stop)`` loops
     by itself; others are spun.
     """
+    words = sys.argv if argv is None else argv
+    if asked(words):
+        print(help_of(make_node.__module__ if make_node.__module__ != "__main__" else _main_module()))
+        return 0
     follow_launch()
     stop, made = StopFlag(), []
     stop.install(leave)
@@ -95,7 +100,7 @@ def run(make_node: Callable[[], Any], argv: list[str] | None = None) -> int:
 
 def _run(make_node: Callable[[], Any], argv: list[str] | None, stop: StopFlag, made: list[Any]) -> int:
     """``run`` without its end: what is to be closed is added to ``made``, the executor first."""
-    rclpy.init(args=sys.argv if argv is None else argv, signal_handler_options=SignalHandlerOptions.NO)
+    _init(sys.argv if argv is None else argv)
     executor = _Executor(stop)
     made.append(executor)
     node = make_node()
@@ -110,6 +115,26 @@ def _run(make_node: Callable[[], Any], argv: list[str] | None, stop: StopFlag, m
     while rclpy.ok() and not stop.requested:
         executor.spin_once(timeout_sec=0.2)
     return 0
+
+
+def _init(words: list[str]) -> None:
+    """Start rclpy.
+
+    Raises:
+        ConfigError: words behind --ros-args, or a parameter file, that it cannot read.
+    """
+    try:
+        rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:
+        if "parse" not in str(error).lower():
+            raise
+        raise ConfigError("arguments behind --ros-args that ROS can read, and a file for each --params-file",
+                          str(error).partition(", at ")[0], "correct the arguments or the path") from None
+
+
+def _main_module() -> str:
+    """The name of the module that runs as ``__main__``."""
+    return sys.modules["__main__"].__spec__.name
 
 
 def _failed(error: Exception) -> int:

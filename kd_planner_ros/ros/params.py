@@ -7,8 +7,9 @@ A node gets a frozen dataclass built from its parameters and never asks ROS for 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from kd_planner_ros.core.errors import ConfigError
@@ -92,7 +93,16 @@ def declare(node: Any, kind: type[Params]) -> Params:
         if choices and values[one.name] not in choices:
             raise ConfigError(f"parameter {one.name}: {wanted(one)}", repr(values[one.name]),
                               "correct the YAML or the argument")
+    for name, meant in misspelt(getattr(node, "_parameter_overrides", {}), values).items():
+        node.get_logger().warning(f"parameter {name} is not one of this node and changes nothing: is {meant} meant?")
     return kind(**values)
+
+
+def misspelt(given: Iterable[str], known: Collection[str]) -> dict[str, str]:
+    """Names of ``given`` that are not among the ``known`` parameters and look like one, which is the value. Others are let pass: one
+    parameter file serves several nodes, and ROS has parameters of its own."""
+    near = {name: get_close_matches(name, known, 1, 0.8) for name in given if name not in known}
+    return {name: found[0] for name, found in near.items() if found}
 
 
 def checked(kind: type[Params], values: Mapping[str, Any]) -> Params:

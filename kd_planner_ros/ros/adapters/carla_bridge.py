@@ -168,7 +168,7 @@ class Adapter:
 def _require_size(spec: CameraSpec, width: int, height: int) -> None:
     if (width, height) != (spec.width, spec.height):
         raise SensorError(f"{spec.width}x{spec.height} pixels from camera {spec.id!r}", f"{width}x{height}",
-                          "spawn the sensors from the planner's sensor file")
+                          "spawn the sensors from the model's sensor file")
 
 
 def _full_name(kind: type) -> str:

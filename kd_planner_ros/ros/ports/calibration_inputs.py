@@ -31,6 +31,9 @@ PATIENT_FRAMES = 20
 """Pictures without a camera_info after which its absence is told; pictures after which a change of it is told no longer."""
 
 
+REMEDY = "mount the sensor that the model declares, or train a model for this one"
+
+
 class CalibrationInputs:
     """Raises the conditions ``intrinsics of SENSOR`` and ``mounting of SENSOR`` where a sensor is not what the model declares: a
     warning with both numbers, and an error above ``limits``, whatever the node. ``specs`` holds the declared cameras, or those of
@@ -145,7 +148,7 @@ class CalibrationInputs:
         if gap is None:
             self._health.clear(name)
         else:
-            self._health.set(name, ERROR if gap.size > 1.0 else WARN, f"sensor {sensor}: {gap.text}")
+            self._health.set(name, ERROR if gap.size > 1.0 else WARN, f"sensor {sensor}: {gap.text}; {REMEDY}")
 
 
 def calibrated(declared: CameraSpec, info: CameraInfo) -> CameraSpec:

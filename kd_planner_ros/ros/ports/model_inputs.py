@@ -161,7 +161,7 @@ class ModelInputs:
         if self.aligner.counters.missed > before:
             lacking = [one if off is None else f"{one} ({off:+.3f} s)"
                        for one, off in self.aligner.counters.last_miss.items()]
-            self._health.set("sync", ERROR, f"no plan for the last {self._trigger}: out of step or silent: "
+            self._health.set("sync", ERROR, f"no result for the last {self._trigger}: out of step or silent: "
                                             f"{', '.join(lacking)}")
 
     def _check_silence(self, now_ns: int) -> None:

@@ -30,6 +30,6 @@ class PerceptionStrips:
         try:
             write_strip(path, [strip_panels(frame.images[seen.camera], seen.outputs)])
         except OSError as error:
-            self._health.set("strips", WARN, f"no picture at {path}: {error.strerror or error}")
+            self._health.set("strips", WARN, f"the strip of outputs cannot be written to {path}: {error.strerror or error}")
         else:
             self._health.clear("strips")

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from rcl_interfaces.msg import IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.outputs import Perception
@@ -42,14 +43,18 @@ class RateDividers:
     def _declare(self) -> None:
         switches = self.schedule.switches
         known = [f"{PREFIX}{name}" for name in switches]
-        given = getattr(self._node, "_parameter_overrides", ())
+        given = getattr(self._node, "_parameter_overrides", {})
         if unknown := sorted({name for name in given if name.startswith(PREFIX)} - set(known)):
             raise ConfigError(f"parameters out of {', '.join(known)} for '{self._perceiver.name}'", ", ".join(unknown), "correct the name")
         for name, parameter in zip(switches, known, strict=True):
             if not self._node.has_parameter(parameter):
                 text = f"'{name}' runs on every n-th frame; 0: never. May be set while the node runs"
-                self._node.declare_parameter(parameter, 1, ParameterDescriptor(
-                    description=text, integer_range=[IntegerRange(from_value=0, to_value=MOST, step=1)]))
+                descriptor = ParameterDescriptor(description=text, integer_range=[IntegerRange(from_value=0, to_value=MOST, step=1)])
+                try:
+                    self._node.declare_parameter(parameter, 1, descriptor)
+                except (InvalidParameterTypeException, InvalidParameterValueException):
+                    raise ConfigError(f"parameter {parameter}: a whole number from 0 (off) to {MOST}", repr(given[parameter].value),
+                                      "correct the YAML or the argument") from None
             self.schedule.set_rates({name: self._node.get_parameter(parameter).value})
 
     def _take(self, parameters: Sequence[Any]) -> SetParametersResult:

@@ -105,7 +105,7 @@ def test_outputs_come_where_no_strip_can_be_written(graph, monkeypatch, tmp_path
     node = start(graph, monkeypatch, eye, strips_dir=str(tmp_path / "file"))
     assert wait_for(lambda: connected(node, "depth"))
     play(source, eye, range(2))
-    assert wait_for(lambda: depths) and wait_for(lambda: "no picture at" in (node.health.get("strips") or ""))
+    assert wait_for(lambda: depths) and wait_for(lambda: "strip of outputs cannot be written to" in (node.health.get("strips") or ""))
 
 
 def test_a_frame_has_no_goal_and_holds_the_declared_history(graph, monkeypatch):
@@ -218,7 +218,7 @@ def test_a_camera_that_is_not_the_models_is_told_with_both_numbers(graph, monkey
     assert wait_for(lambda: told(98.0)) and level() == WARN
     assert node.health.get("intrinsics of front") == (
         "sensor front: camera_info has focal lengths 27.8 and 27.8 px, centre (32.0, 16.0) px; the model declares 26.9 px and "
-        "(32.0, 16.0) px")
+        "(32.0, 16.0) px; mount the sensor that the model declares, or train a model for this one")
     assert wait_for(lambda: told(60.0) and level() == ERROR) and node.health.worst[0] == ERROR
     assert wait_for(lambda: told(100.0) is None)
 

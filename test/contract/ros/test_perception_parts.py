@@ -97,11 +97,15 @@ def test_parts_are_switched_while_the_node_runs(graph, monkeypatch):
     assert not node.has_parameter("rate_divider.pose")
 
 
-def test_a_divider_for_no_part_refuses_to_configure(graph, monkeypatch):
+@pytest.mark.parametrize("name, value, text", [
+    ("sound", 2, "rate_divider.depth, rate_divider.pose, rate_divider.flow for 'fake_eye'; got rate_divider.sound"),
+    ("depth", "abc", "expected parameter rate_divider.depth: a whole number from 0 (off) to 1000; got 'abc'"),
+    ("depth", -1, "expected parameter rate_divider.depth: a whole number from 0 (off) to 1000; got -1")])
+def test_a_divider_that_cannot_be_refuses_to_configure(graph, monkeypatch, name, value, text):
     monkeypatch.setattr(perception_node, "load", lambda *a, **k: InParts())
-    node = graph.start(perception_node.PerceptionNode, {"rate_divider.sound": 2})
+    node = graph.start(perception_node.PerceptionNode, {f"rate_divider.{name}": value})
     assert not autostart(node)
-    assert "rate_divider.depth, rate_divider.pose, rate_divider.flow for 'fake_eye'; got rate_divider.sound" in node.health.worst[1]
+    assert text in node.health.worst[1]
     graph.spin_in_thread(node)
 
 
