@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample
+from torch.nn.functional import grid_sample, interpolate
 
 from kd_planner_ros.networks.blocks.inputs import IMAGENET_STD
 from kd_planner_ros.networks.unified_encoder.geometry import pose_of, transform
@@ -23,16 +23,23 @@ from kd_planner_ros.networks.unified_encoder.matching import NEAREST_M
 from kd_planner_ros.networks.unified_encoder.precision import unrounded
 
 LUMA = 0.299, 0.587, 0.114
-LEVELS = (4, 4), (2, 3), (1, 2)
+LEVELS = (4, 3), (2, 2), (1, 2)
 """(factor by which pictures are made smaller, steps), coarse to fine. At a quarter of the size points move by a few pixels."""
 BLOCK = 4
 """Pixels of the whole picture, each way, that have one point."""
+LOUDNESS, QUIET = 12.0, 2.0
+"""Brightness counts by its contrast to the surroundings: in the dark, too, and a headlight's edges, which move with the car, no more than
+what it shines on. ``QUIET`` of 255 grey values are noise."""
 SOFTNESS = 8.0
-"""Of 255 grey values: differences above it count little. What moves by itself and what was hidden differ by more."""
+"""Differences above it count little. What moves by itself and what was hidden differ by more."""
 LONGEST = 0.02, 0.04
 """No step turns the camera by more radians, or moves it by more units."""
+STANDS = 0.5
+"""A camera stands where the pictures then differ by less than this share: light that the car throws ahead moves with it."""
 FAR = 8.0
 """Points farther away than so many units do not count: that is the sky."""
+COARSE = 4
+"""Surroundings are taken from pictures that are smaller by this."""
 BLUR = 0.21
 """Share of each neighbour in a smoothed brightness: edges one pixel wide have no slope to follow."""
 DAMPING = 1e-3
@@ -46,8 +53,8 @@ class Level(NamedTuple):
 
     Attributes:
         points: [B, 3, N] along the target's camera axes, in units.
-        grey: of the points [B, N].
-        before: grey values and their slopes to the right and down [B, 3, h, w] of the picture before.
+        grey: contrast of the points [B, N].
+        before: contrast and its slopes to the right and down [B, 3, h, w] of the picture before.
         lens: focal lengths and principal point (x, y each) in pixels of this size.
     """
 
@@ -62,10 +69,17 @@ class Alignment(nn.Module):
 
     Args:
         intrinsics: pinhole matrix [3, 3] of the network's picture.
+        size: rows and columns of it.
     """
 
-    def __init__(self, intrinsics: Sequence[Sequence[float]]):
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, intrinsics: Sequence[Sequence[float]], size: tuple[int, int]):
         super().__init__()
+        larger = [interpolate(torch.eye(one // COARSE)[None], scale_factor=COARSE, mode="linear")[0] for one in size]
+        self.register_buffer("rows", larger[0].T.contiguous(), persistent=False)  # products: engines interpolate one channel slowly
+        self.register_buffer("columns", larger[1].contiguous(), persistent=False)
         (self._fx, _, self._cx), (_, self._fy, self._cy) = intrinsics[0], intrinsics[1]
         self._luma = [255.0 * share * deviation for share, deviation in zip(LUMA, IMAGENET_STD, strict=True)]
 
@@ -79,21 +93,28 @@ class Alignment(nn.Module):
         """
         with unrounded(image.device.type), torch.no_grad():
             depth, told = depth.float()[:, None], transform(pose.float())
-            grey, other = (self._grey(one.float()) for one in (image, before))
+            grey, other = self._contrast(torch.cat([image, before]).float()).chunk(2)
             stands = torch.eye(4, device=told.device).expand_as(told)
             found = torch.cat([told, stands])  # one after the other in the batch, until the smallest pictures say which fits
             for number, (factor, steps) in enumerate(LEVELS):
                 level = self._level(grey, other, depth, factor)
                 found = _refined(level if number else _twice(level), found, steps)
                 if not number:
-                    found = _better(level, *found.chunk(2))
+                    found = _better(level, *found.chunk(2), STANDS)
             return pose_of(_better(level, found, told))
 
-    def _grey(self, image: Tensor) -> Tensor:
-        """Brightness [B, 1, H, W] from 0 to 255 but for a constant, smoothed."""
+    def _contrast(self, image: Tensor) -> Tensor:
+        """Brightness [B, 1, H, W] of normalised pictures, smoothed, less that of the surroundings, over how much it changes there."""
         red, green, blue = self._luma
         grey = red * image[:, :1] + green * image[:, 1:2] + blue * image[:, 2:]
-        return _blurred(_blurred(grey, 3, BLUR), 2, BLUR)
+        grey = _blurred(_blurred(grey, 3, BLUR), 2, BLUR)
+        apart = grey - self._around(grey)
+        return LOUDNESS * apart / (self._around(apart.square()).sqrt() + QUIET)
+
+    def _around(self, grey: Tensor) -> Tensor:
+        """The mean of some eight pixels each way about every pixel."""
+        small = _blurred(_blurred(_smaller(grey, COARSE), 3, 0.25), 2, 0.25)
+        return self.rows @ small @ self.columns
 
     def _level(self, grey: Tensor, before: Tensor, depth: Tensor, factor: int) -> Level:
         """The points of pictures that are smaller by ``factor``: of each block the one of the steepest brightness."""
@@ -198,10 +219,10 @@ def moved_by(step: Tensor) -> Tensor:
     return one + small - skew + share[:, None, None] * (skew + 0.5 * skew @ skew)
 
 
-def _better(level: Level, first: Tensor, second: Tensor) -> Tensor:
-    """That of two matrices [B, 4, 4] under which the pictures differ less."""
+def _better(level: Level, first: Tensor, second: Tensor, share: float = 1.0) -> Tensor:
+    """That of two matrices [B, 4, 4] under which the pictures differ less; ``second`` where they differ by less than this ``share``."""
     costs = [(one := _seen(level, matrix)[0].square()) / (1.0 + one / SOFTNESS ** 2) for matrix in (first, second)]
-    return torch.where((costs[0].mean(1) <= costs[1].mean(1))[:, None, None], first, second)
+    return torch.where((share * costs[0].mean(1) <= costs[1].mean(1))[:, None, None], first, second)
 
 
 def solved(matrix: Tensor, right: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class UnifiedEncoder(nn.Module):
         self.flow = (MotionDecoder(*shape, 3, published) if matcher is None else
                      MatchedFlow(channels, cap, size, config.intrinsics.tolist()))
         self.motion = MotionDecoder(*shape, 1, published) if matcher is None else MatchedMask(*shape, size)
-        self.alignment = Alignment(config.intrinsics.tolist()) if config.aligned_pose else None
+        self.alignment = Alignment(config.intrinsics.tolist(), size) if config.aligned_pose else None
         self.learns_from_sources, self.unread = True, frozenset[str]()
 
     def forward(self, image: Tensor, before: Tensor, before_1: Tensor, before_2: Tensor, before_3: Tensor, before_4: Tensor,

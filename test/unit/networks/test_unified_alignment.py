@@ -41,21 +41,21 @@ def scene(pose, seed=0):
 def test_a_known_motion_is_found_from_a_wrong_one(forward, left, yaw, pitch, wrong, seed):
     pose = torch.tensor([[pitch, yaw, 0.0, left, 0.0, forward]])
     image, before, depth = scene(pose, seed)
-    found = Alignment(CAMERA)(image, before, depth, pose + torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, wrong]]))
+    found = Alignment(CAMERA, (HEIGHT, WIDTH))(image, before, depth, pose + torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, wrong]]))
     assert torch.allclose(found, pose, atol=2e-3), (found, pose)
 
 
 def test_a_standing_camera_stands_whatever_was_told():
     """Two equal pictures, and a decoder that says 6 m/s."""
     image, _, depth = scene(STANDS)
-    found = Alignment(CAMERA)(image, image, depth, torch.tensor([[0.0, 0.002, 0.0, 0.0, 0.0, -0.06]]))
+    found = Alignment(CAMERA, (HEIGHT, WIDTH))(image, image, depth, torch.tensor([[0.0, 0.002, 0.0, 0.0, 0.0, -0.06]]))
     assert found.abs().max() < 1e-4
 
 
 def test_rows_of_a_batch_are_aligned_alone():
     poses = torch.tensor([[0.0, 0.01, 0.0, 0.0, 0.0, 0.05], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
     rows = [torch.cat(one) for one in zip(*(scene(poses[i:i + 1], i) for i in range(2)), strict=True)]
-    assert torch.allclose(Alignment(CAMERA)(*rows, torch.zeros(2, 6)), poses, atol=2e-3)
+    assert torch.allclose(Alignment(CAMERA, (HEIGHT, WIDTH))(*rows, torch.zeros(2, 6)), poses, atol=2e-3)
 
 
 @pytest.mark.parametrize("what", ["one colour", "all sky", "strangers"])
@@ -69,7 +69,7 @@ def test_where_nothing_can_be_aligned_the_answer_is_no_worse(what):
         depth = torch.full_like(depth, 9.0)
     else:
         before = scene(told, 7)[1]
-    found = Alignment(CAMERA)(image, before, depth, told)
+    found = Alignment(CAMERA, (HEIGHT, WIDTH))(image, before, depth, told)
     assert torch.isfinite(found).all() and (what == "strangers" or torch.allclose(found, told, atol=1e-5))
     assert found[:, :3].norm() < 0.25 and found[:, 3:].norm() < 0.5, "some steps away at most"
 
