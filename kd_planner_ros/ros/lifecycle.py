@@ -88,7 +88,7 @@ def run(make_node: Callable[[], Any], argv: list[str] | None = None) -> int:
     stop, made = StopFlag(), []
     stop.install(leave)
     try:
-        return _run(make_node, argv, stop, made)
+        return _run(make_node, words, stop, made)
     except KeyboardInterrupt:
         return STOPPED
     except Exception as error:  # noqa: BLE001  whatever it is, it is told in one line and the node is closed
@@ -98,9 +98,9 @@ def run(make_node: Callable[[], Any], argv: list[str] | None = None) -> int:
         stop.uninstall()
 
 
-def _run(make_node: Callable[[], Any], argv: list[str] | None, stop: StopFlag, made: list[Any]) -> int:
+def _run(make_node: Callable[[], Any], words: list[str], stop: StopFlag, made: list[Any]) -> int:
     """``run`` without its end: what is to be closed is added to ``made``, the executor first."""
-    _init(sys.argv if argv is None else argv)
+    _init(words)
     executor = _Executor(stop)
     made.append(executor)
     node = make_node()

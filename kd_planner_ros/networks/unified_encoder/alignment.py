@@ -1,10 +1,11 @@
 """The camera's motion from the pictures themselves: steps of Gauss and Newton until the picture before, seen where the motion puts the
-points of the depth map, is as bright as the picture. They begin with the pose decoder's answer and, beside it, with a camera that stands.
+points of the depth map, has the contrast of the picture. They begin with the pose decoder's answer and, beside it, with a camera that
+stands.
 
 A decoder alone learns how fast cars drive in the towns that it knows, and says it of a standing car in another one.
 
-Source: direct alignment of Kerl, Sturm and Cremers, "Robust Odometry Estimation for RGB-D Cameras", ICRA 2013, eq. 6 to 14, with the
-network's own depth, and weights of Geman and McClure in place of a t-distribution's. Points are those of the steepest brightness of each
+Source: direct alignment of Kerl, Sturm and Cremers, "Robust Odometry Estimation for RGB-D Cameras", ICRA 2013, with the
+network's own depth, and weights of Geman and McClure in place of a t-distribution's. Points are those of the steepest contrast of each
 block, as in Engel, Koltun and Cremers, "Direct Sparse Odometry", TPAMI 2018.
 """
 
@@ -65,7 +66,7 @@ class Level(NamedTuple):
 
 
 class Alignment(nn.Module):
-    """Refines a pose by the pictures' brightness.
+    """Refines a pose by the pictures' contrast.
 
     Args:
         intrinsics: pinhole matrix [3, 3] of the network's picture.
@@ -100,7 +101,8 @@ class Alignment(nn.Module):
                 level = self._level(grey, other, depth, factor)
                 found = _refined(level if number else _twice(level), found, steps)
                 if not number:
-                    found = _better(level, *found.chunk(2), STANDS)
+                    moves, rests = found.chunk(2)
+                    found = _better(level, moves, rests, STANDS)
             return pose_of(_better(level, found, told))
 
     def _contrast(self, image: Tensor) -> Tensor:
@@ -117,7 +119,7 @@ class Alignment(nn.Module):
         return self.rows @ small @ self.columns
 
     def _level(self, grey: Tensor, before: Tensor, depth: Tensor, factor: int) -> Level:
-        """The points of pictures that are smaller by ``factor``: of each block the one of the steepest brightness."""
+        """The points of pictures that are smaller by ``factor``: of each block the one of the steepest contrast."""
         size = (grey.shape[-2] // factor, grey.shape[-1] // factor)
         small, other = (_smaller(one, factor) for one in (grey, before))
         lens = (self._fx / factor, self._fy / factor, (self._cx + 0.5) / factor - 0.5, (self._cy + 0.5) / factor - 0.5)
@@ -174,7 +176,7 @@ def _twice(level: Level) -> Level:
 
 
 def _seen(level: Level, matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(differences of brightness [B, N], weights [B, N], their slopes [B, 6, N] by a turn and a shift) under ``matrix`` [B, 4, 4]."""
+    """(differences of contrast [B, N], weights [B, N], their slopes [B, 6, N] by a turn and a shift) under ``matrix`` [B, 4, 4]."""
     fx, fy, cx, cy = level.lens
     height, width = level.before.shape[-2:]
     where = matrix[:, :3, :3] @ level.points + matrix[:, :3, 3:]

@@ -29,8 +29,6 @@ from kd_planner_ros.wire.codec.pictures import camera_of
 
 PATIENT_FRAMES = 20
 """Pictures without a camera_info after which its absence is told; pictures after which a change of it is told no longer."""
-
-
 REMEDY = "mount the sensor that the model declares, or train a model for this one"
 
 
@@ -77,9 +75,10 @@ class CalibrationInputs:
                 raise SensorError(f"camera_info of {size[0]}x{size[1]} pixels, as the pictures of camera '{name}'", f"{told[0]}x{told[1]}",
                                   "let the camera's driver or the node that scales its pictures send the camera_info that belongs to them")
         self._frames_seen += 1
-        for name in [one for one, frame in self._changed.items() if self._frames_seen - frame >= PATIENT_FRAMES]:
-            self._changed = {other: frame for other, frame in self._changed.items() if other != name}
-            self._health.clear(f"change of {name}")
+        for name, frame in list(self._changed.items()):
+            if self._frames_seen - frame >= PATIENT_FRAMES:
+                self._changed.pop(name)
+                self._health.clear(f"change of {name}")
         if self._replaces and self._subscriptions and self._frames_seen == PATIENT_FRAMES:
             for name in (one for one, text in self._seen.items() if not text):
                 self._health.set(f"camera_info of {name}", WARN, f"sensor {name}: no message on "
@@ -124,7 +123,7 @@ class CalibrationInputs:
         """A pair of pictures through two lenses is none: the model begins anew."""
         self._health.set(f"change of {sensor}", WARN, f"sensor {sensor}: camera_info changed while the node runs, to {message.width}x"
                          f"{message.height} pixels and focal lengths {message.k[0]:.1f} and {message.k[4]:.1f} px; the model began anew")
-        self._changed = {**self._changed, sensor: self._frames_seen}
+        self._changed[sensor] = self._frames_seen
         self._on_change()
 
     def _take_static(self, message: Any) -> None:
