@@ -22,7 +22,7 @@ class Graph:
 
         self.context = context
         self.node = rclpy.create_node("tester", context=context, namespace="/carla/ego_vehicle")
-        self._running = []
+        self._running, self._started = [], []
         self.spin_in_thread(self.node)
 
     def spin_in_thread(self, node):
@@ -60,7 +60,10 @@ class Graph:
         executor.shutdown()
 
     def start(self, kind, parameters=None, profile="carla_bridge", role_name="", spec=None, remaps=(), **more):
-        """A node of the graph with its profile's remappings and ``remaps``; ``spec`` gives it another name and topics of its own."""
+        """A node of the graph with its profile's remappings and ``remaps``; ``spec`` gives it another name and topics of its own.
+
+        It ends with the test, spun or not: one that lay still and lived on told later tests that it was ready.
+        """
         from rclpy.parameter import Parameter
 
         from kd_planner_ros.ros.profiles import load_profile
@@ -71,6 +74,7 @@ class Graph:
         words = ["--ros-args", *(word for pair in pairs.items() for word in ("-r", f"{pair[0]}:={pair[1]}"))]
         node = kind(namespace=chosen.namespace, cli_args=words, context=self.context,
                     parameter_overrides=[Parameter(name, value=value) for name, value in values.items()], **more)
+        self._started.append(node)
         return node
 
     def clear(self):
@@ -79,8 +83,13 @@ class Graph:
         del self._running[1:]
 
     def close(self):
-        """Stop all threads and destroy all nodes, newest first."""
+        """Stop all threads and destroy all nodes, newest first, and hold none of them any more."""
         self._drop(self._running)
+        spun = [node for node, *_ in self._running]
+        for node in self._started:
+            if not any(node is one for one in spun):
+                end_node(node)
+        self._running, self._started, self.node = [], [], None
 
     @staticmethod
     def _drop(running):
@@ -91,6 +100,18 @@ class Graph:
                 node.close()
             executor.shutdown()
             node.destroy_node()
+
+
+def end_node(node):
+    """Close and destroy ``node``, unless the test did."""
+    from rclpy.impl.implementation_singleton import rclpy_implementation
+
+    try:
+        if hasattr(node, "close"):
+            node.close()
+        node.destroy_node()
+    except rclpy_implementation.InvalidHandle:
+        pass
 
 
 def wait_for(condition, seconds=30.0):
