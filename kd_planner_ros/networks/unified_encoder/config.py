@@ -114,8 +114,8 @@ class UnifiedEncoderConfig:
         rotation_scale: what the pose decoder's rotation is multiplied by; 1: as published. It matters as ``ordered_pose`` does.
         logit_bound: as for ``depth.DepthDecoder``; 0: as published. It matters as ``ordered_pose`` does.
         matching: whether pose, flow and motion mask read a correlation of both pictures (``matching.py``); the paper's do not.
-        aligned_pose: whether the pose decoder's answer is refined by aligning the pictures (``alignment.py``), but in training; the
-            paper's is not.
+        aligned_pose: whether the pose decoder's answer is refined by aligning the pictures (``alignment.py``), but in steps in which it
+            learns; the paper's is not.
     """
 
     size: str = "nano"

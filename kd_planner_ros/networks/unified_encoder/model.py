@@ -120,8 +120,8 @@ class UnifiedEncoder(nn.Module):
                 **scaled("motion", motion), **matcher.logits(plain, aligned), "rigid": aligned.rigid}
 
     def _refined(self, image: Tensor, before: Tensor, depth: Tensor, pose: Tensor) -> Tensor:
-        """``pose`` as it is in a training step: it is the decoder that learns."""
-        if self.alignment is None or torch.is_grad_enabled():
+        """``pose`` as it is where it learns; flow and motion mask learn with the one that they get when the network runs."""
+        if self.alignment is None or pose.requires_grad:
             return pose
         return self.alignment(image, before, depth / self.metres, pose)
 

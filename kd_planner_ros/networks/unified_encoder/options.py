@@ -27,7 +27,7 @@ class PictureOptions(SectionOptions):
     matching: bool = field(default=False, metadata={
         "help": "give pose, flow and motion mask a correlation of both pictures; the paper's networks have none"})
     aligned_pose: bool = field(default=False, metadata={
-        "help": "refine the pose by aligning both pictures wherever the network runs but in training; the paper's is not"})
+        "help": "refine the pose by aligning both pictures, but in stages that train the pose decoder or its inputs; the paper's is not"})
     ordered_pose: bool = field(default=True, metadata={
         "help": "the pose decoder sees the earlier picture of each pair first when it learns from video; off: the source first, as "
         "published. With matching the source stands first in any case"})

@@ -90,7 +90,7 @@ def test_a_step_is_a_motion():
     assert torch.allclose(found[:3, :3], rotation(step[:, :3])[0], atol=1e-6) and torch.equal(found[:3, 3], step[0, 3:])
 
 
-def test_the_decoder_learns_by_its_own_answer():
+def test_the_decoder_learns_by_its_own_answer_and_others_by_the_refined_one():
     torch.manual_seed(0)
     model = build_model(ALIGNED).eval()
     plain = build_model(TINY).eval()
@@ -102,6 +102,11 @@ def test_the_decoder_learns_by_its_own_answer():
     with torch.no_grad():
         told, refined = plain(**inputs)["pose"], model(**inputs)["pose"]
     assert not torch.equal(told, refined) and torch.isfinite(refined).all()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(("flow.", "motion.")))
+    with torch.enable_grad():
+        learnt = model(**inputs)
+    assert torch.equal(learnt["pose"], refined) and learnt["motion"].requires_grad and not learnt["pose"].requires_grad
 
 
 def test_its_parts_need_depth():
