@@ -7,6 +7,7 @@ with fixed shapes and unrolled time steps.
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import re
 import tempfile
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from kd_planner_ros.core.errors import CardError, ConfigError
+from kd_planner_ros.core.files import write_bytes
 from kd_planner_ros.networks.registry import Network
 from kd_planner_ros.runtime.openvino_core import load_openvino
 
@@ -121,6 +123,31 @@ class OpenVinoEngine(Engine):
         arrays = tuple(inputs[name].contiguous().numpy() for name in self._inputs)  # of a list every input would be looked at first
         found = self._request.infer(arrays, share_inputs=True, share_outputs=True)  # each is copied otherwise; outputs are, just below
         return {name: torch.from_numpy(found[index].copy()) for index, name in enumerate(self._outputs)}
+
+
+class TracedEngine(Engine):
+    """Traced torch in float32 on the CPU, for a part that is ``traced``; ``cache``, ``anew`` and the error are as for OpenVINO."""
+
+    def __init__(self, model: nn.Module | None, network: Network, example: Mapping[str, Tensor], cache: Path | None = None,
+                 anew: bool = False):
+        file = cache and cache.with_suffix(".pt")
+        graph = None if anew else _read_traced(file)
+        self.from_cache = graph is not None
+        if graph is None and model is None:
+            raise CardError(f"a traced graph at {file}", "none that can be read", "convert the model again")
+        if graph is None:
+            with warnings.catch_warnings(), torch.no_grad():
+                warnings.simplefilter("ignore")  # sizes become constants: they are fixed
+                inputs = tuple(example[name] for name in network.inputs)
+                graph = torch.jit.freeze(torch.jit.trace(_Exportable(model, network.outputs).eval(), inputs, check_trace=False))
+            _store_traced(graph, file)
+        self._graph, self._inputs, self._outputs = graph, network.inputs, network.outputs
+        self.tolerance, self.describe = TOLERANCE["float32"], f"traced torch float32 cpu, {torch.get_num_threads()} threads"
+
+    def run(self, inputs: Mapping[str, Tensor], due: Collection[str] | None = None) -> dict[str, Tensor]:
+        """See ``Engine.run``."""
+        with torch.inference_mode():
+            return dict(zip(self._outputs, self._graph(*(inputs[name] for name in self._inputs)), strict=True))
 
 
 class OnnxRuntimeEngine(Engine):
@@ -229,4 +256,25 @@ def _store(openvino, graph, cache: Path | None) -> None:
             for suffix in (".bin", ".xml"):
                 os.replace(Path(scratch) / f"graph{suffix}", cache.with_suffix(suffix))
     except (OSError, RuntimeError):  # OpenVINO raises the latter where the disk is full
+        return
+
+
+def _read_traced(file: Path | None) -> torch.jit.ScriptModule | None:
+    """The graph kept in ``file``, or None where there is none or it cannot be read."""
+    try:
+        return torch.jit.load(file) if file is not None and file.is_file() else None
+    except (RuntimeError, OSError, ValueError):  # cut off, or of another version of torch
+        return None
+
+
+def _store_traced(graph: torch.jit.ScriptModule, file: Path | None) -> None:
+    """Keep ``graph`` in ``file``; that it cannot be written is no error."""
+    if file is None:
+        return
+    kept = io.BytesIO()
+    torch.jit.save(graph, kept)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(file, kept.getvalue())
+    except OSError:
         return

@@ -47,7 +47,7 @@ class KeptParts:
     @classmethod
     def of(cls, parts: Mapping[str, NetworkPart]) -> KeptParts:
         """The declarations of ``parts``, without tensors."""
-        plain = tuple(Part(part.name, part.needs, part.needs_before, part.switch) for part in parts.values())
+        plain = tuple(Part(part.name, part.needs, part.needs_before, part.switch, part.traced) for part in parts.values())
         return cls(plain, {name: part.inputs for name, part in parts.items()}, {name: part.outputs for name, part in parts.items()})
 
     def add(self, part: str, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
@@ -59,7 +59,7 @@ class KeptParts:
         """Keep all in the file ``path``; one that cannot be written is no error, the next start builds the network again."""
         tensors = {f"{part} {kind} {name}": value.contiguous().clone() for kind, of in (("in", self.inputs), ("out", self.outputs))
                    for part, own in of.items() for name, value in own.items()}
-        told = [{"name": part.name, "needs": part.needs, "needs_before": part.needs_before, "switch": part.switch,
+        told = [{"name": part.name, "needs": part.needs, "needs_before": part.needs_before, "switch": part.switch, "traced": part.traced,
                  "takes": self.takes[part.name], "gives": self.gives[part.name]} for part in self.parts]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def read_kept(path: Path) -> KeptParts | None:
     try:
         with safe_open(path, "pt") as file:
             told = json.loads(file.metadata()["parts"])
-            parts = tuple(Part(one["name"], tuple(one["needs"]), tuple(one["needs_before"]), one["switch"]) for one in told)
+            parts = tuple(Part(one["name"], tuple(one["needs"]), tuple(one["needs_before"]), one["switch"], one["traced"]) for one in told)
             found = KeptParts(parts, {one["name"]: tuple(one["takes"]) for one in told}, {one["name"]: tuple(one["gives"]) for one in told})
             for part in found.takes:
                 found.inputs[part] = {name: file.get_tensor(f"{part} in {name}") for name in found.takes[part]}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 from kd_planner_ros import __version__
 from kd_planner_ros.core.card import CARD_VERSION, ModelCard, read_card
 from kd_planner_ros.core.errors import CardError, PlannerError
-from kd_planner_ros.networks.parts import NetworkPart, Schedule
+from kd_planner_ros.networks.parts import NetworkPart, Part, Schedule
 from kd_planner_ros.networks.planner import PERCEIVER, PLANNER, Model, Perceiver, Planner, require_model
 from kd_planner_ros.networks.registry import Network, build_weightless, find_network, is_weightless
 from kd_planner_ros.runtime import engines
@@ -141,11 +142,13 @@ def _from_kept(kept: KeptParts, network: Network, card: ModelCard) -> NetworkPer
         CardError: a graph is missing, or gives something else.
     """
     config = network.config(card.config)
+    parts = {part.name: part for part in kept.parts}
 
     def build(name: str, inputs: Mapping[str, torch.Tensor]) -> engines.Engine:
         own = replace(network, inputs=kept.takes[name], outputs=kept.gives[name])
-        runner = engines.OpenVinoEngine(None, own, kept.inputs[name], _cache_path(card, own, name), fixed=True)
-        compare(runner, lambda given: kept.outputs[name], kept.inputs[name], f"{name} of {card.name}")
+        given, wanted = kept.inputs.pop(name), kept.outputs.pop(name)  # each is let go before the next graph is compiled
+        runner = _engine_of("openvino", parts[name])(None, own, given, _cache_path(card, own, name))
+        compare(runner, lambda _: wanted, given, f"{name} of {card.name}")
         return runner
 
     engine = PartsEngine(kept.takes, network.outputs, network.example_inputs(config), build)
@@ -157,8 +160,8 @@ def _ready_part(chosen: str, part: NetworkPart, network: Network, inputs: Mappin
     """Engine ``chosen`` with ``part``, compared with torch on equal inputs: a difference in one part says nothing of the next."""
     network = replace(network, inputs=part.inputs, outputs=part.outputs)
     cache = _cache_path(card, network, part.name) if keep else None
-    runner = engines.TorchEngine(part.module, network, device, stay=True) if chosen == "torch" else _build_engine(
-        chosen, part.module, network, dict(inputs), device, cache, fixed=True)
+    kind = _engine_of(chosen, part)
+    runner = engines.TorchEngine(part.module, network, device, stay=True) if kind is None else kind(part.module, network, inputs, cache)
 
     def reference(given: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
         found = original(*(given[name] for name in part.inputs))
@@ -171,15 +174,25 @@ def _ready_part(chosen: str, part: NetworkPart, network: Network, inputs: Mappin
     except CardError:
         if not getattr(runner, "from_cache", False):
             raise
-        runner = engines.OpenVinoEngine(part.module, network, inputs, cache, anew=True, fixed=True)
+        runner = kind(part.module, network, inputs, cache, anew=True)
         compare(runner, reference, inputs, f"{part.name} of {card.name}")
     return runner
 
 
-def _build_engine(chosen: str, model, network: Network, example: dict, device: str,
-                  cache: Path | None, fixed: bool = False) -> engines.Engine:
+def _engine_of(chosen: str, part: Part) -> Callable[..., engines.Engine] | None:
+    """What makes the engine of ``part``; None where torch is ``chosen``, which holds its weights."""
+    if chosen == "torch":
+        return None
+    if part.traced:
+        return engines.TracedEngine
     if chosen == "openvino":
-        return engines.OpenVinoEngine(model, network, example, cache, fixed=fixed)
+        return partial(engines.OpenVinoEngine, fixed=True)
+    return lambda model, network, example, cache: engines.OnnxRuntimeEngine(model, network, example)
+
+
+def _build_engine(chosen: str, model, network: Network, example: dict, device: str, cache: Path | None) -> engines.Engine:
+    if chosen == "openvino":
+        return engines.OpenVinoEngine(model, network, example, cache)
     if chosen == "onnxruntime":
         return engines.OnnxRuntimeEngine(model, network, example)
     return engines.TorchEngine(model, network, device)

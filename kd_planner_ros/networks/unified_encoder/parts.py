@@ -188,5 +188,5 @@ def _pose_parts(model: UnifiedEncoder, needs: tuple[str, ...], inputs: tuple[str
     if model.alignment is None:
         return (NetworkPart("pose", needs, ("encoder",), module=_Pose(model, "pose"), inputs=inputs, outputs=("pose",)),)
     return (NetworkPart("told_pose", needs, ("encoder",), switch=False, module=_Pose(model, TOLD), inputs=inputs, outputs=(TOLD,)),
-            NetworkPart("pose", ("told_pose", "depth"), ("encoder",), module=_Alignment(model.alignment, model.metres),
+            NetworkPart("pose", ("told_pose", "depth"), ("encoder",), traced=True, module=_Alignment(model.alignment, model.metres),
                         inputs=("image", "before", "depth", TOLD), outputs=("pose",)))

@@ -67,6 +67,11 @@ def test_a_teacher_of_another_unit_is_scaled_by_depth():
     assert told(built(STUDENT, video), first, other) == pytest.approx(0.0, abs=1e-6)
 
 
+def test_a_student_may_compare_its_pictures_and_refine_its_pose_as_no_teacher_can():
+    own = answers()
+    assert told(built(replace(STUDENT, matching=True, aligned_pose=True)), own, own) == 0.0
+
+
 def test_what_does_not_fit_is_refused():
     assert METHOD.accepts("unified_encoder", ["unified_teacher"]) == ""
     for student, teachers in (("tcp", ["unified_teacher"]), ("unified_encoder", []), ("unified_encoder", ["unified_encoder"])):

@@ -214,6 +214,24 @@ def test_what_was_kept_never_decides_where_it_is_wrong(models, kept, harm):
     assert harm != "another graph" or depth.with_suffix(".bin").read_bytes() == right, "the wrong graph was not replaced"
 
 
+def test_a_traced_part_is_kept_beside_the_graphs_and_never_decides_where_it_is_wrong(models, own_cache, monkeypatch):
+    pytest.importorskip("openvino", reason="openvino is not installed: use the pinned environment ('make setup')")
+    first = load_perceiver("aligned", engine="openvino", models_dir=models)
+    path = load._cache_path(first.card, NETWORK, "parts")
+    file = load._cache_path(first.card, part_network(path, "pose"), "pose").with_suffix(".pt")
+    assert [part.name for part in first.parts if part.traced] == ["pose"] and not file.with_suffix(".xml").exists()
+    right, wanted = file.read_bytes(), sees(first)
+    with monkeypatch.context() as patch:
+        patch.setattr(load, "load_model", refuse)
+        second = load_perceiver("aligned", engine="openvino", models_dir=models)
+    assert [part.name for part in second.parts if part.traced] == ["pose"]
+    file.write_bytes(right[:-100])
+    for again in (second, load_perceiver("aligned", engine="openvino", models_dir=models)):
+        for ours, theirs in zip(sees(again), wanted, strict=True):
+            assert all(np.allclose(ours[name], theirs[name], rtol=1e-4, atol=1e-5, equal_nan=True) for name in theirs)
+    assert len(file.read_bytes()) > len(right) - 100, "it was not traced again"
+
+
 def part_network(path, part):
     """The network as the engine of ``part`` has it."""
     kept = read_kept(path)

@@ -14,7 +14,7 @@ from kd_planner_ros.distill.methods.scene_motion.config import Config
 from kd_planner_ros.networks.unified_encoder.model import SCALES
 from kd_planner_ros.networks.unified_encoder.selfsup import distillation, unit_ratio
 
-OWN = ("metric", "matching", "ordered_pose", "rotation_scale", "logit_bound", "metres_per_unit")
+OWN = ("metric", "matching", "aligned_pose", "ordered_pose", "rotation_scale", "logit_bound", "metres_per_unit")
 """Fields of the decoders: flow and mask mean the same whatever they are, and lengths are aligned where one network has learnt no metres."""
 
 
