@@ -105,9 +105,10 @@ class RoadsideBuffer:
         return self._wish.objects
 
     def take_picture(self, station: Station, camera: CameraSpec, stamp_ns: int, item: Any) -> None:
-        """Keep a picture that ``camera`` (pose in ``map``) of ``station`` took at ``stamp_ns``."""
-        self._feet[station.id] = station.pose
-        self._pictures.setdefault(station.id, deque(maxlen=KEPT_MESSAGES)).append((stamp_ns, camera, item))
+        """Keep a picture that ``camera`` (pose in ``map``) of ``station`` took at ``stamp_ns``; a no-op where the model wants none."""
+        if self._wish.pictures:
+            self._feet[station.id] = station.pose
+            self._pictures.setdefault(station.id, deque(maxlen=KEPT_MESSAGES)).append((stamp_ns, camera, item))
 
     def take_objects(self, station: Station, stamp_ns: int, item: Any) -> None:
         """Keep the object list of ``station`` at ``stamp_ns``; a no-op where the model wants none."""
@@ -129,7 +130,8 @@ class RoadsideBuffer:
               objects_of: Callable[[Any], np.ndarray | None] = lambda item: item) -> tuple[RoadsideView, ...]:
         """At most ``wish.views`` views for a car at (x, y) in ``map`` at ``stamp_ns``: nearest first, none older than
         ``wish.max_age_s``, none of a station whose mast is further away than ``wish.range_m``; what is newer than ``stamp_ns`` waits
-        for a later frame. A station without a usable picture may still give its object list; such stations come last.
+        for a later frame. A station without a usable picture may still give its object list; where pictures are wanted, such stations come
+        last.
 
         Args:
             image_of, objects_of: from a kept item to RGB uint8 [H, W, 3] and ACTOR_DTYPE [N]; None: unusable, and that

@@ -43,13 +43,13 @@ def renamed_rig(rig: SensorRig, names: Mapping[str, str]) -> SensorRig:
 
 
 def merge_wishes(*wishes: RoadsideWish | None) -> RoadsideWish | None:
-    """The wish that covers every one of ``wishes``: most views, largest range, longest age, object lists where one wants them; None where
-    nobody wants anything. Each model still gets only what it asked for: its own buffer chooses."""
+    """The wish that covers every one of ``wishes``: most views, largest range, longest age, object lists and pictures where one wants them;
+    None where nobody wants anything. Each model still gets only what it asked for: its own buffer chooses."""
     asked = [wish for wish in wishes if wish is not None]
     if not asked:
         return None
     return RoadsideWish(max(wish.views for wish in asked), max(wish.range_m for wish in asked), max(wish.max_age_s for wish in asked),
-                        any(wish.objects for wish in asked))
+                        any(wish.objects for wish in asked), any(wish.pictures for wish in asked))
 
 
 def _merged(ours: tuple, theirs: tuple, kind: str, names: str) -> tuple:

@@ -79,13 +79,16 @@ class RoadsideWish:
         views: at most so many stations, the nearest first.
         range_m: none further away than this, metres from the car to the foot of the mast.
         max_age_s: a view older than this counts as missing.
-        objects: whether the stations' object lists are wanted beside their pictures.
+        objects: whether the stations' object lists are wanted.
+        pictures: whether their pictures are wanted. A model that reads lists alone gets the nearest station's list, whatever its camera
+            shows.
     """
 
     views: int = 1
     range_m: float = 150.0
     max_age_s: float = 0.5
     objects: bool = False
+    pictures: bool = True
 
 
 @dataclass(frozen=True)

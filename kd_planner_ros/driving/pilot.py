@@ -214,7 +214,7 @@ class Pilot:
                 return None
             points = np.concatenate([np.zeros((1, 2)), np.asarray(plan.trajectory.points, float)])
             self._stop, self._stopping = ComfortableStop(from_base(points, then), self._stop_settings), True
-        wish = self._stop.step(ego, now_ns, self.supervisor.last_brake)
+        wish = self._stop.step(ego, now_ns, self.supervisor.wished_brake)
         if wish is None:
             self._stop = None
         return wish

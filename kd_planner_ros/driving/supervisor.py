@@ -88,6 +88,7 @@ class Supervisor:
         counts: how often each reason was given since ``reset``.
         cautious: whether reported road users or signals changed the control of the last tick, whatever reason it carries.
         cautious_ticks: in how many ticks they did since ``reset``.
+        wished_brake: the brake of the last tick before they did.
     """
 
     def __init__(self, limits: Limits = Limits()):
@@ -98,7 +99,7 @@ class Supervisor:
     def reset(self) -> None:
         """Forget the last control and all counts."""
         self.counts.clear()
-        self.cautious, self.cautious_ticks = False, 0
+        self.cautious, self.cautious_ticks, self.wished_brake = False, 0, 0.0
         self._last = Control(brake=0.0)
         self._last_ns: int | None = None
         self._judged: tuple[Plan, float, str] | None = None
@@ -128,16 +129,11 @@ class Supervisor:
         else:
             sent = self._limit(control)
         free, sent = sent, bound.apply(sent, Reason.HIDDEN_OBJECT)
-        self.cautious = sent is not free
+        self.wished_brake, self.cautious = free.brake, sent is not free
         self.cautious_ticks += self.cautious
         self.counts.update({name for name in (sent.reason, fault) if name})
         self._last, self._last_ns, self._judged = sent, now_ns, None
         return sent
-
-    @property
-    def last_brake(self) -> float:
-        """The brake that was sent last."""
-        return self._last.brake
 
     def state_fault(self, ego: EgoState, sensor_ages_s: Mapping[str, float] | None = None) -> str:
         """EGO_NOT_FINITE, SENSOR_STALE or "": faults that no plan can repair."""

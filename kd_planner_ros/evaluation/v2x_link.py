@@ -137,7 +137,7 @@ class RadioLink:
     def _sent(self) -> Sequence[RoadsideView]:
         if self._tick % LIST_TICKS:
             return ()
-        return self._broadcast(self._asked, self._wish is not None and self._tick % PICTURE_TICKS == 0)
+        return self._broadcast(self._asked, self._wish is not None and self._wish.pictures and self._tick % PICTURE_TICKS == 0)
 
     def _messages(self, view: RoadsideView, ego: EgoState, now_ns: int) -> list[RadioMessage]:
         made = []

@@ -198,7 +198,7 @@ class V2xVlmConfig:
         """What the network wants of roadside stations."""
         if self.roadside == "none":
             return None
-        return RoadsideWish(1, self.range_m, self.max_age_s, objects=self.roadside == "objects")
+        return RoadsideWish(1, self.range_m, self.max_age_s, objects=self.roadside == "objects", pictures=self.roadside == "picture")
 
     @property
     def rig(self) -> SensorRig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from kd_planner_ros.core.captions import Caption, station_view
 from kd_planner_ros.core.drive import Drive
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.records import Frame
-from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish
+from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.geometry.captions import caption_of_boxes, caption_of_labels
 from kd_planner_ros.networks.blocks.auxiliary import WithAuxiliaryHeads
@@ -105,7 +105,7 @@ class V2xVlmTask(WithAuxiliaryHeads, LearningTask):
         self.truth = (("objects",) if self._made else ("captions",)) + (("signals",) if config.signal else ())
         self.labels = {config.camera_id: ("instance",)} if self._made else {}
         wish = config.wish
-        self.roadside = None if wish is None else RoadsideWish(wish.views, wish.range_m, wish.max_age_s, wish.objects or self._made)
+        self.roadside = None if wish is None else replace(wish, objects=wish.objects or self._made)
         self.weights = WEIGHTS
         self._captions, self._places = options.caption_share, config.answer
         self.states_weight, self.semantic_weight = options.states_weight, options.semantic_weight

@@ -105,6 +105,15 @@ def test_object_lists_come_with_the_picture_or_alone_and_only_where_wanted():
     assert (view.age_s, view.list_age_s) == (0.1, 0.05), "the list is younger than the picture"
 
 
+def test_who_reads_lists_alone_gets_the_nearest_list_whatever_pictures_come():
+    maker, rows = roadside(objects=True, pictures=False), np.zeros(2, ACTOR_DTYPE)
+    maker.roadside.take_picture(mast("far", 50.0), camera_at(50.0), 0, PICTURE)
+    maker.roadside.take_objects(mast("far", 50.0), 0, np.zeros(1, ACTOR_DTYPE))
+    maker.roadside.take_objects(mast("near", 20.0), 0, rows)
+    view, = make(maker, 0).roadside
+    assert view.station == "near" and view.objects is rows and view.image is None and view.camera is None
+
+
 def test_the_foot_of_the_mast_decides_wherever_its_cameras_hang_and_whatever_it_sends():
     """A camera on a boom 20 m from the mast, and a station with an object list alone: one rule for both."""
     maker = roadside(views=3, range_m=100.0, objects=True)

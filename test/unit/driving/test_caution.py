@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.plans import TICK_NS, TICK_S, ego, straight
+from support.plans import TICK_NS, TICK_S, ego, plan, straight
 
 from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
@@ -209,6 +209,29 @@ def test_the_pilot_names_and_counts_it():
     pilot.reset()
     pilot.take(straight(7.0))
     assert pilot.step(ego(7.0)).reason == "" and pilot.supervisor.cautious_ticks == 0
+
+
+def test_a_planner_that_fails_while_the_rule_brakes_stops_gently_along_its_bend():
+    """The comfortable stop refuses where the car brakes hard already; that the rule does is no reason to let the wheels straighten."""
+    radius_m, found = 15.0, {}
+    bend = np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0]) * 6.0 / radius_m
+    points = radius_m * np.stack([np.sin(bend), 1.0 - np.cos(bend)], 1)
+    for heard in (False, True):
+        pilot = Pilot()
+        for tick in range(30):
+            now_ns = tick * TICK_NS
+            if tick < 10:
+                pilot.take(plan(points, now_ns, np.arange(1, 7) * 0.5, target=(12.0, 8.0)))
+            else:
+                pilot.fail(Reason.PLANNER_FAILED)
+            if heard:
+                pilot.hear(reported(user(8.0, 1.8 * tick * TICK_S, 0.0, 1.8), now_ns))
+            found[heard, tick] = pilot.step(ego(6.0, now_ns))
+    assert found[True, 8].brake > 0.3 > found[False, 8].brake, "the rule brakes harder than the stop would"
+    for tick in range(10, 30):
+        deaf, hearing = found[False, tick], found[True, tick]
+        assert hearing.steer == deaf.steer and hearing.brake >= deaf.brake and hearing.throttle <= deaf.throttle, tick
+    assert found[False, 29].steer > 0.1
 
 
 @pytest.mark.parametrize("wanted_mps, held", [(4.0, False), (0.0, True)], ids=["the rule holds the car", "the plan holds the car"])
