@@ -96,19 +96,25 @@ def authentic(gate: Gate, message: RadioMessage) -> str:
 def new(gate: Gate, message: RadioMessage) -> str:
     """Above every sequence number and stamp of its stream."""
     peer = gate.peers[message.station]
-    reason = peer.windows.setdefault((message.kind, message.camera), ReplayWindow()).take(message.sequence, message.stamp_ns)
+    reason = _window(peer, message).take(message.sequence, message.stamp_ns)
     if not reason:
         peer.losses.take(message.sequence)
     return reason
 
 
+def _window(peer: Peer, message: RadioMessage) -> ReplayWindow:
+    return peer.windows.setdefault((message.kind, message.camera), ReplayWindow())
+
+
 def timely(gate: Gate, message: RadioMessage) -> str:
     """Of a trusted clock, not from the future, and not too old."""
-    clock = gate.peers[message.station].clock
-    clock.take(message.received_ns, message.stamp_ns)
-    age_s = (message.received_ns - message.stamp_ns) / NS
+    peer = gate.peers[message.station]
+    clock, age_s = peer.clock, (message.received_ns - message.stamp_ns) / NS
+    if age_s >= -gate.settings.max_age_s:  # more is no clock: it would make the station's next thirty seconds stale
+        clock.take(message.received_ns, message.stamp_ns)
     if age_s < -gate.settings.early_s:
         return reasons.EARLY
+    _window(peer, message).accept(message.sequence, message.stamp_ns)
     return reasons.STALE if age_s + clock.ahead_s > gate.settings.max_age_s else clock.verdict(gate.settings)
 
 

@@ -17,21 +17,28 @@ NS = 1_000_000_000
 
 @dataclass
 class ReplayWindow:
-    """Sequence numbers and stamps of one stream: each must be above those before it."""
+    """Sequence numbers and stamps of one stream: each must be above those that were accepted before it.
+
+    A number far below under a later stamp is a station that began anew: what was sent before has an earlier stamp, which is signed."""
 
     newest: int = -1
     stamp_ns: int = -1
     seen: deque[int] = field(default_factory=lambda: deque(maxlen=WINDOW))
 
     def take(self, sequence: int, stamp_ns: int) -> str:
-        """The reason why the message with this number is refused, "" where it goes on; then its number is taken."""
-        if sequence in self.seen or sequence <= self.newest - WINDOW:
+        """The reason why the message with this number is refused, "" where it goes on. Once its stamp is found right, ``accept`` it: a
+        false one must not silence the station."""
+        far_below, later = sequence <= self.newest - WINDOW, stamp_ns > self.stamp_ns
+        if sequence in self.seen or (far_below and not later):
             return REPLAYED
         self.seen.append(sequence)
-        if sequence <= self.newest or stamp_ns <= self.stamp_ns:
-            return REORDERED
+        return "" if later and (far_below or sequence > self.newest) else REORDERED
+
+    def accept(self, sequence: int, stamp_ns: int) -> None:
+        """The message goes on: those after it are above it."""
+        if sequence < self.newest:
+            self.seen = deque([sequence], WINDOW)
         self.newest, self.stamp_ns = sequence, stamp_ns
-        return ""
 
 
 class LossEstimate:

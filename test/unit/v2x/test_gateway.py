@@ -172,6 +172,18 @@ CRAFTED = {
 }
 
 
+@pytest.mark.parametrize("more", [{"stamp_ns": START_NS + 3600 * S}, {"sequence": 10**9}], ids=["a later stamp", "a higher number"])
+def test_one_authentic_message_with_a_wrong_number_silences_no_station(more):
+    radio = Radio()
+    radio.send(0.0)
+    wrong = replace(radio.message(0.1), **more)
+    radio.gateway.take(replace(wrong, signature=radio.signers["north"].sign(wrong)))
+    for number in range(2, 12):
+        radio.send(number / 10)
+    refused = {reasons.EARLY: 1} if "stamp_ns" in more else {}
+    assert radio.gateway.refusals == refused and radio.gateway.counts["accepted"] == 12 - len(refused)
+
+
 AT_FIRST = {flood_of_forged_ones: {reasons.FORGED}, flood_of_forged_bytes: {reasons.FORGED}, flood_of_replayed_ones: {reasons.REPLAYED}}
 
 

@@ -10,21 +10,41 @@ from kd_planner_ros.v2x.settings import GatewaySettings
 
 @pytest.mark.parametrize("sequences, verdicts", [
     ([5, 6, 9], ["", "", ""]), ([5, 5], ["", reasons.REPLAYED]), ([5, 8, 6, 6], ["", "", reasons.REORDERED, reasons.REPLAYED]),
-    ([500, 500 - WINDOW, 501 - WINDOW], ["", reasons.REPLAYED, reasons.REORDERED]), ([0], [""])])
+    ([500, 501 - WINDOW], ["", reasons.REORDERED]), ([0], [""])])
 def test_sequence_numbers(sequences, verdicts):
     window = ReplayWindow()
-    assert [window.take(one, 1000 + number) for number, one in enumerate(sequences)] == verdicts
+    assert [take(window, one, 1000 + number) for number, one in enumerate(sequences)] == verdicts
+
+
+def take(window, sequence, stamp_ns):
+    reason = window.take(sequence, stamp_ns)
+    if not reason:
+        window.accept(sequence, stamp_ns)
+    return reason
 
 
 def test_a_stamp_that_does_not_grow():
+    window, sent = ReplayWindow(), [(1, 10), (2, 10), (3, 9), (4, 11)]
+    assert [take(window, *one) for one in sent] == ["", reasons.REORDERED, reasons.REORDERED, ""]
+
+
+def test_a_station_that_begins_anew_is_heard_and_what_it_sent_before_is_not():
     window = ReplayWindow()
-    assert [window.take(1, 10), window.take(2, 10), window.take(3, 9), window.take(4, 11)] == ["", reasons.REORDERED, reasons.REORDERED, ""]
+    assert [take(window, one, 10 + one - 500) for one in (500, 501)] == ["", ""]
+    assert [take(window, one, 100 + one) for one in (7, 8, 7)] == ["", "", reasons.REPLAYED]
+    assert [take(window, 500, 10), take(window, 501, 11), take(window, 9, 109)] == [reasons.REORDERED, reasons.REORDERED, ""]
+    assert take(window, 500 - WINDOW, 5) == reasons.REORDERED and take(window, 8 - WINDOW, 5) == reasons.REPLAYED
+
+
+def test_a_stamp_that_is_found_false_silences_nobody():
+    window = ReplayWindow()
+    assert [window.take(1, 3600 * NS), take(window, 2, NS), window.take(1, 3600 * NS)] == ["", "", reasons.REPLAYED]
 
 
 def test_a_replay_window_stays_small():
     window = ReplayWindow()
     for number in range(10_000):
-        window.take(number, number)
+        take(window, number, number)
     assert len(window.seen) == WINDOW
 
 
