@@ -18,6 +18,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError, sentence_of
 from kd_planner_ros.core.files import whole_file
 from kd_planner_ros.core.foreign import reading
@@ -50,7 +51,7 @@ def make_keys(folder: Path, stations: Iterable[Station], from_s: float, until_s:
     for one in stations:
         key = Ed25519PrivateKey.generate()
         common = {"station": one.id, "algorithm": ALGORITHM, "valid_from": _text(from_s), "valid_until": _text(until_s)}
-        place = {"x": one.pose.x, "y": one.pose.y, "z": one.pose.z, "yaw_deg": math.degrees(one.pose.yaw)}
+        place = {**_mount(one.pose), "cameras": {camera.id: _mount(camera.pose) for camera in one.cameras}}
         private = key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
         public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         _write(folder / PRIVATE / f"{one.id}.json", {**common, "private_key": private.hex()})
@@ -90,8 +91,9 @@ def read_signers(folder: Path, stations: Iterable[Station], name: str, now_s: fl
 
 
 def read_allowed(folder: Path, stations: Iterable[Station], now_s: float) -> KeyRing:
-    """The allow-list in ``folder`` (``.../allowed``): the keys of those ``stations`` that have a good one. Why another file was refused
-    stands in ``refused``; a station that moved on the map since its key was made is refused too.
+    """The allow-list in ``folder`` (``.../allowed``): the keys of those ``stations`` that have a good one; a station may have several, each
+    in a file of its own, while one replaces another. Why another file was refused stands in ``refused``; a station that moved on the map
+    since its key was made, or has a camera that did, is refused too.
 
     Raises:
         ConfigError: no such folder, others may write into it, or none of its keys can be used.
@@ -108,8 +110,8 @@ def read_allowed(folder: Path, stations: Iterable[Station], now_s: float) -> Key
             data = _read(path, "public_key")
             _require_time(data, path, now_s)
             _require_place(data, path, places)
-            keys[data["station"]] = (StationKey(Ed25519PublicKey.from_public_bytes(data["public_key"]), data["valid_from"],
-                                                data["valid_until"], data["place"]),)
+            key = StationKey(Ed25519PublicKey.from_public_bytes(data["public_key"]), data["valid_from"], data["valid_until"], data["place"])
+            keys[data["station"]] = (*keys.get(data["station"], ()), key)
         except (ConfigError, OSError) as error:
             refused[path.stem] = sentence_of(error)
     if not keys:
@@ -147,7 +149,8 @@ def _read(path: Path, secret: str) -> dict[str, Any]:
             raise ConfigError(f"a key of 32 bytes in {path}", f"{len(key)} bytes", _NEW)
         times = {name: datetime.fromisoformat(data[name]).timestamp() for name in ("valid_from", "valid_until")}
         place = data.get("place")
-        place = None if place is None else {name: float(place[name]) for name in ("x", "y", "yaw_deg")}
+        if place is not None:  # files of older versions know neither heights nor cameras
+            place = {"": _numbers(place), **{name: _numbers(one) for name, one in place.get("cameras", {}).items()}}
         return {"station": data["station"], secret: key, **times, "place": place}
 
 
@@ -162,15 +165,33 @@ def _require_place(data: Mapping[str, Any], path: Path, stations: Mapping[str, S
     if station is None:
         raise ConfigError(f"the key of a station of the map in {path}", f"station '{data['station']}'",
                           "remove the file, or add the station")
-    if place is None:
-        return
-    away_m = math.hypot(station.pose.x - place["x"], station.pose.y - place["y"])
-    turned = abs((math.degrees(station.pose.yaw) - place["yaw_deg"] + 180.0) % 360.0 - 180.0)
-    if not (away_m <= MOVED_M and turned <= TURNED_DEG):
-        made = f"({place['x']:.1f}, {place['y']:.1f}), {place['yaw_deg']:.0f} deg"
-        raise ConfigError(f"station '{station.id}' where its key was made, {made}",
-                          f"({station.pose.x:.1f}, {station.pose.y:.1f}), {math.degrees(station.pose.yaw):.0f} deg",
-                          "check the map and the station; if it was moved on purpose, " + _NEW)
+    mounts = {"": _mount(station.pose), **{camera.id: _mount(camera.pose) for camera in station.cameras}}
+    for name, made in (place or {}).items():
+        of = f"camera '{name}' of station '{station.id}'" if name else f"station '{station.id}'"
+        now = mounts.get(name)
+        if now is None or not _stayed(made, now):
+            raise ConfigError(f"{of} where its key was made, {_place_text(made)}", "no such camera" if now is None else _place_text(now),
+                              "check the map and the station; if it was moved on purpose, " + _NEW)
+
+
+def _mount(pose: Pose) -> dict[str, float]:
+    return {"x": pose.x, "y": pose.y, "z": pose.z, "yaw_deg": math.degrees(pose.yaw), "pitch_deg": math.degrees(pose.pitch)}
+
+
+def _numbers(place: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(place[name]) for name in ("x", "y", "z", "yaw_deg", "pitch_deg") if name in place or name in ("x", "y", "yaw_deg")}
+
+
+def _stayed(made: Mapping[str, float], now: Mapping[str, float]) -> bool:
+    """Whether a mount is where it was, by what is known of it."""
+    away_m = math.hypot(*(now[name] - made[name] for name in ("x", "y", "z") if name in made))
+    turned = [abs((now[name] - made[name] + 180.0) % 360.0 - 180.0) for name in ("yaw_deg", "pitch_deg") if name in made]
+    return away_m <= MOVED_M and all(one <= TURNED_DEG for one in turned)
+
+
+def _place_text(place: Mapping[str, float]) -> str:
+    where = ", ".join(f"{place[name]:.1f}" for name in ("x", "y", "z") if name in place)
+    return f"({where}), yaw {place['yaw_deg']:.0f} deg" + (f", pitch {place['pitch_deg']:.0f} deg" if "pitch_deg" in place else "")
 
 
 def _text(time_s: float) -> str:

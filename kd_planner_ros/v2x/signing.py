@@ -74,13 +74,13 @@ class Signer:
 
 @dataclass(frozen=True)
 class StationKey:
-    """One key on the allow-list. ``place``: where the station stood when the key was made, None: nothing is known of it. It holds from
-    ``valid_from_s`` until before ``valid_until_s``, Unix time."""
+    """One key on the allow-list. ``place``: where the station ("") and its cameras (by id) stood when the key was made, metres and degrees;
+    None: nothing is known of it. It holds from ``valid_from_s`` until before ``valid_until_s``, Unix time."""
 
     public: Ed25519PublicKey
     valid_from_s: float = 0.0
     valid_until_s: float = float("inf")
-    place: Mapping[str, float] | None = None
+    place: Mapping[str, Mapping[str, float]] | None = None
 
 
 @dataclass(frozen=True)

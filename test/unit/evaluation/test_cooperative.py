@@ -168,7 +168,7 @@ def test_the_figures_of_a_model_and_of_constant_velocity(bags, tmp_path):
     assert garbled["without_effect"] == ["text"] and not still["without_effect"] and not found["without_effect"]
     assert garbled["l2_m"] == still["l2_m"]
     deaf = run(CooperativeConfig(bag=bags / "v2x", scale=0.5, noise=5.0, loss=0.5), progress=False)
-    assert deaf["without_effect"] == ["scale", "noise", "loss"] and deaf["l2_m"] == still["l2_m"]
+    assert deaf["without_effect"] == ["scale", "noise", "loss"] and deaf["deaf"] == 3 and deaf["l2_m"] == still["l2_m"]
     assert found["blank"] == found["without"] and found["blank"]["l2_m"] == dict.fromkeys(NAMES) == found["hidden"]["l2_m"]
     assert found["hidden"]["plans"] is None, "nobody asked"
 

@@ -94,11 +94,40 @@ def test_a_bad_key_of_the_allow_list_costs_its_station_alone(folder, spoil, word
 
 @pytest.mark.parametrize("now, good", [
     (station(x=0.4), True), (station(x=0.6), False), (replace(station(), pose=Pose(yaw=0.01)), True),
-    (replace(station(), pose=Pose(yaw=0.02)), False)])
+    (replace(station(), pose=Pose(yaw=0.02)), False), (replace(station(), pose=Pose(z=5.0)), False)])
 def test_a_station_moved_on_the_map_is_named(folder, now, good):
     ring = read_allowed(folder / "allowed", [now, station("south", x=60.0)], NOW_S)
     assert ("north" in ring.keys) == good
     assert good or "station 'north' where its key was made" in ring.refused["north"]
+
+
+@pytest.mark.parametrize("change, words", [(lambda one: replace(one, yaw=one.yaw + 2.9), "camera '.*' of station 'north' where"),
+                                           (lambda one: replace(one, pitch=one.pitch + 0.1), "camera '.*' of station 'north' where"),
+                                           (lambda one: replace(one, z=one.z + 1.0), "camera '.*' of station 'north' where"),
+                                           (None, "no such camera")])
+def test_a_camera_of_a_station_that_moved_is_named(folder, change, words):
+    was = station()
+    cameras = tuple(replace(one, pose=change(one.pose)) for one in was.cameras) if change else ()
+    assert was.cameras
+    ring = read_allowed(folder / "allowed", [replace(was, cameras=cameras), station("south", x=60.0)], NOW_S)
+    assert set(ring.keys) == {"south"} and re.search(words, ring.refused["north"])
+
+
+def test_keys_of_an_older_version_know_neither_heights_nor_cameras(folder):
+    edit(folder / "allowed" / "north.json", place={"x": 0.0, "y": 0.0, "yaw_deg": 0.0})
+    ring = read_allowed(folder / "allowed", [replace(station(), cameras=()), station("south", x=60.0)], NOW_S)
+    assert ring.refused == {}
+
+
+def test_a_station_has_two_keys_while_one_replaces_the_other(folder, tmp_path):
+    make_keys(tmp_path / "next", [station()], NOW_S, NOW_S + DAY_S)
+    (tmp_path / "next" / "allowed" / "north.json").rename(folder / "allowed" / "north_next.json")
+    ring = replace(read_allowed(folder / "allowed", [station(), station("south", x=60.0)], NOW_S), now_s=lambda: NOW_S)
+    assert ring.refused == {} and len(ring.keys["north"]) == 2
+    one = RadioMessage("north", 1, "objects", 0, b"rows")
+    for path in (folder, tmp_path / "next"):
+        signer = read_signer(path / "private" / "north.json", station(), NOW_S)
+        assert ring.check(replace(one, signature=signer.sign(one)), place_digest(station())) == ""
 
 
 def test_an_allow_list_without_a_good_key_is_refused(folder, tmp_path):
