@@ -87,7 +87,8 @@ def run(config: CooperativeConfig, progress: bool = True) -> dict[str, Any]:
     beside = {name: _worth(_over(folders, planner, replace(config, **changes), seen, notes, progress)[0])
               if name in config.beside else _unknown(worth) for name, changes in BESIDE.items()}
     return {"planner": planner.name, "bags": len(folders), **_figures(found), **worth, "held_velocity": _worth(still), **beside,
-            "bytes_per_s": radio.bytes_per_s, "lost": radio.lost, "without_effect": deaf, "deaf": len(deaf), **({"notes": notes} if notes else {})}
+            "bytes_per_s": radio.bytes_per_s, "lost": radio.lost, "without_effect": deaf, "deaf": len(deaf),
+            **({"notes": notes} if notes else {})}
 
 
 def _without_effect(planner: Planner, config: CooperativeConfig) -> list[str]:

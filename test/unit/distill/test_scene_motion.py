@@ -68,8 +68,12 @@ def test_a_teacher_of_another_unit_is_scaled_by_depth():
 
 
 def test_a_student_may_compare_its_pictures_and_refine_its_pose_as_no_teacher_can():
-    own = answers()
-    assert told(built(replace(STUDENT, matching=True, aligned_pose=True)), own, own) == 0.0
+    method, taught = built(replace(STUDENT, matching=True, aligned_pose=True)), answers()
+    for scale in range(4):
+        taught[f"flow_{scale}"] = torch.full_like(taught[f"flow_{scale}"], 2.0)
+    own = {**taught, **{f"flow_{scale}": taught["flow_0"].clone() for scale in range(4)}}  # its flow is whole at every scale
+    assert told(method, own, taught) == pytest.approx(0.0, abs=1e-6)
+    assert told(method, own | {"flow_3": own["flow_3"] + 1.0}, taught) > 1e-3
 
 
 def test_what_does_not_fit_is_refused():

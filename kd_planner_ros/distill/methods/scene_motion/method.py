@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from kd_planner_ros.core.errors import CardError
 from kd_planner_ros.distill.methods.base import Answers, Distiller, MethodContext, Outputs, Truth
@@ -43,13 +44,19 @@ class SceneMotion(Distiller):
             own = unit_ratio(student["depth"].float(), taught["depth"])
             ratio = own.repeat(count // len(own))
         parts = [distillation(student[f"flow_{scale}"].float() / self._metres, student[f"motion_{scale}"].float().sigmoid(),
-                              taught[f"flow_{scale}"][:count] / self._metres, taught[f"motion_{scale}"][:count].sigmoid(), ratio)
-                 for scale in self._scales]
+                              alike(taught[f"flow_{scale}"][:count], student[f"flow_{scale}"]) / self._metres,
+                              taught[f"motion_{scale}"][:count].sigmoid(), ratio) for scale in self._scales]
         return {"scene_motion": self._options.gain * torch.stack(parts).mean()}
 
     def switches(self) -> dict[str, Any]:
         """gain, the finest scale, and whether lengths are aligned."""
         return {"gain": self._options.gain, "finest": self._options.finest, "align": self._align}
+
+
+def alike(taught: Tensor, own: Tensor) -> Tensor:
+    """``taught`` at the size of ``own``: the flow of a student that compares its pictures is whole at every scale."""
+    same = taught.shape[-2:] == own.shape[-2:]
+    return taught if same else interpolate(taught, size=own.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def build(context: MethodContext) -> SceneMotion:
