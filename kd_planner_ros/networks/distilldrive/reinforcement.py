@@ -23,12 +23,13 @@ FASTEST_MPS = 20.0
 
 
 def rewards(status: Tensor, found: Tensor, offsets: Tensor, way: Tensor) -> Tensor:
-    """[B, 6] in [0, 1], in the order of ``REWARDS``: how near the predicted status ``found`` [B, 10] comes to ``status``, and the predicted
-    ``way`` to ``offsets``, both [B, T, 2] in metres a step; without gradient."""
+    """[B, 6] in [0, 1], in the order of ``REWARDS``: how near the predicted status ``found`` [B, 10] comes to what is known of ``status``,
+    and the predicted ``way`` to ``offsets``, both [B, T, 2] in metres a step; without gradient."""
     found, way = found.detach(), way.detach()
-    speed = found[:, FORWARD_SPEED]
+    speed, valid = found[:, FORWARD_SPEED], status.isfinite()
+    off = torch.where(valid, status - found, 0.0).abs().sum(1) / valid.sum(1).clamp(min=1)
     return torch.stack([
-        (-(status - found).abs().mean(1)).exp(), (-(way[:, 0, 0] - STEP_S * speed).abs()).exp(),
+        (-off).exp(), (-(way[:, 0, 0] - STEP_S * speed).abs()).exp(),
         ((speed > 0.0) & (speed < FASTEST_MPS)).to(found.dtype), (-(offsets - way).abs().mean((1, 2))).exp(),
         (-(offsets[:, 0] - way[:, 0]).abs().mean(1)).exp(), (-(offsets.sum(1) - way.sum(1)).abs().mean(1)).exp()], 1)
 
@@ -49,15 +50,16 @@ class Reinforcement(nn.Module):
         self.importance = nn.Parameter(torch.zeros(len(REWARDS)), requires_grad=form == "repo")
 
     def forward(self, status: Tensor, later: Tensor, found: Tensor, offsets: Tensor, way: Tensor, command: Tensor) -> Tensor:
-        """The loss, a mean over the samples whose status is known.
+        """The loss, a mean over the samples whose speed is known.
 
         Args:
-            status, later: true status [B, 10] now and 0.5 s later, NaN where unknown. found: the predicted one.
+            status, later: true status [B, 10] now and 0.5 s later, NaN where unknown: the networks read 0 there, as public data sets
+                without a steering angle give. found: the predicted one.
             offsets, way: driven and predicted trajectory [B, T, 2], metres a step. command: [B].
         """
-        known = status.isfinite().all(1)
-        status = torch.where(known[:, None], status, 0.0)
+        known = status[:, FORWARD_SPEED].isfinite()
         gained = rewards(status, found, offsets, way) @ (self.importance.softmax(0) * len(REWARDS))
+        status = status.nan_to_num(nan=0.0)
         value = self.value(found).gather(1, command[:, None])[:, 0]
         wanted = nn.functional.one_hot(command, len(COMMANDS)).to(found.dtype)
         if self.form == "repo":
@@ -70,8 +72,8 @@ class Reinforcement(nn.Module):
 
     @torch.no_grad()
     def _target(self, gained: Tensor, later: Tensor) -> Tensor:
-        goes_on = later.isfinite().all(1)
-        best = self.other(torch.where(goes_on[:, None], later, 0.0)).amax(1)
+        goes_on = later[:, FORWARD_SPEED].isfinite()
+        best = self.other(later.nan_to_num(nan=0.0)).amax(1)
         return gained + DISCOUNT * best * goes_on
 
     @torch.no_grad()

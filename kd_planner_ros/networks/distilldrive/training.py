@@ -39,7 +39,8 @@ from kd_planner_ros.networks.distilldrive.task import PLANNING, SceneTask, singl
 from kd_planner_ros.networks.samples import MAIN
 from kd_planner_ros.networks.training import Loss, OptimiserDefaults, Score, Stage
 
-WEIGHTS = {**PERCEPTION, **LIGHT, **PLANNING, "latent": 1.0}
+WEIGHTS = {**PERCEPTION, **LIGHT, **PLANNING, "plan": 1.0, "status": 1.0, "latent": 1.0}
+"""The student's plan and status count half as much as the teacher's, as published."""
 OPTIMISER = OptimiserDefaults("adamw", 1e-3, 0.5, ("backbone",))
 BACKBONE, PLANNER = "backbone", "planner"
 BEHIND = 1000.0

@@ -266,6 +266,19 @@ def test_the_gradient_reaches_the_status_and_not_the_way(form):
     assert float(term(unknown, unknown, status, truth, way, torch.tensor([0])).detach()) == 0.0
 
 
+@pytest.mark.parametrize("form", ["repo", "td"])
+def test_a_status_without_a_steering_angle_still_teaches(form):
+    """Public data sets have none: the networks read 0 there, and the reward counts what is known."""
+    torch.manual_seed(0)
+    term, way, command = Reinforcement(form), offsets_of(driven()["plan"]), torch.tensor([STRAIGHT])
+    partly, off = state(4.0), state(4.0)
+    partly[0, 9], off[0, 9] = torch.nan, 7.0
+    assert rewards(partly, off, way, way)[0].tolist() == pytest.approx([1.0] * 6), "nothing is wrong of what is known"
+    with torch.no_grad():
+        found = term(partly, partly, state(4.0), way, way, command)
+    assert float(found) > 0.0 and torch.equal(found, term(state(4.0), state(4.0), state(4.0), way, way, command).detach())
+
+
 def test_the_slow_network_follows_slowly():
     torch.manual_seed(0)
     term = Reinforcement("td")
