@@ -64,6 +64,9 @@ class TrainConfig:
     warm_start: Path | None = _field(None, "model of another size to start from, named as for --init: tensors of equal name and shape "
                                      "are copied, additional residual blocks start as the identity, other weights are fresh; from a model "
                                      "of another network only the camera backbone is copied")
+    start_without: tuple[str, ...] = _field((), "modules of the network that begin anew though the start has them, e.g. planner: their "
+                                            "weights by --seed, and what is fitted to samples; several are separated by blanks",
+                                            metavar="MODULE")
     backbone_weights: Path | None = _field(None, "local file with ImageNet weights of the camera backbone, .safetensors or .pth "
                                            "with torchvision's names (timm's for ResNet-D); for v2x_vlm the folder of a Florence-2 "
                                            "checkpoint; nothing is fetched")

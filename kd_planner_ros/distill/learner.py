@@ -20,7 +20,7 @@ from kd_planner_ros.distill.distillation import Distillation
 from kd_planner_ros.distill.optimiser import build_optimiser
 from kd_planner_ros.distill.parallel import Group, autocast
 from kd_planner_ros.distill.stages import TASK, Plan, freeze, require_backbone, require_frozen, require_trained, train_mode
-from kd_planner_ros.distill.start import start
+from kd_planner_ros.distill.start import begins_anew, start
 from kd_planner_ros.distill.validation import validate
 from kd_planner_ros.distill.weights import follow, put_buffers
 from kd_planner_ros.networks.registry import find_network, find_training
@@ -239,16 +239,17 @@ class Learner:
 
 def _fit(learner: Learner, samples: Samples) -> None:
     """Put the buffers that the task fits to ``samples`` into the model, and those that a teacher's must equal. A start of the same network
-    keeps its own, for its weights belong to its vocabulary, but where a teacher's must be equal: that is said.
+    keeps its own, as its weights belong to its vocabulary, but in modules that begin anew, and where a teacher's must be equal (it is said).
 
     Raises:
         ConfigError: a buffer that the model does not have, or of another shape.
     """
-    begun = learner.start is not None and learner.start.network == learner.config.network
-    fitted = {} if begun else learner.task.fit(samples) or {}
+    begun, anew = learner.start is not None and learner.start.network == learner.config.network, learner.config.start_without
+    fitted = {} if begun and not anew else learner.task.fit(samples) or {}
+    fitted = {name: one for name, one in fitted.items() if not begun or begins_anew(name, anew)}
     taught = learner.distillation.buffers()
-    own = dict(learner.model.named_buffers())
-    replaced = [name for name, one in taught.items() if begun and name in own and not torch.equal(own[name].cpu(), one.cpu())]
+    own = {name: one for name, one in learner.model.named_buffers() if begun and not begins_anew(name, anew)}
+    replaced = [name for name, one in taught.items() if name in own and not torch.equal(own[name].cpu(), one.cpu())]
     if replaced and learner.group.leads:
         print(f"{', '.join(replaced)} of the start are replaced by the teacher's: what the start learnt with its own, it learns anew",
               file=sys.stderr)

@@ -52,8 +52,10 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
         PlannerError: no such model.
         CardError: a broken one, for ``init`` one of another network, size or input, for ``warm_start`` one of another network
             with another kind of camera backbone, or one that the network holds whole and whose config differs.
-        ConfigError: the file of the backbone does not fit it, or the model was trained on an evaluation map without ``allow_leak``.
+        ConfigError: the file of the backbone does not fit it, the model was trained on an evaluation map without ``allow_leak``, or
+            ``start_without`` names no module of the network, or there is no ``warm_start``.
     """
+    _require_modules(config, model)
     if config.backbone_weights:
         return _backbone(config, model)
     named = config.init or config.warm_start
@@ -72,7 +74,7 @@ def start(config: TrainConfig, model: nn.Module, model_config: Any) -> Start | N
                           "start from another model, or give --allow-leak if no score is to be reported on it")
     held = find_training(config.network).holds.get(card.network)
     if card.network == config.network:
-        taken = warm_start(model, source)
+        taken = warm_start(model, source, config.start_without)
     elif held is not None:
         taken = _under(held, _take_over(model.get_submodule(held), source, model_config, given, card.name))
     else:
@@ -119,15 +121,30 @@ def _backbone(config: TrainConfig, model: nn.Module) -> Start:
     return Start(path.name, digest.hexdigest(), (), taken, len(model.state_dict()))
 
 
-def warm_start(model: nn.Module, source: nn.Module) -> frozenset[str]:
-    """Copy every tensor of ``source`` whose name and shape ``model`` has; the names of the copied tensors.
+def _require_modules(config: TrainConfig, model: nn.Module) -> None:
+    known = [name for name, _ in model.named_children()]
+    if other := [name for name in config.start_without if name not in known]:
+        raise ConfigError(f"--start-without with modules out of {', '.join(known)}", ", ".join(other), "correct --start-without")
+    if config.start_without and not config.warm_start:
+        raise ConfigError("--warm-start beside --start-without", "none", "give the model to start from")
+
+
+def begins_anew(name: str, without: Iterable[str]) -> bool:
+    """Whether the tensor of this name belongs to one of the modules ``without``."""
+    return name.split(".")[0] in tuple(without)
+
+
+def warm_start(model: nn.Module, source: nn.Module, without: Iterable[str] = ()) -> frozenset[str]:
+    """Copy every tensor of ``source`` whose name and shape ``model`` has, but for those of the modules ``without``; the names of the copied
+    tensors.
 
     Residual blocks that ``source`` lacks begin as the identity, so a deeper backbone computes at first what the
     shallower one did (Net2DeeperNet, Chen et al., ICLR 2016; by a last normalisation of weight 0, as Goyal et al.,
     2017). A residual block is taken over whole or not at all. Everything else keeps its fresh weights.
     """
     given, wanted = source.state_dict(), model.state_dict()
-    fitting = {name: value for name, value in given.items() if name in wanted and wanted[name].shape == value.shape}
+    fitting = {name: value for name, value in given.items()
+               if name in wanted and wanted[name].shape == value.shape and not begins_anew(name, without)}
     for name, module in model.named_modules():
         if isinstance(module, (BasicBlock, Bottleneck)):
             own = [f"{name}.{part}" for part in module.state_dict()]

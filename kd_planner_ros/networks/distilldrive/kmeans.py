@@ -113,12 +113,13 @@ def fitted(arrays: Mapping[str, np.ndarray], places: np.ndarray, commands: np.nd
 
     Args:
         arrays: ``boxes`` [N, A, 10], ``kinds`` [N, A], ``future`` [N, A, T, 2], ``lines`` [N, L, P, 2], ``line_kinds`` [N, L], and where
-            known ``shown`` [N, A]: the road users that are to be found.
+            known ``shown`` [N, A]: the road users that are to be found. Ways are those of all, so that a student that finds the shown
+            ones has the vocabulary of a teacher that is given all.
     """
     there, shown = arrays["kinds"] >= 0, arrays["line_kinds"] >= 0
-    there = there & arrays.get("shown", there)
-    boxes, lines = arrays["boxes"][there], arrays["lines"][shown]
+    users, kinds, ways = arrays["boxes"][there], arrays["kinds"][there], arrays["future"][there]
+    boxes, lines = arrays["boxes"][there & arrays.get("shown", there)], arrays["lines"][shown]
     makers = {"planner.plan_anchors": lambda one: plan_vocabulary(places, commands, one),
-              "planner.motion_anchors": lambda one: motion_vocabulary(boxes, arrays["kinds"][there], arrays["future"][there], one),
+              "planner.motion_anchors": lambda one: motion_vocabulary(users, kinds, ways, one),
               "agents.kind.anchors": lambda one: first_boxes(boxes, one), "lines.kind.anchors": lambda one: first_lines(lines, one)}
     return {name: makers[name](one) for name, one in first.items()}

@@ -27,7 +27,7 @@ from kd_planner_ros.networks.distilldrive.plan_loss import distances, of_command
 from kd_planner_ros.networks.registry import find_network, find_training
 from kd_planner_ros.runtime.load import load_planner
 from kd_planner_ros.runtime.paths import config_folder
-from kd_planner_ros.runtime.store import load_model
+from kd_planner_ros.runtime.store import load_model, save_model
 from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.samples.shards import build_shards
 
@@ -87,6 +87,32 @@ def test_a_student_learns_from_a_teacher_and_takes_its_vocabulary(config, capsys
     _fit(again, samples)
     assert "planner.plan_anchors of the start are replaced by the teacher's" in capsys.readouterr().err
     assert torch.equal(again.model.planner.plan_anchors, theirs["planner.plan_anchors"])
+
+
+def test_a_planner_that_begins_anew_has_the_weights_of_its_seed_and_the_vocabulary_of_its_samples(config):
+    """Rows of the grid differ in their seed: without it all would begin with the planner that the run of perception never trained."""
+    begun = learner_of(student(config, name="begun", seed=7))
+    with torch.no_grad():
+        begun.model.planner.plan_anchors += 1.0
+    folder = config.models_dir / "begun"
+    save_model(folder, "distilldrive", begun.task.processor.config, begun.model.state_dict())
+    kept, one, two = (learner_of(student(config, name="row", seed=seed, warm_start=folder, start_without=without))
+                      for seed, without in ((1, ()), (1, ("planner",)), (2, ("planner",))))
+    saved = load_model(folder)[0]
+    weights = [dict(model.named_parameters()) for model in (saved, kept.model, one.model, two.model)]
+    for name, first in weights[0].items():
+        same = [torch.equal(first, others[name]) for others in weights[1:]]
+        assert same[0] and (same[1] == same[2] == (not name.startswith("planner.")) or first.unique().numel() <= 2), name
+    assert any(not torch.equal(weights[2][name], weights[3][name]) for name in weights[2])
+    samples = Samples(build_shards(find_bags(config.bags), config.cache, one.task, progress=False))
+    for learner in (kept, one):
+        _fit(learner, samples)
+    assert torch.equal(kept.model.planner.plan_anchors, saved.planner.plan_anchors)
+    assert torch.equal(one.model.planner.plan_anchors, one.task.fit(samples)["planner.plan_anchors"])
+    with pytest.raises(ConfigError, match="--start-without with modules out of .*planner.*; got plan;"):
+        learner_of(student(config, name="row", warm_start=folder, start_without=("plan",)))
+    with pytest.raises(ConfigError, match="--warm-start beside --start-without"):
+        learner_of(student(config, name="row", start_without=("planner",)))
 
 
 def test_samples_hold_the_scene_and_the_vocabulary_is_theirs(config):
