@@ -239,7 +239,7 @@ class Learner:
 
 def _fit(learner: Learner, samples: Samples) -> None:
     """Put the buffers that the task fits to ``samples`` into the model, and those that a teacher's must equal. A start of the same network
-    keeps its own, as its weights belong to its vocabulary, but in modules that begin anew, and where a teacher's must be equal (it is said).
+    keeps its own, as weights belong to their vocabulary, but in modules that begin anew, and where a teacher's must be equal: it is said.
 
     Raises:
         ConfigError: a buffer that the model does not have, or of another shape.

@@ -93,6 +93,8 @@ SIZES = {
 }
 """``full`` is the published size, ``nano`` that of a processor with two cores; ``queue`` counts the past entries of the planner's memory:
 the 3 of ``full`` are the repository's 4, which count the present one too."""
+FULL_BEHIND_M = 30.0
+"""``behind_m`` of models of size ``full``, of the teacher as well."""
 MOUNTS = {1: (("front", 0.0),), 3: (("front", 0.0), ("left", 60.0), ("right", -60.0))}
 MOUNTS[6] = (*MOUNTS[3], ("back_left", 120.0), ("back_right", -120.0), ("back", 180.0))
 """Camera ids and yaws in degrees by the number of cameras."""
@@ -254,5 +256,5 @@ class DistillDriveConfig(SceneConfig):
 
 
 Config = DistillDriveConfig
-CONFIGURATIONS = (DistillDriveConfig(size="full", cameras=6, camera_width=1600, camera_height=900, camera_fov_deg=64.6, behind_m=30.0),
+CONFIGURATIONS = (DistillDriveConfig(size="full", cameras=6, camera_width=1600, camera_height=900, camera_fov_deg=64.6, behind_m=FULL_BEHIND_M),
                   DistillDriveConfig(size="nano"))

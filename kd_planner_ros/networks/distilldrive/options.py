@@ -9,7 +9,7 @@ from typing import Any
 from kd_planner_ros.core.car import LENGTH_M, WIDTH_M
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.networks.distilldrive.config import EXPECTED, LIKELIEST, MEASURED, PREDICTED
+from kd_planner_ros.networks.distilldrive.config import EXPECTED, FULL_BEHIND_M, LIKELIEST, MEASURED, PREDICTED
 from kd_planner_ros.networks.distilldrive.reinforcement import FORMS
 
 
@@ -106,12 +106,13 @@ KEPT = ("cameras", "signals", "horizon_s", "speed", "target", "choice", "generat
 def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """Size, switches and the front camera that the recordings were made with."""
     found: dict[str, Any] = {"size": size, "camera_x_m": options.camera_x_m, "camera_z_m": options.camera_z_m,
-                             **{name: getattr(options, name) for name in KEPT}, **options.car_fields()}
+                             **{name: getattr(options, name) for name in KEPT}, **options.car_fields(),
+                             **({"behind_m": FULL_BEHIND_M} if size == "full" else {})}
     camera = others.get("front", camera)
     if camera is not None:
         found |= {"camera_width": camera.width, "camera_height": camera.height, "camera_fov_deg": camera.fov_deg}
     elif size == "full":
-        found |= {"camera_width": 1600, "camera_height": 900}
+        found |= {"camera_width": 1600, "camera_height": 900, "camera_fov_deg": 64.6}
     if camera is not None and camera.pose != Pose():  # where the recorder noted it
         found |= {"camera_x_m": camera.pose.x, "camera_z_m": camera.pose.z}
     return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.sensors import SensorRig
-from kd_planner_ros.networks.distilldrive.config import SIZES, STEP_S, SceneConfig
+from kd_planner_ros.networks.distilldrive.config import FULL_BEHIND_M, SIZES, STEP_S, SceneConfig
 
 ENGINES = ("torch",)
 BFLOAT16 = False
@@ -77,4 +77,4 @@ class DistillDriveTeacherConfig(SceneConfig):
 
 
 Config = DistillDriveTeacherConfig
-CONFIGURATIONS = (DistillDriveTeacherConfig(size="full", behind_m=30.0), DistillDriveTeacherConfig(size="nano"))
+CONFIGURATIONS = (DistillDriveTeacherConfig(size="full", behind_m=FULL_BEHIND_M), DistillDriveTeacherConfig(size="nano"))

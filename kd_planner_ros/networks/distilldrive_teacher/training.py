@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import CameraSpec
-from kd_planner_ros.networks.distilldrive.config import EXPECTED, LIKELIEST, MEASURED, PREDICTED
+from kd_planner_ros.networks.distilldrive.config import EXPECTED, FULL_BEHIND_M, LIKELIEST, MEASURED, PREDICTED
 from kd_planner_ros.networks.distilldrive.loss import Pairs
 from kd_planner_ros.networks.distilldrive.memory import with_ego
 from kd_planner_ros.networks.distilldrive.options import RecordedCar
@@ -116,7 +116,7 @@ def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, o
     """Size and switches; no camera shapes a teacher."""
     return {"size": size, "agent_input": options.agent_input, "signals": options.signals, "horizon_s": options.horizon_s,
             "speed": options.speed, "target": options.target, "choice": options.choice, "plan_score": options.plan_score,
-            **options.car_fields()}
+            **options.car_fields(), **({"behind_m": FULL_BEHIND_M} if size == "full" else {})}
 
 
 def build_task(processor: DistillDriveTeacherProcessor, options: TrainOptions = TrainOptions()) -> DistillDriveTeacherTask:

@@ -8,9 +8,12 @@ from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.outputs import LineKind
 from kd_planner_ros.core.road import MAP_LINE_DTYPE
 from kd_planner_ros.core.scene import ACTOR_DTYPE, SIGNAL_DTYPE, ActorKind
+from kd_planner_ros.networks.distilldrive.config import CONFIGURATIONS as STUDENTS
 from kd_planner_ros.networks.distilldrive.config import DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.scene import Caps, line_arrays, nearest_actors
 from kd_planner_ros.networks.distilldrive.training import TrainOptions, config_fields
+from kd_planner_ros.networks.distilldrive_teacher.config import CONFIGURATIONS as TEACHERS
+from kd_planner_ros.networks.distilldrive_teacher.config import DistillDriveTeacherConfig
 from kd_planner_ros.networks.distilldrive_teacher.training import TrainOptions as TeacherOptions
 from kd_planner_ros.networks.distilldrive_teacher.training import config_fields as teacher_fields
 
@@ -48,3 +51,13 @@ def test_the_options_reach_the_config():
     taught = teacher_fields("nano", TeacherOptions(ego_ahead_m=1.44), None, {})
     assert (taught["ego_ahead_m"], taught["ego_length_m"]) == (1.44, 4.9)
     assert DistillDriveConfig(**config_fields("nano", TrainOptions(), None, {})) == DistillDriveConfig(), "as before without them"
+
+
+def test_training_at_full_size_is_the_published_one():
+    """What 'train --size full' makes without recordings that say another camera is what the table of sizes counts."""
+    off = TrainOptions(cameras=6, signals=False, speed="predicted", target=False, choice="likeliest", proposals=0)
+    made, published = DistillDriveConfig(**config_fields("full", off, None, {})), STUDENTS[0]
+    for name in ("size", "cameras", "camera_width", "camera_height", "camera_fov_deg", "ahead_m", "behind_m", "side_m"):
+        assert getattr(made, name) == getattr(published, name), name
+    teacher = DistillDriveTeacherConfig(**teacher_fields("full", TeacherOptions(), None, {}))
+    assert (teacher.behind_m, teacher.ahead_m) == (30.0, 30.0) == (TEACHERS[0].behind_m, TEACHERS[0].ahead_m)
