@@ -256,5 +256,6 @@ class DistillDriveConfig(SceneConfig):
 
 
 Config = DistillDriveConfig
-CONFIGURATIONS = (DistillDriveConfig(size="full", cameras=6, camera_width=1600, camera_height=900, camera_fov_deg=64.6, behind_m=FULL_BEHIND_M),
+CONFIGURATIONS = (DistillDriveConfig(size="full", cameras=6, camera_width=1600, camera_height=900, camera_fov_deg=64.6,
+                                     behind_m=FULL_BEHIND_M),
                   DistillDriveConfig(size="nano"))
