@@ -75,7 +75,7 @@ class Asked:
     phase: np.ndarray
 
 
-def ask(present: np.ndarray, places: int, captions: float, dropout: float) -> Asked:
+def ask(present: np.ndarray, places: int, captions: float, dropout: float, told: np.ndarray | None = None) -> Asked:
     """What the samples of this step are asked for: in a training step by the step's seed, in a validation the plan with everything.
 
     Called twice in one step it says the same.
@@ -85,13 +85,14 @@ def ask(present: np.ndarray, places: int, captions: float, dropout: float) -> As
         places: N, of an answer.
         captions: share of samples that are asked for a caption.
         dropout: share of samples whose station is hidden.
+        told: bool [B], there is a caption of what the station shows; None: of every station that sent something.
     """
     count = len(present)
     if not torch.is_grad_enabled():
         return Asked(np.full(count, PLAN), present.copy(), np.ones((count, places)), np.ones((count, places)), np.ones(count))
     rng = np.random.default_rng([torch.initial_seed() % 2**63, 0x763278])
     view = present & (rng.random(count) >= dropout)
-    about = np.where(view & (rng.random(count) < 0.5), STATION, VEHICLE)
+    about = np.where(view & (rng.random(count) < 0.5) & (True if told is None else told), STATION, VEHICLE)
     task = np.where(rng.random(count) < captions, about, PLAN)
     return Asked(task, view, rng.random((count, places)), rng.random((count, places)), rng.random(count))
 

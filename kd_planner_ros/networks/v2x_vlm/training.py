@@ -177,15 +177,16 @@ class V2xVlmTask(WithAuxiliaryHeads, LearningTask):
         plans = weights["trajectory"] > 0.0 or weights["waypoints"] > 0.0
         self._captions = (self.options.caption_share if weights["caption"] > 0.0 else 0.0) if plans else 1.0
 
-    def _asked(self, present: np.ndarray) -> Asked:
-        return ask(present, self._places, self._captions, self.options.v2x_dropout)
+    def _asked(self, arrays: Mapping[str, Any]) -> Asked:
+        told = (arrays["infra"] != PAD).any(1)  # of a list there is no caption
+        return ask(arrays["present"], self._places, self._captions, self.options.v2x_dropout, told)
 
     def inputs(self, rows: np.ndarray, arrays: Mapping[str, Tensor], hidden_speed: np.ndarray) -> dict[str, Tensor]:
         """``image``, ``words`` and the whole ``answer`` that the decoder reads; a hidden speed is unknown."""
         config, device = self.processor.config, arrays[MAIN].device
         names = ("present", "place", "objects", "veh", "infra", *(("signal",) if config.signal else ()))
         plain = {name: arrays[name].cpu().numpy() for name in names}
-        asked = self._asked(plain["present"])
+        asked = self._asked(plain)
         beside = None
         if config.roadside == "picture":
             nothing = torch.from_numpy(self.processor.nothing).to(device)
@@ -217,7 +218,7 @@ class V2xVlmTask(WithAuxiliaryHeads, LearningTask):
     def targets(self, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         """``right`` [B, N], ``task`` [B], ``future`` [B, 9, 2] in metres with ``known`` [B, 9], ``speed``, ``stamp``, ``told`` [B, 32]: the
         captions of what is shown, and ``clamped`` [B]: waypoints outside of the bins."""
-        asked = self._asked(arrays["present"])
+        asked = self._asked(arrays)
         future = rows["future"].astype(np.float32)
         known = np.isfinite(future).all(-1)
         told = np.concatenate([arrays["veh"], np.where(asked.view[:, None], arrays["infra"], PAD)], axis=1).astype(np.int64)

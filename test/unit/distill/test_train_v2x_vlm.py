@@ -176,6 +176,10 @@ def test_a_step_asks_by_its_seed_and_a_validation_for_plans_alone():
     assert not one.view[~present].any() and not (one.task[~one.view] == STATION).any()
     assert 0.6 < one.view[present].mean() < 0.8 and 0.18 < (one.task != PLAN).mean() < 0.32
     assert {PLAN, VEHICLE, STATION} == set(one.task.tolist())
+    told = np.arange(400) % 8 > 3  # a station's list has no caption, and no sample is asked for what is not there
+    some = ask(present, 19, 0.25, 0.3, told)
+    assert (some.view == one.view).all() and ((some.task == PLAN) == (one.task == PLAN)).all()
+    assert not (some.task[~told] == STATION).any() and (some.task[told] == one.task[told]).all()
     with torch.no_grad():
         held = ask(present, 19, 1.0, 1.0)
     assert (held.task == PLAN).all() and (held.view == present).all()
