@@ -124,7 +124,7 @@ def _show(result: dict[str, Any]) -> dict[str, Any]:
 def _latency(args: argparse.Namespace) -> dict[str, Any]:
     import resource
 
-    from kd_planner_ros.runtime.bench import bench_latency, in_turn
+    from kd_planner_ros.runtime.bench import bench_caption, bench_latency, in_turn
     from kd_planner_ros.runtime.bench_parts import bench_parts
     from kd_planner_ros.runtime.facts import model_place
     from kd_planner_ros.runtime.load import load_model_runner
@@ -135,6 +135,8 @@ def _latency(args: argparse.Namespace) -> dict[str, Any]:
     found = bench_latency(model, args.frames, frames=frames)
     if isinstance(model, NetworkPerceiver):
         found |= bench_parts(model, in_turn(model, max(2, len(frames)), frames), args.frames)
+    else:
+        found |= bench_caption(model_place(args.planner, args.models_dir), model, args.frames)
     return _show(found | {"peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0, 1)})
 
 

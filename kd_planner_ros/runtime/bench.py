@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
+from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.frames import make_frame
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish
 from kd_planner_ros.core.true_scene import TrueScene
 from kd_planner_ros.core.v2x import RoadsideView
-from kd_planner_ros.networks.planner import Model, Perceiver
+from kd_planner_ros.networks.planner import Model, Perceiver, Planner
+from kd_planner_ros.runtime.captions import load_captioner
 
 STATION_PICTURE = (384, 216)
 """Width and height of the pictures of stations that the built-in world places (``world/roadside.py``)."""
@@ -36,13 +38,14 @@ def noise_frame(model: Model, seed: int = 0) -> Frame:
 
 
 def noise_views(wish: RoadsideWish | None, seed: int = 0) -> tuple[RoadsideView, ...]:
-    """Noise pictures of as many stations as ``wish`` asks for, 20 m apart, with 30 road users where lists are wanted."""
+    """As many stations as ``wish`` asks for, 20 m apart: noise pictures and lists of 30 road users, where these are wanted."""
     random, views = np.random.default_rng([seed, 0x726F6164]), []
     for number in range(wish.views if wish is not None else 0):
         camera = CameraSpec("camera", Pose(x=20.0 * (number + 1), z=7.0, yaw=np.pi), *STATION_PICTURE, 90.0)
         picture = random.integers(0, 256, (camera.height, camera.width, 3), dtype=np.uint8)
         rows = np.zeros(30, ACTOR_DTYPE) if wish is not None and wish.objects else None
-        views.append(RoadsideView(f"station_{number}", camera, picture, rows, 0, 0.0, Pose(x=20.0 * (number + 1))))
+        seen = (camera, picture) if wish is not None and wish.pictures else (None, None)
+        views.append(RoadsideView(f"station_{number}", *seen, rows, 0, 0.0, Pose(x=20.0 * (number + 1))))
     return tuple(views)
 
 
@@ -77,3 +80,22 @@ def bench_latency(model: Model, n: int = 100, warm: int = 5, frames: Sequence[Fr
             "p50_ms": round(float(np.percentile(times_ms, 50)), 3),
             "p95_ms": round(float(np.percentile(times_ms, 95)), 3),
             "mean_ms": round(float(np.mean(times_ms)), 3), "max_ms": round(float(np.max(times_ms)), 3)}
+
+
+def bench_caption(place: str, model: Model, n: int, warm: int = 2) -> dict[str, float]:
+    """Median wall time in milliseconds of the model's description of what it sees (``caption_p50_ms``), on torch, and of that and a plan
+    after it; nothing for a model that describes nothing. ``place`` is what a loader takes for it."""
+    try:
+        captioner = load_captioner(place)
+    except ConfigError:
+        return {}
+    assert isinstance(model, Planner)
+    clocks = []
+    for frame in in_turn(model, warm + n):
+        start = time.perf_counter()
+        captioner.caption(frame)
+        told = time.perf_counter()
+        model.plan(frame)
+        clocks.append((told - start, time.perf_counter() - start))
+    words, both = (round(1e3 * float(np.median(one)), 3) for one in np.array(clocks[warm:]).T)
+    return {"caption_p50_ms": words, "caption_and_plan_p50_ms": both}
