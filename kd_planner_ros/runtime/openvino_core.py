@@ -9,6 +9,8 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+import torch
+
 TELEMETRY = "openvino_telemetry"
 M_ARENA_MAX = -8
 """glibc's number of the setting, malloc.h."""
@@ -33,9 +35,10 @@ def load_openvino() -> tuple[ModuleType, Any]:
     import openvino
     _few_arenas()
     core = openvino.Core()
-    with suppress(RuntimeError):  # another version of OpenVINO may have no such property
-        # Kernels made for each graph's chains of small operations: 50 MB in a perceiver of ten parts, and no frame is faster.
-        core.set_property("CPU", {"SNIPPETS_MODE": "DISABLE"})
+    if torch.backends.cpu.get_cpu_capability() == "AVX512":  # OpenVINO told to use AVX2 crashes without them on such a processor
+        with suppress(RuntimeError):  # another version of OpenVINO may have no such property
+            # Kernels made for each graph's chains of small operations: 50 MB in a perceiver of ten parts, and no frame is faster.
+            core.set_property("CPU", {"SNIPPETS_MODE": "DISABLE"})
     return openvino, core
 
 
