@@ -64,9 +64,6 @@ class TrainConfig:
     warm_start: Path | None = _field(None, "model of another size to start from, named as for --init: tensors of equal name and shape "
                                      "are copied, additional residual blocks start as the identity, other weights are fresh; from a model "
                                      "of another network only the camera backbone is copied")
-    start_without: tuple[str, ...] = _field((), "modules of the network that begin anew though the start has them, e.g. planner: their "
-                                            "weights by --seed, and what is fitted to samples; several are separated by blanks",
-                                            metavar="MODULE")
     backbone_weights: Path | None = _field(None, "local file with ImageNet weights of the camera backbone, .safetensors or .pth "
                                            "with torchvision's names (timm's for ResNet-D); for v2x_vlm the folder of a Florence-2 "
                                            "checkpoint; nothing is fetched")
@@ -109,6 +106,8 @@ class TrainConfig:
                                    "all. A recurrent network reads all of them", low=0, cli=False)
     """For recipes alone: the command line has enough options."""
     stages: tuple[Mapping[str, Any], ...] = field(default=(), metadata={"cli": False})
+    start_without: tuple[str, ...] = field(default=(), metadata={"cli": False})
+    """Modules of the network that begin anew though the start has them: their weights by the seed, and what is fitted to samples."""
     """Stages instead of the network's own: fields of ``Stage`` each."""
 
     def __post_init__(self) -> None:
@@ -155,7 +154,7 @@ class TrainConfig:
     def recipe(self) -> dict[str, Any]:
         """Everything that shapes the weights, as JSON values; the card holds it. Sections are nested."""
         recipe = {k: v for k, v in asdict(self).items() if k not in (*RESUMABLE, "name", "sections", "stages")}
-        recipe = {name: value for name, value in recipe.items() if value or name not in ("role_name", "camera")}
+        recipe = {name: value for name, value in recipe.items() if value or name not in ("role_name", "camera", "start_without")}
         recipe |= {name: Path(recipe[name] or "").name or self.__dataclass_fields__[name].default for name in STARTS}
         recipe["teacher"] = ",".join(Path(one).name for one in self.teachers)
         if {self.method, *self._stage_methods()} == {IMITATION}:
@@ -176,10 +175,10 @@ class TrainConfig:
     @property
     def command(self) -> str:
         """The command line with the options that differ from their defaults, without this machine's folders."""
-        words = ["kd-planner train --bags ..."] + (["--recipe ..."] if self.stages else [])
+        words = ["kd-planner train --bags ..."] + (["--recipe ..."] if self.stages or self.start_without else [])
         for known in fields(self):
             value = getattr(self, known.name)
-            if value == known.default or known.name in ("bags", "sections", "stages") or (
+            if value == known.default or known.name in ("bags", "sections", "stages", "start_without") or (
                     known.name in RESUMABLE and known.name not in ("epochs", "max_minutes")):
                 continue
             value = Path(value).name if known.name in STARTS and value else value

@@ -140,8 +140,8 @@ def _typed(kind: type, name: str, value: Any) -> Any:
         return tuple(Path(one) for one in _listed(name, [value] if isinstance(value, (str, Path)) else value, (str, Path)))
     if name == "teacher" and isinstance(value, (list, tuple)):
         return ",".join(map(str, value))
-    if name == "stages":
-        return _listed(name, value, Mapping)
+    if name in ("stages", "start_without"):
+        return _listed(name, value, Mapping if name == "stages" else str)
     if hint in (str, Path) and not isinstance(value, (str, Path)):
         raise ConfigError(f"a {'text' if hint is str else 'path'} under '{name}'", repr(value), f"correct '{name}'")
     if hint is Path:
@@ -161,7 +161,8 @@ def _listed(name: str, value: Any, kind: Any) -> tuple[Any, ...]:
         ConfigError: it is no list, or an entry is of another kind.
     """
     if value is not None and not (isinstance(value, (list, tuple)) and all(isinstance(one, kind) for one in value)):
-        raise ConfigError(f"a list of {'paths' if name == 'bags' else 'mappings'} under '{name}'", repr(value), f"correct '{name}'")
+        kinds = {"bags": "paths", "stages": "mappings", "start_without": "names of modules"}
+        raise ConfigError(f"a list of {kinds[name]} under '{name}'", repr(value), f"correct '{name}'")
     return tuple(value or ())
 
 

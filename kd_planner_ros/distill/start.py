@@ -124,9 +124,9 @@ def _backbone(config: TrainConfig, model: nn.Module) -> Start:
 def _require_modules(config: TrainConfig, model: nn.Module) -> None:
     known = [name for name, _ in model.named_children()]
     if other := [name for name in config.start_without if name not in known]:
-        raise ConfigError(f"--start-without with modules out of {', '.join(known)}", ", ".join(other), "correct --start-without")
+        raise ConfigError(f"start_without with modules out of {', '.join(known)}", ", ".join(other), "correct the recipe")
     if config.start_without and not config.warm_start:
-        raise ConfigError("--warm-start beside --start-without", "none", "give the model to start from")
+        raise ConfigError("--warm-start beside the recipe's start_without", "none", "give the model to start from")
 
 
 def begins_anew(name: str, without: Iterable[str]) -> bool:

@@ -158,6 +158,8 @@ def test_the_recipes_of_shipped_cards_are_read(name):
     ({"cache": 5}, "a path under 'cache'"),
     ({"tcp": 5}, "names with values in section 'tcp' of r.yaml; got 5"),
     ({"tcp": None}, "names with values in section 'tcp'"),
+    ({"start_without": "planner"}, "a list of names of modules under 'start_without'; got 'planner'"),
+    ({"start_without": [5]}, "a list of names of modules under 'start_without'; got [5]"),
 ])
 def test_a_text_a_path_or_a_section_of_another_kind_is_refused_by_its_name(values, words):
     with pytest.raises(ConfigError, match=re.escape(words)):

@@ -109,9 +109,9 @@ def test_a_planner_that_begins_anew_has_the_weights_of_its_seed_and_the_vocabula
         _fit(learner, samples)
     assert torch.equal(kept.model.planner.plan_anchors, saved.planner.plan_anchors)
     assert torch.equal(one.model.planner.plan_anchors, one.task.fit(samples)["planner.plan_anchors"])
-    with pytest.raises(ConfigError, match="--start-without with modules out of .*planner.*; got plan;"):
+    with pytest.raises(ConfigError, match="start_without with modules out of .*planner.*; got plan;"):
         learner_of(student(config, name="row", warm_start=folder, start_without=("plan",)))
-    with pytest.raises(ConfigError, match="--warm-start beside --start-without"):
+    with pytest.raises(ConfigError, match="--warm-start beside the recipe's start_without"):
         learner_of(student(config, name="row", start_without=("planner",)))
 
 
