@@ -18,7 +18,7 @@ from kd_planner_ros.core.renamed import TRAINING, refuse_renamed
 from kd_planner_ros.distill.config import TrainConfig
 from kd_planner_ros.distill.recipes import dotted, option_sections, read_recipe, train_config
 
-HIDDEN = ("progress", "sections", "stages")
+HIDDEN = ("progress", "sections", "stages", "start_without")
 """A node has no progress bar: it publishes its progress. Sections are dotted parameters; stages stand in a recipe."""
 RECIPE = "recipe"
 NODE_PARAMETERS = ("autostart", "leave_when_done", "use_sim_time", "start_type_description_service")
