@@ -106,9 +106,9 @@ class TrainConfig:
                                    "all. A recurrent network reads all of them", low=0, cli=False)
     """For recipes alone: the command line has enough options."""
     stages: tuple[Mapping[str, Any], ...] = field(default=(), metadata={"cli": False})
+    """Stages instead of the network's own: fields of ``Stage`` each."""
     start_without: tuple[str, ...] = field(default=(), metadata={"cli": False})
     """Modules of the network that begin anew though the start has them: their weights by the seed, and what is fitted to samples."""
-    """Stages instead of the network's own: fields of ``Stage`` each."""
 
     def __post_init__(self) -> None:
         check_fields(self)

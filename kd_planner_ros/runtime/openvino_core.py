@@ -37,7 +37,7 @@ def load_openvino() -> tuple[ModuleType, Any]:
     core = openvino.Core()
     if torch.backends.cpu.get_cpu_capability() == "AVX512":  # OpenVINO told to use AVX2 crashes without them on such a processor
         with suppress(RuntimeError):  # another version of OpenVINO may have no such property
-            # Kernels made for each graph's chains of small operations: 50 MB in a perceiver of ten parts, and no frame is faster.
+            # Kernels made for each graph's chains of small operations: some 35 MB in a perceiver of ten parts, and no frame is faster.
             core.set_property("CPU", {"SNIPPETS_MODE": "DISABLE"})
     return openvino, core
 
