@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import numpy as np
 
 from kd_planner_ros.core.scene import HEAD_LIGHT, LightState, SceneState
@@ -16,9 +18,13 @@ from kd_planner_ros.world.render.sky import Look
 from kd_planner_ros.world.render.stage import A_BEAM_SIN, A_MASK_X, View
 from kd_planner_ros.world.render.visible import first_hits
 
+STANDING = 32
+"""Places of roadside cameras whose view of the static town is kept, 0.7 MB each: the nearest stations of a drive, many times over."""
+
 
 class Camera:
-    """Buffers for one image size; ``take`` gives pictures from any place."""
+    """Buffers for one image size; ``take`` gives pictures from any place. A camera that sees the ego stands at the roadside: what it sees
+    of the static town is looked for once."""
 
     def __init__(self, spec: CameraSpec):
         self.width, self.height, self.focal = spec.width, spec.height, spec.focal_px
@@ -27,13 +33,14 @@ class Camera:
         self._surface = np.empty((spec.height, spec.width), np.int32)
         self._hit = np.empty((spec.height, spec.width, 2), np.int32)
         self._share = np.empty((spec.height, spec.width, 2), np.float32)
+        self._standing: OrderedDict[bytes, tuple[np.ndarray, np.ndarray]] = OrderedDict()
 
     def take(self, static: StaticScene, scene: SceneState, rows: np.ndarray, rotation: np.ndarray, eye: np.ndarray,
              sees_ego: bool, labels: bool, seed: int) -> CameraImage:
         """One picture. ``rows``: casters with the ego last; ``rotation`` [3, 3] camera to map, ``eye`` [3]."""
         (stage, look), shapes = static.stage(scene.weather), static.library.shapes
         seen = rows if sees_ego else rows[:-1]
-        view, depth = self._cast(static, seen, rotation, eye)
+        view, depth = self._cast(static, seen, rotation, eye, sees_ego)
         air, mask = self._tick(stage.air, scene, rows, look, view)
         rgb = np.empty((self.height, self.width, 3), np.uint8)
         shade_image(air, stage.tex, stage.classes, stage.soil, stage.levels, stage.prims, stage.baked, stage.tone, mask,
@@ -56,21 +63,37 @@ class Camera:
 
     def instances(self, static: StaticScene, rows: np.ndarray, rotation: np.ndarray, eye: np.ndarray) -> np.ndarray:
         """The instance picture alone, int32 [H, W]; the ego is seen."""
-        self._cast(static, rows, rotation, eye)
+        self._cast(static, rows, rotation, eye, stands=True)
         caster = self._hit[..., 0]
         return np.where(caster >= 0, rows[caster, C_INSTANCE].astype(np.int32), 0)
 
-    def _cast(self, static: StaticScene, seen: np.ndarray, rotation: np.ndarray, eye: np.ndarray) -> tuple[View, np.ndarray]:
+    def _cast(self, static: StaticScene, seen: np.ndarray, rotation: np.ndarray, eye: np.ndarray,
+              stands: bool) -> tuple[View, np.ndarray]:
         """The first hit of each pixel's ray, in ``_surface``, ``_hit`` and ``_share``; gives the view and the depth [H, W]."""
         view = View(np.ascontiguousarray(rotation), np.ascontiguousarray(eye, np.float64), self.focal, self.width, self.height)
-        depth = np.empty((self.height, self.width), np.float32)
         camera_rays(view.rot, view.focal, view.width, view.height, self._directions)
-        first_hits(static.chunks, view, depth, self._surface)
+        depth = self._town(static, view, stands)
         self._hit.fill(-1)
         shapes = static.library.shapes
         draw_casters(seen, shapes.corners, view.rot, view.eye, view.focal, depth, self._hit, self._share,
                      np.empty((3, 3)), np.empty(4))
         return view, depth
+
+    def _town(self, static: StaticScene, view: View, stands: bool) -> np.ndarray:
+        """Depth [H, W] of the static town, its surfaces in ``_surface``."""
+        place = view.rot.tobytes() + view.eye.tobytes()
+        if stands and place in self._standing:
+            self._standing.move_to_end(place)
+            depth, surface = self._standing[place]
+            np.copyto(self._surface, surface)
+            return depth.copy()
+        depth = np.empty((self.height, self.width), np.float32)
+        first_hits(static.chunks, view, depth, self._surface)
+        if stands:
+            self._standing[place] = depth.copy(), self._surface.copy()
+            while len(self._standing) > STANDING:
+                self._standing.popitem(last=False)
+        return depth
 
     @staticmethod
     def _tick(air: np.ndarray, scene: SceneState, rows: np.ndarray, look: Look, view: View) -> tuple[np.ndarray, np.ndarray]:

@@ -47,7 +47,7 @@ class Renderer:
             if spec.width < 1 or spec.height < 1 or not 0.0 < spec.fov_deg < 180.0:
                 raise SensorError(f"a camera '{spec.id}' with pixels and a field of view inside (0, 180) degrees",
                                   f"{spec.width}x{spec.height}, {spec.fov_deg} degrees", "correct the sensor rig")
-            camera = self._cameras.setdefault((spec.width, spec.height, spec.fov_deg), Camera(spec))
+            camera = self._camera(spec)
             rotation, eye = self._mount(scene, spec.pose, roadside)
             labelled = labels if isinstance(labels, bool) else spec.id in labels
             pictures[spec.id] = camera.take(self.static, scene, rows, rotation, eye, roadside, labelled, self.seed)
@@ -56,8 +56,7 @@ class Renderer:
     def instances(self, scene: SceneState, spec: CameraSpec) -> np.ndarray:
         """The instance picture int32 [H, W] of a roadside camera, the same as that of ``cameras``, in a part of the time: nothing is
         lit or coloured."""
-        camera = self._cameras.setdefault((spec.width, spec.height, spec.fov_deg), Camera(spec))
-        return camera.instances(self.static, self._casters(scene), *self._mount(scene, spec.pose, True))
+        return self._camera(spec).instances(self.static, self._casters(scene), *self._mount(scene, spec.pose, True))
 
     def lidar(self, scene: SceneState, spec: LidarSpec, tick: int, roadside: bool = False) -> np.ndarray:
         """The part of a turn that ``tick`` covers: x, y, z, intensity float32 [N, 4] in the sensor's frame. A ``roadside``
@@ -65,6 +64,12 @@ class Renderer:
         rotation, eye = self._mount(scene, spec.pose, roadside)
         rows = self._casters(scene)
         return sweep(self.static, rows if roadside else rows[:-1], spec, rotation, eye, tick, self.seed)
+
+    def _camera(self, spec: CameraSpec) -> Camera:
+        key = spec.width, spec.height, spec.fov_deg
+        if key not in self._cameras:
+            self._cameras[key] = Camera(spec)
+        return self._cameras[key]
 
     def _casters(self, scene: SceneState) -> np.ndarray:
         if self._tables[0] is not scene:
