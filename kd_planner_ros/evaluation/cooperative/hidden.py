@@ -24,8 +24,8 @@ IN_THE_WAY_M = 2.0
 """A road user whose middle is no further than this from the car's way is in the way: half a car's width, and what the other one needs."""
 UNSEEN_PIXELS = 3
 """A road user with at most so many pixels in the instance picture of the car's camera is not seen by it."""
-WISH = RoadsideWish(views=1, range_m=150.0, max_age_s=0.5, objects=True)
-"""Whose list counts: the nearest station's, as far and as old as V2X-VLM takes it."""
+WISH = RoadsideWish(views=2, range_m=150.0, max_age_s=0.5, objects=True)
+"""Whose lists count: those of the two nearest stations, which the shared recordings hold, as far and as old as V2X-VLM takes them."""
 _SPEED = POSE_COLUMNS.index("speed_mps")
 
 
@@ -51,8 +51,8 @@ class HiddenUsers:
 
 
 def hidden_users(recording: Recording) -> HiddenUsers:
-    """The instants of ``recording`` at which the nearest station's list holds a road user that the car's camera does not show and that
-    gets in the way of the car within the next 4.5 s, while it is not in the way yet.
+    """The instants of ``recording`` at which the list of one of the two nearest stations holds a road user that the car's camera does not
+    show and that gets in the way ahead of the car within the next 4.5 s, while it is not in the way yet.
 
     The camera is the first one with instance labels; what is outside of its picture is not seen. The way is where the car was driven
     from then on, as far as it came in 4.5 s or would have come at the speed it had: a car that brakes for somebody does not reach him.
@@ -96,22 +96,37 @@ def unseen(actors: np.ndarray, instance: np.ndarray) -> np.ndarray:
 
 
 def in_the_way(drive: Drive, stamp_ns: int, ids: np.ndarray) -> bool:
-    """Whether one of the road users ``ids`` [N] of ``drive`` is not in the car's way at ``stamp_ns`` and is within WINDOW_S of it."""
+    """Whether one of the road users ``ids`` [N] of ``drive`` is not in the car's way at ``stamp_ns`` and is within WINDOW_S of it, ahead of
+    where the car is then: who drives behind the car drives over its way as well, and is no hazard."""
     way = way_ahead(drive, stamp_ns)
     times = stamp_ns + np.round(1e9 * STEP_S * np.arange(round(WINDOW_S / STEP_S) + 1)).astype(np.int64)
     assert drive.tracks is not None
     places = drive.tracks.states(ids, times)[..., :2]
     known = np.isfinite(places).all(-1)
-    away = np.full(known.shape, np.inf)
-    away[known] = np.abs(project(places[known], way).offset_m) if known.any() else np.inf
-    return bool((known[:, 0] & (away[:, 0] > IN_THE_WAY_M) & (away[:, 1:] <= IN_THE_WAY_M).any(1)).any())
+    away, along = np.full(known.shape, np.inf), np.zeros(known.shape)
+    if known.any():
+        nearest = project(places[known], way)
+        away[known], along[known] = np.abs(nearest.offset_m), nearest.arc_m
+    meets = (away <= IN_THE_WAY_M) & (along > _driven_m(drive, stamp_ns, times))
+    return bool((known[:, 0] & (away[:, 0] > IN_THE_WAY_M) & meets[:, 1:].any(1)).any())
+
+
+def _driven_m(drive: Drive, stamp_ns: int, times: np.ndarray) -> np.ndarray:
+    """Metres [T] that the car was driven from ``stamp_ns`` until ``times``; behind the end of the drive those until its end."""
+    first = _tick_of(drive, stamp_ns)
+    arc = arc_lengths(drive.poses[first:, :2]) if first < len(drive.stamps_ns) - 1 else np.zeros(len(drive.stamps_ns) - first)
+    return np.interp(times, drive.stamps_ns[first:], arc)
+
+
+def _tick_of(drive: Drive, stamp_ns: int) -> int:
+    return int(np.clip(np.searchsorted(drive.stamps_ns, stamp_ns), 0, len(drive.stamps_ns) - 1))
 
 
 def way_ahead(drive: Drive, stamp_ns: int) -> np.ndarray:
     """The car's way [K >= 2, 2] in ``map`` from ``stamp_ns`` on: as far as it was driven in WINDOW_S, or as the speed at ``stamp_ns``
     would have brought it, whichever is further."""
     stamps, speeds = drive.stamps_ns, drive.timeline.ego.values[:, _SPEED]
-    first = int(np.clip(np.searchsorted(stamps, stamp_ns), 0, len(stamps) - 1))
+    first = _tick_of(drive, stamp_ns)
     points = drive.poses[first:, :2]
     arc = arc_lengths(points)
     driven = arc[min(int(np.searchsorted(stamps[first:], stamp_ns + round(1e9 * WINDOW_S))), len(arc) - 1)]

@@ -217,6 +217,13 @@ def crossing(tick, first=MANY, start=(25.0, -12.0), speed=3.0):
     return rows
 
 
+def following(tick):
+    """The last car 12 m behind the ego, as fast as it is: it drives over the ego's way when the ego has left it."""
+    rows = crossing(0)
+    rows["x"][-1], rows["y"][-1], rows["yaw"][-1], rows["vx"][-1], rows["vy"][-1] = -12.0 + 5.0 * 0.05 * tick, 0.0, 0.0, 5.0, 0.0
+    return rows
+
+
 def listed(*ids):
     rows = np.zeros(len(ids), ACTOR_DTYPE)
     rows["id"], rows["kind"], rows["x"], rows["y"] = ids, ActorKind.CAR, 25.0, 0.0
@@ -244,8 +251,9 @@ def test_a_hazard_that_the_list_alone_holds_is_hidden_until_it_is_in_the_way(tmp
 @pytest.mark.parametrize("options", [
     {"reported": (3,)}, {"reported": ()}, {"views": (), "stations": ()}, {"actors": lambda tick: crossing(tick, first=0), "reported": (0,)},
     {"actors": lambda tick: crossing(tick, speed=0.0)}, {"actors": lambda tick: crossing(tick, start=(25.0, -0.5), speed=0.0)},
-    {"actors": lambda tick: crossing(tick, start=(200.0, -12.0))}], ids=[
-        "others are reported", "nobody is reported", "no station", "the camera sees it", "it stands aside", "it is in the way", "far"])
+    {"actors": lambda tick: crossing(tick, start=(200.0, -12.0))}, {"actors": following}], ids=[
+        "others are reported", "nobody is reported", "no station", "the camera sees it", "it stands aside", "it is in the way", "far",
+        "it follows the car"])
 def test_others_are_no_hidden_hazards(tmp_path, options):
     found = judged_in(tmp_path / "one", **options)
     assert len(found.stamps_ns) == 35 and not found.hidden.any()
