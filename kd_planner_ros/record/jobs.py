@@ -53,7 +53,7 @@ class RecordConfig(RecordedRadio):
     fps: int = _field(0, "pictures a second: 2 to train on, 20 to replay; 0: 2, with --rig shared 10",
                       choices=(0, 1, 2, 4, 5, 10, 20))
     rig: str = _field("network", "sensors to record; network: those of --network; shared: three front cameras, labels of the front one, "
-                      "the nearest roadside station and the map's lines, compressed, for training every network",
+                      "the two nearest roadside stations and the map's lines, compressed, for training every network",
                       choices=("network", "shared"))
     network: str = _field("tcp", "with --rig network, record the sensors of this network")
     stations: str = _field("", "stations file (YAML or JSON) in place of the map's own roadside stations")

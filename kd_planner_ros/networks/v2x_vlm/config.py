@@ -20,6 +20,9 @@ OBJECTS = 8
 """Most road users of the station's list that become words."""
 CAPTION_WORDS = 16
 """Most words of the caption of one view, its end included."""
+MOST_STATIONS = 4
+OBJECT_WORDS, MEETING_WORDS = 6, 2
+"""Words of one road user, and those of where and when it gets in the car's way."""
 PLAN_TOKENS = 2 * WAYPOINTS + 1
 """Tokens of a plan: two a waypoint and the end."""
 
@@ -99,8 +102,12 @@ class V2xVlmConfig:
 
     Attributes:
         view_height, view_width: of each view, multiples of 32; 0: those of the size. Both views lie side by side in one picture.
-        roadside: ``picture``: the nearest station's picture is the right half. ``objects``: its object list becomes words, and the
+        roadside: ``picture``: the nearest station's picture is the right half. ``objects``: object lists become words, and the
             picture is the front view alone. ``none``: the front view alone.
+        stations: lists of so many stations are read, the nearest ones; with ``objects``. Halfway between two junctions the nearest station
+            may be the one behind the car.
+        meets: of each road user in the lists words say where and when it gets in the car's way, and the most urgent one comes first; with
+            ``objects``.
         crop: cut the station's picture to the area that the car is about to cross; 64x128 pixels of a whole picture show a walker
             with two pixels.
         head: ``tokens``: waypoints are location tokens; ``displacement``: a linear head gives the steps between waypoints.
@@ -115,6 +122,8 @@ class V2xVlmConfig:
     view_height: int = 0
     view_width: int = 0
     roadside: str = "picture"
+    stations: int = 1
+    meets: bool = False
     crop: bool = False
     head: str = "tokens"
     caption: bool = False
@@ -145,12 +154,20 @@ class V2xVlmConfig:
         if self.signal and self.roadside == "none":
             raise ConfigError("roadside picture or objects with signal: phases are reported by stations", "roadside none",
                               "leave 'signal' out")
+        self._check_lists()
         if self.image_tokens + self.prompt > self.widths.text.positions:
             raise ConfigError(f"at most {self.widths.text.positions} tokens of picture and prompt",
                               f"{self.image_tokens} of the picture and {self.prompt} of the prompt", "give smaller views")
         if max(self.grid) > self.widths.tower.positions:
             raise ConfigError(f"at most {self.widths.tower.positions} cells of 32 pixels along each side", f"{max(self.grid)}",
                               "give smaller views")
+
+    def _check_lists(self) -> None:
+        if (self.meets or self.stations != 1) and self.roadside != "objects":
+            raise ConfigError("roadside objects with meets and stations: they are about lists", f"roadside {self.roadside}",
+                              "leave 'meets' and 'stations' out")
+        if not isinstance(self.stations, int) or not 1 <= self.stations <= MOST_STATIONS:
+            raise ConfigError(f"stations: a whole number between 1 and {MOST_STATIONS}", repr(self.stations), "correct 'stations'")
 
     @property
     def widths(self) -> Widths:
@@ -180,7 +197,8 @@ class V2xVlmConfig:
     @property
     def prompt(self) -> int:
         """Most tokens of the prompt."""
-        return self.widths.prompt + (6 * OBJECTS * (1 if self.nano else 3) if self.roadside == "objects" else 0)
+        words = OBJECT_WORDS + (MEETING_WORDS if self.meets else 0)
+        return self.widths.prompt + (words * OBJECTS * (1 if self.nano else 3) if self.roadside == "objects" else 0)
 
     @property
     def answer(self) -> int:
@@ -198,11 +216,12 @@ class V2xVlmConfig:
         """What the network wants of roadside stations."""
         if self.roadside == "none":
             return None
-        return RoadsideWish(1, self.range_m, self.max_age_s, objects=self.roadside == "objects", pictures=self.roadside == "picture")
+        return RoadsideWish(self.stations, self.range_m, self.max_age_s, objects=self.roadside == "objects",
+                            pictures=self.roadside == "picture")
 
     @property
     def rig(self) -> SensorRig:
-        """One front camera, the nearest roadside station, a route."""
+        """One front camera, the nearest roadside stations, a route."""
         return SensorRig(cameras=(self.camera,), roadside=self.wish, phases=self.signal)
 
 

@@ -85,7 +85,7 @@ class Florence(nn.Module):
                 part.__dict__["loss_type"] = "ForCausalLM"
 
     def maps(self, image: Tensor) -> list[Tensor]:
-        """The vision encoder's maps [B, C_i, H / s, W / s] of pictures [B, 3, H, W] in [-1, 1], at strides s of 4, 8, 16 and 32."""
+        """The vision encoder's maps [B, C_i, H / s, W / s] of pictures [B, 3, H, W], at strides s of 4, 8, 16 and 32."""
         found = []
         for conv, block in zip(self.vision.convs, self.vision.blocks, strict=True):
             image = conv(image)
@@ -99,7 +99,7 @@ class Florence(nn.Module):
         return self.projector(last)
 
     def see(self, image: Tensor) -> Tensor:
-        """``tokens`` of the ``maps`` of pictures [B, 3, H, W] in [-1, 1]."""
+        """``tokens`` of the ``maps`` of pictures [B, 3, H, W]."""
         return self.tokens(self.maps(image)[-1])
 
     def read(self, tokens: Tensor, mask: Tensor) -> Tensor:

@@ -37,7 +37,8 @@ class V2xVlm(nn.Module):
         """The plan; with a whole ``answer`` also what the network says after each of its tokens.
 
         Args:
-            image: [B, 3, H, W] in [-1, 1], the front view, and the station's to its right where the config says so.
+            image: [B, 3, H, W] as ``V2xVlmProcessor.picture`` gives it: the front view, and the station's to its right where the config
+                says so.
             words: the prompt's ids [B, L], padded.
             answer: ids [B, N] of the answer so far, END first, padded. N = 1: decode.
 

@@ -15,7 +15,7 @@ from kd_planner_ros.imaging.resize import resize_rgb
 from kd_planner_ros.networks.blocks.inputs import navigation, unfit_picture
 from kd_planner_ros.networks.planner import Processor
 from kd_planner_ros.networks.v2x_vlm.config import TIMES_S, V2xVlmConfig
-from kd_planner_ros.networks.v2x_vlm.prompt import prompt_ids, told_of
+from kd_planner_ros.networks.v2x_vlm.prompt import is_heard, prompt_ids, told_of
 from kd_planner_ros.networks.v2x_vlm.refine import refine
 from kd_planner_ros.networks.v2x_vlm.views import conflict_section, cut, missing_view, picture_tensor
 from kd_planner_ros.networks.v2x_vlm.words import END, PAD, SPECIALS, UNKNOWN, locations_of, tokens_of
@@ -79,6 +79,10 @@ class V2xVlmProcessor(Processor[Plan]):
             return None
         return conflict_section(station.camera, frame.ego.pose, frame.route_goal.target_point, config.view_width / config.view_height)
 
+    def picture(self, front: np.ndarray | Tensor, roadside: np.ndarray | Tensor | None) -> Tensor:
+        """The network's ``image`` of views uint8 [B, h, w, 3]: normalised as Florence-2's for the full sizes, [-1, 1] for nano."""
+        return picture_tensor(front, roadside, pretrained=not self.config.nano)
+
     def words_tensor(self, prompts: Sequence[Sequence[int]]) -> Tensor:
         """Ids [B, L] of the prompts in this package's words, padded; what is longer is cut."""
         rows = [self.tokens.encode(one)[:self.config.prompt] for one in prompts]
@@ -104,8 +108,8 @@ class V2xVlmProcessor(Processor[Plan]):
         if config.roadside == "picture":
             seen = [self.roadside(frame.roadside[0] if frame.roadside else None, frame) for frame in frames]
             beside = np.stack([self.nothing if one is None else one for one in seen])
-        words = self.words_tensor([prompt_ids(told_of(frame, config.roadside, config.caption), self.locations) for frame in frames])
-        return {"image": picture_tensor(front, beside), "words": words, "answer": torch.full((len(frames), 1), END)}
+        words = self.words_tensor([prompt_ids(told_of(frame, config), self.locations) for frame in frames])
+        return {"image": self.picture(front, beside), "words": words, "answer": torch.full((len(frames), 1), END)}
 
     def decode(self, outputs: Mapping[str, Tensor], frame: Frame) -> Plan:
         """The refined trajectory; the network's own points are the second candidate, with a score below 0: they are shown and never
@@ -119,8 +123,7 @@ class V2xVlmProcessor(Processor[Plan]):
                     scores=np.array([1.0, -1.0]), notes=notes, mode=self._mode(frame))
 
     def _mode(self, frame: Frame) -> str:
-        told = told_of(frame, self.config.roadside, False)
-        if not told.view or self.config.roadside == "none":
+        if not is_heard(frame, self.config):
             return ALONE
         return OBJECTS_ALONE if self.config.roadside == "objects" else COOPERATIVE
 

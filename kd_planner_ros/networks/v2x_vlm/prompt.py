@@ -1,9 +1,11 @@
 """What the network is told in words: a fixed order of slots. Every slot is filled from numbers and enumerations of this package; text
 that came from outside has no way in.
 
-    <TRAJ> veh CAPTION . infra CAPTION . ego X Y HEADING speed S command C goal X Y signal W [object KIND X Y SPEED HEADING ...] plan
+    <TRAJ> veh CAPTION . infra CAPTION . ego X Y HEADING speed S command C goal X Y signal W
+        [object KIND X Y SPEED HEADING [METRES TIME] ...] plan
 
 The ego's place is that in the station's frame, in steps of 3 m and 3.6 degrees: it says where in the station's picture the car is.
+METRES and TIME, in steps of 1 m and 0.25 s, say where and when the road user gets in the car's way.
 """
 
 from __future__ import annotations
@@ -17,20 +19,24 @@ import numpy as np
 from kd_planner_ros.core.captions import KIND_WORDS
 from kd_planner_ros.core.ego import Command, Pose
 from kd_planner_ros.core.records import Frame
-from kd_planner_ros.core.scene import LightState
+from kd_planner_ros.core.scene import ACTOR_DTYPE, LightState
 from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.driving.signals import signal_ahead
 from kd_planner_ros.geometry.frames import to_base, wrap_angle
-from kd_planner_ros.networks.v2x_vlm.config import CAPTION_WORDS, OBJECTS
+from kd_planner_ros.networks.v2x_vlm.config import CAPTION_WORDS, OBJECTS, V2xVlmConfig
+from kd_planner_ros.networks.v2x_vlm.meeting import meetings, most_urgent_first
 from kd_planner_ros.networks.v2x_vlm.words import FIRST_LOCATION, PAD, Locations, ids_of, number_id, word_id
+from kd_planner_ros.v2x.objects import merge
 from kd_planner_ros.v2x.station import phases_near
 
 PLACE_M, PLACE_RANGE_M, SPEED_STEP_MPS = 3.0, 150.0, 0.25
+MEETING_M, MEETING_S = 1.0, 0.25
 NUMBERS_A_TURN = 100
 OBJECT_FIELDS = 5
 """Kind, x, y, speed, heading: metres in ``base_link``, metres a second, radians relative to the car."""
-OBJECT_RANGE_M = 60.0
+OBJECT_RANGE_M, SAME_M = 60.0, 2.0
+"""How far away road users are told, and how near to each other those of two stations are one."""
 _COMMANDS: dict[int, str] = {Command.LEFT: "left", Command.RIGHT: "right", Command.STRAIGHT: "straight",
                              Command.CHANGE_LANE_LEFT: "lane left", Command.CHANGE_LANE_RIGHT: "lane right"}
 _SIGNALS: dict[int | None, str] = {LightState.RED: "red", LightState.YELLOW: "yellow", LightState.GREEN: "green"}
@@ -45,11 +51,12 @@ class Told:
         command: of ``core/ego.py``.
         target: the route's target point [2], ``base_link``.
         place: x, y in metres and heading in radians [3] of the car in the station's frame; NaN without a station.
-        objects: [M, 5] of the station's list (``station_objects``).
+        objects: [M, 5] of the stations' lists (``station_objects``).
         veh, infra: captions, ids of words without an end; None: nobody describes the view.
         view: whether the station sent what the network reads of it.
         free: whether the places of the front view's caption are left free for the network's own words.
         signal: what the signal ahead shows; None: not known.
+        meets: whether each of ``objects`` is told with where and when it gets in the car's way.
     """
 
     speed_mps: float
@@ -62,6 +69,7 @@ class Told:
     view: bool = False
     free: bool = False
     signal: int | None = None
+    meets: bool = False
 
 
 def prompt_ids(told: Told, locations: Locations) -> list[int]:
@@ -74,10 +82,17 @@ def prompt_ids(told: Told, locations: Locations) -> list[int]:
     ids += [word_id("speed"), number_id(told.speed_mps / SPEED_STEP_MPS)]
     ids += [word_id("command"), *ids_of(_COMMANDS.get(told.command, "follow"))]
     ids += [word_id("goal"), *_location(told.target, locations), word_id("signal"), word_id(_SIGNALS.get(told.signal, "unknown"))]
-    for kind, across, left, speed, turn in told.objects:
-        ids += [word_id("object"), word_id(KIND_WORDS[int(kind)]), *_location(np.array([across, left]), locations),
+    return [*ids, *_objects(told, locations), word_id("plan")]
+
+
+def _objects(told: Told, locations: Locations) -> list[int]:
+    met = meetings(told.objects, told.target) if told.meets else np.empty((len(told.objects), 0))
+    ids: list[int] = []
+    for (kind, ahead, left, speed, turn), where in zip(told.objects, met, strict=True):
+        ids += [word_id("object"), word_id(KIND_WORDS[int(kind)]), *_location(np.array([ahead, left]), locations),
                 number_id(speed / SPEED_STEP_MPS), _turn(turn)]
-    return [*ids, word_id("plan")]
+        ids += [number_id(value / step) for value, step in zip(where, (MEETING_M, MEETING_S), strict=False)]
+    return ids
 
 
 def _places(caption: list[int]) -> list[int]:
@@ -107,20 +122,38 @@ def place_at(station: RoadsideView | None, ego: Pose) -> np.ndarray:
     return np.array([x, y, float(wrap_angle(ego.yaw - yaw))])
 
 
-def station_objects(station: RoadsideView | None, ego: Pose) -> np.ndarray:
-    """The nearest road users of the station's list [M, 5], at most ``OBJECTS``, rolled forward to the frame's stamp at their speed."""
-    if station is None or station.objects is None or not len(station.objects):
-        return np.zeros((0, OBJECT_FIELDS))
-    rows = station.objects[np.isin(station.objects["kind"], list(KIND_WORDS))]
-    age_s = station.list_age_s
+def station_objects(views: Sequence[RoadsideView], ego: Pose, target: np.ndarray | None = None) -> np.ndarray:
+    """The road users [M, 5] of the stations' lists, at most ``OBJECTS``, rolled forward to the frame's stamp at their speed, one row for
+    each whom two stations report: the nearest ones; with a ``target`` (the route's target point [2], ``base_link``) first those that get
+    in the car's way, by when they do."""
+    lists = [(view, view.objects) for view in views if view.objects is not None]
+    rows = np.concatenate([np.zeros(0, ACTOR_DTYPE), *(objects for _, objects in lists)])
+    lengths = [len(objects) for _, objects in lists]
+    age_s = np.repeat(np.array([view.list_age_s for view, _ in lists], float), lengths)
+    kept = merge(rows, age_s, np.repeat(np.arange(len(lists)), lengths), SAME_M) & np.isin(rows["kind"], list(KIND_WORDS))
+    rows, age_s = rows[kept], age_s[kept]
     now = np.stack([rows["x"] + rows["vx"] * age_s, rows["y"] + rows["vy"] * age_s], axis=-1).astype(float)
     places = to_base(now, ego).reshape(-1, 2)
-    away = np.hypot(places[:, 0], places[:, 1])
-    chosen = np.argsort(away, kind="stable")[:OBJECTS]
-    chosen = chosen[away[chosen] <= OBJECT_RANGE_M]
     speed = np.hypot(rows["vx"], rows["vy"]).astype(float)
     found = np.stack([rows["kind"].astype(float), places[:, 0], places[:, 1], speed, rows["yaw"].astype(float) - ego.yaw], axis=-1)
-    return found[chosen]
+    away = np.hypot(places[:, 0], places[:, 1])
+    found = found[np.argsort(away, kind="stable")[:int((away <= OBJECT_RANGE_M).sum())]]
+    return (found if target is None else found[most_urgent_first(meetings(found, target))])[:OBJECTS]
+
+
+def objects_told(frame: Frame, config: V2xVlmConfig) -> np.ndarray:
+    """The road users [M, 5] that the prompt of ``frame`` names: none where the network reads no lists."""
+    if config.roadside != "objects":
+        return np.zeros((0, OBJECT_FIELDS))
+    return station_objects(frame.roadside, frame.ego.pose, np.asarray(frame.route_goal.target_point, float) if config.meets else None)
+
+
+def is_heard(frame: Frame, config: V2xVlmConfig) -> bool:
+    """Whether a station sent what the network reads of it."""
+    if config.roadside == "objects":
+        return any(view.objects is not None for view in frame.roadside)
+    nearest = frame.roadside[0] if config.roadside == "picture" and frame.roadside else None
+    return nearest is not None and nearest.image is not None and nearest.camera is not None
 
 
 def reported_signal(frame: Frame, signals: np.ndarray | None) -> np.ndarray:
@@ -133,17 +166,10 @@ def reported_signal(frame: Frame, signals: np.ndarray | None) -> np.ndarray:
     return np.array(-1 if state is None else int(state), np.int8)
 
 
-def told_of(frame: Frame, wanted: str, free: bool) -> Told:
-    """What the prompt of ``frame`` is made of, at run time: nobody has described the views.
-
-    Args:
-        wanted: the config's ``roadside``.
-        free: the places of the front view's caption are left free.
-    """
+def told_of(frame: Frame, config: V2xVlmConfig) -> Told:
+    """What the prompt of ``frame`` is made of, at run time: nobody has described the views."""
     station = frame.roadside[0] if frame.roadside else None
     goal, ego = frame.route_goal, frame.ego
-    objects = station_objects(station, ego.pose) if wanted == "objects" else np.zeros((0, OBJECT_FIELDS))
-    view = station is not None and (station.objects if wanted == "objects" else station.image) is not None
     signal = signal_ahead(frame.phases, ego) if frame.phases is not None else None
-    return Told(ego.speed_mps, int(goal.command), np.asarray(goal.target_point, float), place_at(station, ego.pose), objects, view=view,
-                free=free, signal=signal)
+    return Told(ego.speed_mps, int(goal.command), np.asarray(goal.target_point, float), place_at(station, ego.pose),
+                objects_told(frame, config), view=is_heard(frame, config), free=config.caption, signal=signal, meets=config.meets)

@@ -31,13 +31,12 @@ from kd_planner_ros.networks.v2x_vlm.answers import (
     plan_ids,
     words_of,
 )
-from kd_planner_ros.networks.v2x_vlm.config import HEADS, OBJECTS, ROADSIDE
+from kd_planner_ros.networks.v2x_vlm.config import HEADS, MOST_STATIONS, OBJECTS, ROADSIDE
 from kd_planner_ros.networks.v2x_vlm.florence import load_florence
 from kd_planner_ros.networks.v2x_vlm.loss import WEIGHTS, Alignment, displacement_loss, errors, token_losses
 from kd_planner_ros.networks.v2x_vlm.model import example_inputs
 from kd_planner_ros.networks.v2x_vlm.processor import V2xVlmProcessor
-from kd_planner_ros.networks.v2x_vlm.prompt import OBJECT_FIELDS, Told, place_at, prompt_ids, reported_signal, station_objects
-from kd_planner_ros.networks.v2x_vlm.views import picture_tensor
+from kd_planner_ros.networks.v2x_vlm.prompt import OBJECT_FIELDS, Told, is_heard, objects_told, place_at, prompt_ids, reported_signal
 from kd_planner_ros.networks.v2x_vlm.words import END, PAD, ids_of
 
 OPTIMISER = OptimiserDefaults("adamw", 0.01)
@@ -61,7 +60,11 @@ class TrainOptions:
     view_width: int = field(default=0, metadata={
         "help": "width of each view in pixels, a multiple of 32; 0: that of the size", "input": True, "low": 0})
     roadside: str = field(default="picture", metadata={
-        "help": "what the network reads of the nearest station: its picture, its object list as words, or nothing", "choices": ROADSIDE})
+        "help": "what the network reads of the roadside: the nearest station's picture, object lists as words, or nothing",
+        "choices": ROADSIDE})
+    stations: int = field(default=1, metadata={
+        "help": "with roadside objects: lists of so many stations are read, the nearest ones", "low": 1, "high": MOST_STATIONS})
+    meets: bool = field(default=False, metadata={"help": "with roadside objects: tell of each road user where and when it gets in the way"})
     crop: bool = field(default=False, metadata={"help": "cut the station's picture to the ground that the car is about to cross"})
     head: str = field(default="tokens", metadata={
         "help": "tokens: waypoints are location tokens; displacement: a linear head gives the steps between them", "choices": HEADS})
@@ -117,7 +120,8 @@ class V2xVlmTask(WithAuxiliaryHeads, LearningTask):
         """The views, and where captions come from."""
         config = self.processor.config
         return {"size": [config.view_height, config.view_width], "roadside": config.roadside, "crop": config.crop,
-                "captions": self.options.captions, **({"signal": True} if config.signal else {})}
+                "captions": self.options.captions, **({"signal": True} if config.signal else {}),
+                **({"stations": config.stations, "meets": config.meets} if config.stations > 1 or config.meets else {})}
 
     # --- samples -----------------------------------------------------------------------------------------------------
 
@@ -136,15 +140,12 @@ class V2xVlmTask(WithAuxiliaryHeads, LearningTask):
         frame, processor = frames[0], self.processor
         station = frame.roadside[0] if frame.roadside and processor.config.roadside != "none" else None
         seen = processor.roadside(station, frame) if processor.config.roadside == "picture" else None
-        listed = processor.config.roadside == "objects" and station is not None and station.objects is not None
-        objects = np.full((OBJECTS, OBJECT_FIELDS), np.nan, np.float32)
-        if listed:
-            found = station_objects(station, frame.ego.pose)
-            objects[:len(found)] = found
+        objects, found = np.full((OBJECTS, OBJECT_FIELDS), np.nan, np.float32), objects_told(frame, processor.config)
+        objects[:len(found)] = found
         own, beside = self._captions_at(frame, station if seen is not None else None, truth, tick)
         section = processor.section(station, frame) if station is not None and seen is not None else (0.0, 0.0, 1.0, 1.0)
         return {MAIN: processor.front(frame), BESIDE: processor.nothing if seen is None else seen,
-                "present": np.array(seen is not None or listed), "place": place_at(station, frame.ego.pose).astype(np.float32),
+                "present": np.array(is_heard(frame, processor.config)), "place": place_at(station, frame.ego.pose).astype(np.float32),
                 "objects": objects, "veh": caption_ids(own), "infra": caption_ids(beside, section),
                 **({"signal": reported_signal(frame, truth.signals)} if processor.config.signal else {})}
 
@@ -196,7 +197,7 @@ class V2xVlmTask(WithAuxiliaryHeads, LearningTask):
         right = self._right(asked, rows, plain)
         tokens, widths = self.processor.tokens, config.widths
         read = decoder_inputs(asked, right, config.head, self.options.token_noise, tokens.location, widths.bins)
-        return {"image": picture_tensor(arrays[MAIN], beside), "words": self.processor.words_tensor(prompts).to(device),
+        return {"image": self.processor.picture(arrays[MAIN], beside), "words": self.processor.words_tensor(prompts).to(device),
                 "answer": read.to(device)}
 
     def _prompt(self, row: np.ndarray, own: Mapping[str, np.ndarray], asked: Asked, number: int, hidden: bool) -> list[int]:
@@ -208,7 +209,7 @@ class V2xVlmTask(WithAuxiliaryHeads, LearningTask):
         veh = words_of(own["veh"]) if self.processor.config.caption else None
         told = Told(np.nan if hidden else float(row["speed"]), int(row["command"]), np.asarray(row["target"], float), place, objects,
                     veh=veh, view=view, signal=int(own["signal"]) if "signal" in own and asked.phase[number] >= self.options.signal_dropout
-                    else None)
+                    else None, meets=self.processor.config.meets)
         return prompt_ids(told, self.processor.locations)
 
     def _right(self, asked: Asked, rows: np.ndarray, plain: Mapping[str, np.ndarray]) -> Tensor:
@@ -275,7 +276,7 @@ class _Always:
 
 def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """Size, views, roadside, head, and the camera that the recordings were made with."""
-    names = ("view_height", "view_width", "roadside", "crop", "head", "caption", "signal", "tokenizer")
+    names = ("view_height", "view_width", "roadside", "stations", "meets", "crop", "head", "caption", "signal", "tokenizer")
     fields: dict[str, Any] = {"size": size, **{name: getattr(options, name) for name in names}}
     camera = others.get("front", camera)
     if camera is not None:

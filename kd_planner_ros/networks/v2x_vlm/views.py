@@ -11,6 +11,7 @@ from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import from_base
 from kd_planner_ros.geometry.projection import pixels
 from kd_planner_ros.imaging.resize import resize_rgb
+from kd_planner_ros.networks.blocks.inputs import normalise
 
 CHECKER = (77, 178)
 """Values of the pattern that stands for a missing view: 0.3 and 0.7 of 255. A plain colour has no texture, and after the normalisations
@@ -66,7 +67,13 @@ def cut(image: np.ndarray, section: tuple[int, int, int, int] | None, camera: Ca
     return resize_rgb(np.ascontiguousarray(image), height, width)
 
 
-def picture_tensor(front: np.ndarray | Tensor, roadside: np.ndarray | Tensor | None) -> Tensor:
-    """The views uint8 [B, H, W, 3] side by side, the front one left: float32 [B, 3, H, W or 2 W] in [-1, 1], channels last."""
+def picture_tensor(front: np.ndarray | Tensor, roadside: np.ndarray | Tensor | None, pretrained: bool = False) -> Tensor:
+    """The views uint8 [B, H, W, 3] side by side, the front one left: float32 [B, 3, H, W or 2 W], channels last.
+
+    Args:
+        pretrained: the values are normalised by ImageNet's mean and deviation, as Florence-2's own processor does; otherwise they lie in
+            [-1, 1].
+    """
     views = [torch.as_tensor(front)] + ([torch.as_tensor(roadside)] if roadside is not None else [])
-    return torch.cat(views, dim=2).permute(0, 3, 1, 2).to(torch.float32).div(127.5).sub(1.0)
+    picture = torch.cat(views, dim=2)
+    return normalise(picture) if pretrained else picture.permute(0, 3, 1, 2).to(torch.float32).div(127.5).sub(1.0)

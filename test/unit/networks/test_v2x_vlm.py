@@ -17,7 +17,7 @@ from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.geometry.projection import pixels
-from kd_planner_ros.networks.v2x_vlm.config import CAPTION_WORDS, SIZES, TIMES_S, V2xVlmConfig
+from kd_planner_ros.networks.v2x_vlm.config import CAPTION_WORDS, OBJECTS, SIZES, TIMES_S, V2xVlmConfig
 from kd_planner_ros.networks.v2x_vlm.florence import as_florence, build_florence
 from kd_planner_ros.networks.v2x_vlm.model import build_model, example_inputs
 from kd_planner_ros.networks.v2x_vlm.processor import build_processor
@@ -27,6 +27,8 @@ from kd_planner_ros.networks.v2x_vlm.views import conflict_section, missing_view
 from kd_planner_ros.networks.v2x_vlm.words import (
     END,
     FIRST_LOCATION,
+    FLORENCE_IMAGE,
+    FLORENCE_LOCATION,
     IMAGE,
     PAD,
     Tokens,
@@ -84,6 +86,45 @@ def test_a_full_size_without_tokenizer_says_what_to_give():
         build_processor(V2xVlmConfig(size="full"))
 
 
+@pytest.fixture(scope="module")
+def florence_words(tmp_path_factory):
+    """A folder with a tokenizer.json that has Florence-2's ids of pictures and places, and three words in two parts each."""
+    tokenizers = pytest.importorskip("tokenizers", reason="pip install tokenizers")
+    vocabulary = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3} | {chr(97 + one): 4 + one for one in range(26)}
+    vocabulary |= {str(one): 40 + one for one in range(10)}
+    vocabulary |= {f"<filler_{one}>": one for one in range(50, FLORENCE_LOCATION)}
+    vocabulary |= {f"<loc_{one}>": FLORENCE_LOCATION + one for one in range(1000)} | {"<image>": FLORENCE_IMAGE}
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Split(tokenizers.Regex("."), "isolated")  # a token a letter: words take several
+    folder = tmp_path_factory.mktemp("florence")
+    made.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def test_a_full_size_speaks_florence_s_tokens_and_sees_what_florence_was_trained_on(florence_words):
+    config = V2xVlmConfig(size="full", tokenizer=str(florence_words), roadside="objects", view_height=64, view_width=64)
+    processor, shown = build_processor(config), frame(config.rig, 0)
+    picture = processor.encode([station(shown, objects=walker(20.0, 5.0))])
+    ids = picture["words"][0].tolist()
+    assert len(ids) == config.prompt and ids[:2] != [3, 3] and max(ids) < FLORENCE_LOCATION + 1000
+    assert [one for one in ids if one >= FLORENCE_LOCATION], "the target point and the walker's place"
+    plan = processor.tokens.encode([FIRST_LOCATION + 7, END])
+    assert plan == [FLORENCE_LOCATION + 7, 2]
+    assert len(processor.tokens.encode(ids_of("walker"))) > len(processor.tokens.encode(ids_of("car"))) > 1
+    red = shown.images["front"].copy()
+    red[:] = (255, 0, 0)
+    image = processor.encode([dataclasses.replace(shown, images={"front": red})])["image"]
+    assert image[0, :, 0, 0].tolist() == pytest.approx([(1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225], abs=1e-5)
+    assert build_processor(NANO).encode([dataclasses.replace(shown, images={"front": red})])["image"][0, :, 0, 0].tolist() == [1, -1, -1]
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path):
+    tokenizers = pytest.importorskip("tokenizers", reason="pip install tokenizers")
+    tokenizers.Tokenizer(tokenizers.models.WordLevel({"<unk>": 0}, unk_token="<unk>")).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ConfigError, match="location tokens <loc_0> to <loc_999> from id 50269"):
+        build_processor(V2xVlmConfig(size="full", tokenizer=str(tmp_path)))
+
+
 def test_transformers_is_imported_only_when_a_network_is_built():
     code = ("import sys; from kd_planner_ros.networks.registry import find_network; find_network('v2x_vlm'); "
             "assert 'transformers' not in sys.modules")
@@ -123,20 +164,45 @@ def test_the_prompt_has_its_slots_in_order_and_nothing_from_outside():
     assert ids_of("unknown")[0] in strange and ids_of("follow")[0] in strange
 
 
+def test_the_prompt_tells_where_and_when_somebody_gets_in_the_way():
+    standing, walking = [12.0, 8.0, 5.0, 0.0, 0.0], [12.0, 20.0, -7.0, 2.0, math.pi / 2]
+    told = Told(5.0, Command.STRAIGHT, np.array([30.0, 0.0]), np.full(3, np.nan), np.array([walking, standing]), view=True, meets=True)
+    text = " ".join(text_of([one]) for one in prompt_ids(told, locations_of(NANO)))
+    assert text.endswith("object walker <loc_96> <loc_100> 8 25 20 10 object walker <loc_48> <loc_148> 0 0 unknown unknown plan"), (
+        "7 m away at 2 m/s: 5 m of them in 2.5 s")
+    assert "8 25 20 10" not in " ".join(text_of([one]) for one in prompt_ids(dataclasses.replace(told, meets=False), locations_of(NANO)))
+    most = np.tile(walking, (OBJECTS, 1))
+    config = V2xVlmConfig(roadside="objects", meets=True)
+    assert len(prompt_ids(dataclasses.replace(told, objects=most), locations_of(NANO))) <= config.prompt
+
+
 def test_the_station_s_objects_are_the_nearest_rolled_forward_by_their_age():
     shown = frame(NANO.rig, 0)
     rows = np.concatenate([walker(30.0, 5.0), walker(15.0, 5.0, ActorKind.CAR, vx=5.0), walker(900.0, 5.0),
                            walker(12.0, 5.0, ActorKind.STATIC)])
-    found = station_objects(station(shown, objects=rows).roadside[0], shown.ego.pose)
+    found = station_objects(station(shown, objects=rows).roadside, shown.ego.pose)
     assert found[:, 0].tolist() == [ActorKind.CAR, ActorKind.PEDESTRIAN] and found[0, 1] == pytest.approx(15.0 + 1.0 - 10.0)
-    assert station_objects(None, shown.ego.pose).shape == (0, 5)
+    assert station_objects((), shown.ego.pose).shape == (0, 5)
+
+
+def test_who_gets_in_the_way_first_is_told_before_the_nearest_and_once_where_two_stations_report_him():
+    shown = frame(NANO.rig, 0)
+    here = shown.ego.pose
+    near, crossing = walker(here.x + 5.0, here.y + 10.0), walker(here.x + 30.0, here.y - 8.0, ActorKind.CAR)
+    crossing["vy"], crossing["yaw"] = 4.0, math.pi / 2
+    one = RoadsideView("station_0", None, None, np.concatenate([near, crossing]), 0, 0.1)
+    other = RoadsideView("station_1", None, None, crossing, 0, 0.0)
+    told = station_objects((one, other), here, np.array([40.0, 0.0]))
+    assert told[:, 0].tolist() == [ActorKind.CAR, ActorKind.PEDESTRIAN]
+    assert station_objects((one, other), here)[:, 0].tolist() == [ActorKind.PEDESTRIAN, ActorKind.CAR]
+    assert told[0, 2] == pytest.approx(-8.0), "the fresher row of the two that mean one car"
 
 
 def test_an_object_is_rolled_forward_by_the_age_of_its_list_and_not_of_the_picture():
     oncoming = walker(20.0, 0.0, ActorKind.CAR, vx=-10.0)
     picture = RoadsideView("s", POLE, np.zeros((4, 8, 3), np.uint8), oncoming, 0, 0.4, Pose(20.0, 8.0), objects_age_s=0.0)
-    assert station_objects(picture, Pose())[0, 1] == pytest.approx(20.0)
-    assert station_objects(dataclasses.replace(picture, objects_age_s=None), Pose())[0, 1] == pytest.approx(16.0)
+    assert station_objects((picture,), Pose())[0, 1] == pytest.approx(20.0)
+    assert station_objects((dataclasses.replace(picture, objects_age_s=None),), Pose())[0, 1] == pytest.approx(16.0)
 
 
 # --- pictures ----------------------------------------------------------------------------------------------------------
@@ -204,7 +270,7 @@ def test_objects_stand_in_place_of_the_picture():
     inputs = processor.encode([station(shown, objects=walker(20.0, 5.0))])
     assert config.rig.roadside.objects and inputs["image"].shape == (1, 3, 64, 128)
     assert "object walker" in text_of([one for one in inputs["words"][0] if one != PAD])
-    assert told_of(shown, "objects", False).view is False
+    assert told_of(shown, config).view is False
     none = V2xVlmConfig(roadside="none")
     assert none.rig.roadside is None and none.image_tokens == 9
 
