@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -222,6 +223,23 @@ def test_a_perception_node_runs_beside_the_planner(tmp_path, monkeypatch):
     said = yaml.safe_load((tmp_path / "run" / "graph" / "perception.yaml").read_text())["/**"]["ros__parameters"]
     assert said["perceiver"] == "eye" and (tmp_path / "run" / "graph" / "perception.log").is_file()
     assert (tmp_path / "run" / "perception" / "00000000.png").is_file(), "the drive waits for the perceiver: the first picture is seen"
+
+
+def test_a_drive_with_v2x_hears_the_stations_and_is_stopped_for_a_walker_that_no_camera_shows(tmp_path):
+    """The planner keeps 4 m/s and has no camera: nobody but the stations knows of the walker behind the parked vans."""
+    config = DriveConfig(planner="constant_velocity", route="hidden:0", vehicles=0, walkers=0, report=False)
+    alone = drive(replace(config, out=str(tmp_path / "alone")))
+    heard = drive(replace(config, out=str(tmp_path / "heard"), asked={"v2x": "true"}))
+    assert heard["troubles"] == [] and heard["unanswered_ticks"] == 0
+    lines = [json.loads(one) for one in (tmp_path / "heard" / "v2x.jsonl").read_text().splitlines()]
+    assert {"COOP_FULL", "COOP_OBJECTS"} & {one.get("state") for one in lines}
+    counts = [one for one in lines if "accepted" in one][-1]
+    assert counts["accepted"] > 100 and set(counts["rejected"]) <= {"out_of_range", "facing_away"}, "of other stations alone"
+    hit = [json.loads((tmp_path / name / "statistics.json").read_text())["_checkpoint"]["global_record"]["infractions"]["collisions_pedestrian"]
+           for name in ("alone", "heard")]
+    assert hit[0] > 0.0 == hit[1], "without V2X the car runs into the walker"
+    assert alone["infraction_score"] < heard["infraction_score"]
+    assert not (tmp_path / "alone" / "v2x.jsonl").exists()
 
 
 def test_the_shipped_defaults_drive_and_see_though_both_call_their_camera_front(tmp_path):
