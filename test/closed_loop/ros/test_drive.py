@@ -235,8 +235,8 @@ def test_a_drive_with_v2x_hears_the_stations_and_is_stopped_for_a_walker_that_no
     assert {"COOP_FULL", "COOP_OBJECTS"} & {one.get("state") for one in lines}
     counts = [one for one in lines if "accepted" in one][-1]
     assert counts["accepted"] > 100 and set(counts["rejected"]) <= {"out_of_range", "facing_away"}, "of other stations alone"
-    hit = [json.loads((tmp_path / name / "statistics.json").read_text())["_checkpoint"]["global_record"]["infractions"]["collisions_pedestrian"]
-           for name in ("alone", "heard")]
+    records = [json.loads((tmp_path / name / "statistics.json").read_text())["_checkpoint"]["global_record"] for name in ("alone", "heard")]
+    hit = [one["infractions"]["collisions_pedestrian"] for one in records]
     assert hit[0] > 0.0 == hit[1], "without V2X the car runs into the walker"
     assert alone["infraction_score"] < heard["infraction_score"]
     assert not (tmp_path / "alone" / "v2x.jsonl").exists()

@@ -94,6 +94,18 @@ def test_the_recipes_for_two_cores_give_every_student_the_same(paths, name, othe
         training.train_config(model, paths, False)
 
 
+def test_each_row_of_v2x_vlms_sensitivity_changes_one_thing(paths):
+    rows = read_recipe(find_spec("v2x"), config_folder() / "benchmarks" / "v2x" / "sensitivity.yaml")
+    told = {name: plain(training.train_config(row, paths, False).recipe) for name, row in rows.items()}
+    shared = read_recipe(find_spec("v2x"))
+    assert all(told[name] == plain(training.train_config(shared[name], paths, False).recipe) for name in set(rows) & set(shared))
+    base, alone = "v2x_vlm_tokens_1", "v2x_vlm_tokens_no_distillation_1"
+    changed = {name: differences(told[base], told[name]) for name in rows if rows[name].label in ("temperature", "weights")}
+    assert set(map(tuple, changed.values())) == {("logits.temperature",), ("logits.weight",), ("stages",)} and len(changed) == 7
+    assert differences(told[alone], told["v2x_vlm_tokens_text_1"]) == ["v2x_vlm.caption"]
+    assert told["v2x_vlm_tokens_text_1"]["v2x_vlm"]["caption"]
+
+
 def test_a_model_of_another_recipe_or_teacher_is_not_taken_for_this_one(paths):
     have(paths, "t", "s")
     assert training.missing(("s",), RECIPE, paths) == []
