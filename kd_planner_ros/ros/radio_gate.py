@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from kd_planner_ros.core.car import Car
 from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.sensors import Station
 from kd_planner_ros.core.v2x import CooperativePicture, CoopState
@@ -37,7 +38,8 @@ class RadioGate:
             health.set(f"key {name}", WARN, sentence)
         self._gateway = Gateway(stations, keys, GatewaySettings(range_m=params.range_m, fresh_s=params.fresh_s, max_age_s=params.max_age_s,
                                                                 expected_latency_s=params.expected_latency_s,
-                                                                cap_unheard=params.cap_unheard))
+                                                                cap_unheard=params.cap_unheard,
+                                                                car=Car(params.car_length_m, params.car_width_m, params.car_ahead_m)))
         self._pairing = Pairing(self._gateway)
         self._health = health
         self._log = log

@@ -31,7 +31,6 @@ for _kind, _limits in _SIZES.items():
     _BOUNDS[_kind] = _limits
 HEIGHT_M = 30.0
 """Objects are not farther above or below the foot of the mast."""
-EGO = Car()
 EGO_MARGIN_M = 1.0
 """By how much more a reported vehicle may be off the car's box and still be the car itself. A walker or a cyclist is never the car: only
 one whose middle lies inside the car's own box cannot be there."""
@@ -91,7 +90,7 @@ class Plausibility:
                     (reasons.OBJECT_RANGE, lambda left: _near(left, foot, reach_m)),
                     (reasons.TELEPORT, lambda left: self._on_track(left, stamp_ns, tracks, oldest_ns)),
                     (reasons.OBJECT_ACCELERATION, lambda left: self._can_change(left, stamp_ns, tracks, oldest_ns)),
-                    (reasons.OVERLAPS_EGO, lambda left: _off_ego(left, stamp_ns, ego)),
+                    (reasons.OVERLAPS_EGO, lambda left: _off_ego(left, stamp_ns, ego, settings.car)),
                     (reasons.GHOST, lambda left: self._hidden(left, stamp_ns, free))):
                 if not len(rows):
                     break
@@ -159,11 +158,11 @@ def _near(rows: np.ndarray, foot: Pose, reach_m: float) -> np.ndarray:
     return (np.hypot(rows["x"] - foot.x, rows["y"] - foot.y) <= reach_m) & (np.abs(rows["z"] - foot.z) <= HEIGHT_M)
 
 
-def _off_ego(rows: np.ndarray, stamp_ns: int, ego: EgoState | None) -> np.ndarray:
+def _off_ego(rows: np.ndarray, stamp_ns: int, ego: EgoState | None, car: Car) -> np.ndarray:
     if ego is None:
         return np.ones(len(rows), bool)
     back_m = ego.speed_mps * (ego.stamp_ns - stamp_ns) / 1e9
-    box = EGO.boxes(np.array([ego.pose.x - back_m * math.cos(ego.pose.yaw), ego.pose.y - back_m * math.sin(ego.pose.yaw), ego.pose.yaw]))
+    box = car.boxes(np.array([ego.pose.x - back_m * math.cos(ego.pose.yaw), ego.pose.y - back_m * math.sin(ego.pose.yaw), ego.pose.yaw]))
     others = boxes_of(rows)
     middles = np.concatenate([others[:, :3], np.zeros((len(others), 2))], axis=-1)
     itself = overlap_one(box + (0.0, 0.0, 0.0, 2.0 * EGO_MARGIN_M, 2.0 * EGO_MARGIN_M), others)

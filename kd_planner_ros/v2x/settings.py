@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kd_planner_ros.core.car import Car
+
 MAX_OBJECTS, MAX_PHASES = 255, 64
 
 
@@ -29,6 +31,7 @@ class GatewaySettings:
         sigma_m, sigma_mps: standard deviation of a reported place and speed.
         track_s: a track without an accepted place for so long is forgotten.
         same_m: objects of two stations nearer than this to each other are one.
+        car: the car's own box; the station sees the car, too, and the car is no object.
         silent_s: a station in range that sends no object list is silent after so long.
         cap_unheard: whether a station that nothing at all was accepted from is silent too. False: only one that has sent something else, a
             picture or signal phases, so that messages that are refused change nothing.
@@ -58,5 +61,6 @@ class GatewaySettings:
     sigma_mps: float = 0.5
     track_s: float = 1.0
     same_m: float = 2.0
+    car: Car = Car()
     silent_s: float = 1.0
     cap_unheard: bool = False

@@ -45,6 +45,11 @@ class Port:
         return not self.name.startswith("~") and "<" not in self.name and "/" not in self.name
 
 
+def car_box(graph: Any) -> dict[str, float]:
+    """The car's box as parameters, where the graph knows it."""
+    return {} if graph.car is None else {f"car_{name}": value for name, value in graph.car._asdict().items()}
+
+
 def hears_roadside(graph: Any) -> bool:
     """Whether the graph hears roadside stations, through a gateway."""
     return graph.asked.get("v2x") == "true"
@@ -121,6 +126,8 @@ MODEL_OUTPUTS = (DIAGNOSTICS, Port(PROCESSING_TIME, OUT, "std_msgs/Float64", STA
 STATIONS = "/carla/stations"
 STATION_FRAMES = Port("tf_static", OUT, "tf2_msgs/TFMessage", STATIC,
                       "`map` to the cameras of the stations; with parameters `tf` and `stations`, where tf2_msgs is installed")
+CAR_AHEAD_TEXT = ("how far the centre of the car lies ahead of base_link, m: 0 in CARLA, half the wheelbase where base_link is on the rear "
+                  "axle")
 TF_TEXT = ("send the frames of the cameras of the stations that parameter `stations` names; false: somebody else does, as the built-in "
            "world and CARLA's bridge do")
 MODEL_INPUTS = (

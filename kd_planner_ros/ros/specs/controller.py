@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from kd_planner_ros.core.car import LENGTH_M, WIDTH_M
 from kd_planner_ros.ros.params import CommonParams, param
-from kd_planner_ros.ros.specs.base import COMMAND, DIAGNOSTICS, IN, LATCHED, OUT, STATE, NodeSpec, Place, Port, hears_roadside
+from kd_planner_ros.ros.specs.base import (
+    CAR_AHEAD_TEXT,
+    COMMAND,
+    DIAGNOSTICS,
+    IN,
+    LATCHED,
+    OUT,
+    STATE,
+    NodeSpec,
+    Place,
+    Port,
+    car_box,
+    hears_roadside,
+)
 
 
 @dataclass(frozen=True)
@@ -33,16 +45,10 @@ class ControllerParams(CommonParams):
     car_length_m: float = param(LENGTH_M, "length of the car, m; the checks of candidates and of what stations report count with its box",
                                 low=0.5, high=30.0)
     car_width_m: float = param(WIDTH_M, "width of the car, m", low=0.3, high=5.0)
-    car_ahead_m: float = param(0.0, "how far the centre of the car lies ahead of base_link, m: 0 in CARLA, half the wheelbase where "
-                               "base_link is on the rear axle", low=-10.0, high=10.0)
+    car_ahead_m: float = param(0.0, CAR_AHEAD_TEXT, low=-10.0, high=10.0)
     v2x: bool = param(False, "hear road users and signal phases that roadside stations report, as the V2X gateway lets them through: they "
                              "can only make the control more cautious")
     autostart: bool = param(False, "configure and activate without a lifecycle manager")
-
-
-def _car(graph: Any) -> dict[str, float]:
-    """The car's box, where the graph knows it."""
-    return {} if graph.car is None else {f"car_{name}": value for name, value in graph.car._asdict().items()}
 
 
 NODE = NodeSpec("controller", "Follows plans, supervises them and brakes where there is none.", ControllerParams, (
@@ -69,4 +75,4 @@ NODE = NodeSpec("controller", "Follows plans, supervises them and brakes where t
     Port("status", OUT, "std_msgs/Bool", LATCHED, "the agent is ready (the Leaderboard's topic)"),
     DIAGNOSTICS),
     Place(3, lambda graph: True, lambda graph: {"plan_period_s": graph.plan_period_s, "fallback_period_s": graph.fallback_period_s,
-                                                "v2x": hears_roadside(graph), **_car(graph)}))
+                                                "v2x": hears_roadside(graph), **car_box(graph)}))

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kd_planner_ros.core.car import LENGTH_M, WIDTH_M
 from kd_planner_ros.ros.params import CommonParams, param
 from kd_planner_ros.ros.specs import v2x_station
 from kd_planner_ros.ros.specs.base import (
+    CAR_AHEAD_TEXT,
     DIAGNOSTICS,
     IN,
     LATCHED,
@@ -23,6 +25,7 @@ from kd_planner_ros.ros.specs.base import (
     NodeSpec,
     Place,
     Port,
+    car_box,
     hears_roadside,
 )
 
@@ -48,6 +51,10 @@ class V2xGatewayParams(CommonParams):
     lidar: str = param("", "topic of the car's LiDAR: reported objects in the middle of space that it sees to be free are refused as "
                            "ghosts; empty: none")
     lidar_pose: str = param("", "place of that LiDAR in base_link: x y z in metres, roll pitch yaw in degrees; must be given with `lidar`")
+    car_length_m: float = param(LENGTH_M, "length of the car, m: an object in its box is the car itself, as a station sees it", low=0.5,
+                                high=30.0)
+    car_width_m: float = param(WIDTH_M, "width of the car, m", low=0.3, high=5.0)
+    car_ahead_m: float = param(0.0, CAR_AHEAD_TEXT, low=-10.0, high=10.0)
     tf: bool = param(True, TF_TEXT)
     run_dir: str = param("", "folder for v2x.jsonl (states, and pictures in roadside/) and v2x_rejected.jsonl (the newest refused "
                              "messages); empty: none")
@@ -55,8 +62,9 @@ class V2xGatewayParams(CommonParams):
 
 
 def _defaults(graph: Any) -> Mapping[str, Any]:
-    """What follows from the graph: how long its own stations take to be heard, and who sends their frames: the worlds do."""
-    return {**_link(graph), **({} if graph.world == "none" else {"tf": False})}
+    """What follows from the graph: how long its own stations take to be heard, who sends their frames
+    (the worlds do), and the car's box."""
+    return {**_link(graph), **car_box(graph), **({} if graph.world == "none" else {"tf": False})}
 
 
 def _link(graph: Any) -> Mapping[str, Any]:

@@ -64,14 +64,15 @@ def test_the_description_holds_what_the_nodes_declare(tmp_path):
     assert written["route"] == "0", "a number in a string must stay a string"
 
 
-def test_the_car_of_a_recording_reaches_the_controller_and_gives_way_to_the_users_file(tmp_path):
+@pytest.mark.parametrize("name", ["controller", "v2x_gateway"])
+def test_the_car_of_a_recording_reaches_whom_it_concerns_and_gives_way_to_the_users_file(name, tmp_path):
     def told(**more):
-        return next(node for node in graph(**more) if node.name == "controller").effective()
+        return next(node for node in graph(asked={"v2x": "true"}, **more) if node.name == name).effective()
 
     assert not [name for name in told() if name.startswith("car_")], "the node's own: CARLA's default car"
     car = Car(4.084, 1.85, 1.44)
     own = tmp_path / "own.yaml"
-    own.write_text("/**/controller: {ros__parameters: {car_width_m: 2.0}}")
+    own.write_text(f"/**/{name}: {{ros__parameters: {{car_width_m: 2.0}}}}")
     for file, width in ((None, 1.85), (own, 2.0)):
         found = told(car=car, params_file=file)
         assert (found["car_length_m"], found["car_width_m"], found["car_ahead_m"]) == (4.084, width, 1.44)

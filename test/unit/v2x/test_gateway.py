@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.v2x import START_NS, Radio, S, actor, ego, picture, station
 
-from kd_planner_ros.core.car import WIDTH_M
+from kd_planner_ros.core.car import WIDTH_M, Car
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.scene import ActorKind, LightState
 from kd_planner_ros.core.v2x import OBJECTS, PHASE_DTYPE, PHASES, PICTURE, CoopState, RadioMessage
@@ -241,6 +241,14 @@ def test_the_cars_box_is_that_of_every_other_check(off_m, used):
     radio = Radio()
     radio.send(rows=actor(x=40.0, y=WIDTH_M / 2.0 + off_m))
     assert radio.gateway.refusals == ({} if used else {reasons.OVERLAPS_EGO: 1})
+
+
+def test_a_longer_car_whose_base_link_is_on_its_rear_axle_is_not_its_own_obstacle():
+    rows = actor(x=40.0 + 5.5, y=0.2)  # before CARLA's default car, in the nose of this one
+    for car, refused in ((Car(), {}), (Car(9.0, 2.5, 2.0), {reasons.OVERLAPS_EGO: 1})):
+        radio = Radio(settings=GatewaySettings(car=car))
+        radio.send(rows=rows)
+        assert radio.gateway.refusals == refused
 
 
 def test_a_picture_is_frozen_no_longer_than_what_moved_is_remembered():
