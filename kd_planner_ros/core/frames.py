@@ -99,10 +99,9 @@ class RoadsideBuffer:
         self._counted: dict[str, int] = {}
         self.unpaired = 0
 
-    @property
-    def wants_objects(self) -> bool:
-        """Whether object lists are kept."""
-        return self._wish.objects
+    def hears(self, lists: bool) -> bool:
+        """Whether object lists (``lists``) or pictures are kept."""
+        return self._wish.hears(lists)
 
     def take_picture(self, station: Station, camera: CameraSpec, stamp_ns: int, item: Any) -> None:
         """Keep a picture that ``camera`` (pose in ``map``) of ``station`` took at ``stamp_ns``; a no-op where the model wants none."""

@@ -90,6 +90,10 @@ class RoadsideWish:
     objects: bool = False
     pictures: bool = True
 
+    def hears(self, lists: bool) -> bool:
+        """Whether object lists (``lists``) or pictures are wanted."""
+        return self.objects if lists else self.pictures
+
 
 @dataclass(frozen=True)
 class SensorRig:

@@ -35,7 +35,7 @@ class Hearing:
 
     def readers(self) -> dict[str, int]:
         """How many models hear each topic."""
-        return {topic: sum(wish.objects or not listed for wish in self._wishes.values()) for topic, listed in self._lists.items()}
+        return {topic: sum(wish.hears(listed) for wish in self._wishes.values()) for topic, listed in self._lists.items()}
 
     def take(self, name: str, values: Iterable[tuple[str, str]]) -> None:
         """The key ``values`` of the diagnostics of node ``name``."""
@@ -46,7 +46,7 @@ class Hearing:
     def due(self, topics: Collection[str]) -> dict[str, int]:
         """The count that each model comes to when it has taken one more message on each of ``topics``. Ask before spinning."""
         heard = [self._lists[topic] for topic in topics if topic in self._lists]
-        return {name: self._taken[name] + sum(wish.objects or not listed for listed in heard) for name, wish in self._wishes.items()}
+        return {name: self._taken[name] + sum(wish.hears(listed) for listed in heard) for name, wish in self._wishes.items()}
 
     def wait(self, due: Mapping[str, int], spin: Callable[[float], object], timeout_s: float = PATIENT_S) -> None:
         """Spin until every model has taken as many messages as are ``due``, at most ``timeout_s`` of wall time."""

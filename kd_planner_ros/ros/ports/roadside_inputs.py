@@ -66,11 +66,12 @@ class RoadsideInputs:
 
             return take
 
-        named = [(roadside(topics.image(camera.id), self._beginning), camera) for camera in station.cameras]
+        named = [(roadside(topics.image(camera.id), self._beginning), camera) for camera in station.cameras
+                 if self._buffer.hears(lists=False)]
         mismatch = partial(health.set, "qos", WARN)
         ports = [subscribe(node, Image, topic, guarded(health, pictures(camera), name=topic), ROADSIDE_IMAGE, mismatch)
                  for topic, camera in named]
-        if self._buffer.wants_objects:
+        if self._buffer.hears(lists=True):
             topic = roadside(topics.of("station_objects"), self._beginning)
             ports.append(subscribe(node, PointCloud2, topic, guarded(health, objects, name=topic), ROADSIDE))
         return ports

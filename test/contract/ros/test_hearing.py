@@ -104,6 +104,8 @@ def test_each_model_is_due_what_it_asks_for():
     assert hearing.due(["picture", "list", "picture"]) == {"/a": 10, "/b": 2}
     hearing.take("/a", [("roadside pictures", "3"), ("roadside object lists", "4")])
     assert hearing.due([]) == {"/a": 7, "/b": 0}
+    lists = Hearing({"/c": RoadsideWish(objects=True, pictures=False)}, {"picture": (STATION, CAMERA), "list": (STATION, None)})
+    assert lists.readers() == {"picture": 0, "list": 1} and lists.due(["picture", "list"]) == {"/c": 1}
     assert Hearing({}, {"picture": (STATION, CAMERA)}).readers() == {} == Hearing({}, {}).facts()
 
 

@@ -34,14 +34,15 @@ SECOND = 1_000_000_000
 
 
 class Setup:
-    def __init__(self, graph, objects=True):
+    def __init__(self, graph, objects=True, pictures=True):
         self.world, self.model = graph.node, graph.spin_in_thread(rclpy.create_node("model", context=graph.context))
-        self.adapter, self.maker = Adapter(), FrameMaker(SensorRig(roadside=RoadsideWish(objects=objects, max_age_s=0.5)))
+        wish = RoadsideWish(objects=objects, pictures=pictures, max_age_s=0.5)
+        self.adapter, self.maker = Adapter(), FrameMaker(SensorRig(roadside=wish))
         self.health = Health(self.model)
         self.outputs = RoadsideOutputs(self.world, self.adapter, (NEAR, FAR))
         self.inputs = RoadsideInputs(self.model, self.adapter, self.maker.roadside, self.health)
         self.until(lambda: self.inputs.values()["roadside stations"] == 2
-                   and self.outputs._pictures["near", "camera"][0].get_subscription_count() == 1
+                   and (not pictures or self.outputs._pictures["near", "camera"][0].get_subscription_count() == 1)
                    and (not objects or self.outputs._objects["near"].get_subscription_count() == 1))
 
     def until(self, met, seconds=10.0):
@@ -116,6 +117,12 @@ def test_no_list_is_heard_where_none_is_wanted(graph):
     assert setup.outputs._objects["near"].get_subscription_count() == 0
     setup.inputs.close(setup.model)
     assert setup.inputs.values()["roadside stations"] == 0
+
+
+def test_no_picture_is_heard_where_lists_alone_are_wanted(graph):
+    setup = Setup(graph, pictures=False)
+    assert setup.outputs._pictures["near", "camera"][0].get_subscription_count() == 0
+    setup.inputs.close(setup.model)
 
 
 def test_a_tick_of_the_world_becomes_a_frame_with_roadside_views(graph):
