@@ -80,8 +80,8 @@ class RoadsideWish:
         range_m: none further away than this, metres from the car to the foot of the mast.
         max_age_s: a view older than this counts as missing.
         objects: whether the stations' object lists are wanted.
-        pictures: whether their pictures are wanted. A model that reads lists alone gets the nearest station's list, whatever its camera
-            shows.
+        pictures: whether their pictures are wanted. A model that reads lists alone gets those of the nearest stations, whatever their
+            cameras show.
     """
 
     views: int = 1

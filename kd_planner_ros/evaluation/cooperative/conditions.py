@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,7 +28,7 @@ class Radio:
 
     Attributes:
         rate_hz: of the planner: how often a message is sent.
-        raw, sent: bytes of each message, uncompressed and as sent (JPEG, packed rows).
+        raw, sent: bytes of each frame's messages together, uncompressed and as sent (JPEG, packed rows).
         lost: frames whose views were lost.
     """
 
@@ -46,22 +46,22 @@ class Radio:
         rng = np.random.default_rng([self.config.seed, frame.stamp_ns])
         lost = rng.random() < self.config.loss  # before the noise: whether a message is lost does not depend on the size of its picture
         views = tuple(self._view(view, rng) for view in frame.roadside)
+        self._count(frame.roadside)
         if lost:
             self.lost += 1
             return replace(frame, roadside=())
         return replace(frame, roadside=views)
 
+    def _count(self, views: Sequence[RoadsideView]) -> None:
+        sizes = [_size(view, self.objects, self.config.scale) for view in views]
+        if any(sizes):
+            self.raw.append(sum(raw for raw, _ in filter(None, sizes)))
+            self.sent.append(sum(sent for _, sent in filter(None, sizes)))
+
     def _view(self, view: RoadsideView, rng: np.random.Generator) -> RoadsideView:
-        if self.objects and view.objects is not None:
-            self.raw.append(view.objects.nbytes)
-            self.sent.append(len(pack_rows(view.objects)))
         if self.objects or view.image is None:
             return view
-        height, width = view.image.shape[:2]
-        small = resize_rgb(view.image, *(max(1, round(side * self.config.scale)) for side in (height, width)))
-        self.raw.append(small.size)
-        self.sent.append(int(compress(small).size))
-        image = resize_rgb(small, height, width)
+        image = resize_rgb(_scaled(view.image, self.config.scale), *view.image.shape[:2])
         if self.config.noise:
             image = np.clip(image + rng.normal(0.0, self.config.noise, image.shape), 0.0, 255.0).round().astype(np.uint8)
         return replace(view, image=image)
@@ -70,6 +70,20 @@ class Radio:
     def bytes_per_s(self) -> dict[str, float]:
         """Mean bytes a second, ``raw`` (s^2 W H C f) and as ``sent``; 0 where nothing is sent."""
         return {name: self.rate_hz * float(np.mean(sizes)) if sizes else 0.0 for name, sizes in (("raw", self.raw), ("sent", self.sent))}
+
+
+def _scaled(image: np.ndarray, scale: float) -> np.ndarray:
+    return resize_rgb(image, *(max(1, round(side * scale)) for side in image.shape[:2]))
+
+
+def _size(view: RoadsideView, objects: bool, scale: float) -> tuple[int, int] | None:
+    """Bytes of what the model takes of ``view``, uncompressed and as sent; None where it takes nothing."""
+    if objects:
+        return None if view.objects is None else (view.objects.nbytes, len(pack_rows(view.objects)))
+    if view.image is None:
+        return None
+    small = _scaled(view.image, scale)
+    return small.size, int(compress(small).size)
 
 
 def garble(planner: Planner, share: float, seed: int) -> bool:

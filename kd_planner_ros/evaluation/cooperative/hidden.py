@@ -24,7 +24,7 @@ IN_THE_WAY_M = 2.0
 """A road user whose middle is no further than this from the car's way is in the way: half a car's width, and what the other one needs."""
 UNSEEN_PIXELS = 3
 """A road user with at most so many pixels in the instance picture of the car's camera is not seen by it."""
-WISH = RoadsideWish(views=2, range_m=150.0, max_age_s=0.5, objects=True)
+WISH = RoadsideWish(views=2, range_m=150.0, max_age_s=0.5, objects=True, pictures=False)
 """Whose lists count: those of the two nearest stations, which the shared recordings hold, as far and as old as V2X-VLM takes them."""
 _SPEED = POSE_COLUMNS.index("speed_mps")
 
@@ -114,8 +114,7 @@ def in_the_way(drive: Drive, stamp_ns: int, ids: np.ndarray) -> bool:
 def _driven_m(drive: Drive, stamp_ns: int, times: np.ndarray) -> np.ndarray:
     """Metres [T] that the car was driven from ``stamp_ns`` until ``times``; behind the end of the drive those until its end."""
     first = _tick_of(drive, stamp_ns)
-    arc = arc_lengths(drive.poses[first:, :2]) if first < len(drive.stamps_ns) - 1 else np.zeros(len(drive.stamps_ns) - first)
-    return np.interp(times, drive.stamps_ns[first:], arc)
+    return np.interp(times, drive.stamps_ns[first:], arc_lengths(drive.poses[first:, :2]))
 
 
 def _tick_of(drive: Drive, stamp_ns: int) -> int:

@@ -17,10 +17,11 @@ TIMES_S = STEP_S * np.arange(1, WAYPOINTS + 1)
 """Times of the plan's waypoints, 0.5 to 4.5 s."""
 ROADSIDE, HEADS = ("picture", "objects", "none"), ("tokens", "displacement")
 OBJECTS = 8
-"""Most road users of the station's list that become words."""
+"""Most road users of the stations' lists that become words."""
 CAPTION_WORDS = 16
 """Most words of the caption of one view, its end included."""
 MOST_STATIONS = 4
+"""As many as the car asks for its supervisor in closed loop (``evaluation/v2x_link.py``)."""
 OBJECT_WORDS, MEETING_WORDS = 6, 2
 """Words of one road user, and those of where and when it gets in the car's way."""
 PLAN_TOKENS = 2 * WAYPOINTS + 1

@@ -6,24 +6,28 @@ import math
 
 import numpy as np
 
-REACH_M, STEP_M = 45.0, 0.5
+REACH_M, STEP_M = 45.0, 1.0
 """How far along the car's way is looked, and in which steps."""
 FRONT_M = 2.5
 """Who gets into the way nearer to the car's middle than this follows it, or runs into its side: no plan of the car's speed avoids him."""
 WINDOW_S, STEP_S = 6.0, 0.25
 """How far ahead in time is looked, and in which steps."""
+IN_LANE_M = 0.8
+"""A target less far aside is that of a car beside the middle of its lane: the way is straight. A circle through a target 4 m ahead and
+0.6 m aside would lead to the next lane within 30 m."""
 IN_THE_WAY_M = 2.0
 """A road user whose middle is no further than this from the way is in it: half a car's width, and what the other one needs."""
 
 
 def way_to(target: np.ndarray) -> np.ndarray:
-    """The way [N, 2] in metres of ``base_link``: the circle that leaves the car straight ahead and goes through ``target`` [2], and
-    straight on from there. A target beside or behind the car bends the way to the side by a quarter of a turn at most."""
-    x, y = max(float(target[0]), abs(float(target[1])), 1e-3), float(target[1])
+    """The way [N, 2] in metres of ``base_link``, a point every ``STEP_M``: the circle that leaves the car straight ahead and goes through
+    ``target`` [2], and straight on from there; straight ahead for a target less than ``IN_LANE_M`` aside. A target beside or behind the
+    car bends the way by a quarter of a turn at most."""
+    x, y = max(float(target[0]), abs(float(target[1]))), float(target[1])
     along = np.arange(0.0, REACH_M + STEP_M / 2.0, STEP_M)
-    turn = 2.0 * math.atan2(y, x)
-    if abs(turn) < 1e-3:
+    if abs(y) < IN_LANE_M:
         return np.stack([along, np.zeros_like(along)], axis=-1)
+    turn = 2.0 * math.atan2(y, x)
     bend = 2.0 * math.sin(turn / 2.0) / math.hypot(x, y)
     angle = np.clip(along * bend, -abs(turn), abs(turn))
     beyond = along - angle / bend
@@ -45,10 +49,10 @@ def meetings(objects: np.ndarray, target: np.ndarray) -> np.ndarray:
     _, x, y, speed, heading = np.asarray(objects, float).T
     motion = np.stack([speed * np.cos(heading), speed * np.sin(heading)], axis=-1)
     places = np.stack([x, y], axis=-1)[:, None] + motion[:, None] * times[:, None]
-    away = np.hypot(*(places[:, :, None] - way).transpose(3, 0, 1, 2))
-    inside = away.min(2) <= IN_THE_WAY_M
+    away_sq = ((places[:, :, None] - way) ** 2).sum(-1)
+    inside = away_sq.min(2) <= IN_THE_WAY_M**2
     first = inside.argmax(1)
-    along_m = away[np.arange(len(objects)), first].argmin(1) * STEP_M
+    along_m = away_sq[np.arange(len(objects)), first].argmin(1) * STEP_M
     meets = inside.any(1) & (along_m >= FRONT_M)
     found[meets] = np.stack([along_m, times[first]], axis=-1)[meets]
     return found

@@ -37,6 +37,8 @@ OBJECT_FIELDS = 5
 """Kind, x, y, speed, heading: metres in ``base_link``, metres a second, radians relative to the car."""
 OBJECT_RANGE_M, SAME_M = 60.0, 2.0
 """How far away road users are told, and how near to each other those of two stations are one."""
+_NUMBERS = ("x", "y", "vx", "vy", "yaw")
+"""What a row must hold as finite numbers; of lists that came without a gateway nobody else has looked at that."""
 _COMMANDS: dict[int, str] = {Command.LEFT: "left", Command.RIGHT: "right", Command.STRAIGHT: "straight",
                              Command.CHANGE_LANE_LEFT: "lane left", Command.CHANGE_LANE_RIGHT: "lane right"}
 _SIGNALS: dict[int | None, str] = {LightState.RED: "red", LightState.YELLOW: "yellow", LightState.GREEN: "green"}
@@ -50,10 +52,10 @@ class Told:
         speed_mps: NaN: unknown.
         command: of ``core/ego.py``.
         target: the route's target point [2], ``base_link``.
-        place: x, y in metres and heading in radians [3] of the car in the station's frame; NaN without a station.
+        place: x, y in metres and heading in radians [3] of the car in the nearest station's frame; NaN without a station.
         objects: [M, 5] of the stations' lists (``station_objects``).
         veh, infra: captions, ids of words without an end; None: nobody describes the view.
-        view: whether the station sent what the network reads of it.
+        view: whether a station sent what the network reads.
         free: whether the places of the front view's caption are left free for the network's own words.
         signal: what the signal ahead shows; None: not known.
         meets: whether each of ``objects`` is told with where and when it gets in the car's way.
@@ -88,7 +90,8 @@ def prompt_ids(told: Told, locations: Locations) -> list[int]:
 def _objects(told: Told, locations: Locations) -> list[int]:
     met = meetings(told.objects, told.target) if told.meets else np.empty((len(told.objects), 0))
     ids: list[int] = []
-    for (kind, ahead, left, speed, turn), where in zip(told.objects, met, strict=True):
+    for one in most_urgent_first(met) if told.meets else range(len(met)):
+        (kind, ahead, left, speed, turn), where = told.objects[one], met[one]
         ids += [word_id("object"), word_id(KIND_WORDS[int(kind)]), *_location(np.array([ahead, left]), locations),
                 number_id(speed / SPEED_STEP_MPS), _turn(turn)]
         ids += [number_id(value / step) for value, step in zip(where, (MEETING_M, MEETING_S), strict=False)]
@@ -130,7 +133,10 @@ def station_objects(views: Sequence[RoadsideView], ego: Pose, target: np.ndarray
     rows = np.concatenate([np.zeros(0, ACTOR_DTYPE), *(objects for _, objects in lists)])
     lengths = [len(objects) for _, objects in lists]
     age_s = np.repeat(np.array([view.list_age_s for view, _ in lists], float), lengths)
-    kept = merge(rows, age_s, np.repeat(np.arange(len(lists)), lengths), SAME_M) & np.isin(rows["kind"], list(KIND_WORDS))
+    source = np.repeat(np.arange(len(lists)), lengths)
+    sound = np.isin(rows["kind"], list(KIND_WORDS)) & np.isfinite(np.stack([rows[name] for name in _NUMBERS], -1)).all(-1)
+    rows, age_s, source = rows[sound], age_s[sound], source[sound]
+    kept = merge(rows, age_s, source, SAME_M)
     rows, age_s = rows[kept], age_s[kept]
     now = np.stack([rows["x"] + rows["vx"] * age_s, rows["y"] + rows["vy"] * age_s], axis=-1).astype(float)
     places = to_base(now, ego).reshape(-1, 2)

@@ -139,7 +139,8 @@ MODEL_INPUTS = (
     Port("tf", IN, "tf2_msgs/TFMessage", STATE, "the same, from a bridge that sends the sensors' frames here"),
     Port("<lidar>", IN, "sensor_msgs/PointCloud2", SENSOR, "each LiDAR that the model declares"),
     Port(STATIONS, IN, "std_msgs/String", LATCHED, "JSON: where the stations stand; only where the model asks for roadside views"),
-    Port("/carla/<station>/<camera>/image", IN, "sensor_msgs/Image", ROADSIDE_IMAGE, "each camera of the stations that were named"),
+    Port("/carla/<station>/<camera>/image", IN, "sensor_msgs/Image", ROADSIDE_IMAGE,
+         "each camera of the stations that were named, where the model asks for pictures"),
     Port("/carla/<station>/objects", IN, "sensor_msgs/PointCloud2", ROADSIDE,
          "table of road users (ACTOR_DTYPE) in `map`; only where the model asks for object lists"),
     Port("/v2x/phases", IN, "sensor_msgs/PointCloud2", STATE, "signal phases that stations report; only where the model asks for them"))

@@ -18,8 +18,9 @@ from kd_planner_ros.world.render.sky import Look
 from kd_planner_ros.world.render.stage import A_BEAM_SIN, A_MASK_X, View
 from kd_planner_ros.world.render.visible import first_hits
 
-STANDING = 32
-"""Places of roadside cameras whose view of the static town is kept, 0.7 MB each: the nearest stations of a drive, many times over."""
+STANDING_BYTES = 32_000_000
+"""What is kept of the static town as roadside cameras of one size see it: 48 places of 384x216 pixels, the stations of a drive many times
+over."""
 
 
 class Camera:
@@ -91,7 +92,7 @@ class Camera:
         first_hits(static.chunks, view, depth, self._surface)
         if stands:
             self._standing[place] = depth.copy(), self._surface.copy()
-            while len(self._standing) > STANDING:
+            while len(self._standing) * (depth.nbytes + self._surface.nbytes) > STANDING_BYTES:
                 self._standing.popitem(last=False)
         return depth
 

@@ -13,7 +13,7 @@ from kd_planner_ros.core.sensors import RoadsideWish, SensorRig
 from kd_planner_ros.record.jobs import RecordConfig
 from kd_planner_ros.record.record import record
 
-WANTS = SensorRig(history_s=(0.1,), roadside=RoadsideWish(objects=True))
+WANTS = SensorRig(history_s=(0.1,), roadside=RoadsideWish(views=2, objects=True))
 
 
 def config(out, **changes):
@@ -45,7 +45,8 @@ def test_everything_that_networks_train_on_is_read_back_at_ten_hertz(shared):
             assert frame.images["front"].shape == (336, 448, 3) and frame.calibrations["front"].pose.x == 1.3
             assert label.depth.dtype == np.float32 and (label.semantic == 1).any() and label.instance.dtype == np.int32
             assert frame.history[0].stamp_ns == frame.stamp_ns - 100_000_000
-            view, = frame.roadside
+            view, second = frame.roadside
+            assert second.station != view.station and second.image.shape == view.image.shape and second.objects is not None
             assert view.age_s == 0.0 and view.image.shape == (216, 384, 3) and view.camera.pose.z > 5.0
             reported = sample.truth.actors[np.isin(sample.truth.actors["id"], view.objects["id"])]
             assert view.objects.tobytes() == reported.tobytes(), "those that the station sees, with ids"

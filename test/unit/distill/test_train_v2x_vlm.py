@@ -14,7 +14,9 @@ from support.bags import scene, write_bag
 from support.frames import frame
 from support.training import but, training
 
+from kd_planner_ros.bags.cameras import samples_for
 from kd_planner_ros.bags.find import find_bags
+from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.core.captions import Caption, SeenUser
 from kd_planner_ros.core.card import read_card
 from kd_planner_ros.core.ego import EgoState, Pose
@@ -93,6 +95,26 @@ def test_a_recording_without_stations_gives_samples_without_a_view(config, tmp_p
     fields = samples.shards[0].fields
     assert not fields["present"].any() and np.isnan(fields["place"]).all() and (fields["infra"] == PAD).all()
     assert (fields[BESIDE][0] == learner.processor.nothing).all()
+
+
+def test_a_step_reads_the_lists_of_two_stations_as_a_planner_does(config, tmp_path):
+    """The nearest station reports a car that stands ahead, the other one a walker who gets in the way later."""
+    south = Station("south", Pose(60.0, -8.0), (replace(POLE, pose=replace(POLE.pose, x=60.0, y=-8.0)),))
+    walker = view().objects.copy()
+    walker["id"], walker["kind"], walker["x"], walker["y"], walker["vy"], walker["yaw"] = 2, ActorKind.PEDESTRIAN, 30.0, 9.0, -1.5, -1.57
+    walker["length"], walker["width"], walker["height"] = 0.5, 0.5, 1.75
+    other = RoadsideView("south", south.cameras[0], None, walker, 0, 0.1, south.pose)
+    drives(tmp_path, 1, views=(view(), other), stations=(STATION_0, south))
+    learner, samples = learner_of(but(config, roadside="objects", stations=2, meets=True, captions="made"))
+    with torch.no_grad():
+        told, _ = learner.tensors(samples.fetch(np.arange(4)))
+    rig = learner.model_config.rig
+    with open_bag(find_bags(config.bags)[0]) as recording:
+        frames = {one.frame.stamp_ns: one.frame for one in samples_for(recording, ("front",), (), rig, {})}
+        planned = learner.processor.encode([frames[int(stamp)] for stamp in samples.rows["stamp"][:4]])
+    assert torch.equal(told["words"], planned["words"])
+    texts = [text_of([one for one in row if one != PAD]) for row in told["words"].tolist()]
+    assert sum("object car" in one and "object walker" in one for one in texts) >= 3, "the first list may be too late"
 
 
 # --- the signal ahead ----------------------------------------------------------------------------------------------------
@@ -210,7 +232,8 @@ def test_stages_say_who_is_asked_for_captions(config, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"head": "displacement"}, {"roadside": "objects"}, {"roadside": "none", "caption": True},
+@pytest.mark.parametrize("options", [{}, {"head": "displacement"}, {"roadside": "objects"},
+                                     {"roadside": "objects", "stations": 2, "meets": True}, {"roadside": "none", "caption": True},
                                      {"crop": True}, {"semantic_weight": 0.5, "states_weight": 0.5}])
 def test_every_kind_learns_one_batch(config, tmp_path, options):
     """A few steps on the same samples lower the loss of plans; gradients are finite although stations are hidden."""
@@ -306,6 +329,14 @@ def test_errors_are_those_at_the_horizons_over_what_is_known():
 
 
 # --- runs --------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(("name", "stations"), [("v2x_vlm_starts", 1), ("v2x_vlm_nano", 2)])
+def test_the_recipes_that_go_on_from_another_model_are_read(config, name, stations):
+    made = train_config({"bags": config.bags}, read_recipe(config_folder() / "recipes" / f"{name}.yaml"))
+    options = made.options("v2x_vlm")
+    assert (options.stations, options.meets, options.roadside, options.head) == (stations, stations > 1, "objects", "displacement")
+    assert [one["name"] for one in made.stages] == ["plans"]
+
 
 def test_the_recipes_are_read(config):
     for name, teacher in (("v2x_vlm_teacher", ""), ("v2x_vlm_tokens", "wise"), ("v2x_vlm_base", "")):

@@ -100,9 +100,11 @@ def test_each_row_of_v2x_vlms_sensitivity_changes_one_thing(paths):
     shared = read_recipe(find_spec("v2x"))
     assert all(told[name] == plain(training.train_config(shared[name], paths, False).recipe) for name in set(rows) & set(shared))
     base, alone = "v2x_vlm_tokens_1", "v2x_vlm_tokens_no_distillation_1"
-    changed = {name: differences(told[base], told[name]) for name in rows if rows[name].label in ("temperature", "weights")}
+    kinds = "v2x_vlm_tokens_temperature", "v2x_vlm_tokens_distillation", "v2x_vlm_tokens_alignment"
+    changed = {name: differences(told[base], told[name]) for name in rows if name.startswith(kinds)}
     assert set(map(tuple, changed.values())) == {("logits.temperature",), ("logits.weight",), ("stages",)} and len(changed) == 7
     assert differences(told[alone], told["v2x_vlm_tokens_text_1"]) == ["v2x_vlm.caption"]
+    assert len({rows[name].label for name in changed}) == 7, "models of one label count as seeds of one"
     assert told["v2x_vlm_tokens_text_1"]["v2x_vlm"]["caption"]
 
 

@@ -60,6 +60,9 @@ def test_what_is_sent_is_counted_at_the_planner_s_rate():
         one.carry(shown())
     assert plain.bytes_per_s["raw"] == 96 * 54 * 3 * 2 and small.bytes_per_s["raw"] == 48 * 27 * 3 * 2
     assert 0 < small.bytes_per_s["sent"] < plain.bytes_per_s["sent"] < plain.bytes_per_s["raw"]
+    two = radio(objects=True)
+    two.carry(replace(shown(), roadside=(view(), replace(view(1), station="south"))))
+    assert two.bytes_per_s["raw"] == 2.0 * listed.bytes_per_s["raw"], "the lists of both stations are sent for each plan"
     assert listed.bytes_per_s["raw"] == 2 * ACTOR_DTYPE.itemsize * 2 and radio().bytes_per_s == {"raw": 0.0, "sent": 0.0}
 
 
@@ -246,6 +249,15 @@ def test_a_hazard_that_the_list_alone_holds_is_hidden_until_it_is_in_the_way(tmp
     assert found.why == "" and len(times) == 35
     np.testing.assert_array_equal(found.hidden, (times > 0.0) & (times < 10.0 / 3.0))
     assert found.at(int(found.stamps_ns[3]) + 20_000_000) is True and found.at(int(found.stamps_ns[3]) + 100_000_000) is None
+
+
+def test_the_list_of_the_second_nearest_station_counts_and_that_of_a_third_does_not(tmp_path):
+    far = [replace(STATION, id=name, pose=replace(STATION.pose, x=x)) for name, x in (("east", 80.0), ("edge", 110.0))]
+    lists = zip((STATION, *far), ((), (MANY,), ()), strict=True)
+    silent, *others = (replace(listed(*ids), station=one.id, foot=one.pose) for one, ids in lists)
+    assert judged_in(tmp_path / "two", views=(silent, others[0]), stations=(STATION, far[0])).hidden.any()
+    third = [silent, replace(others[1], station="east", foot=far[0].pose), replace(others[0], station="edge", foot=far[1].pose)]
+    assert not judged_in(tmp_path / "three", views=tuple(third), stations=(STATION, *far)).hidden.any()
 
 
 @pytest.mark.parametrize("options", [

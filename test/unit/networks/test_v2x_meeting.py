@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.networks.v2x_vlm.config import V2xVlmConfig
-from kd_planner_ros.networks.v2x_vlm.meeting import REACH_M, meetings, most_urgent_first, way_to
+from kd_planner_ros.networks.v2x_vlm.meeting import REACH_M, STEP_M, meetings, most_urgent_first, way_to
 
 AHEAD = np.array([30.0, 0.0])
 
@@ -44,16 +44,22 @@ def test_the_most_urgent_comes_first_and_those_who_do_not_meet_the_way_keep_thei
     assert most_urgent_first(met).tolist() == [3, 2, 1, 0, 4]
 
 
+@pytest.mark.parametrize("near", [(4.2, 0.3), (4.2, -0.6), (8.0, 0.7)])
+def test_a_target_right_ahead_leads_straight_on_though_the_car_is_beside_the_middle_of_its_lane(near: tuple[float, float]):
+    assert meetings(one(30.0, -8.0, 2.0, math.pi / 2), np.array(near))[0].tolist() == [30.0, 3.0]
+    assert abs(way_to(np.array([8.0, 4.0]))[-1, 1]) > 10.0, "a turn is one"
+
+
 @given(st.floats(-5.0, 60.0), st.floats(-40.0, 40.0))
 def test_the_way_leaves_straight_ahead_goes_through_the_target_and_never_jumps(x: float, y: float):
     way = way_to(np.array([x, y]))
     steps = np.diff(way, axis=0)
-    assert np.hypot(*steps.T).max() <= 0.5 + 1e-6 and np.hypot(*steps.T).min() > 0.0
+    assert np.hypot(*steps.T).max() <= STEP_M + 1e-6 and np.hypot(*steps.T).min() > 0.0
     assert way[0].tolist() == [0.0, 0.0]
     turn = 2.0 * math.atan2(y, x)
     length = math.hypot(x, y) * (turn / 2.0) / math.sin(turn / 2.0) if abs(turn) > 1e-3 else abs(x)
     if x > max(1.0, abs(y)) and length < REACH_M:
-        assert np.hypot(*(way - [x, y]).T).min() < 0.3
+        assert np.hypot(*(way - [x, y]).T).min() < 0.8
 
 
 @given(st.floats(1.0, 40.0), st.floats(-30.0, 30.0), st.floats(0.0, 15.0), st.floats(-3.1, 3.1), st.floats(5.0, 40.0),

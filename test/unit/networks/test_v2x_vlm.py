@@ -88,14 +88,14 @@ def test_a_full_size_without_tokenizer_says_what_to_give():
 
 @pytest.fixture(scope="module")
 def florence_words(tmp_path_factory):
-    """A folder with a tokenizer.json that has Florence-2's ids of pictures and places, and three words in two parts each."""
+    """A folder with a tokenizer.json that has Florence-2's ids of pictures and places; a letter is a token, so that words take several."""
     tokenizers = pytest.importorskip("tokenizers", reason="pip install tokenizers")
     vocabulary = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3} | {chr(97 + one): 4 + one for one in range(26)}
     vocabulary |= {str(one): 40 + one for one in range(10)}
     vocabulary |= {f"<filler_{one}>": one for one in range(50, FLORENCE_LOCATION)}
     vocabulary |= {f"<loc_{one}>": FLORENCE_LOCATION + one for one in range(1000)} | {"<image>": FLORENCE_IMAGE}
     made = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
-    made.pre_tokenizer = tokenizers.pre_tokenizers.Split(tokenizers.Regex("."), "isolated")  # a token a letter: words take several
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Split(tokenizers.Regex("."), "isolated")
     folder = tmp_path_factory.mktemp("florence")
     made.save(str(folder / "tokenizer.json"))
     return folder
@@ -108,8 +108,7 @@ def test_a_full_size_speaks_florence_s_tokens_and_sees_what_florence_was_trained
     ids = picture["words"][0].tolist()
     assert len(ids) == config.prompt and ids[:2] != [3, 3] and max(ids) < FLORENCE_LOCATION + 1000
     assert [one for one in ids if one >= FLORENCE_LOCATION], "the target point and the walker's place"
-    plan = processor.tokens.encode([FIRST_LOCATION + 7, END])
-    assert plan == [FLORENCE_LOCATION + 7, 2]
+    assert processor.tokens.encode([FIRST_LOCATION + 7, END]) == [FLORENCE_LOCATION + 7, 2]
     assert len(processor.tokens.encode(ids_of("walker"))) > len(processor.tokens.encode(ids_of("car"))) > 1
     red = shown.images["front"].copy()
     red[:] = (255, 0, 0)
@@ -196,6 +195,13 @@ def test_who_gets_in_the_way_first_is_told_before_the_nearest_and_once_where_two
     assert told[:, 0].tolist() == [ActorKind.CAR, ActorKind.PEDESTRIAN]
     assert station_objects((one, other), here)[:, 0].tolist() == [ActorKind.PEDESTRIAN, ActorKind.CAR]
     assert told[0, 2] == pytest.approx(-8.0), "the fresher row of the two that mean one car"
+
+
+def test_a_list_that_nobody_checked_costs_its_broken_rows_and_no_plan():
+    broken, sound = walker(10.0, 2.0), walker(12.0, 2.0)
+    broken["x"] = np.nan
+    views = [RoadsideView(name, None, None, np.concatenate([broken, sound]), 0, 0.0) for name in ("a", "b")]
+    assert len(station_objects(views, Pose(), np.array([30.0, 0.0]))) == 1
 
 
 def test_an_object_is_rolled_forward_by_the_age_of_its_list_and_not_of_the_picture():

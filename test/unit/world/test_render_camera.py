@@ -14,7 +14,7 @@ from kd_planner_ros.core.errors import SensorError
 from kd_planner_ros.core.scene import BRAKE_LIGHT, ActorKind, LightState
 from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.world.render import Renderer
-from kd_planner_ros.world.render.camera import STANDING
+from kd_planner_ros.world.render import camera as camera_module
 from kd_planner_ros.world.weather import WEATHERS
 
 WALL = (1.0, 6.0, 4.0)
@@ -128,17 +128,19 @@ def test_same_inputs_same_bytes(renderer):
         assert getattr(first, name).tobytes() == getattr(again, name).tobytes()
 
 
-def test_a_roadside_camera_gives_the_same_bytes_whatever_stood_and_drove_there_before(renderer):
-    """What it sees of the town is kept for STANDING places; actors, weather and other cameras leave no trace in it."""
+def test_a_roadside_camera_gives_the_same_bytes_whatever_stood_and_drove_there_before(renderer, monkeypatch):
+    """What it sees of the town is kept for two places here; actors, weather and other cameras leave no trace in it."""
     state = scene(actor(ActorKind.CAR, 20.0, 3.5, (4.6, 1.85, 1.5)), weather=WEATHERS[10], stamp_ns=50_000_000)
+    monkeypatch.setattr(camera_module, "STANDING_BYTES", 2 * 8 * POLE.width * POLE.height)
     wanted = picture(Renderer(straight_road()), state, POLE)
     picture(renderer, scene(actor(ActorKind.TRUCK, -2.0, 0.0, (8.0, 2.5, 3.3))), POLE)
-    for number in range(STANDING + 1):
+    for number in range(4):
         for found in (picture(renderer, state, POLE), picture(renderer, state, POLE)):
             for name in ("rgb", "depth", "semantic", "instance"):
                 assert getattr(found, name).tobytes() == getattr(wanted, name).tobytes()
             np.testing.assert_array_equal(renderer.instances(state, POLE), wanted.instance)
         picture(renderer, scene(), replace(POLE, pose=replace(POLE.pose, y=0.1 * number)))
+        picture(renderer, scene(), replace(POLE, pose=replace(POLE.pose, y=0.1 * number + 5.0)))
         renderer.cameras(state, (replace(FRONT, width=POLE.width, height=POLE.height, fov_deg=POLE.fov_deg),), labels=True)
 
 
