@@ -13,7 +13,7 @@ from kd_planner_ros.core.ego import Command, EgoState, NavigationGoal, Pose
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.core.frames import make_frame
 from kd_planner_ros.core.records import Frame
-from kd_planner_ros.core.scene import ACTOR_DTYPE
+from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.core.sensors import CameraSpec, LidarSpec, RoadsideWish
 from kd_planner_ros.core.true_scene import TrueScene
 from kd_planner_ros.core.v2x import RoadsideView
@@ -38,15 +38,25 @@ def noise_frame(model: Model, seed: int = 0) -> Frame:
 
 
 def noise_views(wish: RoadsideWish | None, seed: int = 0) -> tuple[RoadsideView, ...]:
-    """As many stations as ``wish`` asks for, 20 m apart: noise pictures and lists of 30 road users, where these are wanted."""
+    """As many stations as ``wish`` asks for, 20 m apart: noise pictures and lists of 30 walkers and cars at random places, where these
+    are wanted."""
     random, views = np.random.default_rng([seed, 0x726F6164]), []
     for number in range(wish.views if wish is not None else 0):
         camera = CameraSpec("camera", Pose(x=20.0 * (number + 1), z=7.0, yaw=np.pi), *STATION_PICTURE, 90.0)
         picture = random.integers(0, 256, (camera.height, camera.width, 3), dtype=np.uint8)
-        rows = np.zeros(30, ACTOR_DTYPE) if wish is not None and wish.objects else None
+        rows = _noise_users(random) if wish is not None and wish.objects else None
         seen = (camera, picture) if wish is not None and wish.pictures else (None, None)
         views.append(RoadsideView(f"station_{number}", *seen, rows, 0, 0.0, Pose(x=20.0 * (number + 1))))
     return tuple(views)
+
+
+def _noise_users(random: np.random.Generator, count: int = 30) -> np.ndarray:
+    rows = np.zeros(count, ACTOR_DTYPE)
+    rows["id"], rows["kind"] = np.arange(count), random.choice([ActorKind.CAR, ActorKind.PEDESTRIAN], count)
+    for name, reach in (("x", 50.0), ("y", 50.0), ("vx", 8.0), ("vy", 8.0)):
+        rows[name] = random.uniform(-reach, reach, count)
+    rows["yaw"] = np.arctan2(rows["vy"], rows["vx"])
+    return rows
 
 
 def _noise_cloud(spec: LidarSpec, random: np.random.Generator) -> np.ndarray:

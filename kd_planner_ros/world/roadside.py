@@ -111,8 +111,8 @@ def view_of(scene: SceneState, station: Station, camera: CameraSpec | None, wish
             renderer: Callable[[], Renderer]) -> RoadsideView:
     """What ``station`` sends at this instant: the picture, and as its object list those actors in its range that this picture shows
     (``roadside_objects.py``), exact as the truth. A station without cameras reports everybody in its range. The car that receives the
-    list is not in it."""
-    if camera is None:
+    list is not in it. Nothing is drawn in colours where no picture is wanted."""
+    if camera is None or not wish.pictures:
         return objects_view(scene, station, camera, renderer)
     shot = renderer().cameras(scene, (camera,), wish.objects, roadside=True)[camera.id]
     objects = _reported(scene.actors, station, camera, shot.instance) if shot.instance is not None else None

@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.sensors import CameraSpec, RoadsideWish, SensorRig
+from kd_planner_ros.networks.v2x_vlm.config import OBJECTS
+from kd_planner_ros.networks.v2x_vlm.words import word_id
 from kd_planner_ros.runtime import bench
 from kd_planner_ros.runtime.bench import STATION_PICTURE, noise_frame
 from kd_planner_ros.runtime.load import load_planner
@@ -33,3 +35,9 @@ def test_who_describes_what_it_sees_is_measured_with_its_words(monkeypatch):
 def test_a_reader_of_lists_gets_no_picture_of_a_station():
     view, = bench.noise_views(RoadsideWish(objects=True, pictures=False))
     assert view.image is None and view.camera is None and len(view.objects) == 30
+
+
+def test_a_planner_of_lists_is_measured_with_road_users_that_it_tells():
+    found = load_planner("v2x_vlm_nano")
+    words = found.processor.encode([noise_frame(found)])["words"][0].tolist()
+    assert words.count(word_id("object")) == OBJECTS

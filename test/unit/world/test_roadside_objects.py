@@ -1,5 +1,7 @@
 """A station's object list holds what its own camera sees: walkers and cars, cut by range and by what stands in front."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.towns import actor, scene, straight_road
@@ -68,6 +70,8 @@ def test_the_list_without_a_picture_is_the_same(renderer):
     assert alone.objects.tobytes() == both.objects.tobytes() and alone.image is None and both.image is not None
     labelled = renderer.cameras(state, one.cameras, True, roadside=True)["camera"].instance
     assert renderer.instances(state, one.cameras[0]).tobytes() == labelled.tobytes()
+    unseen = view_of(state, one, one.cameras[0], replace(WISH, pictures=False), lambda: renderer)
+    assert unseen.image is None and unseen.objects.tobytes() == both.objects.tobytes(), "no picture is drawn that nobody wants"
 
 
 def test_the_thresholds_are_pixels_and_a_share_of_the_outline():
