@@ -40,6 +40,8 @@ class RecordConfig(RecordedRadio):
     map: str = _field("default", "map: default, generated:SEED, or a .net.xml or .xodr file, also with .gz")
     routes: Path | None = _field(None, "leaderboard route file (.xml), or hidden: drawn routes with one hazard each that the car cannot "
                                  "see and a roadside station can; routes are drawn from the seed without one", metavar="FILE|hidden")
+    nobody: float = _field(0.0, "with --routes hidden: share of the places, from 0 to 1, where the vehicles are parked and nobody "
+                           "comes, so that what is parked does not foretell a hazard", low=0.0, high=1.0)
     count: int = _field(0, "number of routes; 0: all routes of the file, or 20 drawn ones", low=0)
     first: int = _field(0, "first route to drive, counted from 0 over the file's routes for this map, or over the drawn ones", low=0)
     snap: bool = _field(False, "take key points farther than 60 m from every lane to the nearest lane, as CARLA does")
@@ -79,6 +81,8 @@ class RecordConfig(RecordedRadio):
             raise ConfigError(f"labels out of all, {', '.join(LABELS)}", ", ".join(bad), "correct 'labels'")
         check_fields(self)
         require_role_name(self.role_name)
+        if self.nobody and str(self.routes) != HIDDEN:
+            raise ConfigError("--routes hidden with --nobody", f"routes {self.routes or 'drawn from the seed'}", "leave --nobody out")
         if self.shared and (self.width or self.height):
             raise ConfigError("--rig shared without --width and --height", f"{self.width} x {self.height}",
                               "leave them out: the shared recordings have one size")
@@ -125,7 +129,7 @@ def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]
     if config.routes is None:
         routes = default_routes(road, config.seed, drawn, config.min_m, config.max_m)[config.first:]
     elif str(config.routes) == HIDDEN:
-        routes = hidden_routes(road, config.seed, drawn)[config.first:]
+        routes = hidden_routes(road, config.seed, drawn, nobody=config.nobody)[config.first:]
     else:
         file = read_route_file(config.routes)
         foreign = tuple(LeftOut(spec.name, "", town) for spec in file.routes if (town := of_another_town(spec, road.name)))

@@ -28,6 +28,8 @@ NEEDED: Mapping[str, Mapping[str, int]] = {
 """Settings of each kind and how many numbers each holds; below zero: a multiple of so many. ``at``: the meeting (``map``, metres);
 ``yaw``: the car's heading there; ``speed`` of the hazard; ``from``, ``to``: metres that the walker walks before and behind the middle of
 the lane; ``meet``: metres along ``path`` [N, 2] to the meeting; ``parked``: x, y, yaw, length, width, height of each vehicle."""
+NOBODY = "nobody"
+"""Setting of a place where the vehicles are parked and nobody comes: what is parked must not foretell a hazard."""
 LEAST_MPS = 3.0  # a slower car is waiting for something: the hazard waits as well
 MEET_M = 0.6  # where across its front the car meets the walker
 ADAPT_UNTIL_S, ADAPT = 1.2, 0.2  # until then before the meeting the hidden car keeps its appointment, within this share of its speed
@@ -108,12 +110,23 @@ class _Hidden(Encounter):
         """Take place, times and speeds from the scenario's settings."""
         self._numbers = numbers_of(scenario)
         self._speed = float(self._numbers["speed"][0])
+        self._nobody = NOBODY in dict(scenario.settings)
 
     def _park(self, moment: Moment) -> None:
         count = len(self._numbers["parked"]) // 6
         number = [moment.traffic.new_id() for _ in range(count + 1)]
         self._parked = tuple(parked_rows(self._numbers, number[0], int(self._seeds[1])))
         self._id = number[-1]
+
+    def step(self, moment: Moment, dt_s: float) -> None:
+        gap = self._ego_gap_m(moment, self._at, self._yaw)
+        if not self._nobody:
+            self._move(moment, gap, dt_s)
+        self.over = gap < -GONE_M
+
+    def _move(self, moment: Moment, gap_m: float, dt_s: float) -> None:
+        """One step of the hazard, ``gap_m`` from the car's front to the meeting."""
+        raise NotImplementedError
 
     def _ego_gap_m(self, moment: Moment, at: np.ndarray, yaw: float) -> float:
         """Metres from the car's front to the point ``at`` along ``yaw``."""
@@ -130,18 +143,19 @@ class HiddenWalker(_Hidden):
         self._right = np.array([math.sin(self._yaw), -math.cos(self._yaw)])
         self._park(moment)
         self._row = pedestrian_row(self._id, int(self._seeds[0]))
-        self._show(False)
+        self.rows = self._parked
+        if not self._nobody:
+            self._show(False)
         return True
 
-    def step(self, moment: Moment, dt_s: float) -> None:
-        speed, gap = moment.scene.ego.speed_mps, self._ego_gap_m(moment, self._at, self._yaw)
-        if self._went_m < 0.0 and speed > LEAST_MPS and 0.0 < gap <= speed * (self._from_m - MEET_M) / self._speed:
+    def _move(self, moment: Moment, gap_m: float, dt_s: float) -> None:
+        speed = moment.scene.ego.speed_mps
+        if self._went_m < 0.0 and speed > LEAST_MPS and 0.0 < gap_m <= speed * (self._from_m - MEET_M) / self._speed:
             self._went_m = 0.0
-        walking = 0.0 <= self._went_m < self._from_m + self._to_m and not self._waits_at_the_side(gap)
+        walking = 0.0 <= self._went_m < self._from_m + self._to_m and not self._waits_at_the_side(gap_m)
         if walking:
             self._went_m += self._speed * dt_s
         self._show(walking)
-        self.over = gap < -GONE_M
 
     def _waits_at_the_side(self, gap_m: float) -> bool:
         """Whether the next step would be into the side of the car, which fills the place in front."""
@@ -169,17 +183,15 @@ class HiddenCar(_Hidden):
         self.rows = self._parked
         return True
 
-    def step(self, moment: Moment, dt_s: float) -> None:
-        speed, gap = moment.scene.ego.speed_mps, self._ego_gap_m(moment, self._at, self._yaw)
-        front_m = self._meet_m - 0.5 * SEDAN[0]
-        late = gap > 0.0 and speed > MOVES_MPS and arrival_s(gap, speed) <= front_m / self._speed
-        if self._went_m < 0.0 and late and may_go(moment, gap):
+    def _move(self, moment: Moment, gap_m: float, dt_s: float) -> None:
+        speed, front_m = moment.scene.ego.speed_mps, self._meet_m - 0.5 * SEDAN[0]
+        late = gap_m > 0.0 and speed > MOVES_MPS and arrival_s(gap_m, speed) <= front_m / self._speed
+        if self._went_m < 0.0 and late and may_go(moment, gap_m):
             self._went_m = 0.0
         if self._went_m >= 0.0:
-            now_mps = self._appointment_mps(front_m - self._went_m, gap, speed)
+            now_mps = self._appointment_mps(front_m - self._went_m, gap_m, speed)
             self._went_m += now_mps * dt_s
             self._show(now_mps)
-        self.over = gap < -GONE_M
 
     def _appointment_mps(self, left_m: float, gap_m: float, ego_mps: float) -> float:
         """The speed that keeps the appointment while there is time, the one that was set out with afterwards."""

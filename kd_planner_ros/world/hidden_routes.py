@@ -19,7 +19,7 @@ from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.geometry.boxes import corners, segments_cross
 from kd_planner_ros.geometry.frames import wrap_angle
 from kd_planner_ros.geometry.polyline import arc_lengths, at_arc
-from kd_planner_ros.world.hidden_hazards import CAR, TRUCK, VAN, WALKER, numbers_of, settings_of
+from kd_planner_ros.world.hidden_hazards import CAR, NOBODY, TRUCK, VAN, WALKER, numbers_of, settings_of
 from kd_planner_ros.world.hidden_views import Eyes, Place
 from kd_planner_ros.world.lane_graph import LaneGraph
 from kd_planner_ros.world.lane_index import LaneIndex
@@ -34,9 +34,9 @@ NEAR_STATION_M = (6.0, 45.0)
 TRIES = 2000
 
 
-def hidden_routes(road: RoadMap, seed: int, count: int, kinds: tuple[str, ...] = KINDS) -> list[Route]:
+def hidden_routes(road: RoadMap, seed: int, count: int, kinds: tuple[str, ...] = KINDS, nobody: float = 0.0) -> list[Route]:
     """``count`` routes of about 110 m, of ``kinds`` by turns as long as places of each are found; the same map and seed give the same
-    routes.
+    routes. At a share ``nobody`` of the places, drawn from the seed, the vehicles are parked and nobody comes.
 
     Raises:
         RouteError: the map has no stations, or fewer such places than are wanted.
@@ -47,13 +47,15 @@ def hidden_routes(road: RoadMap, seed: int, count: int, kinds: tuple[str, ...] =
     finder = _Finder(road, np.random.default_rng([seed, 0x68696464]))
     routes: list[Route] = []
     left = list(kinds)
+    empty = np.random.default_rng([seed, 0x6E6F626F]).random(count) < nobody
     while len(routes) < count and left:
         kind = left[len(routes) % len(left)]
         place = finder.find(kind)
         if place is None:
             left.remove(kind)
             continue
-        routes.append(finder.route(place, f"hidden-{seed}-{len(routes)}-{'walker' if kind == WALKER else 'car'}"))
+        name = f"hidden-{seed}-{len(routes)}-{'walker' if kind == WALKER else 'car'}"
+        routes.append(finder.route(place, name, bool(empty[len(routes)])))
     if len(routes) < count:
         raise RouteError(f"{count} places for a hidden hazard on {road.name}", f"{len(routes)} found", "ask for fewer, or use a larger map")
     return routes
@@ -80,9 +82,11 @@ class _Finder:
                 return place
         return None
 
-    def route(self, place: Place, name: str) -> Route:
-        """The route over ``place``."""
-        scenario = replace(place.scenario, name=name)
+    def route(self, place: Place, name: str, nobody: bool) -> Route:
+        """The route over ``place``, where ``nobody`` comes or the hazard does."""
+        name, settings = (f"{name}-{NOBODY}", (*place.scenario.settings, *settings_of(nobody=1.0))) if nobody else (
+            name, place.scenario.settings)
+        scenario = replace(place.scenario, name=name, settings=settings)
         points = [self._walk(place, -BEFORE_M), self._walk(place, -12.0), self._walk(place, AFTER_M)]
         spec = RouteSpec(name, self.road.name, np.array([[*point, 0.0] for point in points]))
         route = plan_route(self.road, spec, self.graph)

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kd_planner_ros.core.errors import RouteError
+from kd_planner_ros.core.errors import ConfigError, RouteError
 from kd_planner_ros.core.records import Control
 from kd_planner_ros.core.sensors import SensorRig
 from kd_planner_ros.evaluation import drives
 from kd_planner_ros.geometry.frames import wrap_angle
 from kd_planner_ros.record.jobs import RecordConfig, plan_jobs
 from kd_planner_ros.ros.world_setup import choose_route
-from kd_planner_ros.world.hidden_hazards import CAR, WALKER
+from kd_planner_ros.world.hidden_hazards import CAR, WALKER, numbers_of
 from kd_planner_ros.world.hidden_routes import hidden_routes
 from kd_planner_ros.world.maps import load_map
 from kd_planner_ros.world.simulation import World
@@ -49,6 +49,27 @@ def test_who_drives_on_blindly_is_hit_on_most_routes(town, routes):
         hits += any(event.kind.value in ("collisions_pedestrian", "collisions_vehicle") for event in world.monitor.events)
     world.close()
     assert hits >= 3
+
+
+def test_where_nobody_comes_the_vehicles_are_parked_at_the_same_places_and_nobody_is_hit(town, routes):
+    alone = hidden_routes(town, 5, 4, nobody=1.0)
+    assert [(one.name, one.points.tobytes()) for one in alone] == [(f"{one.name}-nobody", one.points.tobytes()) for one in routes]
+    some = [one.name.endswith("nobody") for one in hidden_routes(town, 5, 4, nobody=0.5)]
+    assert some == [one.name.endswith("nobody") for one in hidden_routes(town, 5, 4, nobody=0.5)]
+    world = World(town, SensorRig(), vehicles=0, walkers=0)
+    for route in alone[:2]:
+        scene, tick = world.start(route, 0, ROUTE_WEATHER), 0
+        while not world.done and tick < 700:
+            parked = len(numbers_of(route.scenarios[0])["parked"]) // 6
+            assert len(scene.actors) in (0, parked) and not scene.actors["vx"].any()
+            scene, tick = world.tick(blindly(route, scene.ego)), tick + 1
+        assert not any(event.kind.value.startswith("collisions") for event in world.monitor.events)
+    world.close()
+
+
+def test_a_recording_says_where_nobody_comes_and_only_of_hidden_hazards(tmp_path):
+    with pytest.raises(ConfigError, match="--routes hidden with --nobody"):
+        RecordConfig(out=tmp_path, nobody=0.5)
 
 
 def blindly(route, ego, mps=7.0):
