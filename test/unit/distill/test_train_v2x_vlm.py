@@ -330,7 +330,7 @@ def test_errors_are_those_at_the_horizons_over_what_is_known():
 
 # --- runs --------------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("name", "stations"), [("v2x_vlm_starts", 1), ("v2x_vlm_nano", 2)])
+@pytest.mark.parametrize(("name", "stations"), [("v2x_vlm_starts", 1), ("v2x_vlm_lists", 2), ("v2x_vlm_nano", 2)])
 def test_the_recipes_that_go_on_from_another_model_are_read(config, name, stations):
     made = train_config({"bags": config.bags}, read_recipe(config_folder() / "recipes" / f"{name}.yaml"))
     options = made.options("v2x_vlm")
