@@ -84,9 +84,10 @@ class _Finder:
 
     def route(self, place: Place, name: str, nobody: bool) -> Route:
         """The route over ``place``, where ``nobody`` comes or the hazard does."""
-        name, settings = (f"{name}-{NOBODY}", (*place.scenario.settings, *settings_of(nobody=1.0))) if nobody else (
-            name, place.scenario.settings)
-        scenario = replace(place.scenario, name=name, settings=settings)
+        scenario = place.scenario
+        if nobody:
+            name, scenario = f"{name}-{NOBODY}", replace(scenario, settings=(*scenario.settings, *settings_of(**{NOBODY: 1.0})))
+        scenario = replace(scenario, name=name)
         points = [self._walk(place, -BEFORE_M), self._walk(place, -12.0), self._walk(place, AFTER_M)]
         spec = RouteSpec(name, self.road.name, np.array([[*point, 0.0] for point in points]))
         route = plan_route(self.road, spec, self.graph)

@@ -45,23 +45,26 @@ class Radio:
             return frame
         rng = np.random.default_rng([self.config.seed, frame.stamp_ns])
         lost = rng.random() < self.config.loss  # before the noise: whether a message is lost does not depend on the size of its picture
-        views = tuple(self._view(view, rng) for view in frame.roadside)
-        self._count(frame.roadside)
+        sent = [None if self.objects or view.image is None else _scaled(view.image, self.config.scale) for view in frame.roadside]
+        views = tuple(self._view(view, small, rng) for view, small in zip(frame.roadside, sent, strict=True))
+        self._count(frame.roadside, sent)
         if lost:
             self.lost += 1
             return replace(frame, roadside=())
         return replace(frame, roadside=views)
 
-    def _count(self, views: Sequence[RoadsideView]) -> None:
-        sizes = [_size(view, self.objects, self.config.scale) for view in views]
-        if any(sizes):
-            self.raw.append(sum(raw for raw, _ in filter(None, sizes)))
-            self.sent.append(sum(sent for _, sent in filter(None, sizes)))
+    def _count(self, views: Sequence[RoadsideView], pictures: Sequence[np.ndarray | None]) -> None:
+        sizes = [(small.size, int(compress(small).size)) for small in pictures if small is not None]
+        if self.objects:
+            sizes = [(view.objects.nbytes, len(pack_rows(view.objects))) for view in views if view.objects is not None]
+        if sizes:
+            self.raw.append(sum(raw for raw, _ in sizes))
+            self.sent.append(sum(sent for _, sent in sizes))
 
-    def _view(self, view: RoadsideView, rng: np.random.Generator) -> RoadsideView:
-        if self.objects or view.image is None:
+    def _view(self, view: RoadsideView, small: np.ndarray | None, rng: np.random.Generator) -> RoadsideView:
+        if small is None or view.image is None:
             return view
-        image = resize_rgb(_scaled(view.image, self.config.scale), *view.image.shape[:2])
+        image = resize_rgb(small, *view.image.shape[:2])
         if self.config.noise:
             image = np.clip(image + rng.normal(0.0, self.config.noise, image.shape), 0.0, 255.0).round().astype(np.uint8)
         return replace(view, image=image)
@@ -74,16 +77,6 @@ class Radio:
 
 def _scaled(image: np.ndarray, scale: float) -> np.ndarray:
     return resize_rgb(image, *(max(1, round(side * scale)) for side in image.shape[:2]))
-
-
-def _size(view: RoadsideView, objects: bool, scale: float) -> tuple[int, int] | None:
-    """Bytes of what the model takes of ``view``, uncompressed and as sent; None where it takes nothing."""
-    if objects:
-        return None if view.objects is None else (view.objects.nbytes, len(pack_rows(view.objects)))
-    if view.image is None:
-        return None
-    small = _scaled(view.image, scale)
-    return small.size, int(compress(small).size)
 
 
 def garble(planner: Planner, share: float, seed: int) -> bool:

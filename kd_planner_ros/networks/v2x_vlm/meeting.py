@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 REACH_M, STEP_M = 45.0, 1.0
-"""How far along the car's way is looked, and in which steps."""
+"""How far along the car's way is looked, and in which steps; a step is one number of the prompt."""
 FRONT_M = 2.5
 """Who gets into the way nearer to the car's middle than this follows it, or runs into its side: no plan of the car's speed avoids him."""
 WINDOW_S, STEP_S = 6.0, 0.25
-"""How far ahead in time is looked, and in which steps."""
+"""How far ahead in time is looked, and in which steps; a step is one number of the prompt."""
 IN_LANE_M = 0.8
 """A target less far aside is that of a car beside the middle of its lane: the way is straight. A circle through a target 4 m ahead and
 0.6 m aside would lead to the next lane within 30 m."""

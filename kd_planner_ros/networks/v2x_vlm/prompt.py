@@ -5,7 +5,7 @@ that came from outside has no way in.
         [object KIND X Y SPEED HEADING [METRES TIME] ...] plan
 
 The ego's place is that in the station's frame, in steps of 3 m and 3.6 degrees: it says where in the station's picture the car is.
-METRES and TIME, in steps of 1 m and 0.25 s, say where and when the road user gets in the car's way.
+METRES and TIME, in the steps of ``meeting.py``, say where and when the road user gets in the car's way.
 """
 
 from __future__ import annotations
@@ -25,13 +25,12 @@ from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.driving.signals import signal_ahead
 from kd_planner_ros.geometry.frames import to_base, wrap_angle
 from kd_planner_ros.networks.v2x_vlm.config import CAPTION_WORDS, OBJECTS, V2xVlmConfig
-from kd_planner_ros.networks.v2x_vlm.meeting import meetings, most_urgent_first
+from kd_planner_ros.networks.v2x_vlm.meeting import STEP_M, STEP_S, meetings, most_urgent_first
 from kd_planner_ros.networks.v2x_vlm.words import FIRST_LOCATION, PAD, Locations, ids_of, number_id, word_id
 from kd_planner_ros.v2x.objects import merge
 from kd_planner_ros.v2x.station import phases_near
 
 PLACE_M, PLACE_RANGE_M, SPEED_STEP_MPS = 3.0, 150.0, 0.25
-MEETING_M, MEETING_S = 1.0, 0.25
 NUMBERS_A_TURN = 100
 OBJECT_FIELDS = 5
 """Kind, x, y, speed, heading: metres in ``base_link``, metres a second, radians relative to the car."""
@@ -94,7 +93,7 @@ def _objects(told: Told, locations: Locations) -> list[int]:
         (kind, ahead, left, speed, turn), where = told.objects[one], met[one]
         ids += [word_id("object"), word_id(KIND_WORDS[int(kind)]), *_location(np.array([ahead, left]), locations),
                 number_id(speed / SPEED_STEP_MPS), _turn(turn)]
-        ids += [number_id(value / step) for value, step in zip(where, (MEETING_M, MEETING_S), strict=False)]
+        ids += [number_id(value / step) for value, step in zip(where, (STEP_M, STEP_S), strict=False)]
     return ids
 
 
