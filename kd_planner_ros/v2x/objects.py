@@ -170,20 +170,20 @@ def _off_ego(rows: np.ndarray, stamp_ns: int, ego: EgoState | None, car: Car) ->
 
 
 def merge(rows: np.ndarray, ages_s: np.ndarray, source: np.ndarray, same_m: float) -> np.ndarray:
-    """Which of ``rows`` [N] stay, bool [N]: of rows of two sources that mean one object (the same kind, and nearer than ``same_m`` when
-    moved on to now) the younger one stays. The nearest rows are one object, and a row is one object with one row of another source alone:
-    two walkers side by side stay two."""
-    good = np.ones(len(rows), bool)
+    """Which of ``rows`` [N] stay, bool [N]: of rows of several sources that mean one object (the same kind, and nearer than ``same_m`` when
+    moved on to now) the youngest one stays. The nearest rows are joined first, and no two rows of one source become one object: two walkers
+    side by side stay two, however many sources report them."""
     if len(np.unique(source)) < 2:
-        return good
+        return np.ones(len(rows), bool)
     now = np.stack([rows["x"] + rows["vx"] * ages_s, rows["y"] + rows["vy"] * ages_s], -1)
     pairs = cKDTree(now).query_pairs(same_m, output_type="ndarray")
     pairs = pairs[(source[pairs[:, 0]] != source[pairs[:, 1]]) & (rows["kind"][pairs[:, 0]] == rows["kind"][pairs[:, 1]])]
     apart_m = np.hypot(*(now[pairs[:, 0]] - now[pairs[:, 1]]).T)
-    matched: set[tuple[int, int]] = set()
+    objects = [{index} for index in range(len(rows))]
     for one, other in pairs[np.lexsort((pairs[:, 1], pairs[:, 0], apart_m))].tolist():
-        taken = (one, int(source[other])), (other, int(source[one]))
-        if good[one] and good[other] and not matched & {*taken}:
-            matched.update(taken)
-            good[other if ages_s[one] <= ages_s[other] else one] = False
-    return good
+        both = sorted(objects[one] | objects[other])
+        if objects[one] is not objects[other] and len(set(source[both].tolist())) == len(both):
+            joined = set(both)
+            for index in both:
+                objects[index] = joined
+    return np.array([index == min(of, key=lambda row: (ages_s[row], row)) for index, of in enumerate(objects)], bool)

@@ -37,6 +37,11 @@ def test_three_stations_that_see_one_object_report_it_once_and_other_kinds_stay(
     assert stay(rows(), [], []) == []
 
 
+def test_one_object_never_swallows_two_rows_of_one_station():
+    """Joined through rows of two other stations: the two rows of station 0 mean two objects all the same."""
+    assert sum(stay(rows((0.0, 1.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0)), [0.0] * 4, [1, 2, 0, 0])) == 2
+
+
 @given(st.lists(st.tuples(st.floats(0.0, 8.0), st.floats(0.0, 8.0), st.integers(0, 2), st.floats(0.0, 0.5)), max_size=12))
 def test_no_station_s_list_loses_more_objects_than_the_others_report(made: list[tuple[float, float, int, float]]):
     source = [one[2] for one in made]
