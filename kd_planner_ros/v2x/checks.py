@@ -13,6 +13,7 @@ from kd_planner_ros.core.ego import EgoState
 from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.core.v2x import OBJECTS, PHASES, PICTURE, RadioMessage
 from kd_planner_ros.v2x import reasons
+from kd_planner_ros.v2x.fleeting import Fleeting
 from kd_planner_ros.v2x.free_space import FreeSpace
 from kd_planner_ros.v2x.objects import Tracks
 from kd_planner_ros.v2x.order import NS, ClockEstimate, LossEstimate, RateLimit, ReplayWindow
@@ -34,7 +35,7 @@ class Peer:
         self.signed = RateLimit(settings.messages_per_s, settings.bytes_per_s)
         self.clock, self.losses = ClockEstimate(settings.expected_latency_s), LossEstimate()
         self.windows: dict[tuple[str, str], ReplayWindow] = {}
-        self.tracks = Tracks()
+        self.tracks, self.fleeting = Tracks(), Fleeting(settings)
         self.presence = Presence()
         self.pictures = {name: PictureCheck(camera, settings) for name, camera in self.cameras.items()}
 

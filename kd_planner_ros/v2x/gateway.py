@@ -28,7 +28,7 @@ from kd_planner_ros.v2x.objects import Plausibility
 from kd_planner_ros.v2x.order import NS
 from kd_planner_ros.v2x.payloads import Refused, read_rows
 from kd_planner_ros.v2x.pictures import something_moves
-from kd_planner_ros.v2x.reasons import MALFORMED
+from kd_planner_ros.v2x.reasons import FLEETING, MALFORMED
 from kd_planner_ros.v2x.settings import GatewaySettings
 from kd_planner_ros.v2x.signing import KeyRing
 from kd_planner_ros.v2x.states import StateMachine
@@ -166,6 +166,8 @@ class Gateway:
         else:
             rows, refused = self._plausibility.sift(rows, message.stamp_ns, peer.station.pose, peer.station.range_m, peer.tracks,
                                                     around.ego, around.free)
+            unproven = peer.fleeting.unproven(rows, message.stamp_ns, around.ego)
+            rows, refused = rows[~unproven], refused + Counter({FLEETING: int(unproven.sum())})
         self.counts.update(refused)
         for reason, count in refused.items():
             self.evidence.take(message, reason, count)

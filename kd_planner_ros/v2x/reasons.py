@@ -32,6 +32,7 @@ OBJECT_RANGE = "object_range"
 TELEPORT = "teleport"
 OVERLAPS_EGO = "overlaps_ego"
 GHOST = "ghost"
+FLEETING = "fleeting"
 PHASE_TWICE = "phase_twice"
 PHASE_RANGE = "phase_range"
 
@@ -66,6 +67,7 @@ TEXTS = {
     TELEPORT: "not where its track leads to",
     OVERLAPS_EGO: "where the car itself is: the car's own image, mostly",
     GHOST: "in space that the car itself sees to be free",
+    FLEETING: "listed for too short a time by a station whose road users near the car come and go",
     PHASE_TWICE: "a signal that the list of phases holds already",
     PHASE_RANGE: "a stop line outside the range of its station",
 }

@@ -29,6 +29,8 @@ class GatewaySettings:
         max_speed_mps, max_acceleration_mps2: of an object.
         gate: a place off the track's by more standard deviations than this is a teleport.
         sigma_m, sigma_mps: standard deviation of a reported place and speed.
+        fleeting_s, fleeting_m, fleeting_most, fleeting_memory_s: of a station that listed so many road users for less than the first, last
+            within the second of the car, in the last of these times, a road user counts only once it was listed for the first.
         track_s: a track without an accepted place for so long is forgotten.
         same_m: objects of two stations nearer than this to each other are one.
         car: the car's own box; the station sees the car, too, and the car is no object.
@@ -59,6 +61,10 @@ class GatewaySettings:
     gate: float = 4.0
     sigma_m: float = 0.5
     sigma_mps: float = 0.5
+    fleeting_s: float = 1.5
+    fleeting_m: float = 25.0
+    fleeting_most: int = 3
+    fleeting_memory_s: float = 10.0
     track_s: float = 1.0
     same_m: float = 2.0
     car: Car = Car()

@@ -108,6 +108,11 @@ def ghost(radio):
     radio.send(rows=actor(x=50.0, y=3.0))
 
 
+def fleeting(radio):
+    for number in range(60):
+        radio.send(number / 10, rows=actor(number=number // 10, x=50.0))
+
+
 def clock(offset_s=0.0, ppm=0.0, seconds=2):
     def send(radio):
         for number in range(seconds * 10):
@@ -166,6 +171,7 @@ CRAFTED = {
     "a teleporting object": (reasons.TELEPORT, in_a_row(actor(), actor(x=35.0))),
     "the car itself": (reasons.OVERLAPS_EGO, in_a_row(actor(x=40.5, y=0.2, kind=ActorKind.CAR))),
     "a ghost": (reasons.GHOST, ghost),
+    "walkers who come and go": (reasons.FLEETING, fleeting),
     "a signal twice": (reasons.PHASE_TWICE, lambda radio: radio.send(kind=PHASES, payload=phases(phase(4, 2), phase(4, 0)))),
     "a stop line out of the station's range": (reasons.PHASE_RANGE, lambda radio: radio.send(
         kind=PHASES, payload=phases(phase(4, 0, x=90_000.0)))),
