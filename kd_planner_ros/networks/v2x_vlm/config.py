@@ -15,9 +15,9 @@ BFLOAT16 = False
 WAYPOINTS, STEP_S = 9, 0.5
 TIMES_S = STEP_S * np.arange(1, WAYPOINTS + 1)
 """Times of the plan's waypoints, 0.5 to 4.5 s."""
-ROADSIDE, HEADS = ("picture", "objects", "none"), ("tokens", "displacement")
+ROADSIDE, LISTS, HEADS = ("picture", "objects", "none"), ("words", "tokens"), ("tokens", "displacement")
 OBJECTS = 8
-"""Most road users of the stations' lists that become words."""
+"""Most road users of the stations' lists that become words or tokens."""
 CAPTION_WORDS = 16
 """Most words of the caption of one view, its end included."""
 MOST_STATIONS = 4
@@ -105,9 +105,11 @@ class V2xVlmConfig:
         view_height, view_width: of each view, multiples of 32; 0: those of the size. Both views lie side by side in one picture.
         roadside: ``picture``: the nearest station's picture is the right half. ``objects``: object lists become words, and the
             picture is the front view alone. ``none``: the front view alone.
+        lists: ``words``: each road user of a list is six or eight words of the prompt; ``tokens``: each is one token behind it, an
+            embedding of its numbers (``users.py``); with ``objects``.
         stations: lists of so many stations are read, the nearest ones; with ``objects``. Halfway between two junctions the nearest station
             may be the one behind the car.
-        meets: of each road user in the lists words say where and when it gets in the car's way, and the most urgent one comes first; with
+        meets: of each road user in the lists it is told where and when it gets in the car's way, and the most urgent one comes first; with
             ``objects``.
         crop: cut the station's picture to the area that the car is about to cross; 64x128 pixels of a whole picture show a walker
             with two pixels.
@@ -123,6 +125,7 @@ class V2xVlmConfig:
     view_height: int = 0
     view_width: int = 0
     roadside: str = "picture"
+    lists: str = "words"
     stations: int = 1
     meets: bool = False
     crop: bool = False
@@ -141,7 +144,7 @@ class V2xVlmConfig:
     max_age_s: float = 0.5
 
     def __post_init__(self) -> None:
-        for name, known in (("size", SIZES), ("roadside", ROADSIDE), ("head", HEADS)):
+        for name, known in (("size", SIZES), ("roadside", ROADSIDE), ("lists", LISTS), ("head", HEADS)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} of a V2X-VLM out of {', '.join(known)}", repr(getattr(self, name)), f"correct '{name}'")
         for name, own in zip(("view_height", "view_width"), self.widths.view, strict=True):
@@ -156,17 +159,17 @@ class V2xVlmConfig:
             raise ConfigError("roadside picture or objects with signal: phases are reported by stations", "roadside none",
                               "leave 'signal' out")
         self._check_lists()
-        if self.image_tokens + self.prompt > self.widths.text.positions:
-            raise ConfigError(f"at most {self.widths.text.positions} tokens of picture and prompt",
-                              f"{self.image_tokens} of the picture and {self.prompt} of the prompt", "give smaller views")
+        if self.image_tokens + self.prompt + self.users > self.widths.text.positions:
+            raise ConfigError(f"at most {self.widths.text.positions} tokens of picture, prompt and road users",
+                              f"{self.image_tokens} of the picture and {self.prompt + self.users} behind them", "give smaller views")
         if max(self.grid) > self.widths.tower.positions:
             raise ConfigError(f"at most {self.widths.tower.positions} cells of 32 pixels along each side", f"{max(self.grid)}",
                               "give smaller views")
 
     def _check_lists(self) -> None:
-        if (self.meets or self.stations != 1) and self.roadside != "objects":
-            raise ConfigError("roadside objects with meets and stations: they are about lists", f"roadside {self.roadside}",
-                              "leave 'meets' and 'stations' out")
+        if (self.meets or self.stations != 1 or self.lists != "words") and self.roadside != "objects":
+            raise ConfigError("roadside objects with meets, stations and lists: they are about lists", f"roadside {self.roadside}",
+                              "leave 'meets', 'stations' and 'lists' out")
         if not isinstance(self.stations, int) or not 1 <= self.stations <= MOST_STATIONS:
             raise ConfigError(f"stations: a whole number between 1 and {MOST_STATIONS}", repr(self.stations), "correct 'stations'")
 
@@ -199,7 +202,13 @@ class V2xVlmConfig:
     def prompt(self) -> int:
         """Most tokens of the prompt."""
         words = OBJECT_WORDS + (MEETING_WORDS if self.meets else 0)
-        return self.widths.prompt + (words * OBJECTS * (1 if self.nano else 3) if self.roadside == "objects" else 0)
+        spoken = self.roadside == "objects" and self.lists == "words"
+        return self.widths.prompt + (words * OBJECTS * (1 if self.nano else 3) if spoken else 0)
+
+    @property
+    def users(self) -> int:
+        """Tokens of road users behind the prompt."""
+        return OBJECTS if self.lists == "tokens" else 0
 
     @property
     def answer(self) -> int:

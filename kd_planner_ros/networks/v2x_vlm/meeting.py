@@ -34,6 +34,17 @@ def way_to(target: np.ndarray) -> np.ndarray:
     return np.stack([np.sin(angle) / bend + beyond * math.cos(turn), (1.0 - np.cos(angle)) / bend + beyond * math.sin(turn)], axis=-1)
 
 
+def beside_way(places: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """How far along the car's way the nearest point of it to each of ``places`` [M, 2] is, and how far beside it the place is, to the left
+    positive [M, 2]: metres, ``base_link``."""
+    way = way_to(target)
+    at = ((places[:, None] - way) ** 2).sum(-1).argmin(1)
+    forward = np.gradient(way, axis=0)[at]
+    offset = places - way[at]
+    across = forward[:, 0] * offset[:, 1] - forward[:, 1] * offset[:, 0]
+    return np.stack([at * STEP_M, np.copysign(np.hypot(*offset.T), across)], axis=-1)
+
+
 def meetings(objects: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Where along the car's way each road user is first in it [M, 2]: metres from the car, and seconds from now, if it keeps its speed and
     heading; NaN where that is not between ``FRONT_M`` and ``REACH_M``, within ``WINDOW_S``. How fast the car drives plays no part.

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from kd_planner_ros.networks.v2x_vlm.config import CAPTION_WORDS, WAYPOINTS, V2xVlmConfig
 from kd_planner_ros.networks.v2x_vlm.decode import decode_plan, decode_words
-from kd_planner_ros.networks.v2x_vlm.florence import Florence, blocked
+from kd_planner_ros.networks.v2x_vlm.florence import BLOCKED, Florence, blocked
+from kd_planner_ros.networks.v2x_vlm.users import FEATURES, THERE, UserTokens
 from kd_planner_ros.networks.v2x_vlm.words import END, FIRST_LOCATION, FLORENCE_LOCATION, PAD, START, word_id
 
-INPUTS = ("image", "words", "answer")
+INPUTS = ("image", "words", "answer", "users")
 OUTPUTS = ("points", "chance")
 STEP_M = 1.0
 """The displacement head's output 1 in metres. A larger unit makes one step of the optimiser move the last waypoint by metres."""
@@ -28,12 +29,14 @@ class V2xVlm(nn.Module):
         super().__init__()
         widths = config.widths
         self.florence = Florence(config)
+        self.users = UserTokens(widths.text.width) if config.users else None
         self.steps = nn.Linear(widths.text.width, 2) if config.head == "displacement" else None
         self.location, self.bins = (FIRST_LOCATION if config.nano else FLORENCE_LOCATION), widths.bins
         self.first_m, self.bin_m = (widths.ahead_m, widths.left_m), widths.bin_m
         self.caption, self.free_running, self.views = config.caption, True, config.views
 
-    def forward(self, image: Tensor, words: Tensor, answer: Tensor, features: bool = False) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, words: Tensor, answer: Tensor, users: Tensor | None = None,
+                features: bool = False) -> dict[str, Tensor]:
         """The plan; with a whole ``answer`` also what the network says after each of its tokens.
 
         Args:
@@ -41,6 +44,7 @@ class V2xVlm(nn.Module):
                 says so.
             words: the prompt's ids [B, L], padded.
             answer: ids [B, N] of the answer so far, END first, padded. N = 1: decode.
+            users: features [B, M, F] of road users (``users.user_features``), for a network that reads them as tokens.
 
         Returns:
             ``points`` [B, 9, 2] metres, ``base_link``, 0.5 s apart, and ``chance`` [B, 9], the probability of the chosen tokens (1
@@ -53,7 +57,7 @@ class V2xVlm(nn.Module):
         alone = answer.shape[1] == 1 or (self.free_running and not self.training)
         if alone and self.caption:
             words = self._described(seen, words)
-        read, mask = self.read(seen, words)
+        read, mask = self.read(seen, words, users)
         if answer.shape[1] == 1:
             return self.plan(read, mask)
         found = self.plan(read, mask) if alone else {}
@@ -64,10 +68,13 @@ class V2xVlm(nn.Module):
             found |= {f"stage{number}": one[..., :one.shape[-1] // self.views] for number, one in enumerate(maps, 1)}
         return {**found, "logits": self.florence.logits(hidden), "known": answer != PAD, "seen": seen[:, 1:].mean(1)}
 
-    def read(self, seen: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
-        """(the encoder's output, its mask) for the picture's tokens and the prompt."""
-        mask = blocked(words, seen.shape[1])
-        return self.florence.read(torch.cat([seen, self.florence.words(words)], dim=1), mask), mask
+    def read(self, seen: Tensor, words: Tensor, users: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(the encoder's output, its mask) for the picture's tokens, the prompt, and features [B, M, F] of road users."""
+        mask, tokens = blocked(words, seen.shape[1]), [seen, self.florence.words(words)]
+        if self.users is not None and users is not None:
+            mask = torch.cat([mask, (BLOCKED * (1.0 - users[..., THERE]))[:, None, None]], dim=-1)
+            tokens.append(self.users(users))
+        return self.florence.read(torch.cat(tokens, dim=1), mask), mask
 
     def plan(self, read: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """``points`` and ``chance``."""
@@ -117,4 +124,4 @@ def example_inputs(config: V2xVlmConfig, batch: int = 1) -> dict[str, Tensor]:
     words = torch.full((batch, config.prompt), PAD)
     words[:, 0] = START
     return {"image": torch.zeros(batch, 3, 32 * config.grid[0], 32 * config.grid[1]), "words": words,
-            "answer": torch.full((batch, 1), END)}
+            "answer": torch.full((batch, 1), END), "users": torch.zeros(batch, config.users, FEATURES)}

@@ -15,8 +15,9 @@ from kd_planner_ros.imaging.resize import resize_rgb
 from kd_planner_ros.networks.blocks.inputs import navigation, unfit_picture
 from kd_planner_ros.networks.planner import Processor
 from kd_planner_ros.networks.v2x_vlm.config import TIMES_S, V2xVlmConfig
-from kd_planner_ros.networks.v2x_vlm.prompt import is_heard, prompt_ids, told_of
+from kd_planner_ros.networks.v2x_vlm.prompt import Told, is_heard, prompt_ids, told_of
 from kd_planner_ros.networks.v2x_vlm.refine import refine
+from kd_planner_ros.networks.v2x_vlm.users import user_features
 from kd_planner_ros.networks.v2x_vlm.views import conflict_section, cut, missing_view, picture_tensor
 from kd_planner_ros.networks.v2x_vlm.words import END, PAD, SPECIALS, UNKNOWN, locations_of, tokens_of
 
@@ -88,6 +89,11 @@ class V2xVlmProcessor(Processor[Plan]):
         rows = [self.tokens.encode(one)[:self.config.prompt] for one in prompts]
         return torch.tensor([[*row, *[PAD] * (self.config.prompt - len(row))] for row in rows])
 
+    def users_tensor(self, told: Sequence[Told]) -> Tensor:
+        """The network's ``users`` [B, M, F]; M is 0 where road users are words, or none are told."""
+        config = self.config
+        return torch.from_numpy(np.stack([user_features(one.objects, one.target, config.users, config.meets) for one in told]))
+
     def garbled(self, words: Tensor, share: float, rng: np.random.Generator) -> Tensor:
         """``words`` [B, L] with each that is neither padding nor a place replaced by a random one with the chance ``share``."""
         first = len(SPECIALS) if self.config.nano else UNKNOWN + 1
@@ -108,8 +114,10 @@ class V2xVlmProcessor(Processor[Plan]):
         if config.roadside == "picture":
             seen = [self.roadside(frame.roadside[0] if frame.roadside else None, frame) for frame in frames]
             beside = np.stack([self.nothing if one is None else one for one in seen])
-        words = self.words_tensor([prompt_ids(told_of(frame, config), self.locations) for frame in frames])
-        return {"image": self.picture(front, beside), "words": words, "answer": torch.full((len(frames), 1), END)}
+        told = [told_of(frame, config) for frame in frames]
+        words = self.words_tensor([prompt_ids(one, self.locations) for one in told])
+        return {"image": self.picture(front, beside), "words": words, "answer": torch.full((len(frames), 1), END),
+                "users": self.users_tensor(told)}
 
     def decode(self, outputs: Mapping[str, Tensor], frame: Frame) -> Plan:
         """The refined trajectory; the network's own points are the second candidate, with a score below 0: they are shown and never

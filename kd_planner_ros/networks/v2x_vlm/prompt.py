@@ -58,6 +58,7 @@ class Told:
         free: whether the places of the front view's caption are left free for the network's own words.
         signal: what the signal ahead shows; None: not known.
         meets: whether each of ``objects`` is told with where and when it gets in the car's way.
+        spoken: whether ``objects`` are words of the prompt.
     """
 
     speed_mps: float
@@ -71,6 +72,7 @@ class Told:
     free: bool = False
     signal: int | None = None
     meets: bool = False
+    spoken: bool = True
 
 
 def prompt_ids(told: Told, locations: Locations) -> list[int]:
@@ -83,7 +85,7 @@ def prompt_ids(told: Told, locations: Locations) -> list[int]:
     ids += [word_id("speed"), number_id(told.speed_mps / SPEED_STEP_MPS)]
     ids += [word_id("command"), *ids_of(_COMMANDS.get(told.command, "follow"))]
     ids += [word_id("goal"), *_location(told.target, locations), word_id("signal"), word_id(_SIGNALS.get(told.signal, "unknown"))]
-    return [*ids, *_objects(told, locations), word_id("plan")]
+    return [*ids, *(_objects(told, locations) if told.spoken else []), word_id("plan")]
 
 
 def _objects(told: Told, locations: Locations) -> list[int]:
@@ -177,4 +179,5 @@ def told_of(frame: Frame, config: V2xVlmConfig) -> Told:
     goal, ego = frame.route_goal, frame.ego
     signal = signal_ahead(frame.phases, ego) if frame.phases is not None else None
     return Told(ego.speed_mps, int(goal.command), np.asarray(goal.target_point, float), place_at(station, ego.pose),
-                objects_told(frame, config), view=is_heard(frame, config), free=config.caption, signal=signal, meets=config.meets)
+                objects_told(frame, config), view=is_heard(frame, config), free=config.caption, signal=signal, meets=config.meets,
+                spoken=config.lists == "words")

@@ -23,6 +23,7 @@ from kd_planner_ros.networks.training import LearningTask, Loss, OptimiserDefaul
 from kd_planner_ros.networks.v2x_vlm.answers import (
     PLAN,
     STATION,
+    VEHICLE,
     Asked,
     answers,
     ask,
@@ -31,7 +32,7 @@ from kd_planner_ros.networks.v2x_vlm.answers import (
     plan_ids,
     words_of,
 )
-from kd_planner_ros.networks.v2x_vlm.config import HEADS, MOST_STATIONS, OBJECTS, ROADSIDE
+from kd_planner_ros.networks.v2x_vlm.config import HEADS, LISTS, MOST_STATIONS, OBJECTS, ROADSIDE
 from kd_planner_ros.networks.v2x_vlm.florence import load_florence
 from kd_planner_ros.networks.v2x_vlm.loss import WEIGHTS, Alignment, displacement_loss, errors, token_losses
 from kd_planner_ros.networks.v2x_vlm.model import example_inputs
@@ -49,6 +50,7 @@ STAGES = (Stage("captions", 0.3, losses={"caption": 1.0, "align": 0.1}), Stage("
 and from its own first waypoints. A network of random weights needs that; one that begins as Florence-2 may begin with the second stage."""
 BESIDE = "beside"
 """Array of the station's view."""
+_CAPTION = {VEHICLE: "<CAPTION> veh", STATION: "<CAPTION> infra"}
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,10 @@ class TrainOptions:
     view_width: int = field(default=0, metadata={
         "help": "width of each view in pixels, a multiple of 32; 0: that of the size", "input": True, "low": 0})
     roadside: str = field(default="picture", metadata={
-        "help": "what the network reads of the roadside: the nearest station's picture, object lists as words, or nothing",
+        "help": "what the network reads of the roadside: the nearest station's picture, object lists, or nothing",
         "choices": ROADSIDE})
+    lists: str = field(default="words", metadata={
+        "help": "with roadside objects: each road user becomes words of the prompt, or one token", "choices": LISTS})
     stations: int = field(default=1, metadata={
         "help": "with roadside objects: lists of so many stations are read, the nearest ones", "low": 1, "high": MOST_STATIONS})
     meets: bool = field(default=False, metadata={"help": "with roadside objects: tell of each road user where and when it gets in the way"})
@@ -183,7 +187,7 @@ class V2xVlmTask(WithAuxiliaryHeads, LearningTask):
         return ask(arrays["present"], self._places, self._captions, self.options.v2x_dropout, told)
 
     def inputs(self, rows: np.ndarray, arrays: Mapping[str, Tensor], hidden_speed: np.ndarray) -> dict[str, Tensor]:
-        """``image``, ``words`` and the whole ``answer`` that the decoder reads; a hidden speed is unknown."""
+        """``image``, ``words``, ``users`` and the whole ``answer`` that the decoder reads; a hidden speed is unknown."""
         config, device = self.processor.config, arrays[MAIN].device
         names = ("present", "place", "objects", "veh", "infra", *(("signal",) if config.signal else ()))
         plain = {name: arrays[name].cpu().numpy() for name in names}
@@ -192,25 +196,24 @@ class V2xVlmTask(WithAuxiliaryHeads, LearningTask):
         if config.roadside == "picture":
             nothing = torch.from_numpy(self.processor.nothing).to(device)
             beside = torch.where(torch.from_numpy(asked.view).to(device)[:, None, None, None], arrays[BESIDE], nothing)
-        prompts = [self._prompt(row, {name: array[number] for name, array in plain.items()}, asked, number, bool(hidden_speed[number]))
-                   for number, row in enumerate(rows)]
+        told = [self._told(row, {name: array[number] for name, array in plain.items()}, asked, number, bool(hidden_speed[number]))
+                for number, row in enumerate(rows)]
+        prompts = [prompt_ids(one, self.processor.locations) if task == PLAN else ids_of(_CAPTION[int(task)])
+                   for one, task in zip(told, asked.task, strict=True)]
         right = self._right(asked, rows, plain)
         tokens, widths = self.processor.tokens, config.widths
         read = decoder_inputs(asked, right, config.head, self.options.token_noise, tokens.location, widths.bins)
         return {"image": self.processor.picture(arrays[MAIN], beside), "words": self.processor.words_tensor(prompts).to(device),
-                "answer": read.to(device)}
+                "answer": read.to(device), "users": self.processor.users_tensor(told).to(device)}
 
-    def _prompt(self, row: np.ndarray, own: Mapping[str, np.ndarray], asked: Asked, number: int, hidden: bool) -> list[int]:
-        task, view = int(asked.task[number]), bool(asked.view[number])
-        if task != PLAN:
-            return ids_of("<CAPTION> infra" if task == STATION else "<CAPTION> veh")
-        objects = own["objects"][np.isfinite(own["objects"][:, 0])] if view else own["objects"][:0]
+    def _told(self, row: np.ndarray, own: Mapping[str, np.ndarray], asked: Asked, number: int, hidden: bool) -> Told:
+        view = bool(asked.view[number])
+        objects = own["objects"][np.isfinite(own["objects"][:, 0])] if view and int(asked.task[number]) == PLAN else own["objects"][:0]
         place = own["place"] if view else np.full(3, np.nan)
         veh = words_of(own["veh"]) if self.processor.config.caption else None
-        told = Told(np.nan if hidden else float(row["speed"]), int(row["command"]), np.asarray(row["target"], float), place, objects,
+        return Told(np.nan if hidden else float(row["speed"]), int(row["command"]), np.asarray(row["target"], float), place, objects,
                     veh=veh, view=view, signal=int(own["signal"]) if "signal" in own and asked.phase[number] >= self.options.signal_dropout
-                    else None, meets=self.processor.config.meets)
-        return prompt_ids(told, self.processor.locations)
+                    else None, meets=self.processor.config.meets, spoken=self.processor.config.lists == "words")
 
     def _right(self, asked: Asked, rows: np.ndarray, plain: Mapping[str, np.ndarray]) -> Tensor:
         return answers(asked, (plain["veh"], plain["infra"]), rows["future"].astype(float), self.processor.locations,
@@ -276,7 +279,7 @@ class _Always:
 
 def config_fields(size: str, options: TrainOptions, camera: CameraSpec | None, others: Mapping[str, CameraSpec]) -> dict[str, Any]:
     """Size, views, roadside, head, and the camera that the recordings were made with."""
-    names = ("view_height", "view_width", "roadside", "stations", "meets", "crop", "head", "caption", "signal", "tokenizer")
+    names = ("view_height", "view_width", "roadside", "lists", "stations", "meets", "crop", "head", "caption", "signal", "tokenizer")
     fields: dict[str, Any] = {"size": size, **{name: getattr(options, name) for name in names}}
     camera = others.get("front", camera)
     if camera is not None:
