@@ -99,6 +99,6 @@ def test_the_exported_graph_gives_the_plan_of_torch():
     model, inputs = build_model(CONFIG).eval(), example_inputs(CONFIG)
     engine = OpenVinoEngine(model, find_network("v2x_vlm"), inputs)
     told = dict(inputs, users=torch.from_numpy(user_features(np.repeat(one(15.0, 1.0), 2, 0), AHEAD, OBJECTS, meets=True))[None])
-    for given in (inputs, told):
+    for read in (inputs, told):
         with torch.no_grad():
-            assert torch.allclose(engine.run(given)["points"], model(**given)["points"], atol=engine.tolerance)
+            assert torch.allclose(engine.run(read)["points"], model(**read)["points"], atol=engine.tolerance)
