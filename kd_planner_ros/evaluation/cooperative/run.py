@@ -33,10 +33,12 @@ NAMES = tuple(f"{horizon:g}" for horizon in HORIZONS_S)
 
 @dataclass
 class _Found:
-    """What was found of every plan: distances in metres, collisions (1, 0, NaN where they do not count) [3] each, times in ms, and
-    whether the roadside alone knew of somebody who was about to get in the way (None: not known)."""
+    """What was found of every plan: distances in metres, also of the network's points before they were refined (NaN where they are not
+    known), collisions (1, 0, NaN where they do not count) [3] each, times in ms, and whether the roadside alone knew of somebody who was
+    about to get in the way (None: not known)."""
 
     distances: list[np.ndarray] = field(default_factory=list)
+    unrefined: list[np.ndarray] = field(default_factory=list)
     boxes: list[np.ndarray] = field(default_factory=list)
     grid: list[np.ndarray] = field(default_factory=list)
     hidden: list[bool | None] = field(default_factory=list)
@@ -44,12 +46,15 @@ class _Found:
     modes: Counter[str] = field(default_factory=Counter)
     incomplete: int = 0
 
-    def judge(self, plan: Trajectory, truth: Recorded, row: int, hidden: bool | None = None) -> None:
-        """Add what ``plan``, made at ``row`` of ``truth``, is worth."""
+    def judge(self, plan: Trajectory, truth: Recorded, row: int, hidden: bool | None = None, raw: Trajectory | None = None) -> None:
+        """Add what ``plan``, made at ``row`` of ``truth``, is worth; ``raw``: before it was refined."""
         pose = truth.poses[row]
         wanted = planned_poses(plan, pose, HORIZONS_S)
         stamps = int(plan.stamp_ns) + np.round(np.array(HORIZONS_S) * 1e9).astype(np.int64)
-        self.distances.append(np.linalg.norm(wanted[:, :2] - positions_at(truth, stamps), axis=1))
+        driven = positions_at(truth, stamps)
+        self.distances.append(np.linalg.norm(wanted[:, :2] - driven, axis=1))
+        before = wanted if raw is None else planned_poses(raw, pose, HORIZONS_S)
+        self.unrefined.append(np.linalg.norm(before[:, :2] - driven, axis=1) if raw is not None else np.full(len(HORIZONS_S), np.nan))
         here = Pose(float(pose[0]), float(pose[1]), yaw=float(pose[2]))
         touches = np.array([_touches(one, int(stamp), truth, here) for one, stamp in zip(wanted, stamps, strict=True)])
         self.boxes.append(touches[:, 0])
@@ -65,7 +70,7 @@ def run(config: CooperativeConfig, progress: bool = True) -> dict[str, Any]:
         ``collision_percent`` (boxes with headings) and ``grid_collision_percent`` (UniV2X's) with ``..._mean_percent``: shares of the
         plans at whose time the road users are known and at which the recorded drive itself touches none; ``hidden``: the same over those
         ``plans`` at which the roadside alone knew of somebody in the way (``hidden.py``), where ``config.hidden`` asks for it (``plans``
-        None: nothing says at which they are);
+        None: nothing says at which they are); ``unrefined``: errors of the network's own points, where the planner keeps them;
         ``held_velocity``: all of these of keeping speed and heading instead of each plan; ``blank`` and ``without``: of the planner
         with both pictures blanked, and without roadside data, as far as ``config.beside`` asks for them, else None.
         ``bytes_per_s`` raw and sent; ``latency_ms``: median of one plan, from pixels to waypoints, words and decoding included;
@@ -153,9 +158,16 @@ def _measure(recording: Recording, planner: Planner, given: Callable[[Frame], Fr
             found.incomplete += 1
             continue
         known = hidden.at(int(plan.stamp_ns))
-        found.judge(plan.trajectory, truth, row, known)
+        found.judge(plan.trajectory, truth, row, known, _unrefined(plan))
         still.judge(held(plan.stamp_ns, speed_mps), truth, row, known)
     found.incomplete += recording.incomplete - lost
+
+
+def _unrefined(plan: Plan) -> Trajectory | None:
+    """The network's own points of a plan that was refined (its notes say how many points were replaced): the last candidate."""
+    if plan.candidates is None or "replaced" not in plan.notes:
+        return None
+    return replace(plan.trajectory, points=plan.candidates[-1])
 
 
 def held(stamp_ns: int, speed_mps: float) -> Trajectory:
@@ -188,7 +200,9 @@ def _worth(found: _Found) -> dict[str, Any]:
     """Errors and collisions, with the number of plans behind each, over all plans and over the ``hidden`` ones."""
     chosen = np.array([one is True for one in found.hidden], bool)
     known = any(one is not None for one in found.hidden)
-    return {**_means_of(found, slice(None)), "hidden": {"plans": int(chosen.sum()) if known else None, **_means_of(found, chosen)}}
+    raw = _means(np.array(found.unrefined).reshape(-1, len(HORIZONS_S)))
+    return {**_means_of(found, slice(None)), "unrefined": {"l2_m": raw, "l2_mean_m": _mean(raw)},
+            "hidden": {"plans": int(chosen.sum()) if known else None, **_means_of(found, chosen)}}
 
 
 def _means_of(found: _Found, rows: np.ndarray | slice) -> dict[str, Any]:

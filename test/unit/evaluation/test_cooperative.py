@@ -15,7 +15,7 @@ from kd_planner_ros.cli import main as cli
 from kd_planner_ros.core.drive import Drive
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import ConfigError
-from kd_planner_ros.core.records import Trajectory
+from kd_planner_ros.core.records import Plan, Trajectory
 from kd_planner_ros.core.scene import ACTOR_DTYPE, ActorKind
 from kd_planner_ros.core.sensors import CameraSpec, Station
 from kd_planner_ros.core.timeline import POSE_COLUMNS, Series, Timeline
@@ -26,9 +26,9 @@ from kd_planner_ros.evaluation.cooperative.collisions import boxes_touch, grid_t
 from kd_planner_ros.evaluation.cooperative.conditions import Radio, blanking, garble
 from kd_planner_ros.evaluation.cooperative.config import BESIDE, CooperativeConfig
 from kd_planner_ros.evaluation.cooperative.hidden import hidden_users, way_ahead
-from kd_planner_ros.evaluation.cooperative.run import NAMES, _Found, held, run
+from kd_planner_ros.evaluation.cooperative.run import NAMES, _Found, _unrefined, _worth, held, run
 from kd_planner_ros.evaluation.metrics import Recorded
-from kd_planner_ros.networks.v2x_vlm.config import V2xVlmConfig
+from kd_planner_ros.networks.v2x_vlm.config import TIMES_S, V2xVlmConfig
 from kd_planner_ros.networks.v2x_vlm.processor import build_processor
 from kd_planner_ros.networks.v2x_vlm.words import FIRST_LOCATION, PAD
 
@@ -96,6 +96,19 @@ def test_words_are_replaced_in_their_share_and_places_stay():
     assert 0.42 < share < 0.5 and (found[:, ~plain] == words[0, ~plain]).all() and (found < FIRST_LOCATION)[:, plain].all()
     assert (processor.garbled(words, 0.0, rng) == words).all()
     assert not garble(type("Deaf", (), {"name": "deaf"})(), 0.1, 0)
+
+
+def test_what_refinement_changes_is_measured_beside_the_plan():
+    recorded, times = truth(np.zeros((0, 5))), TIMES_S
+    own = np.stack([2.0 * times, np.full(9, 0.5)], axis=1)
+    refined = Trajectory(0, np.stack([2.0 * times, np.zeros(9)], axis=1), times)
+    plan = Plan(0, refined, None, candidates=np.stack([refined.points, own]), scores=np.array([1.0, -1.0]), notes={"replaced": 1.0})
+    found = _Found()
+    found.judge(refined, recorded, 0, raw=_unrefined(plan))
+    found.judge(refined, recorded, 0, raw=_unrefined(replace(plan, notes={})))
+    worth = _worth(found)
+    assert worth["l2_m"]["4.5"] == pytest.approx(0.0, abs=1e-6)
+    assert worth["unrefined"]["l2_m"]["4.5"] == pytest.approx(0.5) == worth["unrefined"]["l2_mean_m"], "of the one plan that says so"
 
 
 # --- collisions ----------------------------------------------------------------------------------------------------------
