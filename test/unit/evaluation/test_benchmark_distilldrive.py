@@ -43,13 +43,9 @@ def test_each_row_is_trained_with_three_seeds_and_drives_with_its_own():
                 method = config.options("instance_imitation")
                 assert (method.trajectory_weight > 0.0, method.distribution_weight > 0.0) == (label == "explicit",) * 2
             assert (own.generative, own.reinforcement != "off", own.rule_scores) == (generative, reinforced, ruled)
-            assert own.frozen_perception and Path(str(config.warm_start)).name == "distilldrive_lights"
+            assert own.frozen_perception and Path(str(config.warm_start)).name == "distilldrive_nano"
             (stage,) = stages_of(config)
             assert not any(stage.covers(name) for name in FROZEN)
-    assert RECIPE["distilldrive_lights"].warm_start == "distilldrive_perception"
-    (stage,) = stages_of(config_of(RECIPE["distilldrive_perception"]))
-    assert {name for name in FROZEN if not stage.covers(name)} == {"backbone"}, "the unified encoder's, which stays as it is"
-    assert RECIPE["distilldrive_perception"].warm_start == "unified_nano"
 
 
 def test_the_stages_name_modules_that_there_are():
@@ -62,10 +58,10 @@ def test_the_stages_name_modules_that_there_are():
 def test_a_model_that_others_need_is_trained_and_is_no_row(tmp_path):
     run = begin(BenchmarkConfig("default-town", benchmark="distilldrive", models_dir=tmp_path))
     beside = {"constant_velocity", "tcp64_7m6", "tcp64_13m9_plankd_long", "ego_status_distilldrive", "distilldrive_history"}
-    assert {"distilldrive_perception", "distilldrive_teacher"}.isdisjoint(run.wanted) and beside <= set(run.wanted)
+    assert "distilldrive_teacher" not in run.wanted and beside <= set(run.wanted)
     assert len(run.wanted) == len(beside) + 3 * len(GRID)
     names = [model.name for model in missing(run.wanted, run.recipe, paths(tmp_path), store=run.store)]
-    assert names == list(RECIPE), "teacher and perception stand before the planners"
+    assert names == list(RECIPE), "teachers stand before the planners"
     assert (list(run.seeds("full_2")), list(run.seeds("constant_velocity"))) == ([2], [0, 1, 2])
 
 
@@ -78,17 +74,15 @@ def test_a_shipped_model_stands_beside_those_of_another_folder(tmp_path):
     assert begin(BenchmarkConfig("default-town", benchmark="distilldrive", models_dir=tmp_path)).store.get("base_0") is None
 
 
-@pytest.mark.parametrize(("name", "epochs"), [("distilldrive_perception", 1.5), ("distilldrive_teacher", 2.0)])
-def test_a_model_trained_by_its_own_recipe_is_taken(name, epochs):
-    options = recipes.read_recipe(config_folder() / "recipes" / f"{name}.yaml") | {"epochs": epochs}
+def test_a_teacher_trained_by_its_own_recipe_is_taken():
+    name = "distilldrive_teacher"
+    options = recipes.read_recipe(config_folder() / "recipes" / f"{name}.yaml") | {"epochs": 2.0}
     alone, ours = recipes.train_config(options, name=name, bags=(Path("bags"),)), config_of(RECIPE[name])
     assert recipes.differences(plain(alone.recipe | alone.length), plain(ours.recipe | ours.length)) == []
 
 
 def test_the_lengths_fit_the_shared_recordings():
-    """docs/notes/shared_recordings.md: 44,458 frames, 27,481 without the hidden hazards."""
-    perception = config_of(RECIPE["distilldrive_perception"])
-    assert 44_458 * perception.epochs <= 100_000
+    """docs/notes/shared_recordings.md: 27,481 frames without the hidden hazards."""
     assert {27_481 * config_of(model).epochs for model in RECIPE.values() if model.label in GRID} == {27_481.0}
 
 
