@@ -140,6 +140,9 @@ def walkers(station: Station, at_ns: int) -> np.ndarray:
 
 
 def jpegs(count: int = 8) -> tuple[bytes, ...]:
-    """Pictures with about as much in them as a street: blocks of a few pixels."""
-    blocks = (np.random.default_rng(seed).integers(0, 255, (HEIGHT // 8, WIDTH // 8, 3), np.uint8) for seed in range(count))
-    return tuple(compress(one.repeat(8, 0).repeat(8, 1), quality=QUALITY).tobytes() for one in blocks)
+    """Pictures with about as much in them as a street: blocks of a few pixels, of which a tenth changes from one to the next."""
+    drawn = np.random.default_rng(0)
+    world = drawn.integers(0, 255, (HEIGHT // 8, WIDTH // 8, 3), np.uint8)
+    changed = ((drawn.random((*world.shape[:2], 1)) < 0.1, drawn.integers(0, 255, world.shape, np.uint8)) for _ in range(count))
+    seen = (np.where(where, new, world).repeat(8, 0).repeat(8, 1) for where, new in changed)
+    return tuple(compress(one, quality=QUALITY).tobytes() for one in seen)

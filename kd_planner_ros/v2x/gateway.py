@@ -157,7 +157,8 @@ class Gateway:
         peer, around = self._gate.peers[message.station], self._gate.around
         if message.kind == PICTURE:
             camera, oldest_ns = peer.cameras[message.camera], message.stamp_ns - round(self._settings.track_s * NS)
-            return peer.pictures[message.camera].read(message.payload, something_moves(camera, peer.tracks.since(oldest_ns), around.ego))
+            moves = something_moves(camera, peer.tracks.since(oldest_ns), around.ego)
+            return peer.pictures[message.camera].read(message.payload, message.stamp_ns, moves)
         rows = read_rows(message.payload, message.kind)
         if message.kind == PHASES:
             if not phases_are_sane(rows):

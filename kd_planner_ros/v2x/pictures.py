@@ -1,4 +1,5 @@
-"""Whether a roadside picture can be what its camera sees: size, exposure, edges, and that it changes while something moves."""
+"""Whether a roadside picture can be what its camera sees: size, exposure, edges, its place, and that it
+changes while something moves."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from kd_planner_ros.core.sensors import CameraSpec
 from kd_planner_ros.geometry.frames import wrap_angle
 from kd_planner_ros.imaging.exposure import LEAST_PX, exposed, small_grey
 from kd_planner_ros.v2x import reasons
+from kd_planner_ros.v2x.mounting import Mounting
 from kd_planner_ros.v2x.payloads import Refused, jpeg_size, read_picture
 from kd_planner_ros.v2x.settings import GatewaySettings
 
@@ -74,9 +76,10 @@ class PictureCheck:
     def __init__(self, camera: CameraSpec, settings: GatewaySettings):
         self._camera, self._settings = camera, settings
         self._small: np.ndarray | None = None
+        self._mounting = Mounting(settings)
 
-    def read(self, payload: bytes, moves: bool) -> np.ndarray:
-        """RGB uint8 [H, W, 3]. ``moves``: whether something moves in what the camera sees.
+    def read(self, payload: bytes, stamp_ns: int, moves: bool) -> np.ndarray:
+        """RGB uint8 [H, W, 3] of the picture of ``stamp_ns``. ``moves``: whether something moves in what the camera sees.
 
         Raises:
             Refused: it is not what this camera can see now.
@@ -92,4 +95,6 @@ class PictureCheck:
             raise Refused(reasons.BLURRED)
         if moves and before is not None and int(cv2.absdiff(before, small).max()) <= CHANGE:
             raise Refused(reasons.FROZEN)
+        if self._mounting.moved(grey, stamp_ns):
+            raise Refused(reasons.MOVED_CAMERA)
         return image

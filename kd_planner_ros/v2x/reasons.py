@@ -23,6 +23,7 @@ PICTURE_SIZE = "picture_size"
 EXPOSURE = "exposure"
 BLURRED = "blurred"
 FROZEN = "frozen"
+MOVED_CAMERA = "moved_camera"
 OBJECT_BROKEN = "object_broken"
 OBJECT_TWICE = "object_twice"
 OBJECT_SIZE = "object_size"
@@ -58,6 +59,7 @@ TEXTS = {
     EXPOSURE: "black, white or without contrast",
     BLURRED: "without any edge",
     FROZEN: "the same picture as before while something moves in it",
+    MOVED_CAMERA: "not the place that the camera looked at when it was first heard: check its mounting, then start the gateway anew",
     OBJECT_BROKEN: "an object with a number that is not finite, or of an unknown kind",
     OBJECT_TWICE: "an id that the list holds already",
     OBJECT_SIZE: "a size that no object of its kind has",

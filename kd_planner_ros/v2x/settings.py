@@ -31,6 +31,8 @@ class GatewaySettings:
         sigma_m, sigma_mps: standard deviation of a reported place and speed.
         fleeting_s, fleeting_m, fleeting_most, fleeting_memory_s: of a station that listed so many road users for less than the first, last
             within the second of the car, in the last of these times, a road user counts only once it was listed for the first.
+        moved_alike, moved_pictures: a camera has moved once the edges of so many of its pictures in a row correlate less than this with
+            those of its first one.
         track_s: a track without an accepted place for so long is forgotten.
         same_m: objects of two stations nearer than this to each other are one.
         car: the car's own box; the station sees the car, too, and the car is no object.
@@ -65,6 +67,8 @@ class GatewaySettings:
     fleeting_m: float = 25.0
     fleeting_most: int = 3
     fleeting_memory_s: float = 10.0
+    moved_alike: float = 0.65
+    moved_pictures: int = 5
     track_s: float = 1.0
     same_m: float = 2.0
     car: Car = Car()

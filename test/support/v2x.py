@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from kd_planner_ros.core.ego import EgoState, Pose
@@ -38,9 +39,13 @@ def actor(number=1, x=20.0, y=5.0, vx=0.0, vy=0.0, kind=ActorKind.PEDESTRIAN, **
     return row
 
 
-def picture(seed=0, width=WIDTH, height=HEIGHT):
-    """A JPEG with edges."""
-    return compress(np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8), quality=90).tobytes()
+def picture(seed=0, width=WIDTH, height=HEIGHT, turned=0.0):
+    """A JPEG of squares that stay, of which a few have other colours in each ``seed``: what a camera sees that stays where it is,
+    or that was turned by the share ``turned`` of its width."""
+    world, drawn = np.random.default_rng(0).integers(0, 255, (9, 16, 3), np.uint8), np.random.default_rng(seed)
+    world[drawn.integers(0, 9, 8), drawn.integers(0, 16, 8)] = drawn.integers(0, 255, (8, 3), np.uint8)
+    seen = cv2.resize(world, (width, height), interpolation=cv2.INTER_NEAREST)
+    return compress(np.roll(seen, round(width * turned), 1), quality=90).tobytes()
 
 
 class Radio:

@@ -95,6 +95,11 @@ def frozen(radio):
     radio.send(0.5, jpeg=picture(3))
 
 
+def turned(radio):
+    for number in range(12):
+        radio.send(number / 2, jpeg=picture(number, turned=0.22 if number else 0.0))
+
+
 def in_a_row(*lists):
     def send(radio):
         for number, rows in enumerate(lists):
@@ -155,6 +160,7 @@ CRAFTED = {
     "a picture of another camera's shape": (reasons.PICTURE_SIZE, lambda radio: radio.send(jpeg=picture(0, 72, 72))),
     "a picture too wide": (reasons.PICTURE_SIZE, lambda radio: radio.send(jpeg=picture(0, 1280, 720))),
     "frozen": (reasons.FROZEN, frozen),
+    "a camera that was turned": (reasons.MOVED_CAMERA, turned),
     "a camera that looks away": (reasons.FACING_AWAY, lambda radio: (radio.gateway.locate(ego(x=-80.0)), radio.send(jpeg=picture()))),
     "flood": (reasons.FLOOD, flood),
     "flood of forged messages": (reasons.FLOOD, flood_of_forged_ones),
