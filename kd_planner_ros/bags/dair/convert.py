@@ -18,6 +18,7 @@ from kd_planner_ros.bags.contents import SPLIT
 from kd_planner_ros.bags.dair.layout import DairV2x, Pair, Shot, read_labels
 from kd_planner_ros.bags.dair.scene import actors, camera_pose, camera_spec, pose_of, rectify
 from kd_planner_ros.bags.dair.splits import Split, find_split
+from kd_planner_ros.bags.dair.tracks import add_velocities
 from kd_planner_ros.bags.ego_states import ego_states, way_driven
 from kd_planner_ros.bags.labelled import read_rgb
 from kd_planner_ros.bags.writer import BagWriter
@@ -191,22 +192,35 @@ def _write(data: DairV2x, stretch: Sequence[Instant], path: Path, part: str, rep
     with BagWriter(path, rig, facts, compact=True) as bag:
         bag.write_route(way_driven(path.name, town, states), states[0].stamp_ns)
         bag.write_stations((station,), states[0].stamp_ns)
-        done: set[str] = set()
-        for instant, ego in zip(stretch, states, strict=True):
-            _write_instant(data, bag, instant, ego, front, station, done, report)
+        everyone, listed = _lists(data, stretch, report)
+        for instant, ego, present in zip(stretch, states, everyone, strict=True):
+            view = None
+            if instant.station.frame in listed:  # a station's picture that several pairs share is sent once
+                view = _view(data, instant, station, listed.pop(instant.station.frame))
+            _write_instant(data, bag, instant, ego, front, present, view)
+            report.pictures += 1
 
 
-def _write_instant(data: DairV2x, bag: BagWriter, instant: Instant, ego: EgoState, front: CameraSpec, station: Station, done: set[str],
-                   report: Report) -> None:
+def _lists(data: DairV2x, stretch: Sequence[Instant], report: Report) -> tuple[list[np.ndarray], dict[str, np.ndarray | None]]:
+    """The road users at each instant, and those that each picture of the station lists, by its frame; velocities follow from tracks."""
+    everyone = [_everyone(data, instant, report) for instant in stretch]
+    shots = {one.station.frame: one for one in reversed(stretch)}
+    listed = {frame: _reported(data, one, report) for frame, one in shots.items()}
+    sent = sorted((shots[frame].station.stamp_ns, frame) for frame, rows in listed.items() if rows is not None)
+    for lists, stamps in ((everyone, [one.stamp_ns for one in stretch]),
+                          ([rows for _, frame in sent if (rows := listed[frame]) is not None], [stamp for stamp, _ in sent])):
+        report.left_out["velocities of road users without a track, kept as 0"] += add_velocities(lists, stamps)
+    return everyone, listed
+
+
+def _write_instant(data: DairV2x, bag: BagWriter, instant: Instant, ego: EgoState, front: CameraSpec, everyone: np.ndarray,
+                   view: RoadsideView | None) -> None:
     vehicle = instant.pair.vehicle
     bag.write_ego(ego)
-    everyone = _everyone(data, instant, report)
     bag.write_scene(SceneState(ego.stamp_ns, ego, everyone, np.zeros(0, SIGNAL_DTYPE)))
     rgb = rectify(read_rgb(vehicle.image), *data.intrinsics(vehicle), front)
     told: list[Caption | None] = []
-    if instant.station.frame not in done:
-        done.add(instant.station.frame)
-        view = _view(data, instant, station, report)
+    if view is not None:
         bag.write_roadside(view, ego.stamp_ns)  # a pair: it is there when the vehicle takes its picture, and not before
         told.append(caption_of_boxes(view))
     bag.write_camera("front", CameraImage(ego.stamp_ns, rgb), ())
@@ -214,7 +228,6 @@ def _write_instant(data: DairV2x, bag: BagWriter, instant: Instant, ego: EgoStat
     own = caption_of_boxes(RoadsideView("", seen, rgb, everyone, ego.stamp_ns, 0.0))
     told.append(None if own is None else replace(own, view="front"))
     bag.write_captions([one for one in told if one is not None], ego.stamp_ns)
-    report.pictures += 1
 
 
 def _everyone(data: DairV2x, instant: Instant, report: Report) -> np.ndarray:
@@ -231,18 +244,22 @@ def _first_id(shot: Shot) -> int:
     return 1000 * int(shot.frame) if shot.frame.isdigit() else 0
 
 
-def _view(data: DairV2x, instant: Instant, station: Station, report: Report) -> RoadsideView:
-    """What the station sent, its road users moved by the pair's own correction."""
+def _reported(data: DairV2x, instant: Instant, report: Report) -> np.ndarray | None:
+    """The road users that the station lists, moved by the pair's own correction; None: there are no labels."""
     shot = instant.station
     path = data.folder / shot.side / "label" / "virtuallidar" / f"{shot.frame}.json"
-    rows = None
-    if path.is_file():
-        rows = actors(read_labels(path), data.lidar_to_world(shot), _first_id(shot), report.left_out)
-        offset = instant.pair.offset if not data.sequential else instant.lidar[:2, :2] @ instant.pair.offset
-        rows["x"], rows["y"] = rows["x"] + offset[0], rows["y"] + offset[1]
-    else:
+    if not path.is_file():
         report.left_out["station's pictures without labels, kept without road users"] += 1
-    camera = station.cameras[0]
+        return None
+    rows = actors(read_labels(path), data.lidar_to_world(shot), _first_id(shot), report.left_out)
+    offset = instant.pair.offset if not data.sequential else instant.lidar[:2, :2] @ instant.pair.offset
+    rows["x"], rows["y"] = rows["x"] + offset[0], rows["y"] + offset[1]
+    return rows
+
+
+def _view(data: DairV2x, instant: Instant, station: Station, rows: np.ndarray | None) -> RoadsideView:
+    """What the station sent."""
+    shot, camera = instant.station, station.cameras[0]
     rgb = rectify(read_rgb(shot.image), *data.intrinsics(shot), camera)
     return RoadsideView(station.id, camera, rgb, rows, shot.stamp_ns, 0.0, station.pose)
 

@@ -78,7 +78,9 @@ def test_station_s_boxes_fall_where_the_vehicle_s_camera_sees_them(published):
 def test_recordings_hold_the_drives(recordings):
     out, report = recordings
     assert report.recordings == ["dair_0000_0", "dair_0001_0", "dair_0002_0", "dair_0003_0", "dair_0004_0", "dair_0004_1", "dair_0005_0"]
+    without = report.left_out.pop("velocities of road users without a track, kept as 0", 0)
     assert report.left_out == {"pairs without a whole calibration": 1} and report.pictures == 329
+    assert without > 0, "in neither layout do the stations' lists name tracks"
     with open_bag(out / "dair_0000_0") as recording:
         samples = list(recording.samples(("front",), wants=WANTS))
         told, stations = captions_of(recording), recording.stations
@@ -147,11 +149,30 @@ def split_of(folder, sequential=False, **changes):
     return path
 
 
+def test_tracks_give_road_users_their_velocities(tmp_path):
+    """The car of sequence 0 comes at 5 m/s against the drive's direction."""
+    write_example(tmp_path / "set", sequential=True)
+    for index, pair in enumerate(DairV2x(tmp_path / "set").pairs[:60]):
+        labels = read_labels(pair.label)
+        for one in labels:
+            one["3d_location"]["x"] -= 0.5 * index * (one["track_id"] == 2)
+        pair.label.write_text(json.dumps(labels))
+    split = split_of(tmp_path / "split", sequential=True, train=[f"{number:06d}" for number in range(60)])
+    convert(tmp_path / "set", tmp_path / "out", progress=False, split_file=split, parts=("train",))
+    with open_bag(tmp_path / "out" / "train" / "dair_0000_0") as recording:
+        truths = [one.truth.actors for one in recording.samples(("front",), wants=WANTS)]
+    car = np.concatenate([rows[rows["id"] == 2] for rows in truths])
+    wanted = -5.0 * np.array([math.cos(TURN), math.sin(TURN)])
+    np.testing.assert_allclose(np.stack([car["vx"], car["vy"]], -1), np.tile(wanted, (60, 1)), atol=0.01)
+    assert all(not np.hypot(rows["vx"], rows["vy"])[rows["id"] != 2].any() for rows in truths)
+
+
 @ONE_LAYOUT
 def test_the_published_split_decides_what_is_written_where(published, tmp_path):
     out, told = tmp_path / "out", convert(published, tmp_path / "out", progress=False, split_file=split_of(tmp_path / "split"))
     assert told.recordings == ["train/dair_0000_0", "train/dair_0001_0", "train/dair_0002_0", "val/dair_0002_1", "val/dair_0003_0",
                                "test/dair_0004_0", "test/dair_0004_1"]
+    del told.left_out["velocities of road users without a track, kept as 0"]
     assert told.left_out == {"pairs in no part of the split": 30, "pairs without a whole calibration": 1}
     frames = {}
     for name in told.recordings:
