@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,19 +18,26 @@ from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.route import Route
 from kd_planner_ros.core.sensors import CameraSpec, Station
+from kd_planner_ros.geometry.attitude import mounted
+from kd_planner_ros.wire.codec.base import MAP_FRAME
 from kd_planner_ros.wire.codec.pictures import camera_of
+from kd_planner_ros.wire.frame_tree import FrameTree
 from kd_planner_ros.wire.topics import WORLD_INFO
 
 SPLIT, TRAIN_PART = "split", "train"
 """Note of a recording that was made from a data set with a published split: its part; and the part to train on."""
+
+BASE_FRAME = "base_link"
+MOST_TRANSFORMS = 200
+"""Messages of a topic that are asked for frames of sensors: CARLA's bridge sends them again and again."""
 
 
 class Contents(Catalogue):
     """A recording's topics (``Catalogue``), and what is in those whose messages are few."""
 
     def camera_spec(self, camera: str) -> CameraSpec | None:
-        """The size and field of view of one camera, from its camera_info, and its pose in ``base_link`` where our recorder noted
-        it (else zero). None without a camera_info.
+        """The size and field of view of one camera, from its camera_info, and its pose in ``base_link`` where the recording tells
+        it (``camera_place``; else zero). None without a camera_info.
 
         Raises:
             BagError: a calibration that cannot be; the topic is named.
@@ -38,11 +46,45 @@ class Contents(Catalogue):
         if message is None:
             return None
         spec = decoded(lambda one: camera_of(one, camera), message, self.topics.of("camera_info", camera))
-        return replace(spec, pose=self.noted_pose(camera) or spec.pose)
+        place = self.camera_place(camera)
+        return spec if place is None else replace(spec, pose=place[0])
 
     def camera_info(self, camera: str) -> Any:
         """The first camera_info (sensor_msgs/CameraInfo) of one camera; None without one."""
         return next((message for _, _, message in self._sound([self.topics.of("camera_info", camera)])), None)
+
+    def camera_place(self, camera: str, moving: bool = False) -> tuple[Pose, str] | None:
+        """(pose in ``base_link``, who tells it) of one camera: ``/tf_static``, else the note of our recorder; with ``moving`` else ``/tf``
+        below the vehicle. None where nobody tells."""
+        tellers = (("tf_static", lambda: self._told_pose(camera, self._static_frames)), ("the recorder", lambda: self.noted_pose(camera)),
+                   ("tf", lambda: self._told_pose(camera, self._all_frames) if moving else None))
+        found = ((tell(), name) for name, tell in tellers)
+        return next(((pose, name) for pose, name in found if pose is not None), None)
+
+    def _told_pose(self, camera: str, tree: FrameTree) -> Pose | None:
+        name, info = self.topics.recorded(camera), self.camera_info(camera) if tree.known else None
+        frames = [*([info.header.frame_id.lstrip("/")] if info is not None else []), self.topics.frame(name), name]
+        found = (tree.find(frame, vehicle) for frame in frames if frame for vehicle in (self.topics.frame(), BASE_FRAME))
+        pose = next((one for one in found if one is not None), None)
+        return mounted(pose) if pose is not None and np.isfinite(astuple(pose)).all() else None
+
+    @cached_property
+    def _static_frames(self) -> FrameTree:
+        return self._frames("tf_static")
+
+    @cached_property
+    def _all_frames(self) -> FrameTree:
+        return self._frames("tf_static", "tf")
+
+    def _frames(self, *channels: str) -> FrameTree:
+        tree = FrameTree()
+        try:
+            for channel in channels:
+                for _, mounts in islice(self.records(channel), MOST_TRANSFORMS):
+                    tree.add(one for one in mounts if one.parent.lstrip("/") != MAP_FRAME)
+        except BagError as error:
+            self.notes.append(f"frames of sensors are not read: {error}")
+        return tree
 
     def noted_pose(self, camera: str) -> Pose | None:
         """The pose of one camera in ``base_link`` where our recorder noted it."""

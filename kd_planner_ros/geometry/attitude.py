@@ -37,11 +37,22 @@ def pose_from(position: tuple[float, float, float], quaternion: tuple[float, flo
 
 def optical(camera: Pose) -> Pose:
     """The optical frame (x right, y down, z ahead) of a camera that is mounted at ``camera`` (x ahead, y left, z up)."""
-    ax, ay, az, aw = quaternion_of(camera)
-    bx, by, bz, bw = quaternion_of(_OPTICAL)
-    turned = (aw * bx + ax * bw + ay * bz - az * by, aw * by - ax * bz + ay * bw + az * bx,
-              aw * bz + ax * by - ay * bx + az * bw, aw * bw - ax * bx - ay * by - az * bz)
-    return pose_from((camera.x, camera.y, camera.z), turned)
+    return _turned(camera, quaternion_of(_OPTICAL))
+
+
+def mounted(frame: Pose) -> Pose:
+    """The mounting (x ahead, y left, z up) of the camera whose optical frame is ``frame``; the inverse of ``optical``."""
+    x, y, z, w = quaternion_of(_OPTICAL)
+    return _turned(frame, (-x, -y, -z, w))
+
+
+def _turned(pose: Pose, by: tuple[float, float, float, float]) -> Pose:
+    """``pose`` turned about its own axes by the quaternion ``by``."""
+    ax, ay, az, aw = quaternion_of(pose)
+    bx, by_, bz, bw = by
+    turned = (aw * bx + ax * bw + ay * bz - az * by_, aw * by_ - ax * bz + ay * bw + az * bx,
+              aw * bz + ax * by_ - ay * bx + az * bw, aw * bw - ax * bx - ay * by_ - az * bz)
+    return pose_from((pose.x, pose.y, pose.z), turned)
 
 
 def to_bridge_twist(velocity_base: np.ndarray, pose: Pose) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kd_planner_ros.core.ego import Command
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.geometry.frames import rotation_2d, wrap_angle
 from kd_planner_ros.networks.distilldrive.boxes import STILL
@@ -116,8 +117,9 @@ def with_ego(past: Mapping[str, Tensor], speeds: np.ndarray, targets: np.ndarray
 
 
 def targets_of(frames: Sequence[Frame]) -> np.ndarray:
-    """The route's next point [B, 2] of each frame in ``base_link``, NaN without one."""
-    return np.array([[np.nan, np.nan] if frame.goal is None else np.asarray(frame.goal.target_point)[:2] for frame in frames], float)
+    """The route's next point [B, 2] of each frame in ``base_link``, NaN without one: a recording without a route gives VOID."""
+    return np.array([[np.nan, np.nan] if frame.goal is None or frame.goal.command == Command.VOID
+                     else np.asarray(frame.goal.target_point)[:2] for frame in frames], float)
 
 
 class Slots:

@@ -75,6 +75,8 @@ class GraphConfig:
     a second planner; "" starts none. The planner lies in ``models_dir``, the others in ``perceiver_dir`` and ``fallback_dir``.
     ``perceiver_sensors``: the perceiver's sensors that are mounted under another name than the model's, with that name. ``asked`` holds the
     launch arguments, for the places of nodes that need more (``ros/specs``). ``car``: the box of the car that a recording is of.
+    ``route_wait_s``: how long a planner that can do without a route waits for one.
+    ``camera_mounts``: where its cameras are (``ros/mounts.py``).
 
     What is empty or None is left to the parameter files. ``params_file`` is the user's own. ``world_defaults`` and
     ``world_parameters`` go to the built-in world alone; the former give way to the files.
@@ -99,6 +101,8 @@ class GraphConfig:
     fallback_period_s: float = 0.0
     threads: int | None = None
     car: Car | None = None
+    route_wait_s: float | None = None
+    camera_mounts: str = ""
     lockstep: bool | None = None
     use_sim_time: bool | None = None
     log_level: str = ""
@@ -127,7 +131,8 @@ def _shared(config: GraphConfig) -> dict[str, Any]:
     profile = config.profile
     return _given({"role_name": profile.role_name, "carla_profile": profile.name, "carla_version": profile.carla_version,
                    "use_sim_time": config.use_sim_time, "device": config.device, "engine": config.engine, "threads": config.threads,
-                   "lockstep": config.lockstep, "tell_roadside": True if config.world == "none" and config.lockstep else None})
+                   "lockstep": config.lockstep, "route_wait_s": config.route_wait_s,
+                   "tell_roadside": True if config.world == "none" and config.lockstep else None})
 
 
 def _derived(config: GraphConfig) -> dict[str, Any]:

@@ -72,7 +72,6 @@ class Player:
         self.told_ns, self._on_heartbeat = -1, on_heartbeat
         self.hearing = Hearing({}, {})
         self._clock = advertise(self.node, Clock, "clock", CLOCK)
-        self._route = advertise(self.node, self.adapter.route_type, "route", LATCHED)
         self._publishers: dict[str, Any] = {}
         self._compressed: set[str] = set()
         self._ports = [
@@ -121,7 +120,8 @@ class Player:
             message = getattr(importlib.import_module(f"{package}.msg"), name)
             profile = _QOS.get(topic, STATE if topic.endswith("/odometry") else SENSOR_OUT)
             self._publishers[topic] = advertise(self.node, message, topic, profile)
-        if route is not None:
+        if route is not None:  # a planner may go without one that nobody offers
+            self._route = advertise(self.node, self.adapter.route_type, "route", LATCHED)
             self._route.publish(self.adapter.route_to_msg(route))
         if renamed and self.has_transforms:
             self._frames = advertise(self.node, self.adapter.type_of("tf_static"), TF_STATIC, STATIC)

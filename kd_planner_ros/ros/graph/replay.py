@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from kd_planner_ros.bags.cameras import recorded_mounts
 from kd_planner_ros.bags.reader import Recording, open_bag
 from kd_planner_ros.bags.roadside import require_hearer, roadside_topics
 from kd_planner_ros.bags.source import Source, read_cameras
@@ -32,6 +33,7 @@ from kd_planner_ros.ros.graph.replay_score import score
 from kd_planner_ros.ros.graph.replay_topics import needed_topics, playable, renamed, with_cameras
 from kd_planner_ros.ros.graph.rigs import perceiver_facts, rig_to_mount
 from kd_planner_ros.ros.graph.site import Site
+from kd_planner_ros.ros.mounts import mounts_text
 from kd_planner_ros.ros.profiles import Profile
 from kd_planner_ros.ros.specs.world import PATIENT_CONTROL_S
 from kd_planner_ros.runtime.facts import ModelFacts, planner_facts
@@ -52,7 +54,8 @@ def replay(config: ReplayConfig, progress: bool = True) -> dict[str, Any]:
     ``roadside_unheard``: messages of stations that a model did not take in time, in lock-step.
 
     Raises:
-        BagError: no recording, a broken one, or one that lacks the route or a sensor of the models; ``config.out`` exists already.
+        BagError: no recording, a broken one, or one that lacks a sensor of the models or the route that the planner needs; ``config.out``
+            exists already.
         PlannerError, CardError: from the planner, or a node died.
         ConfigError: more frames were dropped than ``max_drops`` allows, or this shell's variables let no graph form.
     """
@@ -113,7 +116,9 @@ def _graph(config: ReplayConfig, recording: Recording, site: Site) -> _Graph:
     nodes = describe(GraphConfig(profile, planner, period_s, world="none", device=config.device, engine=config.engine,
                                  perceiver=perceiver, perceiver_dir=perceiver_dir, perceiver_sensors=mounted.perceiver_names,
                                  models_dir=models_dir, lockstep=config.rate == 0.0, log_level=config.log_level,
-                                 params_file=config.params_file, car=car_of(recording.custom_data)))
+                                 params_file=config.params_file, car=car_of(recording.custom_data),
+                                 camera_mounts=_mounts(recording, own),
+                                 route_wait_s=0.0 if own.route_optional and recording.route is None else None))
     check_nodes(nodes, config.params_file)
     site.require_agreed(nodes)
     for node in nodes:
@@ -121,6 +126,11 @@ def _graph(config: ReplayConfig, recording: Recording, site: Site) -> _Graph:
             site.require(node, "lockstep", config.rate == 0.0, f"--rate {config.rate:g}")
     wishes = {node.full_name: wish for node in nodes if (wish := asked.get(node.name)) is not None}
     return _Graph(profile, nodes, topics, trigger, facts, seen, wishes, environment, own)
+
+
+def _mounts(recording: Recording, rig: SensorRig) -> str:
+    """Where the recording says that the cameras of ``rig`` are, for a planner that reads it: an evaluation reads the same."""
+    return mounts_text(recorded_mounts(recording, tuple(spec.id for spec in rig.cameras))) if rig.placed else ""
 
 
 def _require_new(out: Path | None) -> None:

@@ -28,7 +28,8 @@ def needed_topics(recording: Recording, rig: SensorRig, perceiver: str = "",
         own: these names, by the sensor's id in the perceiver.
 
     Raises:
-        BagError: one of them was not recorded, a camera's pictures have another size or calibration, or there is no route.
+        BagError: one of them was not recorded, a camera's pictures have another size or calibration, or there is no route for a
+            planner that cannot do without.
     """
     rig = _with_recorded(recording, rig)
     _require_perceivers(recording, rig, perceiver, own)
@@ -45,8 +46,8 @@ def needed_topics(recording: Recording, rig: SensorRig, perceiver: str = "",
         if found is not None and (found.width, found.height) != (spec.width, spec.height):
             raise BagError(f"pictures of {spec.width}x{spec.height} from camera '{name}' in {recording.path}",
                            f"{found.width}x{found.height}", "choose a planner made for them, or record with --width and --height")
-    require_calibration(recording, replace(rig, placed=False))  # nodes take the declared places
-    if rig.needs_route and recording.route is None:
+    require_calibration(recording, rig)
+    if rig.needs_route and recording.route is None and not rig.route_optional:
         raise BagError(f"{recording.topics.route} in {recording.path}", "no route",
                        "record the route too, or choose a planner that needs none")
     heard = [*(recording.topics.of("camera_info", name) for name in names), TF, TF_STATIC]

@@ -73,7 +73,8 @@ class ModelNode(ManagedNode):
         model = self.load_model()
         self.adapter.mounted = mounted_names(self, model.rig)
         work, self._outputs = self.open_work(model), self.open_outputs(model)
-        route = RouteInputs(self, self.adapter, self.health, self._watch.mark, self._begin) if needs_route(model) else None
+        wait_s = self.params.route_wait_s if model.rig.route_optional else float("inf")
+        route = RouteInputs(self, self.adapter, self.health, self._watch.mark, self._begin, wait_s) if needs_route(model) else None
         self._inputs = ModelInputs(self, self.adapter, model.rig, 1.0 / model.rate_hz, self.params.max_skew_s, self.health,
                                    on_set=self._take_set, on_jump=self._forget, mark=self._watch.mark, route=route,
                                    **self.input_options())

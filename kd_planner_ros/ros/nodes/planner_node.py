@@ -7,6 +7,7 @@ from typing import Any
 from kd_planner_ros.networks.planner import PLANNER, Model
 from kd_planner_ros.ros.inference import load
 from kd_planner_ros.ros.lifecycle import leave, run
+from kd_planner_ros.ros.mounts import read_mounts
 from kd_planner_ros.ros.nodes.model_node import ModelNode
 from kd_planner_ros.ros.ports.caption_outputs import CaptionOutputs
 from kd_planner_ros.ros.ports.planner_outputs import PlannerOutputs
@@ -25,6 +26,10 @@ class PlannerNode(ModelNode):
         """The planner."""
         p = self.params
         return load(p.planner, PLANNER, p.device, p.engine, p.models_dir, p.threads)
+
+    def input_options(self) -> dict[str, Any]:
+        """Also the cameras' mountings."""
+        return {**super().input_options(), "mounts": read_mounts(self.params.camera_mounts)}
 
     def open_outputs(self, model: Model) -> PlannerOutputs:
         """The plan's topics."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Image, PointCloud2
 
+from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.frames import FrameMaker, unknown_ego
 from kd_planner_ros.core.records import Frame
 from kd_planner_ros.core.sensors import SensorRig
@@ -62,6 +64,7 @@ class ModelInputs:
         odometry: whether a set needs odometry; without it the ego of a frame is unknown (NaN).
         camera_info: whether ``camera_info`` replaces the calibration that the model declares.
         limits: how far a sensor may be from what the model declares.
+        mounts: poses of cameras in ``base_link``, for a rig that is ``placed``, until the vehicle's frames tell.
         roadside_topics: what the topics of roadside stations begin with.
         tell_roadside: whether the diagnostics are published at once with each message of a roadside station.
         mark: called with the port of every message (for "topic not seen").
@@ -71,7 +74,8 @@ class ModelInputs:
     def __init__(self, node: Any, adapter: Any, rig: SensorRig, period_s: float, max_skew_s: float, health: Health, *,
                  on_set: Callable[[AlignedSet], None], on_jump: Callable[[], None], mark: Callable[[str], None],
                  route: RouteInputs | None = None, odometry: bool = True, camera_info: bool = False,
-                 limits: Limits = Limits(), roadside_topics: str = DIRECT, tell_roadside: bool = False):
+                 limits: Limits = Limits(), mounts: Mapping[str, Pose] = MappingProxyType({}), roadside_topics: str = DIRECT,
+                 tell_roadside: bool = False):
         self._adapter, self._rig, self._health, self._mark, self.route = adapter, rig, health, mark, route
         self._on_jump = on_jump
         self.newest_ns: int | None = None
@@ -80,7 +84,7 @@ class ModelInputs:
         self._silent_after_s = max(SILENT_AFTER_S, 3.0 * period_s)
         sensors = [spec.id for spec in (*rig.cameras, *rig.lidars)]
         self._odometry = odometry or not sensors
-        self._calibration = CalibrationInputs(node, adapter, rig, health, limits, camera_info, on_jump)
+        self._calibration = CalibrationInputs(node, adapter, rig, health, limits, camera_info, on_jump, mounts)
         self._topics = {spec.id: node.resolve_topic_name(f"{spec.id}/image") for spec in rig.cameras}
         self._topics |= {spec.id: node.resolve_topic_name(spec.id) for spec in rig.lidars}
         self._trigger = sensors[0] if sensors else EGO

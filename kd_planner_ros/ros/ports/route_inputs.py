@@ -12,9 +12,7 @@ from kd_planner_ros.driving.route_planner import RoutePlanner
 from kd_planner_ros.ros.diagnostics import WARN, Health
 from kd_planner_ros.ros.lifecycle import guarded
 from kd_planner_ros.ros.qos import LATCHED, subscribe
-
-NOBODY_S = 3.0
-"""Nobody has offered a route for so long since the first odometry: there is none."""
+from kd_planner_ros.ros.specs.planner import NOBODY_S
 
 
 class RouteInputs:
@@ -23,16 +21,20 @@ class RouteInputs:
     Args:
         mark: called with ``route`` when a route has come (for "topic not seen").
         on_route: called then too.
+        wait_s: nobody has offered a route for so long since the first odometry: there is none. 0: there is none until one comes.
     """
 
-    def __init__(self, node: Any, adapter: Any, health: Health, mark: Callable[[str], None], on_route: Callable[[], None]):
+    def __init__(self, node: Any, adapter: Any, health: Health, mark: Callable[[str], None], on_route: Callable[[], None],
+                 wait_s: float = NOBODY_S):
         self._node, self._adapter, self._health, self._mark, self._on_route = node, adapter, health, mark, on_route
         self._planner: RoutePlanner | None = None
         self._waypoints: Path | None = None
         self._followed: Path | None = None  # the waypoints that the route was made of; None where it came as a route
         self._topic = node.resolve_topic_name("route")
         self._since_ns: int | None = None
-        self.without = False
+        self._wait_s, self.without = wait_s, False
+        if wait_s <= 0.0:
+            self._go_without()
 
         def port(kind: type, topic: str, work: Callable[[Any], None]) -> Any:
             return subscribe(node, kind, topic, guarded(health, work, name=topic), LATCHED, lambda text: health.set("qos", WARN, text))
@@ -54,15 +56,18 @@ class RouteInputs:
         return None if self._planner is None else self._planner.step(ego)
 
     def nobody_offers(self, stamp_ns: int) -> bool:
-        """Whether there is no route, and nobody who offers one, since ``NOBODY_S`` before the odometry of ``stamp_ns``: ``without`` then.
+        """Whether there is no route, and nobody who offers one, since ``wait_s`` before the odometry of ``stamp_ns``: ``without`` then.
         Ask at each odometry message while no route is known."""
         self._since_ns = stamp_ns if self._since_ns is None else min(self._since_ns, stamp_ns)
         offered = self._node.count_publishers(self._topic) or self._waypoints is not None
-        if not self.without and not offered and stamp_ns - self._since_ns >= NOBODY_S * 1e9:
-            self.without = True
-            self._health.set("route", WARN, f"nobody publishes {self._topic}: the model goes without a route, straight on")
+        if not self.without and not offered and stamp_ns - self._since_ns >= self._wait_s * 1e9:
+            self._go_without()
             self._on_route()
         return self.without
+
+    def _go_without(self) -> None:
+        self.without = True
+        self._health.set("route", WARN, f"nobody publishes {self._topic}: the model goes without a route, straight on")
 
     def look_for_waypoints(self) -> None:
         """Take waypoints where nobody offers a route: carla_waypoint_publisher's path has no turn commands. It sends another

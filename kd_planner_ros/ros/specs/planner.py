@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from kd_planner_ros.ros.params import ModelParams, param
 from kd_planner_ros.ros.specs.base import COMMAND, IN, LATCHED, MODEL_INPUTS, MODEL_OUTPUTS, OUT, STATE, NodeSpec, Place, Port
 
+NOBODY_S = 3.0
+"""Nobody has offered a route for so long since the first odometry: there is none."""
+
 
 @dataclass(frozen=True)
 class PlannerParams(ModelParams):
@@ -14,6 +17,10 @@ class PlannerParams(ModelParams):
 
     planner: str = param("constant_velocity", "model folder name, a path to one, or constant_velocity")
     camera_info: bool = param(False, "take the cameras' calibration from camera_info instead of the model's declaration")
+    camera_mounts: str = param("", "where cameras are, for a model that reads it (DistillDrive), until tf_static or tf tells: NAME x y z "
+                                   "yaw pitch roll; ... in base_link, metres and degrees; empty: where the model declares them")
+    route_wait_s: float = param(NOBODY_S, "time from the first odometry in which nobody offers a route, after which a planner that can do "
+                                          "without one goes straight on; 0: it never waits, s", low=0.0, high=3600.0)
     caption: bool = param(False, "publish in words what the network sees in the front view, after each plan; a V2X-VLM that was taught "
                                  "captions")
 
@@ -46,6 +53,7 @@ NODE = NodeSpec("planner", "Runs a planner on the newest set of sensor data.", P
     Port("planner_ready", OUT, "std_msgs/Bool", LATCHED, "whether plans come"),
     *MODEL_OUTPUTS),
     Place(0, lambda graph: True, parameters=lambda graph: {
-        "planner": graph.planner, "models_dir": graph.models_dir, "caption": graph.asked.get("caption") == "true" or None}, arguments=(
+        "planner": graph.planner, "models_dir": graph.models_dir, "camera_mounts": graph.camera_mounts,
+        "caption": graph.asked.get("caption") == "true" or None}, arguments=(
         ("planner", "", "folder of models/, a path to one, constant_velocity, or auto: the best shipped model; empty: the parameter "
                         "files', else auto", None),)))

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import time
+from dataclasses import astuple, replace
 
 import pytest
 import rclpy
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
+from kd_planner_ros.bags.messages import make
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.core.sensors import CameraSpec, SensorRig
+from kd_planner_ros.geometry.attitude import optical
 from kd_planner_ros.ros.adapters.carla_bridge import Adapter
-from kd_planner_ros.ros.diagnostics import Health
+from kd_planner_ros.ros.diagnostics import ERROR, WARN, Health
 from kd_planner_ros.ros.ports.model_inputs import ModelInputs
-from kd_planner_ros.ros.ports.route_inputs import NOBODY_S, RouteInputs
+from kd_planner_ros.ros.ports.route_inputs import RouteInputs
 from kd_planner_ros.ros.qos import LATCHED, SENSOR_OUT
+from kd_planner_ros.ros.specs.planner import NOBODY_S
 from kd_planner_ros.ros.stamps import to_stamp
+from kd_planner_ros.wire.codec.motion import Mount, transforms
 
 EYES = tuple(CameraSpec(name, Pose(x=1.3, z=2.3), 8, 4, 90.0, 0.1) for name in ("front", "left"))
 SECOND = 10**9
@@ -96,6 +101,34 @@ def test_in_lock_step_a_camera_that_stopped_is_not_waited_for_for_ever(graph, no
     inputs.close(node)
 
 
+def test_a_model_that_reads_where_its_cameras_are_gets_what_the_vehicle_tells(node):
+    """First what its parameter says, then the vehicle's frames and camera_info; of the front camera a large difference is an error."""
+    left, health = replace(EYES[1].pose, y=0.5, z=1.6, yaw=0.96), Health(node)
+    sets = []
+    inputs = ModelInputs(node, Adapter(), SensorRig(EYES, needs_route=False, placed=True), 0.1, 0.025, health, on_set=sets.append,
+                         on_jump=lambda: None, mark=lambda port: None, mounts={"left": left})
+
+    def calibrations(tick):
+        stamp = SECOND + tick * 100_000_000
+        inputs._take_odometry(odometry(stamp))
+        for name in ("front", "left"):
+            inputs._offer(name, stamp, image(stamp))
+        return inputs.frame(sets.pop()).calibrations
+
+    def told(name, pose):
+        inputs._calibration._take_static(transforms(make, [Mount("ego_vehicle", f"ego_vehicle/{name}", optical(pose))], 0))
+        return health._conditions.get(f"mounting of {name}", (None, ""))
+
+    found = calibrations(0)
+    assert found["front"] == EYES[0] and astuple(found["left"].pose) == pytest.approx(astuple(left), abs=1e-9)
+    assert told("left", replace(left, yaw=1.2))[0] == WARN
+    inputs._calibration._info_callback(EYES[1], True)(CameraInfo(height=4, width=8, k=[8.0, 0.0, 4.0, 0.0, 8.0, 2.0, 0.0, 0.0, 1.0]))
+    found = calibrations(1)
+    assert found["left"].pose.yaw == pytest.approx(1.2) and found["left"].focal_px == pytest.approx(8.0) != EYES[1].focal_px
+    assert told("front", replace(EYES[0].pose, z=3.0))[0] == ERROR
+    inputs.close(node)
+
+
 def test_without_anybody_who_offers_a_route_the_model_that_can_goes_on_after_a_while(graph, node):
     began, rig = [], SensorRig(EYES[:1], route_optional=True)
     health = Health(node)
@@ -108,6 +141,7 @@ def test_without_anybody_who_offers_a_route_the_model_that_can_goes_on_after_a_w
         inputs._offer("front", stamp, image(stamp))
         return inputs.frame(sets.pop()) if sets else None
 
+    assert RouteInputs(node, Adapter(), Health(node), lambda port: None, lambda: None, 0.0).without, "a replay that has none to play"
     assert plan_at(0.0) is None and not inputs.ready
     assert plan_at(NOBODY_S - 0.1) is None and not began
     frame = plan_at(NOBODY_S)

@@ -1,7 +1,9 @@
 """`kd-planner replay`: a recording through real processes, compared with the evaluation that needs no graph."""
 
+import math
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +19,7 @@ from support.plans import straight
 from support.rewrite import moved, rewrite, zoomed
 
 from kd_planner_ros.bags.bag_file import BagFile
+from kd_planner_ros.bags.messages import make
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.roadside import decoders, roadside_topics
 from kd_planner_ros.bags.source import Source
@@ -31,6 +34,7 @@ from kd_planner_ros.core.scene import ACTOR_DTYPE
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, RoadsideWish, SensorRig, Station
 from kd_planner_ros.core.v2x import RoadsideView
 from kd_planner_ros.evaluation.open_loop import OpenLoopConfig, run
+from kd_planner_ros.geometry.attitude import optical
 from kd_planner_ros.networks.registry import find_network
 from kd_planner_ros.ros.graph import replay as module
 from kd_planner_ros.ros.graph.pacing import Asked
@@ -43,9 +47,10 @@ from kd_planner_ros.runtime.store import save_model
 from kd_planner_ros.sync.cadence import Cadence
 from kd_planner_ros.v2x.channel_settings import ChannelSettings
 from kd_planner_ros.wire.codec.base import stamp_of
-from kd_planner_ros.wire.codec.motion import TRANSFORMS
+from kd_planner_ros.wire.codec.motion import TRANSFORMS, Mount, transforms
+from kd_planner_ros.wire.topics import TF_STATIC
 
-FRONT = (CameraSpec("front", Pose(), 64, 32, 100.0),)
+FRONT = (CameraSpec("front", Pose(x=-1.5, z=2.0), 64, 32, 100.0),)
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +89,16 @@ def many(tmp_path_factory):
                 layer.score[-1].weight.mul_(4.0)
                 layer.score[-1].bias.zero_()
     save_model(folder / "many", "distilldrive", config, model.state_dict())
+    write_many(folder / "bag", config.camera_specs)
+    return folder
+
+
+def write_many(path, cameras, mounts=()):
+    """``mounts`` go to /tf_static."""
     random, points = np.random.default_rng(0), np.stack([np.arange(0.0, 60.0, 0.5), np.zeros(120)], axis=1)
-    with BagWriter(folder / "bag", SensorRig(config.camera_specs), {"map": "nowhere"}) as bag:
+    with BagWriter(path, SensorRig(cameras), {"map": "nowhere"}) as bag:
+        if mounts:
+            bag.write(TF_STATIC, TRANSFORMS, transforms(make, mounts, 10**9), 10**9, latched=True)
         for tick in range(80):
             stamp = 10**9 + tick * 50_000_000
             ego = EgoState(stamp, Pose(x=0.25 * tick), 5.0)
@@ -95,9 +108,9 @@ def many(tmp_path_factory):
             bag.write_ego(ego)
             if tick % 10 == 0:
                 bag.write_scene(scene(ego))
-                for spec in config.camera_specs[:2 if tick >= 60 else 3]:
+                for spec in cameras[:2 if tick >= 60 else 3]:
                     bag.write_camera(spec.id, CameraImage(stamp, random.integers(0, 256, (spec.height, spec.width, 3), np.uint8)), ())
-    return folder
+    return path
 
 
 def test_a_planner_of_three_cameras_with_a_memory_plans_alike(many):
@@ -113,6 +126,35 @@ def test_a_planner_of_three_cameras_with_a_memory_plans_alike(many):
     users, lines = theirs["detected"]["users"], theirs["detected"]["lines"]
     assert min(users["found"], users["true"], users["instants"], lines["found"], lines["true"]) > 0, "there is something to find"
     assert leaves(ours["detected"]) == pytest.approx(leaves(theirs["detected"]), rel=1e-4, abs=1e-6, nan_ok=True)
+
+
+def test_side_cameras_that_stand_elsewhere_are_read_where_the_recording_tells(many, tmp_path):
+    """The left one by /tf_static and another field of view in its camera_info, as CAM_FRONT_LEFT of nuScenes; alike with and without a
+    graph, and not as the declared ones."""
+    front, left, right = find_network("distilldrive").config({"camera_width": 88, "camera_height": 66}).camera_specs
+    pose = replace(left.pose, y=0.5, z=1.6, yaw=math.radians(55.0))
+    bag = write_many(tmp_path / "b", (front, replace(left, fov_deg=64.6), right), [Mount("ego_vehicle", "ego_vehicle/left", optical(pose))])
+    ours = replay(ReplayConfig(bag=bag, planner=str(many / "many"), engine="torch"), progress=False)
+    theirs, plain_ones = (run(OpenLoopConfig(bag=one, planner=str(many / "many"), engine="torch"), progress=False)
+                          for one in (bag, many / "bag"))
+    assert ours["frames"] == theirs["plans"] == 8 and ours["dropped"] == 0
+    assert ours["l2_m"] == {name: None if value is None else pytest.approx(value, rel=1e-5) for name, value in theirs["l2_m"].items()}
+    assert plain_ones["l2_m"] != theirs["l2_m"], "the planner reads where its cameras are"
+    assert ours["calibration"]["condition mounting of left"].startswith("warn: sensor left: ")
+
+
+def test_a_recording_without_a_route_is_played_to_a_planner_that_can_do_without(many, tmp_path):
+    """From the first frame straight on, as in the evaluation; a planner that needs a route is refused."""
+    bag = rewrite(many / "bag", tmp_path / "b", lambda topic, when, raw: None if topic.endswith("/global_plan") else raw)
+    ours = replay(ReplayConfig(bag=bag, planner=str(many / "many"), engine="torch"), progress=False)
+    theirs = run(OpenLoopConfig(bag=bag, planner=str(many / "many"), engine="torch"), progress=False)
+    assert ours["frames"] == theirs["plans"] == 8 and ours["dropped"] == ours["unanswered"] == 0
+    assert ours["l2_m"] == {name: None if value is None else pytest.approx(value, rel=1e-5) for name, value in theirs["l2_m"].items()}
+    assert any("frames have no navigation goal" in note for note in ours["notes"])
+    assert ours["calibration"]["camera_info compared"] == "3"
+    with pytest.raises(BagError, match="global_plan.*no route; record the route too, or choose a planner that needs none") as refused:
+        replay(ReplayConfig(bag=bag, planner="constant_velocity"), progress=False)
+    assert "\n" not in str(refused.value)
 
 
 def leaves(tree, name=""):

@@ -2,22 +2,27 @@
 
 import json
 import re
-from dataclasses import asdict, replace
+from dataclasses import asdict, astuple, replace
 
 import numpy as np
 import pytest
 from support.bags import RIG, Pictures, copy_bag
 from support.rewrite import edited, rewrite, zoomed
 
-from kd_planner_ros.bags.cameras import require_calibration, samples_for
+from kd_planner_ros.bags.cameras import recorded_mounts, require_calibration, samples_for
 from kd_planner_ros.bags.drive import drive_of
+from kd_planner_ros.bags.messages import make
 from kd_planner_ros.bags.reader import open_bag
 from kd_planner_ros.bags.writer import BagWriter
 from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.sensors import CameraImage, CameraSpec, SensorRig
+from kd_planner_ros.geometry.attitude import optical
 from kd_planner_ros.ros.graph.replay import needed_topics
+from kd_planner_ros.ros.mounts import mounts_text, read_mounts
 from kd_planner_ros.samples.shards import build_shards
+from kd_planner_ros.wire.codec.motion import TRANSFORMS, Mount, transforms
+from kd_planner_ros.wire.topics import TF_STATIC
 
 FRONT = RIG.cameras[0]
 INFO = "/camera_info", "sensor_msgs/msg/CameraInfo"
@@ -176,6 +181,36 @@ def test_a_camera_that_was_never_recorded_is_told_once(tmp_path):
         with pytest.raises(BagError, match="left"):
             next(samples_for(recording, ("front", "left"), (), replace(TWO, optional=())))
     assert len(frames) == 20 and all(set(frame.images) == set(frame.ages_s) == {"front"} for frame in frames)
+
+
+def test_recorded_frames_tell_where_cameras_are(tmp_path):
+    """By /tf_static, before what the recorder noted; a frame of the map does not count. Without notes by /tf."""
+    pose = replace(EYES[1].pose, y=0.5, yaw=0.9, pitch=0.05, roll=-0.02)
+    chain = [Mount("ego_vehicle", "ego_vehicle/mast", Pose(z=1.0)),
+             Mount("ego_vehicle/mast", "ego_vehicle/left", optical(replace(pose, z=pose.z - 1.0))),
+             Mount("map", "ego_vehicle/front", Pose())]
+    rig = SensorRig((EYES[0], replace(EYES[1], pose=pose)), needs_route=False, placed=True)
+    with BagWriter(tmp_path / "b", SensorRig(EYES), {"rig": json.dumps(asdict(SensorRig(EYES)))}) as bag:
+        bag.write(TF_STATIC, TRANSFORMS, transforms(make, chain, 0), 10**9, latched=True)
+        for tick in range(40):
+            bag.write_ego(EgoState(10**9 + tick * 50_000_000, Pose(x=0.25 * tick), 5.0))
+        for name in ("front", "left"):
+            bag.write_camera(name, CameraImage(10**9, np.zeros((32, 64, 3), np.uint8), *(None,) * 3), ())
+    with open_bag(tmp_path / "b") as recording:
+        frame = next(samples_for(recording, ("front", "left"), (), rig)).frame
+        assert frame.calibrations["front"].pose == EYES[0].pose, "noted"
+        told = frame.calibrations["left"].pose
+        assert astuple(told) == pytest.approx(astuple(pose), abs=1e-9)
+        assert read_mounts(mounts_text(recorded_mounts(recording, ("front", "left")))).keys() == {"front", "left"}
+    bare = rewrite(tmp_path / "b", tmp_path / "c", lambda topic, when, raw: None if topic == TF_STATIC else raw, custom={"rig": ""})
+    with open_bag(bare) as recording:
+        assert recording.camera_place("left") is None, "of a model that does not read where its cameras are /tf says nothing"
+        frame = next(samples_for(recording, ("front", "left"), (), rig)).frame
+        assert astuple(frame.calibrations["left"].pose) == pytest.approx(astuple(EYES[1].pose), abs=1e-9)
+        assert [note for note in recording.notes if "camera 'left': tf has" in note]
+    with open_bag(tmp_path / "b") as recording:
+        with pytest.raises(BagError, match=r"camera 'left' of .* as the model declares it; got tf_static has \(1.30, 0.50, 2.30\) m"):
+            next(samples_for(recording, ("front", "left"), (), SensorRig(EYES, needs_route=False)))
 
 
 def test_a_model_that_reads_where_its_side_cameras_are_takes_recordings_with_others(tmp_path):

@@ -22,6 +22,11 @@ class FrameTree:
         """Take ``mounts``; a newer one of a child replaces the older."""
         self._parents.update({mount.child.lstrip("/"): mount for mount in mounts})
 
+    @property
+    def known(self) -> bool:
+        """Whether any frame is known."""
+        return bool(self._parents)
+
     def find(self, child: str, root: str) -> Pose | None:
         """The pose of ``child`` in ``root``; None where no chain of frames leads there."""
         turn, place, frame = np.eye(3), np.zeros(3), child
@@ -41,4 +46,5 @@ def _pose(turn: np.ndarray, place: np.ndarray) -> Pose:
     """The pose of a rotation matrix Rz(yaw) Ry(pitch) Rx(roll) [3, 3] and a place [3]."""
     pitch = math.asin(min(max(-float(turn[2, 0]), -1.0), 1.0))
     yaw, roll = math.atan2(turn[1, 0], turn[0, 0]), math.atan2(turn[2, 1], turn[2, 2])
-    return Pose(*place.tolist(), yaw, pitch, roll)
+    x, y, z = place.tolist()
+    return Pose(x, y, z, yaw, pitch, roll)

@@ -5,8 +5,8 @@ import pytest
 
 from kd_planner_ros.core.ego import Pose
 from kd_planner_ros.geometry.frames import rotation_3d
-from kd_planner_ros.ros.frame_tree import FrameTree
 from kd_planner_ros.wire.codec.motion import Mount
+from kd_planner_ros.wire.frame_tree import FrameTree
 
 
 def test_frames_are_followed_through_chains_in_any_order():
