@@ -6,7 +6,7 @@ What belongs together is decided by ``header.stamp``; only the speedometer, whic
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from kd_planner_ros.bags.motion import read_motion
 from kd_planner_ros.bags.roadside import Arrivals, Message, decoders, roadside_topics, through
 from kd_planner_ros.bags.source import Source, as_source
 from kd_planner_ros.bags.timeline import follow
+from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.frames import FrameMaker, RoadsideBuffer
 from kd_planner_ros.core.sensors import SensorRig, Station
 from kd_planner_ros.core.timeline import Timeline
@@ -42,6 +43,19 @@ def open_bag(path: Path | str | Source, role_name: str | None = None) -> Recordi
     """
     source = as_source(path)
     return Recording(replace(source, role_name=role_name) if role_name else source)
+
+
+def require_enough(recording: Contents, cameras: Collection[str], rig: SensorRig | None) -> int:
+    """The pictures that a frame of ``rig`` must have at least; ``cameras`` are those of its cameras that were recorded.
+
+    Raises:
+        BagError: they are fewer.
+    """
+    least = 0 if rig is None else rig.min_cameras
+    if len(cameras) < least:
+        raise BagError(f"at least {least} of the planner's cameras in {recording.path}", f"{len(cameras)}: {', '.join(cameras) or 'none'}",
+                       "record more of them, or choose a planner that needs fewer cameras")
+    return least
 
 
 class Recording(Contents):
@@ -101,7 +115,8 @@ class Recording(Contents):
             labels: of ``depth``, ``semantic``, ``instance``; each camera's, or by camera; into ``truth.labels``.
             wants: rig of a model whose earlier frames and roadside views are wanted too. Those never decide whether an
                 instant counts: what is late, missing or too old is missing in its frame. A route that cannot be read is refused unless
-                it says that none is needed. Of its ``optional`` sensors an instant may lack some; one that was not recorded is noted.
+                it says that none is needed. Of its ``optional`` sensors an instant may lack some, but for ``min_cameras`` pictures;
+                one that was not recorded is noted.
 
         Raises:
             BagError: a topic is missing (it is named, and what still works), or the file is broken.
@@ -121,7 +136,8 @@ class Recording(Contents):
         joined = [*wanted, *truth]
         messages, hear = self._with_stations(joined, wanted[0], maker.roadside)
         newest = -1
-        for found in instants(messages, wanted, truth, self._lose, self.late_ns(joined), self.spread_ns(joined), optional):
+        gathered = instants(messages, wanted, truth, self._lose, self.late_ns(joined), self.spread_ns(joined), optional)
+        for found in self._enough(gathered, topics, wants):
             hear(stamp_of(found[wanted[0]]))
             sample = builder.build(found)
             if sample is None or sample.frame.stamp_ns <= newest:  # no ego state, or two pictures within half a tick
@@ -167,6 +183,15 @@ class Recording(Contents):
         if not sources:
             self.notes.append(f"no pictures and no object lists of stations on {self.topics.of('stations')}: frames have no roadside views")
         return sources
+
+    def _enough(self, gathered: Iterable[dict[str, Any]], topics: Mapping[str, str], wants: SensorRig | None) -> Iterator[dict[str, Any]]:
+        """The instants with as many pictures on ``topics``, by camera, as a frame of ``wants`` must have; the others are lost."""
+        least = require_enough(self, topics, wants)
+        for found in gathered:
+            if sum(topic in found for topic in topics.values()) >= least:
+                yield found
+            else:
+                self._lose()
 
     def _lose(self) -> None:
         self.incomplete += 1

@@ -108,7 +108,9 @@ class SensorRig:
         route_optional: whether a model that wants a goal can do without one where nobody gives a route; it says what it does then.
         scene: whether it reads the scene itself (``Frame.scene``): a privileged planner. A vehicle's graph has none.
         optional: ids of the sensors that may be missing from a frame; never the first one, which triggers.
-        placed: whether it reads where its cameras behind the first are and what they see: recordings may have them elsewhere.
+        min_cameras: a frame with pictures of fewer cameras is no input of the model, whichever of the ``optional`` ones are missing.
+        placed: whether it reads where its cameras behind the first are and what they see: recordings and vehicles may have them
+            elsewhere.
         phases: whether it wants the signal phases that stations report and a gateway lets through (``Frame.phases``).
     """
 
@@ -122,6 +124,7 @@ class SensorRig:
     phases: bool = False
     route_optional: bool = False
     placed: bool = False
+    min_cameras: int = 0
 
     def __post_init__(self):
         if bad := [age_s for age_s in self.history_s if not (math.isfinite(age_s) and age_s > 0.0)]:
@@ -131,7 +134,9 @@ class SensorRig:
             raise ConfigError("optional: ids of sensors of the rig behind the first", unknown[0], "correct the model's rig")
 
     def fed_by(self, images: Collection[str], clouds: Collection[str]) -> bool:
-        """Whether every sensor of the vehicle that may not be missing is among those of these ids."""
+        """Whether every sensor of the vehicle that may not be missing is among those of these ids, and enough of the cameras."""
+        if sum(spec.id in images for spec in self.cameras) < self.min_cameras:
+            return False
         needed = [spec for spec in self.cameras if spec.id not in self.optional]
         return all(spec.id in images for spec in needed) and all(spec.id in clouds for spec in self.lidars if spec.id not in self.optional)
 

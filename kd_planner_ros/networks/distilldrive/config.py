@@ -182,7 +182,7 @@ class DistillDriveConfig(SceneConfig):
 
     Attributes:
         cameras: 1, 3 or 6, mounted at ``camera_x_m``, ``camera_z_m`` with yaws of 60 degrees between them.
-        min_cameras: a frame that lacks one of the first so many is refused; the others may be missing.
+        min_cameras: a frame with pictures of fewer cameras is refused, and one without the front camera's; the others may be missing.
         generative: whether the planner has the conditional VAE.
         repo_latent: whether it computes as the repository's does (``generative.py``, ``plan_loss.with_future``), defects included.
         rule_scores: whether heads forecast each candidate's sub-scores (``RULES``), and the choice counts them.
@@ -250,9 +250,11 @@ class DistillDriveConfig(SceneConfig):
 
     @property
     def rig(self) -> SensorRig:
-        """The cameras, of which those behind the first ``min_cameras`` may be missing; a route for the command, straight on without one."""
+        """The cameras, of which those behind the first may be missing as long as ``min_cameras`` are there; a route for the command,
+        straight on without one."""
         specs = self.camera_specs
-        return SensorRig(cameras=specs, optional=tuple(spec.id for spec in specs[self.min_cameras:]), route_optional=True, placed=True)
+        return SensorRig(cameras=specs, optional=tuple(spec.id for spec in specs[1:]), route_optional=True, placed=True,
+                         min_cameras=self.min_cameras)
 
 
 Config = DistillDriveConfig

@@ -89,7 +89,8 @@ class TrainOptions(RecordedCar):
     frozen_token: bool = field(default=False, metadata={
         "help": "with frozen-perception: samples hold the front view's token as well, so that the planner alone is trained"})
     min_cameras: int = field(default=1, metadata={
-        "help": "a frame that lacks one of the first so many cameras is refused; the others may be missing", "low": 1, "high": 6})
+        "help": "a frame with pictures of fewer cameras is refused, and one without the front camera's; the others may be missing",
+        "low": 1, "high": 6})
     rescore: bool = field(default=True, metadata={
         "help": "candidates that meet a forecast road user lose their score, unless all six of the command do"})
     rescore_probability: float = field(default=0.5, metadata={

@@ -50,7 +50,6 @@ class DistillDriveProcessor(Processor[Plan]):
         self._memory = Memory(config)
         self._nothing = empty_memory(config)
         self._specs = {spec.id: spec for spec in config.camera_specs}
-        self._needed = tuple(spec.id for spec in config.camera_specs[:config.min_cameras])
         self.reset()
 
     def reset(self) -> None:
@@ -86,12 +85,10 @@ class DistillDriveProcessor(Processor[Plan]):
         """(pictures by camera as the network sees them, black where missing; seen float32 [V]; projections float32 [V, 3, 4]).
 
         Raises:
-            SensorError: a camera that may not be missing is, or one gives something unfit.
+            SensorError: the front camera or too many others are missing, or one gives something unfit.
         """
         missing = [name for name in self._specs if name not in frame.images]
-        if lacking := [name for name in self._needed if name in missing]:
-            raise SensorError(f"a picture from camera '{lacking[0]}'", f"pictures from {sorted(frame.images) or 'no camera'}",
-                              "mount or remap the camera")
+        self._require_enough(frame, missing)
         if missing:
             report(f"no picture from camera {', '.join(missing)}: the plan is made without")
         size = self.config.spec
@@ -99,6 +96,15 @@ class DistillDriveProcessor(Processor[Plan]):
         pictures = {name: black if name in missing else self.picture(name, frame.images[name]) for name in self._specs}
         projections, seen = self.cameras_of(frame)
         return pictures, seen, projections
+
+    def _require_enough(self, frame: Frame, missing: Sequence[str]) -> None:
+        """Refuse a frame without the front camera's picture, or with fewer than ``min_cameras``; those that are ``missing`` are named."""
+        least, front = self.config.min_cameras, next(iter(self._specs))
+        if front not in missing and len(self._specs) - len(missing) >= least:
+            return
+        raise SensorError(f"pictures from at least {least} of the cameras {', '.join(self._specs)}, '{front}' among them",
+                          f"{', '.join(sorted(frame.images)) or 'no camera'}; {', '.join(missing)} missing",
+                          "mount or remap the cameras, or choose a planner that needs fewer cameras")
 
     def cameras_of(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
         """(projections float32 [V, 3, 4], float32 [V]: 1 where the camera gave a picture)."""

@@ -146,8 +146,8 @@ class DistillDriveTask(SceneTask):
             for camera, name in enumerate(self.pictures):
                 changed[name], changed["projection"][:, camera] = reframed(changed[name], arrays["projection"][:, camera], rng)
         seen = arrays["seen"].copy()
-        needed = self.processor.config.min_cameras
-        seen[:, needed:][rng.random(seen[:, needed:].shape) < DROPPED] = 0.0
+        lost = rng.random(seen[:, 1:].shape) < DROPPED
+        seen[:, 1:][lost & (lost.cumsum(1) <= seen.shape[1] - self.processor.config.min_cameras)] = 0.0
         return {**changed, "seen": seen}
 
     # --- a step ------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from kd_planner_ros.bags.cameras import recorded_names, require_calibration
-from kd_planner_ros.bags.reader import Recording
+from kd_planner_ros.bags.reader import Recording, require_enough
 from kd_planner_ros.bags.roadside import roadside_topics
 from kd_planner_ros.core.errors import BagError
 from kd_planner_ros.core.sensors import SensorRig
@@ -76,6 +76,7 @@ def _with_recorded(recording: Recording, rig: SensorRig) -> SensorRig:
     lost = [name for name in rig.optional if not recording.usable(topics[name])]
     recording.notes += [f"nothing of sensor '{name}' was recorded: the planner goes without" for name in lost]
     cameras, lidars = ((one for one in sensors if one.id not in lost) for sensors in (rig.cameras, rig.lidars))
+    require_enough(recording, [spec.id for spec in rig.cameras if spec.id not in lost], rig)
     return replace(rig, cameras=tuple(cameras), lidars=tuple(lidars), optional=tuple(one for one in rig.optional if one not in lost))
 
 

@@ -174,6 +174,20 @@ def test_instants_without_a_camera_that_may_be_missing_count(tmp_path, late):
     assert len(whole) == len(there), "where it is needed, instants without it are left out as before"
 
 
+def test_instants_with_too_few_pictures_are_left_out_and_too_few_recorded_cameras_refused(tmp_path):
+    """The least number of cameras is a count: it does not say which of those that may be missing is there."""
+    rig = replace(TWO, min_cameras=2)
+    with open_bag(two_cameras(tmp_path / "b", range(0, 20, 2))) as recording:
+        frames = [sample.frame for sample in samples_for(recording, ("front", "left"), (), rig)]
+        assert len(frames) == recording.incomplete == 10 and all(set(frame.images) == {"front", "left"} for frame in frames)
+    words = "at least 2 of the planner's cameras in .*; got 1: front; record more"
+    with open_bag(two_cameras(tmp_path / "c", [])) as recording:
+        for read in (lambda: next(samples_for(recording, ("front", "left"), (), rig)), lambda: needed_topics(recording, rig)):
+            with pytest.raises(BagError, match=words):
+                read()
+    assert rig.fed_by(("front", "left"), ()) and not rig.fed_by(("front",), ()) and TWO.fed_by(("front",), ())
+
+
 def test_a_camera_that_was_never_recorded_is_told_once(tmp_path):
     with open_bag(two_cameras(tmp_path / "b", [])) as recording:
         frames = [sample.frame for sample in samples_for(recording, ("front", "left"), (), TWO)]

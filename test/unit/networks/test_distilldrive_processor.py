@@ -80,10 +80,13 @@ def test_missing_cameras_are_named_masked_and_counted(model, told):
     with torch.inference_mode():
         masked = model(**inputs)
         assert np.allclose(masked["offsets"].cumsum(2)[0].numpy(), found.candidates, atol=1e-6), "what a missing camera would show counts"
-    strict = DistillDriveProcessor(DistillDriveConfig(min_cameras=2))
-    with pytest.raises(SensorError, match="'left'"):
+    strict, two = (DistillDriveProcessor(DistillDriveConfig(min_cameras=least)) for least in (3, 2))
+    with pytest.raises(SensorError, match="at least 3 of the cameras front, left, right.*got front, right; left missing") as refused:
         strict.encode([left_out])
-    with pytest.raises(SensorError, match="'front'"):
+    assert "\n" not in str(refused.value)
+    for lacking in ("left", "right"):  # a count: whichever of them is missing
+        two.encode([replace(whole, images={name: one for name, one in whole.images.items() if name != lacking})])
+    with pytest.raises(SensorError, match="'front' among them; got left; front, right missing"):
         processor.encode([replace(whole, images={"left": whole.images["left"]})])
     with pytest.raises(SensorError, match="64x64"):
         processor.encode([replace(whole, images={**whole.images, "front": np.zeros((64, 64, 3), np.uint8)})])

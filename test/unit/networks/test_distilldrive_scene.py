@@ -46,7 +46,7 @@ def test_of_more_lines_than_there_is_room_for_the_nearest_are_kept():
 def test_the_options_reach_the_config():
     own = TrainOptions(min_cameras=2, rescore=False, rescore_probability=0.3, ego_length_m=4.084, ego_width_m=1.85, ego_ahead_m=1.44)
     config = DistillDriveConfig(**config_fields("nano", own, None, {}))
-    assert (config.min_cameras, config.rescore, config.rescore_probability) == (2, False, 0.3) and config.rig.optional == ("right",)
+    assert (config.min_cameras, config.rescore, config.rescore_probability) == (2, False, 0.3) and config.rig.optional == ("left", "right")
     assert (config.ego_length_m, config.ego_width_m, config.ego_ahead_m) == (4.084, 1.85, 1.44)
     taught = teacher_fields("nano", TeacherOptions(ego_ahead_m=1.44), None, {})
     assert (taught["ego_ahead_m"], taught["ego_length_m"]) == (1.44, 4.9)
