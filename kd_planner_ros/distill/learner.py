@@ -67,7 +67,7 @@ class Learner:
             self.heads.to(group.device)
         self.distillation = Distillation(config, self.model_config, self.task, group)
         self.steps_per_epoch, self.plan = 1000, Plan(stages_of(config))
-        require_trained(self.plan.stages, self.model, self.heads, self._free, self.task.weights, config.method)
+        require_trained(self.plan.stages, self.model, self.heads, self._free, self.task, config.method)
         tensors, taken = self.model.state_dict(), self.start.taken if self.start else frozenset()
         require_frozen(self.plan.stages, self.task.frozen, self._free, tensors, taken)
         require_backbone(self.plan.stages, find_training(config.network).backbone, tensors, taken)

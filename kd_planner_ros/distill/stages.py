@@ -11,7 +11,7 @@ from torch import nn
 
 from kd_planner_ros.core.errors import ConfigError
 from kd_planner_ros.distill.methods.registry import IMITATION
-from kd_planner_ros.networks.training import Stage
+from kd_planner_ros.networks.training import LearningTask, Stage
 
 TASK = "task"
 """Prefix of the task's training-only modules."""
@@ -73,13 +73,14 @@ def train_mode(stage: Stage, model: nn.Module, prefix: str = "") -> None:
 
 
 def require_trained(stages: Sequence[Stage], model: nn.Module, beside: nn.Module | None, free: set[str],
-                    parts: Mapping[str, float], method: str) -> None:
-    """Refuse a stage that trains nothing, names a missing module, or names a part that the loss lacks; ``method`` is
-    the run's.
+                    task: LearningTask, method: str) -> None:
+    """Refuse a stage that trains nothing, names a missing module, names a part that the loss of ``task`` lacks, or trains a module without
+    what teaches it; ``method`` is the run's.
 
     Raises:
         ConfigError: the stage is named.
     """
+    parts = task.weights
     modules = [name for name, _ in model.named_modules()] + [name for name, _ in model.named_parameters()]
     modules += [TASK, *(f"{TASK}.{name}" for name, _ in beside.named_modules())] if beside is not None else []
     for stage in stages:
@@ -90,6 +91,7 @@ def require_trained(stages: Sequence[Stage], model: nn.Module, beside: nn.Module
             raise ConfigError(f"stage '{stage.name}' to train a part of the network", f"trained {list(stage.trained)}, frozen_eval "
                               f"{list(stage.frozen_eval)}, which leave nothing", "correct the stage")
     require_loss(stages, parts, beside, method)
+    require_taught(stages, parts, task.taught_by, free)
 
 
 def require_frozen(stages: Sequence[Stage], frozen: Sequence[str], free: set[str], tensors: Iterable[str],
@@ -125,6 +127,28 @@ def require_backbone(stages: Sequence[Stage], backbone: str, tensors: Iterable[s
         raise ConfigError(f"a start that has {backbone}, which no stage trains",
                           f"fresh weights in {len(fresh)} of its {len(held)} tensors",
                           f"give --warm-start with a model that has it, or name {backbone} in 'trained' of the recipe's stages")
+
+
+def require_taught(stages: Sequence[Stage], parts: Mapping[str, float], taught_by: Mapping[str, Sequence[str]], free: set[str]) -> None:
+    """Refuse a stage that trains a module whose losses have weight 0: it would go on with what it began with, or drift by weight decay.
+
+    Args:
+        parts: the task's own weights of the loss.
+        taught_by: ``LearningTask.taught_by``.
+        free: as for ``require_trained``.
+
+    Raises:
+        ConfigError: stage, module and losses are named.
+    """
+    owners = {name: max((one for one in taught_by if name.startswith(f"{one}.")), key=len, default="") for name in free}
+    for stage in stages:
+        first, last = (stage.weights(parts, progress) for progress in (0.0, 1.0))
+        for module, wanted in taught_by.items():
+            without = [one for one in wanted if not (first.get(one) or last.get(one))]
+            if without and any(stage.trains(name) for name, owner in owners.items() if owner == module):
+                raise ConfigError(f"losses of stage '{stage.name}' with {', '.join(wanted)}, which alone teach {module}",
+                                  f"weight 0 for {', '.join(without)}", "give them in the stage's 'losses', or leave the module out of its "
+                                  "'trained' (or name it in 'frozen_eval')")
 
 
 def require_loss(stages: Sequence[Stage], parts: Mapping[str, float], beside: nn.Module | None, method: str) -> None:

@@ -146,6 +146,10 @@ class LearningTask(SampleMaker):
     """Modules of the network whose answers the samples hold in place of what they read: no stage may train them, and a run begins with
     a model of the network that has them."""
 
+    taught_by: Mapping[str, tuple[str, ...]] = {}
+    """Modules of the network by prefix, each with the parts of the loss that alone teach it: a stage that trains the module and gives one
+    of them weight 0 is refused."""
+
     @property
     def reads_features(self) -> bool:
         """Whether ``auxiliary_losses`` reads the maps that the network gives back with ``features=True``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from kd_planner_ros.networks.distilldrive.config import DistillDriveConfig
 from kd_planner_ros.networks.distilldrive.dense import WEIGHTS as DENSE
 from kd_planner_ros.networks.distilldrive.frozen_perception import FROZEN
 from kd_planner_ros.networks.distilldrive.heat import WEIGHTS as HEAT
@@ -19,6 +20,13 @@ STAGES = (Stage("perception", 0.5, (*FROZEN, "task"), losses=PERCEPTION, method=
           Stage("planning", 0.4, rate=0.5, ramps=RAMPS))
 BLIND = (replace(STAGES[0], share=0.6), STAGES[2])
 """Those of a network without ``signals``, which has no token of the front view."""
+
+
+def taught_by(config: DistillDriveConfig) -> dict[str, tuple[str, ...]]:
+    """Modules of perception by prefix with the losses that alone teach them. Proposals pass no gradient on, so the map that they come
+    from learns from its own losses alone."""
+    heat = {"agents.kind.proposals.heat": tuple(HEAT)} if config.proposals else {}
+    return {"agents": ("agent_score", "agent_box"), "lines": ("line_score", "line_place"), **heat}
 
 
 def stages_for(options: TrainOptions) -> tuple[Stage, ...]:

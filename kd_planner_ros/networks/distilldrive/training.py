@@ -32,7 +32,7 @@ from kd_planner_ros.networks.distilldrive.rules import rule_figures, rule_loss
 from kd_planner_ros.networks.distilldrive.scene import Caps, scene_arrays
 from kd_planner_ros.networks.distilldrive.shown import shown_users
 from kd_planner_ros.networks.distilldrive.sight import FOUND
-from kd_planner_ros.networks.distilldrive.stages import PERCEPTION
+from kd_planner_ros.networks.distilldrive.stages import PERCEPTION, taught_by
 from kd_planner_ros.networks.distilldrive.stages import STAGES as STAGES
 from kd_planner_ros.networks.distilldrive.stages import stages_for as stages_for
 from kd_planner_ros.networks.distilldrive.task import PLANNING, SceneTask, single_precision
@@ -72,6 +72,7 @@ class DistillDriveTask(SceneTask):
         self.labels = {self.cameras[0]: ("instance", *cells)} if options.road_users == "shown" else {}
         self.weights = WEIGHTS | ({} if config.generative else {"latent": 0.0}) | ({} if self.rl is not None else {"reinforcement": 0.0})
         self.weights |= ({"rules": RULES_WEIGHT} if config.rule_scores else {}) | self.auxiliary.weights
+        self.taught_by = taught_by(config) if not options.frozen_perception else {}
         spec = config.spec
         self._eyes: FrozenPerception | None = None
         self.frozen = frozen_modules(options)

@@ -32,6 +32,7 @@ from kd_planner_ros.samples.dataset import Samples
 from kd_planner_ros.samples.shards import build_shards
 
 PLANNER = ({"name": "planner", "trained": ("planner", "front", "task")},)
+FOUND_BY = {"agent_score": 2.0, "agent_box": 0.25, "line_score": 1.0, "line_place": 10.0, "heat": 1.0, "heat_depth": 0.2}
 VOCABULARY = ("planner.plan_anchors", "planner.motion_anchors")
 
 
@@ -151,6 +152,25 @@ def test_stages_train_what_they_name(config):
     assert all(len(slot.entries) == 2 for slot in learner.task.slots._slots), "both remember"
 
 
+@pytest.mark.parametrize("left_out, words", [
+    (("heat",), "with heat, heat_depth, which alone teach agents.kind.proposals.heat; got weight 0 for heat; give them in the stage's"),
+    (("line_place",), "with line_score, line_place, which alone teach lines; got weight 0 for line_place;"),
+    (("agent_score", "agent_box"), "which alone teach agents; got weight 0 for agent_score, agent_box;")])
+def test_a_stage_that_trains_a_part_of_perception_without_its_losses_is_refused(config, left_out, words):
+    """Boxes begin at the map's maxima and give it no gradient: without its own loss they would begin at random places for ever."""
+    losses = {name: weight for name, weight in FOUND_BY.items() if name not in left_out}
+    with pytest.raises(ConfigError, match=words) as refused:
+        learner_of(student(config, stages=({"name": "perception", "trained": ("backbone", "neck", "agents", "lines"), "losses": losses},)))
+    assert "\n" not in str(refused.value) and "stage 'perception'" in str(refused.value)
+
+
+def test_a_map_that_is_left_alone_or_does_not_exist_needs_no_loss(config):
+    losses = {name: weight for name, weight in FOUND_BY.items() if not name.startswith("heat")}
+    stage = {"name": "perception", "trained": ("backbone", "neck", "agents", "lines"), "losses": losses}
+    learner_of(student(config, stages=({**stage, "frozen_eval": ("agents.kind.proposals.heat",)},)))
+    learner_of(student(config, stages=(stage,), heat=False, proposals=0))
+
+
 def test_every_stage_learns_in_half_precision(config):
     learner = learner_of(student(config, precision="bf16"))
     samples = Samples(build_shards(find_bags(config.bags), config.cache, learner.task, progress=False))
@@ -187,7 +207,7 @@ def test_the_recipes_fit_the_code(name, teacher, config):
 def eyes(config):
     """A student whose perception was trained for a moment."""
     perception = ({"name": "perception", "trained": ("backbone", "neck", "agents", "lines"),
-                   "losses": {"agent_score": 2.0, "line_score": 1.0}},)
+                   "losses": FOUND_BY},)
     train(but(student(config, stages=perception, epochs=0.3), name="eyes"))
     return but(student(config, stages=PLANNER, warm_start="eyes", augment=False), name="planner")
 
