@@ -212,6 +212,7 @@ class Learner:
             return validate(self.shipped.eval(), self.task, samples, batch, self.tensors, lambda: autocast(
                 self.config.precision, self.group.device), self.config.validate_samples) if len(samples) else {}
         finally:
+            self.task.use(self.model)
             self._train_mode()
 
     def state(self) -> dict[str, Any]:

@@ -29,6 +29,7 @@ def validate(model: nn.Module, task: LearningTask, samples: Samples, batch: int,
     sums: dict[str, float] = {}
     counts: dict[str, float] = {}
     memory = task.memory()
+    task.use(model)
     if is_recurrent(task):
         task.restore_memory(None)
     read = 0

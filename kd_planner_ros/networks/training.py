@@ -194,6 +194,10 @@ class LearningTask(SampleMaker):
         """Modules that are trained beside ``model`` and never shipped; made once, behind the model."""
         return None
 
+    def use(self, model: nn.Module) -> None:
+        """The loss asks the modules of ``model`` from now on, where it asks any: a validation judges a copy of the trained network, the
+        EMA of its weights."""
+
     def auxiliary_losses(self, outputs: Mapping[str, Tensor], batch: Any) -> dict[str, tuple[float, Tensor]]:
         """(weight, loss) by name, added in training steps alone; ``batch`` is a ``Batch`` of ``samples/dataset.py``."""
         return {}

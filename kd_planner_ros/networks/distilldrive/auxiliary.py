@@ -53,11 +53,13 @@ class AuxiliaryTasks:
             self._heads["light"] = LightHead(width)
         return {name: head for name, head in self._heads.items() if not (name == "heat" and proposals)}
 
-    def losses(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
-        """The losses of the tasks that ``wanted`` names; see ``heat_losses``, ``dense_losses`` and ``light_loss``."""
+    def losses(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], wanted: set[str], model: Any) -> dict[str, Tensor]:
+        """The losses of the tasks that ``wanted`` names; see ``heat_losses``, ``dense_losses`` and ``light_loss``. ``model`` gave
+        ``outputs``: its own map is asked."""
         parts: dict[str, Tensor] = {}
         if "heat" in self._heads and wanted & HEAT.keys() and "pyramid" in outputs:
-            logits, depths = self._heads["heat"](outputs["pyramid"])
+            head = model.agents.kind.proposals.heat if self._config.proposals else self._heads["heat"]
+            logits, depths = head(outputs["pyramid"])
             parts |= heat_losses(logits, depths, targets)
         if "dense" in self._heads and wanted & DENSE.keys() and "pyramid" in outputs:
             parts |= dense_losses(self._heads["dense"](outputs["pyramid"][:, 0]), targets)

@@ -78,6 +78,10 @@ class SceneTask(LearningTask):
         beside = nn.ModuleDict(self.beside())
         return beside if len(beside) else None
 
+    def use(self, model: nn.Module) -> None:
+        """See ``LearningTask``."""
+        self._model = model
+
     def beside(self) -> dict[str, nn.Module]:
         """Modules beside the network by name."""
         return {} if self.rl is None else {"reinforcement": self.rl}

@@ -200,7 +200,7 @@ class DistillDriveTask(SceneTask):
         judge the answers with a draw of the latent variable, which knows the future; distillation and the rules (``rule_loss``) judge those
         of run time."""
         parts, pairs = box_losses(outputs, targets)
-        parts |= self.auxiliary.losses(outputs, targets, wanted)
+        parts |= self.auxiliary.losses(outputs, targets, wanted, self._model)
         if wanted & {"line_score", "line_place"}:
             parts |= line_losses(outputs, targets, self.processor.config)
         if wanted <= PERCEPTION.keys() | LIGHT.keys():

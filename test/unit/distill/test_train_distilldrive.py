@@ -171,6 +171,20 @@ def test_a_map_that_is_left_alone_or_does_not_exist_needs_no_loss(config):
     learner_of(student(config, stages=(stage,), heat=False, proposals=0))
 
 
+def test_a_validation_of_the_mean_weights_judges_their_own_map(config):
+    learner = learner_of(student(config, ema=0.9))
+    samples = Samples(build_shards(find_bags(config.bags), config.cache, learner.task, progress=False))
+    heads = [model.agents.kind.proposals.heat for model in (learner.model, learner.mean)]
+    asked = []
+    for head in heads:
+        head.register_forward_hook(lambda module, *_: asked.append(module))
+    learner.validate(samples, 2)
+    assert set(asked) == {heads[1]}, "the trained network's map saw the pyramid of the mean weights"
+    asked.clear()
+    learner.step(learner.prepare(samples, np.array([0, 3]), 0, np.array([True, True])), 0, 1e-3)
+    assert set(asked) == {heads[0]}, "training goes on with its own"
+
+
 def test_every_stage_learns_in_half_precision(config):
     learner = learner_of(student(config, precision="bf16"))
     samples = Samples(build_shards(find_bags(config.bags), config.cache, learner.task, progress=False))
