@@ -52,8 +52,10 @@ HORIZON = 0.4
 class Size:
     """Widths and counts of one size; ``kept`` are instances carried over from 0.5 s ago, ``keys`` those that the planner looks at.
 
-    ``learned`` are sampling points that the network places itself, beside the fixed ones. ``vocabulary`` is the width of a point's
-    encoding. ``decoupled`` attention works on contents and positions side by side, at twice the width, as the repository does.
+    A line is looked at in ``line_samples`` places along it, at each of ``line_heights``, and there at ``line_offsets`` points that the
+    network moves. ``learned`` are sampling points of a box that the network places itself, beside the fixed ones. ``vocabulary`` is the
+    width of a point's encoding. ``decoupled`` attention works on contents and positions side by side, at twice the width, as the
+    repository does.
     """
 
     backbone: str
@@ -71,6 +73,7 @@ class Size:
     line_points: int
     line_heights: tuple[float, ...]
     line_samples: int
+    line_offsets: int
     learned: int
     layers: int
     planner_layers: int
@@ -87,9 +90,10 @@ class Size:
 
 
 SIZES = {
-    "full": Size("resnet50d", (4, 8, 16, 32), 256, 704, 256, 8, 900, 600, 50, 100, 33, 10, 20, (-1.0, -0.5, 0.0, 0.5, 1.0), 20, 6, 6, 3, 12,
-                 3, 128, 32, 4, 64, 512, 8, True, 6),
-    "nano": Size("swin", (8, 16), 128, 352, 96, 4, 48, 24, 16, 20, 10, 10, 10, (0.0,), 8, 3, 2, 2, 6, 2, 64, 16, 2, 48, 192, 4, False, 3),
+    "full": Size("resnet50d", (4, 8, 16, 32), 256, 704, 256, 8, 900, 600, 50, 100, 33, 10, 20, (-1.0, -0.5, 0.0, 0.5, 1.0), 20, 3, 6, 6,
+                 3, 12, 3, 128, 32, 4, 64, 512, 8, True, 6),
+    "nano": Size("swin", (8, 16), 128, 352, 96, 4, 48, 24, 16, 20, 10, 10, 10, (0.0,), 8, 1, 3, 2, 2, 6, 2, 64, 16, 2, 48, 192, 4, False,
+                 3),
 }
 """``full`` is the published size, ``nano`` that of a processor with two cores; ``queue`` counts the past entries of the planner's memory:
 the 3 of ``full`` are the repository's 4, which count the present one too."""

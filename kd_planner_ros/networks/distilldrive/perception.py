@@ -105,12 +105,12 @@ class Polylines(nn.Module):
         self.size = 2 * spec.line_points
         self.register_buffer("heights", torch.tensor(spec.line_heights), persistent=False)
         self.register_buffer("anchors", _first_lines(spec.lines, spec.line_points))
-        self.samples = spec.line_samples
+        self.samples, self.offsets = spec.line_samples, spec.line_offsets
         self.start = nn.Parameter(torch.zeros(spec.lines, spec.width))
         nn.init.normal_(self.start, std=0.02)
         self.encoder = nn.Sequential(*steps(self.size, spec.width, 2, 2), nn.Linear(spec.width, spec.width))
-        self.learned = nn.Linear(spec.width, self.samples * 2)
-        self.points = self.samples * len(self.heights)
+        self.points = self.samples * len(self.heights) * self.offsets
+        self.learned = nn.Linear(spec.width, self.points * 2)
         self.refine = nn.ModuleList(_refiner(spec.width, self.size) for _ in range(spec.layers))
 
     def first(self, eyes: Eyes) -> tuple[Tensor, Tensor]:
@@ -123,16 +123,16 @@ class Polylines(nn.Module):
         return self.encoder(anchors)
 
     def sample_points(self, anchors: Tensor, contents: Tensor) -> Tensor:
-        """Points [B, L, S, 3]: places along the line, each moved a little, at every height."""
+        """Points [B, L, S, 3]: places along the line, at every height, each moved a little, as often as there are offsets."""
         line = anchors.unflatten(-1, (-1, 2))
         at = torch.linspace(0.0, line.shape[2] - 1.0, self.samples, device=line.device)
         low = at.floor().clamp(max=line.shape[2] - 2).long()
         share = (at - low)[:, None]
         places = line[:, :, low] * (1.0 - share) + line[:, :, low + 1] * share
-        places = places + self.learned(contents).unflatten(-1, (-1, 2)).tanh()
-        wide = places[:, :, :, None].expand(-1, -1, -1, len(self.heights), -1)
-        height = self.heights[:, None].expand(*wide.shape[:-1], 1)
-        return torch.cat([wide, height], -1).flatten(2, 3)
+        own = self.learned(contents).unflatten(-1, (self.samples, len(self.heights), self.offsets, 2)).tanh()
+        wide = places[:, :, :, None, None] + own
+        height = self.heights[:, None, None].expand(*wide.shape[:-1], 1)
+        return torch.cat([wide, height], -1).flatten(2, 4)
 
     def refined(self, layer: int, contents: Tensor, anchors: Tensor, seconds: Tensor) -> Tensor:
         """Better lines."""
