@@ -39,13 +39,17 @@ def actor(number=1, x=20.0, y=5.0, vx=0.0, vy=0.0, kind=ActorKind.PEDESTRIAN, **
     return row
 
 
-def picture(seed=0, width=WIDTH, height=HEIGHT, turned=0.0):
-    """A JPEG of squares that stay, of which a few have other colours in each ``seed``: what a camera sees that stays where it is,
-    or that was turned by the share ``turned`` of its width."""
+def seen(seed=0, width=WIDTH, height=HEIGHT, turned=0.0):
+    """RGB uint8 [height, width, 3] of squares that stay, of which a few have other colours in each ``seed``: what a camera sees that stays
+    where it is, or that was turned by the share ``turned`` of its width."""
     world, drawn = np.random.default_rng(0).integers(0, 255, (9, 16, 3), np.uint8), np.random.default_rng(seed)
     world[drawn.integers(0, 9, 8), drawn.integers(0, 16, 8)] = drawn.integers(0, 255, (8, 3), np.uint8)
-    seen = cv2.resize(world, (width, height), interpolation=cv2.INTER_NEAREST)
-    return compress(np.roll(seen, round(width * turned), 1), quality=90).tobytes()
+    return np.roll(cv2.resize(world, (width, height), interpolation=cv2.INTER_NEAREST), round(width * turned), 1)
+
+
+def picture(*args, **kwargs):
+    """``seen`` as a JPEG."""
+    return compress(seen(*args, **kwargs), quality=90).tobytes()
 
 
 class Radio:

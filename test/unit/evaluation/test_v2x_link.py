@@ -10,7 +10,7 @@ import pytest
 from support.fakes import straight_route
 from support.plans import straight
 from support.towns import actor, scene
-from support.v2x import station
+from support.v2x import seen, station
 
 from kd_planner_ros.core.ego import EgoState, Pose
 from kd_planner_ros.core.errors import ConfigError
@@ -39,7 +39,7 @@ def run(ticks=120, wish=None, attack="none", lidar=None, clouds=None, signals=Fa
 
     def broadcast(asked, pictures):
         rows = actor(ActorKind.PEDESTRIAN, 20.0, 6.0, WALKER, seed=3)
-        image = np.random.default_rng(now["ns"] // TICK_NS).integers(0, 255, (72, 128, 3), np.uint8) if pictures else None
+        image = seen(now["ns"] // TICK_NS) if pictures else None
         return [RoadsideView(mast.id, mast.cameras[0], image, rows, now["ns"], 0.0, mast.pose)]
 
     link = RadioLink([mast], broadcast, ChannelSettings(**settings), attack, wish, lidar, signals, cap_unheard)
@@ -128,7 +128,8 @@ def test_every_attack_runs_and_only_honest_messages_count(attack):
     ghosts = {number for number in ids if number >= GHOST_ID}
     assert ids - ghosts == ({3} if attack in ("none", "ghosts", "flood") else set())
     assert (len(ghosts) > 2) == (attack == "ghosts")
-    assert bool(link.facts()["refused"]) == (attack not in ("none", "ghosts"))
+    refused = link.facts()["refused"]
+    assert set(refused) == {"fleeting"} if attack == "ghosts" else bool(refused) == (attack != "none")
 
 
 def test_a_flood_that_nobody_signed_changes_nothing_that_the_car_hears():
