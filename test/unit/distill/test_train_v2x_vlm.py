@@ -330,11 +330,14 @@ def test_errors_are_those_at_the_horizons_over_what_is_known():
 
 # --- runs --------------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("name", "stations"), [("v2x_vlm_starts", 1), ("v2x_vlm_lists", 2), ("v2x_vlm_nano", 2)])
-def test_the_recipes_that_go_on_from_another_model_are_read(config, name, stations):
+@pytest.mark.parametrize(("name", "stations", "lists"), [("v2x_vlm_starts", 1, "words"), ("v2x_vlm_lists", 2, "words"),
+                                                         ("v2x_vlm_nano", 2, "words"), ("v2x_vlm_users", 2, "tokens"),
+                                                         ("v2x_vlm_turns", 2, "tokens")])
+def test_the_recipes_that_go_on_from_another_model_are_read(config, name, stations, lists):
     made = train_config({"bags": config.bags}, read_recipe(config_folder() / "recipes" / f"{name}.yaml"))
     options = made.options("v2x_vlm")
     assert (options.stations, options.meets, options.roadside, options.head) == (stations, stations > 1, "objects", "displacement")
+    assert options.lists == lists
     assert [one["name"] for one in made.stages] == ["plans"]
 
 
