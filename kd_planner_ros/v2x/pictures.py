@@ -1,5 +1,5 @@
-"""Whether a roadside picture can be what its camera sees: size, exposure, edges, its place, and that it
-changes while something moves."""
+"""Whether a roadside picture can be what its camera sees: size, exposure, edges, its place, and that it changes
+while something moves."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def test_tokens_need_lists(fields):
 
 
 def test_the_exported_graph_gives_the_plan_of_torch():
-    pytest.importorskip("openvino", reason="pip install openvino")
+    pytest.importorskip("openvino", reason="openvino is not installed: use the pinned environment ('make setup')")
     torch.manual_seed(0)
     model, inputs = build_model(CONFIG).eval(), example_inputs(CONFIG)
     engine = OpenVinoEngine(model, find_network("v2x_vlm"), inputs)
