@@ -54,6 +54,7 @@ class Job:
     map_spec: str = ""
     stand_s: float = 60.0
     legacy_light: bool = False
+    gap_s: float = 0.0
     student: str = ""
     student_weights: str = ""
     vehicles: int = 0
@@ -97,7 +98,7 @@ def drive_route(world: World, road: RoadMap, job: Job, rig: SensorRig, beat: Cal
         BagError: the recording exists.
     """
     scene = world.start(job.route, job.seed, job.weather)
-    expert = Expert(road, job.route, job.legacy_light)
+    expert = Expert(road, job.route, job.legacy_light, gap_s=job.gap_s)
     override = _override(job, turns)
     ticks = seen = stood = reported = 0
     with BagWriter(job.path, rig, recording_facts(job, rig), job.role_name, compact=job.shared) as bag, InOrder(AHEAD_TICKS) as thread:
@@ -144,6 +145,7 @@ def recording_facts(job: Job, rig: SensorRig) -> dict[str, str]:
             "disturbed": str(job.disturb and not job.student).lower(), "legacy_light": str(job.legacy_light).lower(),
             "student": job.student, "student_weights": job.student_weights, "labels": " ".join(job.labels),
             "stand_s": str(job.stand_s), "vehicles": str(job.vehicles), "walkers": str(job.walkers),
+            **({"gap_s": str(job.gap_s)} if job.gap_s else {}),
             **({"left_out": "; ".join(LEFT_OUT), "labelled": " ".join(job.labelled)} if job.shared else {}),
             **({"radio": json.dumps(asdict(job.radio))} if job.radio is not None else {})}
 

@@ -67,6 +67,8 @@ class RecordConfig(RecordedRadio):
     disturb: bool = _field(True, "disturb the steering now and then, so that the recordings contain recoveries")
     student: str = _field("", "model that drives for some seconds now and then, in place of the disturbances (DAgger): a folder of "
                           "models/ or a path to one; the expert's control stays the label")
+    gap_s: float = _field(0.0, "seconds that the expert leaves between itself and whoever crosses its way, beside its margins in metres: "
+                               "a network that learned from 1 s may be late by some of it", low=0.0, high=3.0)
     stand_s: float = _field(60.0, "end a route early when the car has stood for this many seconds", above=0.0)
     frames: int = _field(0, "start no further route after this many pictures; 0: no limit", low=0)
     workers: int = _field(2, "processes that drive at the same time", low=1, high=64)
@@ -151,7 +153,7 @@ def plan_jobs(config: RecordConfig, road: RoadMap) -> tuple[list[Job], list[str]
         name = f"{road.name}_{source}_{route.name}_{weather.name}_s{config.seed}".replace(":", "-").replace("/", "-")
         named = replace(route, name=f"{source}/{route.name}", town=road.name)
         jobs.append(Job(Path(config.out) / name, named, seed, weather, config.labels, config.disturb, config.role_name,
-                        str(config.map), config.stand_s, config.legacy_light, config.student, vehicles=config.vehicles,
+                        str(config.map), config.stand_s, config.legacy_light, config.gap_s, config.student, vehicles=config.vehicles,
                         walkers=config.walkers, shared=config.shared, labelled=LABELLED if config.shared else (),
                         radio=recorded_radio(config)))
     return jobs, failed

@@ -50,14 +50,16 @@ class ExpertDecision:
 class Expert:
     """Follows ``route`` on ``road``: pure pursuit along the line, and the most progressive speed without a conflict.
 
-    Call ``step`` once per 20 Hz tick. ``legacy_light`` labels lights as PlanKD's collector did. Deterministic: the same
+    Call ``step`` once per 20 Hz tick. ``legacy_light`` labels lights as PlanKD's collector did. ``gap_s``: seconds that it leaves
+    between itself and whoever crosses its way (post-encroachment time), beside its margins in metres. Deterministic: the same
     scenes give the same decisions.
     """
 
-    def __init__(self, road: RoadMap, route: Route, legacy_light: bool = False, cruise_mps: float = CRUISE_MPS):
+    def __init__(self, road: RoadMap, route: Route, legacy_light: bool = False, cruise_mps: float = CRUISE_MPS,
+                 gap_s: float = 0.0):
         self.path = DrivePath(road, route, cruise_mps)
         self.index = LaneIndex(road)
-        self.legacy_light, self.cruise_mps = legacy_light, cruise_mps
+        self.legacy_light, self.cruise_mps, self.gap_s = legacy_light, cruise_mps, gap_s
         self._forecaster = Forecaster(road, self.index, hz.TIMES_S)
         self.reset()
 
@@ -148,6 +150,7 @@ class Expert:
             self._warned = 0
             return accel, None
         others = self._forecaster.boxes(actors, scene.signals, scene.stamp_ns / 1e9)
+        others[..., 3] += 2.0 * self.gap_s * actors.speed  # where each is within that time, before and after
         pedestrian = actors.pedestrian
         choices = np.array([accel] + [a for a in (0.4, -0.6, -1.5, -3.0, -5.0, -8.0) if a < accel - 0.2]
                            + [accel if held else ESCAPE_MPS2])

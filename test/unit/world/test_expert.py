@@ -27,9 +27,10 @@ def make_road(gate):
                   lane("cross_out", line([60, 8], [60, 90])), gate=gate)
 
 
-def run(road, route, seconds, light=lambda t: LightState.GREEN, actors=lambda t: np.zeros(0, ACTOR_DTYPE), push=None):
+def run(road, route, seconds, light=lambda t: LightState.GREEN, actors=lambda t: np.zeros(0, ACTOR_DTYPE), push=None, gap_s=0.0):
     """Drives and gives back (ego states, decisions, monitor)."""
-    ego, expert, monitor = Ego(Pose(*route.points[0], yaw=route.yaws[0])), Expert(road, route), RouteMonitor(road, route)
+    ego, expert = Ego(Pose(*route.points[0], yaw=route.yaws[0])), Expert(road, route, gap_s=gap_s)
+    monitor = RouteMonitor(road, route)
     states, decisions = [], []
     for tick in range(int(seconds * 20)):
         t = tick * 0.05
@@ -117,6 +118,19 @@ def test_yields_to_crossing_traffic_that_will_not_stop():
         return actor(60, -80 + 8 * t, yaw=math.pi / 2, speed=8.0)
     states, _, monitor = run(make_road("none"), make_route(), 60, actors=crossing)
     assert monitor.status == "Completed" and monitor.events == []
+
+
+@pytest.mark.parametrize("starts_m", [-84.0, -80.0, -76.0])
+def test_a_gap_in_seconds_is_left_behind_who_crosses(starts_m):
+    def passed_s(gap_s):
+        """Seconds from when the other car has left the lane's middle until the car's front is there."""
+        states, _, monitor = run(make_road("none"), make_route(), 60, gap_s=gap_s,
+                                 actors=lambda t: actor(60, starts_m + 8 * t, yaw=math.pi / 2, speed=8.0))
+        assert monitor.status == "Completed" and monitor.events == []
+        reached = next(s for s in states if s.pose.x + 2.45 >= 60.0)
+        return reached.stamp_ns / 1e9 - (2.25 - starts_m) / 8.0
+
+    assert passed_s(1.2) >= max(1.2, passed_s(0.0) + 0.3)
 
 
 def test_a_standing_car_beside_the_lane_does_not_hold_it():
