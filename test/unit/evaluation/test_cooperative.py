@@ -323,7 +323,7 @@ def test_the_benchmark_is_a_file(bags, tmp_path, capsys):
     assert paper.figures("v2x_vlm", "full", "tokens", "full")["l2_m/4.5"] == 1.42
     assert "grid_collision_mean_percent" not in paper.figures("v2x_vlm", "full", "tokens", "scale-0.5")
     assert paper.figures("v2x_vlm", "full", "tokens", "loss-10")["l2_mean_m"] == 2.06
-    assert recipe["v2x_vlm_tokens_1"].teacher == "v2x_vlm_teacher" and {one.label for one in recipe.values()} < set(spec.labels)
+    assert recipe["v2x_vlm_lists_tokens_1"].teacher == "v2x_vlm_lists_teacher" and {one.label for one in recipe.values()} < set(spec.labels)
     (tmp_path / "models").mkdir()
     words = ["benchmark", "v2x", "--suite", "loss-30", "--recordings-dir", str(bags), "--out", str(tmp_path / "out"), "--models",
              "constant_velocity", "--models-dir", str(tmp_path / "models"), "--latency-frames", "0", "--json"]
